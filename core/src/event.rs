@@ -1,0 +1,396 @@
+//! The format: every fact the journal can hold.
+//!
+//! Variants are added at the end and never edited; bytes written by any version decode for
+//! ever (golden files in `tests/golden`). Events say what happened, with everything a fold
+//! needs: folding evaluates no template and reads no clock.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::ids::{Digest, ExecutionId, StepIndex};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// One fact of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Of a run.
+    Run(RunEvent),
+    /// Of a workflow and its revisions.
+    Workflow(WorkflowEvent),
+}
+
+/// What happens to one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunEvent {
+    /// The run exists; its revision and inputs are pinned.
+    Submitted(Box<Submitted>),
+    /// All needs are met; the input is rendered and stays for every attempt of the round.
+    StepReady {
+        /// Which step.
+        step: StepIndex,
+        /// Rises only when the step is deliberately run again.
+        round: u16,
+        /// The rendered `with`.
+        input: Payload,
+    },
+    /// A `wait` step sleeps until an instant.
+    StepWaiting {
+        /// Which step.
+        step: StepIndex,
+        /// When it succeeds.
+        due_at: Timestamp,
+    },
+    /// An attempt is about to be handed to its executor.
+    StepStarted {
+        /// Which step.
+        step: StepIndex,
+        /// Counts attempts over all rounds, from 1.
+        attempt: u16,
+    },
+    /// The step took effect.
+    StepSucceeded {
+        /// Which step.
+        step: StepIndex,
+        /// The attempt that answered; 0 for pure steps.
+        attempt: u16,
+        /// What it answered.
+        output: Payload,
+    },
+    /// An attempt answered with an error.
+    StepAttemptFailed {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+        /// Why.
+        failure: Failure,
+        /// The wait drawn for the next attempt, should there be one.
+        retry_delay_ms: u64,
+    },
+    /// An attempt ran past its timeout; nobody knows whether it took effect.
+    StepTimedOut {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+        /// The timeout it had.
+        timeout_ms: u64,
+        /// The wait drawn for the next attempt, should there be one.
+        retry_delay_ms: u64,
+    },
+    /// The process went away under an attempt; nobody knows whether it took effect.
+    StepAttemptLost {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+    },
+    /// The step will be tried again.
+    StepRetryScheduled {
+        /// Which step.
+        step: StepIndex,
+        /// When the next attempt starts.
+        due_at: Timestamp,
+    },
+    /// The step is out of retries, or failed for good.
+    StepFailed {
+        /// Which step.
+        step: StepIndex,
+        /// The last failure.
+        failure: Failure,
+    },
+    /// The step's own condition was false; it counts as done.
+    StepSkipped {
+        /// Which step.
+        step: StepIndex,
+    },
+    /// Steps that can no longer run: a need failed, or all needs were pruned.
+    StepsPruned {
+        /// Which steps, ascending.
+        steps: Vec<StepIndex>,
+    },
+    /// A waiting or retrying step is given up because the run fails or is cancelled.
+    StepCancelled {
+        /// Which step.
+        step: StepIndex,
+    },
+    /// Somebody wants the run to stop.
+    CancelRequested {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+        /// Whether what was done is to be undone.
+        compensate: bool,
+    },
+    /// The run passed its timeout.
+    DeadlinePassed,
+    /// The run will not complete; no forward step starts any more.
+    RunFailing {
+        /// Why.
+        failure: Failure,
+        /// The step at fault, if one was.
+        step: Option<StepIndex>,
+        /// What is done about it.
+        recourse: Recourse,
+    },
+    /// Nothing forward is in flight any more and the undos begin.
+    UnwindingStarted,
+    /// Everything that needed the step is undone; the undo's input is rendered.
+    UndoReady {
+        /// Which step.
+        step: StepIndex,
+        /// The rendered `undo.with`.
+        input: Payload,
+    },
+    /// An undo's attempt is about to be handed to its executor.
+    UndoStarted {
+        /// Which step.
+        step: StepIndex,
+        /// Counts attempts of this undo, from 1.
+        attempt: u16,
+    },
+    /// The step is undone.
+    UndoSucceeded {
+        /// Which step.
+        step: StepIndex,
+        /// The attempt that answered.
+        attempt: u16,
+        /// What it answered.
+        output: Payload,
+    },
+    /// An undo's attempt failed, timed out or was lost.
+    UndoAttemptFailed {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+        /// Why.
+        failure: Failure,
+        /// The wait drawn for the next attempt, should there be one.
+        retry_delay_ms: u64,
+    },
+    /// The undo will be tried again.
+    UndoRetryScheduled {
+        /// Which step.
+        step: StepIndex,
+        /// When the next attempt starts.
+        due_at: Timestamp,
+    },
+    /// The undo is out of retries, or cannot be made; the others go on.
+    UndoFailed {
+        /// Which step.
+        step: StepIndex,
+        /// Why.
+        failure: Failure,
+    },
+    /// The run waits for an operator.
+    RunSuspended {
+        /// For what.
+        reason: SuspendReason,
+    },
+    /// The run has its outcome. Callbacks and letters may still be open.
+    RunEnded {
+        /// The final word.
+        outcome: Outcome,
+        /// What became of the undos.
+        compensation: Compensation,
+        /// The rendered `outputs`, for a completed run.
+        output: Option<Payload>,
+    },
+    /// An operation ran out of retries and is kept for a person.
+    LetterOpened {
+        /// Counts the run's letters from 0.
+        letter: u32,
+        /// Which operation.
+        subject: LetterSubject,
+        /// Its last failure.
+        failure: Failure,
+    },
+    /// A person has the operation tried again.
+    LetterRetried {
+        /// Which letter.
+        letter: u32,
+        /// Who.
+        actor: String,
+        /// For the step of a compensated run: the new run that starts over.
+        linked: Option<ExecutionId>,
+    },
+    /// A person gives the operation up.
+    LetterDiscarded {
+        /// Which letter.
+        letter: u32,
+        /// Who.
+        actor: String,
+        /// In their words.
+        reason: String,
+    },
+    /// A callback is owed to somebody.
+    CallbackScheduled {
+        /// Counts the run's deliveries from 0.
+        delivery: u32,
+        /// What it reports.
+        event: CallbackEvent,
+        /// Where it goes.
+        url: String,
+    },
+    /// The callback was received.
+    CallbackDelivered {
+        /// Which delivery.
+        delivery: u32,
+        /// Which attempt.
+        attempt: u16,
+        /// The status it was answered with.
+        status: u16,
+    },
+    /// A callback's attempt was not received.
+    CallbackAttemptFailed {
+        /// Which delivery.
+        delivery: u32,
+        /// Which attempt.
+        attempt: u16,
+        /// Why.
+        failure: Failure,
+        /// When the next attempt is due, should there be one.
+        retry_at: Option<Timestamp>,
+    },
+    /// The callback is out of retries.
+    CallbackFailed {
+        /// Which delivery.
+        delivery: u32,
+        /// The last failure.
+        failure: Failure,
+    },
+}
+
+/// What a run is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Tenant.
+    pub namespace: Arc<str>,
+    /// The workflow's id.
+    pub workflow: Arc<str>,
+    /// The workflow's revision, counted from 1.
+    pub revision: u32,
+    /// The revision's content.
+    pub digest: Digest,
+    /// The run's input.
+    pub input: Payload,
+    /// Overrides of the definition's variables: an object.
+    pub variables: Payload,
+    /// Carried through every call, log line and callback.
+    pub correlation_id: Arc<str>,
+    /// As the client gave it.
+    pub idempotency_key: Option<String>,
+    /// Hash of what was submitted, to tell a repeat from another body under the same key.
+    pub request: Digest,
+    /// Callbacks given with the submission; those of the definition come with the revision.
+    pub callbacks: Vec<Callback>,
+    /// When the run as a whole times out.
+    pub deadline_at: Option<Timestamp>,
+    /// The compensated run whose letter was retried with this one.
+    pub retry_of: Option<ExecutionId>,
+    /// Who submitted it.
+    pub actor: String,
+}
+
+/// Where a callback goes, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// What it reports.
+    pub event: CallbackEvent,
+    /// An `http` or `https` URL.
+    pub url: String,
+}
+
+/// What a callback can report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CallbackEvent {
+    /// `workflow.completed`.
+    Completed,
+    /// `workflow.failed`: once, at the end, for every failed outcome.
+    Failed,
+    /// `workflow.compensating`: early, when the undos begin.
+    Compensating,
+    /// `workflow.cancelled`.
+    Cancelled,
+}
+
+/// What is done about a failing run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Recourse {
+    /// Undo what was done.
+    Compensate,
+    /// End as it stands; letters can be retried in place.
+    Halt,
+    /// Wait for an operator.
+    Suspend,
+}
+
+/// What a suspended run waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SuspendReason {
+    /// The workflow's policy puts failures before a person.
+    Policy,
+}
+
+/// The final word on a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Every step that matters is done.
+    Completed,
+    /// It failed and nothing was undone.
+    Failed,
+    /// It failed and everything done is undone.
+    Compensated,
+    /// It failed and something could not be undone.
+    CompensationFailed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// What became of the undos of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Compensation {
+    /// There were none.
+    None,
+    /// All were done.
+    Done,
+    /// Some failed.
+    Failed,
+}
+
+/// The operation a dead letter is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LetterSubject {
+    /// A step.
+    Step(StepIndex),
+    /// A step's undo.
+    Undo(StepIndex),
+    /// A callback, by its delivery number.
+    Callback(u32),
+}
+
+/// What happens to one workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkflowEvent {
+    /// A piece of a definition too large for one record, in order before its `Defined`.
+    DefinitionPart {
+        /// The canonical JSON's piece.
+        text: String,
+    },
+    /// A revision exists.
+    Defined {
+        /// Counted from 1.
+        revision: u32,
+        /// blake3 of the canonical JSON.
+        digest: Digest,
+        /// The last piece of the canonical JSON; the whole, if it is small.
+        text: String,
+        /// Who defined it.
+        actor: String,
+    },
+}

@@ -1,0 +1,92 @@
+//! Why something did not work, in a form a person can act on and the engine can decide by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::payload::Payload;
+
+/// A failed attempt, step, undo, callback or run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable word such as `TASK_TIMEOUT` or `HTTP_STATUS`.
+    pub code: String,
+    /// What happened, for a person.
+    pub message: String,
+    /// Whether another attempt may help.
+    pub class: FailureClass,
+    /// Whether the attempt may have taken effect all the same.
+    pub effect: EffectKnown,
+    /// More, as JSON: a status, a body's beginning, a path.
+    pub details: Option<Payload>,
+}
+
+/// Whether another attempt may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailureClass {
+    /// It may: a timeout, a lost connection, a busy service.
+    Retryable,
+    /// It will not: the request itself is wrong.
+    Permanent,
+}
+
+/// What is known of the effect of an attempt that did not answer with success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EffectKnown {
+    /// It did not take effect: refused, never sent, or answered with an error.
+    None,
+    /// Nobody knows: it was sent and no answer came.
+    Unknown,
+}
+
+impl Failure {
+    /// A failure that another attempt will not mend and that had no effect.
+    #[must_use]
+    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            class: FailureClass::Permanent,
+            effect: EffectKnown::None,
+            details: None,
+        }
+    }
+
+    /// A failure that another attempt may mend and that had no effect.
+    #[must_use]
+    pub fn retryable(code: &str, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Retryable, ..Self::permanent(code, message) }
+    }
+
+    /// The same, but the attempt may have taken effect.
+    #[must_use]
+    pub fn of_unknown_effect(self) -> Self {
+        Self { effect: EffectKnown::Unknown, ..self }
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with_details(self, details: Payload) -> Self {
+        Self { details: Some(details), ..self }
+    }
+}
+
+/// Codes the engine itself gives; executors add their own. One page each in `docs/errors`.
+pub mod codes {
+    /// An attempt ran longer than its timeout.
+    pub const TASK_TIMEOUT: &str = "TASK_TIMEOUT";
+    /// The process that ran the attempt went away before it reported.
+    pub const ATTEMPT_LOST: &str = "ATTEMPT_LOST";
+    /// No executor takes the step's task type.
+    pub const TASK_EXECUTOR_NOT_FOUND: &str = "TASK_EXECUTOR_NOT_FOUND";
+    /// A template or condition could not be evaluated.
+    pub const EXPRESSION_FAILED: &str = "EXPRESSION_FAILED";
+    /// A rendered input or an output is larger than a payload may be.
+    pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
+    /// The run passed its own timeout.
+    pub const WORKFLOW_TIMEOUT: &str = "WORKFLOW_TIMEOUT";
+    /// An operator or client cancelled the run.
+    pub const CANCELLED: &str = "CANCELLED";
+    /// The step may have taken effect, and its undo needs an output nobody has.
+    pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+    /// The engine met a state it does not know; the run is set aside.
+    pub const INTERNAL: &str = "INTERNAL";
+}

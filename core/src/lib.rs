@@ -1,0 +1,12 @@
+//! The pure heart of Backstitch: what a workflow is, what can happen to a run, and what
+//! follows from it.
+//!
+//! No async, IO, clock, randomness or logging: time and drawn values are arguments, and the
+//! only results are events and orders.
+
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod payload;
+pub mod summary;
+pub mod time;

@@ -1,0 +1,162 @@
+//! The rows that lists show: what views keep of each run and each dead letter.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ExecutionId, LetterId};
+use crate::time::Timestamp;
+
+/// A run's status word, as the API prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RunStatus {
+    /// Submitted; nothing started yet.
+    Pending,
+    /// Steps run or wait.
+    Running,
+    /// Waits for an operator.
+    Suspended,
+    /// Undos run.
+    Compensating,
+    /// Done.
+    Completed,
+    /// Failed, nothing undone.
+    Failed,
+    /// Failed, everything undone.
+    Compensated,
+    /// Failed, something could not be undone.
+    CompensationFailed,
+    /// Cancelled.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// Every status, in the order of a run's life.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Running,
+        Self::Suspended,
+        Self::Compensating,
+        Self::Completed,
+        Self::Failed,
+        Self::Compensated,
+        Self::CompensationFailed,
+        Self::Cancelled,
+    ];
+
+    /// The word the API prints.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Compensating => "compensating",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Compensated => "compensated",
+            Self::CompensationFailed => "compensation_failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status of a word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.word() == word)
+    }
+
+    /// Whether the run has its final word.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        matches!(
+            self,
+            Self::Completed
+                | Self::Failed
+                | Self::Compensated
+                | Self::CompensationFailed
+                | Self::Cancelled
+        )
+    }
+}
+
+/// A run's row in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The run.
+    pub execution: ExecutionId,
+    /// Tenant.
+    pub namespace: Arc<str>,
+    /// The workflow's id.
+    pub workflow: Arc<str>,
+    /// Its revision.
+    pub revision: u32,
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// As submitted.
+    pub correlation_id: Arc<str>,
+    /// When it was submitted: never changes, lists are ordered by it.
+    pub submitted_at: Timestamp,
+    /// When it got its final word.
+    pub ended_at: Option<Timestamp>,
+    /// Events folded into this row.
+    pub version: u64,
+}
+
+/// What a dead letter is about, as the API prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LetterKind {
+    /// A step.
+    Step,
+    /// A step's undo.
+    Undo,
+    /// A callback.
+    Callback,
+}
+
+/// Where a letter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LetterStatus {
+    /// Waits for a person.
+    Open,
+    /// Tried again.
+    Retried,
+    /// Given up.
+    Discarded,
+}
+
+/// A dead letter's row in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterSummary {
+    /// The letter.
+    pub letter: LetterId,
+    /// Tenant.
+    pub namespace: Arc<str>,
+    /// The run's workflow.
+    pub workflow: Arc<str>,
+    /// Which kind of operation.
+    pub kind: LetterKind,
+    /// The step's id, or the callback's URL.
+    pub subject: String,
+    /// The last failure's code.
+    pub code: String,
+    /// The last failure's message.
+    pub message: String,
+    /// Where it stands.
+    pub status: LetterStatus,
+    /// When it was opened: never changes, lists are ordered by it.
+    pub opened_at: Timestamp,
+    /// Attempts before it was opened.
+    pub attempts: u16,
+    /// Events of the run folded into this row.
+    pub version: u64,
+}
+
+/// A row that changed with a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewChange {
+    /// A run's.
+    Run(RunSummary),
+    /// A letter's.
+    Letter(LetterSummary),
+}

@@ -4,9 +4,14 @@
 //! No async, IO, clock, randomness or logging: time and drawn values are arguments, and the
 //! only results are events and orders.
 
+pub mod definition;
 pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod payload;
+pub mod plan;
+pub mod retry_policy;
+pub mod scope;
 pub mod summary;
+pub mod template;
 pub mod time;

@@ -1,0 +1,3 @@
+//! A workflow as its author wrote it, in the canonical form.
+
+pub mod problem;

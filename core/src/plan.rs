@@ -1,0 +1,193 @@
+//! A workflow ready to run: names resolved to places, policies made effective, templates
+//! compiled, needs turned both ways.
+//!
+//! A plan never changes. Knows nothing of runs: what it renders, it renders from a
+//! [`Scope`].
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::event::{Callback, Recourse};
+use crate::failure::{Failure, codes};
+use crate::ids::{Digest, StepIndex};
+use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
+use crate::retry_policy::RetryPolicy;
+use crate::scope::Scope;
+use crate::template::{Condition, Template};
+use crate::time::{Timestamp, parse_duration_ms};
+
+/// A workflow ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The workflow's id.
+    pub workflow: Arc<str>,
+    /// Its name; its id if it has none.
+    pub name: String,
+    /// The author's version label; empty if there is none.
+    pub label: String,
+    /// blake3 of the canonical JSON.
+    pub digest: Digest,
+    /// In the order of the definition.
+    pub steps: Vec<PlanStep>,
+    /// What is done about a failing run.
+    pub on_failure: Recourse,
+    /// How long a run may take.
+    pub timeout_ms: Option<u64>,
+    /// Who is told about every run.
+    pub callbacks: Vec<Callback>,
+    /// Constants that a run may override.
+    pub variables: Map<String, Value>,
+    pub(crate) outputs: Option<Template>,
+}
+
+/// One step of a plan.
+#[derive(Debug)]
+pub struct PlanStep {
+    /// The step's id.
+    pub id: Arc<str>,
+    /// For people.
+    pub name: Option<String>,
+    /// What it does.
+    pub task: TaskKind,
+    /// The steps it waits for, ascending.
+    pub needs: Vec<StepIndex>,
+    /// The steps that wait for it, ascending.
+    pub dependants: Vec<StepIndex>,
+    /// Its `when`.
+    pub condition: Option<Condition>,
+    /// Its `with`.
+    pub input: Template,
+    /// How it is retried.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+    /// Whether the run goes on without it.
+    pub allow_failure: bool,
+    /// How it is undone.
+    pub undo: Option<PlanUndo>,
+}
+
+/// How a step is undone.
+#[derive(Debug)]
+pub struct PlanUndo {
+    /// The executor's task type.
+    pub task_type: Arc<str>,
+    /// Its `with`.
+    pub input: Template,
+    /// How it is retried.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+    /// Whether it needs the step's own output, so that an unknown outcome cannot be undone.
+    pub reads_own_output: bool,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskKind {
+    /// Pure: its output is its rendered input.
+    Transform,
+    /// Pure: it sleeps.
+    Wait,
+    /// An executor of this task type does it.
+    Effect(Arc<str>),
+}
+
+impl Plan {
+    /// One step.
+    ///
+    /// # Panics
+    /// If the index is of another plan.
+    #[must_use]
+    pub fn step(&self, step: StepIndex) -> &PlanStep {
+        &self.steps[step.at()]
+    }
+
+    /// The place of a step.
+    #[must_use]
+    pub fn index_of(&self, id: &str) -> Option<StepIndex> {
+        let at = self.steps.iter().position(|step| &*step.id == id)?;
+        u32::try_from(at).ok().map(StepIndex)
+    }
+
+    /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
+    /// depends on, by id.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
+    pub fn render_outputs(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
+        let rendered = match &self.outputs {
+            Some(template) => template.render(scope)?,
+            None => self
+                .steps
+                .iter()
+                .enumerate()
+                .filter(|(_, step)| step.dependants.is_empty())
+                .map(|(at, step)| {
+                    let at = u32::try_from(at).expect("a plan has at most 10,000 steps");
+                    let output = scope.step(StepIndex(at)).output;
+                    (step.id.to_string(), output.map_or(Value::Null, |output| output.value()))
+                })
+                .collect::<Map<_, _>>()
+                .into(),
+        };
+        bounded(&rendered, "outputs")
+    }
+}
+
+impl PlanStep {
+    /// The step's input.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
+    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope)?, &format!("steps.{}.with", self.id))
+    }
+
+    /// Whether the step runs at all.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED`.
+    pub fn condition_holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope))
+    }
+}
+
+impl PlanUndo {
+    /// The undo's input.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
+    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope)?, "undo.with")
+    }
+}
+
+fn bounded(value: &Value, place: &str) -> Result<Payload, Failure> {
+    let payload = Payload::of(value);
+    let size_bytes = payload.text().len();
+    if size_bytes > PAYLOAD_BYTES_MAX {
+        let message = format!("`{place}` is {size_bytes} bytes; at most {PAYLOAD_BYTES_MAX}");
+        return Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message));
+    }
+    Ok(payload)
+}
+
+/// When a `wait` step with this rendered input succeeds: `{duration: "5s"}` from `now`, or
+/// `{until: <RFC 3339>}`.
+///
+/// # Errors
+/// `EXPRESSION_FAILED` when the input is neither.
+pub fn wait_until(input: &Payload, now: Timestamp) -> Result<Timestamp, Failure> {
+    let value = input.value();
+    let bad = |why: String| Failure::permanent(codes::EXPRESSION_FAILED, why);
+    match (value.get("duration"), value.get("until")) {
+        (Some(Value::String(duration)), None) => {
+            parse_duration_ms(duration).map(|wait_ms| now.plus_ms(wait_ms)).map_err(bad)
+        }
+        (None, Some(Value::String(until))) => Timestamp::parse(until)
+            .ok_or_else(|| bad(format!("`{until}` is not an RFC 3339 instant"))),
+        _ => Err(bad("a wait needs `duration` (`5s`) or `until` (RFC 3339), a text".to_owned())),
+    }
+}

@@ -95,4 +95,10 @@ impl State {
         touched.dedup();
         touched
     }
+
+    /// Has every owed delivery looked at again: after a start none is in flight.
+    pub fn touch_deliveries(&mut self) {
+        let owed = self.sets.owed_deliveries.iter().copied().map(Subject::Delivery);
+        self.sets.touched.extend(owed);
+    }
 }

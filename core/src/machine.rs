@@ -52,13 +52,22 @@ pub fn submit(submission: Submission, now: Timestamp) -> Result<(State, Decision
 /// # Errors
 /// [`Refusal`]
 pub fn handle(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
+    let mut decision = record(state, command, now)?;
+    settle(state, now, &mut decision)?;
+    Ok(decision)
+}
+
+/// Records only the facts of a command; what follows from them waits. For a node that is about
+/// to stop: every prefix of a decision is a place to go on from.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn record(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
     let events = decide(state, command, now)?;
     for event in &events {
         evolve(state, event, now)?;
     }
-    let mut decision = Decision { events, cut: false };
-    settle(state, now, &mut decision)?;
-    Ok(decision)
+    Ok(Decision { events, cut: false })
 }
 
 fn settle(state: &mut State, now: Timestamp, decision: &mut Decision) -> Result<(), Refusal> {

@@ -22,7 +22,7 @@ SEED ?=
 TEST := $(CARGO) test --release --locked --workspace --no-fail-fast
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 check: ## format, lints, documentation, and the tidy rules (layers, licences, advisories, links)
 	$(CARGO) fmt --all --check

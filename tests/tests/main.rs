@@ -1,0 +1,3 @@
+//! All tests that look at more than one crate, in one binary: one link instead of many.
+
+mod tidy;

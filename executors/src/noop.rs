@@ -59,8 +59,9 @@ fn read(with: &Value, stage: Stage) -> Result<Told<'_>, Vec<InputProblem>> {
     let output = fields.get("output");
     let mut fail = None;
     fields.map("fail");
-    let mut problems = Vec::new();
-    if let Some(value) = fields.get("fail").filter(|value| value.is_object()) {
+    let given = fields.get("fail").filter(|value| value.is_object());
+    let mut problems = fields.into_problems();
+    if let Some(value) = given {
         let mut inner = Fields::of(value, "fail", stage, &FAIL_FIELDS);
         let code = inner.text("code").unwrap_or(NOOP_FAILED);
         let message = inner.text("message").unwrap_or("told to fail");
@@ -72,10 +73,9 @@ fn read(with: &Value, stage: Stage) -> Result<Told<'_>, Vec<InputProblem>> {
             Some(true) => failure.of_unknown_effect(),
             _ => failure,
         };
-        let attempts = inner.number("attempts", 1, u64::MAX).unwrap_or(u64::MAX);
-        problems = inner.into_problems();
+        let attempts = inner.number("attempts", 1, u64::from(u16::MAX)).unwrap_or(u64::MAX);
+        problems.extend(inner.into_problems());
         fail = Some(Fail { failure, attempts });
     }
-    problems.extend(fields.into_problems());
     if problems.is_empty() { Ok(Told { output, fail }) } else { Err(problems) }
 }

@@ -1,1 +1,24 @@
+//! The journal: a log that gives order and durability, a store that keeps each run's
+//! history for reading, and views that keep the rows of lists.
+//!
+//! Knows commits, records and rows; not what the events mean, no async, no network, and no
+//! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
+//! only.
 
+mod builder;
+mod bytes;
+mod commit;
+mod error;
+mod files;
+mod keys;
+mod locks;
+pub mod log;
+mod options;
+mod record;
+
+pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
+pub use bytes::Malformed;
+pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
+pub use error::{Damage, Error};
+pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use record::Record;

@@ -22,6 +22,7 @@ use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use serde_json::Value;
 
+use crate::catalog::Revision;
 pub use cell::Order;
 use cell::{Cell, Run};
 pub use definitions::Definition;
@@ -96,6 +97,12 @@ pub enum Answer {
     Draining,
 }
 
+/// Whoever holds a ticket may stop waiting.
+pub trait Abandon {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+}
+
 /// One partition.
 pub struct Partition<T> {
     id: PartitionId,
@@ -114,14 +121,10 @@ pub struct Partition<T> {
     draining: bool,
 }
 
-impl<T> Partition<T> {
+impl<T: Abandon> Partition<T> {
     /// An empty partition whose records are not older than `last_at`.
     #[must_use]
-    pub fn new(
-        id: PartitionId,
-        last_at: Timestamp,
-        histories: Box<dyn Histories + Send>,
-    ) -> Self {
+    pub fn new(id: PartitionId, last_at: Timestamp, histories: Box<dyn Histories + Send>) -> Self {
         Self {
             id,
             runs: HashMap::new(),
@@ -190,6 +193,20 @@ impl<T> Partition<T> {
         self.draining = true;
     }
 
+    /// Whether only facts are recorded any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// The revisions of all workflows taken in at the start, with their plans.
+    ///
+    /// # Errors
+    /// A sentence, when a recorded definition can't be compiled.
+    pub fn revisions(&self) -> Result<Vec<(Arc<str>, Arc<str>, Revision)>, String> {
+        self.workflows.revisions()
+    }
+
     /// Effects ordered whose outcome was not reported yet.
     #[must_use]
     pub fn effects_in_flight(&self) -> usize {
@@ -242,6 +259,14 @@ impl<T> Partition<T> {
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+        }
+    }
+
+    /// [`Partition::fire`], if there is something for it to do.
+    pub fn fire_if_due(&mut self, now: Timestamp) {
+        let due = self.next_timer().is_some_and(|at| at <= now);
+        if due || self.has_more() {
+            self.fire(now);
         }
     }
 
@@ -391,9 +416,7 @@ impl<T> Partition<T> {
 
     /// A bug in one run stops that run and no other.
     fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
-        if let Some(Cell::Run(run)) =
-            self.runs.insert(id, Cell::Quarantined(why.clone()))
-        {
+        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
             self.timers.retain(|(_, run)| *run != id);
             for ticket in run.waiting {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
@@ -459,6 +482,7 @@ impl<T> Partition<T> {
         match self.resident_run(id) {
             Ok(Some(run)) if run.state.status().is_ended() => self.show(id, ticket),
             Ok(Some(run)) => {
+                run.waiting.retain(|waiting| !waiting.is_abandoned());
                 run.waiting.push(ticket);
             }
             Ok(None) => self.answer(ticket, Answer::NotFound),
@@ -525,4 +549,3 @@ fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
         format!("the engine failed: {}", message.unwrap_or_else(|| "no message".to_owned()))
     })
 }
-

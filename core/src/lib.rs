@@ -6,6 +6,7 @@
 
 pub mod definition;
 pub mod event;
+mod expression;
 pub mod failure;
 pub mod ids;
 pub mod payload;
@@ -15,3 +16,4 @@ pub mod scope;
 pub mod summary;
 pub mod template;
 pub mod time;
+

@@ -12,8 +12,10 @@ pub mod ids;
 pub mod payload;
 pub mod plan;
 pub mod retry_policy;
+pub mod schema;
 pub mod scope;
 pub mod summary;
 pub mod template;
 pub mod time;
-
+pub mod workflow;
+pub mod yaml;

@@ -12,6 +12,7 @@ use crate::expression::{
     has_template, parse_expression, parse_text,
 };
 use crate::failure::{Failure, codes};
+use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
 
@@ -38,6 +39,12 @@ enum Node {
     Object(Vec<(String, Node)>),
 }
 
+/// A step that a template reads, and where.
+pub(crate) struct Reference {
+    pub path: String,
+    pub step: StepIndex,
+}
+
 /// Where a template sits and what its names mean.
 pub(crate) struct Site<'a> {
     /// The path in the definition, for problems: `steps[2].with`.
@@ -49,16 +56,23 @@ pub(crate) struct Site<'a> {
 
 impl Template {
     /// Compiles a tree, noting every problem. What reads nothing is evaluated here and now.
-    pub(crate) fn compile(value: &Value, site: &Site<'_>, problems: &mut Problems) -> Self {
+    pub(crate) fn compile(
+        value: &Value,
+        site: &Site<'_>,
+        references: &mut Vec<Reference>,
+        problems: &mut Problems,
+    ) -> Self {
         let mut reads = Reads::default();
         let mut meter = Meter::full();
-        let mut compiler = Compiler { site, reads: &mut reads, meter: &mut meter, problems };
+        let mut compiler =
+            Compiler { site, reads: &mut reads, references, meter: &mut meter, problems };
         let root = compiler.node(value, &mut site.path.to_owned());
         Self { place: site.place.to_owned(), root, reads }
     }
 
-    pub(crate) fn reads(&self) -> &Reads {
-        &self.reads
+    /// Whether the output of a step is read.
+    pub(crate) fn reads_output_of(&self, step: StepIndex) -> bool {
+        self.reads.steps.get(&step) == Some(&true)
     }
 
     /// Evaluates every template of the tree.
@@ -151,6 +165,7 @@ fn failure(fault: &Fault, place: &str, source: &str) -> Failure {
 struct Compiler<'a, 's> {
     site: &'a Site<'s>,
     reads: &'a mut Reads,
+    references: &'a mut Vec<Reference>,
     meter: &'a mut Meter,
     problems: &'a mut Problems,
 }
@@ -192,6 +207,7 @@ impl Compiler<'_, '_> {
             }
         };
         let constant = reads.is_nothing();
+        note_references(&reads, path, self.references);
         self.reads.absorb(&reads);
         let node = node_of(text, source);
         if !constant {
@@ -205,6 +221,10 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+fn note_references(reads: &Reads, path: &str, references: &mut Vec<Reference>) {
+    references.extend(reads.steps.keys().map(|&step| Reference { path: path.to_owned(), step }));
 }
 
 /// A tree of constants is one constant.
@@ -268,7 +288,12 @@ pub struct Condition {
 
 impl Condition {
     /// Compiles a condition, with or without its braces.
-    pub(crate) fn compile(source: &str, site: &Site<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(
+        source: &str,
+        site: &Site<'_>,
+        references: &mut Vec<Reference>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let bare = source.trim();
         let bare = bare
             .strip_prefix("{{")
@@ -283,6 +308,7 @@ impl Condition {
                 return None;
             }
         };
+        note_references(&reads, site.path, references);
         let (place, source) = (site.place.to_owned(), bare.to_owned());
         let condition = Self { place, source, expression, reads };
         if condition.reads.is_nothing() {
@@ -294,10 +320,6 @@ impl Condition {
             }
         }
         Some(condition)
-    }
-
-    pub(crate) fn reads(&self) -> &Reads {
-        &self.reads
     }
 
     /// Whether the condition holds.

@@ -252,8 +252,8 @@ impl Run<'_> {
             if undone.is_some() {
                 self.check(undo.is_some(), "the service undid what the run did not");
             }
-            let unwound = ending.compensation == Compensation::Done
-                || ending.outcome == Outcome::Compensated;
+            let unwound =
+                ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
             if unwound && plan.undo.is_some() && applied.is_some() {
                 self.check(undone.is_some(), "something done was not undone");
             }
@@ -295,7 +295,8 @@ impl Run<'_> {
         match self.world.rows.get(&self.state.id.to_string()) {
             Some(ViewChange::Run(row)) => {
                 // A row is written when the status changes, so its version may be behind.
-                let row = backstitch_core::summary::RunSummary { version: own.version, ..row.clone() };
+                let row =
+                    backstitch_core::summary::RunSummary { version: own.version, ..row.clone() };
                 self.check(row == own, "the row of the run is not its fold");
             }
             _ => self.fail("the run has no row"),

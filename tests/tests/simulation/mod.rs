@@ -43,7 +43,8 @@ fn seeds() {
             Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
         }
     }
-    let missing: Vec<_> = check::EVENT_KINDS.iter().filter(|kind| !kinds.contains(**kind)).collect();
+    let missing: Vec<_> =
+        check::EVENT_KINDS.iter().filter(|kind| !kinds.contains(**kind)).collect();
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
 }
 

@@ -53,9 +53,7 @@ pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: bool) -> F
     let draw = if faults { random.below(100) } else { 0 };
     let (takes_effect, lands_at, result) = match draw {
         0..=64 => (true, soon, answered(Ok(receipt))),
-        65..=79 => {
-            (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again"))))
-        }
+        65..=79 => (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again")))),
         80..=86 => (false, soon, answered(Err(Failure::permanent("REFUSED", "no")))),
         87..=90 => {
             let failure = Failure::retryable("CONNECTION_LOST", "sent, no answer");

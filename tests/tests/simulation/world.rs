@@ -119,9 +119,7 @@ impl World {
         let mut workflows = Vec::new();
         for at in 0..WORKFLOWS {
             let definition = generate::workflow(&format!("w{at}"), &mut random);
-            let read = backstitch_core::definition::read(&definition)
-                .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
-            let plan = Plan::compile(&read, &Types)
+            let (_, plan) = Plan::read(&definition, &Types)
                 .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
             let plan = Arc::new(plan);
             disk.plans.insert(plan.digest, plan.clone());
@@ -273,7 +271,8 @@ impl World {
     }
 
     fn write_some(&mut self) -> bool {
-        let busy: Vec<_> = (0..self.writing.len()).filter(|&at| !self.writing[at].is_empty()).collect();
+        let busy: Vec<_> =
+            (0..self.writing.len()).filter(|&at| !self.writing[at].is_empty()).collect();
         if busy.is_empty() {
             return false;
         }
@@ -504,7 +503,8 @@ impl World {
 
     fn submit(&mut self) {
         let plan = self.random.pick(&self.workflows).clone();
-        let partition = PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
+        let partition =
+            PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
         let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
         let n = self.random.below(10);
         let key = self.random.chance(50).then(|| format!("key-{execution}"));
@@ -581,4 +581,3 @@ fn rows_of(state: &State) -> Vec<ViewChange> {
     let letters = backstitch_core::report::letter_summaries(state).map(ViewChange::Letter);
     std::iter::once(run).chain(letters).collect()
 }
-

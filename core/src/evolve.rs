@@ -365,6 +365,8 @@ fn reopen_step(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), 
     move_run(state, PhaseMove::ReopenForward)?;
     state.failing = None;
     state.ending = None;
+    // An operator's retry lifts the run's timeout: it would be over before it began.
+    state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
     let given_up = |step: &StepIndex| state.step(*step).status == StepStatus::Cancelled;
     let steps: Vec<_> = (0..).map(StepIndex).take(state.steps.len()).filter(given_up).collect();
     steps.into_iter().try_for_each(|step| move_step(state, step, StepMove::Reopen, at))

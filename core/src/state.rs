@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::advance::scheduled;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, Submitted};
 use crate::failure::Failure;
@@ -332,6 +333,7 @@ impl State {
             && self.sets.owed_deliveries.is_empty()
             && self.sets.faulted_deliveries.is_empty()
             && self.sets.unlettered.is_empty()
+            && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
     }
 
     /// The next instant after `now` at which something is due, if anything waits for one.

@@ -1,12 +1,13 @@
 //! The local log: write-ahead segments, one write and one sync for a group of commits.
 //!
-//! `layout` is the bytes, `segments` the files, `scan` and `recover` read, `writer` is the
+//! `layout` is the bytes, `segments` the files, `scan`, `recover` and `walk` read, `writer` is the
 //! one thread that writes. Nothing here knows what records mean.
 
 pub(crate) mod layout;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod segments;
+pub(crate) mod walk;
 mod writer;
 
 use std::path::Path;

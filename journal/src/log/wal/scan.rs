@@ -93,6 +93,11 @@ pub(crate) struct Chains {
 }
 
 impl Chains {
+    /// The chains of a log without a commit.
+    pub(crate) fn empty(partitions: usize) -> Self {
+        Self { heads: vec![Head::default(); partitions] }
+    }
+
     /// Takes a commit that follows its partition's head; else says what does not fit.
     pub(crate) fn accept(&mut self, origin: &Origin, commit: &Commit) -> Result<(), &'static str> {
         if commit.origin() != *origin {

@@ -136,11 +136,7 @@ impl Directory {
         getrandom::fill(&mut store).map_err(|e| {
             Error::io("drawing an id for", &self.path, io::Error::other(e.to_string()))
         })?;
-        let shape = Shape {
-            origin: Origin { store, generation: 1 },
-            partitions: usize::from(options.partitions),
-            segment_bytes: options.segment_bytes,
-        };
+        let shape = Shape::of(Origin { store, generation: 1 }, options);
         let log = self.log();
         files::remove(&log)?;
         fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;

@@ -10,6 +10,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::error::{Damage, Error};
 use crate::log::wal::layout::{self, Group, SegmentHeader};
 use crate::log::wal::segments;
+use crate::options::Options;
 
 /// A segment read into memory.
 pub(crate) struct Segment {
@@ -66,6 +67,13 @@ pub(crate) struct Shape {
     pub origin: Origin,
     pub partitions: usize,
     pub segment_bytes: u64,
+}
+
+impl Shape {
+    pub(crate) fn of(origin: Origin, options: &Options) -> Self {
+        let (partitions, segment_bytes) = (options.partitions.into(), options.segment_bytes);
+        Self { origin, partitions, segment_bytes }
+    }
 }
 
 fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {

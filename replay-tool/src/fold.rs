@@ -79,9 +79,8 @@ fn follow(state: &mut State, record: &Record) -> Result<(), String> {
 }
 
 fn guarded<R>(work: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        Err(format!("the fold failed: {}", panic_message(panic.as_ref())))
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(format!("the fold failed: {}", panic_message(panic.as_ref()))))
 }
 
 /// What a panic said.

@@ -177,12 +177,9 @@ impl Tracked {
 fn summary_of(run: ExecutionId, record: &Record) -> RunSummary {
     let nothing: Arc<str> = "".into();
     let (namespace, workflow, revision, correlation_id) = match &record.event {
-        Event::Run(RunEvent::Submitted(own)) => (
-            own.namespace.clone(),
-            own.workflow.clone(),
-            own.revision,
-            own.correlation_id.clone(),
-        ),
+        Event::Run(RunEvent::Submitted(own)) => {
+            (own.namespace.clone(), own.workflow.clone(), own.revision, own.correlation_id.clone())
+        }
         _ => (nothing.clone(), nothing.clone(), 0, nothing),
     };
     RunSummary {

@@ -6,7 +6,6 @@
 
 pub mod definition;
 pub mod event;
-mod expression;
 pub mod failure;
 pub mod ids;
 pub mod payload;

@@ -196,8 +196,9 @@ impl Subject for Files {
     }
 
     fn die(&self, log: Box<dyn Log>) {
-        // Never closed: no marker, no farewell.
-        std::mem::forget(log);
+        // A poisoned log writes nothing more, no marker either: what a killed process leaves.
+        log.poison("the process dies");
+        log.close();
     }
 }
 

@@ -76,6 +76,11 @@ impl Views {
         Self { tree, runs, letters, progress: Mutex::new(progress) }
     }
 
+    /// Gives the tree's files back; reading is refused from then on.
+    pub(crate) fn close(&self) {
+        self.tree.iter().for_each(FencedTree::close);
+    }
+
     /// What recovery knows: the log's end, and the runs whose rows are due.
     pub(crate) fn await_rows(&self, sequences: &[u64], awaited: HashSet<ExecutionId>) {
         let mut progress = lock(&self.progress);

@@ -204,7 +204,9 @@ fn golden_directory() -> PathBuf {
 #[test]
 fn golden_commits_decode_for_ever() {
     let mut kinds = BTreeSet::new();
-    for (name, commit) in [("commit-1.bin", commit_1())] {
+    let files: &[(&str, fn() -> Commit)] = &[("commit-1.bin", commit_1)];
+    for (name, commit) in files {
+        let commit = commit();
         let path = golden_directory().join(name);
         if std::env::var_os("JOURNAL_GOLDEN_WRITE").is_some() && !path.exists() {
             std::fs::create_dir_all(golden_directory()).unwrap();

@@ -48,17 +48,31 @@ struct Life {
     before: Vec<(u16, u64, String)>,
 }
 
-/// One life in `store`, recorded.
-fn record_life(work: &Path, shim: &Path, store: &Path, seed: u64, synced: bool) -> Life {
+/// The part of the file system that is cut: what is above the data directory too, since its
+/// own name must become durable.
+fn disk(work: &Path) -> PathBuf {
+    work.join("disk")
+}
+
+/// The data directory below it.
+fn store(disk: &Path) -> PathBuf {
+    disk.join("data/store")
+}
+
+/// One life on the disk, recorded.
+fn record_life(work: &Path, shim: &Path, seed: u64, synced: bool) -> Life {
+    let disk = disk(work);
+    fs::create_dir_all(&disk).expect("there is space");
     let (record, acknowledged) = (work.join("record"), work.join("acknowledged"));
     let before = fs::read_to_string(&acknowledged).unwrap_or_default();
-    let medium = Medium::holding(store);
-    let mut command = child::command(store, &acknowledged, seed, 60 + (seed % 120) as usize);
+    let medium = Medium::holding(&disk);
+    let mut command =
+        child::command(&store(&disk), &acknowledged, seed, 60 + (seed % 120) as usize);
     if !synced {
         command.env(child::UNSYNCED, "1");
     }
     command.env("SHIM_LOG", &record).env("SHIM_ACK", &acknowledged);
-    let output = run_child(command, shim, store);
+    let output = run_child(command, shim, &disk);
     let calls = parse(&fs::read(&record).expect("the shim wrote a record"));
     let told = calls.iter().any(|call| matches!(call, Call::Acknowledged { .. }));
     assert!(told, "the child wrote: {}", String::from_utf8_lossy(&output.stderr));
@@ -68,7 +82,6 @@ fn record_life(work: &Path, shim: &Path, store: &Path, seed: u64, synced: bool) 
 /// Cuts a life at random points; answers each place with what the check said.
 fn cut_life(
     work: &Path,
-    store: &Path,
     life: Life,
     cuts: u64,
     dice: &mut Dice,
@@ -87,12 +100,12 @@ fn cut_life(
         fed = point;
         let image = work.join("image");
         drop(fs::remove_dir_all(&image));
-        medium.cut(dice, store, &image);
+        medium.cut(dice, &disk(work), &image);
         let mut acknowledged = before.clone();
         let text = String::from_utf8_lossy(&medium.acknowledged);
         acknowledged.extend(Acknowledged::all_of(&text));
         let place = format!("cut at call {point} of {total}");
-        checked.push((place, check_open(&image, options(), &acknowledged)));
+        checked.push((place, check_open(&store(&image), options(), &acknowledged)));
     }
     checked
 }
@@ -105,17 +118,16 @@ fn nothing_acknowledged_is_lost_by_power_cut() {
     let (mut cuts, mut lives) = (0, 0);
     let wanted = count_from_environment("JOURNAL_CUTS", CUTS);
     while cuts < wanted {
-        let store = work.path().join("store");
         if lives % LIVES_OF_A_DIRECTORY == 0 {
-            for leftover in [&store, &work.path().join("acknowledged")] {
-                drop(fs::remove_dir_all(leftover).or_else(|_| fs::remove_file(leftover)));
+            for leftover in [disk(work.path()), work.path().join("acknowledged")] {
+                drop(fs::remove_dir_all(&leftover).or_else(|_| fs::remove_file(&leftover)));
             }
         }
         lives += 1;
         let seed = dice.next();
-        let life = record_life(work.path(), &shim, &store, seed, true);
+        let life = record_life(work.path(), &shim, seed, true);
         let of_this_life = CUTS_OF_A_LIFE.min(wanted - cuts);
-        for (place, checked) in cut_life(work.path(), &store, life, of_this_life, &mut dice) {
+        for (place, checked) in cut_life(work.path(), life, of_this_life, &mut dice) {
             if let Err(error) = checked {
                 panic!("life {lives} (seed {seed}), {place}: {error}");
             }
@@ -131,9 +143,8 @@ fn unsynced_commits_are_lost_by_power_cut() {
     let work = tempfile::tempdir().unwrap();
     let shim = shim(work.path());
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
-    let store = work.path().join("store");
-    let life = record_life(work.path(), &shim, &store, dice.next(), false);
-    let checked = cut_life(work.path(), &store, life, CUTS_OF_A_LIFE, &mut dice);
+    let life = record_life(work.path(), &shim, dice.next(), false);
+    let checked = cut_life(work.path(), life, CUTS_OF_A_LIFE, &mut dice);
     let lost = checked.iter().filter(|(_, checked)| checked.is_err()).count();
     assert!(lost > 0, "{checked:?}");
 }

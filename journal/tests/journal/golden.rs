@@ -201,12 +201,15 @@ fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+/// Every golden file and what it holds.
+fn files() -> Vec<(&'static str, Commit)> {
+    vec![("commit-1.bin", commit_1())]
+}
+
 #[test]
 fn golden_commits_decode_for_ever() {
     let mut kinds = BTreeSet::new();
-    let files: &[(&str, fn() -> Commit)] = &[("commit-1.bin", commit_1)];
-    for (name, commit) in files {
-        let commit = commit();
+    for (name, commit) in files() {
         let path = golden_directory().join(name);
         if std::env::var_os("JOURNAL_GOLDEN_WRITE").is_some() && !path.exists() {
             std::fs::create_dir_all(golden_directory()).unwrap();

@@ -11,12 +11,23 @@ use backstitch_journal::{Batch, Commit, Fit, Fsync, Journal, Opened, Options, Re
 use crate::workload::{Acknowledged, Writer, check_history, length_of, nobody, options, row_of};
 
 /// Everything a journal must show after any crash: the acknowledged commits are there, each
-/// history is what was written, each run has its row, and it takes more.
+/// history is what was written, each run has its row, it takes more, and its log is whole.
 pub fn check_open(
     directory: &Path,
     options: Options,
     acknowledged: &[(u16, u64, String)],
 ) -> Result<(), String> {
+    let runs = check_served(directory, options, acknowledged)?;
+    check_log(directory, acknowledged, &runs)
+}
+
+/// What an open journal serves, and that it takes more; answers the runs with their last
+/// versions.
+pub fn check_served(
+    directory: &Path,
+    options: Options,
+    acknowledged: &[(u16, u64, String)],
+) -> Result<Vec<(ExecutionId, u64)>, String> {
     let opened = Journal::open(directory, options).map_err(|e| format!("open: {e}"))?;
     for (partition, sequence, _) in acknowledged {
         if opened.heads[usize::from(*partition)].sequence < *sequence {
@@ -32,28 +43,31 @@ pub fn check_open(
     let written: u64 = opened.heads.iter().map(|head| head.sequence).sum();
     let mut writer = Writer::take_over(opened, 1_000_000 + written);
     writer.write(20, &nobody()).map_err(|e| format!("append: {e}"))?;
-    let mut runs = Vec::new();
+    let (mut runs, mut checked) = (Vec::new(), Vec::new());
     let each = writer.journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
-        runs.push((run, records.len() as u64, check_history(&run, &records)));
+        checked.extend(check_history(&run, &records).err());
+        runs.push((run, records.len() as u64));
     });
     each.map_err(|e| format!("histories: {e}"))?;
-    for (run, version, checked) in &runs {
-        checked.clone()?;
+    if let Some(error) = checked.pop() {
+        return Err(error);
+    }
+    for (run, version) in &runs {
         let row = writer.journal.run(run).map_err(|e| format!("row: {e}"))?;
         if row.as_ref() != Some(&row_of(run, *version)) {
             return Err(format!("the row of {run} at version {version} is {row:?}"));
         }
     }
     writer.journal.close().map_err(|e| format!("close: {e}"))?;
-    check_log(directory, acknowledged, &runs)
+    Ok(runs)
 }
 
 /// The log itself is whole, holds what was acknowledged, and the same histories.
 fn check_log(
     directory: &Path,
     acknowledged: &[(u16, u64, String)],
-    runs: &[(ExecutionId, u64, Result<(), String>)],
+    runs: &[(ExecutionId, u64)],
 ) -> Result<(), String> {
     let report = verify(directory).map_err(|e| format!("verify: {e}"))?;
     if !report.ok || report.torn_tail.is_some() {
@@ -76,11 +90,8 @@ fn check_log(
             return Err(format!("commit {sequence} of partition {partition} is another"));
         }
     }
-    match runs
-        .iter()
-        .find(|(run, version, _)| last.get(&StreamId::Execution(*run)) != Some(version))
-    {
-        Some((run, version, _)) => Err(format!("{run} ends at {version}, not so in the log")),
+    match runs.iter().find(|(run, version)| last.get(&StreamId::Execution(*run)) != Some(version)) {
+        Some((run, version)) => Err(format!("{run} ends at {version}, not so in the log")),
         None => Ok(()),
     }
 }
@@ -190,8 +201,8 @@ fn defined(opened: &Opened, stream: &StreamId, version: u64) -> Commit {
 fn append(journal: &Journal, commit: Commit) {
     let (sender, answer) = std::sync::mpsc::channel();
     let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
-    journal.append(batch, Box::new(move |done| sender.send(done).unwrap()));
-    answer.recv().unwrap().unwrap();
+    journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
+    answer.recv().expect("it is answered").expect("it is taken");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::text::{Screen, Style, duration, us_between};
 /// The narrowest bar that is drawn, however narrow the screen.
 pub const BAR_WIDTH_MIN: usize = 20;
 /// Characters from one label of the axis to the next, at least.
-const LABEL_SPACING: usize = 12;
+const LABEL_SPACING: usize = 10;
 /// Distances between labels, in microseconds, below ten seconds and above.
 const DECADES: [u64; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 const LONG_STEPS_S: [u64; 18] = [
@@ -157,7 +157,7 @@ fn write_at(line: &mut [char], at: usize, text: &str) {
 
 /// The smallest round distance that needs at most so many labels.
 fn round_step(total_us: u64, labels_max: u64) -> u64 {
-    let short = DECADES.iter().flat_map(|decade| [decade * 1, decade * 2, decade * 5]);
+    let short = DECADES.iter().flat_map(|decade| [1, 2, 5].map(|times| decade * times));
     let long = LONG_STEPS_S.iter().map(|seconds| seconds * 1_000_000);
     let fits = |step_us: &u64| total_us.div_ceil(*step_us) <= labels_max;
     short.chain(long).find(fits).unwrap_or_else(|| total_us.div_ceil(labels_max))

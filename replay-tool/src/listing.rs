@@ -150,10 +150,11 @@ impl Pass<'_> {
         tracked.records += 1;
         tracked.fold.push(run, record, &mut self.definitions);
         let quiescent = matches!(&tracked.fold, Fold::Whole(state) if state.is_quiescent());
-        if quiescent && self.only.is_none() {
-            if let Some(tracked) = self.tracked.remove(&run) {
-                self.closed.insert(run, tracked.into_row());
-            }
+        if !quiescent || self.only.is_some() {
+            return;
+        }
+        if let Some(tracked) = self.tracked.remove(&run) {
+            self.closed.insert(run, tracked.into_row());
         }
     }
 }

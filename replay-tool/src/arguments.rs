@@ -47,6 +47,7 @@ pub struct Arguments {
         global = true,
         value_name = "DIR",
         env = "BACKSTITCH_DATA_DIR",
+        hide_env_values = true,
         default_value = "backstitch-data"
     )]
     pub data_dir: PathBuf,

@@ -34,12 +34,6 @@ impl Scale {
         Self { start: timeline.start, end: timeline.end, width: width.max(BAR_WIDTH_MIN) }
     }
 
-    /// Characters of a bar.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// The labels and the ruler below them.
     #[must_use]
     pub fn axis(&self) -> [String; 2] {
@@ -75,16 +69,20 @@ impl Scale {
             let (from, to) = self.cells(span);
             cells[from..to].fill(('┄', Style::Waiting));
         }
-        for span in lane.spans.iter().filter(attempts) {
-            let Doing::Attempt { ended, .. } = &span.doing else { continue };
+        let attempts: Vec<_> = lane.spans.iter().filter(attempts).collect();
+        for span in &attempts {
             let (from, to) = self.cells(span);
-            let style = style(lane.way, ended);
-            cells[from..to].fill((if lane.way == Way::Back { '═' } else { '━' }, style));
-            match ended {
-                Ended::Succeeded => {}
-                Ended::Failed(_) | Ended::TimedOut => cells[to - 1].0 = '✗',
-                Ended::Lost => cells[to - 1].0 = '?',
-                Ended::Running => cells[to - 1].0 = '▸',
+            cells[from..to].fill((body_glyph(lane), style(lane, span)));
+        }
+        // How an attempt ended is worth more than how the next began, unless that is all of it.
+        for span in &attempts {
+            let (from, to) = self.cells(span);
+            match end_glyph(span) {
+                Some(glyph) => cells[to - 1] = (glyph, style(lane, span)),
+                None if to - from == 1 => {
+                    cells[from] = (body_glyph(lane), style(lane, span));
+                }
+                None => {}
             }
         }
         let chunks = cells.chunk_by(|(_, one), (_, other)| one == other);
@@ -140,12 +138,29 @@ pub fn legend(lanes: &[Lane]) -> String {
     used.join("   ")
 }
 
-fn style(way: Way, ended: &Ended) -> Style {
-    match (ended, way) {
-        (Ended::Failed(_) | Ended::TimedOut | Ended::Lost, _) => Style::Bad,
-        (Ended::Running, _) => Style::Running,
-        (Ended::Succeeded, Way::Forward) => Style::Good,
-        (Ended::Succeeded, Way::Back) => Style::Undo,
+fn style(lane: &Lane, span: &Span) -> Style {
+    match (&span.doing, lane.way) {
+        (Doing::RetryWait | Doing::Sleep, _) => Style::Waiting,
+        (Doing::Attempt { ended: Ended::Running, .. }, _) => Style::Running,
+        (Doing::Attempt { ended: Ended::Succeeded, .. }, Way::Forward) => Style::Good,
+        (Doing::Attempt { ended: Ended::Succeeded, .. }, Way::Back) => Style::Undo,
+        (Doing::Attempt { .. }, _) => Style::Bad,
+    }
+}
+
+fn body_glyph(lane: &Lane) -> char {
+    match lane.way {
+        Way::Forward => '━',
+        Way::Back => '═',
+    }
+}
+
+fn end_glyph(span: &Span) -> Option<char> {
+    match &span.doing {
+        Doing::Attempt { ended: Ended::Failed(_) | Ended::TimedOut, .. } => Some('✗'),
+        Doing::Attempt { ended: Ended::Lost, .. } => Some('?'),
+        Doing::Attempt { ended: Ended::Running, .. } => Some('▸'),
+        Doing::Attempt { ended: Ended::Succeeded, .. } | Doing::RetryWait | Doing::Sleep => None,
     }
 }
 

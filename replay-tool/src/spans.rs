@@ -2,7 +2,7 @@
 //!
 //! Needs no fold, so it also tells of runs that do not fold. Knows nothing of drawing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::failure::{Failure, codes};
@@ -18,7 +18,7 @@ pub struct Timeline {
     /// When the last thing happened to the run itself; what becomes of its callbacks and
     /// letters may come later.
     pub end: Timestamp,
-    /// Each step and undo that something happened to: steps, then undos, by their beginning.
+    /// Each step and undo that something was recorded of: steps, then undos, by their beginning.
     pub lanes: Vec<Lane>,
     /// Places in the records: what happened to the run as a whole.
     pub marks: Vec<usize>,
@@ -108,6 +108,22 @@ impl Timeline {
         let mut lanes = reading.lanes;
         lanes.sort_by_key(|lane| lane.way);
         Self { start, end, lanes, marks }
+    }
+
+    /// Adds the steps that nothing was recorded of, with what became of them, behind the others.
+    pub fn add_untouched(&mut self, steps: impl Iterator<Item = (StepIndex, &'static str)>) {
+        let forward = self.lanes.iter().filter(|lane| lane.way == Way::Forward);
+        let touched: BTreeSet<_> = forward.map(|lane| lane.step).collect();
+        let untouched = steps.filter(|(step, _)| !touched.contains(step));
+        let lanes = untouched.map(|(step, word)| Lane {
+            way: Way::Forward,
+            step,
+            word,
+            spans: Vec::new(),
+            ready_at: self.start,
+        });
+        self.lanes.extend(lanes);
+        self.lanes.sort_by_key(|lane| lane.way);
     }
 }
 

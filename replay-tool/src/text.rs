@@ -81,7 +81,8 @@ pub fn style_of(word: &str) -> Style {
 pub fn duration(us: u64) -> String {
     let seconds = us / 1_000_000;
     match us {
-        0..1_000 => format!("{us}us"),
+        0 => "0".to_owned(),
+        1..1_000 => format!("{us}us"),
         1_000..10_000 => format!("{}.{:02}ms", us / 1_000, us % 1_000 / 10),
         10_000..100_000 => format!("{}.{}ms", us / 1_000, us % 1_000 / 100),
         100_000..1_000_000 => format!("{}ms", us / 1_000),
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn durations_keep_about_three_digits() {
         let of = |us| duration(us);
-        assert_eq!([of(0), of(999), of(1_234), of(12_345)], ["0us", "999us", "1.23ms", "12.3ms"]);
+        assert_eq!([of(0), of(999), of(1_234), of(12_345)], ["0", "999us", "1.23ms", "12.3ms"]);
         assert_eq!([of(123_456), of(1_234_567), of(12_345_678)], ["123ms", "1.23s", "12.3s"]);
         assert_eq!([of(125_000_000), of(11_045_000_000)], ["2m05s", "3h04m"]);
         assert_eq!([of(183_600_000_000), of(u64::MAX)], ["2d03h", "213503982d08h"]);

@@ -34,28 +34,28 @@ pub(super) fn mark(event: &Event, plan: Option<&Plan>) -> (String, Style, String
         RunEvent::UnwindingStarted => ("unwinding", Style::Undo, String::new()),
         RunEvent::LetterOpened { letter, subject, failure } => {
             let what =
-                format!("{letter}, {}: {}", subject_words(*subject, plan), sentence(failure));
+                format!("#{letter}, {}: {}", subject_words(*subject, plan), sentence(failure));
             ("dead letter", Style::Bad, what)
         }
         RunEvent::LetterRetried { letter, actor, linked } => {
             let linked = linked.map(|run| format!(", as {run}")).unwrap_or_default();
-            ("letter retried", Style::Waiting, format!("{letter}, by {actor}{linked}"))
+            ("letter retried", Style::Waiting, format!("#{letter}, by {actor}{linked}"))
         }
         RunEvent::LetterDiscarded { letter, actor, reason } => {
-            ("letter discarded", Style::Dim, format!("{letter}, by {actor}: {reason}"))
+            ("letter discarded", Style::Dim, format!("#{letter}, by {actor}: {reason}"))
         }
         RunEvent::CallbackScheduled { delivery, event, url } => {
-            ("callback", Style::Plain, format!("{delivery}, {} to {url}", callback_word(*event)))
+            ("callback", Style::Plain, format!("#{delivery}, {} to {url}", callback_word(*event)))
         }
         RunEvent::CallbackDelivered { delivery, status, .. } => {
-            ("delivered", Style::Good, format!("callback {delivery}, answered {status}"))
+            ("delivered", Style::Good, format!("callback #{delivery}, answered {status}"))
         }
         RunEvent::CallbackAttemptFailed { delivery, attempt, failure, .. } => {
-            let what = format!("callback {delivery}, attempt {attempt}: {}", sentence(failure));
+            let what = format!("callback #{delivery}, attempt {attempt}: {}", sentence(failure));
             ("not delivered", Style::Waiting, what)
         }
         RunEvent::CallbackFailed { delivery, failure } => {
-            ("given up", Style::Bad, format!("callback {delivery}: {}", sentence(failure)))
+            ("given up", Style::Bad, format!("callback #{delivery}: {}", sentence(failure)))
         }
         RunEvent::RunEnded { .. } => return ended(event, plan),
         _ => ("", Style::Plain, String::new()),
@@ -73,7 +73,7 @@ pub(super) fn subject_words(subject: LetterSubject, plan: Option<&Plan>) -> Stri
     match subject {
         LetterSubject::Step(step) => format!("step {}", step_name(step, plan)),
         LetterSubject::Undo(step) => format!("undo of {}", step_name(step, plan)),
-        LetterSubject::Callback(delivery) => format!("callback {delivery}"),
+        LetterSubject::Callback(delivery) => format!("callback #{delivery}"),
     }
 }
 

@@ -9,7 +9,8 @@ pub mod show;
 pub mod timeline;
 pub mod verify;
 
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{DEFAULT_NAMESPACE, StepIndex};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::event_json;
 use backstitch_journal::{Damage, Record};
@@ -63,15 +64,21 @@ fn record_json(record: &Record, generation: u32, partition: u16, plan: Option<&P
 }
 
 /// A step's id, or its number where the plan is not known.
-fn step_name(event_step: backstitch_core::ids::StepIndex, plan: Option<&Plan>) -> String {
-    let step = plan.and_then(|plan| plan.steps.get(event_step.at()));
-    step.map_or_else(|| format!("step {}", event_step.0), |step| step.id.to_string())
+fn step_name(step: StepIndex, plan: Option<&Plan>) -> String {
+    let own = plan.and_then(|plan| plan.steps.get(step.at()));
+    own.map_or_else(|| format!("#{}", step.0), |own| own.id.to_string())
 }
 
-/// The namespace and workflow of a run, as its submission says.
-fn pinned(records: &[Record]) -> Option<&backstitch_core::event::Submitted> {
+/// The same as JSON.
+fn step_json(step: StepIndex, plan: Option<&Plan>) -> Value {
+    let own = plan.and_then(|plan| plan.steps.get(step.at()));
+    own.map_or_else(|| json!(step.0), |own| json!(own.id))
+}
+
+/// What a run was submitted with.
+fn pinned(records: &[Record]) -> Option<&Submitted> {
     match records.first().map(|record| &record.event) {
-        Some(Event::Run(backstitch_core::event::RunEvent::Submitted(own))) => Some(own),
+        Some(Event::Run(RunEvent::Submitted(own))) => Some(own),
         _ => None,
     }
 }
@@ -79,7 +86,7 @@ fn pinned(records: &[Record]) -> Option<&backstitch_core::event::Submitted> {
 /// A workflow's id, with its namespace where that is not the usual one.
 fn workflow_label(namespace: &str, workflow: &str) -> String {
     match namespace {
-        backstitch_core::ids::DEFAULT_NAMESPACE | "" => workflow.to_owned(),
+        DEFAULT_NAMESPACE | "" => workflow.to_owned(),
         _ => format!("{namespace}/{workflow}"),
     }
 }

@@ -6,7 +6,7 @@ use backstitch_core::report::event_json;
 use backstitch_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Answer, pinned, step_name, workflow_label};
+use super::{Answer, pinned, step_json, step_name, workflow_label};
 use crate::Form;
 use crate::archive::History;
 use crate::chart::{BAR_WIDTH_MIN, Scale, legend};
@@ -21,7 +21,7 @@ use crate::text::{
 /// The longest name of a step that is shown whole.
 const NAME_CHARACTERS_MAX: usize = 28;
 /// The longest remark behind a bar.
-const REMARK_CHARACTERS_MAX: usize = 32;
+const REMARK_CHARACTERS_MAX: usize = 36;
 
 /// The timeline of a run.
 ///
@@ -43,26 +43,21 @@ struct Picture {
     standing: Standing,
     /// Whether the run has its final word.
     ended: bool,
-    /// Steps nothing happened to, with what became of them.
-    untouched: Vec<(StepIndex, &'static str)>,
 }
 
 impl Picture {
     fn of(history: &mut History) -> Self {
-        let timeline = Timeline::of(&history.records);
-        let (standing, untouched) = match history.fold() {
+        let mut timeline = Timeline::of(&history.records);
+        let standing = match history.fold() {
             Fold::Whole(state) => {
-                let touched =
-                    |step| timeline.lanes.iter().any(|l| l.way == Way::Forward && l.step == step);
-                let steps = (0..).map(StepIndex).zip(&state.steps);
-                let rest = steps.filter(|(step, own)| own.round > 0 && !touched(*step));
-                let untouched = rest.map(|(step, own)| (step, own.word())).collect();
-                (Standing::Run(state.status()), untouched)
+                let words = state.steps.iter().map(|step| step.word());
+                timeline.add_untouched((0..).map(StepIndex).zip(words));
+                Standing::Run(state.status())
             }
-            Fold::Broken { .. } | Fold::Empty => (Standing::Quarantined, Vec::new()),
+            Fold::Broken { .. } | Fold::Empty => Standing::Quarantined,
         };
         let ended = matches!(standing, Standing::Run(status) if status.is_ended());
-        Self { timeline, plan: history.plan(), standing, ended, untouched }
+        Self { timeline, plan: history.plan(), standing, ended }
     }
 
     fn name(&self, lane: &Lane) -> String {
@@ -75,14 +70,10 @@ impl Picture {
 
     fn document(&self, history: &History) -> Value {
         let start = self.timeline.start;
-        let untouched = self.untouched.iter().map(|(step, word)| {
-            let step = step_name(*step, self.plan.as_deref());
-            json!({ "kind": "step", "step": step, "status": word, "spans": [] })
-        });
         let lanes = self.timeline.lanes.iter().map(|lane| {
             json!({
                 "kind": match lane.way { Way::Forward => "step", Way::Back => "undo" },
-                "step": step_name(lane.step, self.plan.as_deref()),
+                "step": step_json(lane.step, self.plan.as_deref()),
                 "status": lane.word,
                 "spans": lane.spans.iter().map(|span| span_json(start, span)).collect::<Vec<_>>(),
             })
@@ -108,26 +99,24 @@ impl Picture {
             "submitted_at": start.to_string(),
             "completed_at": self.ended.then(|| self.timeline.end.to_string()),
             "duration_us": us_between(start, self.timeline.end),
-            "rows": lanes.chain(untouched).collect::<Vec<_>>(),
+            "rows": lanes.collect::<Vec<_>>(),
             "marks": marks.collect::<Vec<_>>(),
         })
     }
 
     fn text(&self, history: &History, screen: &Screen) -> String {
         let mut text = self.head(history, screen);
-        let names = self.timeline.lanes.iter().map(|lane| self.name(lane));
-        let idle = self.untouched.iter().map(|(step, _)| step_name(*step, self.plan.as_deref()));
-        let names: Vec<_> =
-            names.chain(idle).map(|name| clip(&printable(&name), NAME_CHARACTERS_MAX)).collect();
         let lanes = &self.timeline.lanes;
+        let names: Vec<_> = lanes
+            .iter()
+            .map(|lane| clip(&printable(&self.name(lane)), NAME_CHARACTERS_MAX))
+            .collect();
         let remarks: Vec<_> = lanes.iter().map(remark).collect();
         let columns = Columns {
-            name: widest(names.iter().map(String::as_str)),
-            word: widest(
-                lanes.iter().map(|l| l.word).chain(self.untouched.iter().map(|(_, w)| *w)),
-            ),
-            took: widest(lanes.iter().map(|l| self.took(l)).collect::<Vec<_>>().iter()),
-            remark: widest(remarks.iter().map(String::as_str)),
+            name: widest(&names),
+            word: widest(lanes.iter().map(|lane| lane.word)),
+            took: widest(lanes.iter().map(|lane| self.took(lane))),
+            remark: widest(&remarks),
         };
         let scale = Scale::of(&self.timeline, columns.bar_width(screen.width));
         for line in scale.axis() {
@@ -139,10 +128,6 @@ impl Picture {
             let bar = scale.bar(lane, screen);
             let line = columns.line(screen, name, lane.word, &bar, &took, remark);
             text.push_str(&line);
-        }
-        for ((_, word), name) in self.untouched.iter().zip(&names[lanes.len()..]) {
-            let bar = " ".repeat(scale.width());
-            text.push_str(&columns.line(screen, name, word, &bar, "", ""));
         }
         let legend = legend(lanes);
         if !legend.is_empty() {
@@ -160,11 +145,11 @@ impl Picture {
         let word = self.standing.word();
         let took = duration(us_between(self.timeline.start, self.timeline.end));
         let took = match self.ended {
-            true => format!("after {took}"),
-            false => format!("so far {took}"),
+            true => format!(" after {took}"),
+            false => format!(", {took} so far"),
         };
         format!(
-            "{}{}  {} {took}  {}\n\n",
+            "{}{}  {}{took}  {}\n\n",
             screen.paint(Style::Bold, &history.run.to_string()),
             workflow.unwrap_or_default(),
             screen.paint(style_of(word), word),
@@ -230,8 +215,8 @@ impl Columns {
     }
 }
 
-fn widest<T: AsRef<str>>(texts: impl Iterator<Item = T>) -> usize {
-    texts.map(|text| text.as_ref().chars().count()).max().unwrap_or(0)
+fn widest<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> usize {
+    texts.into_iter().map(|text| text.as_ref().chars().count()).max().unwrap_or(0)
 }
 
 /// What a bar alone does not tell: how many attempts, and what went wrong with them.

@@ -4,17 +4,27 @@
 //! No async, IO, clock, randomness or logging: time and drawn values are arguments, and the
 //! only results are events and orders.
 
+pub mod advance;
+pub mod arrows;
+pub mod command;
+pub mod decide;
 pub mod definition;
+pub mod effect;
 pub mod event;
+pub mod evolve;
 pub mod failure;
 pub mod ids;
+pub mod machine;
 pub mod payload;
 pub mod plan;
+pub mod report;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;
+pub mod state;
 pub mod summary;
 pub mod template;
 pub mod time;
+mod unwind;
 pub mod workflow;
 pub mod yaml;

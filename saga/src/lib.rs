@@ -1,1 +1,18 @@
+//! The shell around the pure core: partitions, timers, effects, recovery.
+//!
+//! Alone spawns work, reads the clock and draws random numbers. Decides nothing about runs:
+//! that is `backstitch-core`; writes nothing to disk itself: that is `backstitch-journal`.
 
+pub mod catalog;
+pub mod clock;
+pub mod driver;
+pub mod engine;
+pub mod error;
+pub mod handle;
+pub mod metrics;
+pub mod partition;
+pub mod retry;
+
+pub use engine::{Config, Engine};
+pub use error::Error;
+pub use handle::Handle;

@@ -1,0 +1,347 @@
+//! What follows of itself: the events that a state calls for once facts are in.
+//!
+//! Every prefix of what happens is a place from which `advance` goes on, so a crash between
+//! two events of one decision changes nothing. The order of the rules is the order below.
+
+use serde_json::json;
+
+use crate::arrows::Phase;
+use crate::command::callbacks;
+use crate::event::{
+    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
+};
+use crate::failure::{Failure, FailureClass, codes};
+use crate::ids::StepIndex;
+use crate::payload::Payload;
+use crate::plan::{TaskKind, wait_until};
+use crate::retry_policy::RetryPolicy;
+use crate::state::{State, Subject};
+use crate::time::Timestamp;
+
+/// Steps or undos that one layer of consequences readies or starts.
+pub const STARTS_PER_LAYER_MAX: usize = 256;
+
+/// Attempts of one step that crashes may take before its outcome is given up as unknown.
+pub const LOST_ATTEMPTS_MAX: u16 = 16;
+
+/// The next layer of consequences; empty when the run rests.
+#[must_use]
+pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
+    let mut events = letters(state);
+    match state.phase {
+        Phase::Forward => forward(state, now, &mut events),
+        Phase::Failing => failing(state, &mut events),
+        Phase::Suspended => suspended(state, now, &mut events),
+        Phase::Unwinding => unwinding(state, now, &mut events),
+        Phase::Ended => {
+            events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
+        }
+    }
+    events
+}
+
+/// Every failed operation gets its letter; a callback out of retries fails.
+fn letters(state: &State) -> Vec<RunEvent> {
+    let first = u32::try_from(state.letters.len()).expect("letters are far fewer than 2^32");
+    let opened = state.sets.unlettered.iter().zip(first..).map(|(&subject, letter)| {
+        let failure = failure_of(state, subject);
+        RunEvent::LetterOpened { letter, subject, failure }
+    });
+    let failed = state.sets.faulted_deliveries.iter().map(|&delivery| {
+        let failure = failure_of(state, LetterSubject::Callback(delivery));
+        RunEvent::CallbackFailed { delivery, failure }
+    });
+    opened.chain(failed).collect()
+}
+
+fn failure_of(state: &State, subject: LetterSubject) -> Failure {
+    let failure = match subject {
+        LetterSubject::Step(step) => state.step(step).failure.as_ref(),
+        LetterSubject::Undo(step) => {
+            state.step(step).undo.as_ref().and_then(|undo| undo.failure.as_ref())
+        }
+        LetterSubject::Callback(n) => {
+            state.deliveries.get(n as usize).and_then(|own| own.failure.as_ref())
+        }
+    };
+    failure.map_or_else(
+        || Failure::permanent(codes::INTERNAL, "failed without a reason"),
+        |failure| failure.as_ref().clone(),
+    )
+}
+
+fn forward(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    if let Some(&step) = state.sets.failed.first() {
+        let failure = failure_of(state, LetterSubject::Step(step));
+        let recourse = state.plan.on_failure;
+        if recourse == Recourse::Compensate {
+            events.extend(pruned_by(state, state.sets.failed.iter().copied()));
+        }
+        events.push(RunEvent::RunFailing { failure, step: Some(step), recourse });
+        return;
+    }
+    if let Some(event) = stopped(state, now) {
+        events.push(event);
+        return;
+    }
+    resolve_faults(state, now, events);
+    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
+    events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
+    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
+    let mut pruned = Vec::new();
+    for &step in open {
+        if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
+            pruned.push(step);
+        } else {
+            events.push(opened(state, step));
+        }
+    }
+    if !pruned.is_empty() {
+        events.push(RunEvent::StepsPruned { steps: pruned });
+    }
+    let ready = state.sets.ready.iter().take(STARTS_PER_LAYER_MAX);
+    events.extend(ready.map(|&step| started(state, step, now)));
+    if state.sets.unsettled == 0 && events.is_empty() {
+        events.push(match state.plan.render_outputs(state) {
+            Ok(output) => RunEvent::RunEnded {
+                outcome: Outcome::Completed,
+                compensation: Compensation::None,
+                output: Some(output),
+            },
+            Err(failure) => {
+                RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
+            }
+        });
+    }
+}
+
+/// Whatever stops a run from outside its steps: a cancel, or its timeout.
+fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
+    if let Some(cancel) = state.cancel.as_ref().filter(|cancel| cancel.in_force) {
+        let failure = Failure::permanent(codes::CANCELLED, cancel.reason.clone());
+        let recourse = if cancel.compensate { Recourse::Compensate } else { Recourse::Halt };
+        return Some(RunEvent::RunFailing { failure, step: None, recourse });
+    }
+    if state.sets.overdue {
+        let timeout_ms = state.plan.timeout_ms.unwrap_or_default();
+        let message = format!("the run passed its timeout of {timeout_ms} ms");
+        let failure = Failure::permanent(codes::WORKFLOW_TIMEOUT, message);
+        let recourse = state.plan.on_failure;
+        return Some(RunEvent::RunFailing { failure, step: None, recourse });
+    }
+    let overdue = state.due_by(now).any(|subject| subject == Subject::Deadline);
+    (overdue && !state.deadline_passed).then_some(RunEvent::DeadlinePassed)
+}
+
+/// The pending steps that can no longer run because one of these failed.
+fn pruned_by(state: &State, failed: impl Iterator<Item = StepIndex>) -> Option<RunEvent> {
+    let mut steps = std::collections::BTreeSet::new();
+    let mut from: Vec<_> = failed.collect();
+    while let Some(step) = from.pop() {
+        for &dependant in &state.plan.steps[step.at()].dependants {
+            let pending = state.step(dependant).status == crate::arrows::StepStatus::Pending;
+            if pending && steps.insert(dependant) {
+                from.push(dependant);
+            }
+        }
+    }
+    let steps: Vec<_> = steps.into_iter().collect();
+    (!steps.is_empty()).then_some(RunEvent::StepsPruned { steps })
+}
+
+fn resolve_faults(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    for &step in &state.sets.faulted {
+        let own = state.step(step);
+        let failure = failure_of(state, LetterSubject::Step(step));
+        let policy = &state.plan.steps[step.at()].retry;
+        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+            RunEvent::StepRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
+        } else {
+            RunEvent::StepFailed { step, failure }
+        });
+    }
+}
+
+/// A crash is not the step's fault and uses up no attempt; but a step that may be tried only
+/// once is not tried again when nobody knows whether it took effect.
+fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> bool {
+    let budget = if failure.code == codes::ATTEMPT_LOST {
+        policy.max_attempts > 1 && lost <= LOST_ATTEMPTS_MAX
+    } else {
+        tries < policy.max_attempts
+    };
+    budget && failure.class == FailureClass::Retryable
+}
+
+fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
+    use crate::arrows::StepStatus;
+    let Subject::Step(step) = subject else { return None };
+    let own = state.step(step);
+    match own.status {
+        StepStatus::Waiting => {
+            let due_at = own.due_at.map(|at| at.to_string());
+            let output = Payload::of(&json!({ "waited_until": due_at }));
+            Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
+        }
+        StepStatus::Retrying => {
+            Some(RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) })
+        }
+        _ => None,
+    }
+}
+
+/// A step whose needs are settled, and at least one is done: its condition, then its input.
+fn opened(state: &State, step: StepIndex) -> RunEvent {
+    let plan = &state.plan.steps[step.at()];
+    match plan.condition_holds(state) {
+        Ok(true) => match plan.render_input(state) {
+            Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        Ok(false) => RunEvent::StepSkipped { step },
+        Err(failure) => RunEvent::StepFailed { step, failure },
+    }
+}
+
+/// A ready step: pure ones are evaluated here, the others are handed to their executor.
+fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
+    let own = state.step(step);
+    let input = own.input.clone().unwrap_or_else(Payload::null);
+    match &state.plan.steps[step.at()].task {
+        TaskKind::Transform => {
+            RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
+        }
+        TaskKind::Wait => match wait_until(&input, now) {
+            Ok(due_at) => RunEvent::StepWaiting { step, due_at },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Effect(_) => {
+            RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
+        }
+    }
+}
+
+fn failing(state: &State, events: &mut Vec<RunEvent>) {
+    let Some(why) = &state.failing else { return };
+    if why.recourse == Recourse::Suspend {
+        events.push(RunEvent::RunSuspended { reason: SuspendReason::Policy });
+        return;
+    }
+    for &step in &state.sets.faulted {
+        let own = state.step(step);
+        let failure = failure_of(state, LetterSubject::Step(step));
+        let policy = &state.plan.steps[step.at()].retry;
+        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+            RunEvent::StepCancelled { step }
+        } else {
+            RunEvent::StepFailed { step, failure }
+        });
+    }
+    let asleep = state.sets.due.iter().filter_map(|&(_, subject)| match subject {
+        Subject::Step(step) => Some(step),
+        _ => None,
+    });
+    let given_up = state.sets.ready.iter().copied().chain(asleep);
+    events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
+    if !events.is_empty() || !state.sets.running.is_empty() {
+        return;
+    }
+    let anything = (0..).map(StepIndex).take(state.steps.len()).any(|s| state.needs_undo(s));
+    events.push(if why.recourse == Recourse::Compensate && anything {
+        RunEvent::UnwindingStarted
+    } else {
+        ended(state, Outcome::Failed, Compensation::None)
+    });
+}
+
+/// The last event of a run that did not complete; a cancel in force has the final word.
+fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEvent {
+    let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
+    let outcome = if cancelled { Outcome::Cancelled } else { outcome };
+    RunEvent::RunEnded { outcome, compensation, output: None }
+}
+
+fn suspended(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    if let Some(step) = state.sets.given_up {
+        let failure = failure_of(state, LetterSubject::Step(step));
+        let recourse = Recourse::Compensate;
+        events.push(RunEvent::RunFailing { failure, step: Some(step), recourse });
+    } else if let Some(event) = stopped(state, now) {
+        events.push(event);
+    } else {
+        resolve_faults(state, now, events);
+    }
+}
+
+fn unwinding(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    events.extend(scheduled(state, CallbackEvent::Compensating));
+    for &step in &state.sets.undo_faulted {
+        let Some(own) = &state.step(step).undo else { continue };
+        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
+        let failure = failure_of(state, LetterSubject::Undo(step));
+        let lost = failure.code == codes::ATTEMPT_LOST;
+        let again = failure.class == FailureClass::Retryable
+            && (lost || own.tries < plan.retry.max_attempts);
+        events.push(if again {
+            RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
+        } else {
+            RunEvent::UndoFailed { step, failure }
+        });
+    }
+    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
+    events.extend(due.into_iter().filter_map(|subject| match subject {
+        Subject::Undo(step) => Some(undo_started(state, step)),
+        _ => None,
+    }));
+    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX);
+    events.extend(ready.map(|&step| undo_started(state, step)));
+    let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
+    events.extend(open.map(|&step| undo_opened(state, step)));
+    if state.sets.undo_unfinished == 0 && events.is_empty() {
+        let counts = state.undo_counts();
+        events.push(if counts.contains_key(&crate::arrows::UndoStatus::Failed) {
+            ended(state, Outcome::CompensationFailed, Compensation::Failed)
+        } else {
+            ended(state, Outcome::Compensated, Compensation::Done)
+        });
+    }
+}
+
+fn undo_started(state: &State, step: StepIndex) -> RunEvent {
+    let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
+    RunEvent::UndoStarted { step, attempt: attempt.saturating_add(1) }
+}
+
+/// An undo that nothing holds back: rendered, unless it needs an output that nobody has.
+fn undo_opened(state: &State, step: StepIndex) -> RunEvent {
+    let own = state.step(step);
+    let failed = |failure| RunEvent::UndoFailed { step, failure };
+    let Some(plan) = &state.plan.steps[step.at()].undo else {
+        return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
+    };
+    if own.output.is_none() && plan.reads_own_output {
+        let message = "the step may have taken effect, and its undo reads an output nobody has; \
+                       undo it by hand, then discard this letter";
+        return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
+    }
+    match plan.render_input(state) {
+        Ok(input) => RunEvent::UndoReady { step, input },
+        Err(failure) => failed(failure),
+    }
+}
+
+/// The callbacks for an event, each kind at most once in a run's life.
+pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
+    if state.deliveries.iter().any(|delivery| delivery.event == event) {
+        return Vec::new();
+    }
+    let first = u32::try_from(state.deliveries.len()).expect("deliveries are far fewer than 2^32");
+    let wanted = callbacks(&state.plan, &state.submitted).filter(|own| own.event == event);
+    wanted
+        .zip(first..)
+        .map(|(own, delivery)| {
+            let url = own.url.clone();
+            RunEvent::CallbackScheduled { delivery, event, url }
+        })
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! What anybody may ask of a run, and why it may be refused.
+
+use std::sync::Arc;
+
+use crate::event::{Callback, Submitted};
+use crate::failure::Failure;
+use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::Payload;
+use crate::plan::Plan;
+
+/// A wish concerning one run.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// An executor has answered for a step's attempt, or is known not to.
+    ReportStep {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt; a report for any but the current one changes nothing.
+        attempt: u16,
+        /// The answer.
+        result: AttemptResult,
+        /// The wait drawn for a next attempt.
+        retry_delay_ms: u64,
+    },
+    /// The same for an undo's attempt.
+    ReportUndo {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+        /// The answer.
+        result: AttemptResult,
+        /// The wait drawn for a next attempt.
+        retry_delay_ms: u64,
+    },
+    /// A callback's receiver has answered, or not.
+    ReportCallback {
+        /// Which delivery.
+        delivery: u32,
+        /// Which attempt.
+        attempt: u16,
+        /// The status of the answer, or why there is none.
+        result: Result<u16, Failure>,
+        /// The wait drawn for a next attempt.
+        retry_delay_ms: u64,
+    },
+    /// Time has passed, or a decision was cut short: see what is due.
+    Continue,
+    /// Stop the run.
+    Cancel {
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+        /// Whether to undo what was done; unsaid, the workflow's `on_failure` says.
+        compensate: Option<bool>,
+    },
+    /// Try a dead letter's operation again.
+    RetryLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// Who.
+        actor: String,
+        /// The new run that starts over, where the letter can't be retried in place.
+        linked: Option<ExecutionId>,
+    },
+    /// Give a dead letter's operation up.
+    DiscardLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// Who.
+        actor: String,
+        /// Why, in their words.
+        reason: String,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub enum AttemptResult {
+    /// The executor answered.
+    Answered(Result<Payload, Failure>),
+    /// It did not within the attempt's timeout.
+    TimedOut,
+    /// The process that ran it went away.
+    Lost,
+}
+
+/// A wish for a new run, complete with everything the shell drew for it.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The new run's id.
+    pub execution: ExecutionId,
+    /// What it is pinned to.
+    pub plan: Arc<Plan>,
+    /// The rest.
+    pub submitted: Box<Submitted>,
+}
+
+/// Why a command was refused. Nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The run already has its final word.
+    #[error("the run has already ended: {status}")]
+    AlreadyEnded {
+        /// The final word.
+        status: &'static str,
+    },
+    /// The run has no such letter.
+    #[error("the run has no dead letter {letter}")]
+    UnknownLetter {
+        /// The number asked for.
+        letter: u32,
+    },
+    /// The letter was retried or discarded before.
+    #[error("dead letter {letter} is not open: it was {status}")]
+    LetterNotOpen {
+        /// The number asked for.
+        letter: u32,
+        /// What became of it.
+        status: &'static str,
+    },
+    /// The step's run was compensated: retrying means a new run, and none was named.
+    #[error("the run was compensated; retrying its step starts a new run")]
+    NeedsNewRun,
+    /// The run is still unwinding; its step letters wait until it has ended.
+    #[error("the run is still {status}; retry its dead letters once it has ended")]
+    NotYet {
+        /// Where it stands.
+        status: &'static str,
+    },
+}
+
+/// Callbacks a client may name with one submission.
+pub const CALLBACKS_MAX: usize = 16;
+
+/// The longest reason, actor or correlation id, in bytes.
+pub const WORDS_BYTES_MAX: usize = 1_024;
+
+/// Whether a URL may be called back: `http` or `https` with a host, without user or password.
+#[must_use]
+pub fn is_callback_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+        !host.is_empty() && !host.starts_with(':') && !host.contains('@') && plain
+    }) && url.len() <= WORDS_BYTES_MAX
+}
+
+/// The callbacks of a run: those of its definition, then those of its submission.
+pub fn callbacks<'a>(
+    plan: &'a Plan,
+    submitted: &'a Submitted,
+) -> impl Iterator<Item = &'a Callback> {
+    plan.callbacks.iter().chain(&submitted.callbacks)
+}

@@ -1,0 +1,176 @@
+//! Deciding: the facts a command makes of a state. What follows from a fact is not decided
+//! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
+
+use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
+use crate::command::{AttemptResult, Command, Rejection};
+use crate::event::{LetterSubject, Outcome, Recourse, RunEvent};
+use crate::evolve::{attempt_lost, timed_out};
+use crate::failure::{Failure, codes};
+use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
+use crate::state::State;
+use crate::summary::LetterStatus;
+use crate::time::Timestamp;
+
+/// Attempts to deliver one callback before it becomes a dead letter.
+pub const CALLBACK_ATTEMPTS_MAX: u16 = 10;
+
+/// The facts that a command makes. A late or repeated command makes none.
+///
+/// # Errors
+/// [`Rejection`] for a command that is wrong where the run stands.
+pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<RunEvent>, Rejection> {
+    Ok(match command {
+        Command::Continue => Vec::new(),
+        Command::ReportStep { step, attempt, result, retry_delay_ms } => {
+            report_step(state, step, attempt, result, retry_delay_ms)
+        }
+        Command::ReportUndo { step, attempt, result, retry_delay_ms } => {
+            report_undo(state, step, attempt, result, retry_delay_ms)
+        }
+        Command::ReportCallback { delivery, attempt, result, retry_delay_ms } => {
+            report_callback(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
+        }
+        Command::Cancel { reason, actor, compensate } => {
+            if state.phase == Phase::Ended {
+                return Err(Rejection::AlreadyEnded { status: state.status().word() });
+            }
+            if state.cancel.is_some() {
+                return Ok(Vec::new());
+            }
+            let by_policy = state.plan.on_failure == Recourse::Compensate;
+            let compensate = compensate.unwrap_or(by_policy);
+            vec![RunEvent::CancelRequested { reason, actor, compensate }]
+        }
+        Command::RetryLetter { letter, actor, linked } => {
+            let linked = retry_letter(state, letter, linked)?;
+            vec![RunEvent::LetterRetried { letter, actor, linked }]
+        }
+        Command::DiscardLetter { letter, actor, reason } => {
+            open_letter(state, letter)?;
+            vec![RunEvent::LetterDiscarded { letter, actor, reason }]
+        }
+    })
+}
+
+fn report_step(
+    state: &State,
+    step: StepIndex,
+    attempt: u16,
+    result: AttemptResult,
+    retry_delay_ms: u64,
+) -> Vec<RunEvent> {
+    let Some(own) = state.steps.get(step.at()) else { return Vec::new() };
+    if own.status != StepStatus::Running || own.attempt != attempt {
+        return Vec::new();
+    }
+    vec![match result {
+        AttemptResult::Answered(answer) => match answer.and_then(fitting) {
+            Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
+            Err(failure) => RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms },
+        },
+        AttemptResult::TimedOut => {
+            let timeout_ms = state.plan.steps[step.at()].timeout_ms;
+            RunEvent::StepTimedOut { step, attempt, timeout_ms, retry_delay_ms }
+        }
+        AttemptResult::Lost => RunEvent::StepAttemptLost { step, attempt },
+    }]
+}
+
+fn report_undo(
+    state: &State,
+    step: StepIndex,
+    attempt: u16,
+    result: AttemptResult,
+    retry_delay_ms: u64,
+) -> Vec<RunEvent> {
+    let Some(own) = state.steps.get(step.at()).and_then(|step| step.undo.as_ref()) else {
+        return Vec::new();
+    };
+    if own.status != UndoStatus::Running || own.attempt != attempt {
+        return Vec::new();
+    }
+    let timeout_ms = state.plan.steps[step.at()].undo.as_ref().map_or(0, |undo| undo.timeout_ms);
+    let answer = match result {
+        AttemptResult::Answered(answer) => answer.and_then(fitting),
+        AttemptResult::TimedOut => Err(timed_out(timeout_ms)),
+        AttemptResult::Lost => Err(attempt_lost()),
+    };
+    vec![match answer {
+        Ok(output) => RunEvent::UndoSucceeded { step, attempt, output },
+        Err(failure) => {
+            let lost = failure.code == codes::ATTEMPT_LOST;
+            let retry_delay_ms = if lost { 0 } else { retry_delay_ms };
+            RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms }
+        }
+    }]
+}
+
+/// Every payload that enters is bounded here, whoever sent it.
+fn fitting(output: Payload) -> Result<Payload, Failure> {
+    let bytes = output.text().len();
+    if bytes <= PAYLOAD_BYTES_MAX {
+        return Ok(output);
+    }
+    let message = format!("the output has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} are kept");
+    Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message).of_unknown_effect())
+}
+
+fn report_callback(
+    state: &State,
+    delivery: u32,
+    attempt: u16,
+    result: Result<u16, Failure>,
+    retry_at: Timestamp,
+) -> Vec<RunEvent> {
+    let Some(own) = state.deliveries.get(delivery as usize) else { return Vec::new() };
+    if own.status != DeliveryStatus::Owed || own.attempt + 1 != attempt {
+        return Vec::new();
+    }
+    vec![match result {
+        Ok(status) => RunEvent::CallbackDelivered { delivery, attempt, status },
+        Err(failure) => {
+            let again = own.tries + 1 < CALLBACK_ATTEMPTS_MAX;
+            let retry_at = again.then_some(retry_at);
+            RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at }
+        }
+    }]
+}
+
+fn open_letter(state: &State, number: u32) -> Result<LetterSubject, Rejection> {
+    let letter =
+        state.letters.get(number as usize).ok_or(Rejection::UnknownLetter { letter: number })?;
+    match letter.status {
+        LetterStatus::Open => Ok(letter.subject),
+        LetterStatus::Retried => {
+            Err(Rejection::LetterNotOpen { letter: number, status: "retried" })
+        }
+        LetterStatus::Discarded => {
+            Err(Rejection::LetterNotOpen { letter: number, status: "discarded" })
+        }
+    }
+}
+
+/// Answers the linked run to record: only where the step can't be retried in place.
+fn retry_letter(
+    state: &State,
+    number: u32,
+    linked: Option<ExecutionId>,
+) -> Result<Option<ExecutionId>, Rejection> {
+    let not_yet = Rejection::NotYet { status: state.status().word() };
+    match (open_letter(state, number)?, state.phase) {
+        (LetterSubject::Callback(_), _)
+        | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended)
+        | (LetterSubject::Step(_), Phase::Suspended) => Ok(None),
+        (LetterSubject::Step(_), Phase::Ended) if ended_in_place(state) => Ok(None),
+        (LetterSubject::Step(_), Phase::Ended) => linked.map(Some).ok_or(Rejection::NeedsNewRun),
+        (LetterSubject::Step(_) | LetterSubject::Undo(_), _) => Err(not_yet),
+    }
+}
+
+/// Whether the run was halted: its steps stand as they were and can go on.
+fn ended_in_place(state: &State) -> bool {
+    let halted = state.failing.as_ref().is_some_and(|why| why.recourse == Recourse::Halt);
+    let failed = state.ending.as_ref().is_some_and(|end| end.outcome == Outcome::Failed);
+    halted && failed
+}

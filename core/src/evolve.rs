@@ -1,0 +1,290 @@
+//! Folding: what each event does to a run's state.
+//!
+//! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
+//! event that has no arrow from where the run stands is an [`IllegalTransition`].
+
+mod deliveries;
+mod letters;
+
+use crate::arrows::{
+    DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
+};
+use crate::event::{LetterSubject, RunEvent};
+use crate::failure::{EffectKnown, Failure, codes};
+use crate::ids::{ExecutionId, StepIndex};
+use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
+use crate::time::Timestamp;
+
+use deliveries::{move_delivery, schedule};
+use letters::apply_letter;
+
+/// An event that can't have happened where the run stands: the journal or the engine is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {version} of {execution} does not fit: {why}")]
+pub struct IllegalTransition {
+    /// The run.
+    pub execution: ExecutionId,
+    /// The version the event would have had.
+    pub version: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// Folds one event that was recorded at `at`.
+///
+/// # Errors
+/// [`IllegalTransition`]; the state may then be half changed and must not be used.
+pub fn evolve(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), IllegalTransition> {
+    let version = state.version + 1;
+    apply(state, event, at).map_err(|why| IllegalTransition {
+        execution: state.id,
+        version,
+        why,
+    })?;
+    state.version = version;
+    state.updated_at = at;
+    Ok(())
+}
+
+fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
+    match event {
+        RunEvent::Submitted(_) => Err("a run is submitted once".to_owned()),
+        RunEvent::StepReady { step, round, input } => {
+            let own = step_mut(state, *step)?;
+            own.round = *round;
+            own.input = Some(input.clone());
+            move_step(state, *step, StepMove::Ready, at)
+        }
+        RunEvent::StepWaiting { step, due_at } => {
+            let own = step_mut(state, *step)?;
+            own.due_at = Some(*due_at);
+            own.started_at.get_or_insert(at);
+            move_step(state, *step, StepMove::Wait, at)
+        }
+        RunEvent::StepStarted { step, attempt } => {
+            move_step(state, *step, StepMove::Start, at)?;
+            let own = step_mut(state, *step)?;
+            own.attempt = *attempt;
+            own.started_at.get_or_insert(at);
+            Ok(())
+        }
+        RunEvent::StepSucceeded { step, attempt, output } => {
+            current(*attempt, step_mut(state, *step)?.attempt)?;
+            let own = step_mut(state, *step)?;
+            own.output = Some(output.clone());
+            own.failure = None;
+            own.started_at.get_or_insert(at);
+            move_step(state, *step, StepMove::Succeed, at)
+        }
+        RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms } => {
+            fault(state, *step, *attempt, failure.clone(), *retry_delay_ms, at)
+        }
+        RunEvent::StepTimedOut { step, attempt, timeout_ms, retry_delay_ms } => {
+            let failure = timed_out(*timeout_ms);
+            fault(state, *step, *attempt, failure, *retry_delay_ms, at)
+        }
+        RunEvent::StepAttemptLost { step, attempt } => {
+            fault(state, *step, *attempt, attempt_lost(), 0, at)
+        }
+        RunEvent::StepRetryScheduled { step, due_at } => {
+            step_mut(state, *step)?.due_at = Some(*due_at);
+            move_step(state, *step, StepMove::Retry, at)
+        }
+        RunEvent::StepFailed { step, failure } => {
+            step_mut(state, *step)?.failure = Some(Box::new(failure.clone()));
+            move_step(state, *step, StepMove::Fail, at)
+        }
+        RunEvent::StepSkipped { step } => move_step(state, *step, StepMove::Skip, at),
+        RunEvent::StepsPruned { steps } => {
+            steps.iter().try_for_each(|&step| move_step(state, step, StepMove::Prune, at))
+        }
+        RunEvent::StepCancelled { step } => move_step(state, *step, StepMove::Cancel, at),
+        RunEvent::CancelRequested { reason, actor, compensate } => {
+            let in_force = matches!(state.phase, Phase::Forward | Phase::Suspended);
+            let (reason, actor) = (reason.clone(), actor.clone());
+            let compensate = *compensate;
+            state.cancel = Some(Cancel { reason, actor, compensate, in_force, at });
+            Ok(())
+        }
+        RunEvent::DeadlinePassed => {
+            state.deadline_passed = true;
+            state.sets.overdue = state.phase == Phase::Forward;
+            state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
+            Ok(())
+        }
+        RunEvent::RunFailing { failure, step, recourse } => {
+            move_run(state, PhaseMove::Fail)?;
+            let (failure, step, recourse) = (failure.clone(), *step, *recourse);
+            state.failing = Some(Failing { failure, step, recourse });
+            state.sets.overdue = false;
+            state.sets.given_up = None;
+            Ok(())
+        }
+        RunEvent::RunSuspended { reason: _ } => move_run(state, PhaseMove::Suspend),
+        RunEvent::RunEnded { outcome, compensation, output } => {
+            move_run(state, PhaseMove::End)?;
+            let (outcome, compensation, output) = (*outcome, *compensation, output.clone());
+            state.ending = Some(Ending { outcome, compensation, output, at });
+            cancel_pending(state, at)
+        }
+        RunEvent::UnwindingStarted
+        | RunEvent::UndoReady { .. }
+        | RunEvent::UndoStarted { .. }
+        | RunEvent::UndoSucceeded { .. }
+        | RunEvent::UndoAttemptFailed { .. }
+        | RunEvent::UndoRetryScheduled { .. }
+        | RunEvent::UndoFailed { .. } => crate::unwind::apply(state, event, at),
+        RunEvent::LetterOpened { .. }
+        | RunEvent::LetterRetried { .. }
+        | RunEvent::LetterDiscarded { .. } => apply_letter(state, event, at),
+        RunEvent::CallbackScheduled { delivery, event, url } => {
+            schedule(state, *delivery, *event, url, at)
+        }
+        RunEvent::CallbackDelivered { delivery, attempt, status } => {
+            let own = move_delivery(state, *delivery, DeliveryMove::Deliver, None)?;
+            (own.attempt, own.answered, own.failure) = (*attempt, Some(*status), None);
+            Ok(())
+        }
+        RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at } => {
+            let by = if retry_at.is_some() { DeliveryMove::Retry } else { DeliveryMove::Fault };
+            let own = move_delivery(state, *delivery, by, *retry_at)?;
+            (own.attempt, own.tries) = (*attempt, own.tries + 1);
+            own.failure = Some(Box::new(failure.clone()));
+            Ok(())
+        }
+        RunEvent::CallbackFailed { delivery, failure } => {
+            let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
+            own.failure = Some(Box::new(failure.clone()));
+            state.sets.unlettered.push(LetterSubject::Callback(*delivery));
+            Ok(())
+        }
+    }
+}
+
+/// The failure of an attempt that ran past its timeout.
+#[must_use]
+pub fn timed_out(timeout_ms: u64) -> Failure {
+    Failure::retryable(codes::TASK_TIMEOUT, format!("no answer within {timeout_ms} ms"))
+        .of_unknown_effect()
+}
+
+/// The failure of an attempt whose process went away.
+#[must_use]
+pub fn attempt_lost() -> Failure {
+    let message = "the process that ran the attempt ended before it reported";
+    Failure::retryable(codes::ATTEMPT_LOST, message).of_unknown_effect()
+}
+
+pub(crate) fn current(given: u16, known: u16) -> Result<(), String> {
+    if given == known { Ok(()) } else { Err(format!("attempt {given} where {known} is current")) }
+}
+
+fn fault(
+    state: &mut State,
+    step: StepIndex,
+    attempt: u16,
+    failure: Failure,
+    retry_delay_ms: u64,
+    at: Timestamp,
+) -> Result<(), String> {
+    let own = step_mut(state, step)?;
+    current(attempt, own.attempt)?;
+    if failure.code == codes::ATTEMPT_LOST {
+        own.lost += 1;
+    } else {
+        own.tries += 1;
+    }
+    own.unsure |= failure.effect == EffectKnown::Unknown;
+    own.retry_delay_ms = retry_delay_ms;
+    own.failure = Some(Box::new(failure));
+    move_step(state, step, StepMove::Fault, at)
+}
+
+pub(crate) fn step_mut(state: &mut State, step: StepIndex) -> Result<&mut StepState, String> {
+    let steps = state.steps.len();
+    state.steps.get_mut(step.at()).ok_or_else(|| format!("step {} of {steps}", step.0))
+}
+
+pub(crate) fn move_run(state: &mut State, by: PhaseMove) -> Result<(), String> {
+    state.phase = follow(PHASE_ARROWS, state.phase, by)?;
+    Ok(())
+}
+
+/// Follows a step's arrow and keeps the sets: out of the old status's, into the new one's.
+fn move_step(
+    state: &mut State,
+    step: StepIndex,
+    by: StepMove,
+    at: Timestamp,
+) -> Result<(), String> {
+    let own = step_mut(state, step)?;
+    let (from, to) = (own.status, follow(STEP_ARROWS, own.status, by)?);
+    own.status = to;
+    let due_at = own.due_at;
+    let sets = &mut state.sets;
+    match from {
+        StepStatus::Pending => drop(sets.open.remove(&step)),
+        StepStatus::Ready => drop(sets.ready.remove(&step)),
+        StepStatus::Running => drop(sets.running.remove(&step)),
+        StepStatus::Faulted => drop(sets.faulted.remove(&step)),
+        StepStatus::Failed => drop(sets.failed.remove(&step)),
+        StepStatus::Waiting | StepStatus::Retrying => {
+            let due_at = state.steps[step.at()].due_at.take().unwrap_or_default();
+            sets.due.remove(&(due_at, Subject::Step(step)));
+        }
+        StepStatus::Succeeded
+        | StepStatus::Skipped
+        | StepStatus::Pruned
+        | StepStatus::Cancelled => {}
+    }
+    match to {
+        StepStatus::Pending => {
+            let own = &mut state.steps[step.at()];
+            (own.tries, own.lost, own.completed_at) = (0, 0, None);
+            if own.open_needs == 0 {
+                sets.open.insert(step);
+            }
+        }
+        StepStatus::Ready => drop(sets.ready.insert(step)),
+        StepStatus::Running => drop(sets.running.insert(step)),
+        StepStatus::Faulted => drop(sets.faulted.insert(step)),
+        StepStatus::Waiting | StepStatus::Retrying => {
+            sets.due.insert((due_at.unwrap_or_default(), Subject::Step(step)));
+        }
+        StepStatus::Failed if state.plan.steps[step.at()].allow_failure => {
+            settle(state, step, true, at);
+        }
+        StepStatus::Failed => {
+            sets.failed.insert(step);
+            sets.unlettered.push(LetterSubject::Step(step));
+            state.steps[step.at()].completed_at = Some(at);
+        }
+        StepStatus::Succeeded | StepStatus::Skipped => settle(state, step, true, at),
+        StepStatus::Pruned => settle(state, step, false, at),
+        StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
+    }
+    state.sets.touched.push(Subject::Step(step));
+    Ok(())
+}
+
+/// The step has its place in the outcome: what needs it has one need less to wait for.
+fn settle(state: &mut State, step: StepIndex, done: bool, at: Timestamp) {
+    state.steps[step.at()].completed_at = Some(at);
+    state.sets.unsettled -= 1;
+    let plan = state.plan.clone();
+    for &dependant in &plan.steps[step.at()].dependants {
+        let own = &mut state.steps[dependant.at()];
+        own.open_needs -= 1;
+        own.done_needs += u32::from(done);
+        if own.open_needs == 0 && own.status == StepStatus::Pending {
+            state.sets.open.insert(dependant);
+        }
+    }
+}
+
+/// What never became ready is given up with the run; a completed run leaves nothing.
+fn cancel_pending(state: &mut State, at: Timestamp) -> Result<(), String> {
+    let pending = |step: &StepIndex| state.step(*step).status == StepStatus::Pending;
+    let steps: Vec<_> = (0..).map(StepIndex).take(state.steps.len()).filter(pending).collect();
+    steps.into_iter().try_for_each(|step| move_step(state, step, StepMove::Cancel, at))
+}

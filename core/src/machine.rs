@@ -1,0 +1,120 @@
+//! The run as one machine: command in, events out, the state moved on by exactly those.
+
+use crate::advance::advance;
+use crate::command::{Command, Rejection, Submission};
+use crate::decide::decide;
+use crate::event::{Event, RunEvent};
+use crate::evolve::{IllegalTransition, evolve};
+use crate::ids::ExecutionId;
+use crate::plan::Plan;
+use crate::state::State;
+use crate::time::Timestamp;
+
+/// Events after which one decision is cut; the rest stays owed and follows by
+/// [`Command::Continue`].
+pub const EVENTS_PER_DECISION_MAX: usize = 1_024;
+
+/// What one decision made.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// In order; the state has folded them.
+    pub events: Vec<RunEvent>,
+    /// Whether the decision was cut and wants [`Command::Continue`].
+    pub cut: bool,
+}
+
+/// Why a decision could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The command is wrong where the run stands; the state is unchanged.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The engine is wrong; the state must not be used any more.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+}
+
+/// Begins a run.
+///
+/// # Errors
+/// [`Refusal::Illegal`] if the engine is wrong.
+pub fn submit(submission: Submission, now: Timestamp) -> Result<(State, Decision), Refusal> {
+    let Submission { execution, plan, submitted } = submission;
+    let first = RunEvent::Submitted(submitted.clone());
+    let mut state = State::begin(execution, plan, submitted, now);
+    let mut decision = Decision { events: vec![first], cut: false };
+    settle(&mut state, now, &mut decision)?;
+    Ok((state, decision))
+}
+
+/// Carries a command out on a run.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn handle(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
+    let mut decision = record(state, command, now)?;
+    settle(state, now, &mut decision)?;
+    Ok(decision)
+}
+
+/// Records only the facts of a command; what follows from them waits. For a node that is about
+/// to stop: every prefix of a decision is a place to go on from.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn record(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
+    let events = decide(state, command, now)?;
+    for event in &events {
+        evolve(state, event, now)?;
+    }
+    Ok(Decision { events, cut: false })
+}
+
+fn settle(state: &mut State, now: Timestamp, decision: &mut Decision) -> Result<(), Refusal> {
+    loop {
+        let layer = advance(state, now);
+        if layer.is_empty() {
+            return Ok(());
+        }
+        for event in &layer {
+            evolve(state, event, now)?;
+        }
+        decision.events.extend(layer);
+        if decision.events.len() >= EVENTS_PER_DECISION_MAX {
+            decision.cut = true;
+            return Ok(());
+        }
+    }
+}
+
+/// The state that a run's events add up to. `plan` must be the revision they were made with.
+///
+/// # Errors
+/// [`IllegalTransition`] at the first event that does not fit.
+pub fn replay<'a>(
+    execution: ExecutionId,
+    plan: &std::sync::Arc<Plan>,
+    events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
+) -> Result<State, IllegalTransition> {
+    let mut state: Option<State> = None;
+    for (event, at) in events {
+        let version = state.as_ref().map_or(1, |state| state.version + 1);
+        let illegal = |why: &str| IllegalTransition { execution, version, why: why.to_owned() };
+        let Event::Run(event) = event else { return Err(illegal("not an event of a run")) };
+        state = Some(match (state, event) {
+            (None, RunEvent::Submitted(submitted)) => {
+                State::begin(execution, plan.clone(), submitted.clone(), at)
+            }
+            (None, _) => return Err(illegal("a run begins with its submission")),
+            (Some(mut state), event) => {
+                evolve(&mut state, event, at)?;
+                state
+            }
+        });
+    }
+    state.ok_or_else(|| IllegalTransition {
+        execution,
+        version: 0,
+        why: "a run has at least one event".to_owned(),
+    })
+}

@@ -1,0 +1,363 @@
+//! A run as the outside sees it: the API's JSON, list rows, and what templates may read.
+//!
+//! Only reads a state; every word here is the API's contract.
+
+mod events;
+
+use serde_json::{Map, Value, json};
+
+use crate::arrows::DeliveryStatus;
+use crate::event::{CallbackEvent, Compensation, LetterSubject};
+use crate::failure::{EffectKnown, Failure, FailureClass, codes};
+use crate::ids::{LetterId, StepIndex};
+use crate::payload::Payload;
+use crate::scope::{Scope, StepView, merge_variables};
+use crate::state::{Letter, State, StepState, UndoState};
+use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
+use crate::time::Timestamp;
+
+pub use events::event_json;
+
+impl Scope for State {
+    fn input(&self) -> Payload {
+        self.submitted.input.clone()
+    }
+
+    fn variables(&self) -> Payload {
+        merge_variables(&self.plan.variables, &self.submitted.variables)
+    }
+
+    fn workflow(&self) -> Value {
+        json!({
+            "id": self.plan.workflow,
+            "name": self.plan.name,
+            "version": self.plan.label,
+            "revision": self.submitted.revision,
+            "execution_id": self.id.to_string(),
+            "correlation_id": self.submitted.correlation_id,
+            "submitted_at": self.submitted_at.to_string(),
+        })
+    }
+
+    fn step(&self, step: StepIndex) -> StepView {
+        let own = State::step(self, step);
+        StepView {
+            status: own.word(),
+            attempts: own.attempt,
+            output: own.output.clone(),
+            error: own.failure.as_deref().map(failure_json),
+        }
+    }
+}
+
+/// The row that lists show of the run.
+#[must_use]
+pub fn run_summary(state: &State) -> RunSummary {
+    RunSummary {
+        execution: state.id,
+        namespace: state.submitted.namespace.clone(),
+        workflow: state.submitted.workflow.clone(),
+        revision: state.submitted.revision,
+        status: state.status(),
+        correlation_id: state.submitted.correlation_id.clone(),
+        submitted_at: state.submitted_at,
+        ended_at: state.ending.as_ref().map(|ending| ending.at),
+        version: state.version,
+    }
+}
+
+/// The rows that lists show of the run's letters.
+pub fn letter_summaries(state: &State) -> impl Iterator<Item = LetterSummary> + '_ {
+    (0..).zip(&state.letters).map(move |(number, letter)| {
+        let (kind, subject) = subject_words(state, letter.subject);
+        LetterSummary {
+            letter: LetterId { execution: state.id, number },
+            namespace: state.submitted.namespace.clone(),
+            workflow: state.submitted.workflow.clone(),
+            kind,
+            subject,
+            code: letter.failure.code.clone(),
+            message: letter.failure.message.clone(),
+            status: letter.status,
+            opened_at: letter.opened_at,
+            attempts: letter.attempts,
+            version: state.version,
+        }
+    })
+}
+
+fn subject_words(state: &State, subject: LetterSubject) -> (LetterKind, String) {
+    let id = |step: StepIndex| state.plan.steps[step.at()].id.to_string();
+    match subject {
+        LetterSubject::Step(step) => (LetterKind::Step, id(step)),
+        LetterSubject::Undo(step) => (LetterKind::Undo, id(step)),
+        LetterSubject::Callback(n) => {
+            let delivery = state.deliveries.get(n as usize);
+            (LetterKind::Callback, delivery.map(|own| own.url.clone()).unwrap_or_default())
+        }
+    }
+}
+
+/// The whole run, as `GET /api/v1/executions/{id}` answers it.
+#[must_use]
+pub fn execution_json(state: &State) -> Value {
+    let steps: Map<_, _> = state
+        .plan
+        .steps
+        .iter()
+        .zip(&state.steps)
+        .map(|(plan, own)| (plan.id.to_string(), step_json(own)))
+        .collect();
+    let ending = state.ending.as_ref();
+    let started_at = state.steps.iter().filter_map(|step| step.started_at).min();
+    json!({
+        "execution_id": state.id.to_string(),
+        "namespace": state.submitted.namespace,
+        "workflow_id": state.submitted.workflow,
+        "revision": state.submitted.revision,
+        "digest": state.submitted.digest.to_string(),
+        "status": state.status().word(),
+        "compensation": ending.map(|ending| compensation_word(ending.compensation)),
+        "correlation_id": state.submitted.correlation_id,
+        "idempotency_key": state.submitted.idempotency_key,
+        "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
+        "submitted_by": state.submitted.actor,
+        "input": state.submitted.input.value(),
+        "variables": state.submitted.variables.value(),
+        "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
+        "error": run_error(state),
+        "cancel": state.cancel.as_ref().map(|cancel| json!({
+            "reason": cancel.reason,
+            "actor": cancel.actor,
+            "compensate": cancel.compensate,
+            "requested_at": cancel.at.to_string(),
+        })),
+        "steps": steps,
+        "callbacks": state.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+        "dead_letters": (0..).zip(&state.letters)
+            .map(|(number, letter)| letter_json(state, number, letter)).collect::<Vec<_>>(),
+        "submitted_at": state.submitted_at.to_string(),
+        "started_at": instant(started_at),
+        "completed_at": instant(ending.map(|ending| ending.at)),
+        "updated_at": state.updated_at.to_string(),
+        "deadline_at": instant(state.submitted.deadline_at),
+        "version": state.version,
+    })
+}
+
+fn instant(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| at.to_string().into())
+}
+
+fn compensation_word(compensation: Compensation) -> &'static str {
+    match compensation {
+        Compensation::None => "none",
+        Compensation::Done => "done",
+        Compensation::Failed => "failed",
+    }
+}
+
+/// Why the run failed: the error of the API's envelope, with the failed step's own below it.
+fn run_error(state: &State) -> Value {
+    let Some(why) = &state.failing else { return Value::Null };
+    let id = |step: StepIndex| state.plan.steps[step.at()].id.clone();
+    let code = match why.failure.code.as_str() {
+        code @ (codes::WORKFLOW_TIMEOUT | codes::CANCELLED) => code,
+        _ => "WORKFLOW_EXECUTION_FAILED",
+    };
+    let message = match why.step {
+        Some(step) => format!("step `{}` failed: {}", id(step), why.failure.message),
+        None => why.failure.message.clone(),
+    };
+    json!({
+        "error_code": code,
+        "message": message,
+        "details": {
+            "execution_id": state.id.to_string(),
+            "failed_task": why.step.map(id),
+            "failure_reason": why.failure.message,
+            "retry_available": state.letters.iter().any(|l| l.status == LetterStatus::Open),
+            "cause": failure_json(&why.failure),
+        },
+    })
+}
+
+/// A failure as JSON.
+#[must_use]
+pub fn failure_json(failure: &Failure) -> Value {
+    json!({
+        "error_code": failure.code,
+        "message": failure.message,
+        "retryable": failure.class == FailureClass::Retryable,
+        "effect": match failure.effect {
+            EffectKnown::None => "none",
+            EffectKnown::Unknown => "unknown",
+        },
+        "details": failure.details.as_ref().map(Payload::value),
+    })
+}
+
+fn step_json(own: &StepState) -> Value {
+    json!({
+        "status": own.word(),
+        "attempts": own.attempt,
+        "round": own.round,
+        "started_at": instant(own.started_at),
+        "completed_at": instant(own.completed_at),
+        "due_at": instant(own.due_at),
+        "input": own.input.as_ref().map(Payload::value),
+        "output": own.output.as_ref().map(Payload::value),
+        "error": own.failure.as_deref().map(failure_json),
+        "undo": own.undo.as_deref().map(undo_json),
+    })
+}
+
+fn undo_json(own: &UndoState) -> Value {
+    json!({
+        "status": own.word(),
+        "attempts": own.attempt,
+        "started_at": instant(own.started_at),
+        "completed_at": instant(own.completed_at),
+        "due_at": instant(own.due_at),
+        "input": own.input.as_ref().map(Payload::value),
+        "output": own.output.as_ref().map(Payload::value),
+        "error": own.failure.as_deref().map(failure_json),
+    })
+}
+
+/// The word of a callback's event.
+#[must_use]
+pub fn callback_word(event: CallbackEvent) -> &'static str {
+    match event {
+        CallbackEvent::Completed => "workflow.completed",
+        CallbackEvent::Failed => "workflow.failed",
+        CallbackEvent::Compensating => "workflow.compensating",
+        CallbackEvent::Cancelled => "workflow.cancelled",
+    }
+}
+
+fn delivery_json(own: &crate::state::Delivery) -> Value {
+    json!({
+        "event": callback_word(own.event),
+        "url": own.url,
+        "status": match own.status {
+            DeliveryStatus::Owed => "pending",
+            DeliveryStatus::Delivered => "delivered",
+            DeliveryStatus::Faulted | DeliveryStatus::Failed => "failed",
+        },
+        "attempts": own.attempt,
+        "due_at": instant(own.due_at),
+        "response_status": own.answered,
+        "error": own.failure.as_deref().map(failure_json),
+    })
+}
+
+/// A dead letter with its whole context.
+#[must_use]
+pub fn letter_json(state: &State, number: u32, letter: &Letter) -> Value {
+    let (kind, subject) = subject_words(state, letter.subject);
+    let input = match letter.subject {
+        LetterSubject::Step(step) => State::step(state, step).input.clone(),
+        LetterSubject::Undo(step) => {
+            State::step(state, step).undo.as_ref().and_then(|undo| undo.input.clone())
+        }
+        LetterSubject::Callback(n) => state
+            .deliveries
+            .get(n as usize)
+            .map(|own| Payload::of(&callback_body(state, own.event, own.scheduled_at))),
+    };
+    json!({
+        "letter_id": LetterId { execution: state.id, number }.to_string(),
+        "execution_id": state.id.to_string(),
+        "workflow_id": state.submitted.workflow,
+        "revision": state.submitted.revision,
+        "correlation_id": state.submitted.correlation_id,
+        "kind": kind_word(kind),
+        "subject": subject,
+        "status": letter_word(letter.status),
+        "attempts": letter.attempts,
+        "input": input.as_ref().map(Payload::value),
+        "error": failure_json(&letter.failure),
+        "opened_at": letter.opened_at.to_string(),
+        "settled": letter.settled.as_ref().map(|settled| json!({
+            "actor": settled.actor,
+            "reason": settled.reason,
+            "execution_id": settled.linked.map(|run| run.to_string()),
+            "at": settled.at.to_string(),
+        })),
+    })
+}
+
+/// A row of the list of dead letters.
+#[must_use]
+pub fn letter_row_json(row: &LetterSummary) -> Value {
+    json!({
+        "letter_id": row.letter.to_string(),
+        "execution_id": row.letter.execution.to_string(),
+        "workflow_id": row.workflow,
+        "kind": kind_word(row.kind),
+        "subject": row.subject,
+        "status": letter_word(row.status),
+        "attempts": row.attempts,
+        "error": { "error_code": row.code, "message": row.message },
+        "opened_at": row.opened_at.to_string(),
+    })
+}
+
+/// A row of the list of runs.
+#[must_use]
+pub fn run_row_json(row: &RunSummary) -> Value {
+    json!({
+        "execution_id": row.execution.to_string(),
+        "workflow_id": row.workflow,
+        "revision": row.revision,
+        "status": row.status.word(),
+        "correlation_id": row.correlation_id,
+        "submitted_at": row.submitted_at.to_string(),
+        "completed_at": instant(row.ended_at),
+        "version": row.version,
+    })
+}
+
+/// The word of a letter's kind.
+#[must_use]
+pub fn kind_word(kind: LetterKind) -> &'static str {
+    match kind {
+        LetterKind::Step => "step",
+        LetterKind::Undo => "undo",
+        LetterKind::Callback => "callback",
+    }
+}
+
+/// The word of a letter's status.
+#[must_use]
+pub fn letter_word(status: LetterStatus) -> &'static str {
+    match status {
+        LetterStatus::Open => "open",
+        LetterStatus::Retried => "retried",
+        LetterStatus::Discarded => "discarded",
+    }
+}
+
+/// What a callback's receiver is sent. `workflow.failed` carries both words: the outcome, and
+/// what became of the undos.
+#[must_use]
+pub fn callback_body(state: &State, event: CallbackEvent, scheduled_at: Timestamp) -> Value {
+    let ending = state.ending.as_ref();
+    json!({
+        "event": callback_word(event),
+        "timestamp": scheduled_at.to_string(),
+        "data": {
+            "execution_id": state.id.to_string(),
+            "workflow_id": state.submitted.workflow,
+            "revision": state.submitted.revision,
+            "correlation_id": state.submitted.correlation_id,
+            "status": state.status().word(),
+            "compensation": ending.map(|ending| compensation_word(ending.compensation)),
+            "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
+            "error": run_error(state),
+            "submitted_at": state.submitted_at.to_string(),
+            "completed_at": instant(ending.map(|ending| ending.at)),
+        },
+    })
+}

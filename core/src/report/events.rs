@@ -1,0 +1,208 @@
+//! Events as the API prints them: a type word and its data, with steps by their ids.
+
+use serde_json::{Value, json};
+
+use crate::event::{Event, LetterSubject, Outcome, Recourse, RunEvent, WorkflowEvent};
+use crate::ids::StepIndex;
+use crate::plan::Plan;
+
+use super::{callback_word, compensation_word, failure_json};
+
+/// An event's type word and data. Without its plan, steps are shown by number.
+#[must_use]
+pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
+    match event {
+        Event::Run(event) => run_event(event, plan),
+        Event::Workflow(WorkflowEvent::DefinitionPart { text }) => {
+            ("DefinitionPart", json!({ "bytes": text.len() }))
+        }
+        Event::Workflow(WorkflowEvent::Defined { revision, digest, text, actor }) => {
+            let digest = digest.to_string();
+            let data = json!({
+                "revision": revision, "digest": digest, "bytes": text.len(), "actor": actor,
+            });
+            ("WorkflowDefined", data)
+        }
+    }
+}
+
+fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
+    let id = |step: &StepIndex| match plan.and_then(|plan| plan.steps.get(step.at())) {
+        Some(step) => Value::from(&*step.id),
+        None => Value::from(step.0),
+    };
+    match event {
+        RunEvent::Submitted(own) => ("ExecutionSubmitted", submitted(own)),
+        RunEvent::StepReady { step, round, input } => {
+            ("StepReady", json!({ "step": id(step), "round": round, "input": input.value() }))
+        }
+        RunEvent::StepWaiting { step, due_at } => {
+            ("StepWaiting", json!({ "step": id(step), "due_at": due_at.to_string() }))
+        }
+        RunEvent::StepStarted { step, attempt } => {
+            ("StepStarted", json!({ "step": id(step), "attempt": attempt }))
+        }
+        RunEvent::StepSucceeded { step, attempt, output } => (
+            "StepSucceeded",
+            json!({ "step": id(step), "attempt": attempt, "output": output.value() }),
+        ),
+        RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms: _ } => (
+            "StepAttemptFailed",
+            json!({ "step": id(step), "attempt": attempt, "error": failure_json(failure) }),
+        ),
+        RunEvent::StepTimedOut { step, attempt, timeout_ms, retry_delay_ms: _ } => (
+            "StepTimedOut",
+            json!({ "step": id(step), "attempt": attempt, "timeout_ms": timeout_ms }),
+        ),
+        RunEvent::StepAttemptLost { step, attempt } => {
+            ("StepAttemptLost", json!({ "step": id(step), "attempt": attempt }))
+        }
+        RunEvent::StepRetryScheduled { step, due_at } => {
+            ("StepRetryScheduled", json!({ "step": id(step), "due_at": due_at.to_string() }))
+        }
+        RunEvent::StepFailed { step, failure } => {
+            ("StepFailed", json!({ "step": id(step), "error": failure_json(failure) }))
+        }
+        RunEvent::StepSkipped { step } => ("StepSkipped", json!({ "step": id(step) })),
+        RunEvent::StepsPruned { steps } => {
+            ("StepsPruned", json!({ "steps": steps.iter().map(id).collect::<Vec<_>>() }))
+        }
+        RunEvent::StepCancelled { step } => ("StepCancelled", json!({ "step": id(step) })),
+        RunEvent::CancelRequested { reason, actor, compensate } => (
+            "CancelRequested",
+            json!({ "reason": reason, "actor": actor, "compensate": compensate }),
+        ),
+        RunEvent::DeadlinePassed => ("DeadlinePassed", json!({})),
+        RunEvent::RunFailing { failure, step, recourse } => (
+            "ExecutionFailing",
+            json!({
+                "error": failure_json(failure),
+                "step": step.as_ref().map(id),
+                "recourse": recourse_word(*recourse),
+            }),
+        ),
+        RunEvent::RunSuspended { reason: _ } => {
+            ("ExecutionSuspended", json!({ "reason": "policy" }))
+        }
+        RunEvent::RunEnded { outcome, compensation, output } => (
+            "ExecutionEnded",
+            json!({
+                "status": outcome_word(*outcome),
+                "compensation": compensation_word(*compensation),
+                "output": output.as_ref().map(crate::payload::Payload::value),
+            }),
+        ),
+        RunEvent::UnwindingStarted => ("UnwindingStarted", json!({})),
+        RunEvent::UndoReady { step, input } => {
+            ("UndoReady", json!({ "step": id(step), "input": input.value() }))
+        }
+        RunEvent::UndoStarted { step, attempt } => {
+            ("UndoStarted", json!({ "step": id(step), "attempt": attempt }))
+        }
+        RunEvent::UndoSucceeded { step, attempt, output } => (
+            "UndoSucceeded",
+            json!({ "step": id(step), "attempt": attempt, "output": output.value() }),
+        ),
+        RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms: _ } => (
+            "UndoAttemptFailed",
+            json!({ "step": id(step), "attempt": attempt, "error": failure_json(failure) }),
+        ),
+        RunEvent::UndoRetryScheduled { step, due_at } => {
+            ("UndoRetryScheduled", json!({ "step": id(step), "due_at": due_at.to_string() }))
+        }
+        RunEvent::UndoFailed { step, failure } => {
+            ("UndoFailed", json!({ "step": id(step), "error": failure_json(failure) }))
+        }
+        RunEvent::LetterOpened { .. }
+        | RunEvent::LetterRetried { .. }
+        | RunEvent::LetterDiscarded { .. }
+        | RunEvent::CallbackScheduled { .. }
+        | RunEvent::CallbackDelivered { .. }
+        | RunEvent::CallbackAttemptFailed { .. }
+        | RunEvent::CallbackFailed { .. } => around(event, id),
+    }
+}
+
+/// The events around a run: its letters and callbacks.
+fn around(event: &RunEvent, id: impl Fn(&StepIndex) -> Value) -> (&'static str, Value) {
+    match event {
+        RunEvent::LetterOpened { letter, subject, failure } => {
+            let (kind, subject) = match subject {
+                LetterSubject::Step(step) => ("step", id(step)),
+                LetterSubject::Undo(step) => ("undo", id(step)),
+                LetterSubject::Callback(delivery) => ("callback", Value::from(*delivery)),
+            };
+            let error = failure_json(failure);
+            let data =
+                json!({ "letter": letter, "kind": kind, "subject": subject, "error": error });
+            ("DeadLetterOpened", data)
+        }
+        RunEvent::LetterRetried { letter, actor, linked } => {
+            let linked = linked.map(|run| run.to_string());
+            let data = json!({ "letter": letter, "actor": actor, "execution_id": linked });
+            ("DeadLetterRetried", data)
+        }
+        RunEvent::LetterDiscarded { letter, actor, reason } => {
+            let data = json!({ "letter": letter, "actor": actor, "reason": reason });
+            ("DeadLetterDiscarded", data)
+        }
+        RunEvent::CallbackScheduled { delivery, event, url } => {
+            let event = callback_word(*event);
+            ("CallbackScheduled", json!({ "delivery": delivery, "event": event, "url": url }))
+        }
+        RunEvent::CallbackDelivered { delivery, attempt, status } => (
+            "CallbackDelivered",
+            json!({ "delivery": delivery, "attempt": attempt, "status": status }),
+        ),
+        RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at } => (
+            "CallbackAttemptFailed",
+            json!({
+                "delivery": delivery,
+                "attempt": attempt,
+                "error": failure_json(failure),
+                "retry_at": retry_at.map(|at| at.to_string()),
+            }),
+        ),
+        RunEvent::CallbackFailed { delivery, failure } => {
+            ("CallbackFailed", json!({ "delivery": delivery, "error": failure_json(failure) }))
+        }
+        _ => ("Unknown", Value::Null),
+    }
+}
+
+fn submitted(own: &crate::event::Submitted) -> Value {
+    json!({
+        "namespace": own.namespace,
+        "workflow_id": own.workflow,
+        "revision": own.revision,
+        "digest": own.digest.to_string(),
+        "input": own.input.value(),
+        "variables": own.variables.value(),
+        "correlation_id": own.correlation_id,
+        "idempotency_key": own.idempotency_key,
+        "callbacks": own.callbacks.iter()
+            .map(|callback| json!({ "event": callback_word(callback.event), "url": callback.url }))
+            .collect::<Vec<_>>(),
+        "deadline_at": own.deadline_at.map(|at| at.to_string()),
+        "retry_of": own.retry_of.map(|run| run.to_string()),
+        "actor": own.actor,
+    })
+}
+
+fn recourse_word(recourse: Recourse) -> &'static str {
+    match recourse {
+        Recourse::Compensate => "compensate",
+        Recourse::Halt => "halt",
+        Recourse::Suspend => "suspend",
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed => "failed",
+        Outcome::Compensated => "compensated",
+        Outcome::CompensationFailed => "compensation_failed",
+        Outcome::Cancelled => "cancelled",
+    }
+}

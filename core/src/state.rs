@@ -1,0 +1,252 @@
+//! Where a run stands: the fold of its events, with the sets that keep deciding linear.
+//!
+//! Only `evolve` changes a state. The sets (`open`, `ready`, `running`, ...) are derived: a
+//! property test compares them with their naive definition.
+
+mod around;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::advance::scheduled;
+use crate::arrows::{Phase, StepStatus, UndoStatus};
+use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
+use crate::ids::{ExecutionId, StepIndex};
+use crate::plan::Plan;
+use crate::summary::RunStatus;
+use crate::time::Timestamp;
+
+pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use step::{StepState, UndoState};
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The run.
+    pub id: ExecutionId,
+    /// The revision it is pinned to.
+    pub plan: Arc<Plan>,
+    /// What it was submitted with.
+    pub submitted: Box<Submitted>,
+    /// When.
+    pub submitted_at: Timestamp,
+    /// Events folded so far.
+    pub version: u64,
+    /// Where the run as a whole stands.
+    pub phase: Phase,
+    /// Each step, in the plan's order.
+    pub steps: Vec<StepState>,
+    /// Why the run fails or failed, and what is done about it.
+    pub failing: Option<Failing>,
+    /// The cancel that was asked for, if one was.
+    pub cancel: Option<Cancel>,
+    /// Whether the run's timeout was recorded; it counts once.
+    pub deadline_passed: bool,
+    /// The final word.
+    pub ending: Option<Ending>,
+    /// Every callback delivery, by number.
+    pub deliveries: Vec<Delivery>,
+    /// Every dead letter, by number.
+    pub letters: Vec<Letter>,
+    /// When the last event happened.
+    pub updated_at: Timestamp,
+    pub(crate) sets: Sets,
+}
+
+/// What is outstanding, kept up to date so that no decision looks at every step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sets {
+    /// Pending steps whose needs are all settled.
+    pub open: BTreeSet<StepIndex>,
+    /// Steps with status `Ready`.
+    pub ready: BTreeSet<StepIndex>,
+    /// Steps with status `Running`.
+    pub running: BTreeSet<StepIndex>,
+    /// Steps with status `Faulted`.
+    pub faulted: BTreeSet<StepIndex>,
+    /// Failed steps that are not allowed to.
+    pub failed: BTreeSet<StepIndex>,
+    /// Steps that are not settled: the run completes at 0.
+    pub unsettled: usize,
+    /// Everything that waits for an instant.
+    pub due: BTreeSet<(Timestamp, Subject)>,
+    /// While unwinding: undos with status `Pending` that nothing holds back any more.
+    pub undo_open: BTreeSet<StepIndex>,
+    /// Undos with status `Ready`.
+    pub undo_ready: BTreeSet<StepIndex>,
+    /// Undos with status `Faulted`.
+    pub undo_faulted: BTreeSet<StepIndex>,
+    /// Undos that have no result yet.
+    pub undo_unfinished: usize,
+    /// Deliveries with status `Owed`.
+    pub owed_deliveries: BTreeSet<u32>,
+    /// Deliveries with status `Faulted`.
+    pub faulted_deliveries: BTreeSet<u32>,
+    /// The run passed its timeout and what follows is not decided yet.
+    pub overdue: bool,
+    /// A step of the suspended run that an operator gave up.
+    pub given_up: Option<StepIndex>,
+    /// Failed operations that have no letter yet.
+    pub unlettered: Vec<LetterSubject>,
+    /// What changed since the shell last looked.
+    pub touched: Vec<Subject>,
+}
+
+/// The first subject in order, for ranges over instants.
+const FIRST: Subject = Subject::Step(StepIndex(0));
+
+/// What an effect or a timer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A step's forward way.
+    Step(StepIndex),
+    /// A step's undo.
+    Undo(StepIndex),
+    /// A callback's delivery.
+    Delivery(u32),
+    /// The run's own timeout.
+    Deadline,
+}
+
+impl State {
+    /// A run just submitted: the fold of its first event.
+    #[must_use]
+    pub fn begin(
+        id: ExecutionId,
+        plan: Arc<Plan>,
+        submitted: Box<Submitted>,
+        at: Timestamp,
+    ) -> Self {
+        let steps: Vec<_> = plan.steps.iter().map(StepState::begin).collect();
+        let mut sets = Sets { unsettled: steps.len(), ..Sets::default() };
+        for (index, step) in (0..).map(StepIndex).zip(&steps) {
+            if step.open_needs == 0 {
+                sets.open.insert(index);
+            }
+        }
+        if let Some(deadline_at) = submitted.deadline_at {
+            sets.due.insert((deadline_at, Subject::Deadline));
+        }
+        Self {
+            id,
+            plan,
+            submitted,
+            submitted_at: at,
+            version: 1,
+            phase: Phase::Forward,
+            steps,
+            failing: None,
+            cancel: None,
+            deadline_passed: false,
+            ending: None,
+            deliveries: Vec::new(),
+            letters: Vec::new(),
+            updated_at: at,
+            sets,
+        }
+    }
+
+    /// The step's state.
+    #[must_use]
+    pub fn step(&self, step: StepIndex) -> &StepState {
+        &self.steps[step.at()]
+    }
+
+    /// The run's status word.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        match (self.phase, &self.ending) {
+            (Phase::Ended, Some(ending)) => match ending.outcome {
+                Outcome::Completed => RunStatus::Completed,
+                Outcome::Failed => RunStatus::Failed,
+                Outcome::Compensated => RunStatus::Compensated,
+                Outcome::CompensationFailed => RunStatus::CompensationFailed,
+                Outcome::Cancelled => RunStatus::Cancelled,
+            },
+            (Phase::Unwinding, _) => RunStatus::Compensating,
+            (Phase::Suspended, _) => RunStatus::Suspended,
+            (Phase::Forward, _) if self.version == 1 => RunStatus::Pending,
+            _ => RunStatus::Running,
+        }
+    }
+
+    /// Whether the run has its final word and nothing is outstanding that the shell must do:
+    /// it may leave memory, and comes back when somebody acts on one of its letters.
+    #[must_use]
+    pub fn is_quiescent(&self) -> bool {
+        self.phase == Phase::Ended
+            && self.sets.owed_deliveries.is_empty()
+            && self.sets.faulted_deliveries.is_empty()
+            && self.sets.unlettered.is_empty()
+            && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
+    }
+
+    /// The next instant after `now` at which something is due, if anything waits for one.
+    /// What is due by `now` was seen to by the decision made then.
+    #[must_use]
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let after = self.sets.due.range((Timestamp(now.0.saturating_add(1)), FIRST)..);
+        after.map(|&(at, subject)| (at, subject)).find(|&(_, s)| self.heeds(s)).map(|(at, _)| at)
+    }
+
+    /// Whether something that falls due concerns the run in its present phase.
+    pub(crate) fn heeds(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Step(_) => self.phase == Phase::Forward,
+            Subject::Undo(_) => self.phase == Phase::Unwinding,
+            Subject::Delivery(_) => true,
+            Subject::Deadline => matches!(self.phase, Phase::Forward | Phase::Suspended),
+        }
+    }
+
+    /// What is due by `now` and heeded, earliest first.
+    pub(crate) fn due_by(&self, now: Timestamp) -> impl Iterator<Item = Subject> + '_ {
+        let due = self.sets.due.iter().take_while(move |&&(at, _)| at <= now);
+        due.map(|&(_, subject)| subject).filter(|&subject| self.heeds(subject))
+    }
+
+    /// Which callback a run's ending calls for.
+    #[must_use]
+    pub fn ending_event(&self) -> Option<CallbackEvent> {
+        self.ending.as_ref().map(|ending| match ending.outcome {
+            Outcome::Completed => CallbackEvent::Completed,
+            Outcome::Cancelled => CallbackEvent::Cancelled,
+            Outcome::Failed | Outcome::Compensated | Outcome::CompensationFailed => {
+                CallbackEvent::Failed
+            }
+        })
+    }
+
+    /// The key an effect of the step carries, the same for all attempts of a round:
+    /// `execution/step/round`, for its undo with `/undo`.
+    #[must_use]
+    pub fn idempotency_key(&self, subject: Subject) -> String {
+        let (step, suffix) = match subject {
+            Subject::Step(step) => (step, ""),
+            Subject::Undo(step) => (step, "/undo"),
+            Subject::Delivery(number) => return format!("{}/callback/{number}", self.id),
+            Subject::Deadline => return format!("{}/deadline", self.id),
+        };
+        let (plan, state) = (&self.plan.steps[step.at()], self.step(step));
+        format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)
+    }
+
+    /// Whether undoing the step is called for when the run unwinds: it has an undo, and it
+    /// took effect or may have.
+    pub(crate) fn needs_undo(&self, step: StepIndex) -> bool {
+        let state = self.step(step);
+        self.plan.steps[step.at()].undo.is_some()
+            && (state.status == StepStatus::Succeeded || state.unsure)
+    }
+
+    /// How many undos there are, by status.
+    #[must_use]
+    pub fn undo_counts(&self) -> BTreeMap<UndoStatus, usize> {
+        let mut counts = BTreeMap::new();
+        for undo in self.steps.iter().filter_map(|step| step.undo.as_ref()) {
+            *counts.entry(undo.status).or_default() += 1;
+        }
+        counts
+    }
+}

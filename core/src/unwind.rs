@@ -1,0 +1,162 @@
+//! The way back: folding the events of undos, in graph order.
+//!
+//! A step is unwound when everything that needs it is unwound and, if it calls for one, its
+//! own undo has a result. Each unwound step lets go of what it needs, so the order costs one
+//! pass over the edges, and independent branches unwind at the same time.
+
+use crate::arrows::{PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow};
+use crate::event::{LetterSubject, RunEvent};
+use crate::failure::codes;
+use crate::ids::StepIndex;
+use crate::state::{State, Subject, UndoState};
+use crate::time::Timestamp;
+
+pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
+    match event {
+        RunEvent::UnwindingStarted => begin(state),
+        RunEvent::UndoReady { step, input } => {
+            undo_mut(state, *step)?.input = Some(input.clone());
+            move_undo(state, *step, UndoMove::Ready, at)
+        }
+        RunEvent::UndoStarted { step, attempt } => {
+            move_undo(state, *step, UndoMove::Start, at)?;
+            let own = undo_mut(state, *step)?;
+            own.attempt = *attempt;
+            own.started_at.get_or_insert(at);
+            Ok(())
+        }
+        RunEvent::UndoSucceeded { step, attempt, output } => {
+            let own = undo_mut(state, *step)?;
+            crate::evolve::current(*attempt, own.attempt)?;
+            (own.output, own.failure) = (Some(output.clone()), None);
+            move_undo(state, *step, UndoMove::Succeed, at)
+        }
+        RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms } => {
+            let own = undo_mut(state, *step)?;
+            crate::evolve::current(*attempt, own.attempt)?;
+            own.tries += u16::from(failure.code != codes::ATTEMPT_LOST);
+            own.retry_delay_ms = *retry_delay_ms;
+            own.failure = Some(Box::new(failure.clone()));
+            move_undo(state, *step, UndoMove::Fault, at)
+        }
+        RunEvent::UndoRetryScheduled { step, due_at } => {
+            undo_mut(state, *step)?.due_at = Some(*due_at);
+            move_undo(state, *step, UndoMove::Retry, at)
+        }
+        RunEvent::UndoFailed { step, failure } => {
+            undo_mut(state, *step)?.failure = Some(Box::new(failure.clone()));
+            move_undo(state, *step, UndoMove::Fail, at)
+        }
+        _ => Err("not an event of an undo".to_owned()),
+    }
+}
+
+/// Finds what needs an undo and what holds each back, and opens what nothing holds.
+fn begin(state: &mut State) -> Result<(), String> {
+    crate::evolve::move_run(state, PhaseMove::Unwind)?;
+    let plan = state.plan.clone();
+    let mut free = Vec::new();
+    for (index, own) in (0..).map(StepIndex).zip(&plan.steps) {
+        let needed = state.needs_undo(index);
+        let step = &mut state.steps[index.at()];
+        step.unwind_open = u32::try_from(own.dependants.len()).expect("bounded by the steps");
+        if needed {
+            step.undo = Some(Box::new(UndoState::pending()));
+            state.sets.undo_unfinished += 1;
+        }
+        if own.dependants.is_empty() {
+            free.push(index);
+        }
+    }
+    open(state, free);
+    Ok(())
+}
+
+/// Opens the undos of steps that nothing holds back; those without one let go at once.
+fn open(state: &mut State, mut free: Vec<StepIndex>) {
+    while let Some(step) = free.pop() {
+        if state.steps[step.at()].undo.is_some() {
+            state.sets.undo_open.insert(step);
+        } else {
+            free.extend(let_go(state, step));
+        }
+    }
+}
+
+/// The step is unwound: answers which of its needs nothing holds back any more.
+fn let_go(state: &mut State, step: StepIndex) -> Vec<StepIndex> {
+    let plan = state.plan.clone();
+    let mut free = Vec::new();
+    for &need in &plan.steps[step.at()].needs {
+        let own = &mut state.steps[need.at()];
+        own.unwind_open -= 1;
+        if own.unwind_open == 0 {
+            free.push(need);
+        }
+    }
+    free
+}
+
+/// The failed undo goes back to its start, and the run unwinds again.
+pub(crate) fn reopen(state: &mut State, step: StepIndex) -> Result<(), String> {
+    crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
+    state.ending = None;
+    let own = undo_mut(state, step)?;
+    own.status = follow(UNDO_ARROWS, own.status, UndoMove::Reopen)?;
+    (own.tries, own.completed_at) = (0, None);
+    state.sets.undo_unfinished += 1;
+    state.sets.undo_open.insert(step);
+    Ok(())
+}
+
+fn undo_mut(state: &mut State, step: StepIndex) -> Result<&mut UndoState, String> {
+    let undo = crate::evolve::step_mut(state, step)?.undo.as_deref_mut();
+    undo.ok_or_else(|| format!("step {} has no undo under way", step.0))
+}
+
+fn move_undo(
+    state: &mut State,
+    step: StepIndex,
+    by: UndoMove,
+    at: Timestamp,
+) -> Result<(), String> {
+    let own = undo_mut(state, step)?;
+    let (from, to) = (own.status, follow(UNDO_ARROWS, own.status, by)?);
+    own.status = to;
+    let waited = if from == UndoStatus::Retrying { own.due_at.take() } else { None };
+    let due_at = own.due_at;
+    let finished = matches!(to, UndoStatus::Succeeded | UndoStatus::Failed);
+    let mut lets_go = false;
+    if finished {
+        own.completed_at = Some(at);
+        lets_go = !std::mem::replace(&mut own.released, true);
+    }
+    let sets = &mut state.sets;
+    match from {
+        UndoStatus::Pending => drop(sets.undo_open.remove(&step)),
+        UndoStatus::Ready => drop(sets.undo_ready.remove(&step)),
+        UndoStatus::Faulted => drop(sets.undo_faulted.remove(&step)),
+        UndoStatus::Retrying => {
+            sets.due.remove(&(waited.unwrap_or_default(), Subject::Undo(step)));
+        }
+        UndoStatus::Running | UndoStatus::Succeeded | UndoStatus::Failed => {}
+    }
+    match to {
+        UndoStatus::Ready => drop(sets.undo_ready.insert(step)),
+        UndoStatus::Faulted => drop(sets.undo_faulted.insert(step)),
+        UndoStatus::Retrying => {
+            sets.due.insert((due_at.unwrap_or_default(), Subject::Undo(step)));
+        }
+        UndoStatus::Failed => sets.unlettered.push(LetterSubject::Undo(step)),
+        UndoStatus::Pending | UndoStatus::Running | UndoStatus::Succeeded => {}
+    }
+    sets.touched.push(Subject::Undo(step));
+    if finished {
+        sets.undo_unfinished -= 1;
+    }
+    if lets_go {
+        let free = let_go(state, step);
+        open(state, free);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! `http`: sends one request and takes the answer as the step's output.
+//!
+//! - `request`: from the `with` of a step to a request, or what is wrong with it;
+//! - `exchange`: sends it, follows redirects within the host, reads the answer;
+//! - `answer`: from the answer to an output or a [`Failure`].
+//!
+//! Knows nothing of retries: it says whether another attempt may help and whether this one
+//! may have taken effect, and the engine decides.
+
+mod answer;
+mod exchange;
+mod failure;
+mod request;
+mod status;
+
+use std::time::Duration;
+
+use backstitch_core::failure::Failure;
+use backstitch_core::payload::PAYLOAD_BYTES_MAX;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use serde_json::Value;
+
+use crate::Error;
+use crate::codes::HTTP_BAD_REQUEST;
+use crate::fields::{Stage, sentence};
+use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
+
+/// What an output needs beside the body: the status and the headers.
+const ENVELOPE_BYTES_MAX: usize = 4 * 1024;
+/// The largest body that any answer may have, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX;
+/// How a request names its sender when the step does not.
+const USER_AGENT: &str = concat!("backstitch/", env!("CARGO_PKG_VERSION"));
+
+/// The server's settings of the `http` executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// The largest body of an answer, in bytes; a step may ask for less. At most
+    /// [`RESPONSE_BYTES_MAX`].
+    pub response_bytes_max: usize,
+    /// How long a connection may take to be made, TLS included.
+    pub connect_timeout: Duration,
+    /// How long a connection is kept open for the next request to the same host.
+    pub idle_timeout: Duration,
+    /// How many connections to one host are kept open without a request on them.
+    pub idle_connections_per_host_max: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            response_bytes_max: RESPONSE_BYTES_MAX,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            idle_connections_per_host_max: 256,
+        }
+    }
+}
+
+/// Does `http` tasks over one pooled client.
+pub struct HttpExecutor {
+    client: Client,
+    response_bytes_max: usize,
+}
+
+impl HttpExecutor {
+    /// Sets up the client. A machine without root certificates gets one all the same, whose
+    /// requests to `https` fail.
+    ///
+    /// # Errors
+    /// [`Error::HttpClient`] when the client can't be built even so.
+    pub fn new(config: HttpConfig) -> Result<Self, Error> {
+        let provider = rustls::crypto::ring::default_provider();
+        // An error says that another provider is in place already, which serves as well.
+        drop(provider.install_default());
+        let client = match client_of(&config).build() {
+            Ok(client) => client,
+            Err(why) => {
+                tracing::warn!(error = %failure::root_cause(&why), "https steps will fail");
+                client_of(&config).tls_certs_only([]).build().map_err(Error::HttpClient)?
+            }
+        };
+        let response_bytes_max = config.response_bytes_max.min(RESPONSE_BYTES_MAX);
+        Ok(Self { client, response_bytes_max })
+    }
+}
+
+/// No proxy from the environment, no redirects, no retries of its own: whatever happens to a
+/// request is the engine's to know.
+fn client_of(config: &HttpConfig) -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .http1_only()
+        .tcp_nodelay(true)
+        .connect_timeout(config.connect_timeout)
+        .pool_idle_timeout(config.idle_timeout)
+        .pool_max_idle_per_host(config.idle_connections_per_host_max)
+}
+
+impl Executor for HttpExecutor {
+    fn run(&self, task: Task) -> Attempt {
+        Box::pin(perform(self.client.clone(), self.response_bytes_max, task))
+    }
+
+    fn check(&self, with: &Value) -> Vec<InputProblem> {
+        request::read(with, Stage::Written, self.response_bytes_max).1
+    }
+}
+
+async fn perform(client: Client, response_bytes_max: usize, task: Task) -> Answer {
+    let request = {
+        let with = task.input.value();
+        let (mut request, mut problems) = request::read(&with, Stage::Rendered, response_bytes_max);
+        problems.extend(request.sign(&task));
+        if !problems.is_empty() {
+            let message = format!("the request can't be sent: {}", sentence(&problems));
+            return Err(Failure::permanent(HTTP_BAD_REQUEST, message));
+        }
+        request
+    };
+    exchange::exchange(&client, request).await
+}

@@ -1,0 +1,141 @@
+//! Building a commit record by record, with its limit of bytes.
+//!
+//! Knows the layout of `commit.rs` and draws no time: the instant comes with `finish`.
+
+use backstitch_core::event::Event;
+use backstitch_core::ids::{Digest, PartitionId, StreamId};
+use backstitch_core::time::Timestamp;
+
+use crate::bytes::length_u32;
+use crate::commit::{
+    COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Entry, HASH_BYTES, HEADER_BYTES, Head, MAGIC, Origin,
+    RECORD_END_BYTES,
+};
+use crate::keys;
+use crate::record;
+
+/// Whether a record went into the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Fit {
+    /// It is in.
+    Fits,
+    /// It is not in: finish this commit and push it into the next one.
+    Full,
+    /// It is not in and never will be: larger than a whole commit, or its stream's name is
+    /// longer than [`STREAM_KEY_BYTES_MAX`].
+    TooLarge,
+}
+
+/// The longest a stream's key may be: a workflow's namespace and id and a few bytes.
+pub const STREAM_KEY_BYTES_MAX: usize = 1_024;
+
+/// A commit under construction.
+#[derive(Debug)]
+pub struct CommitBuilder {
+    origin: Origin,
+    partition: PartitionId,
+    epoch: u64,
+    before: Head,
+    entries: Vec<Entry>,
+    bodies: Vec<u8>,
+}
+
+impl CommitBuilder {
+    /// Starts the commit that follows `before`.
+    #[must_use]
+    pub fn new(origin: Origin, partition: PartitionId, epoch: u64, before: &Head) -> Self {
+        let (entries, bodies) = (Vec::new(), Vec::new());
+        Self { origin, partition, epoch, before: *before, entries, bodies }
+    }
+
+    /// Adds a record, if it fits.
+    ///
+    /// # Panics
+    /// If the stream is a run of another partition, or the version is 0.
+    pub fn push(
+        &mut self,
+        stream: &StreamId,
+        version: u64,
+        recorded_at: Timestamp,
+        event: &Event,
+    ) -> Fit {
+        assert!(version > 0, "versions count from 1");
+        if let StreamId::Execution(run) = stream {
+            assert_eq!(run.partition, self.partition, "a run is written by its own partition");
+        }
+        if keys::stream_key_bytes(stream) > STREAM_KEY_BYTES_MAX {
+            return Fit::TooLarge;
+        }
+        let start = self.bodies.len();
+        record::encode(stream, version, recorded_at, event, &mut self.bodies);
+        let end = self.bodies.len();
+        let fixed = HEADER_BYTES + HASH_BYTES;
+        if fixed + RECORD_END_BYTES + (end - start) > COMMIT_BYTES_MAX {
+            self.bodies.truncate(start);
+            return Fit::TooLarge;
+        }
+        if fixed + RECORD_END_BYTES * (self.entries.len() + 1) + end > COMMIT_BYTES_MAX {
+            self.bodies.truncate(start);
+            return Fit::Full;
+        }
+        let position = self.before.position + 1 + self.entries.len() as u64;
+        self.entries.push(Entry { stream: stream.clone(), version, position, start, end });
+        Fit::Fits
+    }
+
+    /// Whether nothing was pushed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Hashes and closes the commit. Its time is `committed_at`, or one microsecond after
+    /// the commit before it if that is later: the time of a partition never goes back.
+    ///
+    /// # Panics
+    /// If nothing was pushed.
+    #[must_use]
+    pub fn finish(mut self, committed_at: Timestamp) -> Commit {
+        assert!(!self.entries.is_empty(), "a commit holds at least one record");
+        let before = self.before;
+        let earliest = Timestamp(before.committed_at.0.saturating_add(1));
+        let committed_at =
+            if before.sequence == 0 { committed_at } else { committed_at.max(earliest) };
+        let sequence = before.sequence + 1;
+        let table_bytes = RECORD_END_BYTES * self.entries.len();
+        let mut bytes =
+            Vec::with_capacity(HEADER_BYTES + table_bytes + self.bodies.len() + HASH_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(COMMIT_FORMAT.to_le_bytes());
+        bytes.extend(self.origin.store);
+        bytes.extend(self.origin.generation.to_le_bytes());
+        bytes.extend(self.partition.0.to_le_bytes());
+        bytes.extend(self.epoch.to_le_bytes());
+        bytes.extend(sequence.to_le_bytes());
+        bytes.extend((before.position + 1).to_le_bytes());
+        bytes.extend(length_u32(self.entries.len()).to_le_bytes());
+        bytes.extend(committed_at.0.to_le_bytes());
+        bytes.extend(before.hash.0);
+        assert_eq!(bytes.len(), HEADER_BYTES, "the header has one size");
+        for entry in &mut self.entries {
+            bytes.extend(length_u32(entry.end).to_le_bytes());
+            entry.start += HEADER_BYTES + table_bytes;
+            entry.end += HEADER_BYTES + table_bytes;
+        }
+        bytes.extend(&self.bodies);
+        let hash = Digest::of(&bytes);
+        bytes.extend(hash.0);
+        let position = before.position + self.entries.len() as u64;
+        Commit {
+            origin: self.origin,
+            partition: self.partition,
+            epoch: self.epoch,
+            first_position: before.position + 1,
+            previous: before.hash,
+            head: Head { sequence, position, hash, committed_at },
+            entries: self.entries,
+            bytes,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Commits: records made durable together, as one run of bytes chained by hash.
+//!
+//! The format, all integers little-endian:
+//! ```text
+//! magic 4 | format u16 | store id 16 | generation u32 | partition u16 | epoch u64 |
+//! sequence u64 | first position u64 | count u32 | committed_at i64 | previous hash 32 |
+//! count x (end of the record u32, counted from the first record) | records | blake3 32
+//! ```
+//! The last 32 bytes are the hash of all bytes before them; the next commit carries it.
+//! The same bytes are a log entry and a message between nodes. Knows nothing of files.
+
+use backstitch_core::ids::{Digest, PartitionId, StreamId};
+use backstitch_core::time::Timestamp;
+
+use crate::bytes::{Fields, Malformed};
+use crate::error::Damage;
+use crate::record::{self, Record};
+
+/// The most bytes one commit may have.
+pub const COMMIT_BYTES_MAX: usize = 128 * 1024;
+/// The format this code writes; it reads this and every older one.
+pub const COMMIT_FORMAT: u16 = 1;
+
+pub(crate) const MAGIC: [u8; 4] = [0xFF, b'b', b's', b'c'];
+pub(crate) const HEADER_BYTES: usize = 96;
+pub(crate) const HASH_BYTES: usize = 32;
+/// What one more record costs beside its own bytes.
+pub(crate) const RECORD_END_BYTES: usize = 4;
+
+/// Which store a commit was made for. A restore gives a store a new generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Drawn when the store was created.
+    pub store: [u8; 16],
+    /// Counts restores, from 1.
+    pub generation: u32,
+}
+
+/// Where a partition's chain stands. All zeros for an empty partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// Number of the last commit.
+    pub sequence: u64,
+    /// Position of the last record.
+    pub position: u64,
+    /// Hash of the last commit.
+    pub hash: Digest,
+    /// Time of the last commit.
+    pub committed_at: Timestamp,
+}
+
+/// One record inside a commit: where its bytes are and what they say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub stream: StreamId,
+    pub version: u64,
+    pub position: u64,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// A finished commit: checked, hashed, and never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    pub(crate) origin: Origin,
+    pub(crate) partition: PartitionId,
+    pub(crate) epoch: u64,
+    pub(crate) first_position: u64,
+    pub(crate) previous: Digest,
+    pub(crate) head: Head,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Commit {
+    /// Reads a commit back and checks everything: format, lengths, hash, every record.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one commit of a known format.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        if bytes.len() > COMMIT_BYTES_MAX || bytes.len() < HEADER_BYTES + HASH_BYTES {
+            return Err(Malformed::because("no commit has this length"));
+        }
+        let (covered, hash) = bytes.split_at(bytes.len() - HASH_BYTES);
+        let hash = Digest(hash.try_into().expect("split off exactly so many bytes"));
+        let mut fields = Fields::of(covered);
+        if fields.array()? != MAGIC {
+            return Err(Malformed::because("it does not begin like a commit"));
+        }
+        let format = fields.u16()?;
+        if format != COMMIT_FORMAT {
+            return Err(Malformed(format!("commit format {format} is not known here")));
+        }
+        let origin = Origin { store: fields.array()?, generation: fields.u32()? };
+        let partition = PartitionId(fields.u16()?);
+        let epoch = fields.u64()?;
+        let sequence = fields.u64()?;
+        let first_position = fields.u64()?;
+        let count = fields.u32()?;
+        let committed_at = Timestamp(fields.i64()?);
+        let previous = Digest(fields.array()?);
+        if Digest::of(covered) != hash {
+            return Err(Malformed::because("its hash does not match its bytes"));
+        }
+        if count == 0 || sequence == 0 || first_position == 0 {
+            return Err(Malformed::because("a count, sequence or position is zero"));
+        }
+        let position = first_position
+            .checked_add(u64::from(count) - 1)
+            .ok_or_else(|| Malformed::because("its positions wrap"))?;
+        let entries = decode_entries(fields, count, first_position, covered.len())?;
+        let head = Head { sequence, position, hash, committed_at };
+        Ok(Self { origin, partition, epoch, first_position, previous, head, entries, bytes })
+    }
+
+    /// Where the partition stands after this commit.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The partition it belongs to.
+    #[must_use]
+    pub fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    /// Who owned the partition: the epoch given to the builder.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Number of this commit in its partition, gapless from 1.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.head.sequence
+    }
+
+    /// Position of its first record.
+    #[must_use]
+    pub fn first_position(&self) -> u64 {
+        self.first_position
+    }
+
+    /// Hash of the commit before it; zeros for the first.
+    #[must_use]
+    pub fn previous(&self) -> Digest {
+        self.previous
+    }
+
+    /// Which store it was made for.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// How many records it holds, at least one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The bytes, as written to a log.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its records in order.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.entries
+            .iter()
+            .map(|entry| {
+                record::decode(self.body(entry), entry.position)
+                    .expect("each record was encoded or decoded when the commit was made")
+            })
+            .collect()
+    }
+
+    pub(crate) fn body(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start..entry.end]
+    }
+
+    /// Something wrong with this commit at a place in the log.
+    pub(crate) fn damage(&self, segment: u64, offset: u64, detail: &str) -> Damage {
+        let (partition, sequence) = (Some(self.partition.0), Some(self.head.sequence));
+        Damage { segment, offset, partition, sequence, detail: detail.to_owned() }
+    }
+
+    /// Whether this commit comes right after `head`, and if not, why.
+    pub(crate) fn follows(&self, head: &Head) -> Result<(), &'static str> {
+        if self.head.sequence != head.sequence + 1 {
+            return Err("its sequence does not follow");
+        }
+        if self.previous != head.hash {
+            return Err("it carries another hash of the commit before it");
+        }
+        if self.first_position != head.position + 1 {
+            return Err("its positions do not follow");
+        }
+        if self.head.committed_at <= head.committed_at && head.sequence != 0 {
+            return Err("its time goes back");
+        }
+        Ok(())
+    }
+}
+
+fn decode_entries(
+    mut fields: Fields<'_>,
+    count: u32,
+    first_position: u64,
+    covered_bytes: usize,
+) -> Result<Vec<Entry>, Malformed> {
+    let count = count as usize;
+    let mut ends = Fields::of(fields.take(count.saturating_mul(RECORD_END_BYTES))?);
+    let bodies = fields.rest();
+    let base = covered_bytes - bodies.len();
+    let mut entries = Vec::with_capacity(count);
+    let mut start = 0;
+    for position in (first_position..).take(count) {
+        let end = ends.u32()? as usize;
+        let body = bodies
+            .get(start..end)
+            .filter(|body| !body.is_empty())
+            .ok_or_else(|| Malformed::because("its table of records is wrong"))?;
+        let record = record::decode(body, position)?;
+        entries.push(Entry {
+            stream: record.stream,
+            version: record.version,
+            position,
+            start: base + start,
+            end: base + end,
+        });
+        start = end;
+    }
+    if start != bodies.len() {
+        return Err(Malformed::because("bytes are left over behind its records"));
+    }
+    Ok(entries)
+}

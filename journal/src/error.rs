@@ -1,0 +1,190 @@
+//! What can go wrong with a journal, in words a person can act on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use backstitch_core::ids::StreamId;
+
+/// Why a journal could not be opened, read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has the directory open.
+    #[error(
+        "the data directory {} is in use by another process; stop it, or choose another \
+         directory", directory.display()
+    )]
+    Locked {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error(
+        "{} is not empty and is no Backstitch data directory ({detail}); choose an empty or \
+         new directory", directory.display()
+    )]
+    Foreign {
+        /// The data directory.
+        directory: PathBuf,
+        /// What gives it away.
+        detail: String,
+    },
+    /// The directory was written by newer code.
+    #[error(
+        "the data directory {} has format {found}, this program knows up to {known}; use a \
+         newer version", directory.display()
+    )]
+    Format {
+        /// The data directory.
+        directory: PathBuf,
+        /// The format it has.
+        found: u16,
+        /// The newest known here.
+        known: u16,
+    },
+    /// The file that says what the directory is cannot be read as such.
+    #[error(
+        "the identity file {} is damaged ({detail}); restore it from a copy, the log itself \
+         may be whole (`replay-tool verify`)", path.display()
+    )]
+    Identity {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The disk is full.
+    #[error(
+        "no space left for {action} {}; free some space on its disk and start again",
+        path.display()
+    )]
+    Full {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The user this process runs as may not write there.
+    #[error(
+        "no permission for {action} {}; give this user read and write access to it",
+        path.display()
+    )]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused a file operation for another reason.
+    #[error("{action} {} failed", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The log is not what was written.
+    #[error(
+        "the log is damaged: {damage}; nothing was changed. Run `replay-tool verify` for the \
+         whole extent, then restore from a copy"
+    )]
+    Damaged {
+        /// Where, and how.
+        damage: Damage,
+    },
+    /// The store holds more than the log: the log's end was lost or replaced.
+    #[error(
+        "the log of partition {partition} ends at commit {log}, but the store has applied \
+         commit {store}: the log's end is missing. Run `replay-tool verify`, then restore the \
+         log from a copy"
+    )]
+    LogBehindStore {
+        /// Which partition.
+        partition: u16,
+        /// Last commit of the log.
+        log: u64,
+        /// Last commit the store has applied.
+        store: u64,
+    },
+    /// The store behind the log could not be read or rebuilt.
+    #[error("the store {} failed: {detail}", path.display())]
+    Store {
+        /// The sled directory.
+        path: PathBuf,
+        /// What happened.
+        detail: String,
+    },
+    /// A history is not gapless, although the log is whole.
+    #[error("the history of {stream} has no version {missing}; run `replay-tool verify`")]
+    Gap {
+        /// Whose history.
+        stream: StreamId,
+        /// The first version that is not there.
+        missing: u64,
+    },
+    /// An option is out of its range.
+    #[error("{option} must be {range}")]
+    Options {
+        /// Which option.
+        option: &'static str,
+        /// What it may be.
+        range: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full { action, path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { action, path, source }
+            }
+            _ => Self::Io { action, path, source },
+        }
+    }
+
+    /// Whether freeing space may help.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}
+
+/// A place in the log that is not what was written there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Damage {
+    /// Number of the segment file.
+    pub segment: u64,
+    /// Byte in that file.
+    pub offset: u64,
+    /// The partition concerned, where known.
+    pub partition: Option<u16>,
+    /// The commit concerned, where known.
+    pub sequence: Option<u64>,
+    /// What is wrong.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "segment {}, byte {}", self.segment, self.offset)?;
+        if let Some(partition) = self.partition {
+            write!(f, ", partition {partition}")?;
+        }
+        if let Some(sequence) = self.sequence {
+            write!(f, ", commit {sequence}")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}

@@ -1,0 +1,57 @@
+//! Small durable steps with files: sync a directory, write beside and rename.
+//!
+//! Knows nothing of what is in them.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Names of what is in a directory.
+pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
+    let failed = |e| Error::io("listing", directory, e);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
+    File::open(directory)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|e| Error::io("syncing", directory, e))
+}
+
+/// Replaces a file's content so that a crash leaves the old or the new one, durably.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let beside = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Error::io("writing", &beside, e))?;
+    fs::rename(&beside, path).map_err(|e| Error::io("renaming to", path, e))?;
+    sync_directory(parent(path))
+}
+
+/// Removes a file or a whole directory, durably; fine if there is none.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    };
+    removed.map_err(|e| Error::io("removing", path, e))?;
+    sync_directory(parent(path))
+}
+
+/// The directory a path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

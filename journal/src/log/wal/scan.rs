@@ -1,0 +1,122 @@
+//! Reading segments back: groups, commits, and the chain of every partition.
+//!
+//! Changes nothing. Knows what a whole log looks like; what to do about one that is not is
+//! decided by its callers (`recover.rs`, `verify.rs`).
+
+use std::fs;
+use std::path::Path;
+
+use crate::commit::{Commit, Head, Origin};
+use crate::error::{Damage, Error};
+use crate::log::wal::layout::{self, Group, SegmentHeader};
+use crate::log::wal::segments;
+use crate::options::Options;
+
+/// A segment read into memory.
+pub(crate) struct Segment {
+    pub number: u64,
+    pub bytes: Vec<u8>,
+    /// The header, or why there is none.
+    pub header: Result<SegmentHeader, String>,
+}
+
+impl Segment {
+    pub(crate) fn load(directory: &Path, number: u64, expected: &Shape) -> Result<Self, Error> {
+        let path = segments::path_of(directory, number);
+        let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let header = check_header(&bytes, number, expected);
+        Ok(Self { number, bytes, header })
+    }
+
+    /// Where the first group begins.
+    pub(crate) fn first_group_at(&self, shape: &Shape) -> usize {
+        layout::segment_header_bytes(shape.partitions)
+    }
+
+    pub(crate) fn is_zero_from(&self, offset: usize) -> bool {
+        self.bytes.get(offset..).is_none_or(|rest| rest.iter().all(|&byte| byte == 0))
+    }
+
+    pub(crate) fn damage(&self, offset: usize, detail: impl Into<String>) -> Damage {
+        let detail = detail.into();
+        let offset = offset as u64;
+        Damage { segment: self.number, offset, partition: None, sequence: None, detail }
+    }
+
+    /// The commits of a group, each with its offset.
+    pub(crate) fn commits(
+        &self,
+        offset: usize,
+        group: &Group<'_>,
+    ) -> Result<Vec<(usize, Commit)>, Damage> {
+        let pieces = group.commit_bytes(offset).map_err(|e| self.damage(offset, e.to_string()))?;
+        pieces
+            .into_iter()
+            .map(|(at, bytes)| {
+                let commit = Commit::decode(bytes.to_vec())
+                    .map_err(|e| self.damage(at, format!("a commit is malformed: {e}")))?;
+                Ok((at, commit))
+            })
+            .collect()
+    }
+}
+
+/// What all segments of one log have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub origin: Origin,
+    pub partitions: usize,
+    pub segment_bytes: u64,
+}
+
+impl Shape {
+    pub(crate) fn of(origin: Origin, options: &Options) -> Self {
+        let (partitions, segment_bytes) = (options.partitions.into(), options.segment_bytes);
+        Self { origin, partitions, segment_bytes }
+    }
+}
+
+fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {
+    let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
+    if header.origin != expected.origin {
+        return Err("the segment belongs to another store".to_owned());
+    }
+    if header.number != number {
+        return Err(format!("the segment says it is number {}", header.number));
+    }
+    if header.heads.len() != expected.partitions {
+        return Err(format!("the segment has {} partitions", header.heads.len()));
+    }
+    if header.segment_bytes != expected.segment_bytes || bytes.len() as u64 != header.segment_bytes
+    {
+        return Err(format!("the segment has {} bytes, not its whole length", bytes.len()));
+    }
+    Ok(header)
+}
+
+/// The chains of all partitions, followed commit by commit.
+#[derive(Debug, Clone)]
+pub(crate) struct Chains {
+    pub heads: Vec<Head>,
+}
+
+impl Chains {
+    /// The chains of a log without a commit.
+    pub(crate) fn empty(partitions: usize) -> Self {
+        Self { heads: vec![Head::default(); partitions] }
+    }
+
+    /// Takes a commit that follows its partition's head; else says what does not fit.
+    pub(crate) fn accept(&mut self, origin: &Origin, commit: &Commit) -> Result<(), &'static str> {
+        if commit.origin() != *origin {
+            return Err("the commit belongs to another store");
+        }
+        let head = self
+            .heads
+            .get_mut(usize::from(commit.partition().0))
+            .ok_or("there is no such partition")?;
+        commit.follows(head)?;
+        *head = commit.head();
+        Ok(())
+    }
+}

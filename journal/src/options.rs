@@ -1,0 +1,88 @@
+//! What a journal can be told when it is opened.
+//!
+//! Plain data; read once and passed down.
+
+use crate::error::Error;
+
+/// When a commit counts as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fsync {
+    /// After one fdatasync of its group: it survives a power cut.
+    Always,
+    /// Once written; synced every so many milliseconds. A power cut loses the last ones.
+    Interval {
+        /// Milliseconds between syncs.
+        ms: u64,
+    },
+    /// Once written; the system syncs when it likes. A power cut may lose much.
+    Never,
+}
+
+/// How a journal is kept. Partitions and segment size are fixed when it is created; opening
+/// an existing one takes those from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How many partitions, 1 to [`PARTITIONS_MAX`].
+    pub partitions: u16,
+    /// When a commit is acknowledged.
+    pub fsync: Fsync,
+    /// Size of a log segment, at least [`SEGMENT_BYTES_MIN`].
+    pub segment_bytes: u64,
+    /// How often what is in the log goes to the store and the views.
+    pub tick_ms: u64,
+    /// How long a record of a live run may stay in memory and log only.
+    pub store_after_ms: u64,
+    /// Pending records of one live run that are worth a write to the store.
+    pub store_after_bytes: usize,
+    /// Pending records of all runs that start a tick early.
+    pub tick_after_bytes: usize,
+    /// What sled may cache, for the store and for the views each.
+    pub cache_bytes: u64,
+    /// Space kept back and freed when a full disk stands in the way of opening; 0 for none.
+    pub ballast_bytes: u64,
+}
+
+/// The most partitions a journal may have.
+pub const PARTITIONS_MAX: u16 = 1_024;
+/// The smallest segment: it must hold a header and the largest commit.
+pub const SEGMENT_BYTES_MIN: u64 = 256 * 1024;
+/// The largest segment; one is read into memory whole at open.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            partitions: 16,
+            fsync: Fsync::Always,
+            segment_bytes: 64 * 1024 * 1024,
+            tick_ms: 500,
+            store_after_ms: 10_000,
+            store_after_bytes: 16 * 1024,
+            tick_after_bytes: 32 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
+            ballast_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |option, range: String| Err(Error::Options { option, range });
+        if self.partitions == 0 || self.partitions > PARTITIONS_MAX {
+            return refuse("partitions", format!("1 to {PARTITIONS_MAX}"));
+        }
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes)
+            || !self.segment_bytes.is_multiple_of(4_096)
+        {
+            return refuse(
+                "segment_bytes",
+                format!("{SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}, in steps of 4096"),
+            );
+        }
+        if self.tick_ms == 0 {
+            return refuse("tick_ms", "at least 1".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Records and rows as bytes: the one file that names bincode.
+//!
+//! Knows the encoding (bincode 2, standard configuration, through serde) and nothing of
+//! where the bytes are kept or what the events mean.
+
+use backstitch_core::event::Event;
+use backstitch_core::ids::StreamId;
+use backstitch_core::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bytes::Malformed;
+use crate::commit::COMMIT_BYTES_MAX;
+
+/// One fact and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Whose history it belongs to.
+    pub stream: StreamId,
+    /// Place in that history, gapless from 1.
+    pub version: u64,
+    /// Place in its partition's log, gapless from 1.
+    pub position: u64,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+type Encoding = bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<COMMIT_BYTES_MAX>,
+>;
+
+const ENCODING: Encoding = bincode::config::standard().with_limit::<COMMIT_BYTES_MAX>();
+
+/// Appends a record's body: stream, version, time, event. The position is not in it; it
+/// follows from the record's place in its commit.
+pub(crate) fn encode(
+    stream: &StreamId,
+    version: u64,
+    recorded_at: Timestamp,
+    event: &Event,
+    out: &mut Vec<u8>,
+) {
+    let body = (stream, version, recorded_at, event);
+    bincode::serde::encode_into_std_write(body, out, ENCODING)
+        .expect("encoding plain data into memory cannot fail");
+}
+
+/// Reads a body back, checking that nothing is left over.
+///
+/// # Errors
+/// If the bytes are not exactly one record.
+pub(crate) fn decode(body: &[u8], position: u64) -> Result<Record, Malformed> {
+    let (stream, version, recorded_at, event) = decode_exactly(body)?;
+    Ok(Record { stream, version, position, recorded_at, event })
+}
+
+/// Any plain row as bytes.
+pub(crate) fn encode_row<Row: Serialize>(row: &Row) -> Vec<u8> {
+    bincode::serde::encode_to_vec(row, ENCODING)
+        .expect("encoding plain data into memory cannot fail")
+}
+
+/// A row read back.
+///
+/// # Errors
+/// If the bytes are not exactly one such row.
+pub(crate) fn decode_row<Row: DeserializeOwned>(bytes: &[u8]) -> Result<Row, Malformed> {
+    decode_exactly(bytes)
+}
+
+fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, ENCODING).map_err(malformed)?;
+    if used != bytes.len() {
+        return Err(Malformed::because("bytes are left over behind a record"));
+    }
+    Ok(value)
+}
+
+fn malformed(error: bincode::error::DecodeError) -> Malformed {
+    Malformed(format!("a record does not decode: {error}"))
+}

@@ -1,0 +1,85 @@
+//! Every revision of every workflow, compiled, shared by all partitions.
+//!
+//! A cache of the workflow streams: a revision is in here only once it is durable. Revisions
+//! never change; adding one is the only write.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use backstitch_core::ids::Digest;
+use backstitch_core::plan::Plan;
+use backstitch_core::time::Timestamp;
+
+/// One revision of a workflow.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// Counted from 1.
+    pub number: u32,
+    /// Its content.
+    pub plan: Arc<Plan>,
+    /// The canonical JSON.
+    pub text: Arc<str>,
+    /// When it was defined.
+    pub defined_at: Timestamp,
+    /// By whom.
+    pub actor: Arc<str>,
+}
+
+/// Namespace and workflow id.
+pub type Name = (Arc<str>, Arc<str>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    workflows: BTreeMap<Name, Vec<Revision>>,
+    plans: HashMap<Digest, Arc<Plan>>,
+}
+
+/// The revisions that may be used.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    tables: RwLock<Tables>,
+}
+
+impl Catalog {
+    /// Adds a revision; one that is known is left as it is.
+    pub fn add(&self, name: Name, revision: Revision) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.plans.entry(revision.plan.digest).or_insert_with(|| revision.plan.clone());
+        let revisions = tables.workflows.entry(name).or_default();
+        if revisions.iter().all(|known| known.number != revision.number) {
+            revisions.push(revision);
+        }
+    }
+
+    /// The plan of a content.
+    #[must_use]
+    pub fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
+        self.read(|tables| tables.plans.get(digest).cloned())
+    }
+
+    /// The newest revision of a workflow.
+    #[must_use]
+    pub fn latest(&self, namespace: &str, workflow: &str) -> Option<Revision> {
+        self.revisions(namespace, workflow).pop()
+    }
+
+    /// All revisions of a workflow, oldest first; none if there is no such workflow.
+    #[must_use]
+    pub fn revisions(&self, namespace: &str, workflow: &str) -> Vec<Revision> {
+        let name = (namespace.into(), workflow.into());
+        self.read(|tables| tables.workflows.get(&name).cloned().unwrap_or_default())
+    }
+
+    /// The newest revision of every workflow of a namespace, by id.
+    #[must_use]
+    pub fn all(&self, namespace: &str) -> Vec<Revision> {
+        self.read(|tables| {
+            let own = tables.workflows.iter().filter(|((space, _), _)| **space == *namespace);
+            own.filter_map(|(_, revisions)| revisions.last().cloned()).collect()
+        })
+    }
+
+    fn read<R>(&self, look: impl FnOnce(&Tables) -> R) -> R {
+        look(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,142 @@
+//! Performs effects: hands each order to its executor and reports how the attempt ended.
+//!
+//! Decides nothing and remembers nothing: what is in flight is the partition's to know. A
+//! report always comes, also from an executor that panics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::Effect;
+use backstitch_core::failure::{Failure, codes};
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::payload::Payload;
+use backstitch_executors::{Registry, Task};
+use serde_json::{Value, json};
+
+use crate::partition::Order;
+use crate::{clock, metrics, retry};
+
+/// The executor panicked; a bug in it, not in the workflow.
+pub const EXECUTOR_PANICKED: &str = "EXECUTOR_PANICKED";
+
+/// Where reports go.
+pub type Report = Box<dyn FnOnce(ExecutionId, Command) + Send>;
+
+/// Performs effects on the runtime it is called on.
+#[derive(Debug, Clone)]
+pub struct Driver {
+    registry: Arc<Registry>,
+}
+
+impl Driver {
+    /// A driver that uses these executors.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>) -> Self {
+        Self { registry }
+    }
+
+    /// Begins an order and reports its end.
+    pub fn perform(&self, order: Order, report: Report) {
+        let registry = self.registry.clone();
+        tokio::spawn(async move {
+            let mut pending = Pending { order: Some((order, report)) };
+            let Some((order, _)) = &pending.order else { return };
+            let result = attempt(&registry, order).await;
+            pending.report(result);
+        });
+    }
+}
+
+async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
+    let task_type: Arc<str> = order.task_type.clone().unwrap_or_else(|| "http".into());
+    let Some(executor) = registry.get(&task_type) else {
+        let message = format!("no executor takes the task type `{task_type}`");
+        let failure = Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message);
+        return AttemptResult::Answered(Err(failure));
+    };
+    let timeout = Duration::from_millis(order.timeout_ms);
+    let input = match &order.url {
+        Some(url) => callback_request(url, &order.input),
+        None => order.input.clone(),
+    };
+    let task = Task {
+        execution: order.execution,
+        step: order.step.clone(),
+        task_type,
+        idempotency_key: order.idempotency_key.clone(),
+        attempt: match order.effect {
+            Effect::RunStep { attempt, .. }
+            | Effect::UndoStep { attempt, .. }
+            | Effect::DeliverCallback { attempt, .. } => attempt,
+        },
+        correlation_id: order.correlation_id.clone(),
+        input,
+        timeout,
+    };
+    match tokio::time::timeout(timeout, executor.run(task)).await {
+        Ok(answer) => AttemptResult::Answered(answer),
+        Err(_) => AttemptResult::TimedOut,
+    }
+}
+
+/// A callback is one `POST`, made by the `http` executor.
+fn callback_request(url: &str, body: &Payload) -> Payload {
+    let headers = json!({ "content-type": "application/json" });
+    let request = json!({
+        "method": "POST", "url": url, "headers": headers, "body": body.value(),
+    });
+    Payload::of(&request)
+}
+
+/// An attempt under way. Dropped without a result, it reports that its executor panicked.
+struct Pending {
+    order: Option<(Order, Report)>,
+}
+
+impl Pending {
+    fn report(&mut self, result: AttemptResult) {
+        let Some((order, report)) = self.order.take() else { return };
+        metrics::attempt_ended(&order, &result);
+        let retry_delay_ms = match &result {
+            AttemptResult::Answered(Ok(_)) => 0,
+            _ => retry::wait_ms(&order.retry, order.tries, clock::draw_u32()),
+        };
+        let command = match order.effect {
+            Effect::RunStep { step, attempt } => {
+                Command::ReportStep { step, attempt, result, retry_delay_ms }
+            }
+            Effect::UndoStep { step, attempt } => {
+                Command::ReportUndo { step, attempt, result, retry_delay_ms }
+            }
+            Effect::DeliverCallback { delivery, attempt } => {
+                let result = received(result, order.timeout_ms);
+                Command::ReportCallback { delivery, attempt, result, retry_delay_ms }
+            }
+        };
+        report(order.execution, command);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = "the executor panicked; see the server's log";
+            let failure = Failure::permanent(EXECUTOR_PANICKED, message).of_unknown_effect();
+            self.report(AttemptResult::Answered(Err(failure)));
+        }
+    }
+}
+
+/// The status a callback was answered with, or why it was not received.
+fn received(result: AttemptResult, timeout_ms: u64) -> Result<u16, Failure> {
+    match result {
+        AttemptResult::Answered(Ok(output)) => {
+            let status = output.value().get("status").and_then(Value::as_u64);
+            Ok(status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200))
+        }
+        AttemptResult::Answered(Err(failure)) => Err(failure),
+        AttemptResult::TimedOut => Err(backstitch_core::evolve::timed_out(timeout_ms)),
+        AttemptResult::Lost => Err(backstitch_core::evolve::attempt_lost()),
+    }
+}

@@ -1,0 +1,171 @@
+//! The engine: opens a journal, folds what it finds, runs one task per partition, and stops
+//! as a whole when the journal can't be written.
+//!
+//! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
+
+mod recovery;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backstitch_core::event::Event;
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::plan::Plan;
+use backstitch_core::time::Timestamp;
+use backstitch_executors::Registry;
+use backstitch_journal::{Journal, Options};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::catalog::Catalog;
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::handle::{Handle, Ticket};
+use crate::metrics;
+use crate::partition::{Histories, Input};
+
+pub use recovery::Recovered;
+
+/// Commands that wait for one partition; a sender waits for room.
+const MAILBOX_MAX: usize = 1_024;
+
+/// How the engine is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the journal is.
+    pub data_dir: PathBuf,
+    /// How it is written.
+    pub journal: Options,
+    /// What steps can do.
+    pub registry: Arc<Registry>,
+    /// How long a shutdown waits for attempts under way.
+    pub drain: Duration,
+}
+
+/// A running engine.
+pub struct Engine {
+    handle: Handle,
+    journal: Arc<Journal>,
+    workers: JoinSet<Result<(), String>>,
+    stop: watch::Sender<bool>,
+    recovered: Recovered,
+    drain: Duration,
+}
+
+impl Engine {
+    /// Opens the journal, folds it, and starts the partitions. Must be called on a runtime.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] when the journal can't be opened, [`Error::Fold`] when a workflow in
+    /// it can't be read.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        metrics::describe();
+        let opened = Journal::open(&config.data_dir, config.journal)?;
+        let catalog = Arc::new(Catalog::default());
+        let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
+        let (stop, stopping) = watch::channel(false);
+        let driver = Driver::new(config.registry.clone());
+        let mut workers = JoinSet::new();
+        let mut mailboxes = Vec::new();
+        for start in starts {
+            let (mailbox, inputs) = mpsc::channel::<Input<Ticket>>(MAILBOX_MAX);
+            mailboxes.push(mailbox);
+            let worker = worker::Worker::new(
+                start,
+                inputs,
+                journal.clone(),
+                catalog.clone(),
+                driver.clone(),
+                stopping.clone(),
+            );
+            workers.spawn(worker.run());
+        }
+        let draining = Arc::new(AtomicBool::new(false));
+        let handle = Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining);
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain })
+    }
+
+    /// A cheap way to talk to the engine.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// What was found at the start.
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// Runs until `shutdown` completes or the journal fails. At shutdown no new work is taken,
+    /// attempts under way are waited for up to the drain limit, and what they answer is
+    /// recorded; the rest goes on at the next start.
+    ///
+    /// # Errors
+    /// A sentence, when the journal failed: the process must end.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), String> {
+        let failed = tokio::select! {
+            () = shutdown => None,
+            ended = self.workers.join_next() => Some(sentence(ended)),
+        };
+        self.handle.draining().store(true, Ordering::SeqCst);
+        if let Some(why) = failed {
+            return Err(why);
+        }
+        self.stop.send_replace(true);
+        let drained = async {
+            while let Some(ended) = self.workers.join_next().await {
+                if !matches!(ended, Ok(Ok(()))) {
+                    return Err(sentence(Some(ended)));
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.drain, drained).await {
+            Ok(drained) => drained?,
+            Err(_) => tracing::warn!("attempts still under way are left to the next start"),
+        }
+        let journal = self.journal.clone();
+        let closed = tokio::task::spawn_blocking(move || journal.close()).await;
+        match closed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("closing the journal: {error}")),
+            Err(error) => Err(format!("closing the journal: {error}")),
+        }
+    }
+}
+
+fn sentence(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> String {
+    match ended {
+        Some(Ok(Err(why))) => why,
+        Some(Err(error)) => format!("a partition failed: {error}"),
+        Some(Ok(Ok(()))) | None => "a partition ended by itself".to_owned(),
+    }
+}
+
+/// Histories from the journal, plans from the catalog.
+#[derive(Clone)]
+pub(crate) struct JournalHistories {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+impl Histories for JournalHistories {
+    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
+        let records = self.journal.history(&StreamId::Execution(run));
+        let records = records.map_err(|error| error.to_string())?;
+        Ok(records.map(|records| {
+            records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
+        }))
+    }
+
+    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
+        self.catalog.plan(digest)
+    }
+}
+
+/// The partition that holds the streams of all workflows.
+pub const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);

@@ -1,0 +1,262 @@
+//! One partition's task: takes what waits, stages it, and acts once it is durable.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstitch_core::command::Command;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Batch, Commit, Fit, Head, Journal};
+use tokio::sync::{mpsc, watch};
+
+use crate::catalog::{Catalog, Revision};
+use crate::driver::Driver;
+use crate::handle::Ticket;
+use crate::partition::{Answer, Definition, Input, Partition, Release, Stage};
+use crate::{clock, metrics};
+
+/// Stages under way before a partition gathers more instead of staging at once.
+const STAGES_IN_FLIGHT_MAX: usize = 8;
+
+/// Inputs taken before a stage is closed, so that one commit stays small.
+const INPUTS_PER_STAGE_MAX: usize = 256;
+
+/// The longest sleep between looks at the clock: due times are re-derived from it each second.
+const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// This node's ownership of its partitions; only a cluster counts it up.
+const EPOCH: u64 = 1;
+
+/// What comes back to a partition from its own work.
+enum Notice {
+    Report(ExecutionId, Command),
+    Committed(u64),
+    Failed(String),
+}
+
+/// Why a worker woke up.
+enum Wake {
+    Notice(Notice),
+    Input(Option<Input<Ticket>>),
+    Stop,
+    Timer,
+}
+
+/// What a partition starts with.
+pub(crate) struct Start {
+    pub(crate) partition: Partition<Ticket>,
+    pub(crate) head: Head,
+}
+
+pub(crate) struct Worker {
+    partition: Partition<Ticket>,
+    head: Head,
+    inputs: mpsc::Receiver<Input<Ticket>>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    notify: mpsc::UnboundedSender<Notice>,
+    journal: Arc<Journal>,
+    catalog: Arc<Catalog>,
+    driver: Driver,
+    stopping: watch::Receiver<bool>,
+    staged_at: std::collections::VecDeque<(Instant, usize)>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        start: Start,
+        inputs: mpsc::Receiver<Input<Ticket>>,
+        journal: Arc<Journal>,
+        catalog: Arc<Catalog>,
+        driver: Driver,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        // Bounded by the effects and stages in flight, which the partition itself limits.
+        let (notify, notices) = mpsc::unbounded_channel();
+        Self {
+            partition: start.partition,
+            head: start.head,
+            inputs,
+            notices,
+            notify,
+            journal,
+            catalog,
+            driver,
+            stopping,
+            staged_at: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// Runs until told to stop and nothing is in flight any more.
+    ///
+    /// # Errors
+    /// A sentence, when the journal can't be written.
+    pub(crate) async fn run(mut self) -> Result<(), String> {
+        self.partition.recover(clock::now());
+        self.flush()?;
+        let mut open = true;
+        loop {
+            let sleep = self.sleep();
+            let draining = self.partition.is_draining();
+            let wake = tokio::select! {
+                biased;
+                Some(notice) = self.notices.recv() => Wake::Notice(notice),
+                input = self.inputs.recv(), if open => Wake::Input(input),
+                _ = self.stopping.wait_for(|stop| *stop), if !draining => Wake::Stop,
+                () = tokio::time::sleep(sleep) => Wake::Timer,
+            };
+            match wake {
+                Wake::Notice(notice) => self.notice(notice)?,
+                Wake::Input(Some(input)) => self.partition.take(input, clock::now()),
+                Wake::Input(None) => open = false,
+                Wake::Stop => self.partition.drain(),
+                Wake::Timer => {}
+            }
+            self.gather()?;
+            self.partition.fire_if_due(clock::now());
+            self.flush()?;
+            if self.partition.is_draining() && self.is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.partition.stages_in_flight() == 0 && self.partition.effects_in_flight() == 0
+    }
+
+    fn sleep(&self) -> Duration {
+        if self.partition.has_more() {
+            return Duration::ZERO;
+        }
+        let Some(at) = self.partition.next_timer() else { return TIMER_SLEEP_MAX };
+        let us = u64::try_from(at.0.saturating_sub(clock::now().0)).unwrap_or(0);
+        Duration::from_micros(us).min(TIMER_SLEEP_MAX)
+    }
+
+    /// Takes what else waits, without waiting for it.
+    fn gather(&mut self) -> Result<(), String> {
+        for _ in 0..INPUTS_PER_STAGE_MAX {
+            if let Ok(notice) = self.notices.try_recv() {
+                self.notice(notice)?;
+            } else if let Ok(input) = self.inputs.try_recv() {
+                self.partition.take(input, clock::now());
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: Notice) -> Result<(), String> {
+        match notice {
+            Notice::Report(run, command) => {
+                self.partition.take(Input::Command(run, command, None), clock::now());
+            }
+            Notice::Committed(stage) => {
+                if let Some((since, events)) = self.staged_at.pop_front() {
+                    metrics::committed(since.elapsed(), events);
+                }
+                let releases = self.partition.committed(stage);
+                self.act(releases);
+            }
+            Notice::Failed(why) => return Err(why),
+        }
+        Ok(())
+    }
+
+    /// Hands the open stage over, and lets out what waits for nothing.
+    fn flush(&mut self) -> Result<(), String> {
+        if self.partition.stages_in_flight() < STAGES_IN_FLIGHT_MAX
+            && let Some(stage) = self.partition.stage()
+        {
+            self.append(stage)?;
+        }
+        let releases = self.partition.releases();
+        self.act(releases);
+        Ok(())
+    }
+
+    fn act(&mut self, releases: Vec<Release<Ticket>>) {
+        for release in releases {
+            match release {
+                Release::Answer(ticket, answer) => ticket.answer(answer),
+                Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::Perform(order) => {
+                    let notify = self.notify.clone();
+                    let report = Box::new(move |run, command| {
+                        // A worker that is gone left the attempt to the next start.
+                        drop(notify.send(Notice::Report(run, command)));
+                    });
+                    self.driver.perform(*order, report);
+                }
+            }
+        }
+    }
+
+    fn publish(&self, definition: &Definition, answer: &Answer) {
+        let Answer::Defined { revision, .. } = answer else { return };
+        let revision = Revision {
+            number: *revision,
+            plan: definition.plan.clone(),
+            text: definition.text.clone(),
+            defined_at: definition.defined_at,
+            actor: definition.actor.clone(),
+        };
+        let name = (definition.namespace.clone(), definition.workflow.clone());
+        self.catalog.add(name, revision);
+    }
+
+    /// Makes the stage one commit, or several if it is large; the last one answers for all.
+    fn append(&mut self, stage: Stage) -> Result<(), String> {
+        let Stage { id, records, quiescent, changes } = stage;
+        self.staged_at.push_back((Instant::now(), records.len()));
+        let last_at = records.last().map_or_else(Timestamp::default, |record| record.at);
+        let mut builder = self.builder();
+        for record in &records {
+            let fit = builder.push(&record.stream, record.version, record.at, &record.event);
+            match fit {
+                Fit::Fits => continue,
+                Fit::Full => {
+                    let commit = builder.finish(record.at);
+                    self.send(commit, Vec::new(), Vec::new(), None);
+                    builder = self.builder();
+                }
+                Fit::TooLarge => {}
+            }
+            let again = builder.push(&record.stream, record.version, record.at, &record.event);
+            if !matches!(again, Fit::Fits) {
+                return Err(format!("an event of {} is larger than a commit", record.stream));
+            }
+        }
+        self.send(builder.finish(last_at), quiescent, changes, Some(id));
+        Ok(())
+    }
+
+    fn builder(&self) -> backstitch_journal::CommitBuilder {
+        self.journal.commit_builder(self.partition.id(), EPOCH, &self.head)
+    }
+
+    fn send(
+        &mut self,
+        commit: Commit,
+        quiescent: Vec<backstitch_core::ids::StreamId>,
+        changes: Vec<backstitch_core::summary::ViewChange>,
+        answers: Option<u64>,
+    ) {
+        self.head = commit.head();
+        let notify = self.notify.clone();
+        let batch = Batch { commit, quiescent, changes };
+        self.journal.append(
+            batch,
+            Box::new(move |result| {
+                let notice = match (result, answers) {
+                    (Ok(()), Some(stage)) => Notice::Committed(stage),
+                    (Ok(()), None) => return,
+                    (Err(error), _) => Notice::Failed(error.to_string()),
+                };
+                // A worker that is gone has nobody left to tell.
+                drop(notify.send(notice));
+            }),
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Why the engine did not do as asked, in the classes the API maps to answers.
+
+use backstitch_core::command::Rejection;
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::ids::{ExecutionId, LetterId};
+
+/// Why a request to the engine failed. Nothing was recorded unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No workflow of that id.
+    #[error("there is no workflow `{workflow}`")]
+    WorkflowNotFound {
+        /// As asked.
+        workflow: String,
+    },
+    /// No run of that id.
+    #[error("there is no execution {0}")]
+    ExecutionNotFound(ExecutionId),
+    /// No letter of that id.
+    #[error("there is no dead letter {0}")]
+    LetterNotFound(LetterId),
+    /// The definition is wrong, in every place named.
+    #[error("the definition has {} problem(s)", .0.len())]
+    InvalidDefinition(Vec<Problem>),
+    /// The submission is wrong, in every place named.
+    #[error("the submission has {} problem(s)", .0.len())]
+    InvalidSubmission(Vec<Problem>),
+    /// Input and variables are larger than one record may be.
+    #[error("input and variables have {bytes} bytes; at most {max} are taken")]
+    SubmissionTooLarge {
+        /// Given.
+        bytes: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// The idempotency key belongs to another request.
+    #[error("the idempotency key was used for {0} with another request")]
+    KeyConflict(ExecutionId),
+    /// The command is wrong where the run stands.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The run can't be worked on.
+    #[error("the execution is set aside: {0}")]
+    Quarantined(String),
+    /// The node is stopping.
+    #[error("the server is shutting down and takes no new work")]
+    Draining,
+    /// The engine has stopped; whether the request was recorded is unknown.
+    #[error("the engine has stopped")]
+    Stopped,
+    /// The journal can't be read, opened or written.
+    #[error("the journal failed")]
+    Journal(#[from] backstitch_journal::Error),
+    /// An executor can't be set up.
+    #[error("the executors can't be set up")]
+    Executors(#[from] backstitch_executors::Error),
+    /// What is in the journal can't be folded.
+    #[error("the journal can't be folded: {0}")]
+    Fold(String),
+}

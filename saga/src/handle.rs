@@ -1,0 +1,387 @@
+//! The way to talk to a running engine: cheap to clone, safe from anywhere.
+
+mod letters;
+mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::plan::Plan;
+use backstitch_core::summary::{LetterSummary, RunSummary};
+use backstitch_executors::Registry;
+use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RunFilter};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::catalog::{Catalog, Revision};
+use crate::clock;
+use crate::engine::WORKFLOWS_PARTITION;
+use crate::error::Error;
+use crate::partition::{Abandon, Answer, Definition, Input};
+use request::{check_words, deadline, request_digest};
+
+pub use request::{Accepted, Defined, Request, Retried};
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Sender<Answer>);
+
+impl Ticket {
+    pub(crate) fn answer(self, answer: Answer) {
+        // Whoever asked may have gone; the answer is then nobody's.
+        drop(self.0.send(answer));
+    }
+}
+
+impl Abandon for Ticket {
+    fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// Talks to a running engine.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    mailboxes: Vec<mpsc::Sender<Input<Ticket>>>,
+    catalog: Arc<Catalog>,
+    journal: Arc<Journal>,
+    registry: Arc<Registry>,
+    draining: Arc<AtomicBool>,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        mailboxes: Vec<mpsc::Sender<Input<Ticket>>>,
+        catalog: Arc<Catalog>,
+        journal: Arc<Journal>,
+        registry: Arc<Registry>,
+        draining: Arc<AtomicBool>,
+    ) -> Self {
+        let shared = Shared { mailboxes, catalog, journal, registry, draining };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn draining(&self) -> &AtomicBool {
+        &self.shared.draining
+    }
+
+    /// Whether new work is taken.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.shared.draining.load(Ordering::SeqCst)
+            && self.shared.journal.poisoned().is_none()
+            && self.shared.mailboxes.iter().all(|mailbox| !mailbox.is_closed())
+    }
+
+    /// The journal behind the engine.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.shared.journal
+    }
+
+    /// The workflows that may be used.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.shared.catalog
+    }
+
+    /// What steps can do.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Checks a definition and compiles it, without recording it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDefinition`] with every problem.
+    pub fn compile(&self, definition: &Value) -> Result<(Plan, String), Error> {
+        compile(definition, &self.shared.registry).map_err(Error::InvalidDefinition)
+    }
+
+    /// Adds a revision to a workflow; the same content again answers the revision it has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDefinition`], [`Error::Draining`], [`Error::Stopped`].
+    pub async fn define(
+        &self,
+        namespace: &Arc<str>,
+        definition: &Value,
+        actor: &str,
+    ) -> Result<Defined, Error> {
+        let (plan, text) = self.compile(definition)?;
+        let (workflow, digest) = (plan.workflow.clone(), plan.digest);
+        let definition = Box::new(Definition {
+            namespace: namespace.clone(),
+            workflow: workflow.clone(),
+            text: text.into(),
+            plan: Arc::new(plan),
+            actor: actor.into(),
+            defined_at: clock::now(),
+        });
+        let ask = |ticket| Input::Define(definition, ticket);
+        match self.ask(WORKFLOWS_PARTITION, ask).await? {
+            Answer::Defined { revision, created } => {
+                Ok(Defined { workflow, revision, digest, created })
+            }
+            answer => Err(unexpected(answer, None)),
+        }
+    }
+
+    /// Begins a run. When this answers, the run is durable.
+    ///
+    /// # Errors
+    /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`],
+    /// [`Error::SubmissionTooLarge`], [`Error::KeyConflict`], [`Error::Draining`],
+    /// [`Error::Stopped`].
+    pub async fn submit(&self, request: Request) -> Result<Accepted, Error> {
+        let submission = self.prepare(request)?;
+        self.begin(submission).await
+    }
+
+    /// Begins a run and waits up to `limit` for its final word.
+    ///
+    /// # Errors
+    /// As [`Handle::submit`].
+    pub async fn submit_and_wait(
+        &self,
+        request: Request,
+        limit: Duration,
+    ) -> Result<(Accepted, Option<Arc<Value>>), Error> {
+        let submission = self.prepare(request)?;
+        let run = submission.execution;
+        let accepted = self.begin(submission).await?;
+        let ended = self.wait(run, limit).await?;
+        Ok((accepted, ended))
+    }
+
+    /// The run, once it has its final word; nothing if that takes longer than `limit`.
+    ///
+    /// # Errors
+    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
+    pub async fn wait(
+        &self,
+        run: ExecutionId,
+        limit: Duration,
+    ) -> Result<Option<Arc<Value>>, Error> {
+        let ask = self.ask(run.partition, |ticket| Input::WaitForEnd(run, ticket));
+        match tokio::time::timeout(limit, ask).await {
+            Err(_) => Ok(None),
+            Ok(answer) => match answer? {
+                Answer::Shown(shown) => Ok(Some(shown)),
+                answer => Err(unexpected(answer, Some(run))),
+            },
+        }
+    }
+
+    /// The run as it stands: what `GET /api/v1/executions/{id}` answers.
+    ///
+    /// # Errors
+    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
+    pub async fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
+        match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
+            Answer::Shown(shown) => Ok(shown),
+            answer => Err(unexpected(answer, Some(run))),
+        }
+    }
+
+    /// The run's whole history, and the plan to read it by.
+    ///
+    /// # Errors
+    /// [`Error::ExecutionNotFound`], [`Error::Journal`].
+    pub async fn history(
+        &self,
+        run: ExecutionId,
+    ) -> Result<(Vec<Record>, Option<Arc<Plan>>), Error> {
+        let journal = self.shared.journal.clone();
+        let read = move || journal.history(&StreamId::Execution(run));
+        let records = blocking(read).await??.ok_or(Error::ExecutionNotFound(run))?;
+        let plan = match records.first().map(|record| &record.event) {
+            Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
+            _ => None,
+        };
+        Ok((records, plan))
+    }
+
+    /// Runs newest first, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn runs(
+        &self,
+        filter: RunFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<RunSummary>, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
+    }
+
+    /// Dead letters newest first, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn letters(
+        &self,
+        filter: LetterFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<LetterSummary>, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
+    }
+
+    /// Stops a run. Unsaid, the workflow's `on_failure` says whether what was done is undone.
+    ///
+    /// # Errors
+    /// [`Error::ExecutionNotFound`], [`Error::Rejected`] when it has ended, ...
+    pub async fn cancel(
+        &self,
+        run: ExecutionId,
+        reason: String,
+        actor: String,
+        compensate: Option<bool>,
+    ) -> Result<&'static str, Error> {
+        self.command(run, Command::Cancel { reason, actor, compensate }).await
+    }
+
+    async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
+        let ask = |ticket| Input::Command(run, command, Some(ticket));
+        match self.ask(run.partition, ask).await? {
+            Answer::Done { status } => Ok(status),
+            answer => Err(unexpected(answer, Some(run))),
+        }
+    }
+
+    async fn begin(&self, submission: Submission) -> Result<Accepted, Error> {
+        let run = submission.execution;
+        metrics::counter!(crate::metrics::RUNS_SUBMITTED).increment(1);
+        let ask = |ticket| Input::Submit(submission, ticket);
+        match self.ask(run.partition, ask).await? {
+            Answer::Submitted { execution, status, repeated } => {
+                Ok(Accepted { execution, status, repeated })
+            }
+            answer => Err(unexpected(answer, Some(run))),
+        }
+    }
+
+    async fn ask(
+        &self,
+        partition: PartitionId,
+        input: impl FnOnce(Ticket) -> Input<Ticket>,
+    ) -> Result<Answer, Error> {
+        let run = ExecutionId { partition, digits: 0 };
+        let mailbox = self.shared.mailboxes.get(usize::from(partition.0));
+        let mailbox = mailbox.ok_or(Error::ExecutionNotFound(run))?;
+        let (ticket, answer) = oneshot::channel();
+        mailbox.send(input(Ticket(ticket))).await.map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Checks a request whole and draws what its run needs. Nothing is recorded yet.
+    fn prepare(&self, request: Request) -> Result<Submission, Error> {
+        if self.shared.draining.load(Ordering::SeqCst) {
+            return Err(Error::Draining);
+        }
+        let found = self.catalog().latest(&request.namespace, &request.workflow);
+        let Revision { number, plan, .. } =
+            found.ok_or_else(|| Error::WorkflowNotFound { workflow: request.workflow.clone() })?;
+        let mut problems = check_words(&request);
+        if let Err(wrong) = plan.check_input(&request.input) {
+            problems.extend(wrong);
+        }
+        if !problems.is_empty() {
+            return Err(Error::InvalidSubmission(problems));
+        }
+        let (input, variables) = (Payload::of(&request.input), Payload::of(&request.variables));
+        let bytes = input.text().len() + variables.text().len();
+        if bytes > PAYLOAD_BYTES_MAX {
+            return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
+        }
+        let now = clock::now();
+        let execution = match &request.idempotency_key {
+            Some(key) => self.id_of(&[&request.namespace, &request.workflow, key]),
+            None => {
+                let partition = self.partition_of(clock::draw_u32());
+                ExecutionId { partition, digits: clock::draw_digits(now) }
+            }
+        };
+        let digest = request_digest(&request);
+        let correlation_id = match request.correlation_id.as_str() {
+            "" => execution.to_string().into(),
+            given => given.into(),
+        };
+        let submitted = Box::new(Submitted {
+            namespace: request.namespace,
+            workflow: plan.workflow.clone(),
+            revision: number,
+            digest: plan.digest,
+            input,
+            variables,
+            correlation_id,
+            idempotency_key: request.idempotency_key,
+            request: digest,
+            callbacks: request.callbacks,
+            deadline_at: deadline(&plan),
+            retry_of: None,
+            actor: request.actor,
+        });
+        Ok(Submission { execution, plan, submitted })
+    }
+
+    fn partition_of(&self, drawn: u32) -> PartitionId {
+        let partitions = u32::try_from(self.shared.mailboxes.len()).unwrap_or(1);
+        PartitionId(u16::try_from(drawn % partitions).unwrap_or(0))
+    }
+
+    /// The id whose digits are a hash of some words: the same words, the same run.
+    fn id_of(&self, words: &[&str]) -> ExecutionId {
+        let mut hasher = blake3::Hasher::new();
+        for word in words {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+        let hash = *hasher.finalize().as_bytes();
+        let [a, b, c, d, rest @ ..] = hash;
+        let mut digits = [0_u8; 16];
+        digits.copy_from_slice(&rest[..16]);
+        let partition = self.partition_of(u32::from_le_bytes([a, b, c, d]));
+        ExecutionId { partition, digits: u128::from_le_bytes(digits) }
+    }
+}
+
+/// Checks a definition and compiles it; answers it with its canonical JSON.
+///
+/// # Errors
+/// Every problem.
+pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
+    let (definition, plan) = Plan::read(definition, registry)?;
+    Ok((plan, definition.canonical_text()))
+}
+
+fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+    match (answer, run) {
+        (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
+        (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
+        (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
+        (Answer::Quarantined(why), _) => Error::Quarantined(why),
+        (Answer::Draining, _) => Error::Draining,
+        (answer, _) => Error::Fold(format!("the partition answered {answer:?}")),
+    }
+}
+
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)
+}

@@ -1,0 +1,50 @@
+//! The engine's metrics: every name, unit and label in one place.
+
+use backstitch_core::command::AttemptResult;
+use backstitch_core::effect::Effect;
+
+use crate::partition::Order;
+
+/// Runs accepted.
+pub const RUNS_SUBMITTED: &str = "backstitch_executions_submitted_total";
+/// Runs in the memory of this node.
+pub const RUNS_RESIDENT: &str = "backstitch_executions_resident";
+/// Attempts that ended, by `kind` (`step`, `undo`, `callback`), and `result`.
+pub const ATTEMPTS: &str = "backstitch_attempts_total";
+/// Stages made durable.
+pub const STAGES: &str = "backstitch_commits_total";
+/// Events made durable.
+pub const EVENTS: &str = "backstitch_events_total";
+/// Seconds from staging to durable.
+pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
+
+/// Tells the recorder what each name means.
+pub fn describe() {
+    metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
+    metrics::describe_gauge!(RUNS_RESIDENT, "runs in the memory of this node");
+    metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
+    metrics::describe_counter!(STAGES, "stages made durable");
+    metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
+}
+
+pub(crate) fn committed(took: std::time::Duration, events: usize) {
+    metrics::counter!(STAGES).increment(1);
+    metrics::counter!(EVENTS).increment(events as u64);
+    metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {
+    let kind = match order.effect {
+        Effect::RunStep { .. } => "step",
+        Effect::UndoStep { .. } => "undo",
+        Effect::DeliverCallback { .. } => "callback",
+    };
+    let word = match result {
+        AttemptResult::Answered(Ok(_)) => "succeeded",
+        AttemptResult::Answered(Err(_)) => "failed",
+        AttemptResult::TimedOut => "timed_out",
+        AttemptResult::Lost => "lost",
+    };
+    metrics::counter!(ATTEMPTS, "kind" => kind, "result" => word).increment(1);
+}

@@ -1,0 +1,384 @@
+//! One partition without its IO: owns its runs, decides, and says what to make durable and
+//! what to do once that is durable.
+//!
+//! No clock, no tasks, no log: time is an argument, replies are opaque tickets `T`, and the
+//! simulation drives this same code. Everything an input causes is attached to the stage (a
+//! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
+
+mod cell;
+mod definitions;
+mod fold;
+mod input;
+mod life;
+mod reads;
+mod stage;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::Event;
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::machine::{self, Refusal};
+use backstitch_core::report::execution_json;
+use backstitch_core::time::Timestamp;
+
+use crate::catalog::{Name, Revision};
+use cell::{Cell, Run};
+use definitions::Workflows;
+use fold::guarded;
+
+pub use cell::Order;
+pub use definitions::Definition;
+pub use fold::fold;
+pub use input::{Abandon, Answer, Histories, Input};
+pub use stage::{Release, Stage, StagedRecord};
+
+/// Runs whose timers one call of [`Partition::fire`] sees to.
+pub const TIMERS_PER_FIRE_MAX: usize = 1_024;
+
+/// One partition.
+pub struct Partition<T> {
+    id: PartitionId,
+    runs: HashMap<ExecutionId, Cell<T>>,
+    workflows: Workflows,
+    histories: Box<dyn Histories + Send>,
+    timers: BTreeSet<(Timestamp, ExecutionId)>,
+    cut: VecDeque<ExecutionId>,
+    open: Stage,
+    releases: Vec<Release<T>>,
+    in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
+    ended: Vec<ExecutionId>,
+    next_stage: u64,
+    committed_stages: u64,
+    last_at: Timestamp,
+    draining: bool,
+}
+
+impl<T: Abandon> Partition<T> {
+    /// An empty partition whose records are not older than `last_at`.
+    #[must_use]
+    pub fn new(id: PartitionId, last_at: Timestamp, histories: Box<dyn Histories + Send>) -> Self {
+        Self {
+            id,
+            runs: HashMap::new(),
+            workflows: Workflows::default(),
+            histories,
+            timers: BTreeSet::new(),
+            cut: VecDeque::new(),
+            open: Stage::default(),
+            releases: Vec::new(),
+            in_flight: VecDeque::new(),
+            ended: Vec::new(),
+            next_stage: 0,
+            committed_stages: 0,
+            last_at,
+            draining: false,
+        }
+    }
+
+    /// Which partition this is.
+    #[must_use]
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// Whether only facts are recorded any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// The revisions of all workflows taken in at the start, with their plans.
+    ///
+    /// # Errors
+    /// A sentence, when a recorded definition can't be compiled.
+    pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
+        self.workflows.revisions()
+    }
+
+    /// Effects ordered whose outcome was not reported yet.
+    #[must_use]
+    pub fn effects_in_flight(&self) -> usize {
+        self.runs.values().map(Cell::effects_in_flight).sum()
+    }
+
+    /// Runs in memory.
+    #[must_use]
+    pub fn resident(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Stages handed out by [`Partition::stage`] and not yet committed.
+    #[must_use]
+    pub fn stages_in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The next instant at which [`Partition::fire`] has something to do.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        if self.draining {
+            return None;
+        }
+        self.timers.first().map(|&(at, _)| at)
+    }
+
+    /// Whether a decision was cut short and [`Partition::fire`] is to be called at once.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.cut.is_empty() && !self.draining
+    }
+
+    /// Takes one input.
+    pub fn take(&mut self, input: Input<T>, now: Timestamp) {
+        let now = self.tick(now);
+        match input {
+            Input::Submit(_, ticket) | Input::Define(_, ticket) if self.draining => {
+                self.answer(ticket, Answer::Draining);
+            }
+            Input::Submit(submission, ticket) => self.submit(submission, ticket, now),
+            Input::Command(_, _, Some(ticket)) if self.draining => {
+                self.answer(ticket, Answer::Draining);
+            }
+            Input::Command(run, command, ticket) => self.decide(run, command, ticket, now),
+            Input::Show(run, ticket) => self.show(run, ticket),
+            Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
+            Input::Define(definition, ticket) => {
+                let answer = self.workflows.define(&definition, now, &mut self.open);
+                self.releases.push(Release::Publish(definition, answer.clone()));
+                self.answer(ticket, answer);
+            }
+        }
+    }
+
+    /// [`Partition::fire`], if there is something for it to do.
+    pub fn fire_if_due(&mut self, now: Timestamp) {
+        let due = self.next_timer().is_some_and(|at| at <= now);
+        if due || self.has_more() {
+            self.fire(now);
+        }
+    }
+
+    /// Sees to timers that are due and decisions that were cut, a bounded number of each.
+    pub fn fire(&mut self, now: Timestamp) {
+        let now = self.tick(now);
+        for _ in 0..self.cut.len() {
+            let Some(run) = self.cut.pop_front() else { break };
+            self.decide(run, Command::Continue, None, now);
+        }
+        for _ in 0..TIMERS_PER_FIRE_MAX {
+            let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
+            self.timers.remove(&(at, run));
+            if let Some(Cell::Run(own)) = self.runs.get_mut(&run) {
+                own.timer = None;
+            }
+            self.decide(run, Command::Continue, None, now);
+        }
+    }
+
+    /// What is to be made durable next, if anything is. Every stage must be reported to
+    /// [`Partition::committed`], in order.
+    pub fn stage(&mut self) -> Option<Stage> {
+        if self.open.records.is_empty() {
+            return None;
+        }
+        let mut stage = std::mem::take(&mut self.open);
+        stage.id = self.next_stage;
+        self.next_stage += 1;
+        let releases = std::mem::take(&mut self.releases);
+        self.in_flight.push_back((stage.id, releases, std::mem::take(&mut self.ended)));
+        Some(stage)
+    }
+
+    /// The stage is durable: answers what may now be let out.
+    ///
+    /// # Panics
+    /// If stages are reported out of order: then nothing is safe.
+    pub fn committed(&mut self, stage: u64) -> Vec<Release<T>> {
+        let (expected, releases, ended) =
+            self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
+        assert_eq!(expected, stage, "stages are committed in order");
+        self.committed_stages = stage + 1;
+        for run in ended {
+            self.evict(run);
+        }
+        releases
+    }
+
+    /// What may be let out without waiting for any stage.
+    pub fn releases(&mut self) -> Vec<Release<T>> {
+        if self.open.records.is_empty() && self.in_flight.is_empty() {
+            std::mem::take(&mut self.releases)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Time never goes back, and no two moments of a partition are the same.
+    fn tick(&mut self, now: Timestamp) -> Timestamp {
+        self.last_at = now.max(Timestamp(self.last_at.0 + 1));
+        self.last_at
+    }
+
+    /// Lets an answer out with the newest stage, so that it shows only what is durable.
+    fn answer(&mut self, ticket: T, answer: Answer) {
+        let release = Release::Answer(ticket, answer);
+        if self.open.records.is_empty()
+            && let Some((_, releases, _)) = self.in_flight.back_mut()
+        {
+            releases.push(release);
+        } else {
+            self.releases.push(release);
+        }
+    }
+
+    fn submit(&mut self, submission: Submission, ticket: T, now: Timestamp) {
+        let id = submission.execution;
+        if submission.submitted.idempotency_key.is_some() || self.runs.contains_key(&id) {
+            match self.resident_run(id) {
+                Ok(Some(run)) => {
+                    let known = run.state.submitted.request;
+                    let status = run.state.status().word();
+                    let answer = if known == submission.submitted.request {
+                        Answer::Submitted { execution: id, status, repeated: true }
+                    } else {
+                        Answer::KeyConflict(id)
+                    };
+                    self.evict(id);
+                    return self.answer(ticket, answer);
+                }
+                Ok(None) => {}
+                Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
+            }
+        }
+        match guarded(|| machine::submit(submission, now)) {
+            Ok(Ok((state, decision))) => {
+                let status = state.status().word();
+                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+                self.record(id, decision, 0, now);
+                let answer = Answer::Submitted { execution: id, status, repeated: false };
+                self.answer(ticket, answer);
+            }
+            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
+            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
+        }
+    }
+
+    fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, now: Timestamp) {
+        let draining = self.draining;
+        let run = match self.resident_run(id) {
+            Ok(Some(run)) => run,
+            Ok(None) => return self.answer_maybe(ticket, Answer::NotFound),
+            Err(why) => return self.answer_maybe(ticket, Answer::Quarantined(why)),
+        };
+        run.settle_effect(&command);
+        let version = run.state.version;
+        let state = &mut run.state;
+        let decided = guarded(|| {
+            if draining {
+                machine::record(state, command, now)
+            } else {
+                machine::handle(state, command, now)
+            }
+        });
+        let answer = match decided {
+            Ok(Ok(decision)) => {
+                let status = run.state.status().word();
+                self.record(id, decision, version, now);
+                Answer::Done { status }
+            }
+            Ok(Err(Refusal::Rejected(rejection))) => {
+                self.evict(id);
+                Answer::Rejected(rejection)
+            }
+            Ok(Err(Refusal::Illegal(illegal))) => self.set_aside(id, illegal.to_string()),
+            Err(why) => self.set_aside(id, why),
+        };
+        self.answer_maybe(ticket, answer);
+    }
+
+    fn answer_maybe(&mut self, ticket: Option<T>, answer: Answer) {
+        if let Some(ticket) = ticket {
+            self.answer(ticket, answer);
+        }
+    }
+
+    /// A bug in one run stops that run and no other.
+    fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
+        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
+            self.timers.retain(|(_, run)| *run != id);
+            for ticket in run.waiting {
+                self.answer(ticket, Answer::Quarantined(why.clone()));
+            }
+        }
+        Answer::Quarantined(why)
+    }
+
+    /// Stages what was decided, orders what is newly owed, and keeps the run's timer.
+    fn record(
+        &mut self,
+        id: ExecutionId,
+        decision: machine::Decision,
+        version: u64,
+        now: Timestamp,
+    ) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let stream = StreamId::Execution(id);
+        run.stage_rows(&decision.events, &mut self.open);
+        if !decision.events.is_empty() {
+            run.stages = self.next_stage + 1;
+        }
+        for (event, version) in decision.events.into_iter().zip(version + 1..) {
+            let (stream, event) = (stream.clone(), Event::Run(event));
+            self.open.records.push(StagedRecord { stream, version, at: now, event });
+        }
+        if decision.cut {
+            self.cut.push_back(id);
+        }
+        let orders = run.orders(now).into_iter().map(|order| Release::Perform(Box::new(order)));
+        self.releases.extend(orders);
+        if let Some(at) = run.timer.take() {
+            self.timers.remove(&(at, id));
+        }
+        run.timer = run.state.next_due(now);
+        self.timers.extend(run.timer.map(|at| (at, id)));
+        if run.state.status().is_ended() && !run.waiting.is_empty() {
+            let shown = Arc::new(execution_json(&run.state));
+            let tickets = std::mem::take(&mut run.waiting);
+            for ticket in tickets {
+                self.answer(ticket, Answer::Shown(shown.clone()));
+            }
+        }
+        if let Some(Cell::Run(run)) = self.runs.get(&id)
+            && run.may_leave()
+        {
+            self.open.quiescent.push(stream);
+            self.ended.push(id);
+        }
+    }
+
+    /// The run, from memory or folded again from its history.
+    fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
+        if !self.runs.contains_key(&id) {
+            let Some(events) = self.histories.history(id)? else { return Ok(None) };
+            let state = fold(id, &events, self.histories.as_ref())?;
+            self.adopt(state);
+        }
+        match self.runs.get_mut(&id) {
+            Some(Cell::Run(run)) => Ok(Some(run)),
+            Some(Cell::Quarantined(why)) => Err(why.clone()),
+            None => Ok(None),
+        }
+    }
+
+    /// Lets a run leave memory once nothing of it is outstanding; its history stays.
+    fn evict(&mut self, id: ExecutionId) {
+        if let Some(Cell::Run(run)) = self.runs.get(&id)
+            && run.may_leave()
+            && run.stages <= self.committed_stages
+        {
+            self.runs.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One run in a partition's memory, with what the shell knows of it beyond its events.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::{Effect, owed, owed_by};
+use backstitch_core::event::RunEvent;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::TaskKind;
+use backstitch_core::report::{callback_body, letter_summaries, run_summary};
+use backstitch_core::retry_policy::RetryPolicy;
+use backstitch_core::state::State;
+use backstitch_core::summary::{RunStatus, ViewChange};
+use backstitch_core::time::Timestamp;
+
+use super::stage::Stage;
+use crate::retry::CALLBACK_POLICY;
+
+/// A place in the partition's table.
+pub(super) enum Cell<T> {
+    Run(Box<Run<T>>),
+    Quarantined(String),
+}
+
+impl<T> Cell<T> {
+    pub(super) fn effects_in_flight(&self) -> usize {
+        match self {
+            Self::Run(run) => run.in_flight.len(),
+            Self::Quarantined(_) => 0,
+        }
+    }
+}
+
+/// A run and what is under way for it.
+pub(super) struct Run<T> {
+    pub(super) state: State,
+    pub(super) timer: Option<Timestamp>,
+    pub(super) waiting: Vec<T>,
+    /// Stages that must be committed before every record of the run is durable.
+    pub(super) stages: u64,
+    in_flight: BTreeSet<Effect>,
+    shown: Option<(RunStatus, Option<Timestamp>)>,
+}
+
+/// An effect with everything needed to perform it, so that the performer asks nobody.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Whose.
+    pub execution: ExecutionId,
+    /// What, and which attempt.
+    pub effect: Effect,
+    /// The step's id; of a callback, the word of its event.
+    pub step: Arc<str>,
+    /// Which executor performs it; nothing for a callback.
+    pub task_type: Option<Arc<str>>,
+    /// The rendered input; of a callback, its body.
+    pub input: Payload,
+    /// Of a callback: where it goes.
+    pub url: Option<String>,
+    /// The same for every attempt of a round.
+    pub idempotency_key: String,
+    /// Carried along.
+    pub correlation_id: Arc<str>,
+    /// How long the attempt may take.
+    pub timeout_ms: u64,
+    /// How the next attempt's wait is drawn, should this one fail.
+    pub retry: RetryPolicy,
+    /// Attempts of this round that count, this one included.
+    pub tries: u16,
+}
+
+/// How long one attempt to deliver a callback may take.
+pub const CALLBACK_TIMEOUT_MS: u64 = 10_000;
+
+impl<T> Run<T> {
+    pub(super) fn new(state: State) -> Self {
+        let in_flight = BTreeSet::new();
+        Self { state, timer: None, waiting: Vec::new(), stages: 0, in_flight, shown: None }
+    }
+
+    /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.
+    pub(super) fn may_leave(&self) -> bool {
+        self.state.is_quiescent() && self.in_flight.is_empty() && self.waiting.is_empty()
+    }
+
+    /// A report ends what was in flight.
+    pub(super) fn settle_effect(&mut self, command: &Command) {
+        let effect = match *command {
+            Command::ReportStep { step, attempt, .. } => Effect::RunStep { step, attempt },
+            Command::ReportUndo { step, attempt, .. } => Effect::UndoStep { step, attempt },
+            Command::ReportCallback { delivery, attempt, .. } => {
+                Effect::DeliverCallback { delivery, attempt }
+            }
+            _ => return,
+        };
+        self.in_flight.remove(&effect);
+    }
+
+    /// After a start nothing is in flight: every attempt the journal knows as begun is lost.
+    pub(super) fn lost(&mut self, now: Timestamp) -> Vec<Command> {
+        self.state.take_touched(now);
+        let (result, retry_delay_ms) = (AttemptResult::Lost, 0);
+        let lost = owed(&self.state, now).into_iter().filter_map(|effect| match effect {
+            Effect::RunStep { step, attempt } => {
+                let result = result.clone();
+                Some(Command::ReportStep { step, attempt, result, retry_delay_ms })
+            }
+            Effect::UndoStep { step, attempt } => {
+                let result = result.clone();
+                Some(Command::ReportUndo { step, attempt, result, retry_delay_ms })
+            }
+            Effect::DeliverCallback { .. } => None,
+        });
+        let lost = lost.collect();
+        self.state.touch_deliveries();
+        lost
+    }
+
+    /// What the run owes now and is not in flight: owed minus in flight, looking only at what
+    /// changed.
+    pub(super) fn orders(&mut self, now: Timestamp) -> Vec<Order> {
+        let touched = self.state.take_touched(now);
+        let owed = touched.into_iter().filter_map(|subject| owed_by(&self.state, subject, now));
+        let fresh: Vec<_> = owed.filter(|effect| !self.in_flight.contains(effect)).collect();
+        self.in_flight.extend(&fresh);
+        fresh.into_iter().filter_map(|effect| self.order(effect)).collect()
+    }
+
+    fn order(&self, effect: Effect) -> Option<Order> {
+        let state = &self.state;
+        let idempotency_key = state.idempotency_key(effect.subject());
+        let (execution, correlation_id) = (state.id, state.submitted.correlation_id.clone());
+        Some(match effect {
+            Effect::RunStep { step, .. } => {
+                let (plan, own) = (&state.plan.steps[step.at()], state.step(step));
+                let TaskKind::Effect(task_type) = &plan.task else { return None };
+                Order {
+                    execution,
+                    effect,
+                    step: plan.id.clone(),
+                    task_type: Some(task_type.clone()),
+                    input: own.input.clone().unwrap_or_else(Payload::null),
+                    url: None,
+                    idempotency_key,
+                    correlation_id,
+                    timeout_ms: plan.timeout_ms,
+                    retry: plan.retry,
+                    tries: own.tries.saturating_add(1),
+                }
+            }
+            Effect::UndoStep { step, .. } => {
+                let plan = &state.plan.steps[step.at()];
+                let (undo, own) = (plan.undo.as_ref()?, state.step(step).undo.as_ref()?);
+                Order {
+                    execution,
+                    effect,
+                    step: plan.id.clone(),
+                    task_type: Some(undo.task_type.clone()),
+                    input: own.input.clone().unwrap_or_else(Payload::null),
+                    url: None,
+                    idempotency_key,
+                    correlation_id,
+                    timeout_ms: undo.timeout_ms,
+                    retry: undo.retry,
+                    tries: own.tries.saturating_add(1),
+                }
+            }
+            Effect::DeliverCallback { delivery, .. } => {
+                let own = state.deliveries.get(delivery as usize)?;
+                let body = callback_body(state, own.event, own.scheduled_at);
+                Order {
+                    execution,
+                    effect,
+                    step: backstitch_core::report::callback_word(own.event).into(),
+                    task_type: None,
+                    input: Payload::of(&body),
+                    url: Some(own.url.clone()),
+                    idempotency_key,
+                    correlation_id,
+                    timeout_ms: CALLBACK_TIMEOUT_MS,
+                    retry: CALLBACK_POLICY,
+                    tries: own.tries.saturating_add(1),
+                }
+            }
+        })
+    }
+
+    /// The rows that a decision changes: the run's, when its status does, and its letters'.
+    pub(super) fn stage_rows(&mut self, events: &[RunEvent], stage: &mut Stage) {
+        let ended_at = self.state.ending.as_ref().map(|ending| ending.at);
+        let shown = Some((self.state.status(), ended_at));
+        if self.shown != shown {
+            self.shown = shown;
+            stage.changes.push(ViewChange::Run(run_summary(&self.state)));
+        }
+        let about_letters = events.iter().any(|event| {
+            matches!(
+                event,
+                RunEvent::LetterOpened { .. }
+                    | RunEvent::LetterRetried { .. }
+                    | RunEvent::LetterDiscarded { .. }
+            )
+        });
+        if about_letters {
+            stage.changes.extend(letter_summaries(&self.state).map(ViewChange::Letter));
+        }
+    }
+}

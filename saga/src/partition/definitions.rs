@@ -1,0 +1,109 @@
+//! The workflow streams of a partition: which revisions exist.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backstitch_core::event::Event;
+use backstitch_core::ids::StreamId;
+use backstitch_core::plan::Plan;
+use backstitch_core::time::Timestamp;
+use backstitch_core::workflow::{self, WorkflowState};
+
+use super::Answer;
+use super::stage::{Stage, StagedRecord};
+use crate::catalog::{Name, Revision};
+
+/// A revision that somebody wants to add.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// Tenant.
+    pub namespace: Arc<str>,
+    /// The workflow's id.
+    pub workflow: Arc<str>,
+    /// The canonical JSON.
+    pub text: Arc<str>,
+    /// The same, compiled.
+    pub plan: Arc<Plan>,
+    /// Who.
+    pub actor: Arc<str>,
+    /// When it was asked for.
+    pub defined_at: Timestamp,
+}
+
+/// The fold of all workflow streams.
+#[derive(Debug, Default)]
+pub(super) struct Workflows {
+    states: BTreeMap<StreamId, (Option<WorkflowState>, u64)>,
+}
+
+impl Workflows {
+    pub(super) fn adopt(
+        &mut self,
+        stream: StreamId,
+        events: &[(Event, Timestamp)],
+    ) -> Result<(), String> {
+        let (state, version) = self.states.entry(stream).or_default();
+        for (event, at) in events {
+            let Event::Workflow(event) = event else {
+                return Err("a workflow's stream holds an event of a run".to_owned());
+            };
+            workflow::evolve(state, event, *at).map_err(|why| why.to_string())?;
+            *version += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
+        let mut revisions = Vec::new();
+        for (stream, (state, _)) in &self.states {
+            let (StreamId::Workflow { namespace, workflow }, Some(state)) = (stream, state) else {
+                continue;
+            };
+            for own in &state.revisions {
+                let plan = Plan::recompile(&own.text)
+                    .map_err(|why| format!("revision {} of {stream}: {why:?}", own.number))?;
+                let revision = Revision {
+                    number: own.number,
+                    plan: Arc::new(plan),
+                    text: own.text.clone(),
+                    defined_at: own.defined_at,
+                    actor: own.actor.as_str().into(),
+                };
+                revisions.push(((namespace.clone(), workflow.clone()), revision));
+            }
+        }
+        Ok(revisions)
+    }
+
+    pub(super) fn define(
+        &mut self,
+        definition: &Definition,
+        now: Timestamp,
+        stage: &mut Stage,
+    ) -> Answer {
+        let stream = StreamId::Workflow {
+            namespace: definition.namespace.clone(),
+            workflow: definition.workflow.clone(),
+        };
+        let (state, version) = self.states.entry(stream.clone()).or_default();
+        let events =
+            workflow::define(state, &definition.text, definition.plan.digest, &definition.actor);
+        let created = !events.is_empty();
+        for event in events {
+            if let Err(why) = workflow::evolve(state, &event, now) {
+                return Answer::Quarantined(why.to_string());
+            }
+            *version += 1;
+            let (stream, event) = (stream.clone(), Event::Workflow(event));
+            stage.records.push(StagedRecord { stream, version: *version, at: now, event });
+        }
+        let known = state
+            .as_ref()
+            .and_then(|state| state.by_digest(definition.plan.digest))
+            .map(|known| known.number);
+        match known {
+            Some(revision) => Answer::Defined { revision, created },
+            None => Answer::Quarantined("the revision was not recorded".to_owned()),
+        }
+    }
+}

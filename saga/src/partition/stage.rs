@@ -1,0 +1,46 @@
+//! What a partition hands out: records to make durable, and what to do once they are.
+
+use backstitch_core::event::Event;
+use backstitch_core::ids::StreamId;
+use backstitch_core::summary::ViewChange;
+use backstitch_core::time::Timestamp;
+
+use super::{Answer, Definition, Order};
+
+/// Records to be made durable together, in order. Too many for one commit are spread over
+/// several: every prefix is a state from which the run goes on.
+#[derive(Debug, Default)]
+pub struct Stage {
+    /// Counts the partition's stages since its start.
+    pub id: u64,
+    /// The records.
+    pub records: Vec<StagedRecord>,
+    /// Streams of which nothing is outstanding after these records.
+    pub quiescent: Vec<StreamId>,
+    /// Rows of views that these records change.
+    pub changes: Vec<ViewChange>,
+}
+
+/// One record of a stage.
+#[derive(Debug, Clone)]
+pub struct StagedRecord {
+    /// Whose it is.
+    pub stream: StreamId,
+    /// Its place in the stream, from 1.
+    pub version: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a stage lets out.
+#[derive(Debug)]
+pub enum Release<T> {
+    /// Somebody has an answer.
+    Answer(T, Answer),
+    /// An effect is to be performed.
+    Perform(Box<Order>),
+    /// A revision may be used.
+    Publish(Box<Definition>, Answer),
+}

@@ -1,0 +1,80 @@
+//! Waits between attempts. The only file that names `backoff`.
+//!
+//! The wait is drawn here, by the shell, and written into the event; folding never draws.
+
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+use backstitch_core::retry_policy::{Backoff, RetryPolicy};
+
+/// How a callback's delivery is retried: from 1 s, doubling up to 10 minutes.
+pub const CALLBACK_POLICY: RetryPolicy = RetryPolicy {
+    max_attempts: backstitch_core::decide::CALLBACK_ATTEMPTS_MAX,
+    backoff: Backoff::Exponential,
+    initial_ms: 1_000,
+    max_ms: 600_000,
+    multiplier: 2.0,
+    jitter: true,
+};
+
+/// The wait after `tries` attempts of a round (at least 1) under a policy.
+///
+/// `drawn` is a random number over the whole range of `u32`; with jitter the wait lies between
+/// half of the grown wait (0) and the whole of it (`u32::MAX`).
+#[must_use]
+pub fn wait_ms(policy: &RetryPolicy, tries: u16, drawn: u32) -> u64 {
+    let tries = tries.max(1);
+    let grown_ms = match policy.backoff {
+        Backoff::Fixed => policy.initial_ms,
+        Backoff::Linear => policy.initial_ms.saturating_mul(u64::from(tries)),
+        Backoff::Exponential => exponential_ms(policy, tries),
+    };
+    let whole_ms = grown_ms.min(policy.max_ms);
+    if !policy.jitter {
+        return whole_ms;
+    }
+    let half_ms = whole_ms / 2;
+    let spread = u128::from(whole_ms - half_ms) * u128::from(drawn) / u128::from(u32::MAX);
+    half_ms + u64::try_from(spread).expect("a part of a u64 is a u64")
+}
+
+fn exponential_ms(policy: &RetryPolicy, tries: u16) -> u64 {
+    let mut waits = ExponentialBackoff {
+        current_interval: Duration::from_millis(policy.initial_ms),
+        initial_interval: Duration::from_millis(policy.initial_ms),
+        randomization_factor: 0.0,
+        multiplier: policy.multiplier,
+        max_interval: Duration::from_millis(policy.max_ms),
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    };
+    // Past the cap every wait is the same, so there is no need to count on.
+    let last = (1..=tries.min(200)).filter_map(|_| waits.next_backoff()).last();
+    last.map_or(policy.max_ms, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_cap() {
+        let policy = RetryPolicy { jitter: false, ..RetryPolicy::STANDARD };
+        let waits_ms: Vec<u64> = (1..=7).map(|tries| wait_ms(&policy, tries, 0)).collect();
+        assert_eq!(waits_ms, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        let linear = RetryPolicy { backoff: Backoff::Linear, ..policy };
+        assert_eq!([1, 2, 3].map(|tries| wait_ms(&linear, tries, 0)), [1_000, 2_000, 3_000]);
+        let fixed = RetryPolicy { backoff: Backoff::Fixed, ..policy };
+        assert_eq!([1, 9, u16::MAX].map(|tries| wait_ms(&fixed, tries, 0)), [1_000; 3]);
+        assert_eq!(wait_ms(&policy, u16::MAX, 0), 30_000);
+    }
+
+    #[test]
+    fn jitter_stays_between_half_and_whole() {
+        let policy = RetryPolicy::STANDARD;
+        assert_eq!(wait_ms(&policy, 2, 0), 1_000);
+        assert_eq!(wait_ms(&policy, 2, u32::MAX / 2), 1_499);
+        assert_eq!(wait_ms(&policy, 2, u32::MAX), 2_000);
+    }
+}

@@ -1,0 +1,24 @@
+//! Rules about the sources that no compiler checks: layers, lengths, licences, advisories, links,
+//! error pages, paths.
+//!
+//! Each rule is a function from texts to a list of problems, tried on wrong input as well as on the
+//! project, and it reports everything it finds at once. Lints, formatting and the length of
+//! functions belong to clippy and rustfmt. Exceptions live in `policy.toml` with their reasons.
+
+mod dependencies;
+mod error_pages;
+mod layering;
+mod length;
+mod licences;
+mod links;
+mod machine_paths;
+mod packages;
+mod policy;
+mod rust_paths;
+mod sources;
+
+/// Fails with the whole list when there is one.
+#[track_caller]
+fn assert_none(rule: &str, problems: &[String]) {
+    assert!(problems.is_empty(), "{rule}\n  {}\n", problems.join("\n  "));
+}

@@ -66,7 +66,7 @@ impl Directory {
     /// Takes the directory for this process, making it if it is missing. The lock lasts as
     /// long as the file that is answered.
     pub(crate) fn take(&self) -> Result<File, Error> {
-        fs::create_dir_all(&self.path).map_err(|e| Error::io("making", &self.path, e))?;
+        files::make_directories(&self.path)?;
         self.refuse_foreign()?;
         let path = self.path.join(LOCK);
         let file = OpenOptions::new()
@@ -142,7 +142,6 @@ impl Directory {
         fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;
         Wal::create(&log, &shape)?;
         files::sync_directory(&self.path)?;
-        files::sync_directory(files::parent(&self.path))?;
         files::replace(&self.path.join(IDENTITY), &encode_identity(&shape))?;
         Ok(shape)
     }

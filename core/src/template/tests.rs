@@ -209,6 +209,7 @@ fn what_is_missing_is_an_error_and_never_false() {
         refused(template, "EXPRESSION_FAILED");
     }
     check("{{ input.x | default('d') }}", json!("d"));
+    refused("{{ input.x.y | default('d') }}", "`input.x` is missing");
     check("{{ input.x is defined }}", json!(false));
     check("{{ input.x is not defined or input.x == 1 }}", json!(true));
     check("{{ steps.skipped.output }}", Value::Null);

@@ -1,1 +1,3 @@
+//! backstitch-api
 
+pub mod demo;

@@ -1,0 +1,3 @@
+//! What `backstitch demo` shows, and the shop it shows it with.
+
+pub mod shop;

@@ -4,18 +4,28 @@
 //! A plan never changes. Knows nothing of runs: what it renders, it renders from a
 //! [`Scope`].
 
+mod compile;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+
+use crate::definition::Definition;
+use crate::definition::graph::Graph;
+use crate::definition::problem::{Problem, Problems};
 
 use crate::event::{Callback, Recourse};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::retry_policy::RetryPolicy;
+use crate::schema::InputSchema;
 use crate::scope::Scope;
 use crate::template::{Condition, Template};
 use crate::time::{Timestamp, parse_duration_ms};
+use crate::yaml::{Format, parse};
 
 /// A workflow ready to run.
 #[derive(Debug)]
@@ -38,7 +48,8 @@ pub struct Plan {
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
-    pub(crate) outputs: Option<Template>,
+    outputs: Option<Template>,
+    input_schema: Option<InputSchema>,
 }
 
 /// One step of a plan.
@@ -94,7 +105,66 @@ pub enum TaskKind {
     Effect(Arc<str>),
 }
 
+/// The task types that executors take.
+pub trait TaskTypes {
+    /// Their names.
+    fn effectful(&self) -> &[&'static str];
+
+    /// What is wrong with a step's `with`: paths below it and messages. Templates are passed
+    /// as they are written.
+    fn check(&self, task_type: &str, with: &Value) -> Vec<(String, String)>;
+}
+
 impl Plan {
+    /// Reads a definition and compiles it, collecting the problems of both.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn read(value: &Value, types: &dyn TaskTypes) -> Result<(Definition, Self), Vec<Problem>> {
+        let mut problems = Problems::default();
+        let definition = Definition::read_noting(value, &mut problems);
+        let graph = Graph::of(&definition, &mut problems);
+        let plan = compile::plan(&definition, &graph, Some(types), &mut problems);
+        if problems.is_empty() { Ok((definition, plan)) } else { Err(problems.into_list()) }
+    }
+
+    /// Compiles a definition that was read already.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn compile(definition: &Definition, types: &dyn TaskTypes) -> Result<Self, Vec<Problem>> {
+        Self::compile_with(definition, Some(types))
+    }
+
+    /// Compiles the canonical text of a stored revision. Task types are taken as they are: an
+    /// executor may be gone since, and then the run says so.
+    ///
+    /// # Errors
+    /// Every problem; there is none if the text was stored by a version that knew no more
+    /// than this one.
+    pub fn recompile(text: &str) -> Result<Self, Vec<Problem>> {
+        let value = parse(text.as_bytes(), Format::Json).map_err(|problem| vec![problem])?;
+        Self::compile_with(&Definition::read(&value)?, None)
+    }
+
+    fn compile_with(
+        definition: &Definition,
+        types: Option<&dyn TaskTypes>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let graph = Graph::of(definition, &mut problems);
+        let plan = compile::plan(definition, &graph, types, &mut problems);
+        if problems.is_empty() { Ok(plan) } else { Err(problems.into_list()) }
+    }
+
+    /// Checks a run's input against the definition's schema.
+    ///
+    /// # Errors
+    /// Every mismatch, at its path below `input`.
+    pub fn check_input(&self, input: &Value) -> Result<(), Vec<Problem>> {
+        self.input_schema.as_ref().map_or(Ok(()), |schema| schema.check(input))
+    }
+
     /// One step.
     ///
     /// # Panics
@@ -180,14 +250,25 @@ fn bounded(value: &Value, place: &str) -> Result<Payload, Failure> {
 /// # Errors
 /// `EXPRESSION_FAILED` when the input is neither.
 pub fn wait_until(input: &Payload, now: Timestamp) -> Result<Timestamp, Failure> {
-    let value = input.value();
-    let bad = |why: String| Failure::permanent(codes::EXPRESSION_FAILED, why);
-    match (value.get("duration"), value.get("until")) {
-        (Some(Value::String(duration)), None) => {
-            parse_duration_ms(duration).map(|wait_ms| now.plus_ms(wait_ms)).map_err(bad)
-        }
+    match wait_delay(&input.value()) {
+        Ok(WaitDelay::For(wait_ms)) => Ok(now.plus_ms(wait_ms)),
+        Ok(WaitDelay::Until(at)) => Ok(at),
+        Err(why) => Err(Failure::permanent(codes::EXPRESSION_FAILED, why)),
+    }
+}
+
+/// How long a wait lasts.
+enum WaitDelay {
+    For(u64),
+    Until(Timestamp),
+}
+
+fn wait_delay(with: &Value) -> Result<WaitDelay, String> {
+    match (with.get("duration"), with.get("until")) {
+        (Some(Value::String(duration)), None) => parse_duration_ms(duration).map(WaitDelay::For),
         (None, Some(Value::String(until))) => Timestamp::parse(until)
-            .ok_or_else(|| bad(format!("`{until}` is not an RFC 3339 instant"))),
-        _ => Err(bad("a wait needs `duration` (`5s`) or `until` (RFC 3339), a text".to_owned())),
+            .map(WaitDelay::Until)
+            .ok_or_else(|| format!("`{until}` is not an RFC 3339 instant")),
+        _ => Err("a wait has one of `duration` (`5s`) and `until` (RFC 3339), a text".to_owned()),
     }
 }

@@ -7,9 +7,15 @@
 use serde_json::{Map, Value};
 
 use crate::task::InputProblem;
+use crate::text::{beginning, one_line};
 
 /// The furthest a misspelt name may be from the one that is suggested for it.
 const SUGGESTION_DISTANCE_MAX: usize = 3;
+
+/// How many problems the message of a failure names.
+const SENTENCE_PROBLEMS_MAX: usize = 10;
+/// The longest message of a failure about an input, in bytes.
+const SENTENCE_BYTES_MAX: usize = 1024;
 
 /// Whether templates may still stand in the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +78,16 @@ impl<'a> Fields<'a> {
         self.typed(name, "true or false", Value::as_bool)
     }
 
+    /// A string of a bounded length, for what ends up in a journal.
+    pub fn short_text(&mut self, name: &str, bytes_max: usize) -> Option<&'a str> {
+        let text = self.text(name)?;
+        if text.len() <= bytes_max {
+            return Some(text);
+        }
+        self.problem(name, format!("is longer than {bytes_max} bytes"));
+        None
+    }
+
     /// A whole number within bounds.
     pub fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
         let number = self.typed(name, "a whole number", Value::as_u64)?;
@@ -118,13 +134,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Problems as one sentence, for a failure.
+/// The first problems as one sentence, for a failure.
 pub(crate) fn sentence(problems: &[InputProblem]) -> String {
     let one = |(path, message): &InputProblem| match path.as_str() {
         "" => format!("with {message}"),
         path => format!("with.{path} {message}"),
     };
-    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+    let first: Vec<_> = problems.iter().take(SENTENCE_PROBLEMS_MAX).map(one).collect();
+    one_line(&beginning(first.join("; ").as_bytes(), SENTENCE_BYTES_MAX))
 }
 
 /// `is an unknown field, did you mean ...?` or a list of what there is.

@@ -11,6 +11,7 @@ mod noop;
 mod notification;
 mod registry;
 mod task;
+mod text;
 
 pub use http::HttpConfig;
 pub use registry::Registry;

@@ -14,6 +14,11 @@ use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
 const FIELDS: [&str; 2] = ["output", "fail"];
 const FAIL_FIELDS: [&str; 5] = ["code", "message", "permanent", "effect_unknown", "attempts"];
 
+/// The longest code of a failure, in bytes.
+const CODE_BYTES_MAX: usize = 64;
+/// The longest message of a failure, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
 /// Answers `{}`, or `with.output`, or the failure in `with.fail`.
 pub(crate) struct NoopExecutor;
 
@@ -63,8 +68,8 @@ fn read(with: &Value, stage: Stage) -> Result<Told<'_>, Vec<InputProblem>> {
     let mut problems = fields.into_problems();
     if let Some(value) = given {
         let mut inner = Fields::of(value, "fail", stage, &FAIL_FIELDS);
-        let code = inner.text("code").unwrap_or(NOOP_FAILED);
-        let message = inner.text("message").unwrap_or("told to fail");
+        let code = inner.short_text("code", CODE_BYTES_MAX).unwrap_or(NOOP_FAILED);
+        let message = inner.short_text("message", MESSAGE_BYTES_MAX).unwrap_or("told to fail");
         let failure = match inner.flag("permanent") {
             Some(true) => Failure::permanent(code, message),
             _ => Failure::retryable(code, message),

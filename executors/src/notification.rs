@@ -69,10 +69,7 @@ fn read(with: &Value, stage: Stage) -> Result<Notification<'_>, Vec<InputProblem
     if !fields.has("message") {
         fields.problem("message", "is missing");
     }
-    let message = fields.text("message").unwrap_or_default();
-    if message.len() > MESSAGE_BYTES_MAX {
-        fields.problem("message", format!("is longer than {MESSAGE_BYTES_MAX} bytes"));
-    }
+    let message = fields.short_text("message", MESSAGE_BYTES_MAX).unwrap_or_default();
     let severity = fields.text("severity").unwrap_or("info");
     if !SEVERITIES.contains(&severity) {
         fields.problem("severity", unknown("severity", severity, &SEVERITIES));

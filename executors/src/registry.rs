@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backstitch_core::plan::TaskTypes;
 use serde_json::Value;
 
 use crate::Error;
@@ -60,5 +61,15 @@ impl Registry {
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Registry").field(&self.task_types).finish()
+    }
+}
+
+impl TaskTypes for Registry {
+    fn effectful(&self) -> &[&'static str] {
+        self.task_types()
+    }
+
+    fn check(&self, task_type: &str, with: &Value) -> Vec<InputProblem> {
+        Self::check(self, task_type, with)
     }
 }

@@ -2,13 +2,18 @@
 //! which need no server.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use backstitch_core::failure::{EffectKnown, FailureClass};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_executors::{Answer, HttpConfig, Registry, Task, codes};
+use proptest::prelude::*;
 use serde_json::{Value, json};
+
+/// One client for all the cases of a property.
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
 fn registry() -> Registry {
     Registry::builtin(HttpConfig::default()).expect("a client can be built")
@@ -160,6 +165,55 @@ async fn notification_says_what_it_could_not_read() {
     assert_eq!(failure.code, codes::TASK_INPUT_INVALID);
     assert_eq!(failure.class, FailureClass::Permanent);
     assert_eq!(failure.message, "with.message must be a string, not a number");
+}
+
+#[tokio::test]
+async fn a_message_about_an_input_is_bounded() {
+    let mut with = serde_json::Map::new();
+    for number in 0..500 {
+        with.insert(format!("{number} {}\n", "x".repeat(50)), json!(1));
+    }
+    for task_type in ["http", "noop", "notification"] {
+        let failure = run(task_type, 1, Value::Object(with.clone())).await.expect_err("all wrong");
+        assert!(failure.message.len() < 1200, "{}", failure.message.len());
+        assert!(!failure.message.contains('\n'), "{}", failure.message);
+    }
+}
+
+/// JSON of any shape, leaning towards the fields and words that executors know.
+fn with() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        "http://[a-z]{1,3}(:[0-9]{1,6})?/.{0,5}",
+        "[0-9]{1,4}(xx|-[0-9]{1,5})?",
+        ".{0,8}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.prop_map(Value::from),
+    ];
+    let field = "url|method|headers|query|body|expect_status|response_bytes_max|output|fail|code\
+                 |follow_redirects|attempts|channels|message|severity|data|.{0,5}";
+    leaf.prop_recursive(4, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(field, inner, 0..8)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    /// What is no valid input is a problem, never a panic.
+    #[test]
+    fn nothing_in_a_with_panics(with in with()) {
+        let registry = REGISTRY.get_or_init(registry);
+        for task_type in registry.task_types() {
+            drop(registry.check(task_type, &with));
+        }
+    }
 }
 
 #[test]

@@ -27,14 +27,6 @@ pub struct Record {
     pub event: Event,
 }
 
-/// What a body says before its event: enough to file the bytes away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Label {
-    pub stream: StreamId,
-    pub version: u64,
-    pub recorded_at: Timestamp,
-}
-
 type Encoding = bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
@@ -64,16 +56,6 @@ pub(crate) fn encode(
 pub(crate) fn decode(body: &[u8], position: u64) -> Result<Record, Malformed> {
     let (stream, version, recorded_at, event) = decode_exactly(body)?;
     Ok(Record { stream, version, position, recorded_at, event })
-}
-
-/// Reads a body's label without its event.
-///
-/// # Errors
-/// If the bytes do not begin like a record.
-pub(crate) fn decode_label(body: &[u8]) -> Result<Label, Malformed> {
-    let ((stream, version, recorded_at), _) =
-        bincode::serde::decode_from_slice(body, ENCODING).map_err(malformed)?;
-    Ok(Label { stream, version, recorded_at })
 }
 
 /// Any plain row as bytes.

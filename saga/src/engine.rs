@@ -46,7 +46,6 @@ pub struct Config {
 }
 
 /// A running engine.
-#[derive(Debug)]
 pub struct Engine {
     handle: Handle,
     journal: Arc<Journal>,
@@ -148,7 +147,7 @@ fn sentence(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -
 }
 
 /// Histories from the journal, plans from the catalog.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct JournalHistories {
     pub(crate) journal: Arc<Journal>,
     pub(crate) catalog: Arc<Catalog>,

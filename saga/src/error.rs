@@ -1,7 +1,7 @@
 //! Why the engine did not do as asked, in the classes the API maps to answers.
 
 use backstitch_core::command::Rejection;
-use backstitch_core::definition::Problem;
+use backstitch_core::definition::problem::Problem;
 use backstitch_core::ids::{ExecutionId, LetterId};
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.

@@ -8,14 +8,14 @@ use std::time::Duration;
 use backstitch_core::command::{
     CALLBACKS_MAX, Command, Rejection, Submission, WORDS_BYTES_MAX, is_callback_url,
 };
-use backstitch_core::definition::{Problem, problem};
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, Event, RunEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
 use backstitch_core::summary::{LetterSummary, RunSummary};
 use backstitch_executors::Registry;
-use backstitch_journal::{Journal, Page, Record, RunFilter};
+use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RunFilter};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -99,12 +99,11 @@ pub struct Retried {
 }
 
 /// Talks to a running engine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     mailboxes: Vec<mpsc::Sender<Input<Ticket>>>,
     catalog: Arc<Catalog>,
@@ -274,11 +273,11 @@ impl Handle {
     pub async fn runs(
         &self,
         filter: RunFilter,
-        after: Option<String>,
+        after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<RunSummary>, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_deref(), limit)).await??)
+        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
     }
 
     /// Dead letters newest first, and where the next page begins.
@@ -287,12 +286,12 @@ impl Handle {
     /// [`Error::Journal`].
     pub async fn letters(
         &self,
-        filter: backstitch_journal::LetterFilter,
-        after: Option<String>,
+        filter: LetterFilter,
+        after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_deref(), limit)).await??)
+        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
     }
 
     /// Stops a run. Unsaid, the workflow's `on_failure` says whether what was done is undone.
@@ -497,9 +496,8 @@ impl Handle {
 /// # Errors
 /// Every problem.
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
-    let definition = backstitch_core::definition::read(definition)?;
-    let plan = Plan::compile(&definition, registry)?;
-    Ok((plan, definition.to_value().to_string()))
+    let (definition, plan) = Plan::read(definition, registry)?;
+    Ok((plan, definition.canonical_text()))
 }
 
 fn deadline(plan: &Plan) -> Option<backstitch_core::time::Timestamp> {
@@ -518,23 +516,23 @@ fn check_words(request: &Request) -> Vec<Problem> {
     for (path, word) in words {
         if word.len() > WORDS_BYTES_MAX || word.chars().any(char::is_control) {
             let message = format!("at most {WORDS_BYTES_MAX} bytes, without control characters");
-            bad(path.to_owned(), problem::BAD_VALUE, message);
+            bad(path.to_owned(), codes::BAD_VALUE, message);
         }
     }
     if request.idempotency_key.as_deref() == Some("") {
-        bad("idempotency_key".to_owned(), problem::BAD_VALUE, "is empty".to_owned());
+        bad("idempotency_key".to_owned(), codes::BAD_VALUE, "is empty".to_owned());
     }
     if !request.variables.is_object() {
-        bad("variables".to_owned(), problem::WRONG_TYPE, "must be an object".to_owned());
+        bad("variables".to_owned(), codes::WRONG_TYPE, "must be an object".to_owned());
     }
     if request.callbacks.len() > CALLBACKS_MAX {
         let message = format!("at most {CALLBACKS_MAX} callbacks are taken");
-        bad("callbacks".to_owned(), problem::OUT_OF_RANGE, message);
+        bad("callbacks".to_owned(), codes::OUT_OF_RANGE, message);
     }
     for (at, callback) in request.callbacks.iter().enumerate() {
         if !is_callback_url(&callback.url) {
             let message = "must be an http or https URL without user or password".to_owned();
-            bad(format!("callbacks[{at}].url"), problem::BAD_URL, message);
+            bad(format!("callbacks[{at}].url"), codes::BAD_URL, message);
         }
     }
     problems

@@ -1,3 +1,4 @@
 //! All tests that look at more than one crate, in one binary: one link instead of many.
 
+mod simulation;
 mod tidy;

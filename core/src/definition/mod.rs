@@ -1,3 +1,240 @@
 //! A workflow as its author wrote it, in the canonical form.
+//!
+//! Reading collects every problem; writing gives back what the author gave, normalised.
+//! Knows nothing of task types, templates or runs: that is the plan's part.
 
+pub(crate) mod graph;
+pub(crate) mod nearest;
 pub mod problem;
+mod read;
+mod read_fields;
+mod read_policies;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use serde_json::{Map, Value};
+
+use crate::event::{Callback, Recourse};
+use crate::ids::Digest;
+use crate::retry_policy::{Backoff, RetryPolicy};
+use problem::{Problem, Problems};
+
+/// The most steps of a workflow.
+pub const STEPS_MAX: usize = 10_000;
+/// The most needs of all steps of a workflow together.
+pub const NEEDS_MAX: usize = 100_000;
+/// The longest definition, as text.
+pub const DEFINITION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest workflow id.
+pub const WORKFLOW_ID_CHARS_MAX: usize = 128;
+/// The longest step id.
+pub const STEP_ID_CHARS_MAX: usize = 64;
+/// The longest name of a workflow or step.
+pub const NAME_CHARS_MAX: usize = 256;
+/// The longest description.
+pub const DESCRIPTION_CHARS_MAX: usize = 4_096;
+/// The longest version label and tag.
+pub const LABEL_CHARS_MAX: usize = 64;
+/// The longest URL of a callback.
+pub const URL_CHARS_MAX: usize = 2_048;
+/// The most tags.
+pub const TAGS_MAX: usize = 64;
+/// The most callbacks.
+pub const CALLBACKS_MAX: usize = 16;
+/// The longest timeout of one attempt.
+pub const STEP_TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// The timeout of an attempt when neither the step nor the defaults name one.
+pub const STEP_TIMEOUT_MS_DEFAULT: u64 = 30_000;
+
+/// Words that paths of the API use where workflow ids stand.
+pub const RESERVED_WORKFLOW_IDS: [&str; 10] = [
+    "executions",
+    "search",
+    "statistics",
+    "health",
+    "history",
+    "run",
+    "from-template",
+    "templates",
+    "validate",
+    "events",
+];
+
+/// A workflow as its author wrote it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Definition {
+    /// Also its name in URLs.
+    pub id: String,
+    /// For people.
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// The author's label; the engine numbers revisions itself.
+    pub version: Option<String>,
+    /// For lists and search.
+    pub tags: Vec<String>,
+    /// A JSON Schema that inputs must match.
+    pub input_schema: Option<Value>,
+    /// Constants that a run may override.
+    pub variables: Map<String, Value>,
+    /// For steps that do not say.
+    pub defaults: Defaults,
+    /// What is done about a failing run; compensate if absent.
+    pub on_failure: Option<Recourse>,
+    /// How long a run may take.
+    pub timeout: Option<DurationText>,
+    /// The graph.
+    pub steps: Vec<Step>,
+    /// The run's output; the outputs of the last steps if absent.
+    pub outputs: Option<Map<String, Value>>,
+    /// Who is told.
+    pub callbacks: Vec<Callback>,
+}
+
+/// Policies for steps that do not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    /// How attempts are repeated.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<DurationText>,
+}
+
+/// A step of the graph.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// Unique in the workflow.
+    pub id: String,
+    /// For people.
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Ids of the steps it waits for.
+    pub needs: Vec<String>,
+    /// An expression; the step is skipped when it is false.
+    pub when: Option<String>,
+    /// `transform`, `wait`, or what an executor takes.
+    pub task_type: String,
+    /// Its input: a tree with templates.
+    pub with: Option<Value>,
+    /// How attempts are repeated.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<DurationText>,
+    /// Whether the run goes on without it.
+    pub allow_failure: bool,
+    /// How it is undone.
+    pub undo: Option<Undo>,
+}
+
+/// How a step is undone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Undo {
+    /// What an executor takes.
+    pub task_type: String,
+    /// Its input: a tree with templates.
+    pub with: Option<Value>,
+    /// How attempts are repeated.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<DurationText>,
+}
+
+/// A duration as written, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationText {
+    /// As written: `1h30m`.
+    pub text: String,
+    /// In milliseconds.
+    pub ms: u64,
+}
+
+/// A retry policy as written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Retry {
+    /// One of the named policies.
+    Named(&'static str),
+    /// One of the author's own; what is absent is as in `standard`.
+    Own(OwnRetry),
+}
+
+/// A retry policy of the author's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnRetry {
+    /// All attempts, the first included.
+    pub max_attempts: Option<u16>,
+    /// How the wait grows.
+    pub backoff: Option<Backoff>,
+    /// The first wait.
+    pub initial: Option<DurationText>,
+    /// The longest wait.
+    pub max: Option<DurationText>,
+    /// Growth of an exponential wait.
+    pub multiplier: Option<f64>,
+    /// Whether waits are drawn.
+    pub jitter: Option<bool>,
+}
+
+impl Retry {
+    /// The effective policy.
+    #[must_use]
+    pub fn policy(&self) -> RetryPolicy {
+        let standard = RetryPolicy::STANDARD;
+        match self {
+            Self::Named(name) => {
+                let named = RetryPolicy::NAMED.iter().find(|(known, _)| known == name);
+                named.map_or(standard, |(_, policy)| *policy)
+            }
+            Self::Own(own) => {
+                let initial_ms = own.initial.as_ref().map_or(standard.initial_ms, |text| text.ms);
+                let max_ms = own.max.as_ref().map(|text| text.ms);
+                RetryPolicy {
+                    max_attempts: own.max_attempts.unwrap_or(standard.max_attempts),
+                    backoff: own.backoff.unwrap_or(standard.backoff),
+                    initial_ms,
+                    max_ms: max_ms.unwrap_or(standard.max_ms.max(initial_ms)),
+                    multiplier: own.multiplier.unwrap_or(standard.multiplier),
+                    jitter: own.jitter.unwrap_or(standard.jitter),
+                }
+            }
+        }
+    }
+}
+
+impl Definition {
+    /// Reads the canonical form and checks its fields and its graph. Templates and task
+    /// types are checked by [`crate::plan::Plan::read`], which does all at once.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let definition = Self::read_noting(value, &mut problems);
+        graph::Graph::of(&definition, &mut problems);
+        if problems.is_empty() { Ok(definition) } else { Err(problems.into_list()) }
+    }
+
+    /// Reads what can be read, noting every problem of the fields.
+    pub(crate) fn read_noting(value: &Value, problems: &mut Problems) -> Self {
+        read::definition(value, problems)
+    }
+
+    /// The canonical form: what the author gave, `needs` as lists, keys in order.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        write::definition(self)
+    }
+
+    /// The canonical form as text: what revisions are stored as.
+    #[must_use]
+    pub fn canonical_text(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// blake3 of the canonical text: what revisions are known by.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.canonical_text().as_bytes())
+    }
+}

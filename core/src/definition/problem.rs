@@ -38,11 +38,22 @@ pub struct Problems {
 impl Problems {
     /// Notes one problem.
     pub fn add(&mut self, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        if self.listed.len() < PROBLEMS_MAX {
-            self.listed.push(Problem { path: path.into(), code, message: message.into() });
-        } else {
+        self.push(Problem { path: path.into(), code, message: message.into() });
+    }
+
+    /// Notes one problem made elsewhere.
+    pub fn push(&mut self, problem: Problem) {
+        if self.is_full() {
             self.unlisted += 1;
+        } else {
+            self.listed.push(problem);
         }
+    }
+
+    /// Whether further problems are only counted, so that nobody needs to explain them.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.listed.len() >= PROBLEMS_MAX
     }
 
     /// Whether nothing is wrong so far.

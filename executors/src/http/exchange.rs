@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstitch_core::failure::Failure;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Method, Response, Url};
 
 use super::answer::output;
@@ -45,10 +45,17 @@ pub(super) async fn exchange(client: &Client, mut request: Request) -> Answer {
 async fn send(client: &Client, request: &Request, url: &Url) -> Result<Response, reqwest::Error> {
     let mut builder = client.request(request.method.clone(), url.clone());
     builder = builder.headers(request.headers.clone());
-    if let Some(body) = &request.body {
-        builder = builder.body(body.clone());
-    }
+    builder = match &request.body {
+        Some(body) => builder.body(body.clone()),
+        // Services ask for a length where a method means to bring something (RFC 9110, 8.6).
+        None if takes_body(&request.method) => builder.header(CONTENT_LENGTH, 0),
+        None => builder,
+    };
     builder.send().await.map_err(reqwest::Error::without_url)
+}
+
+fn takes_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// Where an answer points to, if it is a redirect and not what the step expects.

@@ -14,9 +14,10 @@ use crate::codes::{
     HTTP_BODY_NOT_JSON, HTTP_BODY_NOT_TEXT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_BROKEN,
     HTTP_REDIRECT, HTTP_RESPONSE_TOO_LARGE, HTTP_STATUS,
 };
+use crate::text::{beginning, one_line};
 
 /// How much of an error's body is kept in the details.
-pub(super) const DETAILS_BODY_BYTES_MAX: usize = 1024;
+const DETAILS_BODY_BYTES_MAX: usize = 1024;
 /// How much of it stands in the message.
 const MESSAGE_BODY_BYTES_MAX: usize = 200;
 /// How much of a url is kept.
@@ -158,22 +159,6 @@ fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
     Some(seconds.saturating_mul(1000).min(RETRY_AFTER_MS_MAX))
 }
 
-/// The first bytes of a text, cut between characters; what is no UTF-8 shows as `�`.
-pub(super) fn beginning(bytes: &[u8], bytes_max: usize) -> String {
-    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)]).into_owned();
-    if bytes.len() > bytes_max {
-        while text.ends_with(char::REPLACEMENT_CHARACTER) {
-            text.pop();
-        }
-        text.push('…');
-    }
-    text
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use reqwest::header::HeaderValue;
@@ -205,13 +190,6 @@ mod tests {
         ] {
             assert_eq!(retry_after_ms(&given), expected, "{given:?}");
         }
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(beginning("häuser".as_bytes(), 100), "häuser");
-        assert_eq!(beginning("häuser".as_bytes(), 2), "h…");
-        assert_eq!(beginning("häuser".as_bytes(), 3), "hä…");
     }
 
     #[test]

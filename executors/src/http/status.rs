@@ -21,7 +21,10 @@ impl ExpectedStatus {
             other => other.to_string(),
         };
         let range = match (text.strip_suffix("xx"), text.split_once('-')) {
-            (Some(hundreds), _) => number_of(hundreds).map(|n| n * 100..=n * 100 + 99),
+            (Some(hundreds), _) => {
+                let first = number_of(hundreds).and_then(|hundreds| hundreds.checked_mul(100));
+                first.and_then(|first| Some(first..=first.checked_add(99)?))
+            }
             (None, Some((first, last))) => {
                 number_of(first).zip(number_of(last)).map(|(first, last)| first..=last)
             }
@@ -101,6 +104,8 @@ mod tests {
             json!("204-200"),
             json!("2x"),
             json!("xx"),
+            json!("655xx"),
+            json!("999xx"),
             json!("99999xx"),
             json!(true),
             json!({}),

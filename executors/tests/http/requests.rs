@@ -71,7 +71,11 @@ async fn every_method_goes_out() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         let mut server = Server::saying(answer("200 OK", &[], "")).await;
         output(json!({ "method": method, "url": server.url("/") })).await;
-        assert_eq!(server.next_request().await.line, format!("{method} / HTTP/1.1"));
+        let request = server.next_request().await;
+        assert_eq!(request.line, format!("{method} / HTTP/1.1"));
+        let length = request.headers.get("content-length").map(String::as_str);
+        let has_body = matches!(method, "POST" | "PUT" | "PATCH");
+        assert_eq!(length, has_body.then_some("0"), "{method}");
     }
 }
 

@@ -107,5 +107,6 @@ fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result
         }
     })?;
     journal.mark(Vec::new(), changes);
+    journal.rows_complete();
     Ok(())
 }

@@ -34,6 +34,14 @@ enum Notice {
     Failed(String),
 }
 
+/// Why a worker woke up.
+enum Wake {
+    Notice(Notice),
+    Input(Option<Input<Ticket>>),
+    Stop,
+    Timer,
+}
+
 /// What a partition starts with.
 pub(crate) struct Start {
     pub(crate) partition: Partition<Ticket>,
@@ -88,17 +96,20 @@ impl Worker {
         let mut open = true;
         loop {
             let sleep = self.sleep();
-            tokio::select! {
+            let draining = self.partition.is_draining();
+            let wake = tokio::select! {
                 biased;
-                Some(notice) = self.notices.recv() => self.notice(notice)?,
-                input = self.inputs.recv(), if open => match input {
-                    Some(input) => self.partition.take(input, clock::now()),
-                    None => open = false,
-                },
-                _ = self.stopping.wait_for(|stop| *stop), if !self.partition.is_draining() => {
-                    self.partition.drain();
-                }
-                () = tokio::time::sleep(sleep) => {}
+                Some(notice) = self.notices.recv() => Wake::Notice(notice),
+                input = self.inputs.recv(), if open => Wake::Input(input),
+                _ = self.stopping.wait_for(|stop| *stop), if !draining => Wake::Stop,
+                () = tokio::time::sleep(sleep) => Wake::Timer,
+            };
+            match wake {
+                Wake::Notice(notice) => self.notice(notice)?,
+                Wake::Input(Some(input)) => self.partition.take(input, clock::now()),
+                Wake::Input(None) => open = false,
+                Wake::Stop => self.partition.drain(),
+                Wake::Timer => {}
             }
             self.gather()?;
             self.partition.fire_if_due(clock::now());

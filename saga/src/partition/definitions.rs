@@ -86,12 +86,8 @@ impl Workflows {
             workflow: definition.workflow.clone(),
         };
         let (state, version) = self.states.entry(stream.clone()).or_default();
-        let events = workflow::define(
-            state.as_ref(),
-            &definition.text,
-            definition.plan.digest,
-            &definition.actor,
-        );
+        let events =
+            workflow::define(state, &definition.text, definition.plan.digest, &definition.actor);
         let created = !events.is_empty();
         for event in events {
             if let Err(why) = workflow::evolve(state, &event, now) {
@@ -101,7 +97,10 @@ impl Workflows {
             let (stream, event) = (stream.clone(), Event::Workflow(event));
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
-        let known = state.as_ref().and_then(|state| state.revision_of(&definition.plan.digest));
+        let known = state
+            .as_ref()
+            .and_then(|state| state.by_digest(definition.plan.digest))
+            .map(|known| known.number);
         match known {
             Some(revision) => Answer::Defined { revision, created },
             None => Answer::Quarantined("the revision was not recorded".to_owned()),

@@ -1,0 +1,290 @@
+//! Reading the canonical form. What is wrong is noted and left at its default, so that the
+//! rest is read too.
+
+use serde_json::{Map, Value};
+
+use super::problem::{Problems, codes};
+use super::read_fields::{Fields, joined, type_of};
+use super::read_policies::{attempt_timeout, retry, run_timeout};
+use super::{
+    CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
+    RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAGS_MAX, URL_CHARS_MAX, Undo,
+    WORKFLOW_ID_CHARS_MAX,
+};
+use crate::event::{Callback, CallbackEvent, Recourse};
+use crate::expression::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
+
+const DEFINITION_FIELDS: [&str; 13] = [
+    "id",
+    "name",
+    "description",
+    "version",
+    "tags",
+    "input_schema",
+    "variables",
+    "defaults",
+    "on_failure",
+    "timeout",
+    "steps",
+    "outputs",
+    "callbacks",
+];
+const STEP_FIELDS: [&str; 11] = [
+    "id",
+    "name",
+    "description",
+    "needs",
+    "when",
+    "type",
+    "with",
+    "retry",
+    "timeout",
+    "allow_failure",
+    "undo",
+];
+/// The words of `on_failure`.
+pub(super) const RECOURSES: [(&str, Recourse); 3] = [
+    ("compensate", Recourse::Compensate),
+    ("halt", Recourse::Halt),
+    ("suspend", Recourse::Suspend),
+];
+/// The words of a callback's `event`.
+pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 4] = [
+    ("workflow.completed", CallbackEvent::Completed),
+    ("workflow.failed", CallbackEvent::Failed),
+    ("workflow.compensating", CallbackEvent::Compensating),
+    ("workflow.cancelled", CallbackEvent::Cancelled),
+];
+
+/// Reads a whole definition.
+pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
+    let Some(fields) = Fields::of(value, "", &DEFINITION_FIELDS, problems) else {
+        return Definition::default();
+    };
+    Definition {
+        id: workflow_id(&fields, problems),
+        name: fields.text("name", NAME_CHARS_MAX, problems),
+        description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
+        version: fields.text("version", LABEL_CHARS_MAX, problems),
+        tags: tags(&fields, problems),
+        input_schema: fields.get("input_schema").cloned(),
+        variables: variables(&fields, problems),
+        defaults: defaults(&fields, problems),
+        on_failure: fields.word("on_failure", &RECOURSES, problems),
+        timeout: run_timeout(&fields, problems),
+        steps: steps(&fields, problems),
+        outputs: fields.object("outputs", problems).cloned(),
+        callbacks: callbacks(&fields, problems),
+    }
+}
+
+fn workflow_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
+    let Some(value) = fields.required("id", problems) else { return String::new() };
+    let Value::String(id) = value else {
+        fields.wrong_type("id", "a text", value, problems);
+        return String::new();
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if id.is_empty() || id.len() > WORKFLOW_ID_CHARS_MAX || !id.bytes().all(plain) {
+        let message =
+            format!("an id has 1 to {WORKFLOW_ID_CHARS_MAX} letters, digits, `.`, `_`, `-`");
+        problems.add("id", codes::BAD_ID, message);
+    } else if RESERVED_WORKFLOW_IDS.contains(&id.as_str()) || id.starts_with("exec_") {
+        let message = format!("`{id}` means something else in URLs; choose another id");
+        problems.add("id", codes::RESERVED_ID, message);
+    } else if id.bytes().all(|b| b == b'.') {
+        problems.add("id", codes::BAD_ID, "an id needs a letter or digit");
+    }
+    id.clone()
+}
+
+fn tags(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (at, tag) in fields.list("tags", TAGS_MAX, problems).iter().enumerate() {
+        let path = format!("tags[{at}]");
+        match tag {
+            Value::String(tag) if (1..=LABEL_CHARS_MAX).contains(&tag.chars().count()) => {
+                tags.push(tag.clone());
+            }
+            Value::String(_) => {
+                let message = format!("a tag has 1 to {LABEL_CHARS_MAX} characters");
+                problems.add(path, codes::OUT_OF_RANGE, message);
+            }
+            other => {
+                let message = format!("a tag is a text, not {}", type_of(other));
+                problems.add(path, codes::WRONG_TYPE, message);
+            }
+        }
+    }
+    tags
+}
+
+fn variables(fields: &Fields<'_>, problems: &mut Problems) -> Map<String, Value> {
+    let variables = fields.object("variables", problems).cloned().unwrap_or_default();
+    for (name, value) in &variables {
+        if holds_template(value) {
+            let message = "variables are constants; templates belong into `with`";
+            problems.add(joined("variables", name), codes::BAD_EXPRESSION, message);
+        }
+    }
+    variables
+}
+
+fn holds_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => has_template(text),
+        Value::Array(items) => items.iter().any(holds_template),
+        Value::Object(fields) => fields.values().any(holds_template),
+        _ => false,
+    }
+}
+
+fn defaults(fields: &Fields<'_>, problems: &mut Problems) -> Defaults {
+    let Some(value) = fields.get("defaults") else { return Defaults::default() };
+    let Some(fields) = Fields::of(value, "defaults", &["retry", "timeout"], problems) else {
+        return Defaults::default();
+    };
+    Defaults { retry: retry(&fields, problems), timeout: attempt_timeout(&fields, problems) }
+}
+
+fn steps(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Step> {
+    let Some(value) = fields.get("steps") else {
+        problems.add("steps", codes::NO_STEPS, "a workflow has at least one step");
+        return Vec::new();
+    };
+    let Value::Array(steps) = value else {
+        fields.wrong_type("steps", "a list", value, problems);
+        return Vec::new();
+    };
+    if steps.is_empty() {
+        problems.add("steps", codes::NO_STEPS, "a workflow has at least one step");
+    }
+    if steps.len() > STEPS_MAX {
+        let message = format!("a workflow has at most {STEPS_MAX} steps, not {}", steps.len());
+        problems.add("steps", codes::TOO_MANY_STEPS, message);
+        return Vec::new();
+    }
+    let read = |(at, value): (usize, &Value)| step(value, &format!("steps[{at}]"), problems);
+    steps.iter().enumerate().map(read).collect()
+}
+
+fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
+    let Some(fields) = Fields::of(value, path, &STEP_FIELDS, problems) else {
+        return Step::default();
+    };
+    Step {
+        id: step_id(&fields, problems),
+        name: fields.text("name", NAME_CHARS_MAX, problems),
+        description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
+        needs: needs(&fields, problems),
+        when: fields.text("when", TEMPLATE_BYTES_MAX, problems),
+        task_type: task_type(&fields, problems),
+        with: fields.get("with").cloned(),
+        retry: retry(&fields, problems),
+        timeout: attempt_timeout(&fields, problems),
+        allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
+        undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+    }
+}
+
+fn step_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
+    let Some(value) = fields.required("id", problems) else { return String::new() };
+    let Value::String(id) = value else {
+        fields.wrong_type("id", "a text", value, problems);
+        return String::new();
+    };
+    let begins = id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if !begins || !plain || id.len() > STEP_ID_CHARS_MAX {
+        let message = format!(
+            "a step's id has 1 to {STEP_ID_CHARS_MAX} letters, digits, `_`, `-` and begins with a letter or `_`"
+        );
+        problems.add(fields.at("id"), codes::BAD_ID, message);
+        return String::new();
+    }
+    if RESERVED_ROOTS.contains(&id.as_str()) {
+        let message = format!("`{id}` means something else in templates; choose another id");
+        problems.add(fields.at("id"), codes::RESERVED_ID, message);
+    }
+    id.clone()
+}
+
+fn needs(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    if let Some(Value::String(id)) = fields.get("needs") {
+        return vec![id.clone()];
+    }
+    let mut needs = Vec::new();
+    for (at, need) in fields.list("needs", STEPS_MAX, problems).iter().enumerate() {
+        match need {
+            Value::String(id) => needs.push(id.clone()),
+            other => {
+                let message = format!("a step's id is a text, not {}", type_of(other));
+                problems.add(fields.at(&format!("needs[{at}]")), codes::WRONG_TYPE, message);
+            }
+        }
+    }
+    needs
+}
+
+fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String {
+    if fields.required("type", problems).is_none() {
+        return String::new();
+    }
+    fields.text("type", LABEL_CHARS_MAX, problems).unwrap_or_default()
+}
+
+fn undo(value: &Value, path: &str, problems: &mut Problems) -> Option<Undo> {
+    let fields = Fields::of(value, path, &["type", "with", "retry", "timeout"], problems)?;
+    Some(Undo {
+        task_type: task_type(&fields, problems),
+        with: fields.get("with").cloned(),
+        retry: retry(&fields, problems),
+        timeout: attempt_timeout(&fields, problems),
+    })
+}
+
+fn callbacks(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Callback> {
+    let mut callbacks = Vec::new();
+    for (at, value) in fields.list("callbacks", CALLBACKS_MAX, problems).iter().enumerate() {
+        callbacks.extend(callback(value, &format!("callbacks[{at}]"), problems));
+    }
+    callbacks
+}
+
+/// Reads one callback, of a definition or of a submission.
+pub(super) fn callback(value: &Value, path: &str, problems: &mut Problems) -> Option<Callback> {
+    let fields = Fields::of(value, path, &["event", "url"], problems)?;
+    fields.required("event", problems);
+    fields.required("url", problems);
+    let event = fields.word("event", &CALLBACK_EVENTS, problems);
+    let url = fields.text("url", URL_CHARS_MAX, problems)?;
+    if let Err(why) = check_url(&url) {
+        problems.add(fields.at("url"), codes::BAD_URL, why);
+        return None;
+    }
+    Some(Callback { event: event?, url })
+}
+
+/// Whether a text is an absolute `http` or `https` URL.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .ok_or("a URL begins with http:// or https://")?;
+    if url.contains(|c: char| c.is_whitespace() || c.is_control() || "{}<>\"\\^`|".contains(c)) {
+        return Err("a URL has no blanks, templates or other characters that need encoding");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("a URL carries no user or password");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if host.is_empty() || !port_is_good {
+        return Err("a URL names a host, and a port from 1 to 65535 if any");
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Writing the canonical form: what the author gave and nothing else.
+
+use serde_json::{Map, Value, json};
+
+use super::read::{CALLBACK_EVENTS, RECOURSES};
+use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
+use crate::event::Callback;
+
+/// Fields with a value, the others left out.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+fn text(text: Option<&String>) -> Option<Value> {
+    text.map(|text| text.as_str().into())
+}
+
+fn duration(duration: Option<&DurationText>) -> Option<Value> {
+    duration.map(|duration| duration.text.as_str().into())
+}
+
+fn list<T>(items: &[T], write: impl Fn(&T) -> Value) -> Option<Value> {
+    (!items.is_empty()).then(|| items.iter().map(write).collect())
+}
+
+/// Writes a whole definition.
+pub(super) fn definition(definition: &Definition) -> Value {
+    let variables = &definition.variables;
+    let on_failure = definition.on_failure.and_then(|recourse| word(&RECOURSES, recourse));
+    object([
+        ("id", Some(definition.id.as_str().into())),
+        ("name", text(definition.name.as_ref())),
+        ("description", text(definition.description.as_ref())),
+        ("version", text(definition.version.as_ref())),
+        ("tags", list(&definition.tags, |tag| tag.as_str().into())),
+        ("input_schema", definition.input_schema.clone()),
+        ("variables", (!variables.is_empty()).then(|| variables.clone().into())),
+        ("defaults", defaults(&definition.defaults)),
+        ("on_failure", on_failure),
+        ("timeout", duration(definition.timeout.as_ref())),
+        ("steps", Some(definition.steps.iter().map(step).collect())),
+        ("outputs", definition.outputs.clone().map(Value::Object)),
+        ("callbacks", list(&definition.callbacks, callback)),
+    ])
+}
+
+fn word<T: PartialEq>(words: &[(&'static str, T)], meaning: T) -> Option<Value> {
+    words.iter().find(|(_, known)| *known == meaning).map(|(word, _)| (*word).into())
+}
+
+fn defaults(defaults: &Defaults) -> Option<Value> {
+    if *defaults == Defaults::default() {
+        return None;
+    }
+    let timeout = duration(defaults.timeout.as_ref());
+    Some(object([("retry", defaults.retry.as_ref().map(retry)), ("timeout", timeout)]))
+}
+
+fn step(step: &Step) -> Value {
+    object([
+        ("id", Some(step.id.as_str().into())),
+        ("name", text(step.name.as_ref())),
+        ("description", text(step.description.as_ref())),
+        ("needs", list(&step.needs, |id| id.as_str().into())),
+        ("when", text(step.when.as_ref())),
+        ("type", Some(step.task_type.as_str().into())),
+        ("with", step.with.clone()),
+        ("retry", step.retry.as_ref().map(retry)),
+        ("timeout", duration(step.timeout.as_ref())),
+        ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
+        ("undo", step.undo.as_ref().map(undo)),
+    ])
+}
+
+fn undo(undo: &Undo) -> Value {
+    object([
+        ("type", Some(undo.task_type.as_str().into())),
+        ("with", undo.with.clone()),
+        ("retry", undo.retry.as_ref().map(retry)),
+        ("timeout", duration(undo.timeout.as_ref())),
+    ])
+}
+
+fn retry(retry: &Retry) -> Value {
+    match retry {
+        Retry::Named(name) => (*name).into(),
+        Retry::Own(own) => own_retry(own),
+    }
+}
+
+fn own_retry(own: &OwnRetry) -> Value {
+    object([
+        ("max_attempts", own.max_attempts.map(Value::from)),
+        ("backoff", own.backoff.map(|backoff| json!(backoff))),
+        ("initial", duration(own.initial.as_ref())),
+        ("max", duration(own.max.as_ref())),
+        ("multiplier", own.multiplier.map(Value::from)),
+        ("jitter", own.jitter.map(Value::from)),
+    ])
+}
+
+fn callback(callback: &Callback) -> Value {
+    object([
+        ("event", word(&CALLBACK_EVENTS, callback.event)),
+        ("url", Some(callback.url.as_str().into())),
+    ])
+}

@@ -1,0 +1,291 @@
+//! From a definition to a plan.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, wait_delay};
+use crate::definition::graph::Graph;
+use crate::definition::nearest::nearest;
+use crate::definition::problem::{Problems, codes};
+use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
+use crate::event::Recourse;
+use crate::expression::{Names, has_template};
+use crate::ids::{Digest, StepIndex};
+use crate::retry_policy::RetryPolicy;
+use crate::schema::InputSchema;
+use crate::template::{Condition, Reference, Site, Template};
+
+/// Task types the core itself performs.
+const PURE_TYPES: [&str; 2] = ["transform", "wait"];
+/// Unknown steps in templates that are compared with all known ones; the comparison is not
+/// free and nobody reads more.
+const SUGGESTIONS_MAX: usize = 100;
+
+/// Compiles what can be compiled, noting every problem.
+pub(super) fn plan(
+    definition: &Definition,
+    graph: &Graph,
+    types: Option<&dyn TaskTypes>,
+    problems: &mut Problems,
+) -> Plan {
+    let names = StepNames { definition, graph, suggested: Cell::new(0) };
+    let mut compiler = Compiler { definition, names, types, references: Vec::new(), problems };
+    let schema = definition.input_schema.as_ref();
+    let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
+    let steps: Vec<PlanStep> = definition
+        .steps
+        .iter()
+        .zip(graph.needs.iter().zip(&graph.dependants))
+        .enumerate()
+        .map(|(at, (step, (needs, dependants)))| {
+            compiler.step(at, step, needs.clone(), dependants.clone())
+        })
+        .collect();
+    let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
+    compiler.check_references(graph);
+    let text = definition.canonical_text();
+    Plan {
+        workflow: definition.id.as_str().into(),
+        name: definition.name.clone().unwrap_or_else(|| definition.id.clone()),
+        label: definition.version.clone().unwrap_or_default(),
+        digest: Digest::of(text.as_bytes()),
+        steps,
+        on_failure: definition.on_failure.unwrap_or(Recourse::Compensate),
+        timeout_ms: definition.timeout.as_ref().map(|timeout| timeout.ms),
+        callbacks: definition.callbacks.clone(),
+        variables: definition.variables.clone(),
+        outputs,
+        input_schema,
+    }
+}
+
+/// Names of steps as templates use them.
+struct StepNames<'a> {
+    definition: &'a Definition,
+    graph: &'a Graph,
+    suggested: Cell<usize>,
+}
+
+impl Names for StepNames<'_> {
+    fn step(&self, id: &str) -> Option<StepIndex> {
+        self.graph.place(id)
+    }
+
+    fn nearest_step(&self, id: &str) -> Option<String> {
+        self.suggested.set(self.suggested.get() + 1);
+        if self.suggested.get() > SUGGESTIONS_MAX {
+            return None;
+        }
+        nearest(id, self.definition.steps.iter().map(|step| &*step.id)).map(str::to_owned)
+    }
+}
+
+struct Compiler<'a, 'p> {
+    definition: &'a Definition,
+    names: StepNames<'a>,
+    types: Option<&'a dyn TaskTypes>,
+    /// Who reads whom, and whether in its undo; checked against the graph at the end.
+    references: Vec<(StepIndex, bool, Reference)>,
+    problems: &'p mut Problems,
+}
+
+impl Compiler<'_, '_> {
+    fn step(
+        &mut self,
+        at: usize,
+        step: &Step,
+        needs: Vec<StepIndex>,
+        dependants: Vec<StepIndex>,
+    ) -> PlanStep {
+        let index = StepIndex(u32::try_from(at).expect("a definition has at most 10,000 steps"));
+        let path = format!("steps[{at}]");
+        let place = format!("steps.{}", step.id);
+        let task = self.task(&path, step);
+        let condition = step.when.as_ref().and_then(|when| {
+            let (path, place) = (format!("{path}.when"), format!("{place}.when"));
+            let site = Site { path: &path, place: &place, names: &self.names };
+            let mut found = Vec::new();
+            let condition = Condition::compile(when, &site, &mut found, self.problems);
+            self.references.extend(found.into_iter().map(|found| (index, false, found)));
+            condition
+        });
+        let input = self.template(step.with.as_ref(), &path, &place, index, false);
+        let undo = step.undo.as_ref().map(|undo| self.undo(&path, &place, index, &task, undo));
+        let defaults = &self.definition.defaults;
+        let retry = step.retry.as_ref().or(defaults.retry.as_ref());
+        let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
+        PlanStep {
+            id: step.id.as_str().into(),
+            name: step.name.clone(),
+            task,
+            needs,
+            dependants,
+            condition,
+            input,
+            retry: retry.map_or(RetryPolicy::STANDARD, Retry::policy),
+            timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
+            allow_failure: step.allow_failure,
+            undo,
+        }
+    }
+
+    fn template(
+        &mut self,
+        with: Option<&Value>,
+        path: &str,
+        place: &str,
+        reader: StepIndex,
+        in_undo: bool,
+    ) -> Template {
+        let (path, place) = (format!("{path}.with"), format!("{place}.with"));
+        let empty = Value::Object(Map::new());
+        let site = Site { path: &path, place: &place, names: &self.names };
+        let mut found = Vec::new();
+        let template = Template::compile(with.unwrap_or(&empty), &site, &mut found, self.problems);
+        self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));
+        template
+    }
+
+    fn task(&mut self, path: &str, step: &Step) -> TaskKind {
+        let with_path = format!("{path}.with");
+        match step.task_type.as_str() {
+            "transform" => {
+                self.refuse_policies(path, step);
+                if step.with.is_none() {
+                    let message = "`with` is required: it is what the step answers";
+                    self.problems.add(with_path, codes::MISSING_FIELD, message);
+                }
+                TaskKind::Transform
+            }
+            "wait" => {
+                self.refuse_policies(path, step);
+                self.check_wait(&with_path, step.with.as_ref());
+                TaskKind::Wait
+            }
+            other => {
+                self.check_effect(path, other, step.with.as_ref(), &PURE_TYPES);
+                TaskKind::Effect(other.into())
+            }
+        }
+    }
+
+    fn refuse_policies(&mut self, path: &str, step: &Step) {
+        let given = [("retry", step.retry.is_some()), ("timeout", step.timeout.is_some())];
+        for (field, _) in given.into_iter().filter(|(_, given)| *given) {
+            let message = format!("a `{}` step has no attempts, so no `{field}`", step.task_type);
+            self.problems.add(format!("{path}.{field}"), codes::BAD_VALUE, message);
+        }
+    }
+
+    fn check_wait(&mut self, path: &str, with: Option<&Value>) {
+        let Some(Value::Object(fields)) = with else {
+            let message = "a wait needs `with: { duration: 5s }` or `with: { until: <instant> }`";
+            let code = if with.is_some() { codes::WRONG_TYPE } else { codes::MISSING_FIELD };
+            self.problems.add(path, code, message);
+            return;
+        };
+        for name in fields.keys().filter(|name| !["duration", "until"].contains(&name.as_str())) {
+            let shown: String = name.chars().take(64).collect();
+            let message = format!("`{shown}` is not a field here; known are duration, until");
+            self.problems.add(format!("{path}.{shown}"), codes::UNKNOWN_FIELD, message);
+        }
+        let templated = fields.values().any(|value| value.as_str().is_some_and(has_template));
+        if !templated && let Err(why) = wait_delay(&Value::Object(fields.clone())) {
+            let field = if fields.contains_key("until") { "until" } else { "duration" };
+            let code = if field == "until" { codes::BAD_VALUE } else { codes::BAD_DURATION };
+            self.problems.add(format!("{path}.{field}"), code, why);
+        }
+    }
+
+    /// Checks the task type and input of something with effects.
+    fn check_effect(
+        &mut self,
+        path: &str,
+        task_type: &str,
+        with: Option<&Value>,
+        others: &[&'static str],
+    ) {
+        let Some(types) = self.types.filter(|_| !task_type.is_empty()) else { return };
+        let known = types.effectful();
+        if !known.contains(&task_type) {
+            let all = known.iter().chain(others).copied();
+            let hint = nearest(task_type, all.clone()).map_or_else(
+                || format!("known are {}", all.collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let message = format!("there is no task type `{task_type}`; {hint}");
+            self.problems.add(format!("{path}.type"), codes::UNKNOWN_TASK_TYPE, message);
+            return;
+        }
+        let empty = Value::Object(Map::new());
+        for (below, message) in types.check(task_type, with.unwrap_or(&empty)) {
+            let dot = if below.is_empty() || below.starts_with('[') { "" } else { "." };
+            self.problems.add(format!("{path}.with{dot}{below}"), codes::BAD_VALUE, message);
+        }
+    }
+
+    fn undo(
+        &mut self,
+        path: &str,
+        place: &str,
+        index: StepIndex,
+        task: &TaskKind,
+        undo: &Undo,
+    ) -> PlanUndo {
+        let (path, place) = (format!("{path}.undo"), format!("{place}.undo"));
+        if !matches!(task, TaskKind::Effect(_)) {
+            let message = "the step has no effect, so there is nothing to undo";
+            self.problems.add(path.as_str(), codes::BAD_VALUE, message);
+        }
+        let task_type = undo.task_type.as_str();
+        if PURE_TYPES.contains(&task_type) {
+            let message = format!("`{task_type}` has no effect and cannot undo anything");
+            self.problems.add(format!("{path}.type"), codes::BAD_VALUE, message);
+        } else {
+            self.check_effect(&path, task_type, undo.with.as_ref(), &[]);
+        }
+        let input = self.template(undo.with.as_ref(), &path, &place, index, true);
+        let timeout = undo.timeout.as_ref().or(self.definition.defaults.timeout.as_ref());
+        PlanUndo {
+            task_type: Arc::from(task_type),
+            reads_own_output: input.reads_output_of(index),
+            input,
+            retry: undo.retry.as_ref().map_or(RetryPolicy::CRITICAL, Retry::policy),
+            timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
+        }
+    }
+
+    fn outputs(&mut self, outputs: &Map<String, Value>) -> Template {
+        let site = Site { path: "outputs", place: "outputs", names: &self.names };
+        let value = Value::Object(outputs.clone());
+        // Outputs are rendered when every step is done, so they may read any.
+        Template::compile(&value, &site, &mut Vec::new(), self.problems)
+    }
+
+    /// Every step that a template reads must be needed by the step it belongs to.
+    fn check_references(&mut self, graph: &Graph) {
+        if graph.order.is_none() || self.references.is_empty() {
+            return;
+        }
+        let mut read: Vec<StepIndex> =
+            self.references.iter().map(|(_, _, reference)| reference.step).collect();
+        read.sort_unstable();
+        read.dedup();
+        let ancestors = graph.ancestors(&read);
+        for (reader, in_undo, reference) in std::mem::take(&mut self.references) {
+            let own = reader == reference.step;
+            if (own && in_undo) || ancestors.needs(reader, reference.step) {
+                continue;
+            }
+            let id = &self.definition.steps[reference.step.at()].id;
+            let message = if own {
+                "a step cannot read itself; only its undo can".to_owned()
+            } else {
+                format!("`{id}` may not have run yet; add it to `needs`")
+            };
+            self.problems.add(reference.path, codes::NOT_AN_ANCESTOR, message);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The small machine of a workflow's own stream: its revisions, each known by its content.
+//!
+//! Knows nothing of what a definition says: revisions are texts and their hashes.
+
+use std::sync::Arc;
+
+use crate::event::WorkflowEvent;
+use crate::ids::Digest;
+use crate::time::Timestamp;
+
+/// The most bytes of a definition that one event carries.
+pub const PART_BYTES_MAX: usize = 64 * 1024;
+
+/// A workflow and its revisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkflowState {
+    /// In order; numbers are gapless from 1.
+    pub revisions: Vec<Revision>,
+    /// Pieces of a definition whose last piece is still to come.
+    pending: String,
+}
+
+/// One content of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Counted from 1.
+    pub number: u32,
+    /// blake3 of the text.
+    pub digest: Digest,
+    /// The canonical JSON.
+    pub text: Arc<str>,
+    /// When it was defined.
+    pub defined_at: Timestamp,
+    /// Who defined it.
+    pub actor: String,
+}
+
+/// An event that does not fit the state: the journal is damaged, or of another stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalWorkflowEvent {
+    /// Revisions are counted without gaps.
+    #[error("revision {found} follows, but {expected} is next")]
+    RevisionOutOfOrder {
+        /// The next number.
+        expected: u32,
+        /// The event's.
+        found: u32,
+    },
+    /// The text is not the one that was hashed.
+    #[error("the text of revision {revision} does not match its digest")]
+    DigestMismatch {
+        /// Which revision.
+        revision: u32,
+    },
+}
+
+impl WorkflowState {
+    /// The newest revision.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
+    /// A revision by its number.
+    #[must_use]
+    pub fn revision(&self, number: u32) -> Option<&Revision> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.revisions.get(at)
+    }
+
+    /// A revision by its content.
+    #[must_use]
+    pub fn by_digest(&self, digest: Digest) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.digest == digest)
+    }
+
+    fn next_number(&self) -> u32 {
+        u32::try_from(self.revisions.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// What defining this content means: nothing, if it is a revision already.
+#[must_use]
+pub fn define(
+    state: &Option<WorkflowState>,
+    text: &str,
+    digest: Digest,
+    actor: &str,
+) -> Vec<WorkflowEvent> {
+    if state.as_ref().is_some_and(|state| state.by_digest(digest).is_some()) {
+        return Vec::new();
+    }
+    let revision = state.as_ref().map_or(1, WorkflowState::next_number);
+    let mut rest = text;
+    let mut events = Vec::new();
+    while rest.len() > PART_BYTES_MAX {
+        let mut end = PART_BYTES_MAX;
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (part, after) = rest.split_at(end);
+        events.push(WorkflowEvent::DefinitionPart { text: part.to_owned() });
+        rest = after;
+    }
+    let (text, actor) = (rest.to_owned(), actor.to_owned());
+    events.push(WorkflowEvent::Defined { revision, digest, text, actor });
+    events
+}
+
+/// Folds one event.
+///
+/// # Errors
+/// When the event cannot follow; the state is then as before.
+pub fn evolve(
+    state: &mut Option<WorkflowState>,
+    event: &WorkflowEvent,
+    recorded_at: Timestamp,
+) -> Result<(), IllegalWorkflowEvent> {
+    let workflow = state.get_or_insert_default();
+    match event {
+        WorkflowEvent::DefinitionPart { text } => workflow.pending.push_str(text),
+        WorkflowEvent::Defined { revision, digest, text, actor } => {
+            let expected = workflow.next_number();
+            if *revision != expected {
+                let found = *revision;
+                return Err(IllegalWorkflowEvent::RevisionOutOfOrder { expected, found });
+            }
+            let whole = format!("{}{text}", workflow.pending);
+            if Digest::of(whole.as_bytes()) != *digest {
+                return Err(IllegalWorkflowEvent::DigestMismatch { revision: *revision });
+            }
+            workflow.pending.clear();
+            workflow.revisions.push(Revision {
+                number: *revision,
+                digest: *digest,
+                text: whole.into(),
+                defined_at: recorded_at,
+                actor: actor.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defined(state: &mut Option<WorkflowState>, text: &str) -> usize {
+        let events = define(state, text, Digest::of(text.as_bytes()), "someone");
+        for event in &events {
+            evolve(state, event, Timestamp(7)).unwrap();
+        }
+        events.len()
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_revision() {
+        let mut state = None;
+        assert_eq!(defined(&mut state, "{\"id\":\"a\"}"), 1);
+        assert_eq!(defined(&mut state, "{\"id\":\"a\"}"), 0);
+        assert_eq!(defined(&mut state, "{\"id\":\"b\"}"), 1);
+        let state = state.unwrap();
+        assert_eq!(state.revisions.len(), 2);
+        assert_eq!(state.latest().unwrap().number, 2);
+        assert_eq!(&*state.revision(1).unwrap().text, "{\"id\":\"a\"}");
+        assert_eq!(state.revision(0), None);
+        assert_eq!(state.revision(3), None);
+    }
+
+    #[test]
+    fn a_large_content_comes_in_parts_and_is_whole_again() {
+        let mut state = None;
+        let text = format!("\"{}\"", "äö€".repeat(50_000));
+        let events = define(&state, &text, Digest::of(text.as_bytes()), "someone");
+        assert_eq!(events.len(), text.len().div_ceil(PART_BYTES_MAX));
+        for event in &events {
+            let (WorkflowEvent::DefinitionPart { text } | WorkflowEvent::Defined { text, .. }) =
+                event;
+            assert!(text.len() <= PART_BYTES_MAX);
+            evolve(&mut state, event, Timestamp(7)).unwrap();
+        }
+        assert_eq!(&*state.unwrap().latest().unwrap().text, text);
+    }
+
+    #[test]
+    fn events_that_do_not_follow_are_refused() {
+        let mut state = None;
+        defined(&mut state, "{}");
+        let before = state.clone();
+        let event = |revision, digest| WorkflowEvent::Defined {
+            revision,
+            digest,
+            text: "[]".to_owned(),
+            actor: "someone".to_owned(),
+        };
+        let good = Digest::of(b"[]");
+        assert_eq!(
+            evolve(&mut state, &event(3, good), Timestamp(8)),
+            Err(IllegalWorkflowEvent::RevisionOutOfOrder { expected: 2, found: 3 })
+        );
+        assert_eq!(
+            evolve(&mut state, &event(2, Digest::of(b"{}")), Timestamp(8)),
+            Err(IllegalWorkflowEvent::DigestMismatch { revision: 2 })
+        );
+        assert_eq!(state, before);
+    }
+}

@@ -1,0 +1,170 @@
+//! From the text of a definition, JSON or YAML, to a JSON value.
+//!
+//! Strict and bounded: no duplicate keys, no deep nesting, no bombs of aliases. YAML is read
+//! by the 1.2 rules, so that `yes` and `on` are texts. Knows nothing of definitions.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::options::DuplicateKeyPolicy;
+
+use crate::definition::DEFINITION_BYTES_MAX;
+use crate::definition::problem::{Problem, codes};
+
+/// The deepest nesting of a text.
+pub const TEXT_NESTING_MAX: usize = 100;
+/// The most nodes of a YAML text, with what its aliases repeat.
+const YAML_NODES_MAX: usize = 1_000_000;
+/// The most aliases of a YAML text.
+const YAML_ALIASES_MAX: usize = 10_000;
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML 1.2, one document.
+    Yaml,
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// `BAD_SYNTAX` with line and column.
+pub fn parse(text: &[u8], format: Format) -> Result<Value, Problem> {
+    if text.len() > DEFINITION_BYTES_MAX {
+        let size_bytes = text.len();
+        return Err(bad(format!("{size_bytes} bytes; at most {DEFINITION_BYTES_MAX}")));
+    }
+    let text = std::str::from_utf8(text)
+        .map_err(|error| bad(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    match format {
+        Format::Json => {
+            let strict: Strict = serde_json::from_str(text)
+                .map_err(|error| bad(format!("not JSON: {}", json_reason(&error))))?;
+            Ok(strict.0)
+        }
+        Format::Yaml => yaml(text),
+    }
+}
+
+fn bad(message: String) -> Problem {
+    Problem { path: String::new(), code: codes::BAD_SYNTAX, message }
+}
+
+fn json_reason(error: &serde_json::Error) -> String {
+    let why = error.to_string();
+    match why.strip_prefix("recursion limit exceeded") {
+        Some(place) => format!("{TOO_DEEP}{place}"),
+        None => why,
+    }
+}
+
+fn yaml(text: &str) -> Result<Value, Problem> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: TEXT_NESTING_MAX,
+            max_nodes: YAML_NODES_MAX,
+            max_events: YAML_NODES_MAX * 2,
+            max_aliases: YAML_ALIASES_MAX,
+            max_documents: 1,
+            max_total_scalar_bytes: DEFINITION_BYTES_MAX * 2,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    match serde_saphyr::from_str_with_options::<Strict>(text, options) {
+        Ok(strict) => Ok(strict.0),
+        Err(error) => {
+            let shown: String = error.to_string().chars().take(300).collect();
+            let place = error
+                .location()
+                .filter(|at| at.line() > 0 && !shown.contains("line "))
+                .map_or_else(String::new, |at| {
+                    format!(" at line {}, column {}", at.line(), at.column())
+                });
+            Err(bad(format!("not YAML: {shown}{place}")))
+        }
+    }
+}
+
+const TOO_DEEP: &str = "nested deeper than 100 levels";
+
+/// A JSON value without duplicate keys and of bounded depth.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that JSON can hold")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        let number = Number::from_f64(value).map(Value::Number);
+        number.ok_or_else(|| E::custom(format!("{value} is no JSON number")))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Strict(item)) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if fields.contains_key(&key) {
+                let shown: String = key.chars().take(64).collect();
+                return Err(A::Error::custom(format!("`{shown}` is given twice")));
+            }
+            let Strict(value) = access.next_value()?;
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}

@@ -1,0 +1,243 @@
+//! The data directory: who it belongs to, and that one process has it.
+//!
+//! ```text
+//! identity     what this directory is; written once
+//! LOCK         held while a process has the directory
+//! ballast      space to give back when a full disk stands in the way of opening
+//! log/         segments
+//! store/ views/ and their .marks
+//! ```
+//! Knows names and the identity; not what is in the parts.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::bytes::{Fields, Malformed};
+use crate::commit::Origin;
+use crate::error::Error;
+use crate::files;
+use crate::log::wal::Wal;
+use crate::log::wal::layout;
+use crate::log::wal::scan::Shape;
+use crate::log::wal::segments;
+use crate::options::{Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+
+const MAGIC: [u8; 8] = *b"\xFFbstitch";
+/// The format of data directories that this code makes.
+const FORMAT: u16 = 1;
+
+const IDENTITY: &str = "identity";
+const LOCK: &str = "LOCK";
+const BALLAST: &str = "ballast";
+const LOG: &str = "log";
+
+/// A data directory and its parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    pub path: PathBuf,
+}
+
+impl Directory {
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    pub(crate) fn store_marks(&self) -> PathBuf {
+        self.path.join("store.marks")
+    }
+
+    pub(crate) fn views(&self) -> PathBuf {
+        self.path.join("views")
+    }
+
+    pub(crate) fn views_marks(&self) -> PathBuf {
+        self.path.join("views.marks")
+    }
+
+    /// Takes the directory for this process, making it if it is missing. The lock lasts as
+    /// long as the file that is answered.
+    pub(crate) fn take(&self) -> Result<File, Error> {
+        fs::create_dir_all(&self.path).map_err(|e| Error::io("making", &self.path, e))?;
+        self.refuse_foreign()?;
+        let path = self.path.join(LOCK);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::io("opening", &path, e))?;
+        self.lock(&file).map(|()| file)
+    }
+
+    /// Makes sure that no process has the directory, changing nothing; for reading.
+    pub(crate) fn take_for_reading(&self) -> Result<Option<File>, Error> {
+        let path = self.path.join(LOCK);
+        match File::open(&path) {
+            Ok(file) => self.lock(&file).map(|()| Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("opening", &path, error)),
+        }
+    }
+
+    fn lock(&self, file: &File) -> Result<(), Error> {
+        match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { directory: self.path.clone() }),
+            Err(TryLockError::Error(error)) => Err(Error::io("locking", &self.path, error)),
+        }
+    }
+
+    /// Without an identity only what an interrupted creation leaves may be there.
+    fn refuse_foreign(&self) -> Result<(), Error> {
+        if self.path.join(IDENTITY).exists() {
+            return Ok(());
+        }
+        let foreign = |detail: String| Error::Foreign { directory: self.path.clone(), detail };
+        let ours = [LOCK, LOG, "identity.new"];
+        let names = files::names(&self.path)?;
+        if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
+            return Err(foreign(format!("it has `{name}` but no `{IDENTITY}`")));
+        }
+        if self.log().exists() && has_groups(&self.log())? {
+            return Err(foreign(format!("its log has records, but `{IDENTITY}` is missing")));
+        }
+        Ok(())
+    }
+
+    /// Reads what the directory is; `None` if it is still to be made.
+    pub(crate) fn shape(&self) -> Result<Option<Shape>, Error> {
+        let path = self.path.join(IDENTITY);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("reading", &path, error)),
+        };
+        match decode_identity(&bytes) {
+            Ok(Identity::Known(shape)) => Ok(Some(shape)),
+            Ok(Identity::Newer(found)) => {
+                Err(Error::Format { directory: self.path.clone(), found, known: FORMAT })
+            }
+            Err(error) => Err(Error::Identity { path, detail: error.to_string() }),
+        }
+    }
+
+    /// Makes an empty log, then the identity: with it the directory counts.
+    pub(crate) fn create(&self, options: &Options) -> Result<Shape, Error> {
+        let mut store = [0; 16];
+        getrandom::fill(&mut store).map_err(|e| {
+            Error::io("drawing an id for", &self.path, io::Error::other(e.to_string()))
+        })?;
+        let shape = Shape {
+            origin: Origin { store, generation: 1 },
+            partitions: usize::from(options.partitions),
+            segment_bytes: options.segment_bytes,
+        };
+        let log = self.log();
+        files::remove(&log)?;
+        fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;
+        Wal::create(&log, &shape)?;
+        files::sync_directory(&self.path)?;
+        files::sync_directory(files::parent(&self.path))?;
+        files::replace(&self.path.join(IDENTITY), &encode_identity(&shape))?;
+        Ok(shape)
+    }
+
+    /// Gives the ballast's space back; answers whether there was any.
+    pub(crate) fn drop_ballast(&self) -> Result<bool, Error> {
+        let path = self.path.join(BALLAST);
+        let had = path.exists();
+        files::remove(&path)?;
+        Ok(had)
+    }
+
+    /// Keeps some space back, if there is space.
+    pub(crate) fn keep_ballast(&self, ballast_bytes: u64) -> Result<(), Error> {
+        let path = self.path.join(BALLAST);
+        if ballast_bytes == 0 || fs::metadata(&path).is_ok_and(|kept| kept.len() == ballast_bytes) {
+            return Ok(());
+        }
+        match write_zeros(&path, ballast_bytes) {
+            Ok(()) => Ok(()),
+            Err(error) => match Error::io("writing", &path, error) {
+                Error::Full { .. } => self.drop_ballast().map(|_| ()),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
+    file.flush()?;
+    file.sync_all()
+}
+
+/// Whether anything was ever written to a log whose store is unknown.
+fn has_groups(log: &Path) -> Result<bool, Error> {
+    for number in segments::numbers(log)? {
+        let path = segments::path_of(log, number);
+        let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let Ok(header) = layout::decode_segment_header(&bytes) else { continue };
+        let first = layout::segment_header_bytes(header.heads.len());
+        if bytes.get(first..).is_some_and(|rest| rest.iter().any(|&byte| byte != 0)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+enum Identity {
+    Known(Shape),
+    Newer(u16),
+}
+
+fn encode_identity(shape: &Shape) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(FORMAT.to_le_bytes());
+    bytes.extend(shape.origin.store);
+    bytes.extend(shape.origin.generation.to_le_bytes());
+    let partitions = u16::try_from(shape.partitions).expect("partitions are counted in u16");
+    bytes.extend(partitions.to_le_bytes());
+    bytes.extend(shape.segment_bytes.to_le_bytes());
+    bytes.extend(*blake3::hash(&bytes).as_bytes());
+    bytes
+}
+
+fn decode_identity(bytes: &[u8]) -> Result<Identity, Malformed> {
+    let covered = bytes.len().checked_sub(32).map(|length| bytes.split_at(length));
+    let Some((covered, hash)) = covered else {
+        return Err(Malformed::because("it is too short"));
+    };
+    let mut fields = Fields::of(covered);
+    if fields.array()? != MAGIC {
+        return Err(Malformed::because("it does not begin like an identity"));
+    }
+    let format = fields.u16()?;
+    if hash != blake3::hash(covered).as_bytes() {
+        return Err(Malformed::because("its hash does not match"));
+    }
+    if format > FORMAT {
+        return Ok(Identity::Newer(format));
+    }
+    let origin = Origin { store: fields.array()?, generation: fields.u32()? };
+    let (partitions, segment_bytes) = (fields.u16()?, fields.u64()?);
+    if partitions == 0
+        || partitions > PARTITIONS_MAX
+        || !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes)
+        || !fields.rest().is_empty()
+    {
+        return Err(Malformed::because("its values are out of range"));
+    }
+    let partitions = usize::from(partitions);
+    Ok(Identity::Known(Shape { origin, partitions, segment_bytes }))
+}

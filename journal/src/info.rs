@@ -1,0 +1,67 @@
+//! What a journal tells about itself.
+
+use std::fs;
+use std::path::Path;
+
+use crate::commit::Head;
+use crate::journal::Parts;
+use crate::log::LogStats;
+use crate::options::Fsync;
+
+/// What a journal is and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// The store's id, in hex.
+    pub store_id: String,
+    /// Counts restores, from 1.
+    pub generation: u32,
+    /// How many partitions there are.
+    pub partitions: u16,
+    /// When a commit is acknowledged.
+    pub fsync: Fsync,
+    /// The durable end of each partition.
+    pub heads: Vec<Head>,
+    /// Bytes of the log's files.
+    pub log_bytes: u64,
+    /// Bytes of the store's files.
+    pub store_bytes: u64,
+    /// Bytes of the views' files.
+    pub views_bytes: u64,
+    /// Durable records not yet in the store, in bytes.
+    pub pending_bytes: u64,
+    /// Rows not yet in the views' files.
+    pub pending_rows: u64,
+    /// What the log has done since opening.
+    pub log: LogStats,
+    /// Why nothing more is taken, if so.
+    pub poisoned: Option<String>,
+}
+
+pub(crate) fn of(parts: &Parts) -> Info {
+    let part_bytes =
+        |name: &str| parts.directory.as_ref().map_or(0, |path| size_bytes(&path.join(name)));
+    Info {
+        store_id: parts.origin.store.iter().map(|byte| format!("{byte:02x}")).collect(),
+        generation: parts.origin.generation,
+        partitions: parts.options.partitions,
+        fsync: parts.options.fsync,
+        heads: parts.log.heads(),
+        log_bytes: part_bytes("log"),
+        store_bytes: part_bytes("store"),
+        views_bytes: part_bytes("views"),
+        pending_bytes: parts.store.pending.bytes() as u64,
+        pending_rows: parts.views.pending_rows() as u64,
+        log: parts.log.stats(),
+        poisoned: parts.log.poisoned(),
+    }
+}
+
+/// Bytes of a directory's files, as far as they can be read.
+fn size_bytes(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.metadata().ok()?, entry.path())))
+        .map(|(metadata, path)| if metadata.is_dir() { size_bytes(&path) } else { metadata.len() })
+        .sum()
+}

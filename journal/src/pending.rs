@@ -1,0 +1,269 @@
+//! Records that are durable in the log and not yet in the store.
+//!
+//! Filled by the log's thread before an append is answered, so that a reader always sees
+//! what was acknowledged; emptied by the storer. Knows no files.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use backstitch_core::ids::StreamId;
+
+use crate::bytes::{Fields, Malformed, length_u32};
+use crate::commit::Commit;
+use crate::locks::{lock, wait, wait_ms};
+use crate::record::{self, Record};
+
+/// Bytes a packed record has before its body: position u64, length u32.
+pub(crate) const PACKED_HEADER_BYTES: usize = 12;
+
+/// Consecutive records of one stream, packed.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Run {
+    pub first_version: u64,
+    /// The commit its first record came with.
+    pub first_sequence: u64,
+    pub bytes: Vec<u8>,
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    partition: u16,
+    quiescent: bool,
+    /// Being written to the store just now.
+    storing: Option<Arc<Run>>,
+    fresh: Run,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    streams: HashMap<StreamId, Stream>,
+    bytes: usize,
+    /// Last durable commit of each partition.
+    sequences: Vec<u64>,
+    /// Somebody wants a tick now.
+    wanted: bool,
+    closing: bool,
+}
+
+/// All pending records.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    state: Mutex<State>,
+    changed: Condvar,
+    tick_after_bytes: usize,
+}
+
+/// What a tick writes.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    pub streams: Vec<(StreamId, Option<Arc<Run>>, bool)>,
+    /// Per partition: up to this commit everything is in the store once this is written.
+    pub applied: Vec<u64>,
+}
+
+/// Which streams a tick takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Take {
+    /// Those worth it: quiescent, large, or old.
+    Due { bytes: usize, age_ms: u64 },
+    /// Every one.
+    All,
+}
+
+impl Pending {
+    pub(crate) fn new(sequences: Vec<u64>, tick_after_bytes: usize) -> Self {
+        let state = State { sequences, ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), tick_after_bytes }
+    }
+
+    /// Takes a durable commit's records, but for those that `known` says are stored.
+    pub(crate) fn push(
+        &self,
+        commit: &Commit,
+        quiescent: &[StreamId],
+        known: impl Fn(&StreamId, u64) -> bool,
+    ) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let partition = commit.partition().0;
+        let now = Instant::now();
+        for entry in &commit.entries {
+            if known(&entry.stream, entry.version) {
+                continue;
+            }
+            let stream = match state.streams.get_mut(&entry.stream) {
+                Some(stream) => stream,
+                None => state.streams.entry(entry.stream.clone()).or_default(),
+            };
+            stream.partition = partition;
+            stream.quiescent = false;
+            let run = &mut stream.fresh;
+            if run.bytes.is_empty() {
+                run.first_version = entry.version;
+                run.first_sequence = commit.sequence();
+                run.since = Some(now);
+            }
+            let body = commit.body(entry);
+            run.bytes.extend(entry.position.to_le_bytes());
+            run.bytes.extend(length_u32(body.len()).to_le_bytes());
+            run.bytes.extend(body);
+            state.bytes += PACKED_HEADER_BYTES + body.len();
+        }
+        if let Some(sequence) = state.sequences.get_mut(usize::from(partition)) {
+            *sequence = commit.sequence();
+        }
+        mark_quiescent(state, quiescent);
+        if state.bytes >= self.tick_after_bytes && !state.wanted {
+            state.wanted = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Notes streams for which nothing is owed any more.
+    pub(crate) fn mark_quiescent(&self, streams: &[StreamId]) {
+        mark_quiescent(&mut lock(&self.state), streams);
+    }
+
+    /// A stream's pending records: the first version and the packed bytes.
+    pub(crate) fn of_stream(&self, stream: &StreamId) -> Option<(u64, Vec<u8>)> {
+        let state = lock(&self.state);
+        let stream = state.streams.get(stream)?;
+        let storing = stream.storing.as_deref().filter(|run| !run.bytes.is_empty());
+        let fresh = Some(&stream.fresh).filter(|run| !run.bytes.is_empty());
+        let first_version = storing.or(fresh)?.first_version;
+        let runs = [storing, fresh].into_iter().flatten();
+        Some((first_version, runs.flat_map(|run| &run.bytes).copied().collect()))
+    }
+
+    /// Every stream that has pending records.
+    pub(crate) fn streams(&self) -> HashSet<StreamId> {
+        lock(&self.state).streams.keys().cloned().collect()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.state).bytes
+    }
+
+    /// Chooses what the next tick writes; it stays readable until [`Self::stored`].
+    pub(crate) fn select(&self, take: Take) -> Selection {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.wanted = false;
+        let mut applied = state.sequences.clone();
+        let mut streams = Vec::new();
+        for (id, stream) in &mut state.streams {
+            if is_due(stream, take) {
+                let run = std::mem::take(&mut stream.fresh);
+                let run = Some(run).filter(|run| !run.bytes.is_empty()).map(Arc::new);
+                stream.storing.clone_from(&run);
+                streams.push((id.clone(), run, stream.quiescent));
+            } else if let Some(applied) = applied.get_mut(usize::from(stream.partition)) {
+                *applied = (*applied).min(stream.fresh.first_sequence.saturating_sub(1));
+            }
+        }
+        Selection { streams, applied }
+    }
+
+    /// Forgets what a tick has written.
+    pub(crate) fn stored(&self, selection: &Selection) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        for (id, run, quiescent) in &selection.streams {
+            if let Some(stream) = state.streams.get_mut(id) {
+                stream.storing = None;
+                if stream.fresh.bytes.is_empty() && stream.quiescent == *quiescent {
+                    state.streams.remove(id);
+                }
+            }
+            state.bytes -= run.as_ref().map_or(0, |run| run.bytes.len());
+        }
+        drop(guard);
+        self.changed.notify_all();
+    }
+
+    /// Waits until a tick is due: so many milliseconds, or earlier if much is pending.
+    /// Answers whether to go on.
+    pub(crate) fn wait_for_tick(&self, tick_ms: u64) -> bool {
+        let mut state = lock(&self.state);
+        while !state.wanted && !state.closing {
+            let (back, timed_out) = wait_ms(&self.changed, state, tick_ms);
+            state = back;
+            if timed_out {
+                break;
+            }
+        }
+        !state.closing
+    }
+
+    /// Waits while more than so many bytes are pending.
+    pub(crate) fn wait_for_room(&self, bytes_max: usize) {
+        let mut state = lock(&self.state);
+        while state.bytes > bytes_max && !state.closing {
+            if !state.wanted {
+                state.wanted = true;
+                self.changed.notify_all();
+            }
+            state = wait(&self.changed, state);
+        }
+    }
+
+    /// Ends all waiting.
+    pub(crate) fn close(&self) {
+        lock(&self.state).closing = true;
+        self.changed.notify_all();
+    }
+}
+
+fn mark_quiescent(state: &mut State, streams: &[StreamId]) {
+    for id in streams {
+        match state.streams.get_mut(id) {
+            Some(stream) => stream.quiescent = true,
+            // Nothing pending: the entry tells the next tick to forget that the run lives.
+            None => {
+                let stream = Stream { quiescent: true, ..Stream::default() };
+                state.streams.insert(id.clone(), stream);
+            }
+        }
+    }
+}
+
+fn is_due(stream: &Stream, take: Take) -> bool {
+    match take {
+        Take::All => true,
+        Take::Due { bytes, age_ms } => {
+            let old = |since: &Instant| since.elapsed().as_millis() >= u128::from(age_ms);
+            stream.quiescent
+                || stream.fresh.bytes.len() >= bytes
+                || stream.fresh.since.as_ref().is_some_and(old)
+        }
+    }
+}
+
+/// Walks packed records: position and body of each.
+pub(crate) fn unpack(packed: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8]), Malformed>> {
+    let mut fields = Fields::of(packed);
+    std::iter::from_fn(move || {
+        if fields.rest().is_empty() {
+            return None;
+        }
+        let mut next = || {
+            let position = fields.u64()?;
+            let length = fields.u32()? as usize;
+            Ok((position, fields.take(length)?))
+        };
+        let piece = next();
+        if piece.is_err() {
+            fields = Fields::of(&[]);
+        }
+        Some(piece)
+    })
+}
+
+/// Packed records decoded.
+pub(crate) fn decode_packed(packed: &[u8]) -> Result<Vec<Record>, Malformed> {
+    unpack(packed)
+        .map(|piece| piece.and_then(|(position, body)| record::decode(body, position)))
+        .collect()
+}

@@ -1,0 +1,248 @@
+//! Histories by stream: the tree behind the log, and what is still on its way there.
+//!
+//! Keys: `h` + stream + first version + part -> packed records, cut into values sled can
+//! hold; `l` + stream -> nothing, for each run that is not quiescent. A unit of the tree is
+//! whole records of one stream, so a crash never leaves a part of a record. Knows nothing of
+//! segments, and of sled only its fence.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use backstitch_core::ids::StreamId;
+
+use crate::bytes::{Fields, Malformed};
+use crate::commit::Commit;
+use crate::error::Error;
+use crate::keys;
+use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
+use crate::record::Record;
+use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
+
+const HISTORY: u8 = b'h';
+const LIVE: u8 = b'l';
+/// Packed records that go into the tree together. With the largest record it stays below
+/// half of what sled applies at once.
+const UNIT_BYTES_MAX: usize = 256 * 1024;
+/// First version u64, part u16.
+const SUFFIX_BYTES: usize = 10;
+
+/// Where histories are read from.
+pub(crate) struct Store {
+    pub pending: Pending,
+    tree: Option<FencedTree>,
+}
+
+impl Store {
+    /// A store over a tree that has applied the log up to `applied`; without a tree
+    /// everything stays pending.
+    pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
+        Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+    }
+
+    /// A stream's whole history, gapless from version 1; `None` if there is none.
+    pub(crate) fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
+        // Pending first: what a tick stores in between is then found twice, never not at all.
+        let pending = self.pending.of_stream(stream);
+        let bound = pending.as_ref().map_or(u64::MAX, |(first, _)| *first);
+        let mut packed = self.stored(stream, bound)?;
+        packed.extend(pending.into_iter().flat_map(|(_, bytes)| bytes));
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
+        for (expected, record) in (1..).zip(&records) {
+            if record.version != expected || record.stream != *stream {
+                return Err(Error::Gap { stream: stream.clone(), missing: expected });
+            }
+        }
+        Ok(Some(records))
+    }
+
+    /// The last version in the tree; 0 if there is none.
+    pub(crate) fn last_stored_version(&self, stream: &StreamId) -> Result<u64, Error> {
+        let packed = self.stored(stream, u64::MAX)?;
+        let count = unpack(&packed).try_fold(0, |count, piece| piece.map(|_| count + 1));
+        count.map_err(|e| self.broken(stream, &e))
+    }
+
+    /// Packed records of the tree below version `bound`.
+    fn stored(&self, stream: &StreamId, bound: u64) -> Result<Vec<u8>, Error> {
+        let mut packed = Vec::new();
+        let Some(tree) = &self.tree else { return Ok(packed) };
+        let prefix = history_prefix(stream);
+        tree.scan(&prefix, &prefix, |key, value| {
+            let first_version = Fields::of(&key[prefix.len()..]).array().map(u64::from_be_bytes);
+            if first_version.is_ok_and(|first_version| first_version >= bound) {
+                return ControlFlow::Break(());
+            }
+            packed.extend(value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(packed)
+    }
+
+    fn broken(&self, stream: &StreamId, error: &Malformed) -> Error {
+        let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
+        Error::Store { path, detail: format!("the history of {stream}: {error}") }
+    }
+
+    /// Runs that are not quiescent, as far as the tree knows.
+    pub(crate) fn live(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[LIVE])
+    }
+
+    /// Every workflow with a history in the tree.
+    pub(crate) fn workflows(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[HISTORY, keys::WORKFLOW])
+    }
+
+    /// Every run with a history in the tree.
+    pub(crate) fn executions(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[HISTORY, keys::EXECUTION])
+    }
+
+    fn streams_with(&self, prefix: &[u8]) -> Result<Vec<StreamId>, Error> {
+        let mut found: Vec<StreamId> = Vec::new();
+        let Some(tree) = &self.tree else { return Ok(found) };
+        let mut malformed = None;
+        tree.scan(prefix, prefix, |key, _| match keys::stream_of(&key[1..]) {
+            Ok((stream, _)) => {
+                if found.last() != Some(&stream) {
+                    found.push(stream);
+                }
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                malformed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        match malformed {
+            Some(error) => Err(Error::Store {
+                path: tree.path().to_owned(),
+                detail: format!("a key is malformed: {error}"),
+            }),
+            None => Ok(found),
+        }
+    }
+
+    /// Every run there is, stored or pending.
+    pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
+        let mut streams = self.executions()?;
+        let stored: HashSet<&StreamId> = streams.iter().collect();
+        let pending = self.pending.streams();
+        let fresh: Vec<StreamId> = pending
+            .into_iter()
+            .filter(|stream| matches!(stream, StreamId::Execution(_)) && !stored.contains(stream))
+            .collect();
+        streams.extend(fresh);
+        streams.sort();
+        Ok(streams)
+    }
+
+    /// Chooses what the next tick writes; `None` if there is no tree to write to.
+    pub(crate) fn select(&self, take: Take) -> Option<Selection> {
+        self.tree.as_ref().map(|_| self.pending.select(take))
+    }
+
+    /// Writes a selection into the tree, durably, and forgets it as pending.
+    pub(crate) fn write(&self, selection: &Selection) -> Result<(), Error> {
+        let Some(tree) = &self.tree else { return Ok(()) };
+        let mut units = Vec::new();
+        for (stream, run, quiescent) in &selection.streams {
+            if let Some(run) = run {
+                history_units(stream, run.first_version, &run.bytes, &mut units)
+                    .map_err(|e| self.broken(stream, &e))?;
+            }
+            if let StreamId::Execution(_) = stream {
+                units.push(vec![(live_key(stream), (!quiescent).then(Vec::new))]);
+            }
+        }
+        tree.tick(units, &encode_applied(&selection.applied))?;
+        self.pending.stored(selection);
+        Ok(())
+    }
+
+    /// Takes a commit of the log at open. `seen` holds the last version known of each stream
+    /// met so far. Answers `false` if the tree misses records before it.
+    pub(crate) fn replay(
+        &self,
+        commit: &Commit,
+        seen: &mut std::collections::HashMap<StreamId, u64>,
+    ) -> Result<bool, Error> {
+        let mut fresh = HashSet::new();
+        for entry in &commit.entries {
+            let last = match seen.get(&entry.stream) {
+                Some(&last) => last,
+                None => self.last_stored_version(&entry.stream)?,
+            };
+            if entry.version > last + 1 {
+                return Ok(false);
+            }
+            if entry.version == last + 1 {
+                fresh.insert((entry.stream.clone(), entry.version));
+            }
+            seen.insert(entry.stream.clone(), last.max(entry.version));
+        }
+        self.pending
+            .push(commit, &[], |stream, version| !fresh.contains(&(stream.clone(), version)));
+        Ok(true)
+    }
+}
+
+/// Cuts packed records into units, and each unit into values.
+fn history_units(
+    stream: &StreamId,
+    first_version: u64,
+    packed: &[u8],
+    units: &mut Vec<Unit>,
+) -> Result<(), Malformed> {
+    let (mut unit_first, mut start, mut end) = (first_version, 0, 0);
+    for (version, piece) in (first_version..).zip(unpack(packed)) {
+        let piece_bytes = PACKED_HEADER_BYTES + piece?.1.len();
+        if end > start && end - start + piece_bytes > UNIT_BYTES_MAX {
+            units.push(values(stream, unit_first, &packed[start..end]));
+            (unit_first, start) = (version, end);
+        }
+        end += piece_bytes;
+    }
+    units.push(values(stream, unit_first, &packed[start..end]));
+    Ok(())
+}
+
+fn values(stream: &StreamId, first_version: u64, packed: &[u8]) -> Unit {
+    (0u16..)
+        .zip(packed.chunks(VALUE_BYTES_MAX))
+        .map(|(part, value)| {
+            let mut key = history_prefix(stream);
+            key.extend(first_version.to_be_bytes());
+            key.extend(part.to_be_bytes());
+            (key, Some(value.to_vec()))
+        })
+        .collect()
+}
+
+fn history_prefix(stream: &StreamId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + keys::stream_key_bytes(stream) + SUFFIX_BYTES);
+    key.push(HISTORY);
+    key.extend(keys::stream(stream));
+    key
+}
+
+fn live_key(stream: &StreamId) -> Vec<u8> {
+    let mut key = vec![LIVE];
+    key.extend(keys::stream(stream));
+    key
+}
+
+/// What a tree's marks say of the log: a sequence per partition.
+pub(crate) fn encode_applied(sequences: &[u64]) -> Vec<u8> {
+    sequences.iter().flat_map(|sequence| sequence.to_le_bytes()).collect()
+}
+
+/// The same read back; `None` if it does not fit the number of partitions.
+pub(crate) fn decode_applied(bytes: &[u8], partitions: usize) -> Option<Vec<u64>> {
+    let mut fields = Fields::of(bytes);
+    let sequences: Result<Vec<u64>, _> = (0..partitions).map(|_| fields.u64()).collect();
+    sequences.ok().filter(|_| fields.rest().is_empty())
+}

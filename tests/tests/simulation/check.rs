@@ -1,0 +1,318 @@
+//! The invariants, each against the durable records and the services' books.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstitch_core::arrows::{StepStatus, UndoStatus};
+use backstitch_core::effect::owed;
+use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
+use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::plan::Plan;
+use backstitch_core::report::{letter_summaries, run_summary};
+use backstitch_core::state::{State, Subject};
+use backstitch_core::summary::{LetterStatus, ViewChange};
+use backstitch_core::time::Timestamp;
+
+use super::world::World;
+
+/// Every kind of event a run can have; the seeds together must reach each.
+pub const EVENT_KINDS: &[&str] = &[
+    "ExecutionSubmitted",
+    "StepReady",
+    "StepWaiting",
+    "StepStarted",
+    "StepSucceeded",
+    "StepAttemptFailed",
+    "StepTimedOut",
+    "StepAttemptLost",
+    "StepRetryScheduled",
+    "StepFailed",
+    "StepSkipped",
+    "StepsPruned",
+    "StepCancelled",
+    "CancelRequested",
+    "DeadlinePassed",
+    "ExecutionFailing",
+    "UnwindingStarted",
+    "UndoReady",
+    "UndoStarted",
+    "UndoSucceeded",
+    "UndoAttemptFailed",
+    "UndoRetryScheduled",
+    "UndoFailed",
+    "ExecutionSuspended",
+    "ExecutionEnded",
+    "DeadLetterOpened",
+    "DeadLetterRetried",
+    "DeadLetterDiscarded",
+    "CallbackScheduled",
+    "CallbackDelivered",
+    "CallbackAttemptFailed",
+];
+
+/// The end of time: whatever could fall due has.
+const LATE: Timestamp = Timestamp(i64::MAX);
+
+pub fn all(world: &World) {
+    let seed = world.seed;
+    let runs: Vec<ExecutionId> =
+        world.disk.lock().expect("no thread panicked").runs.keys().copied().collect();
+    for run in &world.accepted {
+        assert!(runs.contains(run), "seed {seed}: {run} was accepted and is lost");
+    }
+    for run in runs {
+        let state = world.live_state(run);
+        let records = world.disk.lock().expect("no thread panicked").runs[&run].clone();
+        let events: Vec<RunEvent> = records
+            .into_iter()
+            .map(|record| match record.event {
+                Event::Run(event) => event,
+                Event::Workflow(_) => panic!("only runs here"),
+            })
+            .collect();
+        let run = Run { world, state: &state, events: &events };
+        run.ended();
+        run.nothing_is_owed();
+        run.successes_are_single();
+        run.no_start_while_failing();
+        run.undo_follows_the_graph();
+        run.every_failure_has_its_letter();
+        run.books_agree();
+        run.callbacks_came();
+        run.rows_are_the_fold();
+    }
+}
+
+struct Run<'a> {
+    world: &'a World,
+    state: &'a State,
+    events: &'a [RunEvent],
+}
+
+impl Run<'_> {
+    fn fail(&self, why: &str) -> ! {
+        let id = self.state.id;
+        for (version, event) in (1..).zip(self.events) {
+            eprintln!("{version:4} {event:?}");
+        }
+        panic!("seed {}: {id}: {why}", self.world.seed)
+    }
+
+    fn check(&self, holds: bool, why: &str) {
+        if !holds {
+            self.fail(why);
+        }
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.state.plan
+    }
+
+    fn steps(&self) -> impl Iterator<Item = StepIndex> + use<> {
+        (0..).map(StepIndex).take(self.state.steps.len())
+    }
+
+    fn key(&self, subject: Subject) -> String {
+        self.state.idempotency_key(subject)
+    }
+
+    fn ended(&self) {
+        self.check(self.state.status().is_ended(), "has not ended");
+        self.check(self.state.is_quiescent(), "is not quiescent");
+    }
+
+    fn nothing_is_owed(&self) {
+        self.check(owed(self.state, LATE).is_empty(), "owes something");
+        self.check(self.state.next_due(Timestamp(0)).is_none(), "waits for an instant");
+        let advanced = backstitch_core::advance::advance(self.state, LATE);
+        self.check(advanced.is_empty(), "something still follows");
+    }
+
+    fn successes_are_single(&self) {
+        let mut done = BTreeSet::new();
+        for event in self.events {
+            if let RunEvent::StepSucceeded { step, .. } = event {
+                self.check(done.insert(*step), "a step succeeded twice in its round");
+            }
+        }
+        let mut undone = BTreeSet::new();
+        for event in self.events {
+            if let RunEvent::UndoSucceeded { step, .. } = event {
+                self.check(undone.insert(*step), "a step was undone twice");
+            }
+        }
+    }
+
+    /// From failing to the end no step starts, and unwinding begins with nothing in flight.
+    fn no_start_while_failing(&self) {
+        let mut failing = false;
+        let mut running = BTreeSet::new();
+        for event in self.events {
+            match event {
+                RunEvent::RunFailing { .. } | RunEvent::RunSuspended { .. } => failing = true,
+                RunEvent::LetterRetried { linked: None, .. } => failing = false,
+                RunEvent::StepStarted { step, .. } => {
+                    self.check(!failing, "a step started in a failing run");
+                    running.insert(*step);
+                }
+                RunEvent::StepSucceeded { step, .. }
+                | RunEvent::StepAttemptFailed { step, .. }
+                | RunEvent::StepTimedOut { step, .. }
+                | RunEvent::StepAttemptLost { step, .. } => {
+                    running.remove(step);
+                }
+                RunEvent::UnwindingStarted => {
+                    self.check(running.is_empty(), "unwinding began with a step in flight");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An undo starts only when everything that transitively needed its step and calls for an
+    /// undo has its result.
+    fn undo_follows_the_graph(&self) {
+        let mut finished = BTreeSet::new();
+        for event in self.events {
+            match event {
+                RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
+                    finished.insert(*step);
+                }
+                RunEvent::UndoStarted { step, .. } => {
+                    for dependant in self.dependants(*step) {
+                        let called = self.state.step(dependant).undo.is_some();
+                        let held = called && !finished.contains(&dependant);
+                        self.check(!held, "an undo started before what depends on it");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn dependants(&self, step: StepIndex) -> BTreeSet<StepIndex> {
+        let mut found = BTreeSet::new();
+        let mut from = vec![step];
+        while let Some(step) = from.pop() {
+            for &next in &self.plan().steps[step.at()].dependants {
+                if found.insert(next) {
+                    from.push(next);
+                }
+            }
+        }
+        found
+    }
+
+    fn every_failure_has_its_letter(&self) {
+        let mut failed: BTreeMap<Operation, u32> = BTreeMap::new();
+        let mut lettered: BTreeMap<Operation, u32> = BTreeMap::new();
+        for event in self.events {
+            match event {
+                RunEvent::StepFailed { step, .. }
+                    if !self.plan().steps[step.at()].allow_failure =>
+                {
+                    *failed.entry((0, step.0)).or_default() += 1;
+                }
+                RunEvent::UndoFailed { step, .. } => {
+                    *failed.entry((1, step.0)).or_default() += 1;
+                }
+                RunEvent::CallbackFailed { delivery, .. } => {
+                    *failed.entry((2, *delivery)).or_default() += 1;
+                }
+                RunEvent::LetterOpened { subject, .. } => {
+                    let key = match subject {
+                        LetterSubject::Step(step) => (0, step.0),
+                        LetterSubject::Undo(step) => (1, step.0),
+                        LetterSubject::Callback(n) => (2, *n),
+                    };
+                    *lettered.entry(key).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+        self.check(failed == lettered, "failures and letters differ");
+    }
+
+    /// The services' books against the run's own word.
+    fn books_agree(&self) {
+        let ending = self.state.ending.as_ref().expect("checked to have ended");
+        for step in self.steps() {
+            let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
+            if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {
+                continue;
+            }
+            let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
+            let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
+            if own.status == StepStatus::Succeeded {
+                self.check(applied.is_some(), "a step succeeded and the service knows nothing");
+            }
+            let undo = own.undo.as_ref().map(|undo| undo.status);
+            if undo == Some(UndoStatus::Succeeded) {
+                self.check(undone.is_some(), "a step is undone and the service knows nothing");
+            }
+            if undone.is_some() {
+                self.check(undo.is_some(), "the service undid what the run did not");
+            }
+            let unwound =
+                ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
+            if unwound && plan.undo.is_some() && applied.is_some() {
+                self.check(undone.is_some(), "something done was not undone");
+            }
+            if ending.compensation == Compensation::Failed
+                && plan.undo.is_some()
+                && applied.is_some()
+                && undone.is_none()
+            {
+                let lettered = self
+                    .state
+                    .letters
+                    .iter()
+                    .any(|letter| letter.subject == LetterSubject::Undo(step));
+                self.check(lettered, "something is left undone and nobody is told");
+            }
+            if ending.outcome == Outcome::Completed {
+                self.check(undone.is_none(), "a completed run undid something");
+            }
+        }
+    }
+
+    fn callbacks_came(&self) {
+        let mut kinds = BTreeSet::new();
+        for (number, delivery) in (0..).zip(&self.state.deliveries) {
+            self.check(kinds.insert(delivery.url.clone()), "a callback was scheduled twice");
+            let received = self.world.books.callbacks.get(&self.key(Subject::Delivery(number)));
+            if delivery.answered.is_some() {
+                self.check(received.is_some(), "a callback was delivered to nobody");
+            }
+        }
+        let told = self.state.ending_event().is_some_and(|event| {
+            self.state.deliveries.iter().any(|delivery| delivery.event == event)
+        });
+        self.check(told, "nobody was told of the end");
+    }
+
+    fn rows_are_the_fold(&self) {
+        let own = run_summary(self.state);
+        match self.world.rows.get(&self.state.id.to_string()) {
+            Some(ViewChange::Run(row)) => {
+                // A row is written when the status changes, so its version may be behind.
+                let row =
+                    backstitch_core::summary::RunSummary { version: own.version, ..row.clone() };
+                self.check(row == own, "the row of the run is not its fold");
+            }
+            _ => self.fail("the run has no row"),
+        }
+        for letter in letter_summaries(self.state) {
+            match self.world.rows.get(&letter.letter.to_string()) {
+                Some(ViewChange::Letter(row)) => {
+                    self.check(row.status == letter.status, "a letter's row is not its fold");
+                    let open = letter.status == LetterStatus::Open;
+                    self.check(!open, "the operator left a letter");
+                }
+                _ => self.fail("a letter has no row"),
+            }
+        }
+    }
+}
+
+/// Kind and number, ordered.
+type Operation = (u8, u32);

@@ -1,0 +1,80 @@
+//! Random workflows: small graphs with every feature of a definition that a run can feel.
+
+use serde_json::{Map, Value, json};
+
+use super::random::Random;
+
+/// A random definition of the given id, as JSON.
+pub fn workflow(id: &str, random: &mut Random) -> Value {
+    let count = 1 + random.index(7);
+    let steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    let mut definition = json!({
+        "id": id,
+        "on_failure": *random.pick(&["compensate", "compensate", "compensate", "halt", "suspend"]),
+        "steps": steps,
+        "callbacks": [
+            { "event": "workflow.completed", "url": "http://callbacks/completed" },
+            { "event": "workflow.failed", "url": "http://callbacks/failed" },
+            { "event": "workflow.compensating", "url": "http://callbacks/compensating" },
+            { "event": "workflow.cancelled", "url": "http://callbacks/cancelled" },
+        ],
+    });
+    if random.chance(15) {
+        definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
+    }
+    definition
+}
+
+fn step(at: usize, random: &mut Random) -> Value {
+    let mut step = Map::new();
+    let needs: Vec<String> =
+        (0..at).filter(|_| random.chance(40)).map(|need| format!("s{need}")).collect();
+    let reads = needs.first().cloned();
+    step.insert("id".into(), json!(format!("s{at}")));
+    step.insert("needs".into(), json!(needs));
+    match random.below(10) {
+        0 => {
+            step.insert("type".into(), json!("wait"));
+            let duration = format!("{}ms", random.below(3_000));
+            step.insert("with".into(), json!({ "duration": duration }));
+        }
+        1 => {
+            step.insert("type".into(), json!("transform"));
+            step.insert("with".into(), json!({ "input": "{{ input.n }}" }));
+        }
+        _ => service(&mut step, reads, random),
+    }
+    if random.chance(15) {
+        let when = *random.pick(&["{{ input.n > 5 }}", "input.n <= 5", "{{ input.missing > 1 }}"]);
+        step.insert("when".into(), json!(when));
+    }
+    Value::Object(step)
+}
+
+fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Random) {
+    step.insert("type".into(), json!("service"));
+    let mut with = json!({ "n": "{{ input.n }}" });
+    if let Some(need) = reads.filter(|_| random.chance(30)) {
+        with["of"] = json!(format!("{{{{ steps.{need}.status }}}}"));
+    }
+    step.insert("with".into(), with);
+    let retry = json!({
+        "max_attempts": 1 + random.below(4), "initial": "100ms", "max": "2s", "jitter": true,
+    });
+    step.insert("retry".into(), retry);
+    step.insert("timeout".into(), json!("1s"));
+    if random.chance(15) {
+        step.insert("allow_failure".into(), json!(true));
+    }
+    if random.chance(70) {
+        let with = if random.chance(25) {
+            let own = step["id"].as_str().expect("a text");
+            json!({ "of": format!("{{{{ steps.{own}.output.receipt }}}}") })
+        } else {
+            json!({ "n": "{{ input.n }}" })
+        };
+        let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+        let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
+        step.insert("undo".into(), undo);
+    }
+}

@@ -1,0 +1,92 @@
+//! The outside world: services that keep books by idempotency key, and answer, fail, hang or
+//! vanish as the seed says.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::Effect;
+use backstitch_core::failure::Failure;
+use backstitch_core::payload::Payload;
+use backstitch_core::time::Timestamp;
+use backstitch_saga::partition::Order;
+use serde_json::json;
+
+use super::random::Random;
+
+/// What took effect outside: how often each key was applied, repeats not counted.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// By idempotency key: when it took effect, as a running number.
+    pub applied: BTreeMap<String, u64>,
+    /// Callbacks received, by key: how often.
+    pub callbacks: BTreeMap<String, u64>,
+    counter: u64,
+}
+
+impl Books {
+    /// A service that honours idempotency keys applies each once.
+    pub fn apply(&mut self, order: &Order) {
+        self.counter += 1;
+        if order.url.is_some() {
+            *self.callbacks.entry(order.idempotency_key.clone()).or_default() += 1;
+        } else {
+            let counter = self.counter;
+            self.applied.entry(order.idempotency_key.clone()).or_insert(counter);
+        }
+    }
+}
+
+/// An attempt under way outside.
+#[derive(Debug)]
+pub struct Flight {
+    pub order: Order,
+    pub lands_at: Timestamp,
+    pub takes_effect: bool,
+    pub result: AttemptResult,
+}
+
+/// Draws how an order will go. Bad days end when the world settles.
+pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: bool) -> Flight {
+    let soon = now.plus_ms(random.below(800));
+    let answered = |result| AttemptResult::Answered(result);
+    let receipt = Payload::of(&json!({ "receipt": order.idempotency_key, "status": 200 }));
+    let draw = if faults { random.below(100) } else { 0 };
+    let (takes_effect, lands_at, result) = match draw {
+        0..=64 => (true, soon, answered(Ok(receipt))),
+        65..=79 => (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again")))),
+        80..=86 => (false, soon, answered(Err(Failure::permanent("REFUSED", "no")))),
+        87..=90 => {
+            let failure = Failure::retryable("CONNECTION_LOST", "sent, no answer");
+            (random.chance(50), soon, answered(Err(failure.of_unknown_effect())))
+        }
+        91 => {
+            let large = Payload::of(&json!("x".repeat(70_000)));
+            (true, soon, answered(Ok(large)))
+        }
+        _ => (random.chance(50), now.plus_ms(order.timeout_ms), AttemptResult::TimedOut),
+    };
+    Flight { order, lands_at, takes_effect, result }
+}
+
+/// What the driver would report of a landed flight.
+pub fn report(flight: &Flight, retry_delay_ms: u64) -> Command {
+    let result = flight.result.clone();
+    match flight.order.effect {
+        Effect::RunStep { step, attempt } => {
+            Command::ReportStep { step, attempt, result, retry_delay_ms }
+        }
+        Effect::UndoStep { step, attempt } => {
+            Command::ReportUndo { step, attempt, result, retry_delay_ms }
+        }
+        Effect::DeliverCallback { delivery, attempt } => {
+            let result = match result {
+                AttemptResult::Answered(Ok(_)) => Ok(200),
+                AttemptResult::Answered(Err(failure)) => Err(failure),
+                AttemptResult::TimedOut | AttemptResult::Lost => {
+                    Err(backstitch_core::evolve::timed_out(flight.order.timeout_ms))
+                }
+            };
+            Command::ReportCallback { delivery, attempt, result, retry_delay_ms }
+        }
+    }
+}

@@ -1,0 +1,583 @@
+//! One life: partitions over a simulated log, clients that ask, and the faults in between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::state::State;
+use backstitch_core::summary::{LetterStatus, ViewChange};
+use backstitch_core::time::Timestamp;
+use backstitch_saga::partition::{
+    Abandon, Answer, Histories, Input, Order, Partition, Release, Stage, StagedRecord, fold,
+};
+use backstitch_saga::retry;
+use serde_json::{Value, json};
+
+use super::generate;
+use super::random::Random;
+use super::services::{Books, Flight, fly, report};
+
+const PARTITIONS: u16 = 3;
+const WORKFLOWS: usize = 4;
+/// Steps of a life before it settles.
+const MOMENTS: usize = 400;
+/// Steps a settled world may take to come to rest.
+const SETTLE_MOMENTS_MAX: usize = 200_000;
+
+/// A client's question; the answer names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticket(pub usize);
+
+impl Abandon for Ticket {
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+}
+
+/// What a client asked.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    Submit(ExecutionId, Digest),
+    Show(ExecutionId),
+    Other,
+}
+
+/// The task types of the simulated services.
+struct Types;
+
+impl TaskTypes for Types {
+    fn effectful(&self) -> &[&'static str] {
+        &["service"]
+    }
+
+    fn check(&self, _: &str, _: &Value) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// What survives every crash: the durable records of each run, and the plans.
+#[derive(Debug, Default)]
+pub struct Disk {
+    pub runs: BTreeMap<ExecutionId, Vec<StagedRecord>>,
+    pub plans: HashMap<Digest, Arc<Plan>>,
+}
+
+#[derive(Debug, Clone)]
+struct DiskHistories(Arc<Mutex<Disk>>);
+
+impl Histories for DiskHistories {
+    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
+        let disk = self.0.lock().expect("no thread panicked");
+        Ok(disk.runs.get(&run).map(|records| events_of(records)))
+    }
+
+    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
+        self.0.lock().expect("no thread panicked").plans.get(digest).cloned()
+    }
+}
+
+fn events_of(records: &[StagedRecord]) -> Vec<(Event, Timestamp)> {
+    records.iter().map(|record| (record.event.clone(), record.at)).collect()
+}
+
+/// A commit on its way to the disk; the last of a stage answers for it.
+struct Commit {
+    records: Vec<StagedRecord>,
+    stage: Option<u64>,
+    changes: Vec<ViewChange>,
+}
+
+pub struct World {
+    pub seed: u64,
+    random: Random,
+    now: Timestamp,
+    partitions: Vec<Partition<Ticket>>,
+    writing: Vec<VecDeque<Commit>>,
+    acks: Vec<VecDeque<u64>>,
+    pub disk: Arc<Mutex<Disk>>,
+    pub books: Books,
+    flights: Vec<Flight>,
+    asked: Vec<Asked>,
+    answered: Vec<bool>,
+    pub accepted: BTreeSet<ExecutionId>,
+    pub rows: BTreeMap<String, ViewChange>,
+    workflows: Vec<Arc<Plan>>,
+    known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
+    faults: bool,
+    crashes: u64,
+    trace: Vec<String>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut disk = Disk::default();
+        let mut workflows = Vec::new();
+        for at in 0..WORKFLOWS {
+            let definition = generate::workflow(&format!("w{at}"), &mut random);
+            let (_, plan) = Plan::read(&definition, &Types)
+                .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
+            let plan = Arc::new(plan);
+            disk.plans.insert(plan.digest, plan.clone());
+            workflows.push(plan);
+        }
+        let mut world = Self {
+            seed,
+            random,
+            now: Timestamp(1_800_000_000_000_000),
+            partitions: Vec::new(),
+            writing: Vec::new(),
+            acks: Vec::new(),
+            disk: Arc::new(Mutex::new(disk)),
+            books: Books::default(),
+            flights: Vec::new(),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            accepted: BTreeSet::new(),
+            rows: BTreeMap::new(),
+            workflows,
+            known: Vec::new(),
+            faults: true,
+            crashes: 0,
+            trace: Vec::new(),
+        };
+        world.start();
+        world
+    }
+
+    /// The bad days: clients ask, services fail, the process dies.
+    pub fn live(&mut self) {
+        for _ in 0..MOMENTS {
+            self.moment();
+        }
+    }
+
+    /// The good days after: no fault any more, until nothing is left to do; then an operator
+    /// settles what waits for a person, until every run has ended.
+    pub fn settle(&mut self) {
+        self.faults = false;
+        for _ in 0..SETTLE_MOMENTS_MAX {
+            if self.work() {
+                continue;
+            }
+            let next_flight = self.flights.iter().map(|flight| flight.lands_at).min();
+            let next_timer = self.partitions.iter().filter_map(Partition::next_timer).min();
+            match next_flight.into_iter().chain(next_timer).min() {
+                Some(at) => self.now = at.max(self.now),
+                None if self.operate() => {}
+                None => return,
+            }
+        }
+        panic!("seed {}: the world does not come to rest", self.seed);
+    }
+
+    /// Every kind of event that became durable.
+    pub fn event_kinds(&self) -> BTreeSet<&'static str> {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = disk.runs.values().flatten();
+        records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
+    }
+
+    /// Everything that happened, for comparing two lives.
+    pub fn trace(self) -> Vec<String> {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = disk.runs.values().flatten();
+        let records = records.map(|r| format!("{} {} {} {:?}", r.stream, r.version, r.at, r.event));
+        self.trace.into_iter().chain(records.collect::<Vec<_>>()).collect()
+    }
+
+    /// The run as the live partition shows it.
+    pub fn live_state(&self, run: ExecutionId) -> State {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let events = events_of(&disk.runs[&run]);
+        drop(disk);
+        let histories = DiskHistories(self.disk.clone());
+        fold(run, &events, &histories).unwrap_or_else(|why| panic!("seed {}: {why}", self.seed))
+    }
+
+    fn start(&mut self) {
+        let histories = DiskHistories(self.disk.clone());
+        let last_at = self.now;
+        self.partitions = (0..PARTITIONS)
+            .map(|id| Partition::new(PartitionId(id), last_at, Box::new(histories.clone())))
+            .collect();
+        self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
+        self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
+        let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
+        for run in runs {
+            let state = self.live_state(run);
+            for row in rows_of(&state) {
+                self.row(row);
+            }
+            if !state.is_quiescent() {
+                self.partitions[usize::from(run.partition.0)].adopt(state);
+            }
+        }
+        let now = self.now;
+        for at in 0..self.partitions.len() {
+            self.partitions[at].recover(now);
+            self.hand_over(at);
+        }
+    }
+
+    /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.
+    fn crash(&mut self) {
+        self.crashes += 1;
+        self.trace.push(format!("{} crash", self.now));
+        for at in 0..self.writing.len() {
+            let kept = self.random.index(self.writing[at].len() + 1);
+            for _ in 0..kept {
+                self.write_one(at);
+            }
+        }
+        for flight in std::mem::take(&mut self.flights) {
+            if flight.takes_effect && self.random.chance(50) {
+                self.books.apply(&flight.order);
+            }
+        }
+        self.start();
+    }
+
+    fn moment(&mut self) {
+        match self.random.below(100) {
+            0..=29 => self.client(),
+            30..=31 => self.crash(),
+            32..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
+            _ => {
+                self.work();
+            }
+        }
+    }
+
+    /// One small step of whatever can go on; says whether anything could.
+    fn work(&mut self) -> bool {
+        let (at, start) = (self.now, self.random.below(4));
+        for turn in 0..4 {
+            let done = match (start + turn) % 4 {
+                0 => self.write_some(),
+                1 => self.ack_some(),
+                2 => self.land_some(at),
+                _ => self.fire_some(at),
+            };
+            if done {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn write_some(&mut self) -> bool {
+        let busy: Vec<_> =
+            (0..self.writing.len()).filter(|&at| !self.writing[at].is_empty()).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let at = *self.random.pick(&busy);
+        if self.faults && self.random.chance(1) {
+            // A full disk or a conflict poisons the log: the process ends.
+            self.writing[at].clear();
+            self.crash();
+            return true;
+        }
+        self.write_one(at);
+        true
+    }
+
+    fn write_one(&mut self, at: usize) {
+        let Some(commit) = self.writing[at].pop_front() else { return };
+        let mut disk = self.disk.lock().expect("no thread panicked");
+        for record in commit.records {
+            let StreamId::Execution(run) = record.stream else { panic!("only runs here") };
+            let stream = disk.runs.entry(run).or_default();
+            assert_eq!(record.version, stream.len() as u64 + 1, "versions have no gap");
+            stream.push(record);
+        }
+        drop(disk);
+        for change in commit.changes {
+            self.row(change);
+        }
+        self.acks[at].extend(commit.stage);
+    }
+
+    fn row(&mut self, row: ViewChange) {
+        let (key, version) = match &row {
+            ViewChange::Run(own) => (own.execution.to_string(), own.version),
+            ViewChange::Letter(own) => (own.letter.to_string(), own.version),
+        };
+        let known = self.rows.get(&key).map_or(0, |row| match row {
+            ViewChange::Run(own) => own.version,
+            ViewChange::Letter(own) => own.version,
+        });
+        if version >= known {
+            self.rows.insert(key, row);
+        }
+    }
+
+    fn ack_some(&mut self) -> bool {
+        let busy: Vec<_> = (0..self.acks.len()).filter(|&at| !self.acks[at].is_empty()).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let at = *self.random.pick(&busy);
+        let stage = self.acks[at].pop_front().expect("picked because it has one");
+        let releases = self.partitions[at].committed(stage);
+        self.let_out(releases);
+        self.hand_over(at);
+        true
+    }
+
+    fn land_some(&mut self, now: Timestamp) -> bool {
+        let landed: Vec<_> =
+            (0..self.flights.len()).filter(|&at| self.flights[at].lands_at <= now).collect();
+        if landed.is_empty() {
+            return false;
+        }
+        let flight = self.flights.swap_remove(*self.random.pick(&landed));
+        if flight.takes_effect {
+            self.books.apply(&flight.order);
+        }
+        let drawn = u32::try_from(self.random.next() >> 32).expect("32 bits");
+        let wait_ms = retry::wait_ms(&flight.order.retry, flight.order.tries, drawn);
+        let run = flight.order.execution;
+        let at = usize::from(run.partition.0);
+        self.take(at, Input::Command(run, report(&flight, wait_ms), None));
+        if self.faults && self.random.chance(5) {
+            self.take(at, Input::Command(run, report(&flight, wait_ms), None));
+        }
+        true
+    }
+
+    fn fire_some(&mut self, now: Timestamp) -> bool {
+        let due = |partition: &Partition<Ticket>| {
+            partition.has_more() || partition.next_timer().is_some_and(|at| at <= now)
+        };
+        let busy: Vec<_> =
+            (0..self.partitions.len()).filter(|&at| due(&self.partitions[at])).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let at = *self.random.pick(&busy);
+        self.partitions[at].fire(now);
+        self.hand_over(at);
+        true
+    }
+
+    fn take(&mut self, at: usize, input: Input<Ticket>) {
+        let now = self.now;
+        self.partitions[at].take(input, now);
+        if !self.faults || self.random.chance(60) {
+            self.hand_over(at);
+        }
+    }
+
+    fn hand_over(&mut self, at: usize) {
+        if let Some(stage) = self.partitions[at].stage() {
+            self.split(at, stage);
+        }
+        let releases = self.partitions[at].releases();
+        self.let_out(releases);
+    }
+
+    /// A stage becomes one commit, or several.
+    fn split(&mut self, at: usize, stage: Stage) {
+        let Stage { id, mut records, quiescent: _, changes } = stage;
+        while records.len() > 1 && self.random.chance(25) {
+            let cut = 1 + self.random.index(records.len() - 1);
+            let rest = records.split_off(cut);
+            self.writing[at].push_back(Commit { records, stage: None, changes: Vec::new() });
+            records = rest;
+        }
+        self.writing[at].push_back(Commit { records, stage: Some(id), changes });
+    }
+
+    fn let_out(&mut self, releases: Vec<Release<Ticket>>) {
+        for release in releases {
+            match release {
+                Release::Answer(ticket, answer) => self.answer(ticket, answer),
+                Release::Perform(order) => self.perform(*order),
+                Release::Publish(..) => {}
+            }
+        }
+    }
+
+    /// No effect before the commit that causes it is durable.
+    fn perform(&mut self, order: Order) {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = &disk.runs[&order.execution];
+        let caused = records.iter().any(|record| match (&record.event, order.effect) {
+            (
+                Event::Run(RunEvent::StepStarted { step, attempt }),
+                backstitch_core::effect::Effect::RunStep { step: s, attempt: a },
+            )
+            | (
+                Event::Run(RunEvent::UndoStarted { step, attempt }),
+                backstitch_core::effect::Effect::UndoStep { step: s, attempt: a },
+            ) => *step == s && *attempt == a,
+            (
+                Event::Run(RunEvent::CallbackScheduled { delivery, .. }),
+                backstitch_core::effect::Effect::DeliverCallback { delivery: d, .. },
+            ) => *delivery == d,
+            _ => false,
+        });
+        assert!(caused, "seed {}: {order:?} before its cause is durable", self.seed);
+        drop(disk);
+        let twin = self.flights.iter().any(|flight| {
+            flight.order.execution == order.execution && flight.order.effect == order.effect
+        });
+        assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
+        let flight = fly(order, self.now, &mut self.random, self.faults);
+        self.flights.push(flight);
+    }
+
+    /// Every answer shows only what is durable.
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        assert!(!self.answered[ticket.0], "seed {}: answered twice", self.seed);
+        self.answered[ticket.0] = true;
+        let disk = self.disk.lock().expect("no thread panicked");
+        match (&self.asked[ticket.0], answer) {
+            (Asked::Submit(run, digest), Answer::Submitted { execution, .. }) => {
+                assert_eq!(*run, execution);
+                let first = disk.runs.get(run).and_then(|records| records.first());
+                let Some(Event::Run(RunEvent::Submitted(own))) = first.map(|r| &r.event) else {
+                    panic!("seed {}: {run} was accepted and is not durable", self.seed);
+                };
+                assert_eq!(own.request, *digest, "another request was answered as this one");
+                self.accepted.insert(execution);
+            }
+            (Asked::Submit(run, digest), Answer::KeyConflict(_)) => {
+                let Event::Run(RunEvent::Submitted(own)) = &disk.runs[run][0].event else {
+                    panic!("a run begins with its submission");
+                };
+                assert_ne!(own.request, *digest, "a repeat was refused as a conflict");
+            }
+            (Asked::Show(run), Answer::Shown(shown)) => {
+                let version = shown["version"].as_u64().expect("a number");
+                let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
+                assert!(version <= durable, "seed {}: {run} shown ahead", self.seed);
+            }
+            (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, run: ExecutionId, asked: Asked, input: impl FnOnce(Ticket) -> Input<Ticket>) {
+        let ticket = Ticket(self.asked.len());
+        self.asked.push(asked);
+        self.answered.push(false);
+        self.take(usize::from(run.partition.0), input(ticket));
+    }
+
+    fn client(&mut self) {
+        let actor = || "client".to_owned();
+        if self.known.is_empty() || self.random.chance(35) {
+            return self.submit();
+        }
+        let run = self.random.pick(&self.known).0;
+        match self.random.below(10) {
+            0 => {
+                let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
+                let (reason, actor) = ("enough".to_owned(), actor());
+                let command = Command::Cancel { reason, actor, compensate };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            1..=3 => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let command = Command::RetryLetter { letter, actor: actor(), linked: None };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            4 => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let reason = "given up".to_owned();
+                let command = Command::DiscardLetter { letter, actor: actor(), reason };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            5..=7 => self.ask(run, Asked::Show(run), |t| Input::Show(run, t)),
+            8 => self.ask(run, Asked::Show(run), |t| Input::WaitForEnd(run, t)),
+            _ => self.repeat(),
+        }
+    }
+
+    fn submit(&mut self) {
+        let plan = self.random.pick(&self.workflows).clone();
+        let partition =
+            PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
+        let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
+        let n = self.random.below(10);
+        let key = self.random.chance(50).then(|| format!("key-{execution}"));
+        let submitted = Box::new(Submitted {
+            namespace: "default".into(),
+            workflow: plan.workflow.clone(),
+            revision: 1,
+            digest: plan.digest,
+            input: Payload::of(&json!({ "n": n })),
+            variables: Payload::of(&json!({})),
+            correlation_id: "simulation".into(),
+            idempotency_key: key,
+            request: Digest::of(&n.to_le_bytes()),
+            callbacks: Vec::new(),
+            deadline_at: plan.timeout_ms.map(|timeout_ms| self.now.plus_ms(timeout_ms)),
+            retry_of: None,
+            actor: "client".to_owned(),
+        });
+        self.known.push((execution, submitted.clone(), plan.clone()));
+        self.send(execution, submitted, plan);
+    }
+
+    /// The same key again: with the same request, or with another.
+    fn repeat(&mut self) {
+        let (execution, mut submitted, plan) = self.random.pick(&self.known).clone();
+        if submitted.idempotency_key.is_none() {
+            return;
+        }
+        if self.random.chance(30) {
+            submitted.request = Digest::of(b"another");
+        }
+        self.send(execution, submitted, plan);
+    }
+
+    fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
+        let asked = Asked::Submit(execution, submitted.request);
+        let submission = Submission { execution, plan, submitted };
+        self.ask(execution, asked, |t| Input::Submit(submission, t));
+    }
+
+    /// An operator at the end of the day: retries or discards one open letter of a run that
+    /// waits for it. Says whether there was one.
+    fn operate(&mut self) -> bool {
+        let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
+        for run in runs {
+            let state = self.live_state(run);
+            let open = (0..).zip(&state.letters).find(|(_, l)| l.status == LetterStatus::Open);
+            let suspended = state.status() == backstitch_core::summary::RunStatus::Suspended;
+            let actor = "operator".to_owned();
+            let command = match open {
+                Some((letter, _)) if self.random.chance(50) => {
+                    let linked = ExecutionId { partition: run.partition, digits: 1 };
+                    Command::RetryLetter { letter, actor, linked: Some(linked) }
+                }
+                Some((letter, _)) => {
+                    Command::DiscardLetter { letter, actor, reason: "settled".to_owned() }
+                }
+                None if suspended => {
+                    let reason = "nothing to retry".to_owned();
+                    Command::Cancel { reason, actor, compensate: Some(true) }
+                }
+                None => continue,
+            };
+            self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            return true;
+        }
+        false
+    }
+}
+
+/// What recovery shows of a run: the rows of its fold.
+fn rows_of(state: &State) -> Vec<ViewChange> {
+    let run = ViewChange::Run(backstitch_core::report::run_summary(state));
+    let letters = backstitch_core::report::letter_summaries(state).map(ViewChange::Letter);
+    std::iter::once(run).chain(letters).collect()
+}

@@ -8,11 +8,11 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use backstitch_core::yaml::{self, Format};
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
 use super::codes;
-use crate::document::{self, Format};
+use super::refusal::Refusal;
 
 /// The largest body, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -43,17 +43,18 @@ impl<S: Send + Sync> FromRequest<S> for Document {
         }
         let format = format(&parts.headers)?;
         let parsed = if bytes.len() <= PARSE_INLINE_BYTES_MAX {
-            document::parse(&bytes, format)
+            yaml::parse(&bytes, format)
         } else {
-            let parse = move || document::parse(&bytes, format);
+            let parse = move || yaml::parse(&bytes, format);
             let parsed = tokio::task::spawn_blocking(parse).await;
             parsed.map_err(|_| Refusal::new(codes::INTERNAL, "the body could not be parsed"))?
         };
-        let malformed = parsed.map_err(|malformed| {
-            let place = json!({ "line": malformed.line, "column": malformed.column });
-            Refusal::bad_request(format!("the body is {malformed}")).with(place)
+        let value = parsed.map_err(|problem| {
+            let why = problem.message.clone();
+            let details = json!({ "problems": [problem] });
+            Refusal::bad_request(format!("the body is {why}")).with(details)
         })?;
-        Ok(Self(Some(malformed)))
+        Ok(Self(Some(value)))
     }
 }
 
@@ -138,7 +139,9 @@ mod tests {
         for yaml in ["application/yaml", "text/yaml", "application/x-yaml; charset=\"utf-8\""] {
             assert_eq!(of(yaml), Some(Format::Yaml), "{yaml}");
         }
-        for other in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"] {
+        for other in
+            ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
+        {
             assert_eq!(of(other), None, "{other}");
         }
         assert!(format(&HeaderMap::new()).is_err());

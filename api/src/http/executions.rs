@@ -2,8 +2,6 @@
 
 mod request;
 
-pub(super) use request::words;
-
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -97,13 +95,13 @@ pub(super) async fn events(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let opened = app.opened_engine()?;
     let asked = Parameters::of(&uri, &["after_version", "limit"])?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
     let run = read_id(&id)?;
-    let (records, plan) = engine.history(run).await?;
-    let generation = engine.journal().info().generation;
+    let (records, plan) = opened.handle.history(run).await?;
+    let generation = opened.generation;
     let later = records.len() - records.partition_point(|record| record.version <= after);
     let events: Vec<_> = records[records.len() - later..]
         .iter()
@@ -136,7 +134,7 @@ pub(super) async fn cancel(
     let engine = app.engine()?;
     let run = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason", "compensate"]);
-    let reason = request::words(&mut fields, "reason");
+    let reason = fields.words("reason");
     let compensate = fields.truth("compensate");
     fields.finish()?;
     let status = engine.cancel(run, reason, ACTOR.to_owned(), compensate).await?;

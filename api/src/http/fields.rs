@@ -1,5 +1,6 @@
 //! The fields of a request's body: read one by one, with every problem noted.
 
+use backstitch_core::command::WORDS_BYTES_MAX;
 use backstitch_core::definition::problem::{Problem, codes};
 use serde_json::{Map, Value};
 
@@ -52,6 +53,17 @@ impl Fields {
             Value::String(text) => Some(text),
             other => self.wrong_type(name, "text", &other),
         }
+    }
+
+    /// A text of at most [`WORDS_BYTES_MAX`]; empty if absent.
+    pub fn words(&mut self, name: &str) -> String {
+        let text = self.text(name).unwrap_or_default();
+        if text.len() > WORDS_BYTES_MAX || text.chars().any(char::is_control) {
+            let message =
+                format!("must be at most {WORDS_BYTES_MAX} bytes, without control characters");
+            self.problem(name, codes::BAD_VALUE, message);
+        }
+        text
     }
 
     /// A truth value.

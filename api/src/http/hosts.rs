@@ -92,14 +92,25 @@ mod tests {
     #[test]
     fn on_loopback_only_its_own_names_and_the_listed_ones() {
         let hosts = hosts("127.0.0.1:8080");
-        for host in
-            ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080", "flow.example.com:443"]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8080",
+            "127.1.2.3",
+            "[::1]:8080",
+            "flow.example.com:443",
+        ] {
             assert!(hosts.takes(host), "{host}");
         }
-        for host in
-            ["", "evil.example.com", "10.0.0.1", "backstitch:8080", "localhost.evil.com", "a@localhost", "127.0.0.1.evil.com"]
-        {
+        for host in [
+            "",
+            "evil.example.com",
+            "10.0.0.1",
+            "backstitch:8080",
+            "localhost.evil.com",
+            "a@localhost",
+            "127.0.0.1.evil.com",
+        ] {
             assert!(!hosts.takes(host), "{host}");
         }
     }

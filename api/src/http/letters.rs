@@ -10,7 +10,7 @@ use backstitch_journal::LetterFilter;
 use serde_json::json;
 
 use super::document::Document;
-use super::executions::{read_cursor, words};
+use super::executions::read_cursor;
 use super::fields::Fields;
 use super::query::Parameters;
 use super::refusal::Refusal;
@@ -21,12 +21,16 @@ const STATUSES: [LetterStatus; 3] =
 const KINDS: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
 /// Letters of every status.
 const ALL: &str = "all";
+/// Pages read for one answer when a kind is asked for, which rows are not ordered by. What is
+/// found by then is answered, with a cursor to go on.
+const PAGES_READ_MAX: usize = 32;
 
 /// `GET /api/v1/dlq`: newest first, the open ones unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let asked = Parameters::of(&uri, &["status", "workflow_id", "kind", "limit", "cursor"])?;
-    let statuses = [letter_word(STATUSES[0]), letter_word(STATUSES[1]), letter_word(STATUSES[2]), ALL];
+    let statuses =
+        [letter_word(STATUSES[0]), letter_word(STATUSES[1]), letter_word(STATUSES[2]), ALL];
     let status = asked.word("status", &statuses, |word| match word {
         ALL => Some(None),
         word => STATUSES.into_iter().find(|status| letter_word(*status) == word).map(Some),
@@ -38,14 +42,20 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         namespace: app.namespace().to_string(),
         status: status.unwrap_or(Some(LetterStatus::Open)),
         workflow: asked.text("workflow_id").map(str::to_owned),
-        kind,
     };
-    let after = read_cursor(asked.text("cursor"))?;
-    let page = engine.letters(filter, after, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "letters": page.rows.iter().map(letter_row_json).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+    let (limit, mut next) = (asked.limit()?, read_cursor(asked.text("cursor"))?);
+    let mut letters = Vec::new();
+    for _ in 0..PAGES_READ_MAX {
+        let page = engine.letters(filter.clone(), next, limit - letters.len()).await?;
+        let rows = page.rows.iter().filter(|row| kind.is_none_or(|kind| row.kind == kind));
+        letters.extend(rows.map(letter_row_json));
+        next = page.next;
+        if next.is_none() || letters.len() == limit {
+            break;
+        }
+    }
+    let next_cursor = next.map(|next| next.to_string());
+    Ok(answer::ok(&json!({ "letters": letters, "next_cursor": next_cursor })))
 }
 
 /// `GET /api/v1/dlq/{id}`: the letter with its whole context.
@@ -85,7 +95,7 @@ pub(super) async fn discard(
     let engine = app.engine()?;
     let letter = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason"]);
-    let reason = words(&mut fields, "reason");
+    let reason = fields.words("reason");
     fields.finish()?;
     let status = engine.discard_letter(letter, ACTOR.to_owned(), reason).await?;
     Ok(answer::ok(&json!({

@@ -35,15 +35,20 @@ pub use status::About;
 const ACTOR: &str = "anonymous";
 
 /// What every route works with. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-#[derive(Debug)]
 struct Parts {
-    engine: OnceLock<(Handle, Recovered)>,
+    engine: OnceLock<Opened>,
     about: About,
     hosts: Hosts,
     namespace: Arc<str>,
+}
+
+struct Opened {
+    handle: Handle,
+    recovered: Recovered,
+    generation: u32,
 }
 
 impl App {
@@ -56,18 +61,19 @@ impl App {
 
     /// The engine is open: from now on there is work to take.
     pub fn opened(&self, handle: Handle, recovered: Recovered) {
-        if self.0.engine.set((handle, recovered)).is_err() {
+        let generation = handle.journal().info().generation;
+        if self.0.engine.set(Opened { handle, recovered, generation }).is_err() {
             tracing::warn!("the engine was opened twice; the first one is used");
         }
     }
 
     fn engine(&self) -> Result<&Handle, Refusal> {
-        let opened = self.0.engine.get().map(|(handle, _)| handle);
-        opened.ok_or_else(|| Refusal::unavailable("the server is starting: it reads its journal"))
+        Ok(&self.opened_engine()?.handle)
     }
 
-    fn recovered(&self) -> Option<&Recovered> {
-        self.0.engine.get().map(|(_, recovered)| recovered)
+    fn opened_engine(&self) -> Result<&Opened, Refusal> {
+        let starting = || Refusal::unavailable("the server is starting: it reads its journal");
+        self.0.engine.get().ok_or_else(starting)
     }
 
     fn about(&self) -> &About {

@@ -108,9 +108,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::WorkflowNotFound { workflow } => {
-                Self::new(codes::WORKFLOW_NOT_FOUND, message).with(json!({ "workflow_id": workflow }))
-            }
+            Error::WorkflowNotFound { workflow } => Self::new(codes::WORKFLOW_NOT_FOUND, message)
+                .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use backstitch_journal::{COMMIT_FORMAT, Head, Info};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::{App, answer};
+use super::{App, answer, codes};
 
 /// How the server is set up, as `GET /info` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -41,9 +42,11 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Refusal> {
 
 /// `GET /info`.
 pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
-    let about = app.about();
-    let recovered = app.recovered();
+    let opened = app.opened_engine()?;
+    let (engine, about, recovered) = (&opened.handle, app.about(), &opened.recovered);
+    let journal = engine.journal().clone();
+    let reading = tokio::task::spawn_blocking(move || journal.info());
+    let journal = reading.await.map_err(|_| Refusal::new(codes::INTERNAL, "not read"))?;
     Ok(answer::ok(&json!({
         "name": "backstitch",
         "version": env!("CARGO_PKG_VERSION"),
@@ -54,12 +57,28 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "authentication": "none",
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
-        "journal": engine.journal().info(),
-        "recovered": recovered.map(|recovered| json!({
-            "live": recovered.live,
-            "quarantined": recovered.quarantined,
-        })),
+        "journal": journal_json(&journal),
+        "recovered": { "live": recovered.live, "quarantined": recovered.quarantined },
     })))
+}
+
+fn journal_json(journal: &Info) -> Value {
+    let total = |of: fn(&Head) -> u64| journal.heads.iter().map(of).sum::<u64>();
+    json!({
+        "format": COMMIT_FORMAT,
+        "store_id": journal.store_id,
+        "generation": journal.generation,
+        "partitions": journal.partitions,
+        "commits": total(|head| head.sequence),
+        "records": total(|head| head.position),
+        "log_bytes": journal.log_bytes,
+        "store_bytes": journal.store_bytes,
+        "views_bytes": journal.views_bytes,
+        "pending_bytes": journal.pending_bytes,
+        "syncs": journal.log.group_syncs,
+        "groups": journal.log.groups,
+        "poisoned": journal.poisoned,
+    })
 }
 
 /// What executors do, and what the engine does itself.

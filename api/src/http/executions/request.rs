@@ -39,7 +39,7 @@ pub(super) fn read(
     let mut fields = Fields::of(document, &FIELDS);
     let input = fields.take("input").unwrap_or_else(|| json!({}));
     let variables = fields.take("variables").unwrap_or_else(|| json!({}));
-    let correlation_id = words(&mut fields, "correlation_id");
+    let correlation_id = fields.words("correlation_id");
     let wait_seconds = fields.number("wait_seconds", WAIT_MAX.as_secs_f64()).unwrap_or(0.0);
     let callbacks = callbacks(&mut fields);
     fields.finish()?;
@@ -68,16 +68,6 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         let range = format!("1 to {WORDS_BYTES_MAX} visible ASCII characters");
         Refusal::bad_request(format!("the header Idempotency-Key must have {range}"))
     })
-}
-
-/// A text of bounded length; empty if absent.
-pub(super) fn words(fields: &mut Fields, name: &str) -> String {
-    let text = fields.text(name).unwrap_or_default();
-    if text.len() > WORDS_BYTES_MAX || text.chars().any(char::is_control) {
-        let message = format!("must be at most {WORDS_BYTES_MAX} bytes without control characters");
-        fields.problem(name, codes::BAD_VALUE, message);
-    }
-    text
 }
 
 fn callbacks(fields: &mut Fields) -> Vec<Callback> {

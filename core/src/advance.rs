@@ -331,7 +331,7 @@ fn undo_opened(state: &State, step: StepIndex) -> RunEvent {
 }
 
 /// The callbacks for an event, each kind at most once in a run's life.
-fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
+pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
     if state.deliveries.iter().any(|delivery| delivery.event == event) {
         return Vec::new();
     }

@@ -41,7 +41,7 @@ pub(super) struct Run<T> {
     /// Stages that must be committed before every record of the run is durable.
     pub(super) stages: u64,
     in_flight: BTreeSet<Effect>,
-    shown: Option<RunStatus>,
+    shown: Option<(RunStatus, Option<Timestamp>)>,
 }
 
 /// An effect with everything needed to perform it, so that the performer asks nobody.
@@ -189,9 +189,10 @@ impl<T> Run<T> {
 
     /// The rows that a decision changes: the run's, when its status does, and its letters'.
     pub(super) fn stage_rows(&mut self, events: &[RunEvent], stage: &mut Stage) {
-        let status = self.state.status();
-        if self.shown != Some(status) {
-            self.shown = Some(status);
+        let ended_at = self.state.ending.as_ref().map(|ending| ending.at);
+        let shown = Some((self.state.status(), ended_at));
+        if self.shown != shown {
+            self.shown = shown;
             stage.changes.push(ViewChange::Run(run_summary(&self.state)));
         }
         let about_letters = events.iter().any(|event| {

@@ -47,6 +47,7 @@ pub const EVENT_KINDS: &[&str] = &[
     "CallbackScheduled",
     "CallbackDelivered",
     "CallbackAttemptFailed",
+    "CallbackFailed",
 ];
 
 /// The end of time: whatever could fall due has.

@@ -20,6 +20,10 @@ pub fn workflow(id: &str, random: &mut Random) -> Value {
         ],
     });
     if random.chance(15) {
+        // Nobody ever answers here.
+        definition["callbacks"][0]["url"] = json!("http://dead/completed");
+    }
+    if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
     definition

@@ -50,7 +50,12 @@ pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: bool) -> F
     let soon = now.plus_ms(random.below(800));
     let answered = |result| AttemptResult::Answered(result);
     let receipt = Payload::of(&json!({ "receipt": order.idempotency_key, "status": 200 }));
-    let draw = if faults { random.below(100) } else { 0 };
+    let dead = order.url.as_ref().is_some_and(|url| url.starts_with("http://dead/"));
+    let draw = match (dead, faults) {
+        (true, _) => 65,
+        (false, true) => random.below(100),
+        (false, false) => 0,
+    };
     let (takes_effect, lands_at, result) = match draw {
         0..=64 => (true, soon, answered(Ok(receipt))),
         65..=79 => (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again")))),

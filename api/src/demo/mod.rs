@@ -89,21 +89,24 @@ async fn show(flags: &Flags) -> Result<Option<Orchestrator>, Error> {
     for order in orders {
         let body = json!({ "input": order.input, "variables": { "shop_url": shop.url() } });
         let run = client.execute("order-saga", &body, Some(&order.id)).await?;
+        say(&format!("   {}  {}", order.id, order.story))?;
         followed.push(Followed { order, run, timeline: Timeline::default() });
     }
-    say("   Times are UTC. An order is answered once it is in the journal and synced to disk.")?;
+    say("   Each was answered once it was in the journal, synced to disk. Their steps (UTC):")?;
     watch::until(&client, &terminal, &mut followed, is_time_to_kill).await?;
 
     let under_way = followed.iter().filter(|one| !one.is_ended()).count();
     let bang = format!("4. kill -9 {}: the orchestrator is gone", orchestrator.process_id());
     orchestrator.kill().await?;
     say(&terminal.paint(Tone::Bad, &bang))?;
-    say(&format!("   {under_way} orders were under way; cards may have been charged unheard."))?;
+    say(&format!(
+        "   {under_way} orders were under way; cards were charged and nobody heard the answer."
+    ))?;
     orchestrator.start_again().await?;
     let recovered = client.get("/info").await?["recovered"]["live"].take();
     stage("5. It is started again on the same data, and goes on by itself")?;
     say(&format!(
-        "   Read from the journal: {recovered} orders to go on with, as process {}. Whatever",
+        "   Process {} reads the journal: {recovered} orders had no final word in it. Whatever",
         orchestrator.process_id()
     ))?;
     say("   was cut off is tried again under its Idempotency-Key, so the shop does it once.")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
-use crate::timeline::Timeline;
+use crate::timeline::{Line, Timeline};
 
 use super::orders::Order;
 
@@ -41,8 +41,15 @@ pub(super) async fn until(
 ) -> Result<(), Error> {
     let watch = async {
         while !enough(followed) {
+            let mut lines = Vec::new();
             for one in followed.iter_mut().filter(|one| !one.is_ended()) {
-                look(client, terminal, one).await?;
+                look(client, one, &mut lines).await?;
+            }
+            lines.sort_by(|(_, one), (_, other)| one.time.cmp(&other.time));
+            for (order, line) in lines {
+                let time = terminal.paint(Tone::Faint, &line.time);
+                let words = terminal.paint(line.tone, &line.words);
+                terminal.line(&format!("   {time}  {order}  {:<12}  {words}", line.subject))?;
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -52,14 +59,18 @@ pub(super) async fn until(
     tokio::time::timeout(STAGE_TIMEOUT, watch).await.map_err(late)?
 }
 
-async fn look(client: &Client, terminal: &Terminal, one: &mut Followed) -> Result<(), Error> {
+/// Gathers what is new of one order.
+async fn look(
+    client: &Client,
+    one: &mut Followed,
+    lines: &mut Vec<(String, Line)>,
+) -> Result<(), Error> {
     for event in client.events(&one.run, one.timeline.version()).await? {
         let line = one.timeline.read(&event);
         // What merely begins is told by its end.
-        let Some(line) = line.filter(|line| line.tone != Tone::Faint) else { continue };
-        let time = terminal.paint(Tone::Faint, &line.time);
-        let words = terminal.paint(line.tone, &line.words);
-        terminal.line(&format!("   {time}  {}  {:<12}  {words}", one.order.id, line.subject))?;
+        lines.extend(
+            line.filter(|line| line.tone != Tone::Faint).map(|line| (one.order.id.clone(), line)),
+        );
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ const FAILING: &str = "
 id: failing
 steps:
   - { id: first, type: noop, undo: { type: noop } }
-  - { id: second, type: noop, needs: [first], retry: none, with: { fail: permanent } }
+  - { id: second, type: noop, needs: [first], retry: none, with: { fail: { permanent: true } } }
 ";
 /// Waits for longer than any test runs.
 const WAITING: &str = "

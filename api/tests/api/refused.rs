@@ -69,7 +69,7 @@ async fn wrong_definitions() {
         (&step("when: '{{ input. }}'"), "BAD_EXPRESSION", "steps[0].when"),
         (&step("neds: []"), "UNKNOWN_FIELD", "needs"),
         (&step("timeout: soon"), "BAD_DURATION", "soon"),
-        (&step("timeout: 9999d"), "BAD_DURATION", "steps[0].timeout"),
+        (&step("timeout: 9999d"), "OUT_OF_RANGE", "steps[0].timeout"),
         (&step("retry: { max_attempts: -1 }"), "OUT_OF_RANGE", "steps[0].retry.max_attempts"),
         (
             &step(

@@ -6,6 +6,8 @@
 
 mod compile;
 #[cfg(test)]
+mod problem_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

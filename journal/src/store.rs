@@ -39,6 +39,11 @@ impl Store {
         Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
     }
 
+    /// Gives the tree's files back; reading is refused from then on.
+    pub(crate) fn close(&self) {
+        self.tree.iter().for_each(FencedTree::close);
+    }
+
     /// A stream's whole history, gapless from version 1; `None` if there is none.
     pub(crate) fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         // Pending first: what a tick stores in between is then found twice, never not at all.

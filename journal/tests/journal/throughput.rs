@@ -14,7 +14,7 @@ use backstitch_journal::{Batch, Fit, Head, Journal, Options};
 use crate::crash::count_from_environment;
 
 /// One commit in flight, so many records of about 200 bytes in each; runs of 22 events.
-fn append_one_by_one(records: u64, window: Duration, commits_min: u64) {
+fn append_one_by_one(records: u64, window: Duration, commits_min: u64) -> String {
     let directory = tempfile::tempdir().expect("there is space");
     let options = Options { partitions: 1, ballast_bytes: 0, ..Options::default() };
     let opened = Journal::open(directory.path(), options).expect("it opens");
@@ -57,14 +57,14 @@ fn append_one_by_one(records: u64, window: Duration, commits_min: u64) {
     latencies_us.sort_unstable();
     let at = |share: usize| latencies_us[(latencies_us.len() - 1) * share / 100];
     let rate = written as f64 / seconds;
-    println!("{records} records: {rate:.0} records/s, p50 {} us, p99 {} us", at(50), at(99));
     journal.close().expect("it closes");
+    format!("{records} records: {rate:.0} records/s, p50 {} us, p99 {} us", at(50), at(99))
 }
 
 #[test]
 fn appends_of_all_sizes_arrive() {
     let seconds = count_from_environment("JOURNAL_THROUGHPUT", 0);
     for records in [1, 8, 64, 512] {
-        append_one_by_one(records, Duration::from_secs(seconds), 20);
+        println!("{}", append_one_by_one(records, Duration::from_secs(seconds), 20));
     }
 }

@@ -28,8 +28,9 @@ use crate::marks::{Marks, MarksFile, STATES_MAX};
 /// go to a blob file.
 pub(crate) const VALUE_BYTES_MAX: usize = 20_000;
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
-/// Changes applied as one batch of sled.
-const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Changes applied as one batch of sled, unless one unit is larger. While a batch is applied
+/// sled frees none of the pages it replaces: batches of 512 KiB of small rows took gigabytes.
+const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// A flush that takes longer will not come back.
 const FLUSH_SECONDS_MAX: u64 = 30;
 

@@ -142,7 +142,7 @@ async fn a_failed_run_is_undone_and_its_letters_are_settled() {
     let (status, retried) = server.post(&format!("/api/v1/dlq/{letter}/retry"), &json!({})).await;
     assert_eq!((status, &retried["new_execution"]), (StatusCode::ACCEPTED, &json!(true)));
     let (_, linked) = server
-        .get(&format!("/api/v1/executions/{}", retried["execution_id"].as_str().unwrap()))
+        .get(&format!("/api/v1/executions/{}", retried["execution_id"].as_str().expect("an id")))
         .await;
     assert_eq!(linked["retry_of"], run["execution_id"]);
     let discard = format!("/api/v1/dlq/{letter}/discard");

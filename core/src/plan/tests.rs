@@ -237,6 +237,7 @@ fn plans_are_shared_between_threads() {
 fn the_examples_compile() {
     for text in [
         include_str!("../../../examples/order.yaml"),
+        include_str!("../../../examples/order-saga.yaml"),
         include_str!("../../../examples/fan-out.yaml"),
         include_str!("../../../examples/reminder.yaml"),
     ] {

@@ -20,8 +20,7 @@ use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
 const LIVE: u8 = b'l';
-/// Packed records that go into the tree together. With the largest record it stays below
-/// half of what sled applies at once.
+/// Packed records that go into the tree together, if each is not larger by itself.
 const UNIT_BYTES_MAX: usize = 256 * 1024;
 /// First version u64, part u16.
 const SUFFIX_BYTES: usize = 10;

@@ -1,5 +1,6 @@
 //! Power cuts at random points of recorded lives; see `tests/power-cut/README.md`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -147,4 +148,41 @@ fn unsynced_commits_are_lost_by_power_cut() {
     let checked = cut_life(work.path(), life, CUTS_OF_A_LIFE, &mut dice);
     let lost = checked.iter().filter(|(_, checked)| checked.is_err()).count();
     assert!(lost > 0, "{checked:?}");
+}
+
+/// One write and one fdatasync for a group, and answers only after it.
+#[test]
+fn acknowledgements_follow_the_sync_of_their_group() {
+    let work = tempfile::tempdir().unwrap();
+    let shim = shim(work.path());
+    let life = record_life(work.path(), &shim, 11, true);
+    // Open segments, and the write to each that no sync has covered yet.
+    let mut segments: HashMap<u32, Option<usize>> = HashMap::new();
+    let (mut groups, mut answers) = (0, 0);
+    for (at, call) in life.calls.iter().enumerate() {
+        match call {
+            Call::Open { file, path, .. } if path.to_string_lossy().contains(".seg") => {
+                segments.insert(*file, None);
+            }
+            // Zeros are a segment being made ready.
+            Call::Write { file, data, .. } if data.iter().any(|&byte| byte != 0) => {
+                if let Some(unsynced) = segments.get_mut(file) {
+                    assert_eq!(*unsynced, None, "a second write before the sync, at call {at}");
+                    *unsynced = Some(at);
+                    groups += 1;
+                }
+            }
+            Call::Sync { file, covered, .. } => {
+                if let Some(unsynced) = segments.get_mut(file) {
+                    *unsynced = unsynced.filter(|written| written >= covered);
+                }
+            }
+            Call::Acknowledged { .. } => {
+                answers += 1;
+                assert!(segments.values().all(Option::is_none), "too early, at call {at}");
+            }
+            _ => {}
+        }
+    }
+    assert!(groups > 10 && answers > groups, "{groups} groups, {answers} answers");
 }

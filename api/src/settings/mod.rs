@@ -1,0 +1,76 @@
+//! What the server can be told, and who says it: flags over environment over file over
+//! defaults.
+//!
+//! Read once; the rest of the program gets plain data. A wrong value names its origin.
+
+mod read;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use backstitch_journal::{Fsync, Options};
+
+pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// For a program: one object a line.
+    Json,
+}
+
+/// The server's settings, all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the journal is.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How the journal is written. Its partitions are those of a new one; one that exists
+    /// keeps its own.
+    pub journal: Options,
+    /// How long a shutdown waits for attempts under way.
+    pub drain: Duration,
+    /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
+    pub log_level: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// Whether to listen beyond loopback although there is no authentication.
+    pub allow_unauthenticated: bool,
+    /// Names, beside its own, that the server answers to.
+    pub allowed_hosts: Vec<String>,
+    /// The name of this node.
+    pub node: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("backstitch-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            journal: Options::default(),
+            drain: Duration::from_secs(10),
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            allow_unauthenticated: false,
+            allowed_hosts: Vec::new(),
+            node: "local".to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// The fsync policy as it is written in settings.
+    #[must_use]
+    pub fn fsync_word(&self) -> String {
+        match self.journal.fsync {
+            Fsync::Always => "always".to_owned(),
+            Fsync::Interval { ms } => format!("interval:{ms}"),
+            Fsync::Never => "never".to_owned(),
+        }
+    }
+}

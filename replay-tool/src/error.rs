@@ -99,6 +99,17 @@ pub enum Error {
         /// As it was given.
         directory: PathBuf,
     },
+    /// The file that says what the directory is cannot be read as such.
+    #[error(
+        "{} is damaged ({detail}); put this file back from a copy of the directory, without it \
+         the log cannot be read", path.display()
+    )]
+    Identity {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The log is not what was written.
     #[error(
         "the log is damaged ({damage}); `replay-tool verify` names all of it, `--before-damage` \
@@ -126,6 +137,7 @@ impl Error {
             Self::NoDirectory { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
+            | Self::Identity { .. }
             | Self::Damaged { .. }
             | Self::Journal(_) => exit::DIRECTORY,
         }
@@ -151,6 +163,7 @@ impl From<backstitch_journal::Error> for Error {
             backstitch_journal::Error::Foreign { directory, detail } => {
                 Self::Foreign { directory, detail }
             }
+            backstitch_journal::Error::Identity { path, detail } => Self::Identity { path, detail },
             backstitch_journal::Error::Damaged { damage } => Self::Damaged { damage },
             other => Self::Journal(other),
         }

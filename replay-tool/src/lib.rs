@@ -18,6 +18,7 @@ mod text;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use answers::Answer;
@@ -105,10 +106,13 @@ fn write_whole(out: &mut dyn Write, text: &str) -> io::Result<()> {
 
 /// What is wrong with a command line, with the hint for it, in one line.
 fn usage_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("no command was given; `{NAME} --help` shows what there is");
+    }
     let text = error.to_string();
     let lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
-    let line = words.join(" ");
+    let line = words.join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let line = line.strip_suffix(" For more information, try '--help'.").unwrap_or(line);
     format!("{line}; `{NAME} --help` shows what there is")

@@ -67,13 +67,13 @@ fn a_version_that_does_not_fold() {
 fn a_command_line_that_is_wrong() {
     let day = day();
     for (arguments, words) in [
-        (vec!["lst"], "a similar subcommand exists: 'list'"),
+        (vec!["lst"], "'lst'; a similar subcommand exists: 'list'"),
         (vec!["list", "--statsu", "failed"], "a similar argument exists: '--status'"),
         (vec!["list", "--status", "broken"], "quarantined"),
         (vec!["list", "--limit", "many"], "--limit <N>"),
         (vec!["state", "exec_0001"], "--at-version <N>"),
         (vec!["show"], "<ID>"),
-        (vec![], "subcommand"),
+        (vec![], "no command was given"),
     ] {
         refused(&day.written.ask(&arguments), 2, &[words, "`replay-tool --help`"]);
     }

@@ -42,5 +42,8 @@ fn the_exit_code_is_the_answers() {
     assert_eq!(code(&["verify"]), Some(0));
     assert_eq!(code(&["show", "exec_0009"]), Some(1));
     assert_eq!(code(&["shw"]), Some(2));
+    let bare = program(&written).output().unwrap();
+    let words = "replay-tool: no command was given; `replay-tool --help` shows what there is\n";
+    assert_eq!((bare.status.code(), bare.stderr.as_slice()), (Some(2), words.as_bytes()));
     assert_eq!(code(&["--data-dir", "nowhere", "list"]), Some(3));
 }

@@ -106,7 +106,8 @@ fn write_whole(out: &mut dyn Write, text: &str) -> io::Result<()> {
 
 /// What is wrong with a command line, with the hint for it, in one line.
 fn usage_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let bare = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    if bare.contains(&error.kind()) {
         return format!("no command was given; `{NAME} --help` shows what there is");
     }
     let text = error.to_string();

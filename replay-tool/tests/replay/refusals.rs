@@ -73,7 +73,7 @@ fn a_command_line_that_is_wrong() {
         (vec!["list", "--limit", "many"], "--limit <N>"),
         (vec!["state", "exec_0001"], "--at-version <N>"),
         (vec!["show"], "<ID>"),
-        (vec![], "requires a subcommand"),
+        (vec![], "no command was given"),
     ] {
         refused(&day.written.ask(&arguments), 2, &[words, "`replay-tool --help`"]);
     }

@@ -13,6 +13,7 @@ use backstitch_core::ids::{Digest, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
 use crate::bytes::{Fields, Malformed};
+use crate::error::Damage;
 use crate::record::{self, Record};
 
 /// The most bytes one commit may have.
@@ -180,6 +181,12 @@ impl Commit {
 
     pub(crate) fn body(&self, entry: &Entry) -> &[u8] {
         &self.bytes[entry.start..entry.end]
+    }
+
+    /// Something wrong with this commit at a place in the log.
+    pub(crate) fn damage(&self, segment: u64, offset: u64, detail: &str) -> Damage {
+        let (partition, sequence) = (Some(self.partition.0), Some(self.head.sequence));
+        Damage { segment, offset, partition, sequence, detail: detail.to_owned() }
     }
 
     /// Whether this commit comes right after `head`, and if not, why.

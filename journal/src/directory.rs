@@ -75,21 +75,21 @@ impl Directory {
             .truncate(false)
             .open(&path)
             .map_err(|e| Error::io("opening", &path, e))?;
-        self.lock(&file).map(|()| file)
+        self.locked(file.try_lock()).map(|()| file)
     }
 
-    /// Makes sure that no process has the directory, changing nothing; for reading.
-    pub(crate) fn take_for_reading(&self) -> Result<Option<File>, Error> {
+    /// Keeps servers, not readers, out of the directory, changing nothing.
+    pub(crate) fn lock_for_reading(&self) -> Result<Option<File>, Error> {
         let path = self.path.join(LOCK);
         match File::open(&path) {
-            Ok(file) => self.lock(&file).map(|()| Some(file)),
+            Ok(file) => self.locked(file.try_lock_shared()).map(|()| Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("opening", &path, error)),
         }
     }
 
-    fn lock(&self, file: &File) -> Result<(), Error> {
-        match file.try_lock() {
+    fn locked(&self, taken: Result<(), TryLockError>) -> Result<(), Error> {
+        match taken {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { directory: self.path.clone() }),
             Err(TryLockError::Error(error)) => Err(Error::io("locking", &self.path, error)),
@@ -136,11 +136,7 @@ impl Directory {
         getrandom::fill(&mut store).map_err(|e| {
             Error::io("drawing an id for", &self.path, io::Error::other(e.to_string()))
         })?;
-        let shape = Shape {
-            origin: Origin { store, generation: 1 },
-            partitions: usize::from(options.partitions),
-            segment_bytes: options.segment_bytes,
-        };
+        let shape = Shape::of(Origin { store, generation: 1 }, options);
         let log = self.log();
         files::remove(&log)?;
         fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;

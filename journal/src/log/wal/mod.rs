@@ -1,12 +1,13 @@
 //! The local log: write-ahead segments, one write and one sync for a group of commits.
 //!
-//! `layout` is the bytes, `segments` the files, `scan` and `recover` read, `writer` is the
+//! `layout` is the bytes, `segments` the files, `scan`, `recover` and `walk` read, `writer` is the
 //! one thread that writes. Nothing here knows what records mean.
 
 pub(crate) mod layout;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod segments;
+pub(crate) mod walk;
 mod writer;
 
 use std::path::Path;
@@ -17,11 +18,11 @@ use std::thread::JoinHandle;
 
 pub use recover::TornTail;
 
-use crate::commit::{Commit, Head};
+use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::locks::{lock, wait};
 use crate::log::{AppendError, Done, Log, LogStats};
-use crate::options::Fsync;
+use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
 
@@ -78,6 +79,36 @@ impl Wal {
         let heads = vec![Head::default(); shape.partitions];
         writer::begin_segment(&file, shape, 1, 1, heads)
             .map_err(|e| Error::io("beginning", &segments::path_of(directory, 1), e))
+    }
+
+    /// Begins a log that stands alone, without a data directory around it.
+    ///
+    /// # Errors
+    /// If the files cannot be made.
+    pub fn create_alone(directory: &Path, origin: Origin, options: &Options) -> Result<(), Error> {
+        options.check()?;
+        Self::create(directory, &Shape::of(origin, options))
+    }
+
+    /// Opens a log that stands alone, visiting every commit.
+    ///
+    /// # Errors
+    /// If the log is damaged, or its files cannot be read.
+    pub fn open_alone(
+        directory: &Path,
+        origin: Origin,
+        options: &Options,
+        visit: &mut dyn FnMut(&Commit),
+    ) -> Result<Self, Error> {
+        options.check()?;
+        let shape = Shape::of(origin, options);
+        segments::remove_unfinished(directory)?;
+        let zeros = vec![0; shape.partitions];
+        let recovered = recover::recover(directory, &shape, &zeros, &mut |commit| {
+            visit(commit);
+            Ok(())
+        })?;
+        Self::start(directory, shape, options.fsync, &recovered)
     }
 
     /// Goes on where recovery ended.

@@ -169,13 +169,9 @@ fn read_groups(
         .filter(|group| group.number == *next_group)
     {
         for (at, commit) in segment.commits(offset, &group).map_err(damaged)? {
-            chains.accept(&shape.origin, &commit).map_err(|detail| {
-                damaged(Damage {
-                    partition: Some(commit.partition().0),
-                    sequence: Some(commit.sequence()),
-                    ..segment.damage(at, detail)
-                })
-            })?;
+            chains
+                .accept(&shape.origin, &commit)
+                .map_err(|detail| damaged(commit.damage(segment.number, at as u64, detail)))?;
             let seen = applied.get(usize::from(commit.partition().0)).copied().unwrap_or(0);
             if commit.sequence() > seen {
                 visit(&commit)?;

@@ -10,6 +10,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::error::{Damage, Error};
 use crate::log::wal::layout::{self, Group, SegmentHeader};
 use crate::log::wal::segments;
+use crate::options::Options;
 
 /// A segment read into memory.
 pub(crate) struct Segment {
@@ -68,6 +69,13 @@ pub(crate) struct Shape {
     pub segment_bytes: u64,
 }
 
+impl Shape {
+    pub(crate) fn of(origin: Origin, options: &Options) -> Self {
+        let (partitions, segment_bytes) = (options.partitions.into(), options.segment_bytes);
+        Self { origin, partitions, segment_bytes }
+    }
+}
+
 fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {
     let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
     if header.origin != expected.origin {
@@ -93,6 +101,11 @@ pub(crate) struct Chains {
 }
 
 impl Chains {
+    /// The chains of a log without a commit.
+    pub(crate) fn empty(partitions: usize) -> Self {
+        Self { heads: vec![Head::default(); partitions] }
+    }
+
     /// Takes a commit that follows its partition's head; else says what does not fit.
     pub(crate) fn accept(&mut self, origin: &Origin, commit: &Commit) -> Result<(), &'static str> {
         if commit.origin() != *origin {

@@ -1,0 +1,141 @@
+//! Walking a log to its end whatever state it is in, changing nothing.
+//!
+//! Where recovery stops at the first damage, a walk names it and goes on with the next thing
+//! that is whole. Knows segments, groups and commits, not chains or streams.
+
+use std::path::Path;
+
+use crate::commit::Commit;
+use crate::error::{Damage, Error};
+use crate::log::wal::layout;
+use crate::log::wal::recover::TornTail;
+use crate::log::wal::scan::{Segment, Shape};
+use crate::log::wal::segments;
+
+/// What a walk meets, in order.
+pub(crate) enum Found<'a> {
+    /// A whole commit, where it stands.
+    Commit { segment: u64, offset: u64, commit: &'a Commit },
+    /// The commits up to here are whole, as far as they were found.
+    Group,
+    /// A segment was begun.
+    Segment,
+    /// Something that is not what was written.
+    Damage(Damage),
+    /// A write that a crash left half done, at the very end.
+    Torn(TornTail),
+}
+
+/// Walks all segments. `visit` answers whether to go on.
+pub(crate) fn walk(
+    directory: &Path,
+    shape: &Shape,
+    visit: &mut dyn FnMut(Found<'_>) -> bool,
+) -> Result<(), Error> {
+    let numbers = segments::numbers(directory)?;
+    let mut next_group: u64 = 1;
+    let mut end: Option<(Segment, usize)> = None;
+    for (expected, &number) in (1..).zip(&numbers) {
+        if number != expected && !visit(Found::Damage(missing(expected))) {
+            return Ok(());
+        }
+        let segment = Segment::load(directory, number, shape)?;
+        let first = segment.first_group_at(shape);
+        match &segment.header {
+            Err(_) if number != 1 && !has_group(&segment, shape, first) => continue,
+            Err(detail) => {
+                if !visit(Found::Damage(segment.damage(0, detail.as_str()))) {
+                    return Ok(());
+                }
+            }
+            Ok(header) => {
+                // What the segment before ends with is only now known not to be a tear.
+                let short = header.first_group != next_group;
+                if let Some((before, offset)) = end.take().filter(|_| short) {
+                    let last = header.first_group.saturating_sub(1);
+                    let detail = format!("groups {next_group} to {last} cannot be read");
+                    if !visit(Found::Damage(before.damage(offset, detail))) {
+                        return Ok(());
+                    }
+                }
+                next_group = header.first_group;
+                if !visit(Found::Segment) {
+                    return Ok(());
+                }
+            }
+        }
+        match walk_segment(&segment, shape, first, &mut next_group, visit)? {
+            Some(offset) => end = Some((segment, offset)),
+            None => return Ok(()),
+        }
+    }
+    if numbers.is_empty() {
+        visit(Found::Damage(missing(1)));
+    }
+    if let Some((segment, offset)) = end.filter(|(segment, offset)| !segment.is_zero_from(*offset))
+    {
+        let last = segment.bytes.iter().rposition(|&byte| byte != 0).unwrap_or(offset);
+        let bytes = (last + 1 - offset) as u64;
+        visit(Found::Torn(TornTail { segment: segment.number, offset: offset as u64, bytes }));
+    }
+    Ok(())
+}
+
+/// Walks the groups of a segment; answers where they end, or `None` if told to stop.
+fn walk_segment(
+    segment: &Segment,
+    shape: &Shape,
+    first: usize,
+    next_group: &mut u64,
+    visit: &mut dyn FnMut(Found<'_>) -> bool,
+) -> Result<Option<usize>, Error> {
+    let mut offset = first;
+    loop {
+        let here = layout::group_at(&segment.bytes, offset, &shape.origin);
+        let group = match here.filter(|group| group.number == *next_group) {
+            Some(group) => group,
+            None => {
+                let expected = *next_group;
+                let later = layout::find_group(&segment.bytes, offset, &shape.origin, |group| {
+                    group.number >= expected && group.proven >= expected
+                });
+                let Some((at, group)) = later else { return Ok(Some(offset)) };
+                let detail = format!("groups {expected} to {} cannot be read", group.number - 1);
+                if !visit(Found::Damage(segment.damage(offset, detail))) {
+                    return Ok(None);
+                }
+                offset = at;
+                group
+            }
+        };
+        match segment.commits(offset, &group) {
+            Ok(commits) => {
+                for (at, commit) in &commits {
+                    let (segment, offset) = (segment.number, *at as u64);
+                    if !visit(Found::Commit { segment, offset, commit }) {
+                        return Ok(None);
+                    }
+                }
+            }
+            Err(damage) => {
+                if !visit(Found::Damage(damage)) {
+                    return Ok(None);
+                }
+            }
+        }
+        if !visit(Found::Group) {
+            return Ok(None);
+        }
+        *next_group = group.number + 1;
+        offset = group.end;
+    }
+}
+
+fn has_group(segment: &Segment, shape: &Shape, first: usize) -> bool {
+    layout::find_group(&segment.bytes, first, &shape.origin, |_| true).is_some()
+}
+
+fn missing(segment: u64) -> Damage {
+    let detail = "the segment file is missing".to_owned();
+    Damage { segment, offset: 0, partition: None, sequence: None, detail }
+}

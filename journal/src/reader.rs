@@ -1,0 +1,129 @@
+//! Reading a data directory without opening it: no server, no store, nothing changed.
+//!
+//! Knows the log only, so what it shows is what was committed, whatever became of the store.
+
+use std::fs::File;
+use std::path::Path;
+
+use backstitch_core::ids::StreamId;
+
+use crate::commit::Commit;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::log::wal::TornTail;
+use crate::log::wal::scan::{Chains, Shape};
+use crate::log::wal::walk::{Found, walk};
+use crate::record::{self, Record};
+
+/// A data directory that no process has open.
+#[derive(Debug)]
+pub struct Reader {
+    pub(crate) directory: Directory,
+    pub(crate) shape: Shape,
+    /// Keeps a server from starting meanwhile.
+    _lock: Option<File>,
+}
+
+/// Where a commit stands in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// Number of the segment file.
+    pub segment: u64,
+    /// Byte in that file.
+    pub offset: u64,
+}
+
+impl Reader {
+    /// Looks at a data directory. While it lasts no server can open the directory; other
+    /// readers can.
+    ///
+    /// # Errors
+    /// If a server has it open, or it is no data directory.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let directory = Directory::at(directory.as_ref());
+        let shape = directory.shape()?.ok_or_else(|| Error::Foreign {
+            directory: directory.path.clone(),
+            detail: "it has no `identity`".to_owned(),
+        })?;
+        let lock = directory.lock_for_reading()?;
+        Ok(Self { directory, shape, _lock: lock })
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.shape.partitions
+    }
+
+    /// The store's id, in hex.
+    #[must_use]
+    pub fn store_id(&self) -> String {
+        self.shape.origin.store.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Visits every commit in order of writing, with all checks, until `visit` answers
+    /// `false`. Answers the torn tail, if a crash left one.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] at the first thing that is not whole.
+    pub fn for_each_commit(
+        &self,
+        mut visit: impl FnMut(&Commit, Location) -> bool,
+    ) -> Result<Option<TornTail>, Error> {
+        let mut chains = Chains::empty(self.shape.partitions);
+        let mut failure = None;
+        let mut torn = None;
+        walk(&self.directory.log(), &self.shape, &mut |found| match found {
+            Found::Commit { segment, offset, commit } => {
+                if let Err(detail) = chains.accept(&self.shape.origin, commit) {
+                    failure = Some(commit.damage(segment, offset, detail));
+                    return false;
+                }
+                visit(commit, Location { segment, offset })
+            }
+            Found::Damage(damage) => {
+                failure = Some(damage);
+                false
+            }
+            Found::Torn(tail) => {
+                torn = Some(tail);
+                true
+            }
+            Found::Group | Found::Segment => true,
+        })?;
+        match failure {
+            Some(damage) => Err(Error::Damaged { damage }),
+            None => Ok(torn),
+        }
+    }
+
+    /// Visits every record in order of writing, until `visit` answers `false`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] at the first thing that is not whole.
+    pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
+        self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+        Ok(())
+    }
+
+    /// A stream's whole history in order, `None` if there is none. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
+    /// is missing.
+    pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
+        let mut records: Vec<Record> = Vec::new();
+        self.for_each_commit(|commit, _| {
+            for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
+                let decoded = record::decode(commit.body(entry), entry.position);
+                records.push(decoded.expect("the commit decoded as a whole"));
+            }
+            true
+        })?;
+        let gap = (1..).zip(&records).find(|(version, record)| record.version != *version);
+        if let Some((missing, _)) = gap {
+            return Err(Error::Gap { stream: stream.clone(), missing });
+        }
+        Ok(Some(records).filter(|records| !records.is_empty()))
+    }
+}

@@ -1,0 +1,60 @@
+//! The program that is killed: this test binary started again, writing until it dies.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use backstitch_journal::Journal;
+
+use crate::workload::{Acknowledged, Writer, options};
+
+/// The child's data directory; set only for the child.
+pub const DIRECTORY: &str = "JOURNAL_CHILD_DIRECTORY";
+/// The file it writes acknowledgements to.
+pub const ACKNOWLEDGED: &str = "JOURNAL_CHILD_ACKNOWLEDGED";
+/// The seed of its life.
+pub const SEED: &str = "JOURNAL_CHILD_SEED";
+/// How many commits it writes before it ends without a word.
+pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
+
+/// The command that starts the child.
+pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
+    let program = std::env::current_exe().expect("a test has a program");
+    let mut command = Command::new(program);
+    command
+        .args(["child::writes_until_it_dies", "--exact", "--nocapture", "--test-threads=1"])
+        .env(DIRECTORY, directory)
+        .env(ACKNOWLEDGED, acknowledged)
+        .env(SEED, seed.to_string())
+        .env(COMMITS, commits.to_string())
+        .stdin(Stdio::null());
+    command
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).expect("the parent sets all variables")
+}
+
+/// Only the child runs this; as a test of its own it does nothing.
+#[test]
+fn writes_until_it_dies() {
+    let Ok(directory) = std::env::var(DIRECTORY) else { return };
+    let acknowledged: File =
+        OpenOptions::new().append(true).create(true).open(variable(ACKNOWLEDGED)).unwrap();
+    let acknowledged = Mutex::new(acknowledged);
+    let (seed, commits) = (variable(SEED).parse().unwrap(), variable(COMMITS).parse().unwrap());
+    let opened = Journal::open(directory, options()).unwrap();
+    let mut writer = Writer::take_over(opened, seed);
+    let told = move |commit: &Acknowledged| {
+        let mut file = acknowledged.lock().unwrap();
+        file.write_all(commit.line().as_bytes()).unwrap();
+    };
+    if let Err(error) = writer.write(commits, &(Arc::new(told) as Arc<_>)) {
+        println!("\nREFUSED {error}");
+        writer.journal.close().unwrap();
+        return;
+    }
+    std::process::abort();
+}

@@ -1,0 +1,63 @@
+//! kill -9 at any moment: nothing acknowledged is lost, and the next life goes on.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::child;
+use crate::life::check_open;
+use crate::workload::{Acknowledged, Dice, options};
+
+/// Kills in one run of the tests; `JOURNAL_KILLS` asks for more.
+const KILLS: u64 = 8;
+
+pub fn count_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Starts a life and kills it after some acknowledgements; answers all of them.
+fn live_and_die(directory: &Path, seed: u64, after: u64) -> Vec<(u16, u64, String)> {
+    let mut process = child::command(directory, Path::new("/dev/stdout"), seed, usize::MAX)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+    let mut text = String::new();
+    let mut acknowledged = 0;
+    while acknowledged < after {
+        let from = text.len();
+        if output.read_line(&mut text).expect("the child writes text") == 0 {
+            let mut complaint = String::new();
+            let mut error = process.stderr.take().expect("it is piped");
+            error.read_to_string(&mut complaint).expect("the child writes text");
+            panic!("the child ended by itself: {text} {complaint}");
+        }
+        acknowledged += u64::from(text[from..].starts_with("ACK "));
+    }
+    process.kill().expect("the child is there");
+    output.read_to_string(&mut text).expect("the child writes text");
+    process.wait().expect("the child is there");
+    Acknowledged::all_of(&text)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill() {
+    let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
+    let mut directory = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for kill in 0..count_from_environment("JOURNAL_KILLS", KILLS) {
+        if kill.is_multiple_of(6) {
+            directory = tempfile::tempdir().unwrap();
+            acknowledged.clear();
+        }
+        let after = 1 + dice.below(if kill % 3 == 0 { 5 } else { 300 });
+        acknowledged.extend(live_and_die(directory.path(), dice.next(), after));
+        // Every other time the next life takes over as it is, without a checker between.
+        if kill % 2 == 0 {
+            check_open(directory.path(), options(), &acknowledged).unwrap_or_else(|error| {
+                panic!("after kill {kill}: {error}");
+            });
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Damage at rest: every flipped bit is refused, healed or harmless, never served.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backstitch_journal::{Error, Journal, verify};
+
+use crate::crash::count_from_environment;
+use crate::life::{check_open, check_served, quiet_directory};
+use crate::workload::{Dice, options};
+
+/// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
+const FLIPS: u64 = 200;
+
+fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("there is space");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        let target = to.join(path.file_name().expect("it has a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("there is space");
+        }
+    }
+}
+
+/// Where a flip is worth most: half of them hit bytes that are not zero.
+fn choose(dice: &mut Dice, content: &[u8]) -> usize {
+    let length = content.len() as u64;
+    let start = dice.below(length) as usize;
+    if dice.below(4) == 0 {
+        return start;
+    }
+    (start..content.len()).chain(0..start).find(|&at| content[at] != 0).unwrap_or(start)
+}
+
+#[test]
+fn single_bit_flips_are_refused_healed_or_harmless() {
+    let directory = tempfile::tempdir().unwrap();
+    let quiet = directory.path().join("quiet");
+    let acknowledged = quiet_directory(&quiet, 150);
+    let mut files = Vec::new();
+    files_below(&quiet, &mut files);
+    files.sort();
+    files.retain(|path| fs::metadata(path).unwrap().len() > 0);
+    let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
+    let (mut refused, mut healed, mut harmless, mut latent) = (0, 0, 0, 0);
+    for flip in 0..count_from_environment("JOURNAL_FLIPS", FLIPS) {
+        let file = &files[dice.below(files.len() as u64) as usize];
+        let damaged = directory.path().join("damaged");
+        if damaged.exists() {
+            fs::remove_dir_all(&damaged).unwrap();
+        }
+        copy(&quiet, &damaged);
+        let path = damaged.join(file.strip_prefix(&quiet).unwrap());
+        let mut content = fs::read(&path).unwrap();
+        let at = choose(&mut dice, &content);
+        content[at] ^= 1 << dice.below(8);
+        fs::write(&path, &content).unwrap();
+        let place = format!("flip {flip}: byte {at} of {}", path.display());
+        match Journal::open(&damaged, options()) {
+            Err(Error::Damaged { damage }) => {
+                let report = verify(&damaged).unwrap();
+                assert!(!report.ok, "{place}: refused ({damage}), but verify finds nothing");
+                refused += 1;
+            }
+            Err(Error::Identity { .. } | Error::Foreign { .. }) => refused += 1,
+            Err(error) => panic!("{place}: {error}"),
+            Ok(opened) => {
+                let report = opened.report.clone();
+                let healed_here = report.store_rebuilt.is_some() || report.views_emptied.is_some();
+                drop(opened);
+                check_served(&damaged, options(), &acknowledged)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                let whole = verify(&damaged).unwrap().ok;
+                // In a part of the log that the store has applied, damage hurts nobody until
+                // the store must be rebuilt; that it is there, `verify` says.
+                assert!(whole || path.starts_with(damaged.join("log")), "{place}");
+                match (whole, healed_here) {
+                    (false, _) => latent += 1,
+                    (true, true) => healed += 1,
+                    (true, false) => harmless += 1,
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {healed} healed, {harmless} harmless, {latent} latent");
+}
+
+#[test]
+fn damage_in_the_log_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory(directory.path(), 100);
+    let segment = directory.path().join("log/0000000001.seg");
+    let mut content = fs::read(&segment).unwrap();
+    content[9_000] ^= 4;
+    fs::write(&segment, &content).unwrap();
+    // The store has applied everything, so opening looks only where the log ends; a store
+    // that is gone has it read whole.
+    fs::remove_file(directory.path().join("store.marks")).unwrap();
+    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
+    let Error::Damaged { damage } = &error else { panic!("{error}") };
+    assert_eq!(damage.segment, 1);
+    assert!(damage.offset <= 9_000);
+    assert!(error.to_string().contains("replay-tool verify"), "{error}");
+    assert_eq!(fs::read(&segment).unwrap(), content, "nothing was changed");
+    let report = verify(directory.path()).unwrap();
+    assert!(!report.ok);
+    assert_eq!(report.problems[0].damage.segment, 1);
+    assert!(report.problems.iter().any(|problem| problem.stream.is_some()), "{report:?}");
+    assert!(serde_json::to_string(&report).unwrap().contains("\"segment\":1"));
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory(directory.path(), 600);
+    fs::remove_file(directory.path().join("log/0000000001.seg")).unwrap();
+    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
+    assert!(error.to_string().contains("the segment file is missing"), "{error}");
+    assert!(!verify(directory.path()).unwrap().ok);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let acknowledged = quiet_directory(directory.path(), 40);
+    let segment = directory.path().join("log/0000000001.seg");
+    let mut content = fs::read(&segment).unwrap();
+    let last = content.iter().rposition(|&byte| byte != 0).unwrap();
+    let end = (last + 1).next_multiple_of(512);
+    // What a crash may leave of a group: its middle, without the beginning.
+    content[end + 600..end + 700].fill(0xAB);
+    fs::write(&segment, &content).unwrap();
+    let torn = verify(directory.path()).unwrap();
+    assert!(torn.ok && torn.torn_tail.is_some(), "{torn:?}");
+    let opened = Journal::open(directory.path(), options()).unwrap();
+    assert_eq!(opened.report.torn_tail, torn.torn_tail);
+    drop(opened);
+    check_open(directory.path(), options(), &acknowledged).unwrap();
+}

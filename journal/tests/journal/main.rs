@@ -1,0 +1,14 @@
+//! Tests of the journal as a whole: on real files, with real crashes.
+
+mod child;
+mod conformance;
+mod crash;
+mod damage;
+mod disk_full;
+mod golden;
+mod life;
+mod power_cut;
+mod refusals;
+mod throughput;
+mod views;
+mod workload;

@@ -1,0 +1,118 @@
+//! Directories that cannot be opened, each refused in its own words.
+
+use std::fs;
+
+use backstitch_journal::{Error, Journal, Options, Reader};
+
+use crate::life::quiet_directory;
+use crate::workload::options;
+
+fn refusal(directory: &std::path::Path) -> Error {
+    Journal::open(directory, options()).err().expect("it is refused")
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = Journal::open(directory.path(), options()).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Locked { .. }));
+    assert!(matches!(Reader::open(directory.path()), Err(Error::Locked { .. })));
+    opened.journal.close().unwrap();
+    let first = Reader::open(directory.path()).unwrap();
+    let second = Reader::open(directory.path()).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Locked { .. }));
+    drop((first, second));
+    Journal::open(directory.path(), options()).unwrap();
+}
+
+#[test]
+fn a_foreign_directory_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("thesis.txt"), "do not touch").unwrap();
+    let error = refusal(directory.path());
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    assert!(error.to_string().contains("thesis.txt"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert!(matches!(Reader::open(directory.path()), Err(Error::Foreign { .. })));
+}
+
+#[test]
+fn a_log_without_its_identity_is_not_taken_for_new() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory(directory.path(), 5);
+    fs::remove_file(directory.path().join("identity")).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Foreign { .. }));
+    for name in ["store", "views"] {
+        fs::remove_dir_all(directory.path().join(name)).unwrap();
+        fs::remove_file(directory.path().join(format!("{name}.marks"))).unwrap();
+    }
+    let error = refusal(directory.path());
+    assert!(error.to_string().contains("its log has records"), "{error}");
+}
+
+#[test]
+fn an_interrupted_creation_starts_over() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::open(directory.path(), options()).unwrap();
+    for name in ["store", "views"] {
+        fs::remove_dir_all(directory.path().join(name)).unwrap();
+        fs::remove_file(directory.path().join(format!("{name}.marks"))).unwrap();
+    }
+    fs::rename(directory.path().join("identity"), directory.path().join("identity.new")).unwrap();
+    let opened = Journal::open(directory.path(), options()).unwrap();
+    assert!(opened.report.created);
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::open(directory.path(), options()).unwrap();
+    let path = directory.path().join("identity");
+    let mut identity = fs::read(&path).unwrap();
+    identity[8] = 200;
+    let covered = identity.len() - 32;
+    let hash = backstitch_core::ids::Digest::of(&identity[..covered]);
+    identity[covered..].copy_from_slice(&hash.0);
+    fs::write(&path, &identity).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Format { found: 200, .. }));
+    identity[30] ^= 1;
+    fs::write(&path, &identity).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Identity { .. }));
+}
+
+#[test]
+fn a_lost_log_end_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory(directory.path(), 50);
+    let segment = directory.path().join("log/0000000001.seg");
+    let mut content = fs::read(&segment).unwrap();
+    content[4_096..].fill(0);
+    fs::write(&segment, &content).unwrap();
+    let error = refusal(directory.path());
+    assert!(matches!(error, Error::LogBehindStore { .. }), "{error}");
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for bad in [
+        Options { partitions: 0, ..options() },
+        Options { partitions: 5_000, ..options() },
+        Options { segment_bytes: 1_000, ..options() },
+        Options { tick_ms: 0, ..options() },
+    ] {
+        let error = Journal::open(directory.path(), bad).err().expect("it is refused");
+        assert!(matches!(error, Error::Options { .. }), "{error}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_path_that_is_no_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let error = refusal(&file);
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(error.to_string().contains("file"), "{error}");
+}

@@ -1,0 +1,300 @@
+//! A workload whose every event follows from its run and version, so that a checker can
+//! tell what must be there without having seen it written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
+use backstitch_core::payload::Payload;
+use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{
+    AppendError, Batch, Commit, CommitBuilder, Fit, Head, Journal, Opened, Options, Record,
+};
+
+/// Small enough that a short life sees segments change, ticks, and large values.
+pub fn options() -> Options {
+    Options {
+        partitions: 4,
+        segment_bytes: 512 * 1024,
+        tick_ms: 3,
+        store_after_ms: 20,
+        store_after_bytes: 4 * 1024,
+        cache_bytes: 8 * 1024 * 1024,
+        ballast_bytes: 0,
+        ..Options::default()
+    }
+}
+
+/// A small generator of numbers: the same seed, the same life.
+#[derive(Debug, Clone)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+fn dice_of(run: &ExecutionId, version: u64) -> Dice {
+    let low = u64::try_from(run.digits & u128::from(u64::MAX)).expect("masked to 64 bits");
+    Dice(low ^ version.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+}
+
+/// How many events a run has until it owes nothing.
+pub fn length_of(run: &ExecutionId) -> u64 {
+    match dice_of(run, 0).below(20) {
+        0 => 60,
+        other => 2 + other % 7,
+    }
+}
+
+/// The event of a run's version.
+pub fn event_of(run: &ExecutionId, version: u64) -> Event {
+    let mut dice = dice_of(run, version);
+    let bytes = match dice.below(40) {
+        0 => 45_000,
+        1..4 => 3_000,
+        _ => dice.below(300),
+    };
+    let text: String = (0..bytes).map(|_| char::from(b'a' + (dice.next() % 26) as u8)).collect();
+    let payload = Payload::of(&serde_json::Value::String(text));
+    Event::Run(match version {
+        1 => RunEvent::Submitted(Box::new(Submitted {
+            namespace: "default".into(),
+            workflow: "order".into(),
+            revision: 1,
+            digest: Digest::of(b"order"),
+            input: payload,
+            variables: Payload::null(),
+            correlation_id: "c".into(),
+            idempotency_key: None,
+            request: Digest::of(b"request"),
+            callbacks: Vec::new(),
+            deadline_at: None,
+            retry_of: None,
+            actor: "test".to_owned(),
+        })),
+        _ => RunEvent::StepSucceeded { step: StepIndex(0), attempt: 1, output: payload },
+    })
+}
+
+/// When an event was recorded.
+pub fn recorded_at(run: &ExecutionId, version: u64) -> Timestamp {
+    let digits = i64::try_from(run.digits & 0xFFFF_FFFF).expect("masked to 32 bits");
+    Timestamp(1_000_000 + digits * 1_000 + i64::try_from(version).expect("few versions"))
+}
+
+/// The row of a run after so many events.
+pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
+    let ended = version >= length_of(run);
+    RunSummary {
+        execution: *run,
+        namespace: "default".into(),
+        workflow: if run.digits.is_multiple_of(2) { "even".into() } else { "odd".into() },
+        revision: 1,
+        status: if ended { RunStatus::Completed } else { RunStatus::Running },
+        correlation_id: "c".into(),
+        submitted_at: recorded_at(run, 1),
+        ended_at: ended.then(|| recorded_at(run, version)),
+        version,
+    }
+}
+
+/// A whole history as it must be up to a version.
+pub fn check_history(run: &ExecutionId, records: &[Record]) -> Result<(), String> {
+    for (version, record) in (1..).zip(records) {
+        let right = record.version == version
+            && record.stream == StreamId::Execution(*run)
+            && record.recorded_at == recorded_at(run, version)
+            && record.event == event_of(run, version);
+        if !right {
+            return Err(format!("version {version} of {run} is not what was written"));
+        }
+    }
+    Ok(())
+}
+
+/// A commit that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Acknowledged {
+    pub partition: u16,
+    pub sequence: u64,
+    pub hash: Digest,
+}
+
+impl Acknowledged {
+    pub fn of(commit: &Commit) -> Self {
+        let head = commit.head();
+        Self { partition: commit.partition().0, sequence: head.sequence, hash: head.hash }
+    }
+
+    pub fn line(&self) -> String {
+        format!("\nACK {} {} {} .\n", self.partition, self.sequence, self.hash)
+    }
+
+    /// Reads whole lines; a torn last one was not acknowledged to anybody.
+    pub fn all_of(text: &str) -> Vec<(u16, u64, String)> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("ACK ")?.strip_suffix(" ."))
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                let partition = words.next()?.parse().ok()?;
+                let sequence = words.next()?.parse().ok()?;
+                Some((partition, sequence, words.next()?.to_owned()))
+            })
+            .collect()
+    }
+}
+
+/// Writes runs, several in parallel, commit by commit.
+pub struct Writer {
+    pub journal: Journal,
+    pub heads: Vec<Head>,
+    dice: Dice,
+    open: Vec<(ExecutionId, u64)>,
+    answers: (Sender<Answer>, Receiver<Answer>),
+    in_flight: usize,
+}
+
+type Answer = Result<Acknowledged, AppendError>;
+type Told = Arc<dyn Fn(&Acknowledged) + Send + Sync>;
+
+/// Runs that grow at the same time.
+const OPEN_RUNS: usize = 12;
+/// Commits appended before the first answer is waited for.
+const IN_FLIGHT: usize = 6;
+
+impl Writer {
+    /// Takes over what opening handed out, as an engine would: unfinished runs go on, and
+    /// every run gets its row.
+    pub fn take_over(opened: Opened, seed: u64) -> Self {
+        let Opened { journal, heads, streams, report } = opened;
+        let mut open = Vec::new();
+        let (mut quiescent, mut rows) = (Vec::new(), Vec::new());
+        let mut take = |stream: StreamId, records: &[Record]| {
+            let StreamId::Execution(run) = stream else { return };
+            let version = records.len() as u64;
+            rows.push(ViewChange::Run(row_of(&run, version)));
+            if version < length_of(&run) {
+                open.push((run, version));
+            } else {
+                quiescent.push(StreamId::Execution(run));
+            }
+        };
+        for (stream, records) in streams {
+            take(stream, &records);
+        }
+        if report.views_missing {
+            journal
+                .for_each_history(|stream, records| take(stream, &records))
+                .expect("every history can be read");
+            let mut seen = HashSet::new();
+            open.retain(|(run, _)| seen.insert(*run));
+        }
+        journal.mark(quiescent, rows);
+        journal.rows_complete();
+        Self { journal, heads, dice: Dice(seed), open, answers: channel(), in_flight: 0 }
+    }
+
+    /// Appends the next commit: one to five records of one partition.
+    pub fn append(&mut self, told: &Told) {
+        while self.open.len() < OPEN_RUNS {
+            let digits = u128::from(self.dice.next());
+            let partition = u16::try_from(self.dice.below(self.heads.len() as u64));
+            let partition = PartitionId(partition.expect("below the partitions"));
+            self.open.push((ExecutionId { partition, digits }, 0));
+        }
+        let first = self.dice.below(self.open.len() as u64) as usize;
+        let partition = self.open[first].0.partition;
+        let head = self.heads[usize::from(partition.0)];
+        let mut builder = self.journal.commit_builder(partition, 1, &head);
+        let mut touched: HashMap<ExecutionId, u64> = HashMap::new();
+        let records = 1 + self.dice.below(5);
+        for (run, version) in self.open.iter_mut().filter(|(run, _)| run.partition == partition) {
+            if touched.len() as u64 >= records || *version >= length_of(run) {
+                continue;
+            }
+            let next = *version + 1;
+            if !push(&mut builder, run, next) {
+                break;
+            }
+            *version = next;
+            touched.insert(*run, next);
+        }
+        if builder.is_empty() {
+            return;
+        }
+        let commit = builder.finish(Timestamp(self.dice.below(1_000) as i64));
+        self.heads[usize::from(partition.0)] = commit.head();
+        let finished = |run: &ExecutionId, version: u64| version >= length_of(run);
+        let quiescent = touched
+            .iter()
+            .filter(|(run, version)| finished(run, **version))
+            .map(|(run, _)| StreamId::Execution(*run))
+            .collect();
+        let changes =
+            touched.iter().map(|(run, version)| ViewChange::Run(row_of(run, *version))).collect();
+        self.open.retain(|(run, version)| !finished(run, *version));
+        self.send(Batch { commit, quiescent, changes }, told);
+    }
+
+    fn send(&mut self, batch: Batch, told: &Told) {
+        let (told, sender) = (Arc::clone(told), self.answers.0.clone());
+        let acknowledged = Acknowledged::of(&batch.commit);
+        let callback = move |answer: Result<(), AppendError>| {
+            if answer.is_ok() {
+                told(&acknowledged);
+            }
+            // The test may have ended.
+            drop(sender.send(answer.map(|()| acknowledged)));
+        };
+        self.journal.append(batch, Box::new(callback));
+        self.in_flight += 1;
+    }
+
+    /// Appends so many commits, some always in flight, and waits for all answers.
+    pub fn write(&mut self, commits: usize, told: &Told) -> Result<Vec<Acknowledged>, AppendError> {
+        let mut acknowledged = Vec::new();
+        for _ in 0..commits {
+            self.append(told);
+            while self.in_flight >= IN_FLIGHT {
+                acknowledged.push(self.answer()?);
+            }
+        }
+        while self.in_flight > 0 {
+            acknowledged.push(self.answer()?);
+        }
+        Ok(acknowledged)
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.in_flight -= 1;
+        self.answers.1.recv().expect("the writer holds a sender itself")
+    }
+}
+
+fn push(builder: &mut CommitBuilder, run: &ExecutionId, version: u64) -> bool {
+    let stream = StreamId::Execution(*run);
+    match builder.push(&stream, version, recorded_at(run, version), &event_of(run, version)) {
+        Fit::Fits => true,
+        Fit::Full => false,
+        Fit::TooLarge => panic!("the workload's events fit into a commit"),
+    }
+}
+
+/// Nobody listens.
+pub fn nobody() -> Told {
+    Arc::new(|_| {})
+}

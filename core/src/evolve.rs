@@ -3,18 +3,20 @@
 //! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
 //! event that has no arrow from where the run stands is an [`IllegalTransition`].
 
+mod deliveries;
+mod letters;
+
 use crate::arrows::{
-    DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS,
-    StepMove, StepStatus, follow,
+    DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
 };
-use crate::event::{CallbackEvent, LetterSubject, RunEvent};
+use crate::event::{LetterSubject, RunEvent};
 use crate::failure::{EffectKnown, Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
-use crate::state::{
-    Cancel, Delivery, Ending, Failing, Letter, LetterSettled, State, StepState, Subject,
-};
-use crate::summary::LetterStatus;
+use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
 use crate::time::Timestamp;
+
+use deliveries::{move_delivery, schedule};
+use letters::apply_letter;
 
 /// An event that can't have happened where the run stands: the journal or the engine is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -285,152 +287,4 @@ fn cancel_pending(state: &mut State, at: Timestamp) -> Result<(), String> {
     let pending = |step: &StepIndex| state.step(*step).status == StepStatus::Pending;
     let steps: Vec<_> = (0..).map(StepIndex).take(state.steps.len()).filter(pending).collect();
     steps.into_iter().try_for_each(|step| move_step(state, step, StepMove::Cancel, at))
-}
-
-fn apply_letter(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
-    match event {
-        RunEvent::LetterOpened { letter, subject, failure } => {
-            if *letter as usize != state.letters.len() {
-                return Err(format!("letter {letter} after {} letters", state.letters.len()));
-            }
-            state.sets.unlettered.retain(|waiting| waiting != subject);
-            let attempts = match subject {
-                LetterSubject::Step(step) => step_mut(state, *step)?.attempt,
-                LetterSubject::Undo(step) => {
-                    step_mut(state, *step)?.undo.as_ref().map_or(0, |undo| undo.attempt)
-                }
-                LetterSubject::Callback(n) => delivery_mut(state, *n)?.attempt,
-            };
-            let (subject, failure, status) = (*subject, failure.clone(), LetterStatus::Open);
-            let settled = None;
-            state.letters.push(Letter {
-                subject,
-                status,
-                failure,
-                attempts,
-                opened_at: at,
-                settled,
-            });
-            Ok(())
-        }
-        RunEvent::LetterRetried { letter, actor, linked } => {
-            let settled = LetterSettled { actor: actor.clone(), reason: None, linked: *linked, at };
-            let subject = settle_letter(state, *letter, LetterStatus::Retried, settled)?;
-            match subject {
-                LetterSubject::Step(_) if linked.is_some() => Ok(()),
-                LetterSubject::Step(step) => reopen_step(state, step, at),
-                LetterSubject::Undo(step) => crate::unwind::reopen(state, step),
-                LetterSubject::Callback(delivery) => {
-                    let own = move_delivery(state, delivery, DeliveryMove::Reopen, None)?;
-                    own.tries = 0;
-                    Ok(())
-                }
-            }
-        }
-        RunEvent::LetterDiscarded { letter, actor, reason } => {
-            let (actor, reason) = (actor.clone(), Some(reason.clone()));
-            let settled = LetterSettled { actor, reason, linked: None, at };
-            let subject = settle_letter(state, *letter, LetterStatus::Discarded, settled)?;
-            if let (Phase::Suspended, LetterSubject::Step(step)) = (state.phase, subject) {
-                state.sets.given_up = Some(step);
-            }
-            Ok(())
-        }
-        _ => Err("not an event of a letter".to_owned()),
-    }
-}
-
-fn settle_letter(
-    state: &mut State,
-    number: u32,
-    status: LetterStatus,
-    settled: LetterSettled,
-) -> Result<LetterSubject, String> {
-    let letter =
-        state.letters.get_mut(number as usize).ok_or_else(|| format!("no letter {number}"))?;
-    if letter.status != LetterStatus::Open {
-        return Err(format!("letter {number} is settled"));
-    }
-    letter.status = status;
-    letter.settled = Some(settled);
-    Ok(letter.subject)
-}
-
-/// The failed step goes back to its start; with the last one, the run goes on.
-fn reopen_step(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), String> {
-    move_step(state, step, StepMove::Reopen, at)?;
-    if !state.sets.failed.is_empty() {
-        return Ok(());
-    }
-    move_run(state, PhaseMove::ReopenForward)?;
-    state.failing = None;
-    state.ending = None;
-    // An operator's retry lifts the run's timeout: it would be over before it began.
-    state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
-    let given_up = |step: &StepIndex| state.step(*step).status == StepStatus::Cancelled;
-    let steps: Vec<_> = (0..).map(StepIndex).take(state.steps.len()).filter(given_up).collect();
-    steps.into_iter().try_for_each(|step| move_step(state, step, StepMove::Reopen, at))
-}
-
-fn schedule(
-    state: &mut State,
-    number: u32,
-    event: CallbackEvent,
-    url: &str,
-    at: Timestamp,
-) -> Result<(), String> {
-    if number as usize != state.deliveries.len() {
-        return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
-    }
-    state.deliveries.push(Delivery {
-        event,
-        url: url.to_owned(),
-        status: DeliveryStatus::Owed,
-        attempt: 0,
-        tries: 0,
-        due_at: None,
-        answered: None,
-        failure: None,
-        scheduled_at: at,
-    });
-    state.sets.owed_deliveries.insert(number);
-    state.sets.touched.push(Subject::Delivery(number));
-    Ok(())
-}
-
-fn delivery_mut(state: &mut State, number: u32) -> Result<&mut Delivery, String> {
-    let known = state.deliveries.len();
-    let missing = || format!("delivery {number} of {known}");
-    state.deliveries.get_mut(number as usize).ok_or_else(missing)
-}
-
-fn move_delivery(
-    state: &mut State,
-    number: u32,
-    by: DeliveryMove,
-    due_at: Option<Timestamp>,
-) -> Result<&mut Delivery, String> {
-    let own = delivery_mut(state, number)?;
-    let (from, to) = (own.status, follow(DELIVERY_ARROWS, own.status, by)?);
-    own.status = to;
-    let waited = std::mem::replace(&mut own.due_at, due_at);
-    let sets = &mut state.sets;
-    if let Some(at) = waited {
-        sets.due.remove(&(at, Subject::Delivery(number)));
-    }
-    match from {
-        DeliveryStatus::Owed => drop(sets.owed_deliveries.remove(&number)),
-        DeliveryStatus::Faulted => drop(sets.faulted_deliveries.remove(&number)),
-        DeliveryStatus::Delivered | DeliveryStatus::Failed => {}
-    }
-    match to {
-        DeliveryStatus::Owed => {
-            sets.owed_deliveries.insert(number);
-            sets.due.extend(due_at.map(|at| (at, Subject::Delivery(number))));
-        }
-        DeliveryStatus::Faulted => drop(sets.faulted_deliveries.insert(number)),
-        DeliveryStatus::Delivered | DeliveryStatus::Failed => {}
-    }
-    sets.touched.push(Subject::Delivery(number));
-    delivery_mut(state, number)
 }

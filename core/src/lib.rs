@@ -12,7 +12,6 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod evolve;
-mod expression;
 pub mod failure;
 pub mod ids;
 pub mod machine;

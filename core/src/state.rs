@@ -3,18 +3,22 @@
 //! Only `evolve` changes a state. The sets (`open`, `ready`, `running`, ...) are derived: a
 //! property test compares them with their naive definition.
 
+mod around;
+mod step;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::advance::scheduled;
-use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
-use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, Submitted};
-use crate::failure::Failure;
+use crate::arrows::{Phase, StepStatus, UndoStatus};
+use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
-use crate::payload::Payload;
-use crate::plan::{Plan, PlanStep};
-use crate::summary::{LetterStatus, RunStatus};
+use crate::plan::Plan;
+use crate::summary::RunStatus;
 use crate::time::Timestamp;
+
+pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use step::{StepState, UndoState};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -103,164 +107,6 @@ pub enum Subject {
     Delivery(u32),
     /// The run's own timeout.
     Deadline,
-}
-
-/// One step of a run.
-#[derive(Debug, Clone)]
-pub struct StepState {
-    /// On its way forward.
-    pub status: StepStatus,
-    /// Which deliberate run of the step this is, from 1.
-    pub round: u16,
-    /// Attempts over all rounds.
-    pub attempt: u16,
-    /// Attempts that count against the retry policy since the step was last readied.
-    pub tries: u16,
-    /// Attempts that a crash took, since the step was last readied.
-    pub lost: u16,
-    /// Whether some attempt may have taken effect without anybody knowing.
-    pub unsure: bool,
-    /// Needs that are not settled yet.
-    pub open_needs: u32,
-    /// Needs that are done (succeeded, skipped, or failed where that is allowed).
-    pub done_needs: u32,
-    /// When its wait or its next attempt is due.
-    pub due_at: Option<Timestamp>,
-    /// The wait drawn for the next attempt.
-    pub retry_delay_ms: u64,
-    /// When its first attempt started.
-    pub started_at: Option<Timestamp>,
-    /// When it was settled.
-    pub completed_at: Option<Timestamp>,
-    /// Rendered when it became ready.
-    pub input: Option<Payload>,
-    /// What it answered.
-    pub output: Option<Payload>,
-    /// Its last failure.
-    pub failure: Option<Box<Failure>>,
-    /// Its undo, once the run unwinds and it needs one.
-    pub undo: Option<Box<UndoState>>,
-    /// While unwinding: dependants that are not unwound yet.
-    pub(crate) unwind_open: u32,
-}
-
-/// One step's undo.
-#[derive(Debug, Clone)]
-pub struct UndoState {
-    /// Where it stands.
-    pub status: UndoStatus,
-    /// Attempts made.
-    pub attempt: u16,
-    /// Attempts that count against its retry policy since it was last opened.
-    pub tries: u16,
-    /// When its next attempt is due.
-    pub due_at: Option<Timestamp>,
-    /// The wait drawn for the next attempt.
-    pub retry_delay_ms: u64,
-    /// When its first attempt started.
-    pub started_at: Option<Timestamp>,
-    /// When it got its result.
-    pub completed_at: Option<Timestamp>,
-    /// Rendered when it became ready.
-    pub input: Option<Payload>,
-    /// What it answered.
-    pub output: Option<Payload>,
-    /// Its last failure.
-    pub failure: Option<Box<Failure>>,
-    /// Whether what the step needs has been let go: once, at the first result.
-    pub(crate) released: bool,
-}
-
-/// Why a run fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
-    /// What went wrong.
-    pub failure: Failure,
-    /// The step at fault.
-    pub step: Option<StepIndex>,
-    /// What is done about it.
-    pub recourse: Recourse,
-}
-
-/// A cancel that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancel {
-    /// In the caller's words.
-    pub reason: String,
-    /// Who.
-    pub actor: String,
-    /// Whether to undo what was done.
-    pub compensate: bool,
-    /// Whether it stopped the run; one that came during unwinding did not.
-    pub in_force: bool,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// The final word on a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// The word.
-    pub outcome: Outcome,
-    /// What became of the undos.
-    pub compensation: Compensation,
-    /// The run's output.
-    pub output: Option<Payload>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// One callback's delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// What it reports.
-    pub event: CallbackEvent,
-    /// Where it goes.
-    pub url: String,
-    /// Where it stands.
-    pub status: DeliveryStatus,
-    /// Attempts made.
-    pub attempt: u16,
-    /// Attempts since it was last opened.
-    pub tries: u16,
-    /// When the next attempt is due; at once if unsaid.
-    pub due_at: Option<Timestamp>,
-    /// The status of the last answer.
-    pub answered: Option<u16>,
-    /// The last failure.
-    pub failure: Option<Box<Failure>>,
-    /// When it was scheduled.
-    pub scheduled_at: Timestamp,
-}
-
-/// One dead letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
-    /// Which operation.
-    pub subject: LetterSubject,
-    /// Where it stands.
-    pub status: LetterStatus,
-    /// The operation's last failure.
-    pub failure: Failure,
-    /// Attempts before it was opened.
-    pub attempts: u16,
-    /// When it was opened.
-    pub opened_at: Timestamp,
-    /// When it was retried or discarded, by whom, and why.
-    pub settled: Option<LetterSettled>,
-}
-
-/// What became of a letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LetterSettled {
-    /// Who settled it.
-    pub actor: String,
-    /// Why, for a discarded one.
-    pub reason: Option<String>,
-    /// The new run, where the retry started one.
-    pub linked: Option<ExecutionId>,
-    /// When.
-    pub at: Timestamp,
 }
 
 impl State {
@@ -402,86 +248,5 @@ impl State {
             *counts.entry(undo.status).or_default() += 1;
         }
         counts
-    }
-}
-
-impl StepState {
-    fn begin(plan: &PlanStep) -> Self {
-        Self {
-            status: StepStatus::Pending,
-            round: 1,
-            attempt: 0,
-            tries: 0,
-            lost: 0,
-            unsure: false,
-            open_needs: u32::try_from(plan.needs.len()).expect("needs are bounded by the steps"),
-            done_needs: 0,
-            due_at: None,
-            retry_delay_ms: 0,
-            started_at: None,
-            completed_at: None,
-            input: None,
-            output: None,
-            failure: None,
-            undo: None,
-            unwind_open: 0,
-        }
-    }
-
-    /// The status word that is shown: the undo's, once there is one.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self.undo.as_ref().map(|undo| undo.status) {
-            Some(UndoStatus::Succeeded) => "undone",
-            Some(UndoStatus::Failed) => "undo_failed",
-            Some(UndoStatus::Pending) | None => self.forward_word(),
-            Some(_) => "undoing",
-        }
-    }
-
-    fn forward_word(&self) -> &'static str {
-        match self.status {
-            StepStatus::Pending => "pending",
-            StepStatus::Ready => "ready",
-            StepStatus::Waiting => "waiting",
-            StepStatus::Running => "running",
-            StepStatus::Faulted | StepStatus::Retrying => "retrying",
-            StepStatus::Succeeded => "succeeded",
-            StepStatus::Failed => "failed",
-            StepStatus::Skipped => "skipped",
-            StepStatus::Pruned => "pruned",
-            StepStatus::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl UndoState {
-    pub(crate) fn pending() -> Self {
-        Self {
-            status: UndoStatus::Pending,
-            attempt: 0,
-            tries: 0,
-            due_at: None,
-            retry_delay_ms: 0,
-            started_at: None,
-            completed_at: None,
-            input: None,
-            output: None,
-            failure: None,
-            released: false,
-        }
-    }
-
-    /// The status word that is shown.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self.status {
-            UndoStatus::Pending => "pending",
-            UndoStatus::Ready => "ready",
-            UndoStatus::Running => "running",
-            UndoStatus::Faulted | UndoStatus::Retrying => "retrying",
-            UndoStatus::Succeeded => "succeeded",
-            UndoStatus::Failed => "failed",
-        }
     }
 }

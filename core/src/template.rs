@@ -3,23 +3,76 @@
 //! Compiled once, with every name resolved; rendering parses nothing but the payloads it
 //! reads. Knows nothing of when a step is rendered or what becomes of the result.
 
-use serde_json::{Map, Value};
+mod compiled;
+mod convert;
+mod engine;
+mod facts;
+mod marks;
+mod names;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use serde_json::Value;
 
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
 use crate::definition::problem::{Problem, Problems};
-use crate::expression::{
-    Evaluation, Expression, Facts, Fault, Meter, Names, Piece, Reads, SyntaxError, Text,
-    has_template, parse_expression, parse_text,
-};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
+use compiled::{Compiled, Node, nests_deeper, render};
+pub use engine::{FILTER_WORK_MAX, FUEL_MAX};
+use facts::{Facts, Reads};
+pub(crate) use names::Names;
+pub(crate) use scan::has_template;
 
+/// The longest text of one template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+/// The most words and signs of one expression.
+pub const EXPRESSION_TOKENS_MAX: usize = 256;
+/// The most `~` and `+` of one expression: what they make is not paid for with fuel.
+pub const JOINS_MAX: usize = 32;
+/// The deepest nesting of `{% for %}`.
+pub const FOR_NESTING_MAX: usize = 3;
+/// The deepest nesting of `{% if %}` and `{% for %}` together.
+pub const BLOCK_NESTING_MAX: usize = 16;
 /// The deepest nesting of a rendered value, so that its text can always be read back.
 pub const RENDERED_NESTING_MAX: usize = 100;
 /// The most characters of an expression that a failure quotes.
 const QUOTED_CHARS_MAX: usize = 200;
+
+/// The roots of names.
+pub const ROOTS: [&str; 4] = ["input", "variables", "steps", "workflow"];
+/// Roots that mean something, here or elsewhere, and can't be ids of steps.
+pub const RESERVED_ROOTS: [&str; 7] =
+    ["input", "variables", "steps", "workflow", "secrets", "trigger_data", "event"];
+
+/// Why a text is no template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SyntaxError {
+    /// One of the codes of problems.
+    code: &'static str,
+    /// What is wrong.
+    message: String,
+    /// Where, in bytes from the text's beginning.
+    offset: usize,
+}
+
+impl SyntaxError {
+    /// `line 1, column 9` of the offset.
+    fn position(&self, source: &str) -> String {
+        let mut end = self.offset.min(source.len());
+        while !source.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = &source[..end];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        format!("line {line}, column {column}")
+    }
+}
 
 /// A JSON tree whose strings may hold templates. A string that is exactly one `{{ }}` keeps
 /// the JSON type of its value.
@@ -28,15 +81,6 @@ pub struct Template {
     place: String,
     root: Node,
     reads: Reads,
-}
-
-#[derive(Debug)]
-enum Node {
-    Constant(Value),
-    Expression { expression: Expression, source: Box<str> },
-    Text { text: Text, source: Box<str> },
-    List(Vec<Node>),
-    Object(Vec<(String, Node)>),
 }
 
 /// A step that a template reads, and where.
@@ -63,16 +107,14 @@ impl Template {
         problems: &mut Problems,
     ) -> Self {
         let mut reads = Reads::default();
-        let mut meter = Meter::full();
-        let mut compiler =
-            Compiler { site, reads: &mut reads, references, meter: &mut meter, problems };
+        let mut compiler = Compiler { site, reads: &mut reads, references, problems };
         let root = compiler.node(value, &mut site.path.to_owned());
         Self { place: site.place.to_owned(), root, reads }
     }
 
     /// Whether the output of a step is read.
     pub(crate) fn reads_output_of(&self, step: StepIndex) -> bool {
-        self.reads.steps.get(&step) == Some(&true)
+        self.reads.steps.get(&step).is_some_and(|read| read.output)
     }
 
     /// Evaluates every template of the tree.
@@ -85,7 +127,8 @@ impl Template {
         }
         let facts = Facts::gather(&self.reads, scope);
         let mut place = self.place.clone();
-        let rendered = render(&self.root, &facts, &mut Meter::full(), &mut place)?;
+        let mut room_bytes = PAYLOAD_BYTES_MAX;
+        let rendered = render(&self.root, &facts, &mut room_bytes, &mut place)?;
         if nests_deeper(&rendered, RENDERED_NESTING_MAX) {
             let message = format!("`{place}` nests deeper than {RENDERED_NESTING_MAX}");
             return Err(Failure::permanent(codes::EXPRESSION_FAILED, message));
@@ -94,79 +137,10 @@ impl Template {
     }
 }
 
-fn nests_deeper(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => {
-            levels == 0 || items.iter().any(|item| nests_deeper(item, levels - 1))
-        }
-        Value::Object(fields) => {
-            levels == 0 || fields.values().any(|field| nests_deeper(field, levels - 1))
-        }
-        _ => false,
-    }
-}
-
-/// Renders one node; `place` names it and is as before when all went well.
-fn render(
-    node: &Node,
-    facts: &Facts,
-    meter: &mut Meter,
-    place: &mut String,
-) -> Result<Value, Failure> {
-    let outer = place.len();
-    match node {
-        Node::Constant(value) => {
-            meter.pay_walk(value).map_err(|fault| failure(&fault, place, ""))?;
-            Ok(value.clone())
-        }
-        Node::Expression { expression, source } => Evaluation::new(facts, meter)
-            .owned(expression)
-            .map_err(|fault| failure(&fault, place, source)),
-        Node::Text { text, source } => Evaluation::new(facts, meter)
-            .text(text)
-            .map(Value::String)
-            .map_err(|fault| failure(&fault, place, source)),
-        Node::List(items) => {
-            let mut rendered = Vec::with_capacity(items.len());
-            for (at, item) in items.iter().enumerate() {
-                place.push_str(&format!("[{at}]"));
-                rendered.push(render(item, facts, meter, place)?);
-                place.truncate(outer);
-            }
-            Ok(Value::Array(rendered))
-        }
-        Node::Object(fields) => {
-            let mut rendered = Map::new();
-            for (key, field) in fields {
-                place.push('.');
-                place.push_str(key);
-                rendered.insert(key.clone(), render(field, facts, meter, place)?);
-                place.truncate(outer);
-            }
-            Ok(Value::Object(rendered))
-        }
-    }
-}
-
-fn failure(fault: &Fault, place: &str, source: &str) -> Failure {
-    let quoted: String = source.chars().take(QUOTED_CHARS_MAX).collect();
-    let (code, why) = match fault {
-        Fault::Missing(why) | Fault::Failed(why) => (codes::EXPRESSION_FAILED, why.clone()),
-        Fault::OutOfFuel => {
-            (codes::EXPRESSION_FAILED, "it takes more work than a rendering may".to_owned())
-        }
-        Fault::TooLarge => {
-            (codes::PAYLOAD_TOO_LARGE, format!("its text is longer than {PAYLOAD_BYTES_MAX} bytes"))
-        }
-    };
-    Failure::permanent(code, format!("{place}: `{quoted}`: {why}"))
-}
-
 struct Compiler<'a, 's> {
     site: &'a Site<'s>,
     reads: &'a mut Reads,
     references: &'a mut Vec<Reference>,
-    meter: &'a mut Meter,
     problems: &'a mut Problems,
 }
 
@@ -199,24 +173,24 @@ impl Compiler<'_, '_> {
     }
 
     fn template(&mut self, source: &str, path: &str) -> Node {
-        let (text, reads) = match parse_text(source, self.site.names) {
-            Ok(parsed) => parsed,
+        let compiled = scan::text(source, self.site.names)
+            .and_then(|scanned| Ok((Compiled::compile(&scanned, source)?, scanned.reads)));
+        let (compiled, reads) = match compiled {
+            Ok(compiled) => compiled,
             Err(error) => {
                 self.problems.push(syntax_problem(&error, source, path));
                 return Node::Constant(Value::Null);
             }
         };
-        let constant = reads.is_nothing();
         note_references(&reads, path, self.references);
         self.reads.absorb(&reads);
-        let node = node_of(text, source);
-        if !constant {
-            return node;
+        if !reads.is_nothing() {
+            return Node::Compiled(Box::new(compiled));
         }
-        match evaluate_constant(&node, self.meter) {
+        match compiled.value(&Facts::none()) {
             Ok(value) => Node::Constant(value),
-            Err(fault) => {
-                self.problems.push(constant_problem(&fault, path));
+            Err(error) => {
+                self.problems.push(constant_problem(&error, path));
                 Node::Constant(Value::Null)
             }
         }
@@ -243,33 +217,11 @@ fn folded(node: Node, value: &Value) -> Node {
     if constant { Node::Constant(value.clone()) } else { node }
 }
 
-fn node_of(mut text: Text, source: &str) -> Node {
-    let source = source.into();
-    if let [Piece::Emit(_)] = &text.pieces[..]
-        && let Some(Piece::Emit(expression)) = text.pieces.pop()
-    {
-        return Node::Expression { expression, source };
-    }
-    Node::Text { text, source }
-}
-
-fn evaluate_constant(node: &Node, meter: &mut Meter) -> Result<Value, Fault> {
-    let facts = Facts::default();
-    let mut evaluation = Evaluation::new(&facts, meter);
-    match node {
-        Node::Expression { expression, .. } => evaluation.owned(expression),
-        Node::Text { text, .. } => evaluation.text(text).map(Value::String),
-        Node::Constant(_) | Node::List(_) | Node::Object(_) => Ok(Value::Null),
-    }
-}
-
-fn constant_problem(fault: &Fault, path: &str) -> Problem {
-    let (code, why) = match fault {
-        Fault::Missing(why) | Fault::Failed(why) => (BAD_EXPRESSION, why.as_str()),
-        Fault::OutOfFuel => (EXPRESSION_LIMIT, "it takes more work than a rendering may"),
-        Fault::TooLarge => (EXPRESSION_LIMIT, "its text is longer than 64 KiB"),
-    };
-    Problem { path: path.to_owned(), code, message: format!("it can never work: {why}") }
+/// What reads nothing was evaluated and failed: it would fail in every run.
+fn constant_problem(error: &minijinja::Error, path: &str) -> Problem {
+    let code = if engine::is_limit(error) { EXPRESSION_LIMIT } else { BAD_EXPRESSION };
+    let message = format!("it can never work: {}", engine::described(error));
+    Problem { path: path.to_owned(), code, message }
 }
 
 fn syntax_problem(error: &SyntaxError, source: &str, path: &str) -> Problem {
@@ -281,8 +233,7 @@ fn syntax_problem(error: &SyntaxError, source: &str, path: &str) -> Problem {
 #[derive(Debug)]
 pub struct Condition {
     place: String,
-    source: String,
-    expression: Expression,
+    compiled: Compiled,
     reads: Reads,
 }
 
@@ -294,29 +245,33 @@ impl Condition {
         references: &mut Vec<Reference>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let bare = source.trim();
-        let bare = bare
-            .strip_prefix("{{")
-            .and_then(|rest| rest.strip_suffix("}}"))
-            .filter(|rest| !rest.contains("}}") || !rest.contains("{{"))
-            .unwrap_or(bare)
-            .trim();
-        let (expression, reads) = match parse_expression(bare, site.names) {
-            Ok(parsed) => parsed,
+        let source = source.trim();
+        let scanned = if has_template(source) {
+            scan::text(source, site.names)
+        } else {
+            scan::expression(source, site.names)
+        };
+        let compiled = scanned.and_then(|scanned| {
+            if !scanned.lone {
+                let message = "a condition is one expression, alone or in one `{{ }}`";
+                return Err(scan::error(0, message));
+            }
+            Ok((Compiled::compile(&scanned, source)?, scanned.reads))
+        });
+        let (compiled, reads) = match compiled {
+            Ok(compiled) => compiled,
             Err(error) => {
-                problems.push(syntax_problem(&error, bare, site.path));
+                problems.push(syntax_problem(&error, source, site.path));
                 return None;
             }
         };
         note_references(&reads, site.path, references);
-        let (place, source) = (site.place.to_owned(), bare.to_owned());
-        let condition = Self { place, source, expression, reads };
+        let condition = Self { place: site.place.to_owned(), compiled, reads };
         if condition.reads.is_nothing() {
-            let facts = Facts::default();
-            match Evaluation::new(&facts, &mut Meter::full()).owned(&condition.expression) {
+            match condition.compiled.value(&Facts::none()) {
                 Ok(Value::Bool(_)) => {}
                 Ok(_) => problems.add(site.path, BAD_EXPRESSION, NO_BOOLEAN),
-                Err(fault) => problems.push(constant_problem(&fault, site.path)),
+                Err(error) => problems.push(constant_problem(&error, site.path)),
             }
         }
         Some(condition)
@@ -328,13 +283,11 @@ impl Condition {
     /// `EXPRESSION_FAILED` when it cannot be evaluated, or is no boolean.
     pub fn holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
         let facts = Facts::gather(&self.reads, scope);
-        let failed = |fault: &Fault| failure(fault, &self.place, &self.source);
-        match Evaluation::new(&facts, &mut Meter::full()).value(&self.expression) {
-            Ok(value) => {
-                value.as_bool().ok_or_else(|| failed(&Fault::Failed(NO_BOOLEAN.to_owned())))
-            }
-            Err(fault) => Err(failed(&fault)),
-        }
+        let value = self.compiled.evaluate(&facts, &self.place)?;
+        value.as_bool().ok_or_else(|| {
+            let message = format!("{}: `{}`: {NO_BOOLEAN}", self.place, self.compiled.source);
+            Failure::permanent(codes::EXPRESSION_FAILED, message)
+        })
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Revision {
 }
 
 /// Namespace and workflow id.
-type Name = (Arc<str>, Arc<str>);
+pub type Name = (Arc<str>, Arc<str>);
 
 #[derive(Debug, Default)]
 struct Tables {
@@ -42,10 +42,9 @@ pub struct Catalog {
 
 impl Catalog {
     /// Adds a revision; one that is known is left as it is.
-    pub fn add(&self, namespace: &Arc<str>, workflow: &Arc<str>, revision: Revision) {
+    pub fn add(&self, name: Name, revision: Revision) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.plans.entry(revision.plan.digest).or_insert_with(|| revision.plan.clone());
-        let name = (namespace.clone(), workflow.clone());
         let revisions = tables.workflows.entry(name).or_default();
         if revisions.iter().all(|known| known.number != revision.number) {
             revisions.push(revision);

@@ -63,7 +63,7 @@ impl Engine {
     /// it can't be read.
     pub fn open(config: Config) -> Result<Self, Error> {
         metrics::describe();
-        let opened = Journal::open(&config.data_dir, config.journal.clone())?;
+        let opened = Journal::open(&config.data_dir, config.journal)?;
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let (stop, stopping) = watch::channel(false);

@@ -1,22 +1,22 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
-use std::collections::BTreeMap;
+mod letters;
+mod request;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backstitch_core::command::{
-    CALLBACKS_MAX, Command, Rejection, Submission, WORDS_BYTES_MAX, is_callback_url,
-};
-use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::{Callback, Event, RunEvent, Submitted};
-use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, StreamId};
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
 use backstitch_core::summary::{LetterSummary, RunSummary};
 use backstitch_executors::Registry;
 use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RunFilter};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
@@ -24,6 +24,9 @@ use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
+use request::{check_words, deadline, request_digest};
+
+pub use request::{Accepted, Defined, Request, Retried};
 
 /// Where an answer goes.
 #[derive(Debug)]
@@ -40,62 +43,6 @@ impl Abandon for Ticket {
     fn is_abandoned(&self) -> bool {
         self.0.is_closed()
     }
-}
-
-/// A wish for a new run, as a client puts it.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Tenant.
-    pub namespace: Arc<str>,
-    /// The workflow's id.
-    pub workflow: String,
-    /// Any JSON; checked against the workflow's `input_schema`.
-    pub input: Value,
-    /// Overrides of the workflow's variables: an object.
-    pub variables: Value,
-    /// Carried through; the execution id if empty.
-    pub correlation_id: String,
-    /// Who is told.
-    pub callbacks: Vec<Callback>,
-    /// The same key with the same request answers the same run.
-    pub idempotency_key: Option<String>,
-    /// Who asks.
-    pub actor: String,
-}
-
-/// An accepted run. It is durable.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    /// The run.
-    pub execution: ExecutionId,
-    /// Its status word when it was accepted.
-    pub status: &'static str,
-    /// Whether the idempotency key had been used for it before.
-    pub repeated: bool,
-}
-
-/// A defined revision. It is durable.
-#[derive(Debug, Clone)]
-pub struct Defined {
-    /// The workflow's id.
-    pub workflow: Arc<str>,
-    /// The revision's number, from 1.
-    pub revision: u32,
-    /// Its content.
-    pub digest: Digest,
-    /// Whether the content is new.
-    pub created: bool,
-}
-
-/// What became of a retried letter.
-#[derive(Debug, Clone)]
-pub struct Retried {
-    /// The run that goes on: the letter's own, or the new one that starts over.
-    pub execution: ExecutionId,
-    /// Whether it is a new run.
-    pub new_run: bool,
-    /// Its status word.
-    pub status: &'static str,
 }
 
 /// Talks to a running engine.
@@ -308,84 +255,6 @@ impl Handle {
         self.command(run, Command::Cancel { reason, actor, compensate }).await
     }
 
-    /// A dead letter with its whole context.
-    ///
-    /// # Errors
-    /// [`Error::LetterNotFound`], and as [`Handle::execution`].
-    pub async fn letter(&self, letter: LetterId) -> Result<Value, Error> {
-        let missing = || Error::LetterNotFound(letter);
-        let run = match self.execution(letter.execution).await {
-            Err(Error::ExecutionNotFound(_)) => return Err(missing()),
-            run => run?,
-        };
-        run["dead_letters"].get(letter.number as usize).cloned().ok_or_else(missing)
-    }
-
-    /// Has a dead letter's operation tried again: in place where its run allows it, otherwise
-    /// by a new run of the same revision and input, linked to the old one. A retry that was
-    /// cut short can be asked again and finds the run it began.
-    ///
-    /// # Errors
-    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
-    pub async fn retry_letter(&self, letter: LetterId, actor: &str) -> Result<Retried, Error> {
-        let command = |linked| Command::RetryLetter {
-            letter: letter.number,
-            actor: actor.to_owned(),
-            linked,
-        };
-        let run = letter.execution;
-        match self.letter_command(letter, command(None)).await {
-            Err(Error::Rejected(Rejection::NeedsNewRun)) => {}
-            answer => return Ok(Retried { execution: run, new_run: false, status: answer? }),
-        }
-        let (records, plan) = self.history(run).await?;
-        let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {run}")))?;
-        let Some(Event::Run(RunEvent::Submitted(first))) =
-            records.into_iter().next().map(|record| record.event)
-        else {
-            return Err(Error::Fold(format!("{run} has no submission")));
-        };
-        let execution = self.id_of(&["retry", &letter.to_string()]);
-        let submitted = Box::new(Submitted {
-            idempotency_key: None,
-            deadline_at: deadline(&plan),
-            retry_of: Some(run),
-            actor: actor.to_owned(),
-            ..*first
-        });
-        let accepted = self.begin(Submission { execution, plan, submitted }).await?;
-        self.letter_command(letter, command(Some(execution))).await?;
-        Ok(Retried { execution, new_run: true, status: accepted.status })
-    }
-
-    /// Gives a dead letter's operation up.
-    ///
-    /// # Errors
-    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
-    pub async fn discard_letter(
-        &self,
-        letter: LetterId,
-        actor: String,
-        reason: String,
-    ) -> Result<&'static str, Error> {
-        let number = letter.number;
-        let command = Command::DiscardLetter { letter: number, actor, reason };
-        self.letter_command(letter, command).await
-    }
-
-    async fn letter_command(
-        &self,
-        letter: LetterId,
-        command: Command,
-    ) -> Result<&'static str, Error> {
-        match self.command(letter.execution, command).await {
-            Err(Error::ExecutionNotFound(_) | Error::Rejected(Rejection::UnknownLetter { .. })) => {
-                Err(Error::LetterNotFound(letter))
-            }
-            answer => answer,
-        }
-    }
-
     async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
@@ -498,62 +367,6 @@ impl Handle {
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
     let (definition, plan) = Plan::read(definition, registry)?;
     Ok((plan, definition.canonical_text()))
-}
-
-fn deadline(plan: &Plan) -> Option<backstitch_core::time::Timestamp> {
-    plan.timeout_ms.map(|timeout_ms| clock::now().plus_ms(timeout_ms))
-}
-
-fn check_words(request: &Request) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut bad = |path: String, code: &'static str, message: String| {
-        problems.push(Problem { path, code, message });
-    };
-    let words = BTreeMap::from([
-        ("correlation_id", request.correlation_id.as_str()),
-        ("idempotency_key", request.idempotency_key.as_deref().unwrap_or("none")),
-    ]);
-    for (path, word) in words {
-        if word.len() > WORDS_BYTES_MAX || word.chars().any(char::is_control) {
-            let message = format!("at most {WORDS_BYTES_MAX} bytes, without control characters");
-            bad(path.to_owned(), codes::BAD_VALUE, message);
-        }
-    }
-    if request.idempotency_key.as_deref() == Some("") {
-        bad("idempotency_key".to_owned(), codes::BAD_VALUE, "is empty".to_owned());
-    }
-    if !request.variables.is_object() {
-        bad("variables".to_owned(), codes::WRONG_TYPE, "must be an object".to_owned());
-    }
-    if request.callbacks.len() > CALLBACKS_MAX {
-        let message = format!("at most {CALLBACKS_MAX} callbacks are taken");
-        bad("callbacks".to_owned(), codes::OUT_OF_RANGE, message);
-    }
-    for (at, callback) in request.callbacks.iter().enumerate() {
-        if !is_callback_url(&callback.url) {
-            let message = "must be an http or https URL without user or password".to_owned();
-            bad(format!("callbacks[{at}].url"), codes::BAD_URL, message);
-        }
-    }
-    problems
-}
-
-/// What tells a repeat from another request under the same key.
-fn request_digest(request: &Request) -> Digest {
-    let callbacks: Vec<_> = request
-        .callbacks
-        .iter()
-        .map(|own| json!([backstitch_core::report::callback_word(own.event), own.url]))
-        .collect();
-    let whole = json!([
-        request.namespace,
-        request.workflow,
-        request.input,
-        request.variables,
-        request.correlation_id,
-        callbacks,
-    ]);
-    Digest::of(whole.to_string().as_bytes())
 }
 
 fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {

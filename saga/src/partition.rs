@@ -7,101 +7,35 @@
 
 mod cell;
 mod definitions;
+mod fold;
+mod input;
+mod life;
+mod reads;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::Event;
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
-use backstitch_core::machine::{self, Refusal, replay};
-use backstitch_core::plan::Plan;
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::machine::{self, Refusal};
 use backstitch_core::report::execution_json;
-use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
-use serde_json::Value;
 
-use crate::catalog::Revision;
-pub use cell::Order;
+use crate::catalog::{Name, Revision};
 use cell::{Cell, Run};
-pub use definitions::Definition;
 use definitions::Workflows;
+use fold::guarded;
+
+pub use cell::Order;
+pub use definitions::Definition;
+pub use fold::fold;
+pub use input::{Abandon, Answer, Histories, Input};
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
 pub const TIMERS_PER_FIRE_MAX: usize = 1_024;
-
-/// Where a partition finds what is not in its memory. Answers only what is durable.
-pub trait Histories {
-    /// A run's whole history, oldest first; nothing if there is no such run.
-    ///
-    /// # Errors
-    /// A sentence, when the history can't be read.
-    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String>;
-
-    /// The plan a run was submitted with.
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
-}
-
-/// What a partition is asked.
-#[derive(Debug)]
-pub enum Input<T> {
-    /// Begin a run. The same id again is a repeat if the request is the same.
-    Submit(Submission, T),
-    /// A command for a run. Reports of effects have nobody to answer.
-    Command(ExecutionId, Command, Option<T>),
-    /// Answer the run as it stands.
-    Show(ExecutionId, T),
-    /// Answer the run once it has its final word.
-    WaitForEnd(ExecutionId, T),
-    /// Add a revision to a workflow.
-    Define(Box<Definition>, T),
-}
-
-/// What a partition answers.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// The run exists and is durable.
-    Submitted {
-        /// The run.
-        execution: ExecutionId,
-        /// Its status word.
-        status: &'static str,
-        /// Whether it existed before.
-        repeated: bool,
-    },
-    /// The run as it stands.
-    Shown(Arc<Value>),
-    /// The command was carried out, or had been before.
-    Done {
-        /// The run's status word after it.
-        status: &'static str,
-    },
-    /// The revision exists and is durable.
-    Defined {
-        /// Its number.
-        revision: u32,
-        /// Whether this added it.
-        created: bool,
-    },
-    /// There is no such run.
-    NotFound,
-    /// The idempotency key belongs to another request.
-    KeyConflict(ExecutionId),
-    /// The command is wrong where the run stands.
-    Rejected(Rejection),
-    /// The run can't be worked on: why.
-    Quarantined(String),
-    /// The node is shutting down and takes no new work.
-    Draining,
-}
-
-/// Whoever holds a ticket may stop waiting.
-pub trait Abandon {
-    /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
-}
 
 /// One partition.
 pub struct Partition<T> {
@@ -149,50 +83,6 @@ impl<T: Abandon> Partition<T> {
         self.id
     }
 
-    /// Takes in a run that was found at start-up. Call [`Partition::recover`] after all.
-    pub fn adopt(&mut self, state: State) {
-        self.runs.insert(state.id, Cell::Run(Box::new(Run::new(state))));
-    }
-
-    /// Takes in a run that can't be folded: it is shown as such and not worked on.
-    pub fn quarantine(&mut self, run: ExecutionId, why: String) {
-        self.runs.insert(run, Cell::Quarantined(why));
-    }
-
-    /// Takes in a workflow's revisions that were found at start-up.
-    ///
-    /// # Errors
-    /// A sentence, when the events don't fit.
-    pub fn adopt_workflow(
-        &mut self,
-        stream: StreamId,
-        events: &[(Event, Timestamp)],
-    ) -> Result<(), String> {
-        self.workflows.adopt(stream, events)
-    }
-
-    /// Goes on after a start: attempts that were under way are lost, what follows is decided,
-    /// and what is owed is ordered again.
-    pub fn recover(&mut self, now: Timestamp) {
-        let now = self.tick(now);
-        let mut runs: Vec<_> = self.runs.keys().copied().collect();
-        runs.sort_unstable();
-        for id in runs {
-            let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { continue };
-            let lost = run.lost(now);
-            for command in lost {
-                self.decide(id, command, None, now);
-            }
-            self.decide(id, Command::Continue, None, now);
-        }
-    }
-
-    /// From now on only facts are recorded: reports of what is in flight. What follows from
-    /// them waits for the next start.
-    pub fn drain(&mut self) {
-        self.draining = true;
-    }
-
     /// Whether only facts are recorded any more.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -203,7 +93,7 @@ impl<T: Abandon> Partition<T> {
     ///
     /// # Errors
     /// A sentence, when a recorded definition can't be compiled.
-    pub fn revisions(&self) -> Result<Vec<(Arc<str>, Arc<str>, Revision)>, String> {
+    pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
         self.workflows.revisions()
     }
 
@@ -468,28 +358,6 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
-    fn show(&mut self, id: ExecutionId, ticket: T) {
-        let answer = match self.resident_run(id) {
-            Ok(Some(run)) => Answer::Shown(Arc::new(execution_json(&run.state))),
-            Ok(None) => Answer::NotFound,
-            Err(why) => Answer::Quarantined(why),
-        };
-        self.evict(id);
-        self.answer(ticket, answer);
-    }
-
-    fn wait_for_end(&mut self, id: ExecutionId, ticket: T) {
-        match self.resident_run(id) {
-            Ok(Some(run)) if run.state.status().is_ended() => self.show(id, ticket),
-            Ok(Some(run)) => {
-                run.waiting.retain(|waiting| !waiting.is_abandoned());
-                run.waiting.push(ticket);
-            }
-            Ok(None) => self.answer(ticket, Answer::NotFound),
-            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
-        }
-    }
-
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
@@ -513,39 +381,4 @@ impl<T: Abandon> Partition<T> {
             self.runs.remove(&id);
         }
     }
-}
-
-/// Folds a run's history with the plan it was submitted with.
-///
-/// # Errors
-/// A sentence: no such plan, or an event that does not fit.
-pub fn fold(
-    id: ExecutionId,
-    events: &[(Event, Timestamp)],
-    histories: &dyn Histories,
-) -> Result<State, String> {
-    let digest = match events.first() {
-        Some((Event::Run(backstitch_core::event::RunEvent::Submitted(own)), _)) => own.digest,
-        _ => return Err(format!("the history of {id} does not begin with its submission")),
-    };
-    let plan = histories
-        .plan(&digest)
-        .ok_or_else(|| format!("the revision {digest} of {id} is not in the journal"))?;
-    let events = events.iter().map(|(event, at)| (event, *at));
-    match guarded(|| replay(id, &plan, events)) {
-        Ok(Ok(state)) => Ok(state),
-        Ok(Err(illegal)) => Err(illegal.to_string()),
-        Err(why) => Err(why),
-    }
-}
-
-/// Runs engine code so that a panic in it stops one run, not the partition.
-fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        format!("the engine failed: {}", message.unwrap_or_else(|| "no message".to_owned()))
-    })
 }

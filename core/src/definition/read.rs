@@ -12,7 +12,7 @@ use super::{
     WORKFLOW_ID_CHARS_MAX,
 };
 use crate::event::{Callback, CallbackEvent, Recourse};
-use crate::expression::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
+use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
 const DEFINITION_FIELDS: [&str; 13] = [
     "id",

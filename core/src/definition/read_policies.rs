@@ -54,8 +54,9 @@ pub(super) fn duration(
 /// A duration as people write it.
 fn written(duration_ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
-    let unit =
-        units.iter().find(|(unit_ms, _)| duration_ms >= *unit_ms && duration_ms % unit_ms == 0);
+    let unit = units
+        .iter()
+        .find(|(unit_ms, _)| duration_ms >= *unit_ms && duration_ms.is_multiple_of(*unit_ms));
     unit.map_or_else(
         || "0s".to_owned(),
         |(unit_ms, word)| format!("{}{word}", duration_ms / unit_ms),

@@ -11,11 +11,10 @@ use crate::definition::nearest::nearest;
 use crate::definition::problem::{Problems, codes};
 use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::event::Recourse;
-use crate::expression::{Names, has_template};
 use crate::ids::{Digest, StepIndex};
 use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
-use crate::template::{Condition, Reference, Site, Template};
+use crate::template::{Condition, Names, Reference, Site, Template, has_template};
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 2] = ["transform", "wait"];

@@ -52,10 +52,10 @@ pub(super) fn recover(
         let partition = &mut starts[usize::from(WORKFLOWS_PARTITION.0)].partition;
         partition.adopt_workflow(stream, &events).map_err(Error::Fold)?;
     }
-    for (namespace, workflow, revision) in
+    for (name, revision) in
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?
     {
-        catalog.add(&namespace, &workflow, revision);
+        catalog.add(name, revision);
     }
     let mut recovered = Recovered { live: 0, quarantined: 0, journal: report };
     for (stream, records) in runs {

@@ -202,7 +202,8 @@ impl Worker {
             defined_at: definition.defined_at,
             actor: definition.actor.clone(),
         };
-        self.catalog.add(&definition.namespace, &definition.workflow, revision);
+        let name = (definition.namespace.clone(), definition.workflow.clone());
+        self.catalog.add(name, revision);
     }
 
     /// Makes the stage one commit, or several if it is large; the last one answers for all.

@@ -11,7 +11,7 @@ use backstitch_core::workflow::{self, WorkflowState};
 
 use super::Answer;
 use super::stage::{Stage, StagedRecord};
-use crate::catalog::Revision;
+use crate::catalog::{Name, Revision};
 
 /// A revision that somebody wants to add.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Workflows {
         Ok(())
     }
 
-    pub(super) fn revisions(&self) -> Result<Vec<(Arc<str>, Arc<str>, Revision)>, String> {
+    pub(super) fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
         let mut revisions = Vec::new();
         for (stream, (state, _)) in &self.states {
             let (StreamId::Workflow { namespace, workflow }, Some(state)) = (stream, state) else {
@@ -69,7 +69,7 @@ impl Workflows {
                     defined_at: own.defined_at,
                     actor: own.actor.as_str().into(),
                 };
-                revisions.push((namespace.clone(), workflow.clone(), revision));
+                revisions.push(((namespace.clone(), workflow.clone()), revision));
             }
         }
         Ok(revisions)

@@ -6,7 +6,10 @@
 //! which know nothing of the engine's state.
 
 mod check;
+mod clients;
+mod disk;
 mod generate;
+mod observe;
 mod random;
 mod services;
 mod world;

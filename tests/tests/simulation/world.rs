@@ -1,27 +1,23 @@
 //! One life: partitions over a simulated log, clients that ask, and the faults in between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::Submitted;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
-use backstitch_core::payload::Payload;
-use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
-use backstitch_core::summary::{LetterStatus, ViewChange};
+use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
-use backstitch_saga::partition::{
-    Abandon, Answer, Histories, Input, Order, Partition, Release, Stage, StagedRecord, fold,
-};
+use backstitch_saga::partition::{Abandon, Input, Partition, Release, Stage, StagedRecord, fold};
 use backstitch_saga::retry;
-use serde_json::{Value, json};
 
+use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
 use super::random::Random;
-use super::services::{Books, Flight, fly, report};
+use super::services::{Books, Flight, report};
 
-const PARTITIONS: u16 = 3;
+pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
 /// Steps of a life before it settles.
 const MOMENTS: usize = 400;
@@ -46,44 +42,6 @@ pub enum Asked {
     Other,
 }
 
-/// The task types of the simulated services.
-struct Types;
-
-impl TaskTypes for Types {
-    fn effectful(&self) -> &[&'static str] {
-        &["service"]
-    }
-
-    fn check(&self, _: &str, _: &Value) -> Vec<(String, String)> {
-        Vec::new()
-    }
-}
-
-/// What survives every crash: the durable records of each run, and the plans.
-#[derive(Debug, Default)]
-pub struct Disk {
-    pub runs: BTreeMap<ExecutionId, Vec<StagedRecord>>,
-    pub plans: HashMap<Digest, Arc<Plan>>,
-}
-
-#[derive(Debug, Clone)]
-struct DiskHistories(Arc<Mutex<Disk>>);
-
-impl Histories for DiskHistories {
-    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
-        let disk = self.0.lock().expect("no thread panicked");
-        Ok(disk.runs.get(&run).map(|records| events_of(records)))
-    }
-
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
-        self.0.lock().expect("no thread panicked").plans.get(digest).cloned()
-    }
-}
-
-fn events_of(records: &[StagedRecord]) -> Vec<(Event, Timestamp)> {
-    records.iter().map(|record| (record.event.clone(), record.at)).collect()
-}
-
 /// A commit on its way to the disk; the last of a stage answers for it.
 struct Commit {
     records: Vec<StagedRecord>,
@@ -93,21 +51,21 @@ struct Commit {
 
 pub struct World {
     pub seed: u64,
-    random: Random,
-    now: Timestamp,
+    pub random: Random,
+    pub now: Timestamp,
     partitions: Vec<Partition<Ticket>>,
     writing: Vec<VecDeque<Commit>>,
     acks: Vec<VecDeque<u64>>,
     pub disk: Arc<Mutex<Disk>>,
     pub books: Books,
-    flights: Vec<Flight>,
-    asked: Vec<Asked>,
-    answered: Vec<bool>,
+    pub flights: Vec<Flight>,
+    pub asked: Vec<Asked>,
+    pub answered: Vec<bool>,
     pub accepted: BTreeSet<ExecutionId>,
     pub rows: BTreeMap<String, ViewChange>,
-    workflows: Vec<Arc<Plan>>,
-    known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
-    faults: bool,
+    pub workflows: Vec<Arc<Plan>>,
+    pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
+    pub faults: bool,
     crashes: u64,
     trace: Vec<String>,
 }
@@ -404,174 +362,16 @@ impl World {
         }
     }
 
-    /// No effect before the commit that causes it is durable.
-    fn perform(&mut self, order: Order) {
-        let disk = self.disk.lock().expect("no thread panicked");
-        let records = &disk.runs[&order.execution];
-        let caused = records.iter().any(|record| match (&record.event, order.effect) {
-            (
-                Event::Run(RunEvent::StepStarted { step, attempt }),
-                backstitch_core::effect::Effect::RunStep { step: s, attempt: a },
-            )
-            | (
-                Event::Run(RunEvent::UndoStarted { step, attempt }),
-                backstitch_core::effect::Effect::UndoStep { step: s, attempt: a },
-            ) => *step == s && *attempt == a,
-            (
-                Event::Run(RunEvent::CallbackScheduled { delivery, .. }),
-                backstitch_core::effect::Effect::DeliverCallback { delivery: d, .. },
-            ) => *delivery == d,
-            _ => false,
-        });
-        assert!(caused, "seed {}: {order:?} before its cause is durable", self.seed);
-        drop(disk);
-        let twin = self.flights.iter().any(|flight| {
-            flight.order.execution == order.execution && flight.order.effect == order.effect
-        });
-        assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
-        let flight = fly(order, self.now, &mut self.random, self.faults);
-        self.flights.push(flight);
-    }
-
-    /// Every answer shows only what is durable.
-    fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        assert!(!self.answered[ticket.0], "seed {}: answered twice", self.seed);
-        self.answered[ticket.0] = true;
-        let disk = self.disk.lock().expect("no thread panicked");
-        match (&self.asked[ticket.0], answer) {
-            (Asked::Submit(run, digest), Answer::Submitted { execution, .. }) => {
-                assert_eq!(*run, execution);
-                let first = disk.runs.get(run).and_then(|records| records.first());
-                let Some(Event::Run(RunEvent::Submitted(own))) = first.map(|r| &r.event) else {
-                    panic!("seed {}: {run} was accepted and is not durable", self.seed);
-                };
-                assert_eq!(own.request, *digest, "another request was answered as this one");
-                self.accepted.insert(execution);
-            }
-            (Asked::Submit(run, digest), Answer::KeyConflict(_)) => {
-                let Event::Run(RunEvent::Submitted(own)) = &disk.runs[run][0].event else {
-                    panic!("a run begins with its submission");
-                };
-                assert_ne!(own.request, *digest, "a repeat was refused as a conflict");
-            }
-            (Asked::Show(run), Answer::Shown(shown)) => {
-                let version = shown["version"].as_u64().expect("a number");
-                let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
-                assert!(version <= durable, "seed {}: {run} shown ahead", self.seed);
-            }
-            (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
-            _ => {}
-        }
-    }
-
-    fn ask(&mut self, run: ExecutionId, asked: Asked, input: impl FnOnce(Ticket) -> Input<Ticket>) {
+    pub fn ask(
+        &mut self,
+        run: ExecutionId,
+        asked: Asked,
+        input: impl FnOnce(Ticket) -> Input<Ticket>,
+    ) {
         let ticket = Ticket(self.asked.len());
         self.asked.push(asked);
         self.answered.push(false);
         self.take(usize::from(run.partition.0), input(ticket));
-    }
-
-    fn client(&mut self) {
-        let actor = || "client".to_owned();
-        if self.known.is_empty() || self.random.chance(35) {
-            return self.submit();
-        }
-        let run = self.random.pick(&self.known).0;
-        match self.random.below(10) {
-            0 => {
-                let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
-                let (reason, actor) = ("enough".to_owned(), actor());
-                let command = Command::Cancel { reason, actor, compensate };
-                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
-            }
-            1..=3 => {
-                let letter = u32::try_from(self.random.below(3)).expect("small");
-                let command = Command::RetryLetter { letter, actor: actor(), linked: None };
-                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
-            }
-            4 => {
-                let letter = u32::try_from(self.random.below(3)).expect("small");
-                let reason = "given up".to_owned();
-                let command = Command::DiscardLetter { letter, actor: actor(), reason };
-                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
-            }
-            5..=7 => self.ask(run, Asked::Show(run), |t| Input::Show(run, t)),
-            8 => self.ask(run, Asked::Show(run), |t| Input::WaitForEnd(run, t)),
-            _ => self.repeat(),
-        }
-    }
-
-    fn submit(&mut self) {
-        let plan = self.random.pick(&self.workflows).clone();
-        let partition =
-            PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
-        let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
-        let n = self.random.below(10);
-        let key = self.random.chance(50).then(|| format!("key-{execution}"));
-        let submitted = Box::new(Submitted {
-            namespace: "default".into(),
-            workflow: plan.workflow.clone(),
-            revision: 1,
-            digest: plan.digest,
-            input: Payload::of(&json!({ "n": n })),
-            variables: Payload::of(&json!({})),
-            correlation_id: "simulation".into(),
-            idempotency_key: key,
-            request: Digest::of(&n.to_le_bytes()),
-            callbacks: Vec::new(),
-            deadline_at: plan.timeout_ms.map(|timeout_ms| self.now.plus_ms(timeout_ms)),
-            retry_of: None,
-            actor: "client".to_owned(),
-        });
-        self.known.push((execution, submitted.clone(), plan.clone()));
-        self.send(execution, submitted, plan);
-    }
-
-    /// The same key again: with the same request, or with another.
-    fn repeat(&mut self) {
-        let (execution, mut submitted, plan) = self.random.pick(&self.known).clone();
-        if submitted.idempotency_key.is_none() {
-            return;
-        }
-        if self.random.chance(30) {
-            submitted.request = Digest::of(b"another");
-        }
-        self.send(execution, submitted, plan);
-    }
-
-    fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
-        let asked = Asked::Submit(execution, submitted.request);
-        let submission = Submission { execution, plan, submitted };
-        self.ask(execution, asked, |t| Input::Submit(submission, t));
-    }
-
-    /// An operator at the end of the day: retries or discards one open letter of a run that
-    /// waits for it. Says whether there was one.
-    fn operate(&mut self) -> bool {
-        let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
-        for run in runs {
-            let state = self.live_state(run);
-            let open = (0..).zip(&state.letters).find(|(_, l)| l.status == LetterStatus::Open);
-            let suspended = state.status() == backstitch_core::summary::RunStatus::Suspended;
-            let actor = "operator".to_owned();
-            let command = match open {
-                Some((letter, _)) if self.random.chance(50) => {
-                    let linked = ExecutionId { partition: run.partition, digits: 1 };
-                    Command::RetryLetter { letter, actor, linked: Some(linked) }
-                }
-                Some((letter, _)) => {
-                    Command::DiscardLetter { letter, actor, reason: "settled".to_owned() }
-                }
-                None if suspended => {
-                    let reason = "nothing to retry".to_owned();
-                    Command::Cancel { reason, actor, compensate: Some(true) }
-                }
-                None => continue,
-            };
-            self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
-            return true;
-        }
-        false
     }
 }
 

@@ -1,6 +1,6 @@
-//! From text to the tokens of one expression.
-
-use serde_json::Number;
+//! From text to the tokens of one expression, for the checks before the engine reads it.
+//!
+//! Sees strings and brackets as the engine does, so that nothing hides in a text.
 
 use super::SyntaxError;
 use crate::definition::problem::codes::BAD_EXPRESSION;
@@ -12,8 +12,8 @@ pub(crate) enum Token<'s> {
     Name(&'s str),
     /// A quoted text, escapes resolved.
     Text(String),
-    /// A number.
-    Number(Number),
+    /// A number, as written.
+    Number(&'s str),
     /// An operator or bracket.
     Symbol(&'static str),
 }
@@ -42,8 +42,6 @@ pub(crate) struct Tokens<'s> {
     pub list: Vec<Spanned<'s>>,
     /// Where the text goes on.
     pub end: usize,
-    /// Whether the closing mark asks to trim what follows (`-}}`).
-    pub trims: bool,
 }
 
 /// Longest first, so that `//` is not read as two `/`.
@@ -63,9 +61,9 @@ pub(crate) fn tokens(source: &str, start: usize, close: Close) -> Result<Tokens<
         at += blank;
         let rest = &source[at..];
         if braces == 0
-            && let Some((length, trims)) = closing(rest, close)
+            && let Some(length) = closing(rest, close)
         {
-            return Ok(Tokens { list, end: at + length, trims });
+            return Ok(Tokens { list, end: at + length });
         }
         let Some(first) = rest.chars().next() else {
             let mark = if close == Close::Emit { "}}" } else { "%}" };
@@ -92,17 +90,15 @@ fn error(offset: usize, message: String) -> SyntaxError {
     SyntaxError { code: BAD_EXPRESSION, message, offset }
 }
 
-/// The length of the closing mark, if `rest` begins with it.
-fn closing(rest: &str, close: Close) -> Option<(usize, bool)> {
+/// The length of the closing mark, with its trimming sign, if `rest` begins with it.
+fn closing(rest: &str, close: Close) -> Option<usize> {
     let mark = match close {
         Close::Emit => "}}",
         Close::Statement => "%}",
-        Close::EndOfText => return rest.is_empty().then_some((0, false)),
+        Close::EndOfText => return rest.is_empty().then_some(0),
     };
-    if rest.starts_with(mark) {
-        return Some((mark.len(), false));
-    }
-    rest.strip_prefix('-').filter(|rest| rest.starts_with(mark)).map(|_| (mark.len() + 1, true))
+    let trims = usize::from(rest.starts_with('-'));
+    rest[trims..].starts_with(mark).then_some(trims + mark.len())
 }
 
 fn name(rest: &str) -> (Token<'_>, usize) {
@@ -116,7 +112,7 @@ fn symbol(rest: &str) -> Option<(Token<'static>, usize)> {
 }
 
 /// A number; after a dot (`list.0.5`) only digits, as they are places in lists.
-fn number(rest: &str, after_dot: bool) -> Result<(Token<'static>, usize), String> {
+fn number(rest: &str, after_dot: bool) -> Result<(Token<'_>, usize), String> {
     let digits =
         |from: usize| rest.as_bytes()[from..].iter().take_while(|b| b.is_ascii_digit()).count();
     let mut length = digits(0);
@@ -132,16 +128,7 @@ fn number(rest: &str, after_dot: bool) -> Result<(Token<'static>, usize), String
     if rest[length..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         return Err("a name cannot begin with a digit".to_owned());
     }
-    let text = &rest[..length];
-    let number = text.trim_start_matches('0');
-    let canonical = if number.is_empty() || !number.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("0{number}")
-    } else {
-        number.to_owned()
-    };
-    let number = serde_json::from_str(&canonical)
-        .map_err(|_| format!("`{text}` is not a number that JSON can hold"))?;
-    Ok((Token::Number(number), length))
+    Ok((Token::Number(&rest[..length]), length))
 }
 
 fn quoted(rest: &str, quote: char) -> Result<(Token<'static>, usize), String> {

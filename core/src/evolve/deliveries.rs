@@ -1,0 +1,69 @@
+//! Folding the events of callbacks.
+
+use crate::arrows::{DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, follow};
+use crate::event::CallbackEvent;
+use crate::state::{Delivery, State, Subject};
+use crate::time::Timestamp;
+
+pub(super) fn schedule(
+    state: &mut State,
+    number: u32,
+    event: CallbackEvent,
+    url: &str,
+    at: Timestamp,
+) -> Result<(), String> {
+    if number as usize != state.deliveries.len() {
+        return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
+    }
+    state.deliveries.push(Delivery {
+        event,
+        url: url.to_owned(),
+        status: DeliveryStatus::Owed,
+        attempt: 0,
+        tries: 0,
+        due_at: None,
+        answered: None,
+        failure: None,
+        scheduled_at: at,
+    });
+    state.sets.owed_deliveries.insert(number);
+    state.sets.touched.push(Subject::Delivery(number));
+    Ok(())
+}
+
+pub(super) fn delivery_mut(state: &mut State, number: u32) -> Result<&mut Delivery, String> {
+    let known = state.deliveries.len();
+    let missing = || format!("delivery {number} of {known}");
+    state.deliveries.get_mut(number as usize).ok_or_else(missing)
+}
+
+pub(super) fn move_delivery(
+    state: &mut State,
+    number: u32,
+    by: DeliveryMove,
+    due_at: Option<Timestamp>,
+) -> Result<&mut Delivery, String> {
+    let own = delivery_mut(state, number)?;
+    let (from, to) = (own.status, follow(DELIVERY_ARROWS, own.status, by)?);
+    own.status = to;
+    let waited = std::mem::replace(&mut own.due_at, due_at);
+    let sets = &mut state.sets;
+    if let Some(at) = waited {
+        sets.due.remove(&(at, Subject::Delivery(number)));
+    }
+    match from {
+        DeliveryStatus::Owed => drop(sets.owed_deliveries.remove(&number)),
+        DeliveryStatus::Faulted => drop(sets.faulted_deliveries.remove(&number)),
+        DeliveryStatus::Delivered | DeliveryStatus::Failed => {}
+    }
+    match to {
+        DeliveryStatus::Owed => {
+            sets.owed_deliveries.insert(number);
+            sets.due.extend(due_at.map(|at| (at, Subject::Delivery(number))));
+        }
+        DeliveryStatus::Faulted => drop(sets.faulted_deliveries.insert(number)),
+        DeliveryStatus::Delivered | DeliveryStatus::Failed => {}
+    }
+    sets.touched.push(Subject::Delivery(number));
+    delivery_mut(state, number)
+}

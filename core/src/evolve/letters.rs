@@ -1,0 +1,100 @@
+//! Folding the events of dead letters.
+
+use crate::arrows::{DeliveryMove, Phase, PhaseMove, StepMove, StepStatus};
+use crate::event::{LetterSubject, RunEvent};
+use crate::ids::StepIndex;
+use crate::state::{Letter, LetterSettled, State, Subject};
+use crate::summary::LetterStatus;
+use crate::time::Timestamp;
+
+use super::deliveries::{delivery_mut, move_delivery};
+use super::{move_run, move_step, step_mut};
+
+pub(super) fn apply_letter(
+    state: &mut State,
+    event: &RunEvent,
+    at: Timestamp,
+) -> Result<(), String> {
+    match event {
+        RunEvent::LetterOpened { letter, subject, failure } => {
+            if *letter as usize != state.letters.len() {
+                return Err(format!("letter {letter} after {} letters", state.letters.len()));
+            }
+            state.sets.unlettered.retain(|waiting| waiting != subject);
+            let attempts = match subject {
+                LetterSubject::Step(step) => step_mut(state, *step)?.attempt,
+                LetterSubject::Undo(step) => {
+                    step_mut(state, *step)?.undo.as_ref().map_or(0, |undo| undo.attempt)
+                }
+                LetterSubject::Callback(n) => delivery_mut(state, *n)?.attempt,
+            };
+            let (subject, failure, status) = (*subject, failure.clone(), LetterStatus::Open);
+            let settled = None;
+            state.letters.push(Letter {
+                subject,
+                status,
+                failure,
+                attempts,
+                opened_at: at,
+                settled,
+            });
+            Ok(())
+        }
+        RunEvent::LetterRetried { letter, actor, linked } => {
+            let settled = LetterSettled { actor: actor.clone(), reason: None, linked: *linked, at };
+            let subject = settle_letter(state, *letter, LetterStatus::Retried, settled)?;
+            match subject {
+                LetterSubject::Step(_) if linked.is_some() => Ok(()),
+                LetterSubject::Step(step) => reopen_step(state, step, at),
+                LetterSubject::Undo(step) => crate::unwind::reopen(state, step),
+                LetterSubject::Callback(delivery) => {
+                    let own = move_delivery(state, delivery, DeliveryMove::Reopen, None)?;
+                    own.tries = 0;
+                    Ok(())
+                }
+            }
+        }
+        RunEvent::LetterDiscarded { letter, actor, reason } => {
+            let (actor, reason) = (actor.clone(), Some(reason.clone()));
+            let settled = LetterSettled { actor, reason, linked: None, at };
+            let subject = settle_letter(state, *letter, LetterStatus::Discarded, settled)?;
+            if let (Phase::Suspended, LetterSubject::Step(step)) = (state.phase, subject) {
+                state.sets.given_up = Some(step);
+            }
+            Ok(())
+        }
+        _ => Err("not an event of a letter".to_owned()),
+    }
+}
+
+fn settle_letter(
+    state: &mut State,
+    number: u32,
+    status: LetterStatus,
+    settled: LetterSettled,
+) -> Result<LetterSubject, String> {
+    let letter =
+        state.letters.get_mut(number as usize).ok_or_else(|| format!("no letter {number}"))?;
+    if letter.status != LetterStatus::Open {
+        return Err(format!("letter {number} is settled"));
+    }
+    letter.status = status;
+    letter.settled = Some(settled);
+    Ok(letter.subject)
+}
+
+/// The failed step goes back to its start; with the last one, the run goes on.
+fn reopen_step(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), String> {
+    move_step(state, step, StepMove::Reopen, at)?;
+    if !state.sets.failed.is_empty() {
+        return Ok(());
+    }
+    move_run(state, PhaseMove::ReopenForward)?;
+    state.failing = None;
+    state.ending = None;
+    // An operator's retry lifts the run's timeout: it would be over before it began.
+    state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
+    let given_up = |step: &StepIndex| state.step(*step).status == StepStatus::Cancelled;
+    let steps: Vec<_> = (0..).map(StepIndex).take(state.steps.len()).filter(given_up).collect();
+    steps.into_iter().try_for_each(|step| move_step(state, step, StepMove::Reopen, at))
+}

@@ -1,0 +1,161 @@
+//! Compiled strings, and rendering the tree they sit in.
+
+use serde_json::{Map, Value};
+
+use super::facts::Facts;
+use super::scan::Scanned;
+use super::{QUOTED_CHARS_MAX, SyntaxError, convert, engine};
+use crate::definition::problem::codes::BAD_EXPRESSION;
+use crate::failure::{Failure, codes};
+use crate::payload::PAYLOAD_BYTES_MAX;
+
+/// A part of a template.
+#[derive(Debug)]
+pub(super) enum Node {
+    Constant(Value),
+    Compiled(Box<Compiled>),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+/// Whether a value nests deeper than so many levels.
+pub(super) fn nests_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => {
+            levels == 0 || items.iter().any(|item| nests_deeper(item, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0 || fields.values().any(|field| nests_deeper(field, levels - 1))
+        }
+        _ => false,
+    }
+}
+
+/// Renders one node; `place` names it and is as before when all went well. What templates
+/// make is taken from `room_bytes`, so that many of them cannot make more than fits.
+pub(super) fn render(
+    node: &Node,
+    facts: &Facts,
+    room_bytes: &mut usize,
+    place: &mut String,
+) -> Result<Value, Failure> {
+    let outer = place.len();
+    match node {
+        Node::Constant(value) => Ok(value.clone()),
+        Node::Compiled(compiled) => {
+            let value = compiled.evaluate(facts, place)?;
+            let left = room_bytes.checked_sub(size_bytes(&value));
+            *room_bytes = left.ok_or_else(|| too_large(place))?;
+            Ok(value)
+        }
+        Node::List(items) => {
+            let mut rendered = Vec::with_capacity(items.len());
+            for (at, item) in items.iter().enumerate() {
+                place.push_str(&format!("[{at}]"));
+                rendered.push(render(item, facts, room_bytes, place)?);
+                place.truncate(outer);
+            }
+            Ok(Value::Array(rendered))
+        }
+        Node::Object(fields) => {
+            let mut rendered = Map::new();
+            for (key, field) in fields {
+                place.push('.');
+                place.push_str(key);
+                rendered.insert(key.clone(), render(field, facts, room_bytes, place)?);
+                place.truncate(outer);
+            }
+            Ok(Value::Object(rendered))
+        }
+    }
+}
+
+/// No more bytes than the value takes as JSON.
+fn size_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => 1 + items.iter().map(|item| 1 + size_bytes(item)).sum::<usize>(),
+        Value::Object(fields) => {
+            1 + fields.iter().map(|(key, item)| key.len() + 4 + size_bytes(item)).sum::<usize>()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
+fn too_large(place: &str) -> Failure {
+    let message = format!("{place}: what it makes is larger than {PAYLOAD_BYTES_MAX} bytes");
+    Failure::permanent(codes::PAYLOAD_TOO_LARGE, message)
+}
+
+/// One compiled string or condition.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    code: Code,
+    /// As its author wrote it.
+    pub source: Box<str>,
+    /// The dotted paths it reads, for messages.
+    paths: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Code {
+    /// One expression, which keeps its type.
+    Expression(engine::Expression),
+    /// A text with templates in it.
+    Text(engine::Text),
+}
+
+impl Compiled {
+    /// Compiles a text that passed its checks.
+    pub fn compile(scanned: &Scanned, source: &str) -> Result<Self, SyntaxError> {
+        let syntax = |error: minijinja::Error| SyntaxError {
+            code: BAD_EXPRESSION,
+            message: engine::described(&error),
+            offset: engine::offset(&error, source),
+        };
+        let (code, paths) = if scanned.lone {
+            let expression = engine::compile_expression(&scanned.source).map_err(syntax)?;
+            let paths = expression.undeclared_variables(true);
+            (Code::Expression(expression), paths)
+        } else {
+            let text = engine::Text::compile(&scanned.source).map_err(syntax)?;
+            let paths = text.paths();
+            (Code::Text(text), paths)
+        };
+        let mut paths: Vec<String> = paths.into_iter().filter(|path| path.contains('.')).collect();
+        paths.sort_unstable();
+        Ok(Self { code, source: source.into(), paths })
+    }
+
+    /// The value, or a failure that names the place.
+    pub fn evaluate(&self, facts: &Facts, place: &str) -> Result<Value, Failure> {
+        self.value(facts).map_err(|error| {
+            if engine::is_too_large(&error) {
+                return too_large(place);
+            }
+            let quoted: String = self.source.chars().take(QUOTED_CHARS_MAX).collect();
+            let why = self.why(&error, facts);
+            let message = format!("{place}: `{quoted}`: {why}");
+            Failure::permanent(codes::EXPRESSION_FAILED, message)
+        })
+    }
+
+    /// The value, or the engine's error.
+    pub fn value(&self, facts: &Facts) -> Result<Value, minijinja::Error> {
+        match &self.code {
+            Code::Expression(expression) => {
+                convert::to_json(&expression.eval(facts.context.clone())?)
+            }
+            Code::Text(text) => text.render(facts.context.clone()).map(Value::String),
+        }
+    }
+
+    /// Why an evaluation failed: by name, if something is missing.
+    fn why(&self, error: &minijinja::Error, facts: &Facts) -> String {
+        let missing = match error.kind() {
+            minijinja::ErrorKind::UndefinedError => facts.missing(&self.paths),
+            _ => Vec::new(),
+        };
+        if missing.is_empty() { engine::described(error) } else { missing.join("; ") }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a template reads, found when it is compiled, and the values themselves, fetched when
+//! it is rendered.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Value;
+use serde_json::{Map, Value as Json};
+
+use super::convert::to_engine;
+use crate::ids::StepIndex;
+use crate::scope::Scope;
+
+/// What a template reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub input: bool,
+    pub variables: bool,
+    pub workflow: bool,
+    /// Steps.
+    pub steps: BTreeMap<StepIndex, StepRead>,
+}
+
+/// How a template reads a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepRead {
+    pub id: Box<str>,
+    pub output: bool,
+}
+
+impl Reads {
+    /// Notes a step.
+    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: bool) {
+        let fresh = || StepRead { id: id.into(), output };
+        self.steps.entry(step).or_insert_with(fresh).output |= output;
+    }
+
+    /// Notes all that another template reads.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.input |= other.input;
+        self.variables |= other.variables;
+        self.workflow |= other.workflow;
+        for (&step, read) in &other.steps {
+            self.step(step, &read.id, read.output);
+        }
+    }
+
+    /// Whether nothing at all is read.
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The values a template reads, as JSON and as the engine takes them.
+pub(super) struct Facts {
+    json: Json,
+    pub context: Value,
+}
+
+impl Facts {
+    /// Fetches what is read, and no more.
+    pub(super) fn gather(reads: &Reads, scope: &dyn Scope) -> Self {
+        let mut roots = Map::new();
+        if reads.input {
+            roots.insert("input".to_owned(), scope.input().value());
+        }
+        if reads.variables {
+            roots.insert("variables".to_owned(), scope.variables().value());
+        }
+        if reads.workflow {
+            roots.insert("workflow".to_owned(), scope.workflow());
+        }
+        if !reads.steps.is_empty() {
+            let mut steps = Map::new();
+            for (step, read) in &reads.steps {
+                let mut view = scope.step(*step);
+                if !read.output {
+                    view.output = None;
+                }
+                steps.insert(read.id.to_string(), view.value());
+            }
+            roots.insert("steps".to_owned(), Json::Object(steps));
+        }
+        let json = Json::Object(roots);
+        Self { context: to_engine(&json), json }
+    }
+
+    /// No facts, for templates that read none.
+    pub(super) fn none() -> Self {
+        let json = Json::Object(Map::new());
+        Self { context: to_engine(&json), json }
+    }
+
+    /// Those of some dotted paths that lead nowhere, and what is there instead.
+    pub(super) fn missing(&self, paths: &[String]) -> Vec<String> {
+        let missing = |path: &String| {
+            let mut found = &self.json;
+            let mut place = String::new();
+            for name in path.split('.') {
+                match found.get(name) {
+                    Some(next) => found = next,
+                    None if place.is_empty() => return None,
+                    None => return Some(described(&place, name, found)),
+                }
+                if !place.is_empty() {
+                    place.push('.');
+                }
+                place.push_str(name);
+            }
+            None
+        };
+        paths.iter().filter_map(missing).take(PATHS_NAMED_MAX).collect()
+    }
+}
+
+/// The most missing paths that a message names.
+const PATHS_NAMED_MAX: usize = 3;
+/// The most fields that a message names.
+const FIELDS_NAMED_MAX: usize = 8;
+
+fn described(place: &str, name: &str, found: &Json) -> String {
+    let there = match found {
+        Json::Object(fields) if fields.is_empty() => "is empty".to_owned(),
+        Json::Object(fields) => {
+            let short = |name: &String| name.chars().take(40).collect::<String>();
+            let names: Vec<String> = fields.keys().take(FIELDS_NAMED_MAX).map(short).collect();
+            let more = if fields.len() > FIELDS_NAMED_MAX { ", ..." } else { "" };
+            format!("has {}{more}", names.join(", "))
+        }
+        Json::Array(items) => format!("is a list of {}", items.len()),
+        Json::Null => "is null".to_owned(),
+        Json::Bool(_) => "is a boolean".to_owned(),
+        Json::Number(_) => "is a number".to_owned(),
+        Json::String(_) => "is a text".to_owned(),
+    };
+    format!("`{place}.{name}` is missing; `{place}` {there}")
+}

@@ -1,0 +1,131 @@
+//! The names of a template: roots, steps and their fields, loop variables.
+
+use super::scan::{Scanner, error, roots};
+use super::tokens::{Spanned, Token};
+use super::{ROOTS, SyntaxError};
+use crate::definition::nearest::nearest;
+use crate::definition::problem::codes::UNKNOWN_STEP;
+use crate::ids::StepIndex;
+use crate::scope::StepView;
+
+/// What names of steps mean.
+pub(crate) trait Names {
+    /// The step of an id.
+    fn step(&self, id: &str) -> Option<StepIndex>;
+    /// The known id most like an unknown one.
+    fn nearest_step(&self, id: &str) -> Option<String>;
+}
+
+impl Scanner<'_, '_> {
+    /// A name where a value stands.
+    pub(super) fn root(
+        &mut self,
+        name: &str,
+        tokens: &[Spanned<'_>],
+        at: usize,
+    ) -> Result<(), SyntaxError> {
+        if self.variables.iter().any(|variable| variable == name) {
+            return Ok(());
+        }
+        match name {
+            "input" => self.reads.input = true,
+            "variables" => self.reads.variables = true,
+            "workflow" => self.reads.workflow = true,
+            "steps" => return self.step(tokens, at),
+            "loop" if !self.variables.is_empty() => {}
+            _ => return Err(self.unknown(name, tokens, at)),
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str, tokens: &[Spanned<'_>], at: usize) -> SyntaxError {
+        let shown: String = name.chars().take(64).collect();
+        let message = if let Some(id) = self.hyphenated(name, tokens, at) {
+            format!("`{id}` reads as a subtraction; write steps[\"{id}\"]")
+        } else if tokens.get(at + 1).map(|one| &one.token) == Some(&Token::Symbol("(")) {
+            format!("there are no functions, so no `{shown}(...)`; filters are written `x|name`")
+        } else if self.names.step(name).is_some() {
+            format!("`{shown}` is a step; write steps.{shown}")
+        } else if name == "secrets" {
+            "secrets cannot be used in templates".to_owned()
+        } else {
+            let hint = nearest(name, ROOTS)
+                .map_or_else(String::new, |root| format!(" (did you mean `{root}`?)"));
+            format!("`{shown}` is unknown{hint}; names begin with {}", roots())
+        };
+        error(tokens[at].start, message)
+    }
+
+    /// The id of a step that was written with hyphens and without quotes.
+    fn hyphenated(&self, begin: &str, tokens: &[Spanned<'_>], at: usize) -> Option<String> {
+        let mut id = begin.to_owned();
+        let mut last = &tokens[at];
+        let mut rest = &tokens[at + 1..];
+        while let [minus, part, after @ ..] = rest {
+            let touching = minus.start == last.end && part.start == minus.end;
+            match &part.token {
+                Token::Name(word) | Token::Number(word)
+                    if touching && minus.token == Token::Symbol("-") =>
+                {
+                    id = format!("{id}-{word}");
+                }
+                _ => return None,
+            }
+            if self.names.step(&id).is_some() {
+                return Some(id);
+            }
+            (last, rest) = (part, after);
+        }
+        None
+    }
+
+    /// `steps.id` or `steps["id"]`, and the field that follows.
+    fn step(&mut self, tokens: &[Spanned<'_>], at: usize) -> Result<(), SyntaxError> {
+        let token = |nth: usize| tokens.get(at + nth).map(|spanned| &spanned.token);
+        let (id, length) = match (token(1), token(2), token(3)) {
+            (Some(Token::Symbol(".")), Some(Token::Name(id)), _) => (*id, 3),
+            (Some(Token::Symbol("[")), Some(Token::Text(id)), Some(Token::Symbol("]"))) => {
+                (id.as_str(), 4)
+            }
+            _ => {
+                let message = "name the step: steps.<id>, or steps[\"<id>\"]";
+                return Err(error(tokens[at].start, message));
+            }
+        };
+        let Some(step) = self.names.step(id) else {
+            return Err(self.unknown_step(id, tokens, at + length - 1));
+        };
+        let reads_output = match (token(length), token(length + 1)) {
+            (Some(Token::Symbol(".")), Some(Token::Name("output"))) => true,
+            (Some(Token::Symbol(".")), Some(Token::Name(field))) => {
+                if !StepView::FIELDS.contains(field) {
+                    let known = StepView::FIELDS.join(", ");
+                    let shown: String = field.chars().take(40).collect();
+                    let message = format!(
+                        "a step has {known}, not `{shown}`; what `{id}` answered is in its output"
+                    );
+                    return Err(error(tokens[at].start, message));
+                }
+                false
+            }
+            _ => true,
+        };
+        self.reads.step(step, id, reads_output);
+        Ok(())
+    }
+
+    fn unknown_step(&self, id: &str, tokens: &[Spanned<'_>], last: usize) -> SyntaxError {
+        let offset = tokens[last].start;
+        if let Some(whole) = self.hyphenated(id, tokens, last) {
+            let message = format!("`{whole}` reads as a subtraction; write steps[\"{whole}\"]");
+            return error(offset, message);
+        }
+        let shown: String = id.chars().take(64).collect();
+        let hint = self
+            .names
+            .nearest_step(id)
+            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let message = format!("there is no step `{shown}`{hint}");
+        SyntaxError { code: UNKNOWN_STEP, ..error(offset, message) }
+    }
+}

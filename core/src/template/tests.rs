@@ -1,0 +1,398 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::payload::Payload;
+use crate::scope::StepView;
+
+/// Steps `charge`, `collect-data` and `skipped`.
+struct Known;
+
+const STEPS: [&str; 3] = ["charge", "collect-data", "skipped"];
+
+impl Names for Known {
+    fn step(&self, id: &str) -> Option<StepIndex> {
+        let at = STEPS.iter().position(|known| *known == id)?;
+        Some(StepIndex(u32::try_from(at).unwrap()))
+    }
+
+    fn nearest_step(&self, id: &str) -> Option<String> {
+        crate::definition::nearest::nearest(id, STEPS).map(str::to_owned)
+    }
+}
+
+struct Run {
+    input: Value,
+}
+
+impl Scope for Run {
+    fn input(&self) -> Payload {
+        Payload::of(&self.input)
+    }
+
+    fn variables(&self) -> Payload {
+        Payload::of(&json!({ "url": "http://stock", "limit": 3 }))
+    }
+
+    fn workflow(&self) -> Value {
+        json!({ "id": "order", "execution_id": "exec_1" })
+    }
+
+    fn step(&self, step: StepIndex) -> StepView {
+        let (status, output) = match step.0 {
+            0 => ("succeeded", Some(json!({ "body": { "id": "r-1", "lines": [1, 2.5] } }))),
+            1 => ("succeeded", Some(json!([{ "n": 1 }, { "n": 3 }]))),
+            _ => ("skipped", None),
+        };
+        let output = output.as_ref().map(Payload::of);
+        StepView { status, attempts: 1, output, error: None }
+    }
+}
+
+fn run() -> Run {
+    Run {
+        input: json!({
+            "amount": 12.5, "count": 2, "big": 9_007_199_254_740_993_i64, "none": null,
+            "customer": { "name": "Ada", "tags": ["a", "b"] }, "text": "<b>&", "flag": true,
+        }),
+    }
+}
+
+fn compile(template: &Value) -> Result<Template, String> {
+    let site = Site { path: "steps[0].with", place: "steps.s.with", names: &Known };
+    let mut problems = Problems::default();
+    let template = Template::compile(template, &site, &mut Vec::new(), &mut problems);
+    let problems = problems.into_list();
+    match problems.first() {
+        None => Ok(template),
+        Some(problem) => Err(problem.to_string()),
+    }
+}
+
+fn rendered(template: Value) -> Result<Value, String> {
+    compile(&template)?
+        .render(&run())
+        .map_err(|failure| format!("{}: {}", failure.code, failure.message))
+}
+
+fn check(template: &str, expected: Value) {
+    assert_eq!(rendered(template.into()), Ok(expected), "{template}");
+}
+
+fn refused(template: &str, expected: &str) {
+    let got = rendered(template.into());
+    assert!(got.as_ref().is_err_and(|why| why.contains(expected)), "{template}: {got:?}");
+}
+
+#[test]
+fn a_lone_expression_keeps_its_type() {
+    check("{{ input.amount }}", json!(12.5));
+    check("{{ input.big }}", json!(9_007_199_254_740_993_i64));
+    check("{{ input.count * 3 }}", json!(6));
+    check("{{ input.customer }}", json!({ "name": "Ada", "tags": ["a", "b"] }));
+    check("{{ input.none }}", Value::Null);
+    check("{{ input.flag }}", json!(true));
+    check("{{- input.flag -}}", json!(true));
+    check("{{ steps.charge.output.body.lines[1] }}", json!(2.5));
+    check("{{ steps[\"collect-data\"].output[0].n }}", json!(1));
+    check("{{ steps.charge.status }}", json!("succeeded"));
+    check("{{ variables.limit + 1 }}", json!(4));
+    check("{{ {\"a\": [input.count, none]} }}", json!({ "a": [2, null] }));
+    check("{{ input.customer.tags | join('-') }}", json!("a-b"));
+    check("{{ steps[\"collect-data\"].output | sum(attribute='n') }}", json!(4));
+    check("{{ input.customer.tags[::-1] }}", json!(["b", "a"]));
+    check("{{ 'x' if input.flag else 'y' }}", json!("x"));
+}
+
+#[test]
+fn mixed_text_is_a_text() {
+    check("{{ variables.url }}/{{ input.count }}", json!("http://stock/2"));
+    check("{{ input.text }} {{ input.none }}", json!("<b>& null"));
+    check("{{ input.customer }}!", json!("{\"name\":\"Ada\",\"tags\":[\"a\",\"b\"]}!"));
+    check("a {# gone #}b\n", json!("a b\n"));
+    check(
+        "{% for t in input.customer.tags %}{{ loop.index }}{{ t }} {% endfor %}",
+        json!("1a 2b "),
+    );
+    check("{% if input.count > 1 %}many{% elif false %}x{% else %}one{% endif %}", json!("many"));
+    check("{% for k, v in input.customer|items %}{{ k }};{% endfor %}", json!("name;tags;"));
+    check("{{ '{{' }} }}", json!("{{ }}"));
+    check("no template } } here", json!("no template } } here"));
+}
+
+#[test]
+fn trees_are_rendered_in_place() {
+    let tree = json!({ "a": ["{{ input.count }}", { "b": "x{{ input.count }}" }], "c": 1 });
+    assert_eq!(rendered(tree), Ok(json!({ "a": [2, { "b": "x2" }], "c": 1 })));
+    let failing = json!({ "body": { "lines": [1, "{{ input.customer.email }}"] } });
+    let why = rendered(failing).unwrap_err();
+    assert_eq!(
+        why,
+        "EXPRESSION_FAILED: steps.s.with.body.lines[1]: `{{ input.customer.email }}`: \
+         `input.customer.email` is missing; `input.customer` has name, tags"
+    );
+}
+
+#[test]
+fn what_is_missing_is_an_error_and_never_false() {
+    for template in [
+        "{{ input.x }}",
+        "{{ input.x.y }}",
+        "a{{ input.x }}",
+        "{{ input.x == 1 }}",
+        "{{ input.x != 1 }}",
+        "{{ 1 < input.x }}",
+        "{{ not input.x }}",
+        "{{ input.x and true }}",
+        "{{ input.x or true }}",
+        "{{ 1 if input.x else 2 }}",
+        "{{ [input.x] }}",
+        "{{ {'a': input.x} }}",
+        "{{ input.x ~ 'a' }}",
+        "{{ input.x + 1 }}",
+        "{{ input.x * 2 }}",
+        "{{ 2 * input.x }}",
+        "{{ input.x in [1] }}",
+        "{{ 1 in input.x }}",
+        "{{ -input.x }}",
+        "{{ input.x | upper }}",
+        "{{ input.x | length }}",
+        "{{ input.x | int }}",
+        "{{ input.x | tojson }}",
+        "{{ input.x | list }}",
+        "{{ input.x is none }}",
+        "{{ input.x is string }}",
+        "{{ input.x is eq(1) }}",
+        "{{ input.customer.tags[7] }}",
+        "{{ steps.skipped.output.body }}",
+        "{% if input.x %}a{% endif %}",
+        "{% if input.x == 1 %}a{% endif %}",
+        "{% for a in input.x %}a{% endfor %}",
+        "{{ input['x'] }}",
+        "{{ input.x | default(input.y) }}",
+        "{{ input.x | bool }}",
+    ] {
+        refused(template, "EXPRESSION_FAILED");
+    }
+    check("{{ input.x | default('d') }}", json!("d"));
+    check("{{ input.x is defined }}", json!(false));
+    check("{{ input.x is not defined or input.x == 1 }}", json!(true));
+    check("{{ steps.skipped.output }}", Value::Null);
+    check("{{ steps.skipped.output is none }}", json!(true));
+}
+
+#[test]
+fn names_are_checked_before_any_run() {
+    refused("{{ inputs.a }}", "did you mean `input`?");
+    refused("{{ steps.chargе.output }}", "is not expected");
+    refused("{{ steps.charg.output }}", "UNKNOWN_STEP");
+    refused("{{ steps.charg.output }}", "did you mean `charge`?");
+    refused("{{ steps['nobody'].output }}", "UNKNOWN_STEP");
+    refused("{{ steps.collect-data.output }}", "write steps[\"collect-data\"]");
+    refused("{{ collect-data.output }}", "write steps[\"collect-data\"]");
+    refused("{{ charge.output }}", "write steps.charge");
+    refused("{{ steps.charge.body }}", "a step has output, status, attempts, error");
+    refused("{{ steps }}", "name the step");
+    refused("{{ steps[input.a] }}", "name the step");
+    refused("{{ secrets.key }}", "secrets cannot be used");
+    refused("{{ input.a | uper }}", "did you mean `upper`?");
+    refused("{{ input.a is strin }}", "did you mean `string`?");
+    refused("{{ range(3) }}", "there are no functions");
+    refused("{{ input.items() }}", "nothing can be called");
+    refused("{{ self }}", "`self` is unknown");
+    refused("{{ loop.index }}", "`loop` is unknown");
+    refused("{% for a in input.l %}{% endfor %}{{ a }}", "`a` is unknown");
+    refused("{{ input.a = 1 }}", "equality is written `==`");
+    refused("{{ input.a | __number }}", "there is no filter");
+}
+
+#[test]
+fn texts_that_are_no_templates_are_refused_with_their_place() {
+    for (template, expected) in [
+        ("{{ }}", "empty"),
+        ("{{ input.a", "`}}` is missing"),
+        ("ab\n  {{ 'x }}", "no closing '"),
+        ("{{ input.a + }}", "BAD_EXPRESSION"),
+        ("{{ ( }}", "BAD_EXPRESSION"),
+        ("{% set a = 1 %}", "`{% set %}` is not known"),
+        ("{% include 'x' %}", "is not known"),
+        ("{% raw %}", "is not known"),
+        ("{% if input.a %}", "`endif` is missing"),
+        ("{% endif %}", "`endif` has no beginning"),
+        ("{% for a in input.l %}{% endif %}", "close that first"),
+        ("{% for input in input.l %}{% endfor %}", "means something else"),
+        ("{% for a in input.l recursive %}{% endfor %}", "no operators"),
+        ("{# never closed", "`#}` is missing"),
+        ("{{ 1 / 0 }}", "it can never work"),
+        ("{{ 'a' * 3 }}", "it can never work"),
+        ("{{ 1.0e400 }}", "BAD_EXPRESSION"),
+        ("{{ \"\\q\" }}", "is not an escape"),
+    ] {
+        refused(template, expected);
+    }
+    refused("ab\n  {{ inputs }}", "line 2, column 6");
+}
+
+#[test]
+fn work_is_bounded() {
+    let limits = [
+        "{% for a in input.l %}{% for b in input.l %}{% for c in input.l %}{% for d in input.l %}\
+         {% endfor %}{% endfor %}{% endfor %}{% endfor %}"
+            .to_owned(),
+        format!("{{{{ {}1 }}}}", "1+".repeat(40)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(300)),
+        format!("{{{{ {}1 }}}}", "-".repeat(300)),
+        format!("{{{{ input{} }}}}", ".a".repeat(300)),
+        format!("{{{{ {}1{} }}}}", "(".repeat(200), ")".repeat(200)),
+        format!("{}x", "{% if true %}".repeat(20)),
+        format!("{{{{ 1 }}}}{}", "x".repeat(TEMPLATE_BYTES_MAX)),
+    ];
+    for template in &limits {
+        refused(template, "EXPRESSION_LIMIT");
+    }
+    for template in [
+        "{{ [0] * 100000000 }}",
+        "{{ 2 * [0] }}",
+        "{{ ([[0] * 100000000] * 100000000) | map('sum') | sum }}",
+        "{{ 'x' * 100000000 }}",
+        "{{ 3 * 'x' | upper }}",
+        "{{ 1 * (2 * input.customer.tags) }}",
+        "{{ input.customer.tags * input.count }}",
+        "{{ input.count * input.customer.name }}",
+    ] {
+        refused(template, "numbers");
+    }
+    for template in ["{{ 2 * -3 }}", "{{ -3 * 2 }}", "{{ -(1 + 2) * 2 }}"] {
+        check(template, json!(-6));
+    }
+    check("{{ 2 * 3 + 4 * 5 == 26 and 2 * input.count < 5 }}", json!(true));
+    check("{{ 'a' if 2 * 2 == 4 else 2 * 2 }}", json!("a"));
+    check("{{ 2 * [1, 2, 3] | length * (1 + 1) }}", json!(12));
+    check("{{ 7 // 2 * 2 ** 2 }}", json!(12));
+}
+
+#[test]
+fn loops_over_large_data_run_out_of_fuel() {
+    let items: Vec<u32> = (0..5_000).collect();
+    let run = Run { input: json!({ "l": items, "s": "x".repeat(60_000) }) };
+    let failing =
+        |template: &str| compile(&template.into()).unwrap().render(&run).unwrap_err().to_owned();
+    let nested = "{% for a in input.l %}{% for b in input.l %}{% endfor %}{% endfor %}";
+    assert!(failing(nested).message.contains("more work"), "{:?}", failing(nested));
+    let sorts = "{% for a in input.l %}{% if input.l|sort|length == 0 %}{% endif %}{% endfor %}";
+    assert!(failing(sorts).message.contains("more work"), "{:?}", failing(sorts));
+    let joined = "{{ input.l | join(input.s) }}";
+    assert!(failing(joined).message.contains("more work"), "{:?}", failing(joined));
+    let replaced = "{{ input.s | replace('', input.s) }}";
+    assert!(failing(replaced).message.contains("more work"), "{:?}", failing(replaced));
+    let doubled = failing("{{ input.s }}{{ input.s }}");
+    assert_eq!(doubled.code, codes::PAYLOAD_TOO_LARGE);
+    let many = json!(["{{ input.s }}", "{{ input.s }}"]);
+    let many = compile(&many).unwrap().render(&run).unwrap_err();
+    assert_eq!(many.code, codes::PAYLOAD_TOO_LARGE);
+    let lists = failing(
+        "{{ input.l + input.l + input.l + input.l + input.l + input.l + input.l \
+                         + input.l + input.l + input.l + input.l + input.l + input.l + input.l }}",
+    );
+    assert_eq!(lists.code, codes::PAYLOAD_TOO_LARGE);
+}
+
+/// The deepest expressions that pass, on the stack of a worker thread.
+#[test]
+fn the_deepest_expressions_fit_a_small_stack() {
+    let deepest = || {
+        for template in [
+            format!("{{{{ {}input.flag }}}}", "not ".repeat(EXPRESSION_TOKENS_MAX - 3)),
+            format!("{{{{ {}input.count }}}}", "-".repeat(EXPRESSION_TOKENS_MAX - 3)),
+            format!("{{{{ input{} }}}}", ".a".repeat(EXPRESSION_TOKENS_MAX / 2 - 1)),
+            format!("{{{{ input.count{} }}}}", "-1".repeat(EXPRESSION_TOKENS_MAX / 2 - 2)),
+            format!("{{{{ input.count{} }}}}", "|abs".repeat(EXPRESSION_TOKENS_MAX / 2 - 2)),
+            format!("{{{{ {}input.count{} }}}}", "[".repeat(120), "]".repeat(120)),
+            format!("{{{{ {}1{} }}}}", "(".repeat(120), ")".repeat(120)),
+            format!("{{{{ {}1 }}}}", "1 if input.flag else ".repeat(40)),
+            format!("{{{{ input.count{} }}}}", "*1".repeat(EXPRESSION_TOKENS_MAX / 2 - 2)),
+        ] {
+            let rendered = rendered(template.as_str().into());
+            let _seen = rendered.is_ok();
+        }
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(deepest).unwrap().join().unwrap();
+}
+
+#[test]
+fn conditions_are_boolean() {
+    let holds = |source: &str| {
+        let site = Site { path: "steps[0].when", place: "steps.s.when", names: &Known };
+        let mut problems = Problems::default();
+        let condition = Condition::compile(source, &site, &mut Vec::new(), &mut problems);
+        match problems.into_list().first() {
+            Some(problem) => Err(problem.to_string()),
+            None => condition.unwrap().holds(&run()).map_err(|failure| failure.message),
+        }
+    };
+    assert_eq!(holds("{{ input.amount > 0 }}"), Ok(true));
+    assert_eq!(holds(" input.amount > 100 "), Ok(false));
+    assert_eq!(holds("true"), Ok(true));
+    assert_eq!(
+        holds("input.count").unwrap_err(),
+        "steps.s.when: `input.count`: a condition must be true or false, as comparisons are"
+    );
+    for (source, expected) in [
+        ("1", "true or false"),
+        ("yes", "`yes` is unknown"),
+        ("{{ input.a }} x", "one expression"),
+        ("{{ true }} and {{ false }}", "one expression"),
+        ("", "empty"),
+        ("input.nothing", "`input.nothing` is missing"),
+        ("input.nothing == 1", "`input.nothing` is missing"),
+    ] {
+        let got = holds(source);
+        assert!(got.as_ref().is_err_and(|why| why.contains(expected)), "{source}: {got:?}");
+    }
+}
+
+#[test]
+fn what_is_read_is_known_and_nothing_else_is_fetched() {
+    let template = compile(&json!(["{{ steps.charge.status }}", "{{ variables.url }}"])).unwrap();
+    let steps: BTreeMap<u32, bool> =
+        template.reads.steps.iter().map(|(step, read)| (step.0, read.output)).collect();
+    assert_eq!(steps, BTreeMap::from([(0, false)]));
+    assert!(template.reads.variables && !template.reads.input && !template.reads.workflow);
+    let whole = compile(&"{{ steps.charge }}".into()).unwrap();
+    assert!(whole.reads_output_of(StepIndex(0)));
+}
+
+fn template_like() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "{{", "}}", "{%", "%}", "{#", "#}", "-", "input", ".", "steps", "charge", "[", "]", "(",
+        ")", "'", "\"", "a", "1", "1.5", "|", "length", "default", "is", "not", "defined", "if",
+        "else", "elif", "endif", "for", "in", "endfor", "x", ",", ":", "{", "}", "*", "+", "~",
+        "==", "<", " ", "\n", "\\", "é", "output", "loop", "index", "true", "and", "or",
+    ]);
+    prop::collection::vec(word, 0..30).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,60}") {
+        let _seen = rendered(text.into()).is_ok();
+    }
+
+    #[test]
+    fn nothing_like_a_template_makes_it_panic(text in template_like()) {
+        let _seen = rendered(text.clone().into()).is_ok();
+        let _seen = rendered(format!("{{{{ {text} }}}}").into()).is_ok();
+    }
+
+    #[test]
+    fn values_pass_through_unchanged(
+        number in any::<i64>(), fraction in prop::num::f64::NORMAL, text in ".{0,40}",
+    ) {
+        let input = json!({ "v": { "n": number, "f": fraction, "t": text, "l": [null, true] } });
+        let run = Run { input: input.clone() };
+        let template = compile(&"{{ input.v }}".into()).unwrap();
+        prop_assert_eq!(template.render(&run).unwrap(), input["v"].clone());
+    }
+}

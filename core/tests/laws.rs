@@ -1,0 +1,131 @@
+//! Laws that hold of every run: any prefix is a place to go on from, and wide runs stay whole.
+
+use backstitch_core::advance::STARTS_PER_LAYER_MAX;
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::event::Event;
+use backstitch_core::failure::Failure;
+use backstitch_core::machine::{self, EVENTS_PER_DECISION_MAX, replay};
+use backstitch_core::payload::Payload;
+use backstitch_core::state::State;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::machine::{Life, RUN};
+
+/// A random graph: each step's needs among those before it, and what it can do.
+fn definition() -> impl Strategy<Value = String> {
+    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..3_u8);
+    let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
+    (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
+        let steps: Vec<_> = steps
+            .iter()
+            .enumerate()
+            .map(|(at, &(mask, undo, allowed, kind))| {
+                let needs: Vec<_> =
+                    (0..at).filter(|n| mask >> n & 1 == 1).map(|n| format!("s{n}")).collect();
+                let task = ["task", "task", "transform"][usize::from(kind)];
+                let mut step =
+                    json!({ "id": format!("s{at}"), "needs": needs, "type": task, "with": {} });
+                if task == "task" {
+                    step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
+                    step["allow_failure"] = json!(allowed && !undo);
+                    if undo {
+                        step["undo"] = json!({ "type": "task" });
+                    }
+                }
+                step
+            })
+            .collect();
+        json!({ "id": "random", "on_failure": policy, "steps": steps }).to_string()
+    })
+}
+
+/// Lets whatever is owed end as the numbers say, until the run rests or they run out.
+fn drive(life: &mut Life, answers: &[u8]) {
+    for answer in answers {
+        let owed = backstitch_core::effect::owed(&life.state, life.now);
+        let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {
+            life.later(2_000);
+            continue;
+        };
+        let result = match answer % 5 {
+            0 => AttemptResult::Answered(Err(Failure::permanent("NO", "no"))),
+            1 => AttemptResult::Answered(Err(Failure::retryable("BUSY", "busy"))),
+            2 => AttemptResult::TimedOut,
+            _ => AttemptResult::Answered(Ok(Payload::null())),
+        };
+        let retry_delay_ms = 1_000;
+        let command = match *effect {
+            backstitch_core::effect::Effect::RunStep { step, attempt } => {
+                Command::ReportStep { step, attempt, result, retry_delay_ms }
+            }
+            backstitch_core::effect::Effect::UndoStep { step, attempt } => {
+                Command::ReportUndo { step, attempt, result, retry_delay_ms }
+            }
+            backstitch_core::effect::Effect::DeliverCallback { delivery, attempt } => {
+                Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
+            }
+        };
+        life.act(command).expect("a report is never rejected");
+    }
+}
+
+fn fold(life: &Life, events: usize) -> State {
+    let events: Vec<_> =
+        life.events[..events].iter().map(|event| (Event::Run(event.clone()), life.now)).collect();
+    replay(RUN, &life.state.plan, events.iter().map(|(event, at)| (event, *at))).expect("folds")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_prefix_goes_on_to_a_legal_rest(
+        definition in definition(),
+        answers in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut life = Life::begin(&definition, json!({}));
+        drive(&mut life, &answers);
+        for events in 1..=life.events.len() {
+            let mut state = fold(&life, events);
+            let decided = machine::handle(&mut state, Command::Continue, life.now);
+            prop_assert!(decided.is_ok(), "{:?}", decided.err());
+            let rests = backstitch_core::advance::advance(&state, life.now).is_empty();
+            prop_assert!(rests, "something still follows after {events} events");
+        }
+    }
+}
+
+#[test]
+fn a_wide_run_is_cut_into_bounded_decisions_and_loses_no_step() {
+    let wide = 5 * STARTS_PER_LAYER_MAX;
+    let steps: Vec<_> =
+        (0..wide).map(|at| json!({ "id": format!("s{at}"), "type": "task" })).collect();
+    let definition = json!({ "id": "wide", "steps": steps }).to_string();
+    let mut life = Life::begin(&definition, json!({}));
+    let most = EVENTS_PER_DECISION_MAX + 2 * STARTS_PER_LAYER_MAX;
+    assert!(life.events.len() <= most, "{} events in one decision", life.events.len());
+    while life.state.steps.iter().any(|step| step.attempt == 0) {
+        let before = life.events.len();
+        life.later(0);
+        assert!(life.events.len() > before, "a cut decision goes on");
+        assert!(life.events.len() - before <= most);
+    }
+    assert!(life.state.steps.iter().all(|step| step.attempt == 1));
+}
+
+#[test]
+fn a_long_chain_of_pure_steps_is_cut_too() {
+    let steps: Vec<_> = (0..3_000)
+        .map(|at: usize| {
+            let needs: Vec<_> = at.checked_sub(1).map(|n| format!("s{n}")).into_iter().collect();
+            json!({ "id": format!("s{at}"), "type": "transform", "needs": needs, "with": {} })
+        })
+        .collect();
+    let definition = json!({ "id": "long", "steps": steps }).to_string();
+    let mut life = Life::begin(&definition, json!({}));
+    for _ in 0..100 {
+        life.later(0);
+    }
+    assert_eq!(life.status(), "completed");
+}

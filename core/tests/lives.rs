@@ -1,0 +1,344 @@
+//! Runs from beginning to end, one rule of SEMANTICS each.
+
+use backstitch_core::command::{AttemptResult, Command, Rejection};
+use backstitch_core::event::RunEvent;
+use backstitch_core::failure::{Failure, codes};
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use serde_json::json;
+
+use crate::machine::Life;
+
+const CHAIN: &str = "
+id: chain
+steps:
+  - { id: a, type: task, undo: { type: task } }
+  - { id: b, needs: [a], type: task, undo: { type: task } }
+  - { id: c, needs: [b], type: task }
+";
+
+fn retry(letter: u32) -> Command {
+    Command::RetryLetter { letter, actor: "op".into(), linked: None }
+}
+
+fn discard(letter: u32) -> Command {
+    Command::DiscardLetter { letter, actor: "op".into(), reason: "by hand".into() }
+}
+
+fn cancel(compensate: Option<bool>) -> Command {
+    Command::Cancel { reason: "enough".into(), actor: "me".into(), compensate }
+}
+
+#[test]
+fn a_chain_completes_and_answers_its_last_output() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    assert_eq!(life.told(0), ["ExecutionSubmitted", "StepReady a", "StepStarted a"]);
+    life.succeeds("a").succeeds("b").succeeds("c");
+    assert_eq!(life.status(), "completed");
+    let output = life.state.ending.as_ref().and_then(|end| end.output.clone()).expect("one");
+    assert_eq!(output.value(), json!({ "c": { "of": "c" } }));
+    assert!(life.state.is_quiescent());
+}
+
+#[test]
+fn a_late_or_repeated_report_changes_nothing() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a");
+    let told = life.events.len();
+    life.succeeds("a").refuses("a");
+    assert_eq!(life.events.len(), told);
+}
+
+#[test]
+fn independent_steps_run_at_the_same_time_and_a_join_waits_for_all() {
+    let mut life = Life::begin(
+        "id: d\nsteps:\n  - { id: a, type: task }\n  - { id: b, type: task }\n  - { id: j, needs: [a, b], type: task }",
+        json!({}),
+    );
+    assert_eq!(life.words(), "running running pending");
+    life.succeeds("b");
+    assert_eq!(life.words(), "running succeeded pending");
+    life.succeeds("a");
+    assert_eq!(life.words(), "succeeded succeeded running");
+}
+
+#[test]
+fn retries_wait_their_drawn_time_and_then_the_step_fails() {
+    let mut life = Life::begin(
+        "id: r\nsteps: [{ id: a, type: task, retry: { max_attempts: 2, initial: 1s } }]",
+        json!({}),
+    );
+    life.stumbles("a");
+    assert_eq!(life.words(), "retrying");
+    life.later(999);
+    assert_eq!(life.words(), "retrying");
+    life.later(1);
+    assert_eq!(life.words(), "running");
+    let from = life.events.len();
+    life.stumbles("a");
+    assert_eq!(
+        life.told(from),
+        [
+            "StepAttemptFailed a",
+            "StepFailed a",
+            "DeadLetterOpened",
+            "ExecutionFailing a",
+            "ExecutionEnded"
+        ]
+    );
+    assert_eq!(life.status(), "failed", "nothing was there to undo");
+}
+
+#[test]
+fn a_permanent_failure_is_not_retried() {
+    let mut life = Life::begin("id: p\nsteps: [{ id: a, type: task }]", json!({}));
+    life.refuses("a");
+    assert_eq!(life.status(), "failed");
+    assert_eq!(life.state.letters.len(), 1);
+}
+
+#[test]
+fn undo_goes_back_along_the_graph_after_everything_in_flight_has_ended() {
+    let mut life = Life::begin(
+        "
+id: u
+steps:
+  - { id: a, type: task, undo: { type: task } }
+  - { id: plain, needs: [a], type: task }
+  - { id: b, needs: [plain], type: task, undo: { type: task } }
+  - { id: c, needs: [a], type: task, undo: { type: task } }
+  - { id: slow, type: task, undo: { type: task } }
+  - { id: bad, needs: [b], type: task }
+",
+        json!({}),
+    );
+    life.succeeds("a").succeeds("plain").succeeds("b").succeeds("c").refuses("bad");
+    assert_eq!(life.status(), "running", "slow is still in flight");
+    let from = life.events.len();
+    life.succeeds("slow");
+    assert_eq!(life.status(), "compensating");
+    let undone_first: Vec<_> =
+        life.told(from).into_iter().filter(|t| t.starts_with("UndoStarted")).collect();
+    assert_eq!(undone_first, ["UndoStarted b", "UndoStarted c", "UndoStarted slow"]);
+    life.undone("b").undone("slow");
+    assert_eq!(life.words(), "succeeded succeeded undone undoing undone failed");
+    life.undone("c");
+    assert_eq!(life.words(), "undoing succeeded undone undone undone failed");
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn an_unknown_outcome_is_undone_where_the_undo_needs_only_inputs() {
+    let mut life = Life::begin(
+        "id: x\nsteps: [{ id: a, type: task, retry: none, undo: { type: task } }]",
+        json!({}),
+    );
+    life.report("a", AttemptResult::TimedOut);
+    assert_eq!(life.status(), "compensating");
+    life.undone("a");
+    assert_eq!((life.status(), life.words().as_str()), ("compensated", "undone"));
+}
+
+#[test]
+fn an_unknown_outcome_is_put_before_a_person_where_the_undo_reads_the_output() {
+    let mut life = Life::begin(
+        "
+id: x
+steps:
+  - { id: a, type: task, retry: none, undo: { type: task, with: { id: '{{ steps.a.output.id }}' } } }
+",
+        json!({}),
+    );
+    life.report("a", AttemptResult::TimedOut);
+    assert_eq!(life.status(), "compensation_failed");
+    assert_eq!(life.state.letters[1].failure.code, codes::OUTCOME_UNKNOWN);
+}
+
+#[test]
+fn a_definite_failure_is_not_undone() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").refuses("b");
+    assert_eq!(life.words(), "undoing failed pruned");
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn a_failed_undo_becomes_a_letter_and_the_others_go_on() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").succeeds("b").refuses("c").undo_refused("b").undone("a");
+    assert_eq!(life.status(), "compensation_failed");
+    assert_eq!(life.words(), "undone undo_failed failed");
+    life.act(retry(1)).expect("an undo is retried in place");
+    assert_eq!(life.status(), "compensating");
+    life.undone("b");
+    assert_eq!((life.status(), life.words().as_str()), ("compensated", "undone undone failed"));
+    assert_eq!(life.act(retry(1)), Err(Rejection::LetterNotOpen { letter: 1, status: "retried" }));
+}
+
+#[test]
+fn a_halted_run_goes_on_where_it_stopped() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: halt"), json!({}));
+    life.succeeds("a").refuses("b");
+    assert_eq!((life.status(), life.words().as_str()), ("failed", "succeeded failed cancelled"));
+    life.act(retry(0)).expect("in place");
+    assert_eq!((life.status(), life.words().as_str()), ("running", "succeeded running pending"));
+    life.succeeds("b").succeeds("c");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn a_suspended_run_waits_and_goes_on_or_is_given_up() {
+    let definition = format!("{CHAIN}\non_failure: suspend");
+    let mut life = Life::begin(&definition, json!({}));
+    life.succeeds("a").refuses("b");
+    assert_eq!(life.status(), "suspended");
+    life.act(retry(0)).expect("in place");
+    life.refuses("b");
+    assert_eq!(life.status(), "suspended");
+    life.act(discard(1)).expect("open");
+    assert_eq!(life.status(), "compensating");
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn a_compensated_run_is_not_retried_in_place() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").refuses("b");
+    assert!(matches!(life.act(retry(0)), Err(Rejection::NotYet { .. })));
+    life.undone("a");
+    assert_eq!(life.act(retry(0)), Err(Rejection::NeedsNewRun));
+    assert_eq!(life.act(retry(9)), Err(Rejection::UnknownLetter { letter: 9 }));
+}
+
+#[test]
+fn cancel_undoes_by_default_and_leaves_standing_when_told_so() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").act(cancel(None)).expect("running");
+    assert_eq!(life.words(), "succeeded running pending");
+    life.succeeds("b");
+    assert_eq!(life.words(), "succeeded undoing cancelled".replace("cancelled", "pending"));
+    life.undone("b").undone("a");
+    assert_eq!(life.status(), "cancelled");
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").act(cancel(Some(false))).expect("running");
+    life.succeeds("b");
+    assert_eq!(
+        (life.status(), life.words().as_str()),
+        ("cancelled", "succeeded succeeded cancelled")
+    );
+    assert_eq!(life.act(cancel(None)), Err(Rejection::AlreadyEnded { status: "cancelled" }));
+}
+
+#[test]
+fn cancel_during_unwinding_is_recorded_and_changes_nothing() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").refuses("b").act(cancel(None)).expect("recorded");
+    assert!(matches!(life.events.last(), Some(RunEvent::CancelRequested { .. })));
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn skipped_counts_as_done_and_a_bad_condition_fails_the_step() {
+    let definition = "
+id: s
+steps:
+  - { id: a, type: task, when: '{{ input.n > 1 }}' }
+  - { id: b, needs: [a], type: transform, with: { a: '{{ steps.a.output }}' } }
+";
+    let life = Life::begin(definition, json!({ "n": 1 }));
+    assert_eq!((life.status(), life.words().as_str()), ("completed", "skipped succeeded"));
+    let life = Life::begin(definition, json!({}));
+    assert_eq!((life.status(), life.words().as_str()), ("failed", "failed pruned"));
+    assert_eq!(life.state.letters[0].failure.code, codes::EXPRESSION_FAILED);
+}
+
+#[test]
+fn an_allowed_failure_counts_as_done_and_leaves_no_letter() {
+    let mut life = Life::begin(
+        "id: f\nsteps:\n  - { id: a, type: task, allow_failure: true }\n  - { id: b, needs: [a], type: task }",
+        json!({}),
+    );
+    life.refuses("a").succeeds("b");
+    assert_eq!((life.status(), life.words().as_str()), ("completed", "failed succeeded"));
+    assert!(life.state.letters.is_empty());
+}
+
+#[test]
+fn a_wait_sleeps_and_a_run_times_out() {
+    let mut life = Life::begin(
+        "id: w\ntimeout: 10s\nsteps: [{ id: a, type: wait, with: { duration: 4s } }, { id: b, needs: [a], type: task, undo: { type: task } }]",
+        json!({}),
+    );
+    assert_eq!(life.words(), "waiting pending");
+    life.later(4_000);
+    assert_eq!(life.words(), "succeeded running");
+    life.later(6_000);
+    assert_eq!((life.status(), life.words().as_str()), ("running", "succeeded running"));
+    life.succeeds("b").undone("b");
+    assert_eq!(life.status(), "compensated");
+    let failing = life.state.failing.as_ref().expect("it failed");
+    assert_eq!(failing.failure.code, codes::WORKFLOW_TIMEOUT);
+}
+
+#[test]
+fn a_crash_uses_up_no_attempt_but_is_not_risked_without_retries() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.report("a", AttemptResult::Lost);
+    assert_eq!(life.words(), "running pending pending", "at once, as the next attempt");
+    assert_eq!((life.state.steps[0].attempt, life.state.steps[0].tries), (2, 0));
+    let mut life = Life::begin("id: o\nsteps: [{ id: a, type: task, retry: none }]", json!({}));
+    life.report("a", AttemptResult::Lost);
+    assert_eq!(life.status(), "failed");
+    assert_eq!(life.state.letters[0].failure.code, codes::ATTEMPT_LOST);
+}
+
+#[test]
+fn an_output_past_its_limit_fails_the_step_as_unknown() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    let large = Payload::of(&json!("x".repeat(PAYLOAD_BYTES_MAX)));
+    life.report("a", AttemptResult::Answered(Ok(large))).undone("a");
+    assert_eq!(life.status(), "compensated");
+    assert_eq!(life.state.letters[0].failure.code, codes::PAYLOAD_TOO_LARGE);
+}
+
+#[test]
+fn callbacks_are_sent_until_received_and_then_become_letters() {
+    let mut life = Life::begin(
+        "
+id: c
+steps: [{ id: a, type: task }]
+callbacks: [{ event: workflow.completed, url: 'http://h/done' }, { event: workflow.failed, url: 'http://h/bad' }]
+",
+        json!({}),
+    );
+    life.succeeds("a");
+    assert!(!life.state.is_quiescent());
+    for attempt in 1..=10 {
+        let result = Err(Failure::retryable("BUSY", "busy"));
+        let (delivery, retry_delay_ms) = (0, 1_000);
+        life.act(Command::ReportCallback { delivery, attempt, result, retry_delay_ms })
+            .expect("never rejected");
+        life.later(1_000);
+    }
+    assert!(life.state.is_quiescent());
+    assert_eq!(life.state.letters.len(), 1);
+    life.act(retry(0)).expect("in place");
+    let (delivery, attempt, result, retry_delay_ms) = (0, 11, Ok(204), 0);
+    life.act(Command::ReportCallback { delivery, attempt, result, retry_delay_ms })
+        .expect("never rejected");
+    assert_eq!(life.state.deliveries[0].answered, Some(204));
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn outputs_that_cannot_be_rendered_fail_the_run() {
+    let mut life = Life::begin(
+        "id: o\nsteps: [{ id: a, type: task, undo: { type: task } }]\noutputs: { x: '{{ steps.a.output.nothing }}' }",
+        json!({}),
+    );
+    life.succeeds("a").undone("a");
+    assert_eq!(life.status(), "compensated");
+}

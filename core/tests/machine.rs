@@ -1,0 +1,167 @@
+//! A small stage for the machine: one run, driven by hand on a clock that stands still.
+
+use std::sync::Arc;
+
+use backstitch_core::arrows::StepStatus;
+use backstitch_core::command::{AttemptResult, Command, Rejection, Submission};
+use backstitch_core::effect::owed;
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::machine::{self, Refusal, replay};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::report::event_json;
+use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
+use backstitch_core::yaml::{Format, parse};
+use serde_json::{Value, json};
+
+pub struct Types;
+
+impl TaskTypes for Types {
+    fn effectful(&self) -> &[&'static str] {
+        &["task"]
+    }
+
+    fn check(&self, _: &str, _: &Value) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 7 };
+pub const START: Timestamp = Timestamp(1_800_000_000_000_000);
+
+/// A run under way, with everything it recorded.
+pub struct Life {
+    pub state: State,
+    pub events: Vec<RunEvent>,
+    pub now: Timestamp,
+}
+
+pub fn plan(definition: &str) -> Arc<Plan> {
+    let value = parse(definition.as_bytes(), Format::Yaml).expect("YAML");
+    let (_, plan) = Plan::read(&value, &Types).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    Arc::new(plan)
+}
+
+impl Life {
+    pub fn begin(definition: &str, input: Value) -> Self {
+        let plan = plan(definition);
+        let submitted = Box::new(Submitted {
+            namespace: "default".into(),
+            workflow: plan.workflow.clone(),
+            revision: 1,
+            digest: plan.digest,
+            input: Payload::of(&input),
+            variables: Payload::of(&json!({})),
+            correlation_id: "c".into(),
+            idempotency_key: None,
+            request: Digest::default(),
+            callbacks: Vec::new(),
+            deadline_at: plan.timeout_ms.map(|timeout_ms| START.plus_ms(timeout_ms)),
+            retry_of: None,
+            actor: "test".to_owned(),
+        });
+        let submission = Submission { execution: RUN, plan, submitted };
+        let (state, decision) = machine::submit(submission, START).expect("legal");
+        Self { state, events: decision.events, now: START }
+    }
+
+    pub fn act(&mut self, command: Command) -> Result<(), Rejection> {
+        match machine::handle(&mut self.state, command, self.now) {
+            Ok(decision) => self.events.extend(decision.events),
+            Err(Refusal::Rejected(rejection)) => return Err(rejection),
+            Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),
+        }
+        self.check_replay();
+        Ok(())
+    }
+
+    /// The step's attempt under way ends.
+    pub fn report(&mut self, step: &str, result: AttemptResult) -> &mut Self {
+        let step = self.state.plan.index_of(step).expect("a step of the plan");
+        let attempt = self.state.step(step).attempt;
+        let command = Command::ReportStep { step, attempt, result, retry_delay_ms: 1_000 };
+        self.act(command).expect("a report is never rejected");
+        self
+    }
+
+    pub fn succeeds(&mut self, step: &str) -> &mut Self {
+        self.report(step, AttemptResult::Answered(Ok(Payload::of(&json!({ "of": step })))))
+    }
+
+    pub fn refuses(&mut self, step: &str) -> &mut Self {
+        self.report(step, AttemptResult::Answered(Err(Failure::permanent("NO", "no"))))
+    }
+
+    pub fn stumbles(&mut self, step: &str) -> &mut Self {
+        self.report(step, AttemptResult::Answered(Err(Failure::retryable("BUSY", "busy"))))
+    }
+
+    /// The undo's attempt under way ends.
+    pub fn undo(&mut self, step: &str, result: AttemptResult) -> &mut Self {
+        let step = self.state.plan.index_of(step).expect("a step of the plan");
+        let attempt = self.state.step(step).undo.as_ref().expect("an undo").attempt;
+        let command = Command::ReportUndo { step, attempt, result, retry_delay_ms: 1_000 };
+        self.act(command).expect("a report is never rejected");
+        self
+    }
+
+    pub fn undone(&mut self, step: &str) -> &mut Self {
+        self.undo(step, AttemptResult::Answered(Ok(Payload::null())))
+    }
+
+    pub fn undo_refused(&mut self, step: &str) -> &mut Self {
+        self.undo(step, AttemptResult::Answered(Err(Failure::permanent("NO", "no"))))
+    }
+
+    pub fn later(&mut self, ms: u64) -> &mut Self {
+        self.now = self.now.plus_ms(ms);
+        self.act(Command::Continue).expect("never rejected");
+        self
+    }
+
+    pub fn status(&self) -> &'static str {
+        self.state.status().word()
+    }
+
+    /// The steps' words, in the plan's order.
+    pub fn words(&self) -> String {
+        self.state.steps.iter().map(|step| step.word()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What happened since `from` events ago, as `Type step`.
+    pub fn told(&self, from: usize) -> Vec<String> {
+        let events = self.events[from..].iter().cloned().map(Event::Run);
+        events
+            .map(|event| {
+                let (word, data) = event_json(&event, Some(&self.state.plan));
+                match data.get("step").and_then(Value::as_str) {
+                    Some(step) => format!("{word} {step}"),
+                    None => word.to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    /// The sets are what a look at every step says, and the fold of the events is the state.
+    pub fn check_replay(&self) {
+        let events: Vec<_> =
+            self.events.iter().map(|event| (Event::Run(event.clone()), self.now)).collect();
+        let events = events.iter().map(|(event, at)| (event, *at));
+        let folded = replay(RUN, &self.state.plan, events).expect("what was decided folds");
+        assert_eq!(folded.version, self.state.version);
+        assert_eq!(folded.phase, self.state.phase);
+        let statuses = |state: &State| -> Vec<_> {
+            state.steps.iter().map(|s| (s.status, s.attempt, s.word())).collect()
+        };
+        assert_eq!(statuses(&folded), statuses(&self.state));
+        let running = self.state.steps.iter().filter(|s| s.status == StepStatus::Running).count();
+        let owing = owed(&self.state, self.now);
+        let steps = owing
+            .iter()
+            .filter(|effect| matches!(effect, backstitch_core::effect::Effect::RunStep { .. }));
+        assert_eq!(steps.count(), running, "every running step is owed, and nothing else");
+    }
+}

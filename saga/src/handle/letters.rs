@@ -1,0 +1,90 @@
+//! Operating dead letters.
+
+use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::LetterId;
+use serde_json::Value;
+
+use super::request::deadline;
+use super::{Handle, Retried};
+use crate::error::Error;
+
+impl Handle {
+    /// A dead letter with its whole context.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`], and as [`Handle::execution`].
+    pub async fn letter(&self, letter: LetterId) -> Result<Value, Error> {
+        let missing = || Error::LetterNotFound(letter);
+        let run = match self.execution(letter.execution).await {
+            Err(Error::ExecutionNotFound(_)) => return Err(missing()),
+            run => run?,
+        };
+        run["dead_letters"].get(letter.number as usize).cloned().ok_or_else(missing)
+    }
+
+    /// Has a dead letter's operation tried again: in place where its run allows it, otherwise
+    /// by a new run of the same revision and input, linked to the old one. A retry that was
+    /// cut short can be asked again and finds the run it began.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
+    pub async fn retry_letter(&self, letter: LetterId, actor: &str) -> Result<Retried, Error> {
+        let command = |linked| Command::RetryLetter {
+            letter: letter.number,
+            actor: actor.to_owned(),
+            linked,
+        };
+        let run = letter.execution;
+        match self.letter_command(letter, command(None)).await {
+            Err(Error::Rejected(Rejection::NeedsNewRun)) => {}
+            answer => return Ok(Retried { execution: run, new_run: false, status: answer? }),
+        }
+        let (records, plan) = self.history(run).await?;
+        let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {run}")))?;
+        let Some(Event::Run(RunEvent::Submitted(first))) =
+            records.into_iter().next().map(|record| record.event)
+        else {
+            return Err(Error::Fold(format!("{run} has no submission")));
+        };
+        let execution = self.id_of(&["retry", &letter.to_string()]);
+        let submitted = Box::new(Submitted {
+            idempotency_key: None,
+            deadline_at: deadline(&plan),
+            retry_of: Some(run),
+            actor: actor.to_owned(),
+            ..*first
+        });
+        let accepted = self.begin(Submission { execution, plan, submitted }).await?;
+        self.letter_command(letter, command(Some(execution))).await?;
+        Ok(Retried { execution, new_run: true, status: accepted.status })
+    }
+
+    /// Gives a dead letter's operation up.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
+    pub async fn discard_letter(
+        &self,
+        letter: LetterId,
+        actor: String,
+        reason: String,
+    ) -> Result<&'static str, Error> {
+        let number = letter.number;
+        let command = Command::DiscardLetter { letter: number, actor, reason };
+        self.letter_command(letter, command).await
+    }
+
+    async fn letter_command(
+        &self,
+        letter: LetterId,
+        command: Command,
+    ) -> Result<&'static str, Error> {
+        match self.command(letter.execution, command).await {
+            Err(Error::ExecutionNotFound(_) | Error::Rejected(Rejection::UnknownLetter { .. })) => {
+                Err(Error::LetterNotFound(letter))
+            }
+            answer => answer,
+        }
+    }
+}

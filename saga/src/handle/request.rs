@@ -1,0 +1,123 @@
+//! What a client asks for and gets: plain data, and the checks made before anything else.
+
+use std::sync::Arc;
+
+use backstitch_core::command::{CALLBACKS_MAX, WORDS_BYTES_MAX, is_callback_url};
+use backstitch_core::definition::problem::{Problem, codes};
+use backstitch_core::event::Callback;
+use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::plan::Plan;
+use backstitch_core::report::callback_word;
+use backstitch_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::clock;
+
+/// A wish for a new run, as a client puts it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Tenant.
+    pub namespace: Arc<str>,
+    /// The workflow's id.
+    pub workflow: String,
+    /// Any JSON; checked against the workflow's `input_schema`.
+    pub input: Value,
+    /// Overrides of the workflow's variables: an object.
+    pub variables: Value,
+    /// Carried through; the execution id if empty.
+    pub correlation_id: String,
+    /// Who is told.
+    pub callbacks: Vec<Callback>,
+    /// The same key with the same request answers the same run.
+    pub idempotency_key: Option<String>,
+    /// Who asks.
+    pub actor: String,
+}
+
+/// An accepted run. It is durable.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The run.
+    pub execution: ExecutionId,
+    /// Its status word when it was accepted.
+    pub status: &'static str,
+    /// Whether the idempotency key had been used for it before.
+    pub repeated: bool,
+}
+
+/// A defined revision. It is durable.
+#[derive(Debug, Clone)]
+pub struct Defined {
+    /// The workflow's id.
+    pub workflow: Arc<str>,
+    /// The revision's number, from 1.
+    pub revision: u32,
+    /// Its content.
+    pub digest: Digest,
+    /// Whether the content is new.
+    pub created: bool,
+}
+
+/// What became of a retried letter.
+#[derive(Debug, Clone)]
+pub struct Retried {
+    /// The run that goes on: the letter's own, or the new one that starts over.
+    pub execution: ExecutionId,
+    /// Whether it is a new run.
+    pub new_run: bool,
+    /// Its status word.
+    pub status: &'static str,
+}
+
+pub(super) fn deadline(plan: &Plan) -> Option<Timestamp> {
+    plan.timeout_ms.map(|timeout_ms| clock::now().plus_ms(timeout_ms))
+}
+
+pub(super) fn check_words(request: &Request) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut bad = |path: String, code: &'static str, message: String| {
+        problems.push(Problem { path, code, message });
+    };
+    let words = [
+        ("correlation_id", request.correlation_id.as_str()),
+        ("idempotency_key", request.idempotency_key.as_deref().unwrap_or("none")),
+    ];
+    for (path, word) in words {
+        if word.len() > WORDS_BYTES_MAX || word.chars().any(char::is_control) {
+            let message = format!("at most {WORDS_BYTES_MAX} bytes, without control characters");
+            bad(path.to_owned(), codes::BAD_VALUE, message);
+        }
+    }
+    if request.idempotency_key.as_deref() == Some("") {
+        bad("idempotency_key".to_owned(), codes::BAD_VALUE, "is empty".to_owned());
+    }
+    if !request.variables.is_object() {
+        bad("variables".to_owned(), codes::WRONG_TYPE, "must be an object".to_owned());
+    }
+    if request.callbacks.len() > CALLBACKS_MAX {
+        let message = format!("at most {CALLBACKS_MAX} callbacks are taken");
+        bad("callbacks".to_owned(), codes::OUT_OF_RANGE, message);
+    }
+    for (at, callback) in request.callbacks.iter().enumerate() {
+        if !is_callback_url(&callback.url) {
+            let message = "must be an http or https URL without user or password".to_owned();
+            bad(format!("callbacks[{at}].url"), codes::BAD_URL, message);
+        }
+    }
+    problems
+}
+
+/// What tells a repeat from another request under the same key.
+pub(super) fn request_digest(request: &Request) -> Digest {
+    let callbacks: Vec<_> =
+        request.callbacks.iter().map(|own| json!([callback_word(own.event), own.url])).collect();
+    let whole = json!([
+        request.namespace,
+        request.workflow,
+        request.input,
+        request.variables,
+        request.correlation_id,
+        callbacks,
+    ]);
+    Digest::of(whole.to_string().as_bytes())
+}

@@ -1,0 +1,44 @@
+//! Running the core's code where it must not take the partition down with it.
+
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::machine::replay;
+use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
+
+use super::Histories;
+
+/// Folds a run's history with the plan it was submitted with.
+///
+/// # Errors
+/// A sentence: no such plan, or an event that does not fit.
+pub fn fold(
+    id: ExecutionId,
+    events: &[(Event, Timestamp)],
+    histories: &dyn Histories,
+) -> Result<State, String> {
+    let digest = match events.first() {
+        Some((Event::Run(RunEvent::Submitted(own)), _)) => own.digest,
+        _ => return Err(format!("the history of {id} does not begin with its submission")),
+    };
+    let plan = histories
+        .plan(&digest)
+        .ok_or_else(|| format!("the revision {digest} of {id} is not in the journal"))?;
+    let events = events.iter().map(|(event, at)| (event, *at));
+    match guarded(|| replay(id, &plan, events)) {
+        Ok(Ok(state)) => Ok(state),
+        Ok(Err(illegal)) => Err(illegal.to_string()),
+        Err(why) => Err(why),
+    }
+}
+
+/// Runs engine code so that a panic in it stops one run, not the partition.
+pub(super) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        format!("the engine failed: {}", message.unwrap_or_else(|| "no message".to_owned()))
+    })
+}

@@ -1,0 +1,83 @@
+//! What a partition is asked, what it answers, and where it looks things up.
+
+use std::sync::Arc;
+
+use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::event::Event;
+use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::plan::Plan;
+use backstitch_core::time::Timestamp;
+use serde_json::Value;
+
+use super::Definition;
+
+/// Where a partition finds what is not in its memory. Answers only what is durable.
+pub trait Histories {
+    /// A run's whole history, oldest first; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// A sentence, when the history can't be read.
+    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String>;
+
+    /// The plan a run was submitted with.
+    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
+}
+
+/// What a partition is asked.
+#[derive(Debug)]
+pub enum Input<T> {
+    /// Begin a run. The same id again is a repeat if the request is the same.
+    Submit(Submission, T),
+    /// A command for a run. Reports of effects have nobody to answer.
+    Command(ExecutionId, Command, Option<T>),
+    /// Answer the run as it stands.
+    Show(ExecutionId, T),
+    /// Answer the run once it has its final word.
+    WaitForEnd(ExecutionId, T),
+    /// Add a revision to a workflow.
+    Define(Box<Definition>, T),
+}
+
+/// What a partition answers.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The run exists and is durable.
+    Submitted {
+        /// The run.
+        execution: ExecutionId,
+        /// Its status word.
+        status: &'static str,
+        /// Whether it existed before.
+        repeated: bool,
+    },
+    /// The run as it stands.
+    Shown(Arc<Value>),
+    /// The command was carried out, or had been before.
+    Done {
+        /// The run's status word after it.
+        status: &'static str,
+    },
+    /// The revision exists and is durable.
+    Defined {
+        /// Its number.
+        revision: u32,
+        /// Whether this added it.
+        created: bool,
+    },
+    /// There is no such run.
+    NotFound,
+    /// The idempotency key belongs to another request.
+    KeyConflict(ExecutionId),
+    /// The command is wrong where the run stands.
+    Rejected(Rejection),
+    /// The run can't be worked on: why.
+    Quarantined(String),
+    /// The node is shutting down and takes no new work.
+    Draining,
+}
+
+/// Whoever holds a ticket may stop waiting.
+pub trait Abandon {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+}

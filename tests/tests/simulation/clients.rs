@@ -1,0 +1,119 @@
+//! Clients that submit, repeat, cancel, look and retry, and the operator at the end of the day.
+
+use std::sync::Arc;
+
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::Submitted;
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::Plan;
+use backstitch_core::summary::{LetterStatus, RunStatus};
+use backstitch_saga::partition::Input;
+use serde_json::json;
+
+use super::world::{Asked, PARTITIONS, World};
+
+impl World {
+    pub fn client(&mut self) {
+        let actor = || "client".to_owned();
+        if self.known.is_empty() || self.random.chance(35) {
+            return self.submit();
+        }
+        let run = self.random.pick(&self.known).0;
+        match self.random.below(10) {
+            0 => {
+                let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
+                let (reason, actor) = ("enough".to_owned(), actor());
+                let command = Command::Cancel { reason, actor, compensate };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            1..=3 => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let command = Command::RetryLetter { letter, actor: actor(), linked: None };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            4 => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let reason = "given up".to_owned();
+                let command = Command::DiscardLetter { letter, actor: actor(), reason };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            }
+            5..=7 => self.ask(run, Asked::Show(run), |t| Input::Show(run, t)),
+            8 => self.ask(run, Asked::Show(run), |t| Input::WaitForEnd(run, t)),
+            _ => self.repeat(),
+        }
+    }
+
+    fn submit(&mut self) {
+        let plan = self.random.pick(&self.workflows).clone();
+        let partition =
+            PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
+        let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
+        let n = self.random.below(10);
+        let key = self.random.chance(50).then(|| format!("key-{execution}"));
+        let submitted = Box::new(Submitted {
+            namespace: "default".into(),
+            workflow: plan.workflow.clone(),
+            revision: 1,
+            digest: plan.digest,
+            input: Payload::of(&json!({ "n": n })),
+            variables: Payload::of(&json!({})),
+            correlation_id: "simulation".into(),
+            idempotency_key: key,
+            request: Digest::of(&n.to_le_bytes()),
+            callbacks: Vec::new(),
+            deadline_at: plan.timeout_ms.map(|timeout_ms| self.now.plus_ms(timeout_ms)),
+            retry_of: None,
+            actor: "client".to_owned(),
+        });
+        self.known.push((execution, submitted.clone(), plan.clone()));
+        self.send(execution, submitted, plan);
+    }
+
+    /// The same key again: with the same request, or with another.
+    fn repeat(&mut self) {
+        let (execution, mut submitted, plan) = self.random.pick(&self.known).clone();
+        if submitted.idempotency_key.is_none() {
+            return;
+        }
+        if self.random.chance(30) {
+            submitted.request = Digest::of(b"another");
+        }
+        self.send(execution, submitted, plan);
+    }
+
+    fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
+        let asked = Asked::Submit(execution, submitted.request);
+        let submission = Submission { execution, plan, submitted };
+        self.ask(execution, asked, |t| Input::Submit(submission, t));
+    }
+
+    /// An operator at the end of the day: retries or discards one open letter of a run that
+    /// waits for it. Says whether there was one.
+    pub fn operate(&mut self) -> bool {
+        let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
+        for run in runs {
+            let state = self.live_state(run);
+            let open = (0..).zip(&state.letters).find(|(_, l)| l.status == LetterStatus::Open);
+            let suspended = state.status() == RunStatus::Suspended;
+            let actor = "operator".to_owned();
+            let command = match open {
+                Some((letter, _)) if self.random.chance(50) => {
+                    let linked = ExecutionId { partition: run.partition, digits: 1 };
+                    Command::RetryLetter { letter, actor, linked: Some(linked) }
+                }
+                Some((letter, _)) => {
+                    Command::DiscardLetter { letter, actor, reason: "settled".to_owned() }
+                }
+                None if suspended => {
+                    let reason = "nothing to retry".to_owned();
+                    Command::Cancel { reason, actor, compensate: Some(true) }
+                }
+                None => continue,
+            };
+            self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,70 @@
+//! What is checked as it happens: no effect and no answer ahead of the disk.
+
+use backstitch_core::effect::Effect;
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_saga::partition::{Answer, Order};
+
+use super::services::fly;
+use super::world::{Asked, Ticket, World};
+
+impl World {
+    /// No effect before the commit that causes it is durable.
+    pub fn perform(&mut self, order: Order) {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = &disk.runs[&order.execution];
+        let caused = records.iter().any(|record| match (&record.event, order.effect) {
+            (
+                Event::Run(RunEvent::StepStarted { step, attempt }),
+                Effect::RunStep { step: s, attempt: a },
+            )
+            | (
+                Event::Run(RunEvent::UndoStarted { step, attempt }),
+                Effect::UndoStep { step: s, attempt: a },
+            ) => *step == s && *attempt == a,
+            (
+                Event::Run(RunEvent::CallbackScheduled { delivery, .. }),
+                Effect::DeliverCallback { delivery: d, .. },
+            ) => *delivery == d,
+            _ => false,
+        });
+        assert!(caused, "seed {}: {order:?} before its cause is durable", self.seed);
+        drop(disk);
+        let twin = self.flights.iter().any(|flight| {
+            flight.order.execution == order.execution && flight.order.effect == order.effect
+        });
+        assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
+        let flight = fly(order, self.now, &mut self.random, self.faults);
+        self.flights.push(flight);
+    }
+
+    /// Every answer shows only what is durable.
+    pub fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        assert!(!self.answered[ticket.0], "seed {}: answered twice", self.seed);
+        self.answered[ticket.0] = true;
+        let disk = self.disk.lock().expect("no thread panicked");
+        match (&self.asked[ticket.0], answer) {
+            (Asked::Submit(run, digest), Answer::Submitted { execution, .. }) => {
+                assert_eq!(*run, execution);
+                let first = disk.runs.get(run).and_then(|records| records.first());
+                let Some(Event::Run(RunEvent::Submitted(own))) = first.map(|r| &r.event) else {
+                    panic!("seed {}: {run} was accepted and is not durable", self.seed);
+                };
+                assert_eq!(own.request, *digest, "another request was answered as this one");
+                self.accepted.insert(execution);
+            }
+            (Asked::Submit(run, digest), Answer::KeyConflict(_)) => {
+                let Event::Run(RunEvent::Submitted(own)) = &disk.runs[run][0].event else {
+                    panic!("a run begins with its submission");
+                };
+                assert_ne!(own.request, *digest, "a repeat was refused as a conflict");
+            }
+            (Asked::Show(run), Answer::Shown(shown)) => {
+                let version = shown["version"].as_u64().expect("a number");
+                let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
+                assert!(version <= durable, "seed {}: {run} shown ahead", self.seed);
+            }
+            (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
+            _ => {}
+        }
+    }
+}

@@ -1,3 +1,28 @@
-//! backstitch-api
+//! The HTTP API, the command line and the demo of Backstitch.
+//!
+//! - `http`: the routes, over the engine's handle;
+//! - `server`, `service`: sockets, and the server as a whole;
+//! - `settings`: flags over environment over file over defaults;
+//! - `cli`, `commands`: what `backstitch` can be told;
+//! - `client`, `timeline`: the API from outside, and a run as lines for a person;
+//! - `demo`: the whole at work, with a shop.
+//!
+//! Decides nothing about runs: that is `backstitch-core` under `backstitch-saga`.
 
+pub mod cli;
+pub mod client;
+pub mod commands;
 pub mod demo;
+pub mod error;
+pub mod http;
+mod nearest;
+pub mod server;
+pub mod service;
+pub mod settings;
+mod signals;
+pub mod terminal;
+pub mod timeline;
+
+pub use error::Error;
+pub use service::Service;
+pub use settings::Settings;

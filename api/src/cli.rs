@@ -1,0 +1,131 @@
+//! The command line: what `backstitch` can be told, and how it explains itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Settings, Sources};
+use crate::{Error, commands, demo};
+
+const AFTER_HELP: &str = "\
+Examples:
+  backstitch demo                                  see it at work: a shop, a crash, the books
+  backstitch serve --data-dir ./backstitch-data    serve on http://127.0.0.1:8080
+  backstitch validate order.yaml                   every problem of a definition, with its place
+  backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
+
+Exit codes:
+  0  done
+  1  the command failed, or what it checked is wrong
+  2  the command line, the environment or the configuration file is wrong
+  3  the data directory can't be used: locked, foreign, unwritable, full or damaged
+  4  the address is in use or may not be listened on
+  5  the journal failed while the server ran";
+
+const AFTER_SERVE: &str = "\
+Every flag is also a variable (BACKSTITCH_DATA_DIR, BACKSTITCH_LISTEN, ...) and a key of the
+configuration file (data_dir, listen, ...). Flags win over variables, variables over the file.
+
+Examples:
+  backstitch serve
+  backstitch serve --listen 127.0.0.1:9000 --data-dir ./data --log-format json
+  BACKSTITCH_FSYNC=interval:10 backstitch serve";
+
+/// A durable orchestrator: every step of a workflow is in a journal before anything acts on it.
+#[derive(Debug, Parser)]
+#[command(name = "backstitch", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API over a data directory
+    Serve(Box<ServeFlags>),
+    /// Check a definition without a server: every problem with its place
+    Validate(commands::validate::Flags),
+    /// Define a workflow at a running server and begin a run of it
+    Submit(commands::submit::Flags),
+    /// Show it at work: a shop, its orders, a kill -9 halfway, and the books at the end
+    Demo(demo::Flags),
+}
+
+/// What `serve` takes. Texts: they are read together with environment and file.
+#[derive(Debug, Default, Args)]
+#[command(after_help = AFTER_SERVE)]
+pub struct ServeFlags {
+    /// Where the journal is [default: ./backstitch-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// When a commit counts as durable: always, interval:<ms> or never [default: always]
+    #[arg(long, value_name = "POLICY")]
+    pub fsync: Option<String>,
+    /// Partitions of a new journal; an existing one keeps its own [default: 16]
+    #[arg(long, value_name = "N")]
+    pub partitions: Option<String>,
+    /// How long a shutdown waits for attempts under way [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    pub drain: Option<String>,
+    /// error, warn, info, debug or trace, or directives [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// The configuration file [default: backstitch.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Listen beyond loopback although there is no authentication
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+    /// Names, beside its own, that the server answers to, with commas between
+    #[arg(long, value_name = "NAMES")]
+    pub allowed_hosts: Option<String>,
+    /// The name of this node, as /info shows it [default: local]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+}
+
+impl ServeFlags {
+    /// The settings that these flags, the environment and the file make together.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], [`Error::File`].
+    pub fn settings(&self) -> Result<Settings, Error> {
+        let flags = [
+            ("data_dir", self.data_dir.clone()),
+            ("listen", self.listen.clone()),
+            ("fsync", self.fsync.clone()),
+            ("partitions", self.partitions.clone()),
+            ("drain", self.drain.clone()),
+            ("log_level", self.log_level.clone()),
+            ("log_format", self.log_format.clone()),
+            ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
+            ("allowed_hosts", self.allowed_hosts.clone()),
+            ("node", self.node.clone()),
+        ];
+        let variable = |name: &str| std::env::var(name).ok();
+        Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)
+    }
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// As the command says.
+    pub async fn run(self) -> Result<(), Error> {
+        match self {
+            Self::Serve(flags) => commands::serve::run(&flags).await,
+            Self::Validate(flags) => commands::validate::run(&flags),
+            Self::Submit(flags) => commands::submit::run(flags).await,
+            Self::Demo(flags) => demo::run(flags).await,
+        }
+    }
+}

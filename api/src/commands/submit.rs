@@ -1,0 +1,92 @@
+//! `backstitch submit FILE`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use backstitch_core::yaml::{self, Format};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{format_of, read_file};
+use crate::client::Client;
+use crate::error::Error;
+use crate::terminal::{Terminal, Tone};
+use crate::timeline::Timeline;
+
+/// How often the server is asked what is new.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What `submit` takes.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// The definition: YAML, or JSON if the file is called so
+    pub file: PathBuf,
+    /// The run's input: JSON, or @FILE
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub input: String,
+    /// The same key with the same input answers the same run
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
+    #[arg(long)]
+    pub follow: bool,
+    /// The server
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ORCHESTRATOR_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: String,
+}
+
+/// Defines the workflow, begins a run, prints its id, and follows it if asked.
+///
+/// # Errors
+/// [`Error::Failed`] when the server refuses, or the run does not complete;
+/// [`Error::Unreachable`], [`Error::File`].
+pub async fn run(flags: Flags) -> Result<(), Error> {
+    let input = read_input(&flags.input)?;
+    let text = read_file(&flags.file)?;
+    let media_type = match format_of(&flags.file) {
+        Format::Json => "application/json",
+        Format::Yaml => "application/yaml",
+    };
+    let client = Client::new(&flags.server)?;
+    let defined = client.define(text, media_type).await?;
+    let workflow = defined["workflow_id"].as_str().unwrap_or_default();
+    let body = json!({ "input": input });
+    let run = client.execute(workflow, &body, flags.idempotency_key.as_deref()).await?;
+    let terminal = Terminal::of_stdout();
+    terminal.line(&run)?;
+    if flags.follow { follow(&client, &terminal, &run).await } else { Ok(()) }
+}
+
+fn read_input(given: &str) -> Result<Value, Error> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => read_file(Path::new(file))?,
+        None => given.as_bytes().to_vec(),
+    };
+    let wrong = |why: String| Error::Setting(format!("--input is {why}"));
+    yaml::parse(&text, Format::Json).map_err(|problem| wrong(problem.message))
+}
+
+async fn follow(client: &Client, terminal: &Terminal, run: &str) -> Result<(), Error> {
+    let mut timeline = Timeline::default();
+    loop {
+        for event in client.events(run, timeline.version()).await? {
+            for line in timeline.read(&event) {
+                let at = terminal.paint(Tone::Faint, &line.time);
+                let words = terminal.paint(line.tone, &line.words);
+                terminal.line(&format!("{at}  {:<24}  {words}", line.subject))?;
+            }
+        }
+        if let Some(status) = timeline.ended() {
+            return match status {
+                "completed" => Ok(()),
+                other => Err(Error::Failed(format!("the run ended: {other}"))),
+            };
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}

@@ -1,0 +1,102 @@
+//! The error codes that HTTP answers carry, and the status each is answered with.
+//!
+//! One page each in `docs/errors`. A code keeps its meaning for ever.
+
+use axum::http::StatusCode;
+
+/// No workflow of that id, or no such revision of it.
+pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
+/// No execution of that id.
+pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+/// No dead letter of that id.
+pub const DEAD_LETTER_NOT_FOUND: &str = "DEAD_LETTER_NOT_FOUND";
+/// No such path.
+pub const NOT_FOUND: &str = "NOT_FOUND";
+/// The definition is wrong; `details.problems` has every place.
+pub const INVALID_WORKFLOW_DEFINITION: &str = "INVALID_WORKFLOW_DEFINITION";
+/// The body's fields are wrong; `details.problems` has every place.
+pub const INVALID_INPUT: &str = "INVALID_INPUT";
+/// The request can't be read: not JSON, not YAML, not UTF-8, a bad query or header.
+pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
+/// The body did not arrive in time.
+pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
+/// The body, or input and variables together, are larger than taken.
+pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
+/// The body is neither JSON nor YAML by its content type.
+pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
+/// The path takes other methods; the header `Allow` lists them.
+pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
+/// The idempotency key was used with another request.
+pub const IDEMPOTENCY_KEY_CONFLICT: &str = "IDEMPOTENCY_KEY_CONFLICT";
+/// The run already has its final word.
+pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
+/// The letter was retried or discarded before.
+pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
+/// The letter's run is still being undone.
+pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
+/// The request names a host or an origin that this server does not answer to.
+pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// The server is starting, stopping, or can't write its journal.
+pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
+/// The run's history can't be folded; the run is set aside.
+pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
+/// A bug in the server; its log has more.
+pub const INTERNAL: &str = "INTERNAL";
+
+/// Every code with its status.
+pub const ALL: [(&str, StatusCode); 19] = [
+    (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
+    (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
+    (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
+    (NOT_FOUND, StatusCode::NOT_FOUND),
+    (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
+    (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
+    (INVALID_REQUEST, StatusCode::BAD_REQUEST),
+    (REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT),
+    (PAYLOAD_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
+    (UNSUPPORTED_MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
+    (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),
+    (EXECUTION_ENDED, StatusCode::CONFLICT),
+    (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
+    (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
+    (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
+    (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
+    (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),
+];
+
+/// The status of a code; 500 for a word that is none.
+#[must_use]
+pub fn status(code: &str) -> StatusCode {
+    let known = ALL.iter().find(|(known, _)| *known == code);
+    known.map_or(StatusCode::INTERNAL_SERVER_ERROR, |(_, status)| *status)
+}
+
+/// The code that says most about a bare status: for answers that were made elsewhere.
+#[must_use]
+pub fn of_status(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => METHOD_NOT_ALLOWED,
+        StatusCode::REQUEST_TIMEOUT => REQUEST_TIMEOUT,
+        StatusCode::PAYLOAD_TOO_LARGE => PAYLOAD_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::SERVICE_UNAVAILABLE => ORCHESTRATOR_UNAVAILABLE,
+        status if status.is_client_error() => INVALID_REQUEST,
+        _ => INTERNAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_listed_once() {
+        let mut words: Vec<_> = ALL.iter().map(|(code, _)| code).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), ALL.len());
+    }
+}

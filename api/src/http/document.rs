@@ -1,0 +1,149 @@
+//! Bodies of requests: how much is read, in which formats, and what is said of bad ones.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use backstitch_core::yaml::{self, Format};
+use serde_json::{Value, json};
+
+use super::codes;
+use super::refusal::Refusal;
+
+/// The largest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much of a body that is too large is read and thrown away, so that its sender comes to
+/// read the answer.
+const BODY_BYTES_DISCARDED_MAX: usize = 64 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bodies above this are parsed away from the threads that serve connections.
+const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// A body that was JSON or YAML; nothing if it was empty.
+#[derive(Debug)]
+pub struct Document(pub Option<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Document {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let read = tokio::time::timeout(BODY_TIMEOUT, read(&parts.headers, body)).await;
+        let bytes = read.map_err(|_| {
+            let message = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
+            Refusal::new(codes::REQUEST_TIMEOUT, message)
+        })??;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        let format = format(&parts.headers)?;
+        let parsed = if bytes.len() <= PARSE_INLINE_BYTES_MAX {
+            yaml::parse(&bytes, format)
+        } else {
+            let parse = move || yaml::parse(&bytes, format);
+            let parsed = tokio::task::spawn_blocking(parse).await;
+            parsed.map_err(|_| Refusal::new(codes::INTERNAL, "the body could not be parsed"))?
+        };
+        let value = parsed.map_err(|problem| {
+            let why = problem.message.clone();
+            let details = json!({ "problems": [problem] });
+            Refusal::bad_request(format!("the body is {why}")).with(details)
+        })?;
+        Ok(Self(Some(value)))
+    }
+}
+
+impl Document {
+    /// The value, where a body must be given.
+    ///
+    /// # Errors
+    /// 400 if it was empty.
+    pub fn required(self, what: &str) -> Result<Value, Refusal> {
+        self.0.ok_or_else(|| Refusal::bad_request(format!("the body is empty; it must be {what}")))
+    }
+}
+
+async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok()).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(announced.min(BODY_BYTES_MAX));
+    let mut discarded = 0;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Refusal::bad_request("the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if discarded == 0 && bytes.len() + data.len() <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+            continue;
+        }
+        discarded += data.len();
+        if discarded > BODY_BYTES_DISCARDED_MAX {
+            break;
+        }
+    }
+    if discarded > 0 {
+        let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        let details = json!({ "bytes_max": BODY_BYTES_MAX });
+        return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, message).with(details));
+    }
+    Ok(bytes)
+}
+
+/// The format that a content type names. A web page can't send these without being asked
+/// first, which is why no other is taken.
+fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
+    let refused = |given: &str| {
+        let message = format!(
+            "the content type {given} is not taken; send application/json or application/yaml"
+        );
+        Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, message)
+    };
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Err(refused("is missing and so")) };
+    let given = value.to_str().map_err(|_| refused("is no text and so"))?.to_ascii_lowercase();
+    let mut parts = given.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = |part: &str| match part.strip_prefix("charset=") {
+        Some(charset) => charset.trim_matches('"') == "utf-8",
+        None => true,
+    };
+    if !parts.all(is_utf8) {
+        return Err(refused(&format!("`{given}`")));
+    }
+    match essence {
+        "application/json" => Ok(Format::Json),
+        "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Format::Yaml),
+        _ if essence.starts_with("application/") && essence.ends_with("+json") => Ok(Format::Json),
+        _ if essence.starts_with("application/") && essence.ends_with("+yaml") => Ok(Format::Yaml),
+        _ => Err(refused(&format!("`{essence}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, text.parse().expect("a header value"));
+            format(&headers).ok()
+        };
+        for json in ["application/json", "Application/JSON; charset=UTF-8", "application/a+json"] {
+            assert_eq!(of(json), Some(Format::Json), "{json}");
+        }
+        for yaml in ["application/yaml", "text/yaml", "application/x-yaml; charset=\"utf-8\""] {
+            assert_eq!(of(yaml), Some(Format::Yaml), "{yaml}");
+        }
+        for other in
+            ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert!(format(&HeaderMap::new()).is_err());
+    }
+}

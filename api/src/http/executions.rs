@@ -1,0 +1,160 @@
+//! `/api/v1/executions`, and `execute` of a workflow: runs begun, shown, listed, cancelled.
+
+mod request;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::report::{event_json, run_row_json};
+use backstitch_core::summary::RunStatus;
+use backstitch_journal::RunFilter;
+use backstitch_saga::Error;
+use serde_json::{Value, json};
+
+use super::document::Document;
+use super::fields::Fields;
+use super::query::{LIMIT_MAX, Parameters};
+use super::refusal::Refusal;
+use super::{ACTOR, App, answer, codes};
+
+/// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
+/// 200 and the whole run, if it ends by then.
+pub(super) async fn execute(
+    State(app): State<App>,
+    Path(workflow): Path<String>,
+    headers: HeaderMap,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let (request, wait) = request::read(app.namespace().clone(), workflow, &headers, document)?;
+    let accepted = engine.submit(request).await?;
+    let run = accepted.execution;
+    let mut status = accepted.status;
+    if !wait.is_zero() {
+        match engine.wait(run, wait).await {
+            Ok(Some(ended)) => return Ok(located(StatusCode::OK, run, &*ended)),
+            Ok(None) => status = standing(engine.execution(run).await?.as_ref()).unwrap_or(status),
+            // The run is durable and goes on at the next start: that is the answer.
+            Err(Error::Stopped | Error::Draining) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let body = json!({
+        "execution_id": run.to_string(),
+        "status": status,
+        "repeated": accepted.repeated,
+    });
+    Ok(located(StatusCode::ACCEPTED, run, &body))
+}
+
+fn located(status: StatusCode, run: ExecutionId, body: &Value) -> Response {
+    let location = format!("/api/v1/executions/{run}");
+    answer::with_header(answer::json(status, body), LOCATION, &location)
+}
+
+fn standing(execution: &Value) -> Option<&'static str> {
+    execution["status"].as_str().and_then(RunStatus::of_word).map(RunStatus::word)
+}
+
+/// `GET /api/v1/executions/{id}`.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let shown = engine.execution(read_id(&id)?).await?;
+    Ok(answer::ok(&*shown))
+}
+
+/// `GET /api/v1/executions`: newest first.
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let asked = Parameters::of(&uri, &["status", "workflow_id", "limit", "cursor"])?;
+    let words = RunStatus::ALL.map(RunStatus::word);
+    let filter = RunFilter {
+        namespace: app.namespace().to_string(),
+        status: asked.word("status", &words, RunStatus::of_word)?,
+        workflow: asked.text("workflow_id").map(str::to_owned),
+    };
+    let after = read_cursor(asked.text("cursor"))?;
+    let page = engine.runs(filter, after, asked.limit()?).await?;
+    Ok(answer::ok(&json!({
+        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|next| next.to_string()),
+    })))
+}
+
+/// `GET /api/v1/executions/{id}/events`: the history, in order.
+pub(super) async fn events(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let opened = app.opened_engine()?;
+    let asked = Parameters::of(&uri, &["after_version", "limit"])?;
+    let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
+    let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
+    let run = read_id(&id)?;
+    let (records, plan) = opened.handle.history(run).await?;
+    let generation = opened.generation;
+    let later = records.len() - records.partition_point(|record| record.version <= after);
+    let events: Vec<_> = records[records.len() - later..]
+        .iter()
+        .take(limit)
+        .map(|record| {
+            let (kind, data) = event_json(&record.event, plan.as_deref());
+            json!({
+                "position": format!("{generation}:{}:{}", run.partition, record.position),
+                "version": record.version,
+                "recorded_at": record.recorded_at.to_string(),
+                "type": kind,
+                "data": data,
+            })
+        })
+        .collect();
+    let more = (later > limit).then(|| events.last().map(|event| event["version"].clone()));
+    Ok(answer::ok(&json!({
+        "execution_id": run.to_string(),
+        "events": events,
+        "next_after_version": more.flatten(),
+    })))
+}
+
+/// `POST /api/v1/executions/{id}/cancel`.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let run = read_id(&id)?;
+    let mut fields = Fields::of(document, &["reason", "compensate"]);
+    let reason = fields.words("reason");
+    let compensate = fields.truth("compensate");
+    fields.finish()?;
+    let status = engine.cancel(run, reason, ACTOR.to_owned(), compensate).await?;
+    let body = json!({ "execution_id": run.to_string(), "status": status });
+    Ok(located(StatusCode::ACCEPTED, run, &body))
+}
+
+/// A cursor that an earlier page gave.
+pub(super) fn read_cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, Refusal> {
+    let read = |text: &str| {
+        let bad = |_| Refusal::bad_request("`cursor` must be the `next_cursor` of an earlier page");
+        text.parse().map_err(bad)
+    };
+    text.map(read).transpose()
+}
+
+/// What is no execution id is the id of no execution.
+fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
+    text.parse().map_err(|bad| Refusal::new(codes::EXECUTION_NOT_FOUND, format!("{bad}")))
+}
+
+/// The longest that a client may wait for a run's end.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,126 @@
+//! The fields of a request's body: read one by one, with every problem noted.
+
+use backstitch_core::command::WORDS_BYTES_MAX;
+use backstitch_core::definition::problem::{Problem, codes};
+use serde_json::{Map, Value};
+
+use super::document::Document;
+use super::refusal::Refusal;
+use crate::nearest::unknown;
+
+/// A body that is an object with known fields.
+#[derive(Debug)]
+pub struct Fields {
+    values: Map<String, Value>,
+    problems: Vec<Problem>,
+}
+
+impl Fields {
+    /// The fields of a body; none if it was empty. A field that is `null` counts as absent.
+    #[must_use]
+    pub fn of(document: Document, known: &[&str]) -> Self {
+        let mut problems = Vec::new();
+        let mut values = match document.0 {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(values)) => values,
+            Some(other) => {
+                let message = format!("must be an object, not {}", kind(&other));
+                problems.push(Problem { path: String::new(), code: codes::WRONG_TYPE, message });
+                Map::new()
+            }
+        };
+        for name in values.keys().filter(|name| !known.contains(&name.as_str())) {
+            let (path, message) = (name.chars().take(64).collect(), unknown("field", name, known));
+            problems.push(Problem { path, code: codes::UNKNOWN_FIELD, message });
+        }
+        values.retain(|_, value| !value.is_null());
+        Self { values, problems }
+    }
+
+    /// Notes a problem.
+    pub fn problem(&mut self, path: impl Into<String>, code: &'static str, message: String) {
+        self.problems.push(Problem { path: path.into(), code, message });
+    }
+
+    /// A field of any type.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name)
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            other => self.wrong_type(name, "text", &other),
+        }
+    }
+
+    /// A text of at most [`WORDS_BYTES_MAX`]; empty if absent.
+    pub fn words(&mut self, name: &str) -> String {
+        let text = self.text(name).unwrap_or_default();
+        if text.len() > WORDS_BYTES_MAX || text.chars().any(char::is_control) {
+            let message =
+                format!("must be at most {WORDS_BYTES_MAX} bytes, without control characters");
+            self.problem(name, codes::BAD_VALUE, message);
+        }
+        text
+    }
+
+    /// A truth value.
+    pub fn truth(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(truth) => Some(truth),
+            other => self.wrong_type(name, "true or false", &other),
+        }
+    }
+
+    /// A number between 0 and `max`.
+    pub fn number(&mut self, name: &str, max: f64) -> Option<f64> {
+        let value = self.take(name)?;
+        let Some(number) = value.as_f64() else {
+            return self.wrong_type(name, "a number", &value);
+        };
+        if !(0.0..=max).contains(&number) {
+            let message = format!("must be 0 to {max}, not {number}");
+            self.problem(name, codes::OUT_OF_RANGE, message);
+            return None;
+        }
+        Some(number)
+    }
+
+    /// A list.
+    pub fn list(&mut self, name: &str) -> Vec<Value> {
+        match self.take(name) {
+            None => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(other) => self.wrong_type(name, "a list", &other).unwrap_or_default(),
+        }
+    }
+
+    fn wrong_type<T>(&mut self, name: &str, wanted: &str, given: &Value) -> Option<T> {
+        let message = format!("must be {wanted}, not {}", kind(given));
+        self.problem(name, codes::WRONG_TYPE, message);
+        None
+    }
+
+    /// Nothing, if all was well.
+    ///
+    /// # Errors
+    /// 422 with every problem.
+    pub fn finish(self) -> Result<(), Refusal> {
+        if self.problems.is_empty() { Ok(()) } else { Err(Refusal::wrong_fields(&self.problems)) }
+    }
+}
+
+/// The JSON type of a value, for a person.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,115 @@
+//! The HTTP API: one module for each resource, over the engine's handle.
+//!
+//! Translates: bodies and paths to the engine's requests, its answers to JSON, its errors to
+//! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
+
+mod answer;
+pub mod codes;
+mod document;
+mod executions;
+mod fields;
+mod hosts;
+mod letters;
+mod query;
+mod refusal;
+mod shield;
+mod status;
+pub mod telemetry;
+mod workflows;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::routing::{get, post};
+use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_saga::Handle;
+use backstitch_saga::engine::Recovered;
+
+pub use document::BODY_BYTES_MAX;
+pub use hosts::Hosts;
+pub use query::{LIMIT_DEFAULT, LIMIT_MAX};
+pub use refusal::Refusal;
+pub use status::About;
+
+/// Who acts while there is no authentication.
+const ACTOR: &str = "anonymous";
+
+/// What every route works with. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    engine: OnceLock<Opened>,
+    about: About,
+    hosts: Hosts,
+    namespace: Arc<str>,
+}
+
+struct Opened {
+    handle: Handle,
+    recovered: Recovered,
+    generation: u32,
+}
+
+impl App {
+    /// An application whose engine is still being opened: it is alive and not ready.
+    #[must_use]
+    pub fn new(about: About, hosts: Hosts) -> Self {
+        let namespace = DEFAULT_NAMESPACE.into();
+        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace }))
+    }
+
+    /// The engine is open: from now on there is work to take.
+    pub fn opened(&self, handle: Handle, recovered: Recovered) {
+        let generation = handle.journal().info().generation;
+        if self.0.engine.set(Opened { handle, recovered, generation }).is_err() {
+            tracing::warn!("the engine was opened twice; the first one is used");
+        }
+    }
+
+    fn engine(&self) -> Result<&Handle, Refusal> {
+        Ok(&self.opened_engine()?.handle)
+    }
+
+    fn opened_engine(&self) -> Result<&Opened, Refusal> {
+        let starting = || Refusal::unavailable("the server is starting: it reads its journal");
+        self.0.engine.get().ok_or_else(starting)
+    }
+
+    fn about(&self) -> &About {
+        &self.0.about
+    }
+
+    fn hosts(&self) -> &Hosts {
+        &self.0.hosts
+    }
+
+    fn namespace(&self) -> &Arc<str> {
+        &self.0.namespace
+    }
+}
+
+/// Every path of the API.
+pub fn router(app: App) -> Router {
+    let routes = Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .route("/info", get(status::info))
+        .route("/metrics", get(telemetry::show))
+        .route("/api/v1/workflows", get(workflows::list).post(workflows::define))
+        .route("/api/v1/workflows/validate", post(workflows::validate))
+        .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
+        .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
+        .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
+        .route("/api/v1/executions", get(executions::list))
+        .route("/api/v1/executions/{execution_id}", get(executions::show))
+        .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
+        .route("/api/v1/dlq", get(letters::list))
+        .route("/api/v1/dlq/{letter_id}", get(letters::show))
+        .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
+        .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .fallback(shield::unknown_path)
+        .with_state(app.clone());
+    shield::around(routes, app)
+}

@@ -1,0 +1,85 @@
+//! The query of a URL: known parameters only, each once.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use axum::extract::Query;
+use axum::http::Uri;
+
+use super::refusal::Refusal;
+use crate::nearest::unknown;
+
+/// Rows of a list unless told otherwise.
+pub const LIMIT_DEFAULT: usize = 50;
+/// The most rows of one answer.
+pub const LIMIT_MAX: usize = 1_000;
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// 400 for one that can't be decoded, a parameter nobody knows, or one given twice.
+    pub fn of(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_| Refusal::bad_request("the query of the URL can't be decoded"))?;
+        let mut parameters = BTreeMap::new();
+        for (name, value) in pairs {
+            if !known.contains(&name.as_str()) {
+                return Err(Refusal::bad_request(unknown("query parameter", &name, known)));
+            }
+            if parameters.insert(name.clone(), value).is_some() {
+                return Err(Refusal::bad_request(format!("`{name}` is given twice")));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    /// A parameter's text; an empty one counts as absent.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A number in a range.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn number<N>(&self, name: &str, range: RangeInclusive<N>) -> Result<Option<N>, Refusal>
+    where
+        N: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number = text.parse::<N>().ok().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let (start, end) = (range.start(), range.end());
+            Refusal::bad_request(format!("`{name}` must be a whole number from {start} to {end}"))
+        })
+    }
+
+    /// How many rows a list is asked for.
+    ///
+    /// # Errors
+    /// 400 for anything but 1 to [`LIMIT_MAX`].
+    pub fn limit(&self) -> Result<usize, Refusal> {
+        Ok(self.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// One of some words.
+    ///
+    /// # Errors
+    /// 400 for any other.
+    pub fn word<T>(
+        &self,
+        name: &str,
+        known: &[&str],
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        read(text).map(Some).ok_or_else(|| Refusal::bad_request(unknown(name, text, known)))
+    }
+}

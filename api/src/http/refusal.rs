@@ -1,0 +1,157 @@
+//! An answer that says no: the error envelope, and what the engine's errors look like in it.
+
+use std::error::Error as _;
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use backstitch_core::command::Rejection;
+use backstitch_core::definition::problem::Problem;
+use backstitch_saga::{Error, clock};
+use serde_json::{Value, json};
+
+use super::{answer, codes};
+
+/// When a client that was told 503 may come again, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// A request that was not done, as its client is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// A stable word of [`codes`].
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+    /// For a program: an object.
+    pub details: Value,
+}
+
+/// Marks an answer that already has the envelope.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Enveloped;
+
+impl Refusal {
+    /// A refusal without details.
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: json!({}) }
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with(self, details: Value) -> Self {
+        Self { details, ..self }
+    }
+
+    /// 400: the request can't be read.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(codes::INVALID_REQUEST, message)
+    }
+
+    /// 422: the body's fields are wrong, in every place named.
+    #[must_use]
+    pub fn wrong_fields(problems: &[Problem]) -> Self {
+        Self::new(codes::INVALID_INPUT, summary("the request", problems))
+            .with(json!({ "problems": problems }))
+    }
+
+    /// 422: the definition is wrong, in every place named.
+    #[must_use]
+    pub fn wrong_definition(problems: &[Problem]) -> Self {
+        Self::new(codes::INVALID_WORKFLOW_DEFINITION, summary("the definition", problems))
+            .with(json!({ "problems": problems }))
+    }
+
+    /// 503, with a reason.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::new(codes::ORCHESTRATOR_UNAVAILABLE, reason)
+    }
+
+    /// What it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        codes::status(self.code)
+    }
+}
+
+/// The first problem, and how many more there are: enough where only the message is shown.
+fn summary(what: &str, problems: &[Problem]) -> String {
+    match problems {
+        [] => format!("{what} is wrong"),
+        [only] => format!("{what} is wrong: {only}"),
+        [first, rest @ ..] => format!("{what} is wrong: {first}, and {} more", rest.len()),
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = json!({
+            "success": false,
+            "error_code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "timestamp": clock::now().to_string(),
+        });
+        let mut response = answer::json(status, &body);
+        response.extensions_mut().insert(Enveloped);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::WorkflowNotFound { workflow } => Self::new(codes::WORKFLOW_NOT_FOUND, message)
+                .with(json!({ "workflow_id": workflow })),
+            Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
+            Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
+            Error::InvalidSubmission(problems) => Self::wrong_fields(&problems),
+            Error::SubmissionTooLarge { bytes, max } => {
+                Self::new(codes::PAYLOAD_TOO_LARGE, message)
+                    .with(json!({ "bytes": bytes, "bytes_max": max }))
+            }
+            Error::KeyConflict(run) => Self::new(codes::IDEMPOTENCY_KEY_CONFLICT, message)
+                .with(json!({ "execution_id": run.to_string() })),
+            Error::Rejected(rejection) => rejected(&rejection, message),
+            Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
+            Error::Draining | Error::Stopped => Self::unavailable(message),
+            Error::Journal(_) | Error::Executors(_) | Error::Fold(_) => internal(&error),
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection, message: String) -> Refusal {
+    match rejection {
+        Rejection::AlreadyEnded { status } => {
+            Refusal::new(codes::EXECUTION_ENDED, message).with(json!({ "status": status }))
+        }
+        Rejection::UnknownLetter { .. } => Refusal::new(codes::DEAD_LETTER_NOT_FOUND, message),
+        Rejection::LetterNotOpen { status, .. } => {
+            Refusal::new(codes::DEAD_LETTER_NOT_OPEN, message).with(json!({ "status": status }))
+        }
+        Rejection::NeedsNewRun => Refusal::new(codes::DEAD_LETTER_NOT_READY, message),
+        Rejection::NotYet { status } => {
+            Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
+        }
+    }
+}
+
+/// The client learns that it is not its fault; the log learns the rest.
+fn internal(error: &Error) -> Refusal {
+    let mut whole = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        whole = format!("{whole}: {cause}");
+        source = cause.source();
+    }
+    tracing::error!(error = %whole, "a request failed");
+    Refusal::new(codes::INTERNAL, "the server failed to do this; its log says why")
+}

@@ -1,0 +1,71 @@
+//! What stands around every route: hosts, panics, and the envelope on every error.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::http::header::ALLOW;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::refusal::{Enveloped, Refusal};
+use super::{App, codes, hosts, telemetry};
+
+/// How much of a foreign error's text goes into the envelope.
+const FOREIGN_TEXT_BYTES_MAX: usize = 1_024;
+
+/// Puts the shield around some routes; the first layer is the innermost.
+pub(super) fn around(routes: Router, app: App) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(enveloped))
+        .layer(from_fn_with_state(app, hosts::check))
+        .layer(from_fn(telemetry::observe))
+}
+
+/// 404 for a path that nothing is at.
+pub(super) async fn unknown_path(uri: Uri, _: Request) -> Refusal {
+    let path: String = uri.path().chars().take(256).collect();
+    Refusal::new(codes::NOT_FOUND, format!("there is nothing at {path}"))
+}
+
+/// A handler has a bug: its request is answered, the server goes on.
+fn panicked(why: Box<dyn Any + Send + 'static>) -> Response {
+    let text = why.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = text, "a request met a bug");
+    Refusal::new(codes::INTERNAL, "the server met a bug; its log says more").into_response()
+}
+
+/// Errors of the router and its extractors get the envelope too.
+async fn enveloped(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<Enveloped>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = to_bytes(body, FOREIGN_TEXT_BYTES_MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let reason = status.canonical_reason().unwrap_or("error").to_lowercase();
+    let allowed = parts.headers.get(ALLOW);
+    let refusal = match allowed.and_then(|allowed| allowed.to_str().ok()) {
+        Some(allowed) => Refusal::new(
+            codes::of_status(status),
+            format!("this path takes other methods: {}", allowed.replace(',', ", ")),
+        )
+        .with(json!({ "allowed": allowed.split(',').collect::<Vec<_>>() })),
+        None if text.is_empty() => Refusal::new(codes::of_status(status), reason),
+        None => Refusal::new(codes::of_status(status), text),
+    };
+    let allowed = allowed.cloned();
+    let mut response = refusal.into_response();
+    if let Some(allowed) = allowed {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}

@@ -1,0 +1,89 @@
+//! What the server says about itself: alive, ready, and how it is set up.
+
+use axum::extract::State;
+use axum::response::Response;
+use backstitch_journal::{COMMIT_FORMAT, Head, Info};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::refusal::Refusal;
+use super::{App, answer, codes};
+
+/// How the server is set up, as `GET /info` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    /// The name of this node.
+    pub node: String,
+    /// Where the journal is.
+    pub data_dir: String,
+    /// Where it listens.
+    pub listen: String,
+    /// The fsync policy, as configured.
+    pub fsync: String,
+}
+
+/// `GET /health`: the process is alive.
+pub(super) async fn health() -> Response {
+    answer::ok(&json!({ "status": "healthy" }))
+}
+
+/// `GET /ready`: work is taken. 503 with the reason otherwise.
+pub(super) async fn ready(State(app): State<App>) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    if engine.is_ready() {
+        return Ok(answer::ok(&json!({ "status": "ready" })));
+    }
+    let reason = match engine.journal().poisoned() {
+        Some(why) => format!("the journal can't be written: {why}"),
+        None => "the server is shutting down".to_owned(),
+    };
+    Err(Refusal::unavailable(reason))
+}
+
+/// `GET /info`.
+pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
+    let opened = app.opened_engine()?;
+    let (engine, about, recovered) = (&opened.handle, app.about(), &opened.recovered);
+    let journal = engine.journal().clone();
+    let reading = tokio::task::spawn_blocking(move || journal.info());
+    let journal = reading.await.map_err(|_| Refusal::new(codes::INTERNAL, "not read"))?;
+    Ok(answer::ok(&json!({
+        "name": "backstitch",
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": about.node,
+        "listen": about.listen,
+        "data_dir": about.data_dir,
+        "fsync": about.fsync,
+        "authentication": "none",
+        "features": ["local"],
+        "task_types": task_types(engine.registry().task_types()),
+        "journal": journal_json(&journal),
+        "recovered": { "live": recovered.live, "quarantined": recovered.quarantined },
+    })))
+}
+
+fn journal_json(journal: &Info) -> Value {
+    let total = |of: fn(&Head) -> u64| journal.heads.iter().map(of).sum::<u64>();
+    json!({
+        "format": COMMIT_FORMAT,
+        "store_id": journal.store_id,
+        "generation": journal.generation,
+        "partitions": journal.partitions,
+        "commits": total(|head| head.sequence),
+        "records": total(|head| head.position),
+        "log_bytes": journal.log_bytes,
+        "store_bytes": journal.store_bytes,
+        "views_bytes": journal.views_bytes,
+        "pending_bytes": journal.pending_bytes,
+        "syncs": journal.log.group_syncs,
+        "groups": journal.log.groups,
+        "poisoned": journal.poisoned,
+    })
+}
+
+/// What executors do, and what the engine does itself.
+fn task_types(effectful: &[&'static str]) -> Vec<&'static str> {
+    let mut words = [effectful, &["transform", "wait"]].concat();
+    words.sort_unstable();
+    words
+}

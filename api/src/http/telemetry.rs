@@ -1,0 +1,82 @@
+//! Metrics: the recorder, what is counted of HTTP requests, and how they are printed.
+//!
+//! Labels are bounded: the route's template and never the path, the status and never the text.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::App;
+
+/// Requests answered, by `method`, `route` and `status`.
+pub const REQUESTS: &str = "backstitch_http_requests_total";
+/// Seconds to an answer, by `method` and `route`.
+pub const REQUEST_SECONDS: &str = "backstitch_http_request_duration_seconds";
+
+/// Upper bounds of the buckets of durations, in seconds.
+const SECONDS_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What was recorded in this process. The first call sets the recorder up, for the whole
+/// process; another one that is in place already is left there, and this prints nothing.
+pub fn recorded() -> &'static PrometheusHandle {
+    static RECORDED: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDED.get_or_init(|| {
+        let suffix = Matcher::Suffix("_duration_seconds".to_owned());
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(suffix, &SECONDS_BUCKETS)
+            .expect("there are buckets")
+            .build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another metrics recorder is in place; /metrics stays empty");
+        }
+        metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
+        handle
+    })
+}
+
+/// `GET /metrics`.
+pub(super) async fn show(State(_): State<App>) -> Response {
+    let recorded = recorded();
+    recorded.run_upkeep();
+    ([(CONTENT_TYPE, TEXT_FORMAT)], recorded.render()).into_response()
+}
+
+/// Counts and times every request.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = method_word(request.method());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let status = response.status().as_str().to_owned();
+    metrics::histogram!(REQUEST_SECONDS, "method" => method, "route" => route.clone())
+        .record(seconds);
+    metrics::counter!(REQUESTS, "method" => method, "route" => route, "status" => status)
+        .increment(1);
+    response
+}
+
+/// A client may invent methods; labels stay bounded.
+fn method_word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

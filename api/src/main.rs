@@ -1,0 +1,28 @@
+//! The binary `backstitch`: reads the command line, runs the command, ends with its code.
+
+use std::process::ExitCode;
+
+use backstitch_api::cli::Cli;
+use backstitch_api::error::exit;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("backstitch: threads can't be started: {error}");
+            return ExitCode::from(exit::FAILED);
+        }
+    };
+    let ended = runtime.block_on(cli.command.run());
+    // A journal that is still being read has nothing to lose; it does not keep the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("backstitch: {}", error.sentence());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

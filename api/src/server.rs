@@ -1,0 +1,129 @@
+//! Connections: accepted up to a limit, served over HTTP/1.1, ended in order.
+//!
+//! Knows sockets and deadlines; what is answered is the router's.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::error::Error;
+
+/// The most connections served at once; more wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// How long a request's head may take to arrive, and how long a connection may be idle.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most headers of a request.
+const HEADERS_MAX: usize = 100;
+/// What is kept of a connection in memory: the head of a request must fit.
+const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// How long accepting rests when the system has no more files to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens on an address.
+///
+/// # Errors
+/// [`Error::Listen`].
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+/// Serves until `shutdown` completes; then finishes the requests under way, for at most
+/// `grace`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(connections_max()));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = graceful.watch(connection(stream, &router));
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection ended badly");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => refused(&error).await,
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections were cut off");
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: &Router,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+}
+
+/// A connection that was lost before it was accepted concerns nobody; anything else is most
+/// likely a lack of files, which passes.
+async fn refused(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        tracing::warn!(%error, "a connection can't be accepted");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// [`CONNECTIONS_MAX`], or half the files this process may open where that is less: the
+/// journal needs its own, and fails without them.
+fn connections_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    files_max(&limits).map_or(CONNECTIONS_MAX, |files| CONNECTIONS_MAX.min((files / 2).max(16)))
+}
+
+/// The soft limit of open files, from Linux's table of limits.
+fn files_max(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_files_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max processes             62000                62000                processes\n\
+                      Max open files            1024                 524288               files\n";
+        assert_eq!(files_max(limits), Some(1024));
+        assert_eq!(files_max("Max open files            unlimited unlimited files"), None);
+        assert_eq!(files_max(""), None);
+    }
+}

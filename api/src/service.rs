@@ -1,0 +1,149 @@
+//! The server as a whole: an address, an engine, and the order in which they start and stop.
+//!
+//! `Settings` -> [`Service::bind`] -> [`Service::run`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstitch_executors::{HttpConfig, Registry};
+use backstitch_saga::{Config, Engine, Handle};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::http::{self, About, App, Hosts, telemetry};
+use crate::server;
+use crate::settings::Settings;
+
+/// How long answers under way may take to be read once the engine has stopped.
+const ANSWERS_GRACE: Duration = Duration::from_secs(2);
+/// How often the recorder's histograms are emptied into their buckets.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// A server that has its address and is not open yet.
+#[derive(Debug)]
+pub struct Service {
+    settings: Settings,
+    registry: Arc<Registry>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Service {
+    /// Takes the address. Nothing else is touched, so that a second server on the same
+    /// address ends before it looks at any data.
+    ///
+    /// # Errors
+    /// [`Error::NotLoopback`], [`Error::Listen`], [`Error::Executors`].
+    pub async fn bind(settings: Settings) -> Result<Self, Error> {
+        if !settings.listen.ip().is_loopback() && !settings.allow_unauthenticated {
+            return Err(Error::NotLoopback(settings.listen));
+        }
+        let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
+        let listener = server::listen(settings.listen).await?;
+        let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
+        Ok(Self { settings, registry, listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens the engine and serves until `shutdown` completes: then no new work is taken,
+    /// attempts under way are drained, the journal is closed, and the last answers are sent.
+    /// While the engine is being opened, `/health` answers and everything else is 503.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the data directory can't be used, [`Error::Journal`] when the
+    /// journal fails later.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let Self { settings, registry, listener, address } = self;
+        telemetry::recorded();
+        let app = App::new(about(&settings, address), Hosts::of(address, &settings.allowed_hosts));
+        let (stop, stopping) = watch::channel(false);
+        let router = http::router(app.clone());
+        let connections =
+            tokio::spawn(server::serve(listener, router, stopped(stopping), ANSWERS_GRACE));
+        let upkeep = tokio::spawn(keep_metrics());
+        let ended = serve(&settings, registry, address, &app, shutdown).await;
+        stop.send_replace(true);
+        upkeep.abort();
+        if let Err(error) = connections.await {
+            tracing::error!(%error, "serving connections met a bug");
+        }
+        ended
+    }
+}
+
+async fn serve(
+    settings: &Settings,
+    registry: Arc<Registry>,
+    address: SocketAddr,
+    app: &App,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let config = Config {
+        data_dir: settings.data_dir.clone(),
+        journal: settings.journal_options(),
+        registry,
+        drain: settings.drain,
+    };
+    let opening = tokio::task::spawn_blocking(|| Engine::open(config));
+    let opened = tokio::select! {
+        () = &mut shutdown => return Ok(()),
+        opened = opening => opened,
+    };
+    let engine = opened
+        .map_err(|error| Error::Failed(format!("opening the journal met a bug: {error}")))?
+        .map_err(Error::Open)?;
+    let recovered = engine.recovered().clone();
+    tracing::info!(
+        address = %address,
+        data_dir = %settings.data_dir.display(),
+        fsync = settings.fsync_word(),
+        recovered = recovered.live,
+        quarantined = recovered.quarantined,
+        workflows = workflows(&engine.handle()),
+        "backstitch {} is ready", env!("CARGO_PKG_VERSION"),
+    );
+    app.opened(engine.handle(), recovered);
+    let asked = async {
+        shutdown.await;
+        tracing::info!("shutting down: no new work, waiting for attempts under way");
+    };
+    engine.run(asked).await.map_err(Error::Journal)?;
+    tracing::info!("stopped; everything acknowledged is in the journal");
+    Ok(())
+}
+
+fn workflows(handle: &Handle) -> usize {
+    handle.catalog().all(backstitch_core::ids::DEFAULT_NAMESPACE).len()
+}
+
+fn about(settings: &Settings, address: SocketAddr) -> About {
+    About {
+        node: settings.node.clone(),
+        data_dir: settings.data_dir.display().to_string(),
+        listen: address.to_string(),
+        fsync: settings.fsync_word(),
+    }
+}
+
+/// Completes when the server is told to stop, or whoever could tell it is gone.
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    if stopping.wait_for(|stop| *stop).await.is_err() {
+        tracing::debug!("nobody is left to stop the server");
+    }
+}
+
+async fn keep_metrics() {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        telemetry::recorded().run_upkeep();
+    }
+}

@@ -1,0 +1,191 @@
+//! From what was given to what is meant.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use backstitch_core::time::parse_duration_ms;
+use backstitch_journal::{Fsync, PARTITIONS_MAX};
+
+use super::{LogFormat, Settings, Sources};
+use crate::error::Error;
+
+/// The longest time between syncs.
+const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
+/// The longest drain: an hour.
+const DRAIN_MS_MAX: u64 = 3_600_000;
+/// The longest name of a node.
+const NODE_CHARS_MAX: usize = 64;
+
+impl Settings {
+    /// Makes settings of what was given, with defaults for the rest.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first value that can't be used, with its origin.
+    pub fn read(sources: &Sources) -> Result<Self, Error> {
+        let mut settings = Self::default();
+        put(sources, "data_dir", &mut settings.data_dir, |text| {
+            if text.is_empty() { Err("a path".to_owned()) } else { Ok(text.into()) }
+        })?;
+        put(sources, "listen", &mut settings.listen, address)?;
+        put(sources, "fsync", &mut settings.fsync, fsync)?;
+        put(sources, "partitions", &mut settings.partitions, partitions)?;
+        put(sources, "drain", &mut settings.drain, drain)?;
+        put(sources, "log_level", &mut settings.log_level, log_level)?;
+        put(sources, "log_format", &mut settings.log_format, log_format)?;
+        put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
+        put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
+        put(sources, "node", &mut settings.node, node)?;
+        Ok(settings)
+    }
+}
+
+/// Reads one setting; `read` fails with what would have been right.
+fn put<T>(
+    sources: &Sources,
+    key: &str,
+    setting: &mut T,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<(), Error> {
+    let Some(given) = sources.get(key) else { return Ok(()) };
+    *setting = read(given.text.trim()).map_err(|wanted| {
+        Error::Setting(format!("{}: `{}` must be {wanted}", given.origin, given.text))
+    })?;
+    Ok(())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
+    numeric.parse().map_err(|_| "an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+fn fsync(text: &str) -> Result<Fsync, String> {
+    let wanted = || format!("always, interval:<1 to {FSYNC_INTERVAL_MS_MAX} ms> or never");
+    match text {
+        "always" => Ok(Fsync::Always),
+        "never" => Ok(Fsync::Never),
+        _ => {
+            let ms = text.strip_prefix("interval:").and_then(|ms| ms.parse().ok());
+            let ms = ms.filter(|ms| (1..=FSYNC_INTERVAL_MS_MAX).contains(ms));
+            ms.map(|ms| Fsync::Interval { ms }).ok_or_else(wanted)
+        }
+    }
+}
+
+fn partitions(text: &str) -> Result<u16, String> {
+    let number = u16::from_str(text).ok().filter(|number| (1..=PARTITIONS_MAX).contains(number));
+    number.ok_or_else(|| format!("a whole number from 1 to {PARTITIONS_MAX}"))
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    let ms = parse_duration_ms(text).ok().filter(|ms| *ms <= DRAIN_MS_MAX);
+    ms.map(Duration::from_millis).ok_or_else(|| "a duration up to 1h, such as 10s".to_owned())
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    let read = tracing_subscriber::EnvFilter::builder().parse(text);
+    let wanted = "error, warn, info, debug or trace, or directives such as info,hyper=debug";
+    match read {
+        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(wanted.to_owned()),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json".to_owned()),
+    }
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "true or false".to_owned())
+}
+
+fn hosts(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    let is_name = |name: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        !name.is_empty() && name.chars().all(plain)
+    };
+    let all = names.iter().all(is_name);
+    if all { Ok(names) } else { Err("host names without ports, with commas between".to_owned()) }
+}
+
+fn node(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.len() <= NODE_CHARS_MAX && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("1 to {NODE_CHARS_MAX} letters, digits, dots, dashes or underscores"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn read(
+        flags: &[(&'static str, &str)],
+        variables: &[(&str, &str)],
+        file: Option<&str>,
+    ) -> Result<Settings, String> {
+        let flags: Vec<_> =
+            flags.iter().map(|(key, text)| (*key, Some((*text).to_owned()))).collect();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        let mut written = tempfile::NamedTempFile::new().expect("a temporary file");
+        written.write_all(file.unwrap_or_default().as_bytes()).expect("room for it");
+        let path = file.map(|_| written.path());
+        let sources = Sources::gather(&flags, variable, path).map_err(|error| error.to_string())?;
+        Settings::read(&sources).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let file = Some("listen: 127.0.0.1:1\ndrain: 1s\npartitions: 4\nallowed_hosts: [a, b.c]");
+        let variables = [("BACKSTITCH_LISTEN", "127.0.0.1:2"), ("BACKSTITCH_DRAIN", "2s")];
+        let settings = read(&[("listen", "localhost:3")], &variables, file).expect("all is well");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:3");
+        assert_eq!(settings.drain, Duration::from_secs(2));
+        assert_eq!(settings.partitions, 4);
+        assert_eq!(settings.allowed_hosts, ["a", "b.c"]);
+        assert_eq!(settings.fsync, Fsync::Always);
+    }
+
+    #[test]
+    fn bad_values_name_themselves_and_their_origin() {
+        let wrong = |flags: &[(&'static str, &str)], variables: &[(&str, &str)], file| {
+            read(flags, variables, file).expect_err("a bad value")
+        };
+        assert_eq!(
+            wrong(&[("fsync", "sometimes")], &[], None),
+            "--fsync: `sometimes` must be always, interval:<1 to 60000 ms> or never"
+        );
+        assert_eq!(
+            wrong(&[], &[("BACKSTITCH_PARTITIONS", "0")], None),
+            "BACKSTITCH_PARTITIONS: `0` must be a whole number from 1 to 1024"
+        );
+        let unknown = wrong(&[], &[], Some("lisen: 127.0.0.1:1"));
+        assert!(unknown.ends_with("unknown setting `lisen`; did you mean `listen`?"), "{unknown}");
+        let nested = wrong(&[], &[], Some("listen: {a: b}"));
+        assert!(nested.contains("`listen` must be a single value"), "{nested}");
+        for (key, text) in [
+            ("listen", "8080"),
+            ("drain", "10"),
+            ("drain", "2h"),
+            ("fsync", "interval:0"),
+            ("log_level", "loud,,="),
+            ("log_format", "xml"),
+            ("allow_unauthenticated", "yes"),
+            ("allowed_hosts", "a:80"),
+            ("node", "a b"),
+        ] {
+            assert!(read(&[(key, text)], &[], None).is_err(), "{key} {text}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A run as lines for a person: what began, ended, was tried again and was undone, and how
+//! long it took.
+//!
+//! Reads the API's events and nothing else.
+
+use std::collections::HashMap;
+
+use backstitch_core::time::Timestamp;
+use serde_json::Value;
+
+use crate::terminal::Tone;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Time of day, in UTC.
+    pub time: String,
+    /// The step, or what else it is about.
+    pub subject: String,
+    /// What happened.
+    pub words: String,
+    /// How it is meant.
+    pub tone: Tone,
+}
+
+/// Reads the events of one run in order.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline {
+    version: u64,
+    submitted_at: Option<Timestamp>,
+    /// When the attempt of a step, or of its undo, began.
+    began: HashMap<String, Timestamp>,
+    ended: Option<String>,
+}
+
+impl Timeline {
+    /// The last version read.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The run's final word, once it has one.
+    #[must_use]
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.as_deref()
+    }
+
+    /// Whether an attempt of a step or an undo is under way.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        !self.began.is_empty()
+    }
+
+    /// Reads the next event; most are worth a line.
+    pub fn read(&mut self, event: &Value) -> Option<Line> {
+        let version = event["version"].as_u64().unwrap_or(0);
+        if version <= self.version {
+            return None;
+        }
+        self.version = version;
+        let at = Timestamp::parse(event["recorded_at"].as_str()?)?;
+        let kind = event["type"].as_str()?;
+        let data = &event["data"];
+        let (subject, words, tone) = match kind.strip_prefix("Undo") {
+            Some(turn) => self.undo(turn, data, at)?,
+            None => match kind.strip_prefix("Step") {
+                Some(turn) => self.step(turn, data, at)?,
+                None => self.run(kind, data, at)?,
+            },
+        };
+        Some(Line { time: time_of_day(at), subject, words, tone })
+    }
+
+    fn step(&mut self, turn: &str, data: &Value, at: Timestamp) -> Option<(String, String, Tone)> {
+        let step = text(&data["step"]);
+        let attempt = &data["attempt"];
+        let (words, tone) = match turn {
+            "Started" => {
+                self.began.insert(step.clone(), at);
+                (format!("attempt {attempt} begins"), Tone::Faint)
+            }
+            "Succeeded" => match self.took(&step, at) {
+                Some(took) => (format!("attempt {attempt} done in {took}"), Tone::Good),
+                None => ("done".to_owned(), Tone::Good),
+            },
+            "AttemptFailed" => (self.failed(&step, data, at), Tone::Odd),
+            "TimedOut" => {
+                self.began.remove(&step);
+                (format!("attempt {attempt} timed out after {} ms", data["timeout_ms"]), Tone::Odd)
+            }
+            "AttemptLost" => {
+                self.began.remove(&step);
+                (format!("attempt {attempt} was lost with the process that made it"), Tone::Odd)
+            }
+            "RetryScheduled" | "Waiting" => {
+                let verb = if turn == "Waiting" { "waits" } else { "is tried again" };
+                (format!("{verb} {}", until(data, at)), Tone::Faint)
+            }
+            "Failed" => (format!("FAILED: {}", reason(data)), Tone::Bad),
+            "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
+            "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
+            _ => return None,
+        };
+        Some((step, words, tone))
+    }
+
+    fn undo(&mut self, turn: &str, data: &Value, at: Timestamp) -> Option<(String, String, Tone)> {
+        let step = format!("undo {}", text(&data["step"]));
+        let attempt = &data["attempt"];
+        let (words, tone) = match turn {
+            "Started" => {
+                self.began.insert(step.clone(), at);
+                (format!("attempt {attempt} begins"), Tone::Faint)
+            }
+            "Succeeded" => {
+                let took = self.took(&step, at).unwrap_or_default();
+                (format!("undone in {took}"), Tone::Odd)
+            }
+            "AttemptFailed" => (self.failed(&step, data, at), Tone::Odd),
+            "RetryScheduled" => (format!("is tried again {}", until(data, at)), Tone::Faint),
+            "Failed" => (format!("FAILED: {}", reason(data)), Tone::Bad),
+            _ => return None,
+        };
+        Some((step, words, tone))
+    }
+
+    fn run(&mut self, kind: &str, data: &Value, at: Timestamp) -> Option<(String, String, Tone)> {
+        let (words, tone) = match kind {
+            "ExecutionSubmitted" => {
+                self.submitted_at = Some(at);
+                ("accepted: it is in the journal".to_owned(), Tone::Plain)
+            }
+            "CancelRequested" => {
+                (format!("cancel asked for: {}", text(&data["reason"])), Tone::Odd)
+            }
+            "DeadlinePassed" => ("its time is over".to_owned(), Tone::Bad),
+            "ExecutionFailing" => {
+                (format!("fails, and so: {}", text(&data["recourse"])), Tone::Bad)
+            }
+            "ExecutionSuspended" => ("waits for an operator".to_owned(), Tone::Odd),
+            "UnwindingStarted" => ("what was done is undone, last first".to_owned(), Tone::Odd),
+            "ExecutionEnded" => {
+                let status = text(&data["status"]);
+                let whole = self.submitted_at.map_or_else(String::new, |began| {
+                    format!(" after {}", duration(at.ms_since(began)))
+                });
+                let tone = if status == "completed" { Tone::Good } else { Tone::Bad };
+                let words = format!("{}{whole}", status.to_uppercase());
+                self.ended = Some(status);
+                (words, tone)
+            }
+            "DeadLetterOpened" => (
+                format!("dead letter for its {} `{}`", text(&data["kind"]), text(&data["subject"])),
+                Tone::Bad,
+            ),
+            _ => return None,
+        };
+        Some(("run".to_owned(), words, tone))
+    }
+
+    fn failed(&mut self, step: &str, data: &Value, at: Timestamp) -> String {
+        let attempt = &data["attempt"];
+        match self.took(step, at) {
+            Some(took) => format!("attempt {attempt} failed in {took}: {}", reason(data)),
+            None => format!("attempt {attempt} failed: {}", reason(data)),
+        }
+    }
+
+    fn took(&mut self, step: &str, at: Timestamp) -> Option<String> {
+        self.began.remove(step).map(|began| duration(at.ms_since(began)))
+    }
+}
+
+/// `HH:MM:SS.mmm` of an instant in UTC.
+fn time_of_day(at: Timestamp) -> String {
+    at.to_string().get(11..23).unwrap_or_default().to_owned()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn reason(data: &Value) -> String {
+    text(&data["error"]["message"])
+}
+
+fn until(data: &Value, at: Timestamp) -> String {
+    let due = data["due_at"].as_str().and_then(Timestamp::parse);
+    due.map_or_else(String::new, |due| format!("in {}", duration(due.ms_since(at))))
+}
+
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}

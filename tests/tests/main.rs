@@ -1,4 +1,5 @@
 //! All tests that look at more than one crate, in one binary: one link instead of many.
 
+mod crash;
 mod simulation;
 mod tidy;

@@ -86,11 +86,13 @@ impl Order {
         })
     }
 
-    /// How its run must end.
-    pub fn status(&self) -> &'static str {
+    /// The words its run may end with. A run whose first step is refused has nothing to undo,
+    /// unless an attempt was lost before and might have taken effect.
+    pub fn statuses(&self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Fine | Kind::Flaky | Kind::Lost | Kind::Slow => "completed",
-            Kind::SoldOut | Kind::Declined | Kind::Unreachable => "compensated",
+            Kind::Fine | Kind::Flaky | Kind::Lost | Kind::Slow => &["completed"],
+            Kind::SoldOut => &["failed", "compensated"],
+            Kind::Declined | Kind::Unreachable => &["compensated"],
         }
     }
 }

@@ -40,15 +40,16 @@ fn one_sync_a_group_before_its_answer() {
         false => Command::new(binaries::backstitch()),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    let grown = runtime.block_on(runs(program, folder.path()));
-    assert_eq!(grown.0, grown.1, "groups and syncs of groups differ");
-    assert_eq!(grown.0, RUNS as u64 * GROUPS_PER_RUN, "groups of lone runs of one step");
+    let (process_id, groups, syncs) = runtime.block_on(runs(program, folder.path()));
+    assert_eq!(groups, syncs, "groups and syncs of groups differ");
+    assert_eq!(groups, RUNS as u64 * GROUPS_PER_RUN, "groups of lone runs of one step");
     if !traced {
         println!("skipped: strace does not work here; only the journal's counters were compared");
         return;
     }
     let mut reading = Trace::default();
-    let calls: Vec<Call> = whole(&trace).lines().filter_map(|line| reading.read(line)).collect();
+    let text = whole(&trace, process_id);
+    let calls: Vec<Call> = text.lines().filter_map(|line| reading.read(line)).collect();
     judge(&calls);
 }
 
@@ -60,16 +61,18 @@ fn can_trace() -> bool {
 }
 
 /// The trace, once strace has seen the server's end and written everything.
-fn whole(trace: &Path) -> String {
+fn whole(trace: &Path, process_id: u32) -> String {
     let begun = Instant::now();
     loop {
         let text = std::fs::read_to_string(trace).expect("strace made its file");
-        let first = text.split(' ').next().unwrap_or_default();
-        let end = format!("{first} +++ killed by SIGKILL +++");
-        if text.lines().any(|line| line == end) {
+        let ends = |line: &str| {
+            let (thread, rest) = line.split_once(' ').unwrap_or_default();
+            thread.parse() == Ok(process_id) && rest.trim_start().starts_with("+++ killed")
+        };
+        if text.lines().any(ends) {
             return text;
         }
-        assert!(begun.elapsed() < TRACED_WITHIN, "strace does not end; so far:\n{text}");
+        assert!(begun.elapsed() < TRACED_WITHIN, "strace does not see the server's end");
         std::thread::yield_now();
     }
 }
@@ -85,8 +88,9 @@ fn strace(trace: &Path) -> Command {
     program
 }
 
-/// Some runs one after the other; answers how many groups and syncs of groups they made.
-async fn runs(program: Command, folder: &Path) -> (u64, u64) {
+/// Some runs one after the other; answers the server's process, and how many groups and syncs
+/// of groups the runs made.
+async fn runs(program: Command, folder: &Path) -> (u32, u64, u64) {
     let words = folder.join("server.log");
     let mut server =
         Server::spawn(program, &folder.join("data"), &words).expect("the server starts");
@@ -103,12 +107,13 @@ async fn runs(program: Command, folder: &Path) -> (u64, u64) {
         assert_eq!(connection.send(&execute).await.expect("an answer").status, 200);
     }
     let after = get(&mut connection, "/info").await;
+    let process_id = server.process_id();
     server.kill().expect("a child of ours can be killed");
     let counter = |info: &Value, name: &str| {
-        info["journal"]["log"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {info}"))
+        info["journal"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {info}"))
     };
     let grown = |name| counter(&after, name) - counter(&before, name);
-    (grown("groups"), grown("group_syncs"))
+    (process_id, grown("groups"), grown("syncs"))
 }
 
 /// Reads a trace line by line. With `-f` a call may be two lines; its end is what counts for a

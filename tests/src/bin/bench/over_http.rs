@@ -69,7 +69,8 @@ impl OverHttp {
         let after = self.used().await?;
         let cpu = |of: fn(&Used) -> Usage| (of(&after).cpu - of(&before).cpu).as_micros() as f64;
         measured.each("syncs_per_run", after.syncs - before.syncs);
-        measured.each("log_bytes_per_run", after.log_bytes - before.log_bytes);
+        let written = after.server.written_bytes - before.server.written_bytes;
+        measured.each("disk_bytes_per_run", written as f64);
         measured.each("server_cpu_us_per_run", cpu(|used| used.server));
         measured.each("generator_cpu_us_per_run", cpu(|used| used.generator));
         measured.extra.insert("server_rss_mib", after.server.resident_bytes as f64 / 1_048_576.0);
@@ -79,13 +80,9 @@ impl OverHttp {
     async fn used(&self) -> Result<Used, String> {
         let answer = self.ask(&request("GET", "/info", &[], b"")).await?;
         let info: Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
-        let log = |name: &str| {
-            let number = info["journal"]["log"][name].as_f64();
-            number.ok_or_else(|| format!("/info does not tell journal.log.{name}: {info}"))
-        };
+        let syncs = info["journal"]["syncs"].as_f64();
         Ok(Used {
-            syncs: log("group_syncs")?,
-            log_bytes: log("written_bytes")?,
+            syncs: syncs.ok_or_else(|| format!("/info does not tell journal.syncs: {info}"))?,
             server: process::usage(self.server.process_id()),
             generator: process::usage(std::process::id()),
         })
@@ -103,7 +100,6 @@ impl OverHttp {
 /// What was used so far.
 struct Used {
     syncs: f64,
-    log_bytes: f64,
     server: Usage,
     generator: Usage,
 }

@@ -88,7 +88,7 @@ async fn serve(
     let mut shutdown = std::pin::pin!(shutdown);
     let config = Config {
         data_dir: settings.data_dir.clone(),
-        journal: settings.journal_options(),
+        journal: settings.journal,
         registry,
         drain: settings.drain,
     };

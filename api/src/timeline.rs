@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use backstitch_core::time::Timestamp;
+use backstitch_executors::codes::HTTP_STATUS;
 use serde_json::Value;
 
 use crate::terminal::Tone;
@@ -97,7 +98,7 @@ impl Timeline {
                 let verb = if turn == "Waiting" { "waits" } else { "is tried again" };
                 (format!("{verb} {}", until(data, at)), Tone::Faint)
             }
-            "Failed" => (format!("FAILED: {}", reason(data)), Tone::Bad),
+            "Failed" => (format!("FAILED: {}", text(&data["error"]["error_code"])), Tone::Bad),
             "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
             "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
             _ => return None,
@@ -129,17 +130,20 @@ impl Timeline {
         let (words, tone) = match kind {
             "ExecutionSubmitted" => {
                 self.submitted_at = Some(at);
-                ("accepted: it is in the journal".to_owned(), Tone::Plain)
+                ("accepted: it is in the journal".to_owned(), Tone::Faint)
             }
             "CancelRequested" => {
                 (format!("cancel asked for: {}", text(&data["reason"])), Tone::Odd)
             }
             "DeadlinePassed" => ("its time is over".to_owned(), Tone::Bad),
             "ExecutionFailing" => {
-                (format!("fails, and so: {}", text(&data["recourse"])), Tone::Bad)
+                let recourse = match data["recourse"].as_str() {
+                    Some("compensate") => "what was done is undone, last first",
+                    Some("suspend") => "waits for an operator",
+                    _ => "nothing is undone",
+                };
+                (format!("fails: {recourse}"), Tone::Bad)
             }
-            "ExecutionSuspended" => ("waits for an operator".to_owned(), Tone::Odd),
-            "UnwindingStarted" => ("what was done is undone, last first".to_owned(), Tone::Odd),
             "ExecutionEnded" => {
                 let status = text(&data["status"]);
                 let whole = self.submitted_at.map_or_else(String::new, |began| {
@@ -181,8 +185,16 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The failure's message. That of an HTTP answer begins with the request, which the step's
+/// definition tells as well.
 fn reason(data: &Value) -> String {
-    text(&data["error"]["message"])
+    let message = text(&data["error"]["message"]);
+    match message.split_once(" answered ") {
+        Some((_, answer)) if data["error"]["error_code"] == HTTP_STATUS => {
+            format!("answered {answer}")
+        }
+        _ => message,
+    }
 }
 
 fn until(data: &Value, at: Timestamp) -> String {

@@ -6,6 +6,8 @@
 
 mod compile;
 #[cfg(test)]
+mod problem_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -189,20 +191,28 @@ impl Plan {
     pub fn render_outputs(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
         let rendered = match &self.outputs {
             Some(template) => template.render(scope)?,
-            None => self
-                .steps
-                .iter()
-                .enumerate()
-                .filter(|(_, step)| step.dependants.is_empty())
-                .map(|(at, step)| {
-                    let at = u32::try_from(at).expect("a plan has at most 10,000 steps");
-                    let output = scope.step(StepIndex(at)).output;
-                    (step.id.to_string(), output.map_or(Value::Null, |output| output.value()))
-                })
-                .collect::<Map<_, _>>()
-                .into(),
+            None => self.last_outputs(scope)?,
         };
         bounded(&rendered, "outputs")
+    }
+
+    fn last_outputs(&self, scope: &dyn Scope) -> Result<Value, Failure> {
+        let mut outputs = Map::new();
+        let mut size_bytes = 0;
+        for (at, step) in self.steps.iter().enumerate() {
+            if !step.dependants.is_empty() {
+                continue;
+            }
+            let at = u32::try_from(at).expect("a plan has at most 10,000 steps");
+            let output = scope.step(StepIndex(at)).output;
+            size_bytes += output.as_ref().map_or(0, |output| output.text().len());
+            if size_bytes > PAYLOAD_BYTES_MAX {
+                return Err(too_large("outputs", size_bytes));
+            }
+            outputs
+                .insert(step.id.to_string(), output.map_or(Value::Null, |output| output.value()));
+        }
+        Ok(Value::Object(outputs))
     }
 }
 
@@ -238,10 +248,14 @@ fn bounded(value: &Value, place: &str) -> Result<Payload, Failure> {
     let payload = Payload::of(value);
     let size_bytes = payload.text().len();
     if size_bytes > PAYLOAD_BYTES_MAX {
-        let message = format!("`{place}` is {size_bytes} bytes; at most {PAYLOAD_BYTES_MAX}");
-        return Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message));
+        return Err(too_large(place, size_bytes));
     }
     Ok(payload)
+}
+
+fn too_large(place: &str, size_bytes: usize) -> Failure {
+    let message = format!("`{place}` has {size_bytes} bytes or more; at most {PAYLOAD_BYTES_MAX}");
+    Failure::permanent(codes::PAYLOAD_TOO_LARGE, message)
 }
 
 /// When a `wait` step with this rendered input succeeds: `{duration: "5s"}` from `now`, or

@@ -1,8 +1,11 @@
 //! The JSON Schema of a workflow's input: checked when defined, applied when submitted.
 //!
 //! Draft 2020-12 unless the schema names another. References reach only inside the schema:
-//! nothing is fetched. Patterns are matched in linear time.
+//! nothing is fetched. Patterns are matched in linear time, and what a check can cost is bounded.
 
+mod bounds;
+
+use bounds::Bounds;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -17,6 +20,7 @@ const MISMATCH_CHARS_MAX: usize = 300;
 #[derive(Debug)]
 pub struct InputSchema {
     validator: Validator,
+    bounds: Bounds,
 }
 
 impl InputSchema {
@@ -30,15 +34,16 @@ impl InputSchema {
             problems.add("input_schema", codes::BAD_SCHEMA, "the schema is longer than 64 KiB");
             return None;
         }
-        if let Some(reference) = outside_reference(schema) {
-            let shown: String = reference.chars().take(200).collect();
-            let message = format!("`{shown}` reaches outside the schema; only `#...` is followed");
-            problems.add("input_schema", codes::BAD_SCHEMA, message);
-            return None;
-        }
+        let bounds = match Bounds::of(schema) {
+            Ok(bounds) => bounds,
+            Err(why) => {
+                problems.add("input_schema", codes::BAD_SCHEMA, why);
+                return None;
+            }
+        };
         let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
         match options.build(schema) {
-            Ok(validator) => Some(Self { validator }),
+            Ok(validator) => Some(Self { validator, bounds }),
             Err(error) => {
                 let path = format!("input_schema{}", dotted(&error.instance_path().to_string()));
                 problems.add(path, codes::BAD_SCHEMA, shortened(&error.to_string()));
@@ -53,6 +58,12 @@ impl InputSchema {
     /// Every mismatch, at its path below `input`.
     pub fn check(&self, input: &Value) -> Result<(), Vec<Problem>> {
         let mut problems = Problems::default();
+        if !self.bounds.allow(input) {
+            let most = self.bounds.input_nesting_max;
+            let message = format!("for this schema an input nests at most {most} levels");
+            problems.add("input", codes::INPUT_MISMATCH, message);
+            return Err(problems.into_list());
+        }
         for error in self.validator.iter_errors(input) {
             let path = format!("input{}", dotted(&error.instance_path().to_string()));
             problems.add(path, codes::INPUT_MISMATCH, shortened(&error.to_string()));
@@ -61,23 +72,6 @@ impl InputSchema {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.into_list()) }
-    }
-}
-
-/// A reference that is not to a place in the schema itself.
-fn outside_reference(schema: &Value) -> Option<&str> {
-    match schema {
-        Value::Object(fields) => fields.iter().find_map(|(name, value)| match (&**name, value) {
-            ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference))
-                if !reference.starts_with('#') =>
-            {
-                Some(reference.as_str())
-            }
-            ("const" | "enum" | "default" | "examples", _) => None,
-            _ => outside_reference(value),
-        }),
-        Value::Array(items) => items.iter().find_map(outside_reference),
-        _ => None,
     }
 }
 

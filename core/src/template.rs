@@ -7,9 +7,13 @@ mod compiled;
 mod convert;
 mod engine;
 mod facts;
+#[cfg(test)]
+mod limit_tests;
 mod marks;
 mod names;
+mod paths;
 mod scan;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -22,7 +26,7 @@ use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
-use compiled::{Compiled, Node, nests_deeper, render};
+use compiled::{Compiled, Node, Why, nests_deeper, render};
 pub use engine::{FILTER_WORK_MAX, FUEL_MAX};
 use facts::{Facts, Reads};
 pub(crate) use names::Names;
@@ -34,6 +38,11 @@ pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 pub const EXPRESSION_TOKENS_MAX: usize = 256;
 /// The most `~` and `+` of one expression: what they make is not paid for with fuel.
 pub const JOINS_MAX: usize = 32;
+/// The most strings of one tree that the engine has to be asked for; those that only name
+/// things do not count.
+pub const TEMPLATES_MAX: usize = 1_000;
+/// The most bytes that the outputs of the steps one template reads may have together.
+pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The deepest nesting of `{% for %}`.
 pub const FOR_NESTING_MAX: usize = 3;
 /// The deepest nesting of `{% if %}` and `{% for %}` together.
@@ -107,7 +116,7 @@ impl Template {
         problems: &mut Problems,
     ) -> Self {
         let mut reads = Reads::default();
-        let mut compiler = Compiler { site, reads: &mut reads, references, problems };
+        let mut compiler = Compiler { site, reads: &mut reads, references, problems, engines: 0 };
         let root = compiler.node(value, &mut site.path.to_owned());
         Self { place: site.place.to_owned(), root, reads }
     }
@@ -125,7 +134,7 @@ impl Template {
         if let Node::Constant(value) = &self.root {
             return Ok(value.clone());
         }
-        let facts = Facts::gather(&self.reads, scope);
+        let facts = Facts::gather(&self.reads, scope, &self.place)?;
         let mut place = self.place.clone();
         let mut room_bytes = PAYLOAD_BYTES_MAX;
         let rendered = render(&self.root, &facts, &mut room_bytes, &mut place)?;
@@ -142,6 +151,7 @@ struct Compiler<'a, 's> {
     reads: &'a mut Reads,
     references: &'a mut Vec<Reference>,
     problems: &'a mut Problems,
+    engines: usize,
 }
 
 impl Compiler<'_, '_> {
@@ -184,13 +194,21 @@ impl Compiler<'_, '_> {
         };
         note_references(&reads, path, self.references);
         self.reads.absorb(&reads);
+        self.engines += usize::from(compiled.needs_engine());
+        if self.engines == TEMPLATES_MAX + 1 {
+            let message = format!("a field has at most {TEMPLATES_MAX} templates that compute");
+            self.problems.add(self.site.path, EXPRESSION_LIMIT, message);
+        }
+        if self.engines > TEMPLATES_MAX {
+            return Node::Constant(Value::Null);
+        }
         if !reads.is_nothing() {
             return Node::Compiled(Box::new(compiled));
         }
         match compiled.value(&Facts::none()) {
             Ok(value) => Node::Constant(value),
-            Err(error) => {
-                self.problems.push(constant_problem(&error, path));
+            Err(why) => {
+                self.problems.push(constant_problem(&why, path));
                 Node::Constant(Value::Null)
             }
         }
@@ -218,9 +236,12 @@ fn folded(node: Node, value: &Value) -> Node {
 }
 
 /// What reads nothing was evaluated and failed: it would fail in every run.
-fn constant_problem(error: &minijinja::Error, path: &str) -> Problem {
-    let code = if engine::is_limit(error) { EXPRESSION_LIMIT } else { BAD_EXPRESSION };
-    let message = format!("it can never work: {}", engine::described(error));
+fn constant_problem(why: &Why, path: &str) -> Problem {
+    let code = match why {
+        Why::Failed(_) => BAD_EXPRESSION,
+        Why::OutOfFuel | Why::TooLarge => EXPRESSION_LIMIT,
+    };
+    let message = format!("it can never work: {}", why.described());
     Problem { path: path.to_owned(), code, message }
 }
 
@@ -271,7 +292,7 @@ impl Condition {
             match condition.compiled.value(&Facts::none()) {
                 Ok(Value::Bool(_)) => {}
                 Ok(_) => problems.add(site.path, BAD_EXPRESSION, NO_BOOLEAN),
-                Err(error) => problems.push(constant_problem(&error, site.path)),
+                Err(why) => problems.push(constant_problem(&why, site.path)),
             }
         }
         Some(condition)
@@ -282,7 +303,7 @@ impl Condition {
     /// # Errors
     /// `EXPRESSION_FAILED` when it cannot be evaluated, or is no boolean.
     pub fn holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
-        let facts = Facts::gather(&self.reads, scope);
+        let facts = Facts::gather(&self.reads, scope, &self.place)?;
         let value = self.compiled.evaluate(&facts, &self.place)?;
         value.as_bool().ok_or_else(|| {
             let message = format!("{}: `{}`: {NO_BOOLEAN}", self.place, self.compiled.source);

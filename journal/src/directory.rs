@@ -28,7 +28,7 @@ const MAGIC: [u8; 8] = *b"\xFFbstitch";
 const FORMAT: u16 = 1;
 
 const IDENTITY: &str = "identity";
-const LOCK: &str = "LOCK";
+const LOCK_FILE: &str = "LOCK";
 const BALLAST: &str = "ballast";
 const LOG: &str = "log";
 
@@ -66,9 +66,9 @@ impl Directory {
     /// Takes the directory for this process, making it if it is missing. The lock lasts as
     /// long as the file that is answered.
     pub(crate) fn take(&self) -> Result<File, Error> {
-        fs::create_dir_all(&self.path).map_err(|e| Error::io("making", &self.path, e))?;
+        files::make_directories(&self.path)?;
         self.refuse_foreign()?;
-        let path = self.path.join(LOCK);
+        let path = self.path.join(LOCK_FILE);
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -80,7 +80,7 @@ impl Directory {
 
     /// Keeps servers, not readers, out of the directory, changing nothing.
     pub(crate) fn lock_for_reading(&self) -> Result<Option<File>, Error> {
-        let path = self.path.join(LOCK);
+        let path = self.path.join(LOCK_FILE);
         match File::open(&path) {
             Ok(file) => self.locked(file.try_lock_shared()).map(|()| Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -102,7 +102,7 @@ impl Directory {
             return Ok(());
         }
         let foreign = |detail: String| Error::Foreign { directory: self.path.clone(), detail };
-        let ours = [LOCK, LOG, "identity.new"];
+        let ours = [LOCK_FILE, LOG, "identity.new"];
         let names = files::names(&self.path)?;
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
             return Err(foreign(format!("it has `{name}` but no `{IDENTITY}`")));
@@ -142,7 +142,6 @@ impl Directory {
         fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;
         Wal::create(&log, &shape)?;
         files::sync_directory(&self.path)?;
-        files::sync_directory(files::parent(&self.path))?;
         files::replace(&self.path.join(IDENTITY), &encode_identity(&shape))?;
         Ok(shape)
     }

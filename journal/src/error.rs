@@ -130,6 +130,9 @@ pub enum Error {
         /// The first version that is not there.
         missing: u64,
     },
+    /// The journal was closed before.
+    #[error("the journal is closed")]
+    Closed,
     /// An option is out of its range.
     #[error("{option} must be {range}")]
     Options {

@@ -26,6 +26,24 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
         .map_err(|e| Error::io("syncing", directory, e))
 }
 
+/// Makes a directory and those above it that are missing, durably.
+pub(crate) fn make_directories(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    if above != path {
+        make_directories(above)?;
+    }
+    match fs::create_dir(path) {
+        // Somebody else may have made it just now.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            Err(Error::io("making", path, error))
+        }
+        _ => sync_directory(above),
+    }
+}
+
 /// Replaces a file's content so that a crash leaves the old or the new one, durably.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let beside = path.with_extension("new");

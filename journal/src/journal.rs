@@ -215,7 +215,7 @@ impl Journal {
     }
 
     /// Answers what is queued, stores everything, and releases the directory. Later appends
-    /// are refused; handles can still read.
+    /// are refused, and so is reading through handles that remain.
     ///
     /// # Errors
     /// If the last write to the store fails; everything acknowledged is in the log.
@@ -244,6 +244,8 @@ impl Inner {
             None => self.parts.tick(Take::All),
             Some(_) => Ok(()),
         };
+        self.parts.store.close();
+        self.parts.views.close();
         drop(released);
         stored
     }

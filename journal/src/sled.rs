@@ -15,8 +15,8 @@ use std::fs::{self, File, OpenOptions};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -28,10 +28,15 @@ use crate::marks::{Marks, MarksFile, STATES_MAX};
 /// go to a blob file.
 pub(crate) const VALUE_BYTES_MAX: usize = 20_000;
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
-/// Changes applied as one batch of sled.
-const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Changes applied as one batch of sled, unless one unit is larger. While a batch is applied
+/// sled frees none of the pages it replaces: batches of 512 KiB of small rows took gigabytes.
+const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// A flush that takes longer will not come back.
 const FLUSH_SECONDS_MAX: u64 = 30;
+
+/// How often to try again while sled's file is still locked, and how long apart.
+const LOCK_ATTEMPTS_MAX: u32 = 400;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A change of one key: its new value, or none.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -44,7 +49,8 @@ pub(crate) struct Untrusted(pub String);
 
 /// One sled tree that changes only in ticks.
 pub(crate) struct FencedTree {
-    db: ::sled::Db,
+    /// Gone once closed.
+    db: RwLock<Option<::sled::Db>>,
     /// Our own handle of sled's one data file.
     data: File,
     path: PathBuf,
@@ -82,13 +88,14 @@ impl FencedTree {
             return untrusted("it has blob files");
         }
         let opened = guarded(path, || {
-            let db = config(path, cache_bytes).open()?;
+            let db = open_db(path, cache_bytes)?;
             let digest = digest_of(&db)?;
             Ok((db, digest))
         });
         let (db, digest) = match opened {
             Ok(opened) => opened,
             Err(error @ (Error::Full { .. } | Error::Denied { .. })) => return Err(error),
+            Err(error) if is_locked(&error) => return Err(error),
             Err(error) => return untrusted(&error.to_string()),
         };
         if has_blobs(path)? {
@@ -120,7 +127,7 @@ impl FencedTree {
         let beside = path.with_extension("new");
         files::remove(&beside)?;
         guarded(&beside, || {
-            let db = config(&beside, cache_bytes).open()?;
+            let db = open_db(&beside, cache_bytes)?;
             db.flush()?;
             Ok(())
         })?;
@@ -136,7 +143,7 @@ impl FencedTree {
         fs::rename(&beside, path).map_err(|e| Error::io("naming", path, e))?;
         files::sync_directory(files::parent(path))?;
         let (db, digest) = guarded(path, || {
-            let db = config(path, cache_bytes).open()?;
+            let db = open_db(path, cache_bytes)?;
             let digest = digest_of(&db)?;
             Ok((db, digest))
         })?;
@@ -159,7 +166,8 @@ impl FencedTree {
             .write(true)
             .open(&data)
             .map_err(|e| Error::io("opening", &data, e))?;
-        Ok(Self { db, data, path: path.to_owned(), marks, state: Mutex::new(state) })
+        let (db, state) = (RwLock::new(Some(db)), Mutex::new(state));
+        Ok(Self { db, data, path: path.to_owned(), marks, state })
     }
 
     /// Applies units in order, durably, and notes `applied` with the last one. A crash
@@ -207,7 +215,7 @@ impl FencedTree {
             conf: state.conf.clone(),
         })?;
         for (batch, digest) in batches {
-            guarded(&self.path, || self.db.apply_batch(batch.clone()))?;
+            self.with(|db| db.apply_batch(batch.clone()))?;
             state.digest = *digest;
         }
         if !batches.is_empty() {
@@ -254,7 +262,7 @@ impl FencedTree {
     }
 
     fn sync(&self) -> Result<(), Error> {
-        let flushed = under_watchdog(&self.path, || guarded(&self.path, || self.db.flush()));
+        let flushed = under_watchdog(&self.path, || self.with(::sled::Tree::flush));
         flushed?;
         let synced = under_watchdog(&self.path, || self.data.sync_data());
         synced.map_err(|e| Error::io("syncing", &self.path, e))?;
@@ -264,6 +272,23 @@ impl FencedTree {
         }
     }
 
+    fn with<T>(&self, call: impl FnOnce(&::sled::Tree) -> ::sled::Result<T>) -> Result<T, Error> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().ok_or(Error::Closed)?;
+        guarded(&self.path, || call(db))
+    }
+
+    /// Gives sled's files back; every later call is refused.
+    pub(crate) fn close(&self) {
+        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Dropping it flushes, which may panic or hang like any other call.
+        let closed = || {
+            drop(db);
+            Ok(())
+        };
+        drop(under_watchdog(&self.path, || guarded(&self.path, closed)));
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -271,7 +296,7 @@ impl FencedTree {
 
     /// A key's value.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        guarded(&self.path, || Ok(self.db.get(key)?.map(|value| value.to_vec())))
+        self.with(|db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
     /// Visits the keys that begin with `prefix`, in order, from `from` on (itself included),
@@ -282,8 +307,8 @@ impl FencedTree {
         from: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        guarded(&self.path, || {
-            for entry in self.db.range(from..) {
+        self.with(|db| {
+            for entry in db.range(from..) {
                 let (key, value) = entry?;
                 if !key.starts_with(prefix) || visit(&key, &value).is_break() {
                     break;
@@ -292,6 +317,32 @@ impl FencedTree {
             Ok(())
         })
     }
+}
+
+/// Opens sled. A tree closed a moment ago may keep its lock until sled's own threads have
+/// let go of it, so that is waited for; other processes are kept out by the directory's lock.
+fn open_db(path: &Path, cache_bytes: u64) -> ::sled::Result<::sled::Db> {
+    let mut attempts = 0;
+    loop {
+        match config(path, cache_bytes).open() {
+            Err(::sled::Error::Io(error))
+                if lock_refused(&error) && attempts < LOCK_ATTEMPTS_MAX =>
+            {
+                attempts += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled tells this by its words only.
+fn lock_refused(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if lock_refused(source))
 }
 
 fn config(path: &Path, cache_bytes: u64) -> ::sled::Config {

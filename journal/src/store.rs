@@ -20,8 +20,7 @@ use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
 const LIVE: u8 = b'l';
-/// Packed records that go into the tree together. With the largest record it stays below
-/// half of what sled applies at once.
+/// Packed records that go into the tree together, if each is not larger by itself.
 const UNIT_BYTES_MAX: usize = 256 * 1024;
 /// First version u64, part u16.
 const SUFFIX_BYTES: usize = 10;
@@ -37,6 +36,11 @@ impl Store {
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
         Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+    }
+
+    /// Gives the tree's files back; reading is refused from then on.
+    pub(crate) fn close(&self) {
+        self.tree.iter().for_each(FencedTree::close);
     }
 
     /// A stream's whole history, gapless from version 1; `None` if there is none.

@@ -75,7 +75,7 @@ async fn follow(client: &Client, terminal: &Terminal, run: &str) -> Result<(), E
     let mut timeline = Timeline::default();
     loop {
         for event in client.events(run, timeline.version()).await? {
-            for line in timeline.read(&event) {
+            if let Some(line) = timeline.read(&event) {
                 let at = terminal.paint(Tone::Faint, &line.time);
                 let words = terminal.paint(line.tone, &line.words);
                 terminal.line(&format!("{at}  {:<24}  {words}", line.subject))?;

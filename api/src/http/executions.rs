@@ -37,7 +37,7 @@ pub(super) async fn execute(
     let mut status = accepted.status;
     if !wait.is_zero() {
         match engine.wait(run, wait).await {
-            Ok(Some(ended)) => return Ok(located(StatusCode::OK, run, &*ended)),
+            Ok(Some(ended)) => return Ok(located(StatusCode::OK, run, &ended)),
             Ok(None) => status = standing(engine.execution(run).await?.as_ref()).unwrap_or(status),
             // The run is durable and goes on at the next start: that is the answer.
             Err(Error::Stopped | Error::Draining) => {}

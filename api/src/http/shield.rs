@@ -5,11 +5,9 @@ use std::any::Any;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::Uri;
-use axum::http::header::ALLOW;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::refusal::{Enveloped, Refusal};
@@ -49,23 +47,37 @@ async fn enveloped(response: Response) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
+    let code = codes::of_status(status);
     let text = to_bytes(body, FOREIGN_TEXT_BYTES_MAX).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let reason = status.canonical_reason().unwrap_or("error").to_lowercase();
-    let allowed = parts.headers.get(ALLOW);
-    let refusal = match allowed.and_then(|allowed| allowed.to_str().ok()) {
-        Some(allowed) => Refusal::new(
-            codes::of_status(status),
-            format!("this path takes other methods: {}", allowed.replace(',', ", ")),
-        )
-        .with(json!({ "allowed": allowed.split(',').collect::<Vec<_>>() })),
-        None if text.is_empty() => Refusal::new(codes::of_status(status), reason),
-        None => Refusal::new(codes::of_status(status), text),
+    let message = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this path does not take that method; the header `Allow` lists those it takes"
+                .to_owned()
+        }
+        _ if text.is_empty() => status.canonical_reason().unwrap_or("error").to_lowercase(),
+        _ => String::from_utf8_lossy(&text).into_owned(),
     };
-    let allowed = allowed.cloned();
-    let mut response = refusal.into_response();
-    if let Some(allowed) = allowed {
-        response.headers_mut().insert(ALLOW, allowed);
+    let mut response = Refusal::new(code, message).into_response();
+    for (name, value) in &parts.headers {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::ALLOW;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn errors_of_others_get_the_envelope_and_keep_their_headers() {
+        let foreign = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")], "no").into_response();
+        let response = enveloped(foreign).await;
+        assert_eq!(response.headers()[ALLOW], "GET");
+        let body = to_bytes(response.into_body(), 4_096).await.expect("a body");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["error_code"], codes::METHOD_NOT_ALLOWED);
+        assert_eq!(body["success"], false);
+    }
 }

@@ -30,10 +30,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// When a commit is acknowledged.
-    pub fsync: Fsync,
-    /// Partitions of a new journal; one that exists keeps its own.
-    pub partitions: u16,
+    /// How the journal is written. Its partitions are those of a new one; one that exists
+    /// keeps its own.
+    pub journal: Options,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
     /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
@@ -50,12 +49,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let options = Options::default();
         Self {
             data_dir: PathBuf::from("backstitch-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            fsync: options.fsync,
-            partitions: options.partitions,
+            journal: Options::default(),
             drain: Duration::from_secs(10),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -67,16 +64,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The journal's part of the settings.
-    #[must_use]
-    pub fn journal_options(&self) -> Options {
-        Options { fsync: self.fsync, partitions: self.partitions, ..Options::default() }
-    }
-
     /// The fsync policy as it is written in settings.
     #[must_use]
     pub fn fsync_word(&self) -> String {
-        match self.fsync {
+        match self.journal.fsync {
             Fsync::Always => "always".to_owned(),
             Fsync::Interval { ms } => format!("interval:{ms}"),
             Fsync::Never => "never".to_owned(),

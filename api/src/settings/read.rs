@@ -28,8 +28,8 @@ impl Settings {
             if text.is_empty() { Err("a path".to_owned()) } else { Ok(text.into()) }
         })?;
         put(sources, "listen", &mut settings.listen, address)?;
-        put(sources, "fsync", &mut settings.fsync, fsync)?;
-        put(sources, "partitions", &mut settings.partitions, partitions)?;
+        put(sources, "fsync", &mut settings.journal.fsync, fsync)?;
+        put(sources, "partitions", &mut settings.journal.partitions, partitions)?;
         put(sources, "drain", &mut settings.drain, drain)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
@@ -152,9 +152,9 @@ mod tests {
         let settings = read(&[("listen", "localhost:3")], &variables, file).expect("all is well");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:3");
         assert_eq!(settings.drain, Duration::from_secs(2));
-        assert_eq!(settings.partitions, 4);
+        assert_eq!(settings.journal.partitions, 4);
         assert_eq!(settings.allowed_hosts, ["a", "b.c"]);
-        assert_eq!(settings.fsync, Fsync::Always);
+        assert_eq!(settings.journal.fsync, Fsync::Always);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) fn nearest<'k>(
     let given = given.to_ascii_lowercase();
     known
         .into_iter()
+        .filter(|word| !word.is_empty())
         .map(|word| (strsim::osa_distance(&given, &word.to_ascii_lowercase()), word))
         .filter(|(distance, word)| *distance <= 1.max(word.len().max(given.len()) / 3))
         .min()

@@ -1,8 +1,11 @@
 //! Compiled strings, and rendering the tree they sit in.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::facts::Facts;
+use super::paths::{self, Path, Piece};
 use super::scan::Scanned;
 use super::{QUOTED_CHARS_MAX, SyntaxError, convert, engine};
 use crate::definition::problem::codes::BAD_EXPRESSION;
@@ -99,6 +102,10 @@ pub(super) struct Compiled {
 
 #[derive(Debug)]
 enum Code {
+    /// One path, which keeps its type.
+    Path(Path),
+    /// A text with nothing but paths in it.
+    Paths(Vec<Piece>),
     /// One expression, which keeps its type.
     Expression(engine::Expression),
     /// A text with templates in it.
@@ -107,12 +114,26 @@ enum Code {
 
 impl Compiled {
     /// Compiles a text that passed its checks.
-    pub fn compile(scanned: &Scanned, source: &str) -> Result<Self, SyntaxError> {
+    pub fn compile(scanned: &Scanned, original: &str) -> Result<Self, SyntaxError> {
         let syntax = |error: minijinja::Error| SyntaxError {
             code: BAD_EXPRESSION,
             message: engine::described(&error),
-            offset: engine::offset(&error, source),
+            offset: engine::offset(&error, original),
         };
+        let source: Box<str> = original.into();
+        match (&scanned.paths, scanned.lone) {
+            (Some(pieces), true) => {
+                if let [Piece::Path(path)] = &pieces[..] {
+                    let code = Code::Path(path.clone());
+                    return Ok(Self { code, source, paths: Vec::new() });
+                }
+            }
+            (Some(pieces), false) => {
+                let code = Code::Paths(pieces.clone());
+                return Ok(Self { code, source, paths: Vec::new() });
+            }
+            (None, _) => {}
+        }
         let (code, paths) = if scanned.lone {
             let expression = engine::compile_expression(&scanned.source).map_err(syntax)?;
             let paths = expression.undeclared_variables(true);
@@ -124,38 +145,87 @@ impl Compiled {
         };
         let mut paths: Vec<String> = paths.into_iter().filter(|path| path.contains('.')).collect();
         paths.sort_unstable();
-        Ok(Self { code, source: source.into(), paths })
+        Ok(Self { code, source, paths })
+    }
+
+    /// Whether the engine has to be asked.
+    pub fn needs_engine(&self) -> bool {
+        matches!(self.code, Code::Expression(_) | Code::Text(_))
     }
 
     /// The value, or a failure that names the place.
     pub fn evaluate(&self, facts: &Facts, place: &str) -> Result<Value, Failure> {
-        self.value(facts).map_err(|error| {
-            if engine::is_too_large(&error) {
-                return too_large(place);
+        self.value(facts).map_err(|why| match why {
+            Why::TooLarge => too_large(place),
+            other => {
+                let quoted: String = self.source.chars().take(QUOTED_CHARS_MAX).collect();
+                let message = format!("{place}: `{quoted}`: {}", other.described());
+                Failure::permanent(codes::EXPRESSION_FAILED, message)
             }
-            let quoted: String = self.source.chars().take(QUOTED_CHARS_MAX).collect();
-            let why = self.why(&error, facts);
-            let message = format!("{place}: `{quoted}`: {why}");
-            Failure::permanent(codes::EXPRESSION_FAILED, message)
         })
     }
 
-    /// The value, or the engine's error.
-    pub fn value(&self, facts: &Facts) -> Result<Value, minijinja::Error> {
+    /// The value, or why there is none.
+    pub fn value(&self, facts: &Facts) -> Result<Value, Why> {
+        let engine = |error: minijinja::Error| self.why(&error, facts);
         match &self.code {
+            Code::Path(path) => path.find(&facts.json).cloned().map_err(Why::Failed),
+            Code::Paths(pieces) => joined(pieces, facts).map(Value::String),
             Code::Expression(expression) => {
-                convert::to_json(&expression.eval(facts.context.clone())?)
+                let value = expression.eval(facts.context()).map_err(engine)?;
+                convert::to_json(&value).map_err(engine)
             }
-            Code::Text(text) => text.render(facts.context.clone()).map(Value::String),
+            Code::Text(text) => text.render(facts.context()).map(Value::String).map_err(engine),
         }
     }
 
-    /// Why an evaluation failed: by name, if something is missing.
-    fn why(&self, error: &minijinja::Error, facts: &Facts) -> String {
-        let missing = match error.kind() {
-            minijinja::ErrorKind::UndefinedError => facts.missing(&self.paths),
-            _ => Vec::new(),
+    /// Why the engine failed: by name, if something is missing.
+    fn why(&self, error: &minijinja::Error, facts: &Facts) -> Why {
+        match error.kind() {
+            minijinja::ErrorKind::OutOfFuel => Why::OutOfFuel,
+            minijinja::ErrorKind::WriteFailure => Why::TooLarge,
+            minijinja::ErrorKind::UndefinedError => match facts.missing(&self.paths) {
+                missing if missing.is_empty() => Why::Failed(engine::described(error)),
+                missing => Why::Failed(missing.join("; ")),
+            },
+            _ => Why::Failed(engine::described(error)),
+        }
+    }
+}
+
+fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
+    let mut text = String::new();
+    for piece in pieces {
+        let part = match piece {
+            Piece::Literal(literal) => Cow::Borrowed(&**literal),
+            Piece::Path(path) => paths::as_text(path.find(&facts.json).map_err(Why::Failed)?),
         };
-        if missing.is_empty() { engine::described(error) } else { missing.join("; ") }
+        if text.len() + part.len() > PAYLOAD_BYTES_MAX {
+            return Err(Why::TooLarge);
+        }
+        text.push_str(&part);
+    }
+    Ok(text)
+}
+
+/// Why there is no value.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// Something is missing, or an operation does not apply.
+    Failed(String),
+    /// It takes more work than a rendering may.
+    OutOfFuel,
+    /// It is larger than a payload may be.
+    TooLarge,
+}
+
+impl Why {
+    /// For a person.
+    pub fn described(&self) -> &str {
+        match self {
+            Self::Failed(why) => why,
+            Self::OutOfFuel => "it takes more work than a rendering may",
+            Self::TooLarge => "what it makes is larger than 64 KiB",
+        }
     }
 }

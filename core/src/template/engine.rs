@@ -62,8 +62,6 @@ impl Text {
 /// What went wrong, for a person.
 pub(super) fn described(error: &Error) -> String {
     match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "it takes more work than a rendering may".to_owned(),
-        (ErrorKind::WriteFailure, _) => "what it makes is larger than 64 KiB".to_owned(),
         (ErrorKind::UndefinedError, None) => "something it reads is missing".to_owned(),
         (ErrorKind::SyntaxError, Some(detail)) => detail.to_owned(),
         (kind, None) => kind.to_string(),
@@ -75,16 +73,6 @@ pub(super) fn described(error: &Error) -> String {
 pub(super) fn offset(error: &Error, source: &str) -> usize {
     let before = error.line().unwrap_or(1).saturating_sub(1);
     source.split_inclusive('\n').take(before).map(str::len).sum()
-}
-
-/// Whether a limit was hit.
-pub(super) fn is_limit(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure)
-}
-
-/// Whether the text became larger than a payload may be.
-pub(super) fn is_too_large(error: &Error) -> bool {
-    error.kind() == ErrorKind::WriteFailure
 }
 
 /// A text that refuses to grow beyond the size of a payload.

@@ -1,12 +1,15 @@
 //! What a template reads, found when it is compiled, and the values themselves, fetched when
 //! it is rendered.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
 
+use super::READ_BYTES_MAX;
 use super::convert::to_engine;
+use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::scope::Scope;
 
@@ -52,13 +55,16 @@ impl Reads {
 
 /// The values a template reads, as JSON and as the engine takes them.
 pub(super) struct Facts {
-    json: Json,
-    pub context: Value,
+    pub json: Json,
+    context: OnceCell<Value>,
 }
 
 impl Facts {
     /// Fetches what is read, and no more.
-    pub(super) fn gather(reads: &Reads, scope: &dyn Scope) -> Self {
+    ///
+    /// # Errors
+    /// `PAYLOAD_TOO_LARGE` when it is more than one template may read.
+    pub(super) fn gather(reads: &Reads, scope: &dyn Scope, place: &str) -> Result<Self, Failure> {
         let mut roots = Map::new();
         if reads.input {
             roots.insert("input".to_owned(), scope.input().value());
@@ -71,23 +77,32 @@ impl Facts {
         }
         if !reads.steps.is_empty() {
             let mut steps = Map::new();
+            let mut read_bytes = 0;
             for (step, read) in &reads.steps {
                 let mut view = scope.step(*step);
                 if !read.output {
                     view.output = None;
                 }
+                read_bytes += view.output.as_ref().map_or(0, |output| output.text().len());
+                if read_bytes > READ_BYTES_MAX {
+                    let message = format!("{place}: the steps it reads answered more than 8 MiB");
+                    return Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message));
+                }
                 steps.insert(read.id.to_string(), view.value());
             }
             roots.insert("steps".to_owned(), Json::Object(steps));
         }
-        let json = Json::Object(roots);
-        Self { context: to_engine(&json), json }
+        Ok(Self { json: Json::Object(roots), context: OnceCell::new() })
     }
 
     /// No facts, for templates that read none.
     pub(super) fn none() -> Self {
-        let json = Json::Object(Map::new());
-        Self { context: to_engine(&json), json }
+        Self { json: Json::Object(Map::new()), context: OnceCell::new() }
+    }
+
+    /// The facts as the engine takes them, made when the engine is first needed.
+    pub(super) fn context(&self) -> Value {
+        self.context.get_or_init(|| to_engine(&self.json)).clone()
     }
 
     /// Those of some dotted paths that lead nowhere, and what is there instead.
@@ -99,7 +114,7 @@ impl Facts {
                 match found.get(name) {
                     Some(next) => found = next,
                     None if place.is_empty() => return None,
-                    None => return Some(described(&place, name, found)),
+                    None => return Some(described(&place, &format!(".{name}"), found)),
                 }
                 if !place.is_empty() {
                     place.push('.');
@@ -117,7 +132,8 @@ const PATHS_NAMED_MAX: usize = 3;
 /// The most fields that a message names.
 const FIELDS_NAMED_MAX: usize = 8;
 
-fn described(place: &str, name: &str, found: &Json) -> String {
+/// Says that `place` has no `part` (`.field` or `[0]`), and what it has.
+pub(super) fn described(place: &str, part: &str, found: &Json) -> String {
     let there = match found {
         Json::Object(fields) if fields.is_empty() => "is empty".to_owned(),
         Json::Object(fields) => {
@@ -132,5 +148,5 @@ fn described(place: &str, name: &str, found: &Json) -> String {
         Json::Number(_) => "is a number".to_owned(),
         Json::String(_) => "is a text".to_owned(),
     };
-    format!("`{place}.{name}` is missing; `{place}` {there}")
+    format!("`{place}{part}` is missing; `{place}` {there}")
 }

@@ -7,11 +7,10 @@
 
 use super::marks::{FILTERS, KEYWORDS, NUMBER_FILTER, TESTS};
 use super::names::Names;
+use super::paths::{Path, Piece};
+use super::statements::Block;
 use super::tokens::{Close, Spanned, Token, tokens};
-use super::{
-    BLOCK_NESTING_MAX, EXPRESSION_TOKENS_MAX, FOR_NESTING_MAX, JOINS_MAX, RESERVED_ROOTS, ROOTS,
-    Reads, SyntaxError, TEMPLATE_BYTES_MAX,
-};
+use super::{EXPRESSION_TOKENS_MAX, JOINS_MAX, ROOTS, Reads, SyntaxError, TEMPLATE_BYTES_MAX};
 use crate::definition::nearest::nearest;
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
 
@@ -26,6 +25,8 @@ pub(super) struct Scanned {
     pub source: String,
     /// Whether the text is one `{{ }}` and nothing else; `source` is then the expression.
     pub lone: bool,
+    /// What the text is made of, if it holds nothing but paths and constant text.
+    pub paths: Option<Vec<Piece>>,
     pub reads: Reads,
 }
 
@@ -35,7 +36,9 @@ pub(super) fn expression(source: &str, names: &dyn Names) -> Result<Scanned, Syn
     let mut scanner = Scanner::new(source, names);
     let read = tokens(source, 0, Close::EndOfText)?;
     scanner.expression(&read.list, 0)?;
-    Ok(Scanned { source: scanner.rewritten(0, source.len()), lone: true, reads: scanner.reads })
+    let paths = Path::of(&read.list).map(|path| vec![Piece::Path(path)]);
+    let source = scanner.rewritten(0, source.len());
+    Ok(Scanned { source, lone: true, paths, reads: scanner.reads })
 }
 
 /// Checks a text with templates in it.
@@ -44,9 +47,12 @@ pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxErr
     let mut scanner = Scanner::new(source, names);
     let mut at = 0;
     let mut lone = None;
+    let mut paths = Some(Vec::new());
     while let Some((offset, mark)) = next_mark(source, at) {
+        let literal = &source[at..offset];
         let mut start = offset + 2;
         if mark == "{#" {
+            paths = None;
             let length = source[start..].find("#}");
             at = start + length.ok_or_else(|| error(offset, "`#}` is missing"))? + 2;
             continue;
@@ -59,19 +65,39 @@ pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxErr
             if let (0, true, (Some(first), Some(last))) = (offset, read.end == source.len(), ends) {
                 lone = Some((first.start, last.end));
             }
+            // Trimming is the engine's.
+            let trims = source[..read.end].ends_with("-}}") || source[start - 1..].starts_with('-');
+            let path = Path::of(&read.list).filter(|_| !trims);
+            paths = paths.zip(path).map(|(pieces, path)| with_path(pieces, literal, path));
             at = read.end;
         } else {
             let read = tokens(source, start, Close::Statement)?;
             scanner.statement(&read.list, offset)?;
             at = read.end;
+            paths = None;
         }
+    }
+    if let Some(pieces) = &mut paths {
+        push_literal(pieces, &source[at..]);
     }
     if let Some(open) = scanner.blocks.last() {
         return Err(error(open.offset, format!("`end{}` is missing", open.word)));
     }
     let (start, end) = lone.unwrap_or((0, source.len()));
     let source = scanner.rewritten(start, end);
-    Ok(Scanned { source, lone: lone.is_some(), reads: scanner.reads })
+    Ok(Scanned { source, lone: lone.is_some(), paths, reads: scanner.reads })
+}
+
+fn with_path(mut pieces: Vec<Piece>, literal: &str, path: Path) -> Vec<Piece> {
+    push_literal(&mut pieces, literal);
+    pieces.push(Piece::Path(path));
+    pieces
+}
+
+fn push_literal(pieces: &mut Vec<Piece>, literal: &str) {
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal.into()));
+    }
 }
 
 fn check_length(source: &str) -> Result<(), SyntaxError> {
@@ -92,15 +118,8 @@ pub(super) fn error(offset: usize, message: impl Into<String>) -> SyntaxError {
     SyntaxError { code: BAD_EXPRESSION, message: message.into(), offset }
 }
 
-fn limit(offset: usize, message: String) -> SyntaxError {
+pub(super) fn limit(offset: usize, message: String) -> SyntaxError {
     SyntaxError { code: EXPRESSION_LIMIT, message, offset }
-}
-
-/// An open `if` or `for`, and the loop variables it brought.
-struct Block {
-    word: &'static str,
-    variables: usize,
-    offset: usize,
 }
 
 pub(super) struct Scanner<'s, 'n> {
@@ -109,7 +128,7 @@ pub(super) struct Scanner<'s, 'n> {
     pub(super) reads: Reads,
     /// Names of the loops that are open.
     pub(super) variables: Vec<String>,
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
     /// Where `|number` goes in.
     demands: Vec<usize>,
 }
@@ -141,106 +160,12 @@ impl<'s, 'n> Scanner<'s, 'n> {
         rewritten + &self.source[from..end]
     }
 
-    fn statement(&mut self, tokens: &[Spanned<'_>], offset: usize) -> Result<(), SyntaxError> {
-        let Some((Spanned { token: Token::Name(word), .. }, rest)) = tokens.split_first() else {
-            return Err(error(offset, "a statement begins with a word"));
-        };
-        match *word {
-            "if" => {
-                self.open("if", 0, offset)?;
-                self.expression(rest, offset)
-            }
-            "elif" => {
-                self.inside("elif", "if", offset)?;
-                self.expression(rest, offset)
-            }
-            "for" => self.each(rest, offset),
-            "else" if self.blocks.is_empty() => Err(error(offset, "`else` has no beginning")),
-            "endif" | "endfor" => {
-                let opened = if *word == "endif" { "if" } else { "for" };
-                self.inside(word, opened, offset)?;
-                let closed = self.blocks.pop().map_or(0, |block| block.variables);
-                self.variables.truncate(self.variables.len() - closed);
-                nothing_after(word, rest)
-            }
-            "else" => nothing_after(word, rest),
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                let message = format!("`{{% {shown} %}}` is not known; there are `if` and `for`");
-                Err(error(offset, message))
-            }
-        }
-    }
-
-    fn inside(&self, word: &str, opened: &str, offset: usize) -> Result<(), SyntaxError> {
-        match self.blocks.last() {
-            Some(block) if block.word == opened => Ok(()),
-            Some(block) => {
-                let message = format!("`{word}` stands in a `{}`; close that first", block.word);
-                Err(error(offset, message))
-            }
-            None => Err(error(offset, format!("`{word}` has no beginning"))),
-        }
-    }
-
-    fn open(
+    /// Checks one expression: every name, filter, test and call in it.
+    pub(super) fn expression(
         &mut self,
-        word: &'static str,
-        variables: usize,
+        tokens: &[Spanned<'_>],
         offset: usize,
     ) -> Result<(), SyntaxError> {
-        if self.blocks.len() >= BLOCK_NESTING_MAX {
-            return Err(limit(offset, format!("statements nest deeper than {BLOCK_NESTING_MAX}")));
-        }
-        let loops = self.blocks.iter().filter(|block| block.word == "for").count();
-        if word == "for" && loops >= FOR_NESTING_MAX {
-            return Err(limit(offset, format!("`for` nests deeper than {FOR_NESTING_MAX}")));
-        }
-        self.blocks.push(Block { word, variables, offset });
-        Ok(())
-    }
-
-    /// `for a, b in data`: data is named and filtered, never made, so that loops cannot
-    /// multiply what they go through.
-    fn each(&mut self, tokens: &[Spanned<'_>], offset: usize) -> Result<(), SyntaxError> {
-        let at = tokens.iter().position(|spanned| spanned.token == Token::Name("in"));
-        let at = at.ok_or_else(|| error(offset, "`for` is written `for item in list`"))?;
-        let mut variables = Vec::new();
-        for (nth, spanned) in tokens[..at].iter().enumerate() {
-            match &spanned.token {
-                Token::Name(name) if nth % 2 == 0 && !is_taken(name) => {
-                    variables.push((*name).to_owned());
-                }
-                Token::Name(name) if nth % 2 == 0 => {
-                    let message = format!("`{name}` means something else; take another name");
-                    return Err(error(spanned.start, message));
-                }
-                Token::Symbol(",") if nth % 2 == 1 => {}
-                _ => return Err(error(spanned.start, "`for` is written `for item in list`")),
-            }
-        }
-        let data = &tokens[at + 1..];
-        for (nth, spanned) in data.iter().enumerate() {
-            let after = nth.checked_sub(1).map(|before| &data[before].token);
-            let made = match &spanned.token {
-                Token::Symbol("[") => !after.is_some_and(ends_value),
-                Token::Symbol("~" | "+" | "*" | "**" | "{") => true,
-                Token::Name("recursive") => true,
-                _ => false,
-            };
-            if made {
-                let message = "`for` goes through data as it is; no operators or literals here";
-                return Err(error(spanned.start, message));
-            }
-        }
-        self.expression(data, offset)?;
-        self.open("for", variables.len(), offset)?;
-        self.variables.extend(variables);
-        Ok(())
-    }
-
-    /// Checks one expression: every name, filter, test and call in it.
-    fn expression(&mut self, tokens: &[Spanned<'_>], offset: usize) -> Result<(), SyntaxError> {
         if tokens.is_empty() {
             return Err(error(offset, "the expression is empty"));
         }
@@ -351,26 +276,6 @@ impl<'s, 'n> Scanner<'s, 'n> {
     }
 }
 
-fn is_taken(name: &str) -> bool {
-    KEYWORDS.contains(&name) || RESERVED_ROOTS.contains(&name) || ["loop", "self"].contains(&name)
-}
-
-fn ends_value(token: &Token<'_>) -> bool {
-    match token {
-        Token::Name(name) => !KEYWORDS.contains(name),
-        Token::Text(_) => true,
-        Token::Symbol(symbol) => [")", "]"].contains(symbol),
-        Token::Number(_) => true,
-    }
-}
-
-fn nothing_after(word: &str, rest: &[Spanned<'_>]) -> Result<(), SyntaxError> {
-    match rest.first() {
-        None => Ok(()),
-        Some(first) => Err(error(first.start, format!("nothing may follow `{word}`"))),
-    }
-}
-
 fn known(
     name: &str,
     what: &str,
@@ -384,6 +289,12 @@ fn known(
     let hint = nearest(name, all.iter().copied())
         .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     Err(error(offset, format!("there is no {what} `{shown}`{hint}")))
+}
+
+/// Whether a text can be written after a dot.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The roots, for messages.

@@ -76,6 +76,11 @@ impl Views {
         Self { tree, runs, letters, progress: Mutex::new(progress) }
     }
 
+    /// Gives the tree's files back; reading is refused from then on.
+    pub(crate) fn close(&self) {
+        self.tree.iter().for_each(FencedTree::close);
+    }
+
     /// What recovery knows: the log's end, and the runs whose rows are due.
     pub(crate) fn await_rows(&self, sequences: &[u64], awaited: HashSet<ExecutionId>) {
         let mut progress = lock(&self.progress);
@@ -99,11 +104,21 @@ impl Views {
         }
     }
 
-    /// Takes rows that recovery folded.
+    /// Takes rows that recovery folded, but for those older than what is known.
     pub(crate) fn supply(&self, changes: Vec<ViewChange>) {
-        let mut progress = lock(&self.progress);
         for change in changes {
-            self.put(&mut progress, change);
+            let known = match &change {
+                ViewChange::Run(row) => self
+                    .run(&row.execution)
+                    .map(|known| known.is_some_and(|known| known.version > row.version)),
+                ViewChange::Letter(row) => self
+                    .letter(&row.letter)
+                    .map(|known| known.is_some_and(|known| known.version > row.version)),
+            };
+            // A tree that cannot be read says so at the next tick; then the row is as good.
+            if !known.unwrap_or(false) {
+                self.put(&mut lock(&self.progress), change);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use backstitch_journal::Journal;
+use backstitch_journal::{Fsync, Journal, Options};
 
 use crate::workload::{Acknowledged, Writer, options};
 
@@ -18,6 +18,9 @@ pub const ACKNOWLEDGED: &str = "JOURNAL_CHILD_ACKNOWLEDGED";
 pub const SEED: &str = "JOURNAL_CHILD_SEED";
 /// How many commits it writes before it ends without a word.
 pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
+
+/// Set if the child is not to sync its log: for showing that it matters.
+pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
 
 /// The command that starts the child.
 pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
@@ -45,7 +48,15 @@ fn writes_until_it_dies() {
         OpenOptions::new().append(true).create(true).open(variable(ACKNOWLEDGED)).unwrap();
     let acknowledged = Mutex::new(acknowledged);
     let (seed, commits) = (variable(SEED).parse().unwrap(), variable(COMMITS).parse().unwrap());
-    let opened = Journal::open(directory, options()).unwrap();
+    let unsynced = std::env::var_os(UNSYNCED).is_some();
+    let fsync = if unsynced { Fsync::Never } else { Fsync::Always };
+    let opened = match Journal::open(directory, Options { fsync, ..options() }) {
+        Ok(opened) => opened,
+        Err(error) => {
+            println!("\nREFUSED {error}");
+            return;
+        }
+    };
     let mut writer = Writer::take_over(opened, seed);
     let told = move |commit: &Acknowledged| {
         let mut file = acknowledged.lock().unwrap();

@@ -104,12 +104,13 @@ fn answers_come_in_order(subject: &dyn Subject) {
         let order = Arc::clone(&order);
         let done = move |answer: Result<&Commit, AppendError>| {
             let commit = answer.expect("it follows");
-            order.lock().unwrap()[usize::from(commit.partition().0)].push(commit.sequence());
+            order.lock().expect("nobody panics")[usize::from(commit.partition().0)]
+                .push(commit.sequence());
         };
         log.append(next, Box::new(done));
     }
     log.sync().expect("nothing failed");
-    assert_eq!(*order.lock().unwrap(), expected);
+    assert_eq!(*order.lock().expect("nobody panics"), expected);
     assert_eq!(log.heads(), heads);
     log.close();
 }
@@ -218,13 +219,13 @@ struct Memory(Mutex<MemoryLog>);
 
 impl Subject for Memory {
     fn open(&self) -> (Box<dyn Log>, Vec<Commit>) {
-        let mut log = self.0.lock().unwrap();
+        let mut log = self.0.lock().expect("nobody panics");
         *log = log.crash(0);
         (Box::new(log.clone()), log.durable())
     }
 
     fn origin(&self) -> Origin {
-        self.0.lock().unwrap().origin()
+        self.0.lock().expect("nobody panics").origin()
     }
 
     fn die(&self, _: Box<dyn Log>) {}

@@ -1,1 +1,254 @@
-//! Soon.
+//! The format, nailed down: bytes written once decode for ever.
+//!
+//! `tests/golden/commit-1.bin` holds one commit of format 1 with every kind of event. A new
+//! event kind gets a new file beside it (`JOURNAL_GOLDEN_WRITE=1` writes those that are
+//! missing); no file is ever written again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use backstitch_core::event::{
+    Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, Recourse, RunEvent,
+    Submitted, SuspendReason, WorkflowEvent,
+};
+use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
+use backstitch_core::payload::Payload;
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
+
+use crate::workload::Dice;
+
+/// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
+/// golden file.
+fn kind(event: &Event) -> &'static str {
+    let event = match event {
+        Event::Run(event) => event,
+        Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
+        Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
+    };
+    match event {
+        RunEvent::Submitted(_) => "Submitted",
+        RunEvent::StepReady { .. } => "StepReady",
+        RunEvent::StepWaiting { .. } => "StepWaiting",
+        RunEvent::StepStarted { .. } => "StepStarted",
+        RunEvent::StepSucceeded { .. } => "StepSucceeded",
+        RunEvent::StepAttemptFailed { .. } => "StepAttemptFailed",
+        RunEvent::StepTimedOut { .. } => "StepTimedOut",
+        RunEvent::StepAttemptLost { .. } => "StepAttemptLost",
+        RunEvent::StepRetryScheduled { .. } => "StepRetryScheduled",
+        RunEvent::StepFailed { .. } => "StepFailed",
+        RunEvent::StepSkipped { .. } => "StepSkipped",
+        RunEvent::StepsPruned { .. } => "StepsPruned",
+        RunEvent::StepCancelled { .. } => "StepCancelled",
+        RunEvent::CancelRequested { .. } => "CancelRequested",
+        RunEvent::DeadlinePassed => "DeadlinePassed",
+        RunEvent::RunFailing { .. } => "RunFailing",
+        RunEvent::UnwindingStarted => "UnwindingStarted",
+        RunEvent::UndoReady { .. } => "UndoReady",
+        RunEvent::UndoStarted { .. } => "UndoStarted",
+        RunEvent::UndoSucceeded { .. } => "UndoSucceeded",
+        RunEvent::UndoAttemptFailed { .. } => "UndoAttemptFailed",
+        RunEvent::UndoRetryScheduled { .. } => "UndoRetryScheduled",
+        RunEvent::UndoFailed { .. } => "UndoFailed",
+        RunEvent::RunSuspended { .. } => "RunSuspended",
+        RunEvent::RunEnded { .. } => "RunEnded",
+        RunEvent::LetterOpened { .. } => "LetterOpened",
+        RunEvent::LetterRetried { .. } => "LetterRetried",
+        RunEvent::LetterDiscarded { .. } => "LetterDiscarded",
+        RunEvent::CallbackScheduled { .. } => "CallbackScheduled",
+        RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
+        RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
+        RunEvent::CallbackFailed { .. } => "CallbackFailed",
+    }
+}
+
+const STEP: StepIndex = StepIndex(300);
+const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
+
+fn payload() -> Payload {
+    Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
+}
+
+fn failure() -> Failure {
+    Failure {
+        code: "HTTP_STATUS".to_owned(),
+        message: "503".to_owned(),
+        class: FailureClass::Retryable,
+        effect: EffectKnown::Unknown,
+        details: Some(payload()),
+    }
+}
+
+fn submitted() -> RunEvent {
+    RunEvent::Submitted(Box::new(Submitted {
+        namespace: "default".into(),
+        workflow: "order".into(),
+        revision: 3,
+        digest: Digest::of(b"definition"),
+        input: payload(),
+        variables: Payload::null(),
+        correlation_id: "c-1".into(),
+        idempotency_key: Some("key".to_owned()),
+        request: Digest::of(b"request"),
+        callbacks: vec![Callback {
+            event: CallbackEvent::Cancelled,
+            url: "https://example.com/hook".to_owned(),
+        }],
+        deadline_at: Some(Timestamp(1_763_639_177_123_456)),
+        retry_of: Some(RUN),
+        actor: "api".to_owned(),
+    }))
+}
+
+fn step_events() -> Vec<RunEvent> {
+    let (step, due_at, retry_delay_ms) = (STEP, Timestamp(-5), 1_000);
+    vec![
+        submitted(),
+        RunEvent::StepReady { step, round: 1, input: payload() },
+        RunEvent::StepWaiting { step, due_at },
+        RunEvent::StepStarted { step, attempt: 1 },
+        RunEvent::StepSucceeded { step, attempt: 1, output: payload() },
+        RunEvent::StepAttemptFailed { step, attempt: 2, failure: failure(), retry_delay_ms },
+        RunEvent::StepTimedOut { step, attempt: 3, timeout_ms: 30_000, retry_delay_ms },
+        RunEvent::StepAttemptLost { step, attempt: 4 },
+        RunEvent::StepRetryScheduled { step, due_at },
+        RunEvent::StepFailed { step, failure: failure() },
+        RunEvent::StepSkipped { step },
+        RunEvent::StepsPruned { steps: vec![StepIndex(0), STEP] },
+        RunEvent::StepCancelled { step },
+        RunEvent::UndoReady { step, input: payload() },
+        RunEvent::UndoStarted { step, attempt: 1 },
+        RunEvent::UndoSucceeded { step, attempt: 1, output: Payload::null() },
+        RunEvent::UndoAttemptFailed { step, attempt: 2, failure: failure(), retry_delay_ms },
+        RunEvent::UndoRetryScheduled { step, due_at },
+        RunEvent::UndoFailed { step, failure: failure() },
+    ]
+}
+
+fn run_events() -> Vec<RunEvent> {
+    let (actor, reason) = ("ann".to_owned(), "wrong order".to_owned());
+    vec![
+        RunEvent::CancelRequested {
+            reason: reason.clone(),
+            actor: actor.clone(),
+            compensate: true,
+        },
+        RunEvent::DeadlinePassed,
+        RunEvent::RunFailing {
+            failure: failure(),
+            step: Some(STEP),
+            recourse: Recourse::Compensate,
+        },
+        RunEvent::UnwindingStarted,
+        RunEvent::RunSuspended { reason: SuspendReason::Policy },
+        RunEvent::RunEnded {
+            outcome: Outcome::CompensationFailed,
+            compensation: Compensation::Failed,
+            output: Some(payload()),
+        },
+        RunEvent::LetterOpened {
+            letter: 0,
+            subject: LetterSubject::Undo(STEP),
+            failure: failure(),
+        },
+        RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: Some(RUN) },
+        RunEvent::LetterDiscarded { letter: 1, actor, reason },
+        RunEvent::CallbackScheduled {
+            delivery: 0,
+            event: CallbackEvent::Failed,
+            url: "http://127.0.0.1:1/".to_owned(),
+        },
+        RunEvent::CallbackDelivered { delivery: 0, attempt: 1, status: 204 },
+        RunEvent::CallbackAttemptFailed {
+            delivery: 0,
+            attempt: 1,
+            failure: failure(),
+            retry_at: Some(Timestamp(7)),
+        },
+        RunEvent::CallbackFailed { delivery: 0, failure: failure() },
+    ]
+}
+
+/// One commit with every kind of event.
+fn commit_1() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let head = Head {
+        sequence: 41,
+        position: 1_000,
+        hash: Digest::of(b"the commit before"),
+        committed_at: Timestamp(1_763_639_177_000_000),
+    };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &head);
+    let run = StreamId::Execution(RUN);
+    let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
+    let mut put = |stream: &StreamId, version: u64, event: Event| {
+        let at = Timestamp(1_763_639_177_000_000 + i64::try_from(version).expect("few"));
+        assert_eq!(builder.push(stream, version, at, &event), Fit::Fits);
+    };
+    for (version, event) in (1..).zip(step_events().into_iter().chain(run_events())) {
+        put(&run, version, Event::Run(event));
+    }
+    let text = "{}".to_owned();
+    put(&workflow, 1, Event::Workflow(WorkflowEvent::DefinitionPart { text: text.clone() }));
+    let (digest, actor) = (Digest::of(b"{}{}"), "ann".to_owned());
+    let defined = WorkflowEvent::Defined { revision: 1, digest, text, actor };
+    put(&workflow, 2, Event::Workflow(defined));
+    builder.finish(Timestamp(0))
+}
+
+fn golden_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// Every golden file and what it holds.
+fn files() -> Vec<(&'static str, Commit)> {
+    vec![("commit-1.bin", commit_1())]
+}
+
+#[test]
+fn golden_commits_decode_for_ever() {
+    let mut kinds = BTreeSet::new();
+    for (name, commit) in files() {
+        let path = golden_directory().join(name);
+        if std::env::var_os("JOURNAL_GOLDEN_WRITE").is_some() && !path.exists() {
+            std::fs::create_dir_all(golden_directory()).unwrap();
+            std::fs::write(&path, commit.bytes()).unwrap();
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let decoded = Commit::decode(bytes.clone()).unwrap();
+        assert_eq!(decoded, commit, "{name} means what it meant");
+        assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
+        kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
+    }
+    assert_eq!(kinds.len(), 34, "every kind of event is in a golden file: {kinds:?}");
+}
+
+#[test]
+fn no_bytes_make_decoding_panic() {
+    let good = commit_1().bytes().to_vec();
+    let mut dice = Dice(3);
+    for length in 0..good.len() {
+        assert!(Commit::decode(good[..length].to_vec()).is_err());
+    }
+    for _ in 0..3_000 {
+        let mut bytes = good.clone();
+        for _ in 0..=dice.below(3) {
+            let at = dice.below(bytes.len() as u64) as usize;
+            bytes[at] = (dice.next() % 256) as u8;
+        }
+        // With a right hash, so that what is behind it is reached.
+        let covered = bytes.len() - 32;
+        let hash = Digest::of(&bytes[..covered]);
+        bytes[covered..].copy_from_slice(&hash.0);
+        if let Ok(commit) = Commit::decode(bytes) {
+            assert_eq!(commit.records().len(), commit.count());
+        }
+    }
+    for _ in 0..300 {
+        let length = dice.below(2_000) as usize;
+        let noise = (0..length).map(|_| (dice.next() % 256) as u8).collect();
+        assert!(Commit::decode(noise).is_err());
+    }
+    assert!(Commit::decode(vec![0; COMMIT_BYTES_MAX + 1]).is_err());
+}

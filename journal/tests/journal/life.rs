@@ -201,8 +201,8 @@ fn defined(opened: &Opened, stream: &StreamId, version: u64) -> Commit {
 fn append(journal: &Journal, commit: Commit) {
     let (sender, answer) = std::sync::mpsc::channel();
     let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
-    journal.append(batch, Box::new(move |done| sender.send(done).unwrap()));
-    answer.recv().unwrap().unwrap();
+    journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
+    answer.recv().expect("it is answered").expect("it is taken");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_journal::{Error, Journal, Options, Reader};
 
 use crate::life::quiet_directory;
@@ -22,7 +23,10 @@ fn a_second_opener_is_refused() {
     let second = Reader::open(directory.path()).unwrap();
     assert!(matches!(refusal(directory.path()), Error::Locked { .. }));
     drop((first, second));
-    Journal::open(directory.path(), options()).unwrap();
+    let again = Journal::open(directory.path(), options()).unwrap();
+    assert_eq!(again.report.store_rebuilt, None, "a handle that remains holds nothing");
+    let stream = StreamId::Execution(ExecutionId { partition: PartitionId(0), digits: 1 });
+    assert!(matches!(opened.journal.history(&stream), Err(Error::Closed)));
 }
 
 #[test]

@@ -27,11 +27,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// What the core may not name: clocks, IO, randomness, concurrency, logging.
-const NOT_IN_CORE: [&str; 17] = [
+/// What the core may not name: clocks, IO, randomness, concurrency, logging. (The trait
+/// `std::io::Write` over memory is none of these.)
+const NOT_IN_CORE: [&str; 19] = [
     "std::env",
     "std::fs",
-    "std::io",
+    "std::io::stderr",
+    "std::io::stdin",
+    "std::io::stdout",
     "std::net",
     "std::process",
     "std::thread",

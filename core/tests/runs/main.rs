@@ -2,5 +2,5 @@
 
 mod laws;
 mod lives;
-mod machine;
+mod stage;
 mod transitions;

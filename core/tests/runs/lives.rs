@@ -6,7 +6,7 @@ use backstitch_core::failure::{Failure, codes};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use serde_json::json;
 
-use crate::machine::Life;
+use crate::stage::Life;
 
 const CHAIN: &str = "
 id: chain

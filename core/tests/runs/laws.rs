@@ -10,7 +10,7 @@ use backstitch_core::state::State;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::machine::{Life, RUN};
+use crate::stage::{Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
 fn definition() -> impl Strategy<Value = String> {

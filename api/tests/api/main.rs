@@ -1,0 +1,6 @@
+//! The API and the binary from outside: a real server on a free port, over a real journal.
+
+mod contract;
+mod process;
+mod refused;
+mod server;

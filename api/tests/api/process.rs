@@ -1,0 +1,173 @@
+//! The binary: exit codes, messages, signals.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::server::TWO_STEPS;
+
+fn backstitch(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backstitch"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("ORCHESTRATOR_URL");
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    backstitch(arguments).output().expect("the program starts")
+}
+
+/// Runs a command that must fail, and answers what it said.
+fn fails(arguments: &[&str], code: i32) -> String {
+    let output = output(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// `serve` over a folder's data on a free port.
+fn serve_fails(data_dir: &Path, code: i32) -> String {
+    let data_dir = data_dir.to_str().expect("a path in UTF-8");
+    fails(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"], code)
+}
+
+/// A running server and where it listens, as its own log says.
+fn serve(data_dir: &Path) -> (Child, String) {
+    let data_dir = data_dir.to_str().expect("a path in UTF-8");
+    let mut server = backstitch(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"])
+        .args(["--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = BufReader::new(server.stderr.take().expect("a pipe"));
+    let mut lines = log.lines().map(|line| line.expect("text"));
+    let ready = lines.find(|line| line.contains("is ready")).expect("it gets ready");
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("a JSON line");
+    let fields = &ready["fields"];
+    assert_eq!((&fields["fsync"], &fields["recovered"]), (&"always".into(), &0.into()));
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = fields["address"].as_str().expect("an address").to_owned();
+    (server, format!("http://{address}"))
+}
+
+#[test]
+fn settings_that_are_wrong_end_with_2() {
+    fails(&["serve", "--no-such-flag"], 2);
+    fails(&["conjure"], 2);
+    let said = fails(&["serve", "--fsync", "sometimes"], 2);
+    assert!(said.contains("--fsync: `sometimes` must be always"), "{said}");
+    let folder = folder();
+    let file = folder.path().join("settings.yaml");
+    fs::write(&file, "lisen: 127.0.0.1:1\n").expect("a file");
+    let said = fails(&["serve", "--config", file.to_str().expect("UTF-8")], 2);
+    assert!(said.contains("did you mean `listen`?"), "{said}");
+    let said = fails(&["serve", "--config", "no-such-file.yaml"], 1);
+    assert!(said.contains("no-such-file.yaml"), "{said}");
+}
+
+#[test]
+fn data_directories_that_cannot_be_used_end_with_3() {
+    let folder = folder();
+    let foreign = folder.path().join("foreign");
+    fs::create_dir(&foreign).expect("a folder");
+    fs::write(foreign.join("thesis.txt"), "years of work").expect("a file");
+    let said = serve_fails(&foreign, 3);
+    assert!(said.contains("is no Backstitch data directory"), "{said}");
+    assert_eq!(fs::read_dir(&foreign).expect("the folder").count(), 1, "it was left alone");
+    let file = folder.path().join("file");
+    fs::write(&file, "a file").expect("a file");
+    let said = serve_fails(&file, 3);
+    assert!(said.contains("file"), "{said}");
+
+    let data_dir = folder.path().join("data");
+    let (mut server, _) = serve(&data_dir);
+    let said = serve_fails(&data_dir, 3);
+    assert!(said.contains("is in use by another process"), "{said}");
+    server.kill().expect("it runs");
+    server.wait().expect("it ended");
+}
+
+#[test]
+fn addresses_that_cannot_be_listened_on_end_with_4() {
+    let folder = folder();
+    let data_dir = folder.path().join("data");
+    let data_dir = data_dir.to_str().expect("UTF-8");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let said = fails(&["serve", "--data-dir", data_dir, "--listen", &address], 4);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    let said = fails(&["serve", "--data-dir", data_dir, "--listen", "0.0.0.0:0"], 4);
+    assert!(said.contains("--allow-unauthenticated"), "{said}");
+    assert!(!Path::new(data_dir).exists(), "no data directory is made for nothing");
+}
+
+#[test]
+fn validate_tells_every_problem() {
+    let folder = folder();
+    let good = folder.path().join("good.yaml");
+    fs::write(&good, TWO_STEPS).expect("a file");
+    let good = output(&["validate", good.to_str().expect("UTF-8")]);
+    assert_eq!(good.status.code(), Some(0));
+    let bad = folder.path().join("bad.yaml");
+    fs::write(&bad, "id: w\nsteps: [{id: a, type: noop, neds: [], timeout: soon}]")
+        .expect("a file");
+    let bad = bad.to_str().expect("UTF-8");
+    let lines = output(&["validate", bad]);
+    let lines = (lines.status.code(), String::from_utf8_lossy(&lines.stdout).into_owned());
+    assert_eq!((lines.0, lines.1.lines().count()), (Some(1), 2), "{}", lines.1);
+    assert!(lines.1.contains("steps[0].timeout: "), "{}", lines.1);
+    let json = output(&["validate", "--json", bad]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(
+        (&json["valid"], json["problems"].as_array().map(Vec::len)),
+        (&false.into(), Some(2))
+    );
+    fails(&["validate", "no-such-file.yaml"], 1);
+}
+
+#[test]
+fn submit_follows_a_run_and_a_signal_ends_the_server() {
+    let folder = folder();
+    let (mut server, url) = serve(&folder.path().join("data"));
+    let file = folder.path().join("two.yaml");
+    fs::write(&file, TWO_STEPS).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let run =
+        output(&["submit", file, "--input", "{\"name\":\"Ada\"}", "--follow", "--server", &url]);
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert_eq!(run.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(said.starts_with("exec_"), "{said}");
+    for words in ["first", "second", "attempt 1 done in", "COMPLETED"] {
+        assert!(said.contains(words), "{said}");
+    }
+    let said = fails(&["submit", file, "--input", "{", "--server", &url], 2);
+    assert!(said.contains("--input is not JSON"), "{said}");
+    let wrong = folder.path().join("wrong.yaml");
+    fs::write(&wrong, "id: w\nsteps: []").expect("a file");
+    let said = fails(&["submit", wrong.to_str().expect("UTF-8"), "--server", &url], 1);
+    assert!(said.contains("INVALID_WORKFLOW_DEFINITION") && said.contains("NO_STEPS"), "{said}");
+
+    let signalled = Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
+    assert!(signalled.expect("kill is there").success());
+    assert_eq!(server.wait().expect("it ended").code(), Some(0));
+    let said = fails(&["submit", file, "--server", &url], 1);
+    assert!(said.contains("is a server running there?"), "{said}");
+}
+
+#[test]
+fn the_demo_balances_its_books() {
+    let output = output(&["demo", "--exit"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["kill -9", "The books balance", "was lost with the process", "undo charge"] {
+        assert!(said.contains(words), "{words} is missing in {said}");
+    }
+}

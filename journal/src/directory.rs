@@ -1,7 +1,7 @@
 //! The data directory: who it belongs to, and that one process has it.
 //!
 //! ```text
-//! identity     what this directory is; written once
+//! identity     what this directory is; two equal copies
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
@@ -121,7 +121,9 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("reading", &path, error)),
         };
-        match decode_identity(&bytes) {
+        // Written twice, so that one flipped bit does not lock the directory up.
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        match decode_identity(first).or_else(|_| decode_identity(second)) {
             Ok(Identity::Known(shape)) => Ok(Some(shape)),
             Ok(Identity::Newer(found)) => {
                 Err(Error::Format { directory: self.path.clone(), found, known: FORMAT })
@@ -142,8 +144,17 @@ impl Directory {
         fs::create_dir(&log).map_err(|e| Error::io("making", &log, e))?;
         Wal::create(&log, &shape)?;
         files::sync_directory(&self.path)?;
-        files::replace(&self.path.join(IDENTITY), &encode_identity(&shape))?;
+        self.write_identity(&shape)?;
         Ok(shape)
+    }
+
+    /// Writes the identity where it is missing or one of its copies is damaged.
+    pub(crate) fn write_identity(&self, shape: &Shape) -> Result<(), Error> {
+        let (path, content) = (self.path.join(IDENTITY), encode_identity(shape).repeat(2));
+        match fs::read(&path) {
+            Ok(known) if known == content => Ok(()),
+            _ => files::replace(&path, &content),
+        }
     }
 
     /// Gives the ballast's space back; answers whether there was any.

@@ -191,3 +191,18 @@ impl std::fmt::Display for Damage {
         write!(f, ": {}", self.detail)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_what_to_do() {
+        let error = |kind: io::ErrorKind| {
+            Error::io("writing to", Path::new("data"), io::Error::from(kind)).to_string()
+        };
+        assert!(error(io::ErrorKind::StorageFull).contains("free some space"));
+        assert!(error(io::ErrorKind::ReadOnlyFilesystem).contains("read and write access"));
+        assert_eq!(error(io::ErrorKind::TimedOut), "writing to data failed");
+    }
+}

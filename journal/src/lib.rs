@@ -26,6 +26,7 @@ mod sled;
 mod store;
 mod verify;
 mod views;
+mod watchdog;
 
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;

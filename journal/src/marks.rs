@@ -130,6 +130,15 @@ impl MarksFile {
     }
 }
 
+/// Adds an entry to a digest, or takes it out again: entries are joined by XOR.
+pub(crate) fn mix(digest: &mut [u8; 32], key: &[u8], value: &[u8]) {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
+    for (mixed, byte) in digest.iter_mut().zip(hasher.finalize().as_bytes()) {
+        *mixed ^= byte;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -135,7 +135,10 @@ fn prepare(
     report: &mut OpenReport,
 ) -> Result<Prepared, Error> {
     let shape = match directory.shape()? {
-        Some(shape) => shape,
+        Some(shape) => {
+            directory.write_identity(&shape)?;
+            shape
+        }
         None => {
             report.created = true;
             directory.create(options)?

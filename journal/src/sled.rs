@@ -15,14 +15,14 @@ use std::fs::{self, File, OpenOptions};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::files;
 use crate::locks::lock;
-use crate::marks::{Marks, MarksFile, STATES_MAX};
+use crate::marks::{Marks, MarksFile, STATES_MAX, mix};
+use crate::watchdog::under_watchdog;
 
 /// The largest value: beyond about 21 KiB a page may outgrow a quarter of the segment and
 /// go to a blob file.
@@ -31,8 +31,6 @@ const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 /// Changes applied as one batch of sled, unless one unit is larger. While a batch is applied
 /// sled frees none of the pages it replaces: batches of 512 KiB of small rows took gigabytes.
 const BATCH_BYTES_MAX: usize = 32 * 1024;
-/// A flush that takes longer will not come back.
-const FLUSH_SECONDS_MAX: u64 = 30;
 
 /// How often to try again while sled's file is still locked, and how long apart.
 const LOCK_ATTEMPTS_MAX: u32 = 400;
@@ -397,15 +395,6 @@ fn digest_of(db: &::sled::Db) -> ::sled::Result<[u8; 32]> {
     Ok(digest)
 }
 
-/// Adds an entry to a digest, or takes it out again: entries are joined by XOR.
-fn mix(digest: &mut [u8; 32], key: &[u8], value: &[u8]) {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
-    for (mixed, byte) in digest.iter_mut().zip(hasher.finalize().as_bytes()) {
-        *mixed ^= byte;
-    }
-}
-
 /// Runs a call of sled, which panics on much that it does not expect.
 fn guarded<T>(path: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -418,25 +407,4 @@ fn guarded<T>(path: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T
 
 fn failed(path: &Path, detail: &str) -> Error {
     Error::Store { path: path.to_owned(), detail: detail.to_owned() }
-}
-
-/// Ends the process if a call does not return: after a failed write sled's flush may wait
-/// for ever, and with it everything that waits for the store.
-fn under_watchdog<T>(path: &Path, call: impl FnOnce() -> T) -> T {
-    let (finished, watch) = channel::<()>();
-    let path = path.to_owned();
-    std::thread::spawn(move || {
-        let outcome = watch.recv_timeout(Duration::from_secs(FLUSH_SECONDS_MAX));
-        if outcome == Err(RecvTimeoutError::Timeout) {
-            eprintln!(
-                "backstitch: the store {} did not finish a flush in {FLUSH_SECONDS_MAX} s; the \
-                 process ends, the log is whole and the next start heals the store",
-                path.display()
-            );
-            std::process::abort();
-        }
-    });
-    let answer = call();
-    drop(finished);
-    answer
 }

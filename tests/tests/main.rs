@@ -2,5 +2,6 @@
 
 mod bench;
 mod crash;
+mod examples;
 mod simulation;
 mod tidy;

@@ -68,20 +68,26 @@ fn an_interrupted_creation_starts_over() {
 }
 
 #[test]
-fn a_newer_format_is_refused() {
+fn a_damaged_identity_is_healed_and_a_newer_one_refused() {
     let directory = tempfile::tempdir().unwrap();
     Journal::open(directory.path(), options()).unwrap();
     let path = directory.path().join("identity");
-    let mut identity = fs::read(&path).unwrap();
-    identity[8] = 200;
-    let covered = identity.len() - 32;
-    let hash = backstitch_core::ids::Digest::of(&identity[..covered]);
-    identity[covered..].copy_from_slice(&hash.0);
-    fs::write(&path, &identity).unwrap();
-    assert!(matches!(refusal(directory.path()), Error::Format { found: 200, .. }));
-    identity[30] ^= 1;
-    fs::write(&path, &identity).unwrap();
+    let known = fs::read(&path).unwrap();
+    let mut damaged = known.clone();
+    damaged[30] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    Journal::open(directory.path(), options()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), known, "one damaged copy is healed");
+    damaged[known.len() / 2 + 30] ^= 1;
+    fs::write(&path, &damaged).unwrap();
     assert!(matches!(refusal(directory.path()), Error::Identity { .. }));
+    let mut newer = known[..known.len() / 2].to_vec();
+    newer[8] = 200;
+    let covered = newer.len() - 32;
+    let hash = backstitch_core::ids::Digest::of(&newer[..covered]);
+    newer[covered..].copy_from_slice(&hash.0);
+    fs::write(&path, newer.repeat(2)).unwrap();
+    assert!(matches!(refusal(directory.path()), Error::Format { found: 200, .. }));
 }
 
 #[test]

@@ -118,6 +118,9 @@ impl World {
     /// settles what waits for a person, until every run has ended.
     pub fn settle(&mut self) {
         self.faults = false;
+        for at in 0..self.partitions.len() {
+            self.hand_over(at);
+        }
         for _ in 0..SETTLE_MOMENTS_MAX {
             if self.work() {
                 continue;

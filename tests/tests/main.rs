@@ -1,5 +1,7 @@
 //! All tests that look at more than one crate, in one binary: one link instead of many.
 
+mod bench;
+mod crash;
 mod examples;
 mod simulation;
 mod tidy;

@@ -10,7 +10,7 @@ mod clients;
 mod disk;
 mod generate;
 mod observe;
-mod random;
+pub mod random;
 mod services;
 mod world;
 

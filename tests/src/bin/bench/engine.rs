@@ -1,0 +1,107 @@
+//! Runs in this process, without HTTP: what the engine and its journal cost.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_executors::Registry;
+use backstitch_journal::Options;
+use backstitch_saga::handle::Request;
+use backstitch_saga::{Config, Engine, Handle};
+use backstitch_tests::process;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::figures::Measured;
+use crate::load::{Client, Pace, closed_loop};
+use crate::workflow;
+
+/// An open engine on a runtime of its own.
+pub struct InProcess {
+    runtime: Runtime,
+    handle: Handle,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), String>>,
+}
+
+impl InProcess {
+    /// Opens an engine on an empty folder and defines the workflows.
+    ///
+    /// # Errors
+    /// Of the engine.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        let wrong = |error: backstitch_saga::Error| error.to_string();
+        let runtime =
+            Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let registry = Registry::builtin(Default::default()).map_err(|e| e.to_string())?;
+        let config = Config {
+            data_dir: folder.to_owned(),
+            journal: Options::default(),
+            registry: Arc::new(registry),
+            drain: Duration::from_secs(10),
+        };
+        let engine = {
+            let _on = runtime.enter();
+            Engine::open(config).map_err(wrong)?
+        };
+        let handle = engine.handle();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = runtime.spawn(engine.run(async move { drop(stopped.await) }));
+        for steps in workflow::STEPS {
+            let definition = workflow::definition(steps);
+            let namespace = DEFAULT_NAMESPACE.into();
+            let defined = handle.define(&namespace, &definition, "bench");
+            runtime.block_on(defined).map_err(wrong)?;
+        }
+        Ok(Self { runtime, handle, stop, running })
+    }
+
+    /// The closed loop of runs.
+    ///
+    /// # Errors
+    /// Of a run.
+    pub fn measure(&self, steps: usize, clients: usize, pace: Pace) -> Result<Measured, String> {
+        let client =
+            || Submits { handle: self.handle.clone(), request: workflow::submission(steps) };
+        let own = std::process::id();
+        let before = (self.handle.journal().info().log, process::usage(own).cpu);
+        let clients = (0..clients).map(|_| client()).collect();
+        let mut measured = self.runtime.block_on(closed_loop(clients, pace))?;
+        let after = (self.handle.journal().info().log, process::usage(own).cpu);
+        let syncs = after.0.group_syncs - before.0.group_syncs;
+        measured.each("syncs_per_run", syncs as f64);
+        measured.each("cpu_us_per_run", (after.1 - before.1).as_micros() as f64);
+        let written = after.0.written_bytes - before.0.written_bytes;
+        measured.each("log_bytes_per_run", written as f64);
+        Ok(measured)
+    }
+
+    /// Shuts the engine down as a server would.
+    ///
+    /// # Errors
+    /// It ended badly.
+    pub fn close(self) -> Result<(), String> {
+        self.stop.send(()).map_err(|()| "the engine had ended already".to_owned())?;
+        self.runtime.block_on(self.running).map_err(|error| error.to_string())?
+    }
+}
+
+struct Submits {
+    handle: Handle,
+    request: Request,
+}
+
+impl Client for Submits {
+    async fn once(&mut self) -> Result<(), String> {
+        let limit = Duration::from_secs(workflow::WAIT_SECONDS);
+        let asked = self.handle.submit_and_wait(self.request.clone(), limit).await;
+        let (accepted, ended) = asked.map_err(|error| error.to_string())?;
+        match ended {
+            Some(shown) if shown["status"] == "completed" => Ok(()),
+            Some(shown) => Err(format!("{} ended {}", accepted.execution, shown["status"])),
+            None => Err(format!("{} did not end in {limit:?}", accepted.execution)),
+        }
+    }
+}

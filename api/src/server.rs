@@ -105,7 +105,7 @@ async fn refused(error: &io::Error) {
 
 /// [`CONNECTIONS_MAX`], or half the files this process may open where that is less: the
 /// journal needs its own, and fails without them.
-fn connections_max() -> usize {
+pub(crate) fn connections_max() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     files_max(&limits).map_or(CONNECTIONS_MAX, |files| CONNECTIONS_MAX.min((files / 2).max(16)))
 }

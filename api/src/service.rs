@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_executors::{HttpConfig, Registry};
+use backstitch_saga::driver::ATTEMPTS_MAX;
 use backstitch_saga::{Config, Engine, Handle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -90,6 +91,7 @@ async fn serve(
         data_dir: settings.data_dir.clone(),
         journal: settings.journal,
         registry,
+        attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
         drain: settings.drain,
     };
     let opening = tokio::task::spawn_blocking(|| Engine::open(config));

@@ -117,10 +117,9 @@ fn forward(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
 
 /// Whatever stops a run from outside its steps: a cancel, or its timeout.
 fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
-    if let Some(cancel) = state.cancel.as_ref().filter(|cancel| cancel.in_force) {
-        let failure = Failure::permanent(codes::CANCELLED, cancel.reason.clone());
-        let recourse = if cancel.compensate { Recourse::Compensate } else { Recourse::Halt };
-        return Some(RunEvent::RunFailing { failure, step: None, recourse });
+    let cancelled = cancelled(state);
+    if cancelled.is_some() {
+        return cancelled;
     }
     if state.sets.overdue {
         let timeout_ms = state.plan.timeout_ms.unwrap_or_default();
@@ -131,6 +130,13 @@ fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
     }
     let overdue = state.due_by(now).any(|subject| subject == Subject::Deadline);
     (overdue && !state.deadline_passed).then_some(RunEvent::DeadlinePassed)
+}
+
+fn cancelled(state: &State) -> Option<RunEvent> {
+    let cancel = state.cancel.as_ref().filter(|cancel| cancel.in_force)?;
+    let failure = Failure::permanent(codes::CANCELLED, cancel.reason.clone());
+    let recourse = if cancel.compensate { Recourse::Compensate } else { Recourse::Halt };
+    Some(RunEvent::RunFailing { failure, step: None, recourse })
 }
 
 /// The pending steps that can no longer run because one of these failed.
@@ -223,6 +229,12 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
 
 fn failing(state: &State, events: &mut Vec<RunEvent>) {
     let Some(why) = &state.failing else { return };
+    if why.failure.code != codes::CANCELLED
+        && let Some(cancelled) = cancelled(state)
+    {
+        events.push(cancelled);
+        return;
+    }
     if why.recourse == Recourse::Suspend {
         events.push(RunEvent::RunSuspended { reason: SuspendReason::Policy });
         return;
@@ -281,7 +293,11 @@ fn unwinding(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
         let failure = failure_of(state, LetterSubject::Undo(step));
         let lost = failure.code == codes::ATTEMPT_LOST;
         let again = failure.class == FailureClass::Retryable
-            && (lost || own.tries < plan.retry.max_attempts);
+            && if lost {
+                own.lost <= LOST_ATTEMPTS_MAX
+            } else {
+                own.tries < plan.retry.max_attempts
+            };
         events.push(if again {
             RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
@@ -330,14 +346,14 @@ fn undo_opened(state: &State, step: StepIndex) -> RunEvent {
     }
 }
 
-/// The callbacks for an event, each kind at most once in a run's life.
+/// The callbacks for an event that are not scheduled yet: each at most once in a run's life,
+/// in the order of [`callbacks`], so that a cut between two of them is made good.
 pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
-    if state.deliveries.iter().any(|delivery| delivery.event == event) {
-        return Vec::new();
-    }
+    let known = state.deliveries.iter().filter(|delivery| delivery.event == event).count();
     let first = u32::try_from(state.deliveries.len()).expect("deliveries are far fewer than 2^32");
     let wanted = callbacks(&state.plan, &state.submitted).filter(|own| own.event == event);
     wanted
+        .skip(known)
         .zip(first..)
         .map(|(own, delivery)| {
             let url = own.url.clone();

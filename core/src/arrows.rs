@@ -225,6 +225,7 @@ pub const PHASE_ARROWS: &[(Phase, PhaseMove, Phase)] = {
     &[
         (P::Forward, M::Fail, P::Failing),
         (P::Forward, M::End, P::Ended),
+        (P::Failing, M::Fail, P::Failing),
         (P::Failing, M::Suspend, P::Suspended),
         (P::Failing, M::Unwind, P::Unwinding),
         (P::Failing, M::End, P::Ended),

@@ -97,6 +97,14 @@ pub struct Submission {
     pub submitted: Box<Submitted>,
 }
 
+impl Submission {
+    /// Whether the id was derived, not drawn: then the run may exist already.
+    #[must_use]
+    pub fn has_derived_id(&self) -> bool {
+        self.submitted.idempotency_key.is_some() || self.submitted.retry_of.is_some()
+    }
+}
+
 /// Why a command was refused. Nothing was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -123,6 +131,12 @@ pub enum Rejection {
     /// The step's run was compensated: retrying means a new run, and none was named.
     #[error("the run was compensated; retrying its step starts a new run")]
     NeedsNewRun,
+    /// Another failed step of the halted run was retried and waits for this one.
+    #[error("another step was retried and waits for this one; retry dead letter {letter} too")]
+    OthersWait {
+        /// The number asked for.
+        letter: u32,
+    },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]
     NotYet {

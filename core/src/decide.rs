@@ -8,7 +8,7 @@ use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
-use crate::state::State;
+use crate::state::{Letter, State};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
@@ -35,6 +35,7 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             if state.phase == Phase::Ended {
                 return Err(Rejection::AlreadyEnded { status: state.status().word() });
             }
+            // A cancel that came during unwinding changes nothing; one before it counts once.
             if state.cancel.is_some() {
                 return Ok(Vec::new());
             }
@@ -47,7 +48,7 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             vec![RunEvent::LetterRetried { letter, actor, linked }]
         }
         Command::DiscardLetter { letter, actor, reason } => {
-            open_letter(state, letter)?;
+            discard_letter(state, letter)?;
             vec![RunEvent::LetterDiscarded { letter, actor, reason }]
         }
     })
@@ -67,7 +68,10 @@ fn report_step(
     vec![match result {
         AttemptResult::Answered(answer) => match answer.and_then(fitting) {
             Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
-            Err(failure) => RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms },
+            Err(failure) => {
+                let failure = failure.clipped();
+                RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms }
+            }
         },
         AttemptResult::TimedOut => {
             let timeout_ms = state.plan.steps[step.at()].timeout_ms;
@@ -101,6 +105,7 @@ fn report_undo(
         Err(failure) => {
             let lost = failure.code == codes::ATTEMPT_LOST;
             let retry_delay_ms = if lost { 0 } else { retry_delay_ms };
+            let failure = failure.clipped();
             RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms }
         }
     }]
@@ -130,6 +135,7 @@ fn report_callback(
     vec![match result {
         Ok(status) => RunEvent::CallbackDelivered { delivery, attempt, status },
         Err(failure) => {
+            let failure = failure.clipped();
             let again = own.tries + 1 < CALLBACK_ATTEMPTS_MAX;
             let retry_at = again.then_some(retry_at);
             RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at }
@@ -162,14 +168,34 @@ fn retry_letter(
         (LetterSubject::Callback(_), _)
         | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended)
         | (LetterSubject::Step(_), Phase::Suspended) => Ok(None),
-        (LetterSubject::Step(_), Phase::Ended) if ended_in_place(state) => Ok(None),
+        (LetterSubject::Step(_), Phase::Ended) if can_go_on(state) => Ok(None),
         (LetterSubject::Step(_), Phase::Ended) => linked.map(Some).ok_or(Rejection::NeedsNewRun),
         (LetterSubject::Step(_) | LetterSubject::Undo(_), _) => Err(not_yet),
     }
 }
 
-/// Whether the run was halted: its steps stand as they were and can go on.
-fn ended_in_place(state: &State) -> bool {
+/// A halted run goes on once all its failed steps are retried: one that is given up while
+/// another was retried would leave that one waiting for ever.
+fn discard_letter(state: &State, number: u32) -> Result<(), Rejection> {
+    let subject = open_letter(state, number)?;
+    let waits = state.phase == Phase::Ended
+        && matches!(subject, LetterSubject::Step(_))
+        && !state.sets.open.is_empty();
+    if waits { Err(Rejection::OthersWait { letter: number }) } else { Ok(()) }
+}
+
+/// Whether the steps of a halted run can go on where they stand: none was given up.
+fn can_go_on(state: &State) -> bool {
+    let given_up = |step: &StepIndex| {
+        let own = |letter: &&Letter| letter.subject == LetterSubject::Step(*step);
+        let last = state.letters.iter().rev().find(own);
+        last.is_some_and(|letter| letter.status == LetterStatus::Discarded)
+    };
+    is_halted(state) && !state.sets.failed.iter().any(given_up)
+}
+
+/// Whether the run was halted: its steps stand as they were.
+fn is_halted(state: &State) -> bool {
     let halted = state.failing.as_ref().is_some_and(|why| why.recourse == Recourse::Halt);
     let failed = state.ending.as_ref().is_some_and(|end| end.outcome == Outcome::Failed);
     halted && failed

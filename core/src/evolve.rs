@@ -100,7 +100,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         }
         RunEvent::StepCancelled { step } => move_step(state, *step, StepMove::Cancel, at),
         RunEvent::CancelRequested { reason, actor, compensate } => {
-            let in_force = matches!(state.phase, Phase::Forward | Phase::Suspended);
+            let in_force = !matches!(state.phase, Phase::Unwinding | Phase::Ended);
             let (reason, actor) = (reason.clone(), actor.clone());
             let compensate = *compensate;
             state.cancel = Some(Cancel { reason, actor, compensate, in_force, at });

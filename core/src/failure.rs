@@ -69,6 +69,31 @@ impl Failure {
     }
 }
 
+/// The longest code and message a record keeps, in bytes, and the largest details.
+const CODE_BYTES_MAX: usize = 128;
+const MESSAGE_BYTES_MAX: usize = 4 * 1024;
+const DETAILS_BYTES_MAX: usize = 8 * 1024;
+
+impl Failure {
+    /// The same, cut to what a record keeps: failures come from executors of all kinds.
+    #[must_use]
+    pub fn clipped(mut self) -> Self {
+        clip(&mut self.code, CODE_BYTES_MAX);
+        clip(&mut self.message, MESSAGE_BYTES_MAX);
+        if self.details.as_ref().is_some_and(|own| own.text().len() > DETAILS_BYTES_MAX) {
+            self.details = None;
+        }
+        self
+    }
+}
+
+fn clip(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+    }
+}
+
 /// Codes the engine itself gives; executors add their own. One page each in `docs/errors`.
 pub mod codes {
     /// An attempt ran longer than its timeout.

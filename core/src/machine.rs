@@ -8,7 +8,7 @@ use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
 use crate::plan::Plan;
 use crate::state::State;
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// Events after which one decision is cut; the rest stays owed and follows by
 /// [`Command::Continue`].
@@ -38,12 +38,12 @@ pub enum Refusal {
 ///
 /// # Errors
 /// [`Refusal::Illegal`] if the engine is wrong.
-pub fn submit(submission: Submission, now: Timestamp) -> Result<(State, Decision), Refusal> {
+pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let Submission { execution, plan, submitted } = submission;
     let first = RunEvent::Submitted(submitted.clone());
-    let mut state = State::begin(execution, plan, submitted, now);
+    let mut state = State::begin(execution, plan, submitted, moment.stamp);
     let mut decision = Decision { events: vec![first], cut: false };
-    settle(&mut state, now, &mut decision)?;
+    settle(&mut state, moment, &mut decision)?;
     Ok((state, decision))
 }
 
@@ -51,9 +51,9 @@ pub fn submit(submission: Submission, now: Timestamp) -> Result<(State, Decision
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn handle(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
-    let mut decision = record(state, command, now)?;
-    settle(state, now, &mut decision)?;
+pub fn handle(state: &mut State, command: Command, moment: Moment) -> Result<Decision, Refusal> {
+    let mut decision = record(state, command, moment)?;
+    settle(state, moment, &mut decision)?;
     Ok(decision)
 }
 
@@ -62,22 +62,22 @@ pub fn handle(state: &mut State, command: Command, now: Timestamp) -> Result<Dec
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn record(state: &mut State, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
-    let events = decide(state, command, now)?;
+pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Decision, Refusal> {
+    let events = decide(state, command, moment.now)?;
     for event in &events {
-        evolve(state, event, now)?;
+        evolve(state, event, moment.stamp)?;
     }
     Ok(Decision { events, cut: false })
 }
 
-fn settle(state: &mut State, now: Timestamp, decision: &mut Decision) -> Result<(), Refusal> {
+fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<(), Refusal> {
     loop {
-        let layer = advance(state, now);
+        let layer = advance(state, moment.now);
         if layer.is_empty() {
             return Ok(());
         }
         for event in &layer {
-            evolve(state, event, now)?;
+            evolve(state, event, moment.stamp)?;
         }
         decision.events.extend(layer);
         if decision.events.len() >= EVENTS_PER_DECISION_MAX {

@@ -66,24 +66,29 @@ pub fn run_summary(state: &State) -> RunSummary {
     }
 }
 
-/// The rows that lists show of the run's letters.
-pub fn letter_summaries(state: &State) -> impl Iterator<Item = LetterSummary> + '_ {
-    (0..).zip(&state.letters).map(move |(number, letter)| {
-        let (kind, subject) = subject_words(state, letter.subject);
-        LetterSummary {
-            letter: LetterId { execution: state.id, number },
-            namespace: state.submitted.namespace.clone(),
-            workflow: state.submitted.workflow.clone(),
-            kind,
-            subject,
-            code: letter.failure.code.clone(),
-            message: letter.failure.message.clone(),
-            status: letter.status,
-            opened_at: letter.opened_at,
-            attempts: letter.attempts,
-            version: state.version,
-        }
+/// The row that lists show of one of the run's letters.
+#[must_use]
+pub fn letter_summary(state: &State, number: u32) -> Option<LetterSummary> {
+    let letter = state.letters.get(number as usize)?;
+    let (kind, subject) = subject_words(state, letter.subject);
+    Some(LetterSummary {
+        letter: LetterId { execution: state.id, number },
+        namespace: state.submitted.namespace.clone(),
+        workflow: state.submitted.workflow.clone(),
+        kind,
+        subject,
+        code: letter.failure.code.clone(),
+        message: letter.failure.message.clone(),
+        status: letter.status,
+        opened_at: letter.opened_at,
+        attempts: letter.attempts,
+        version: state.version,
     })
+}
+
+/// The rows of all letters of the run.
+pub fn letter_summaries(state: &State) -> impl Iterator<Item = LetterSummary> + '_ {
+    (0..).take(state.letters.len()).filter_map(|number| letter_summary(state, number))
 }
 
 fn subject_words(state: &State, subject: LetterSubject) -> (LetterKind, String) {
@@ -261,10 +266,7 @@ pub fn letter_json(state: &State, number: u32, letter: &Letter) -> Value {
         LetterSubject::Undo(step) => {
             State::step(state, step).undo.as_ref().and_then(|undo| undo.input.clone())
         }
-        LetterSubject::Callback(n) => state
-            .deliveries
-            .get(n as usize)
-            .map(|own| Payload::of(&callback_body(state, own.event, own.scheduled_at))),
+        LetterSubject::Callback(n) => state.deliveries.get(n as usize).map(|own| own.body.clone()),
     };
     json!({
         "letter_id": LetterId { execution: state.id, number }.to_string(),

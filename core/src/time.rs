@@ -41,6 +41,23 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The two instants of one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock: what is due is due by this. It may go back.
+    pub now: Timestamp,
+    /// What records are stamped with: never goes back within a partition.
+    pub stamp: Timestamp,
+}
+
+impl Moment {
+    /// A moment at which the clock has always gone forward.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, stamp: now }
+    }
+}
+
 /// The longest duration a definition may name: ten years.
 pub const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 

@@ -34,7 +34,9 @@ pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Resul
         RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms } => {
             let own = undo_mut(state, *step)?;
             crate::evolve::current(*attempt, own.attempt)?;
-            own.tries += u16::from(failure.code != codes::ATTEMPT_LOST);
+            let lost = failure.code == codes::ATTEMPT_LOST;
+            own.tries += u16::from(!lost);
+            own.lost += u16::from(lost);
             own.retry_delay_ms = *retry_delay_ms;
             own.failure = Some(Box::new(failure.clone()));
             move_undo(state, *step, UndoMove::Fault, at)
@@ -103,7 +105,7 @@ pub(crate) fn reopen(state: &mut State, step: StepIndex) -> Result<(), String> {
     state.ending = None;
     let own = undo_mut(state, step)?;
     own.status = follow(UNDO_ARROWS, own.status, UndoMove::Reopen)?;
-    (own.tries, own.completed_at) = (0, None);
+    (own.tries, own.lost, own.completed_at) = (0, 0, None);
     state.sets.undo_unfinished += 1;
     state.sets.undo_open.insert(step);
     Ok(())

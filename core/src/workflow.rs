@@ -16,8 +16,9 @@ pub const PART_BYTES_MAX: usize = 64 * 1024;
 pub struct WorkflowState {
     /// In order; numbers are gapless from 1.
     pub revisions: Vec<Revision>,
-    /// Pieces of a definition whose last piece is still to come.
-    pending: String,
+    /// Pieces of a definition whose last piece is still to come; a crash may have left some of
+    /// another one before them.
+    pending: Vec<String>,
 }
 
 /// One content of a workflow.
@@ -79,7 +80,8 @@ impl WorkflowState {
     }
 }
 
-/// What defining this content means: nothing, if it is a revision already.
+/// What defining this content means: nothing, if it is the newest revision's already. An older
+/// revision's content becomes a new revision: whoever defines it wants it to be current.
 #[must_use]
 pub fn define(
     state: &Option<WorkflowState>,
@@ -87,7 +89,8 @@ pub fn define(
     digest: Digest,
     actor: &str,
 ) -> Vec<WorkflowEvent> {
-    if state.as_ref().is_some_and(|state| state.by_digest(digest).is_some()) {
+    let latest = state.as_ref().and_then(WorkflowState::latest);
+    if latest.is_some_and(|latest| latest.digest == digest) {
         return Vec::new();
     }
     let revision = state.as_ref().map_or(1, WorkflowState::next_number);
@@ -118,17 +121,15 @@ pub fn evolve(
 ) -> Result<(), IllegalWorkflowEvent> {
     let workflow = state.get_or_insert_default();
     match event {
-        WorkflowEvent::DefinitionPart { text } => workflow.pending.push_str(text),
+        WorkflowEvent::DefinitionPart { text } => workflow.pending.push(text.clone()),
         WorkflowEvent::Defined { revision, digest, text, actor } => {
             let expected = workflow.next_number();
             if *revision != expected {
                 let found = *revision;
                 return Err(IllegalWorkflowEvent::RevisionOutOfOrder { expected, found });
             }
-            let whole = format!("{}{text}", workflow.pending);
-            if Digest::of(whole.as_bytes()) != *digest {
-                return Err(IllegalWorkflowEvent::DigestMismatch { revision: *revision });
-            }
+            let whole = whole(&workflow.pending, text, *digest)
+                .ok_or(IllegalWorkflowEvent::DigestMismatch { revision: *revision })?;
             workflow.pending.clear();
             workflow.revisions.push(Revision {
                 number: *revision,
@@ -140,6 +141,18 @@ pub fn evolve(
         }
     }
     Ok(())
+}
+
+/// The text of a digest: the last piece behind as many of the pieces before it as belong to it.
+fn whole(pieces: &[String], last: &str, digest: Digest) -> Option<String> {
+    let mut text = last.to_owned();
+    for piece in pieces.iter().rev().map(Some).chain([None]) {
+        if Digest::of(text.as_bytes()) == digest {
+            return Some(text);
+        }
+        text.insert_str(0, piece?);
+    }
+    None
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::partition::Order;
 use crate::{clock, metrics, retry};
@@ -23,23 +24,30 @@ pub const EXECUTOR_PANICKED: &str = "EXECUTOR_PANICKED";
 /// Where reports go.
 pub type Report = Box<dyn FnOnce(ExecutionId, Command) + Send>;
 
+/// Attempts under way on this node at a time, unless told otherwise. More wait their turn:
+/// each may hold a connection, and connections must not starve the journal of files.
+pub const ATTEMPTS_MAX: usize = 256;
+
 /// Performs effects on the runtime it is called on.
 #[derive(Debug, Clone)]
 pub struct Driver {
     registry: Arc<Registry>,
+    turns: Arc<Semaphore>,
 }
 
 impl Driver {
-    /// A driver that uses these executors.
+    /// A driver that uses these executors, for so many attempts at a time.
     #[must_use]
-    pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+    pub fn new(registry: Arc<Registry>, attempts_max: usize) -> Self {
+        Self { registry, turns: Arc::new(Semaphore::new(attempts_max.max(1))) }
     }
 
     /// Begins an order and reports its end.
     pub fn perform(&self, order: Order, report: Report) {
-        let registry = self.registry.clone();
+        let (registry, turns) = (self.registry.clone(), self.turns.clone());
         tokio::spawn(async move {
+            // The attempt's timeout counts from here; nobody closes the semaphore.
+            let Ok(_turn) = turns.acquire().await else { return };
             let mut pending = Pending { order: Some((order, report)) };
             let Some((order, _)) = &pending.order else { return };
             let result = attempt(&registry, order).await;

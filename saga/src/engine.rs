@@ -41,6 +41,8 @@ pub struct Config {
     pub journal: Options,
     /// What steps can do.
     pub registry: Arc<Registry>,
+    /// Attempts under way at a time; more wait their turn.
+    pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
 }
@@ -67,7 +69,7 @@ impl Engine {
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone());
+        let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
         let mut mailboxes = Vec::new();
         for start in starts {

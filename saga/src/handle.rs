@@ -13,7 +13,9 @@ use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
-use backstitch_core::summary::{LetterSummary, RunSummary};
+use backstitch_core::report::execution_json;
+use backstitch_core::state::State;
+use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary};
 use backstitch_executors::Registry;
 use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RunFilter};
 use serde_json::Value;
@@ -21,12 +23,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::WORKFLOWS_PARTITION;
+use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::error::Error;
-use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::partition::{Abandon, Answer, Definition, Histories, Input, fold};
 use request::{check_words, deadline, request_digest};
 
 pub use request::{Accepted, Defined, Request, Retried};
+
+/// Steps of a run whose JSON is made without leaving the async worker.
+const STEPS_PRINTED_IN_PLACE_MAX: usize = 256;
 
 /// Where an answer goes.
 #[derive(Debug)]
@@ -148,8 +153,25 @@ impl Handle {
     /// [`Error::SubmissionTooLarge`], [`Error::KeyConflict`], [`Error::Draining`],
     /// [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Accepted, Error> {
-        let submission = self.prepare(request)?;
-        self.begin(submission).await
+        match self.prepare(request.clone()) {
+            Ok(submission) => self.begin(submission).await,
+            Err(error) => self.repeated(&request).await.ok_or(error),
+        }
+    }
+
+    /// The run of a request that was accepted before under its key. The workflow may have
+    /// changed since, so that the same request would be refused today.
+    async fn repeated(&self, request: &Request) -> Option<Accepted> {
+        let key = request.idempotency_key.as_ref()?;
+        let execution = self.id_of(&[&request.namespace, &request.workflow, key]);
+        let (records, _) = self.history(execution).await.ok()?;
+        let Event::Run(RunEvent::Submitted(known)) = &records.first()?.event else { return None };
+        if known.request != request_digest(request) {
+            return None;
+        }
+        let shown = self.execution(execution).await.ok()?;
+        let status = RunStatus::of_word(shown["status"].as_str()?)?.word();
+        Some(Accepted { execution, status, repeated: true })
     }
 
     /// Begins a run and waits up to `limit` for its final word.
@@ -161,10 +183,8 @@ impl Handle {
         request: Request,
         limit: Duration,
     ) -> Result<(Accepted, Option<Arc<Value>>), Error> {
-        let submission = self.prepare(request)?;
-        let run = submission.execution;
-        let accepted = self.begin(submission).await?;
-        let ended = self.wait(run, limit).await?;
+        let accepted = self.submit(request).await?;
+        let ended = self.wait(accepted.execution, limit).await?;
         Ok((accepted, ended))
     }
 
@@ -181,7 +201,8 @@ impl Handle {
         match tokio::time::timeout(limit, ask).await {
             Err(_) => Ok(None),
             Ok(answer) => match answer? {
-                Answer::Shown(shown) => Ok(Some(shown)),
+                Answer::Shown(state) => Ok(Some(self.print(state).await?)),
+                Answer::NotResident => Ok(Some(self.print_history(run).await?)),
                 answer => Err(unexpected(answer, Some(run))),
             },
         }
@@ -193,9 +214,31 @@ impl Handle {
     /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
     pub async fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
-            Answer::Shown(shown) => Ok(shown),
+            Answer::Shown(state) => self.print(state).await,
+            Answer::NotResident => self.print_history(run).await,
             answer => Err(unexpected(answer, Some(run))),
         }
+    }
+
+    /// The run's JSON; that of a large run is made beside the async workers.
+    async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
+        if state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
+            return Ok(Arc::new(execution_json(&state)));
+        }
+        blocking(move || Arc::new(execution_json(&state))).await
+    }
+
+    /// The JSON of a run that has left memory, from its history.
+    async fn print_history(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        let histories = JournalHistories { journal, catalog };
+        blocking(move || {
+            let events = histories.history(run).map_err(Error::Fold)?;
+            let events = events.ok_or(Error::ExecutionNotFound(run))?;
+            let state = fold(run, &events, &histories).map_err(Error::Quarantined)?;
+            Ok(Arc::new(execution_json(&state)))
+        })
+        .await?
     }
 
     /// The run's whole history, and the plan to read it by.

@@ -20,8 +20,7 @@ use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
-use backstitch_core::report::execution_json;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
 use cell::{Cell, Run};
@@ -109,6 +108,12 @@ impl<T: Abandon> Partition<T> {
         self.runs.len()
     }
 
+    /// Records that wait to be staged.
+    #[must_use]
+    pub fn open_records(&self) -> usize {
+        self.open.records.len()
+    }
+
     /// Stages handed out by [`Partition::stage`] and not yet committed.
     #[must_use]
     pub fn stages_in_flight(&self) -> usize {
@@ -132,20 +137,20 @@ impl<T: Abandon> Partition<T> {
 
     /// Takes one input.
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
-        let now = self.tick(now);
+        let moment = self.tick(now);
         match input {
             Input::Submit(_, ticket) | Input::Define(_, ticket) if self.draining => {
                 self.answer(ticket, Answer::Draining);
             }
-            Input::Submit(submission, ticket) => self.submit(submission, ticket, now),
+            Input::Submit(submission, ticket) => self.submit(submission, ticket, moment),
             Input::Command(_, _, Some(ticket)) if self.draining => {
                 self.answer(ticket, Answer::Draining);
             }
-            Input::Command(run, command, ticket) => self.decide(run, command, ticket, now),
+            Input::Command(run, command, ticket) => self.decide(run, command, ticket, moment),
             Input::Show(run, ticket) => self.show(run, ticket),
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Define(definition, ticket) => {
-                let answer = self.workflows.define(&definition, now, &mut self.open);
+                let answer = self.workflows.define(&definition, moment.stamp, &mut self.open);
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
@@ -162,10 +167,10 @@ impl<T: Abandon> Partition<T> {
 
     /// Sees to timers that are due and decisions that were cut, a bounded number of each.
     pub fn fire(&mut self, now: Timestamp) {
-        let now = self.tick(now);
+        let moment = self.tick(now);
         for _ in 0..self.cut.len() {
             let Some(run) = self.cut.pop_front() else { break };
-            self.decide(run, Command::Continue, None, now);
+            self.decide(run, Command::Continue, None, moment);
         }
         for _ in 0..TIMERS_PER_FIRE_MAX {
             let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
@@ -173,7 +178,7 @@ impl<T: Abandon> Partition<T> {
             if let Some(Cell::Run(own)) = self.runs.get_mut(&run) {
                 own.timer = None;
             }
-            self.decide(run, Command::Continue, None, now);
+            self.decide(run, Command::Continue, None, moment);
         }
     }
 
@@ -186,6 +191,12 @@ impl<T: Abandon> Partition<T> {
         let mut stage = std::mem::take(&mut self.open);
         stage.id = self.next_stage;
         self.next_stage += 1;
+        // A run may have been reopened since it ended, within this very stage.
+        self.ended.retain(|id| match self.runs.get(id) {
+            Some(Cell::Run(run)) => run.may_leave(),
+            Some(Cell::Quarantined(_)) | None => false,
+        });
+        stage.quiescent.extend(self.ended.iter().copied().map(StreamId::Execution));
         let releases = std::mem::take(&mut self.releases);
         self.in_flight.push_back((stage.id, releases, std::mem::take(&mut self.ended)));
         Some(stage)
@@ -215,10 +226,11 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
-    /// Time never goes back, and no two moments of a partition are the same.
-    fn tick(&mut self, now: Timestamp) -> Timestamp {
+    /// What is due is due by the wall clock; what is recorded is stamped so that the time of a
+    /// partition never goes back and no two moments of it are the same.
+    fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
-        self.last_at
+        Moment { now, stamp: self.last_at }
     }
 
     /// Lets an answer out with the newest stage, so that it shows only what is durable.
@@ -233,9 +245,9 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
-    fn submit(&mut self, submission: Submission, ticket: T, now: Timestamp) {
+    fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
         let id = submission.execution;
-        if submission.submitted.idempotency_key.is_some() || self.runs.contains_key(&id) {
+        if submission.has_derived_id() || self.runs.contains_key(&id) {
             match self.resident_run(id) {
                 Ok(Some(run)) => {
                     let known = run.state.submitted.request;
@@ -252,11 +264,11 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
-        match guarded(|| machine::submit(submission, now)) {
+        match guarded(|| machine::submit(submission, moment)) {
             Ok(Ok((state, decision))) => {
                 let status = state.status().word();
                 self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
-                self.record(id, decision, 0, now);
+                self.record(id, decision, 0, moment);
                 let answer = Answer::Submitted { execution: id, status, repeated: false };
                 self.answer(ticket, answer);
             }
@@ -265,7 +277,7 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
-    fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, now: Timestamp) {
+    fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, moment: Moment) {
         let draining = self.draining;
         let run = match self.resident_run(id) {
             Ok(Some(run)) => run,
@@ -277,15 +289,15 @@ impl<T: Abandon> Partition<T> {
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
-                machine::record(state, command, now)
+                machine::record(state, command, moment)
             } else {
-                machine::handle(state, command, now)
+                machine::handle(state, command, moment)
             }
         });
         let answer = match decided {
             Ok(Ok(decision)) => {
                 let status = run.state.status().word();
-                self.record(id, decision, version, now);
+                self.record(id, decision, version, moment);
                 Answer::Done { status }
             }
             Ok(Err(Refusal::Rejected(rejection))) => {
@@ -321,7 +333,7 @@ impl<T: Abandon> Partition<T> {
         id: ExecutionId,
         decision: machine::Decision,
         version: u64,
-        now: Timestamp,
+        moment: Moment,
     ) {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let stream = StreamId::Execution(id);
@@ -331,20 +343,21 @@ impl<T: Abandon> Partition<T> {
         }
         for (event, version) in decision.events.into_iter().zip(version + 1..) {
             let (stream, event) = (stream.clone(), Event::Run(event));
-            self.open.records.push(StagedRecord { stream, version, at: now, event });
+            self.open.records.push(StagedRecord { stream, version, at: moment.stamp, event });
         }
         if decision.cut {
             self.cut.push_back(id);
         }
-        let orders = run.orders(now).into_iter().map(|order| Release::Perform(Box::new(order)));
+        let orders =
+            run.orders(moment.now).into_iter().map(|order| Release::Perform(Box::new(order)));
         self.releases.extend(orders);
         if let Some(at) = run.timer.take() {
             self.timers.remove(&(at, id));
         }
-        run.timer = run.state.next_due(now);
+        run.timer = run.state.next_due(moment.now);
         self.timers.extend(run.timer.map(|at| (at, id)));
         if run.state.status().is_ended() && !run.waiting.is_empty() {
-            let shown = Arc::new(execution_json(&run.state));
+            let shown = Arc::new(run.state.clone());
             let tickets = std::mem::take(&mut run.waiting);
             for ticket in tickets {
                 self.answer(ticket, Answer::Shown(shown.clone()));
@@ -353,7 +366,6 @@ impl<T: Abandon> Partition<T> {
         if let Some(Cell::Run(run)) = self.runs.get(&id)
             && run.may_leave()
         {
-            self.open.quiescent.push(stream);
             self.ended.push(id);
         }
     }

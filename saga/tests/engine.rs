@@ -66,6 +66,7 @@ impl Node {
             data_dir: directory.to_owned(),
             journal,
             registry: Arc::new(registry),
+            attempts_max: 64,
             drain: Duration::from_secs(60),
         };
         let engine = Engine::open(config).expect("the journal opens");

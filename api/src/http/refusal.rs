@@ -137,7 +137,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::LetterNotOpen { status, .. } => {
             Refusal::new(codes::DEAD_LETTER_NOT_OPEN, message).with(json!({ "status": status }))
         }
-        Rejection::NeedsNewRun => Refusal::new(codes::DEAD_LETTER_NOT_READY, message),
+        Rejection::NeedsNewRun | Rejection::OthersWait { .. } => {
+            Refusal::new(codes::DEAD_LETTER_NOT_READY, message)
+        }
         Rejection::NotYet { status } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }

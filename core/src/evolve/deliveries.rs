@@ -2,6 +2,8 @@
 
 use crate::arrows::{DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, follow};
 use crate::event::CallbackEvent;
+use crate::payload::Payload;
+use crate::report::callback_body;
 use crate::state::{Delivery, State, Subject};
 use crate::time::Timestamp;
 
@@ -15,6 +17,7 @@ pub(super) fn schedule(
     if number as usize != state.deliveries.len() {
         return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
     }
+    let body = Payload::of(&callback_body(state, event, at));
     state.deliveries.push(Delivery {
         event,
         url: url.to_owned(),
@@ -25,6 +28,7 @@ pub(super) fn schedule(
         answered: None,
         failure: None,
         scheduled_at: at,
+        body,
     });
     state.sets.owed_deliveries.insert(number);
     state.sets.touched.push(Subject::Delivery(number));

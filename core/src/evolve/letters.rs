@@ -1,7 +1,7 @@
 //! Folding the events of dead letters.
 
 use crate::arrows::{DeliveryMove, Phase, PhaseMove, StepMove, StepStatus};
-use crate::event::{LetterSubject, RunEvent};
+use crate::event::{LetterSubject, Recourse, RunEvent};
 use crate::ids::StepIndex;
 use crate::state::{Letter, LetterSettled, State, Subject};
 use crate::summary::LetterStatus;
@@ -58,7 +58,12 @@ pub(super) fn apply_letter(
             let (actor, reason) = (actor.clone(), Some(reason.clone()));
             let settled = LetterSettled { actor, reason, linked: None, at };
             let subject = settle_letter(state, *letter, LetterStatus::Discarded, settled)?;
-            if let (Phase::Suspended, LetterSubject::Step(step)) = (state.phase, subject) {
+            // A decision may be cut between failing and suspended.
+            let suspends = state.failing.as_ref().is_some_and(|why| {
+                why.recourse == Recourse::Suspend
+                    && matches!(state.phase, Phase::Failing | Phase::Suspended)
+            });
+            if let (true, LetterSubject::Step(step)) = (suspends, subject) {
                 state.sets.given_up = Some(step);
             }
             Ok(())
@@ -92,6 +97,7 @@ fn reopen_step(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), 
     move_run(state, PhaseMove::ReopenForward)?;
     state.failing = None;
     state.ending = None;
+    state.cancel = None;
     // An operator's retry lifts the run's timeout: it would be over before it began.
     state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
     let given_up = |step: &StepIndex| state.step(*step).status == StepStatus::Cancelled;

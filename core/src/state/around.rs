@@ -68,6 +68,8 @@ pub struct Delivery {
     pub failure: Option<Box<Failure>>,
     /// When it was scheduled.
     pub scheduled_at: Timestamp,
+    /// What is sent: the run as it stood then, the same for every attempt.
+    pub body: Payload,
 }
 
 /// One dead letter.

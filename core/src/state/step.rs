@@ -54,6 +54,8 @@ pub struct UndoState {
     pub attempt: u16,
     /// Attempts that count against its retry policy since it was last opened.
     pub tries: u16,
+    /// Attempts that a crash took, since it was last opened.
+    pub lost: u16,
     /// When its next attempt is due.
     pub due_at: Option<Timestamp>,
     /// The wait drawn for the next attempt.
@@ -128,6 +130,7 @@ impl UndoState {
             status: UndoStatus::Pending,
             attempt: 0,
             tries: 0,
+            lost: 0,
             due_at: None,
             retry_delay_ms: 0,
             started_at: None,

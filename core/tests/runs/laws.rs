@@ -7,6 +7,7 @@ use backstitch_core::failure::Failure;
 use backstitch_core::machine::{self, EVENTS_PER_DECISION_MAX, replay};
 use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
+use backstitch_core::time::Moment;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -88,7 +89,7 @@ proptest! {
         drive(&mut life, &answers);
         for events in 1..=life.events.len() {
             let mut state = fold(&life, events);
-            let decided = machine::handle(&mut state, Command::Continue, life.now);
+            let decided = machine::handle(&mut state, Command::Continue, Moment::at(life.now));
             prop_assert!(decided.is_ok(), "{:?}", decided.err());
             let rests = backstitch_core::advance::advance(&state, life.now).is_empty();
             prop_assert!(rests, "something still follows after {events} events");

@@ -13,7 +13,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::report::event_json;
 use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
 use backstitch_core::yaml::{Format, parse};
 use serde_json::{Value, json};
 
@@ -64,12 +64,12 @@ impl Life {
             actor: "test".to_owned(),
         });
         let submission = Submission { execution: RUN, plan, submitted };
-        let (state, decision) = machine::submit(submission, START).expect("legal");
+        let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         Self { state, events: decision.events, now: START }
     }
 
     pub fn act(&mut self, command: Command) -> Result<(), Rejection> {
-        match machine::handle(&mut self.state, command, self.now) {
+        match machine::handle(&mut self.state, command, Moment::at(self.now)) {
             Ok(decision) => self.events.extend(decision.events),
             Err(Refusal::Rejected(rejection)) => return Err(rejection),
             Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),

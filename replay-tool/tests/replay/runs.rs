@@ -10,7 +10,7 @@ use backstitch_core::machine;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
 use serde_json::{Value, json};
 
 use crate::directory::{MORNING, Writing, Written};
@@ -92,7 +92,7 @@ impl Run {
     ) -> Self {
         let now = MORNING.plus_ms(at_ms);
         let submission = Submission { execution, plan: plan.clone(), submitted };
-        let (state, decision) = machine::submit(submission, now).unwrap();
+        let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }
     }
@@ -100,7 +100,7 @@ impl Run {
     /// Some time later somebody wants something of the run.
     pub fn then(&mut self, writing: &mut Writing, after_ms: u64, command: Command) {
         self.now = self.now.plus_ms(after_ms);
-        let decision = machine::handle(&mut self.state, command, self.now).unwrap();
+        let decision = machine::handle(&mut self.state, command, Moment::at(self.now)).unwrap();
         assert!(!decision.events.is_empty(), "the story goes wrong {after_ms} ms after this");
         writing.append_run(self.state.id, &decision.events, self.now);
     }

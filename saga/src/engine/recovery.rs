@@ -81,6 +81,8 @@ pub(super) fn recover(
     if recovered.journal.views_missing {
         rebuild_views(&journal, &histories)?;
     }
+    // A run that can't be folded has no row, and must not hold the views' mark back for ever.
+    journal.rows_complete();
     Ok((journal, starts, recovered))
 }
 
@@ -107,6 +109,5 @@ fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result
         }
     })?;
     journal.mark(Vec::new(), changes);
-    journal.rows_complete();
     Ok(())
 }

@@ -16,7 +16,10 @@ use crate::partition::{Answer, Definition, Input, Partition, Release, Stage};
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
-const STAGES_IN_FLIGHT_MAX: usize = 8;
+const STAGES_IN_FLIGHT_MAX: usize = 4;
+
+/// Records that may gather while no stage can be handed over, before no new input is taken.
+const OPEN_RECORDS_MAX: usize = 1_024;
 
 /// Inputs taken before a stage is closed, so that one commit stays small.
 const INPUTS_PER_STAGE_MAX: usize = 256;
@@ -97,11 +100,12 @@ impl Worker {
         loop {
             let sleep = self.sleep();
             let draining = self.partition.is_draining();
+            let has_room = self.has_room();
             let wake = tokio::select! {
                 biased;
-                Some(notice) = self.notices.recv() => Wake::Notice(notice),
-                input = self.inputs.recv(), if open => Wake::Input(input),
                 _ = self.stopping.wait_for(|stop| *stop), if !draining => Wake::Stop,
+                Some(notice) = self.notices.recv() => Wake::Notice(notice),
+                input = self.inputs.recv(), if open && has_room => Wake::Input(input),
                 () = tokio::time::sleep(sleep) => Wake::Timer,
             };
             match wake {
@@ -136,15 +140,25 @@ impl Worker {
     /// Takes what else waits, without waiting for it.
     fn gather(&mut self) -> Result<(), String> {
         for _ in 0..INPUTS_PER_STAGE_MAX {
-            if let Ok(notice) = self.notices.try_recv() {
-                self.notice(notice)?;
-            } else if let Ok(input) = self.inputs.try_recv() {
-                self.partition.take(input, clock::now());
-            } else {
+            let notice = self.notices.try_recv().ok();
+            let input = if self.has_room() { self.inputs.try_recv().ok() } else { None };
+            if notice.is_none() && input.is_none() {
                 break;
+            }
+            if let Some(notice) = notice {
+                self.notice(notice)?;
+            }
+            if let Some(input) = input {
+                self.partition.take(input, clock::now());
             }
         }
         Ok(())
+    }
+
+    /// Whether new work may be taken: while the disk stalls, clients wait in their mailbox.
+    fn has_room(&self) -> bool {
+        self.partition.stages_in_flight() < STAGES_IN_FLIGHT_MAX
+            || self.partition.open_records() < OPEN_RECORDS_MAX
     }
 
     fn notice(&mut self, notice: Notice) -> Result<(), String> {

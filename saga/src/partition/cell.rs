@@ -9,7 +9,7 @@ use backstitch_core::event::RunEvent;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
-use backstitch_core::report::{callback_body, letter_summaries, run_summary};
+use backstitch_core::report::{letter_summary, run_summary};
 use backstitch_core::retry_policy::RetryPolicy;
 use backstitch_core::state::State;
 use backstitch_core::summary::{RunStatus, ViewChange};
@@ -169,13 +169,12 @@ impl<T> Run<T> {
             }
             Effect::DeliverCallback { delivery, .. } => {
                 let own = state.deliveries.get(delivery as usize)?;
-                let body = callback_body(state, own.event, own.scheduled_at);
                 Order {
                     execution,
                     effect,
                     step: backstitch_core::report::callback_word(own.event).into(),
                     task_type: None,
-                    input: Payload::of(&body),
+                    input: own.body.clone(),
                     url: Some(own.url.clone()),
                     idempotency_key,
                     correlation_id,
@@ -195,16 +194,12 @@ impl<T> Run<T> {
             self.shown = shown;
             stage.changes.push(ViewChange::Run(run_summary(&self.state)));
         }
-        let about_letters = events.iter().any(|event| {
-            matches!(
-                event,
-                RunEvent::LetterOpened { .. }
-                    | RunEvent::LetterRetried { .. }
-                    | RunEvent::LetterDiscarded { .. }
-            )
+        let letters = events.iter().filter_map(|event| match event {
+            RunEvent::LetterOpened { letter, .. }
+            | RunEvent::LetterRetried { letter, .. }
+            | RunEvent::LetterDiscarded { letter, .. } => letter_summary(&self.state, *letter),
+            _ => None,
         });
-        if about_letters {
-            stage.changes.extend(letter_summaries(&self.state).map(ViewChange::Letter));
-        }
+        stage.changes.extend(letters.map(ViewChange::Letter));
     }
 }

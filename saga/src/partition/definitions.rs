@@ -86,21 +86,24 @@ impl Workflows {
             workflow: definition.workflow.clone(),
         };
         let (state, version) = self.states.entry(stream.clone()).or_default();
+        let before = state.clone();
         let events =
             workflow::define(state, &definition.text, definition.plan.digest, &definition.actor);
         let created = !events.is_empty();
+        let mut records = Vec::with_capacity(events.len());
         for event in events {
             if let Err(why) = workflow::evolve(state, &event, now) {
+                *state = before;
                 return Answer::Quarantined(why.to_string());
             }
+            records.push(event);
+        }
+        for event in records {
             *version += 1;
             let (stream, event) = (stream.clone(), Event::Workflow(event));
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
-        let known = state
-            .as_ref()
-            .and_then(|state| state.by_digest(definition.plan.digest))
-            .map(|known| known.number);
+        let known = state.as_ref().and_then(WorkflowState::latest).map(|known| known.number);
         match known {
             Some(revision) => Answer::Defined { revision, created },
             None => Answer::Quarantined("the revision was not recorded".to_owned()),

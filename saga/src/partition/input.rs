@@ -6,8 +6,8 @@ use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::plan::Plan;
+use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
-use serde_json::Value;
 
 use super::Definition;
 
@@ -50,8 +50,10 @@ pub enum Answer {
         /// Whether it existed before.
         repeated: bool,
     },
-    /// The run as it stands.
-    Shown(Arc<Value>),
+    /// The run as it stands, or as it ended.
+    Shown(Arc<State>),
+    /// The run is not in memory: it has ended and its history is durable, or there is none.
+    NotResident,
     /// The command was carried out, or had been before.
     Done {
         /// The run's status word after it.

@@ -35,16 +35,16 @@ impl<T: Abandon> Partition<T> {
     /// Goes on after a start: attempts that were under way are lost, what follows is decided,
     /// and what is owed is ordered again.
     pub fn recover(&mut self, now: Timestamp) {
-        let now = self.tick(now);
+        let moment = self.tick(now);
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
         runs.sort_unstable();
         for id in runs {
             let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { continue };
-            let lost = run.lost(now);
+            let lost = run.lost(moment.now);
             for command in lost {
-                self.decide(id, command, None, now);
+                self.decide(id, command, None, moment);
             }
-            self.decide(id, Command::Continue, None, now);
+            self.decide(id, Command::Continue, None, moment);
         }
     }
 

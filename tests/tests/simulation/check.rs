@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
+use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
 use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
@@ -57,6 +58,13 @@ pub fn all(world: &World) {
     let seed = world.seed;
     let runs: Vec<ExecutionId> =
         world.disk.lock().expect("no thread panicked").runs.keys().copied().collect();
+    for ticket in world.asked_before_crash..world.answered.len() {
+        assert!(
+            world.answered[ticket],
+            "seed {seed}: {:?} was never answered",
+            world.asked[ticket]
+        );
+    }
     for run in &world.accepted {
         assert!(runs.contains(run), "seed {seed}: {run} was accepted and is lost");
     }
@@ -278,17 +286,21 @@ impl Run<'_> {
 
     fn callbacks_came(&self) {
         let mut kinds = BTreeSet::new();
+        let mut told = BTreeSet::new();
         for (number, delivery) in (0..).zip(&self.state.deliveries) {
             self.check(kinds.insert(delivery.url.clone()), "a callback was scheduled twice");
+            told.insert((backstitch_core::report::callback_word(delivery.event), &delivery.url));
             let received = self.world.books.callbacks.get(&self.key(Subject::Delivery(number)));
             if delivery.answered.is_some() {
                 self.check(received.is_some(), "a callback was delivered to nobody");
             }
         }
-        let told = self.state.ending_event().is_some_and(|event| {
-            self.state.deliveries.iter().any(|delivery| delivery.event == event)
-        });
-        self.check(told, "nobody was told of the end");
+        let ending = self.state.ending_event().expect("checked to have ended");
+        let wanted = callbacks(self.plan(), &self.state.submitted);
+        for callback in wanted.filter(|callback| callback.event == ending) {
+            let word = backstitch_core::report::callback_word(callback.event);
+            self.check(told.contains(&(word, &callback.url)), "somebody was not told of the end");
+        }
     }
 
     fn rows_are_the_fold(&self) {

@@ -19,6 +19,9 @@ impl World {
         if self.known.is_empty() || self.random.chance(35) {
             return self.submit();
         }
+        if !self.wants_new_run.is_empty() && self.random.chance(30) {
+            return self.start_over();
+        }
         let run = self.random.pick(&self.known).0;
         match self.random.below(10) {
             0 => {
@@ -30,7 +33,7 @@ impl World {
             1..=3 => {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
                 let command = Command::RetryLetter { letter, actor: actor(), linked: None };
-                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
+                self.ask(run, Asked::Retry(run, letter), |t| Input::Command(run, command, Some(t)));
             }
             4 => {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
@@ -68,6 +71,29 @@ impl World {
         });
         self.known.push((execution, submitted.clone(), plan.clone()));
         self.send(execution, submitted, plan);
+    }
+
+    /// A compensated run's letter is retried by a new run. Whoever asked may go away in between,
+    /// and ask again later: the run's id is derived, so it begins once.
+    fn start_over(&mut self) {
+        let (old, letter) = *self.random.pick(&self.wants_new_run);
+        let Some((_, submitted, plan)) = self.known.iter().find(|(run, ..)| *run == old).cloned()
+        else {
+            return;
+        };
+        let execution = ExecutionId { digits: old.digits ^ u128::from(letter + 1), ..old };
+        let submitted = Submitted {
+            idempotency_key: None,
+            retry_of: Some(old),
+            deadline_at: None,
+            ..*submitted
+        };
+        self.send(execution, Box::new(submitted), plan);
+        if self.random.chance(60) {
+            let (actor, linked) = ("client".to_owned(), Some(execution));
+            let command = Command::RetryLetter { letter, actor, linked };
+            self.ask(old, Asked::Other, |t| Input::Command(old, command, Some(t)));
+        }
     }
 
     /// The same key again: with the same request, or with another.

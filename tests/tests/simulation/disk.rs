@@ -1,6 +1,6 @@
 //! What survives every crash, and how partitions look it up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::event::Event;
@@ -28,6 +28,8 @@ impl TaskTypes for Types {
 pub struct Disk {
     pub runs: BTreeMap<ExecutionId, Vec<StagedRecord>>,
     pub plans: HashMap<Digest, Arc<Plan>>,
+    /// Runs that a start goes on with: all but those last handed over as quiescent.
+    pub live: BTreeSet<ExecutionId>,
 }
 
 #[derive(Debug, Clone)]

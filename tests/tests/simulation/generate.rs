@@ -7,7 +7,12 @@ use super::random::Random;
 /// A random definition of the given id, as JSON.
 pub fn workflow(id: &str, random: &mut Random) -> Value {
     let count = 1 + random.index(7);
-    let steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    let mut steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    if random.chance(2) {
+        // Wide enough that no decision takes all of it at once.
+        let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
+        steps.extend((0..600).map(pure));
+    }
     let mut definition = json!({
         "id": id,
         "on_failure": *random.pick(&["compensate", "compensate", "compensate", "halt", "suspend"]),
@@ -19,6 +24,13 @@ pub fn workflow(id: &str, random: &mut Random) -> Value {
             { "event": "workflow.cancelled", "url": "http://callbacks/cancelled" },
         ],
     });
+    let also = random.below(4);
+    let urls = definition["callbacks"].as_array_mut().expect("a list");
+    for at in 0..usize::try_from(also).expect("small") {
+        let mut second = urls[at].clone();
+        second["url"] = json!(format!("{}/also", second["url"].as_str().expect("a text")));
+        urls.push(second);
+    }
     if random.chance(15) {
         // Nobody ever answers here.
         definition["callbacks"][0]["url"] = json!("http://dead/completed");

@@ -1,5 +1,6 @@
 //! What is checked as it happens: no effect and no answer ahead of the disk.
 
+use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_saga::partition::{Answer, Order};
@@ -30,7 +31,8 @@ impl World {
         assert!(caused, "seed {}: {order:?} before its cause is durable", self.seed);
         drop(disk);
         let twin = self.flights.iter().any(|flight| {
-            flight.order.execution == order.execution && flight.order.effect == order.effect
+            let same = flight.order.effect.subject() == order.effect.subject();
+            flight.order.execution == order.execution && same
         });
         assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
         let flight = fly(order, self.now, &mut self.random, self.faults);
@@ -59,9 +61,12 @@ impl World {
                 assert_ne!(own.request, *digest, "a repeat was refused as a conflict");
             }
             (Asked::Show(run), Answer::Shown(shown)) => {
-                let version = shown["version"].as_u64().expect("a number");
+                let version = shown.version;
                 let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
                 assert!(version <= durable, "seed {}: {run} shown ahead", self.seed);
+            }
+            (Asked::Retry(run, letter), Answer::Rejected(Rejection::NeedsNewRun)) => {
+                self.wants_new_run.push((*run, *letter));
             }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}

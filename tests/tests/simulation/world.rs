@@ -39,6 +39,7 @@ impl Abandon for Ticket {
 pub enum Asked {
     Submit(ExecutionId, Digest),
     Show(ExecutionId),
+    Retry(ExecutionId, u32),
     Other,
 }
 
@@ -46,6 +47,7 @@ pub enum Asked {
 struct Commit {
     records: Vec<StagedRecord>,
     stage: Option<u64>,
+    quiescent: Vec<StreamId>,
     changes: Vec<ViewChange>,
 }
 
@@ -67,6 +69,10 @@ pub struct World {
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
     crashes: u64,
+    /// Questions asked before the last crash may stay without an answer.
+    pub asked_before_crash: usize,
+    /// Letters whose retry wants a new run.
+    pub wants_new_run: Vec<(ExecutionId, u32)>,
     trace: Vec<String>,
 }
 
@@ -101,6 +107,8 @@ impl World {
             known: Vec::new(),
             faults: true,
             crashes: 0,
+            asked_before_crash: 0,
+            wants_new_run: Vec::new(),
             trace: Vec::new(),
         };
         world.start();
@@ -162,7 +170,7 @@ impl World {
 
     fn start(&mut self) {
         let histories = DiskHistories(self.disk.clone());
-        let last_at = self.now;
+        let last_at = self.last_recorded();
         self.partitions = (0..PARTITIONS)
             .map(|id| Partition::new(PartitionId(id), last_at, Box::new(histories.clone())))
             .collect();
@@ -174,7 +182,8 @@ impl World {
             for row in rows_of(&state) {
                 self.row(row);
             }
-            if !state.is_quiescent() {
+            let live = self.disk.lock().expect("no panic").live.contains(&run);
+            if live && !state.is_quiescent() {
                 self.partitions[usize::from(run.partition.0)].adopt(state);
             }
         }
@@ -185,9 +194,22 @@ impl World {
         }
     }
 
+    /// Where the records' time stands, whatever the clock says.
+    fn last_recorded(&self) -> Timestamp {
+        let disk = self.disk.lock().expect("no panic");
+        disk.runs.values().flatten().map(|record| record.at).max().unwrap_or(self.now)
+    }
+
     /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.
     fn crash(&mut self) {
         self.crashes += 1;
+        self.asked_before_crash = self.asked.len();
+        if self.random.chance(15) {
+            // Somebody sets the clock back while the process is down.
+            self.now = Timestamp(
+                self.now.0 - 1_000_000 * i64::try_from(self.random.below(600)).expect("small"),
+            );
+        }
         self.trace.push(format!("{} crash", self.now));
         for at in 0..self.writing.len() {
             let kept = self.random.index(self.writing[at].len() + 1);
@@ -256,6 +278,11 @@ impl World {
             let stream = disk.runs.entry(run).or_default();
             assert_eq!(record.version, stream.len() as u64 + 1, "versions have no gap");
             stream.push(record);
+            disk.live.insert(run);
+        }
+        for stream in commit.quiescent {
+            let StreamId::Execution(run) = stream else { panic!("only runs here") };
+            disk.live.remove(&run);
         }
         drop(disk);
         for change in commit.changes {
@@ -345,14 +372,19 @@ impl World {
 
     /// A stage becomes one commit, or several.
     fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, mut records, quiescent: _, changes } = stage;
+        let Stage { id, mut records, quiescent, changes } = stage;
         while records.len() > 1 && self.random.chance(25) {
             let cut = 1 + self.random.index(records.len() - 1);
             let rest = records.split_off(cut);
-            self.writing[at].push_back(Commit { records, stage: None, changes: Vec::new() });
+            self.writing[at].push_back(Commit {
+                records,
+                stage: None,
+                quiescent: Vec::new(),
+                changes: Vec::new(),
+            });
             records = rest;
         }
-        self.writing[at].push_back(Commit { records, stage: Some(id), changes });
+        self.writing[at].push_back(Commit { records, stage: Some(id), quiescent, changes });
     }
 
     fn let_out(&mut self, releases: Vec<Release<Ticket>>) {

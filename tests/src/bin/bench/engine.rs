@@ -40,6 +40,7 @@ impl InProcess {
             data_dir: folder.to_owned(),
             journal: Options::default(),
             registry: Arc::new(registry),
+            attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             drain: Duration::from_secs(10),
         };
         let engine = {

@@ -38,6 +38,20 @@ pub(crate) struct Directory {
     pub path: PathBuf,
 }
 
+/// A directory kept from others until this is dropped.
+///
+/// It unlocks and does not only close: a process just being started holds a copy of every
+/// open file until it runs its program, and would keep the directory locked that long.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // If this fails, closing the file unlocks it a moment later.
+        drop(self.0.unlock());
+    }
+}
+
 impl Directory {
     pub(crate) fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -64,8 +78,8 @@ impl Directory {
     }
 
     /// Takes the directory for this process, making it if it is missing. The lock lasts as
-    /// long as the file that is answered.
-    pub(crate) fn take(&self) -> Result<File, Error> {
+    /// long as what is answered.
+    pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
         self.refuse_foreign()?;
         let path = self.path.join(LOCK_FILE);
@@ -75,14 +89,14 @@ impl Directory {
             .truncate(false)
             .open(&path)
             .map_err(|e| Error::io("opening", &path, e))?;
-        self.locked(file.try_lock()).map(|()| file)
+        self.locked(file.try_lock()).map(|()| DirectoryLock(file))
     }
 
     /// Keeps servers, not readers, out of the directory, changing nothing.
-    pub(crate) fn lock_for_reading(&self) -> Result<Option<File>, Error> {
+    pub(crate) fn lock_for_reading(&self) -> Result<Option<DirectoryLock>, Error> {
         let path = self.path.join(LOCK_FILE);
         match File::open(&path) {
-            Ok(file) => self.locked(file.try_lock_shared()).map(|()| Some(file)),
+            Ok(file) => self.locked(file.try_lock_shared()).map(|()| Some(DirectoryLock(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("opening", &path, error)),
         }

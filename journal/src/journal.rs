@@ -5,7 +5,6 @@
 //! that was acknowledged and nothing that was not.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
 use crate::builder::CommitBuilder;
 use crate::commit::{Commit, Head, Origin};
+use crate::directory::DirectoryLock;
 use crate::error::Error;
 use crate::info::{self, Info};
 use crate::locks::lock;
@@ -56,7 +56,7 @@ struct Inner {
     parts: Arc<Parts>,
     storer: Mutex<Option<JoinHandle<()>>>,
     /// Released with the last handle.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 /// What the journal's threads share.
@@ -70,7 +70,7 @@ pub(crate) struct Parts {
 }
 
 impl Journal {
-    pub(crate) fn of(parts: Parts, lock: Option<File>) -> Result<Self, Error> {
+    pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
         let storer = match &parts.directory {
             Some(directory) => {

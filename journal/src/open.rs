@@ -4,13 +4,12 @@
 //! made anew; a log that is not whole is refused.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 
 use backstitch_core::ids::StreamId;
 
 use crate::commit::Head;
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
 use crate::log::Log;
@@ -261,7 +260,7 @@ fn replay(
 fn start(
     directory: &Directory,
     options: Options,
-    lock: File,
+    lock: DirectoryLock,
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {

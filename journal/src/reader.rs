@@ -2,13 +2,12 @@
 //!
 //! Knows the log only, so what it shows is what was committed, whatever became of the store.
 
-use std::fs::File;
 use std::path::Path;
 
 use backstitch_core::ids::StreamId;
 
 use crate::commit::Commit;
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
@@ -21,7 +20,7 @@ pub struct Reader {
     pub(crate) directory: Directory,
     pub(crate) shape: Shape,
     /// Keeps a server from starting meanwhile.
-    _lock: Option<File>,
+    _lock: Option<DirectoryLock>,
 }
 
 /// Where a commit stands in the files.

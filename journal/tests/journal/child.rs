@@ -50,7 +50,9 @@ fn writes_until_it_dies() {
     let (seed, commits) = (variable(SEED).parse().unwrap(), variable(COMMITS).parse().unwrap());
     let unsynced = std::env::var_os(UNSYNCED).is_some();
     let fsync = if unsynced { Fsync::Never } else { Fsync::Always };
-    let opened = match Journal::open(directory, Options { fsync, ..options() }) {
+    // The store's ticks would sync the log too.
+    let tick_ms = if unsynced { u64::from(u32::MAX) } else { options().tick_ms };
+    let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options() }) {
         Ok(opened) => opened,
         Err(error) => {
             println!("\nREFUSED {error}");

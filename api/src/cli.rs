@@ -63,7 +63,7 @@ pub struct ServeFlags {
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// When a commit counts as durable: always, interval:<ms> or never [default: always]
+    /// When a commit counts as durable: always, interval:MS or never [default: always]
     #[arg(long, value_name = "POLICY")]
     pub fsync: Option<String>,
     /// Partitions of a new journal; an existing one keeps its own [default: 16]

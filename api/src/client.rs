@@ -112,11 +112,13 @@ fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
 /// The envelope as a sentence, with every problem on its own line.
 fn refused(status: StatusCode, body: &Value) -> Error {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut sentence = format!("{}: {}", text(&body["error_code"]), text(&body["message"]));
-    if body["error_code"].is_null() {
-        sentence = format!("the server answered {status}");
-    }
-    for problem in body["details"]["problems"].as_array().into_iter().flatten() {
+    let problems = body["details"]["problems"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut sentence = match (&body["error_code"], problems) {
+        (Value::String(code), []) => format!("{code}: {}", text(&body["message"])),
+        (Value::String(code), _) => format!("{code}, nothing was recorded:"),
+        _ => format!("the server answered {status}"),
+    };
+    for problem in problems {
         let (path, message) = (text(&problem["path"]), text(&problem["message"]));
         sentence = format!("{sentence}\n  {path}: {message} ({})", text(&problem["code"]));
     }

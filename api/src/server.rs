@@ -23,7 +23,9 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most headers of a request.
 const HEADERS_MAX: usize = 100;
-/// What is kept of a connection in memory: the head of a request must fit.
+/// The largest head of a request, in bytes.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// What is read ahead of a connection, in bytes.
 const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long accepting rests when the system has no more files to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -86,6 +88,7 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
 }

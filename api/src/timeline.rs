@@ -98,7 +98,7 @@ impl Timeline {
                 let verb = if turn == "Waiting" { "waits" } else { "is tried again" };
                 (format!("{verb} {}", until(data, at)), Tone::Faint)
             }
-            "Failed" => (format!("FAILED: {}", text(&data["error"]["error_code"])), Tone::Bad),
+            "Failed" => (format!("given up: {}", text(&data["error"]["error_code"])), Tone::Bad),
             "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
             "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
             _ => return None,
@@ -120,7 +120,7 @@ impl Timeline {
             }
             "AttemptFailed" => (self.failed(&step, data, at), Tone::Odd),
             "RetryScheduled" => (format!("is tried again {}", until(data, at)), Tone::Faint),
-            "Failed" => (format!("FAILED: {}", reason(data)), Tone::Bad),
+            "Failed" => (format!("given up: {}", reason(data)), Tone::Bad),
             _ => return None,
         };
         Some((step, words, tone))
@@ -154,10 +154,12 @@ impl Timeline {
                 self.ended = Some(status);
                 (words, tone)
             }
-            "DeadLetterOpened" => (
-                format!("dead letter for its {} `{}`", text(&data["kind"]), text(&data["subject"])),
-                Tone::Bad,
-            ),
+            "DeadLetterOpened" => {
+                let kind = text(&data["kind"]);
+                // A step's letter comes with the run's failure, which is told next.
+                let tone = if kind == "step" { Tone::Faint } else { Tone::Bad };
+                (format!("dead letter for its {kind} `{}`", text(&data["subject"])), tone)
+            }
             _ => return None,
         };
         Some(("run".to_owned(), words, tone))

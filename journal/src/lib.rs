@@ -22,6 +22,7 @@ mod options;
 mod pending;
 mod reader;
 mod record;
+mod repair;
 mod sled;
 mod store;
 mod verify;

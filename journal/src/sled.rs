@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::files;
 use crate::locks::lock;
 use crate::marks::{Marks, MarksFile, STATES_MAX, mix};
+use crate::repair::{has_blobs, repair_before_open};
 use crate::watchdog::under_watchdog;
 
 /// The largest value: beyond about 21 KiB a page may outgrow a quarter of the segment and
@@ -351,26 +352,6 @@ fn config(path: &Path, cache_bytes: u64) -> ::sled::Config {
         .mode(::sled::Mode::LowSpace)
         .use_compression(false)
         .flush_every_ms(None)
-}
-
-/// What sled leaves half-written: a snapshot in the making, which it would read for ever,
-/// and a `conf` it never syncs.
-fn repair_before_open(path: &Path, conf: &[u8]) -> Result<(), Error> {
-    for name in files::names(path)? {
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            files::remove(&path.join(name))?;
-        }
-    }
-    let conf_path = path.join("conf");
-    if fs::read(&conf_path).ok().as_deref() != Some(conf) {
-        files::replace(&conf_path, conf)?;
-    }
-    Ok(())
-}
-
-fn has_blobs(path: &Path) -> Result<bool, Error> {
-    let blobs = path.join("blobs");
-    Ok(blobs.exists() && !files::names(&blobs)?.is_empty())
 }
 
 fn check(units: &[Unit]) {

@@ -216,3 +216,13 @@ async fn strangers_of_the_loopback() {
     assert_eq!(answer(local).await.0, StatusCode::OK);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_are_too_large() {
+    let server = Server::start().await;
+    let large = server.request(Method::GET, "/health").header("x-large", "x".repeat(100_000));
+    // Refused below the router, so without the envelope.
+    assert_eq!(answer(large).await.0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(server.get("/health").await.0, StatusCode::OK);
+    server.stop().await;
+}

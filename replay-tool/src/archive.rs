@@ -1,0 +1,200 @@
+//! The log of a data directory, read from its beginning as often as a question needs it.
+//!
+//! Knows which records belong to which run; not what they mean.
+
+use std::path::Path;
+
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::plan::Plan;
+use backstitch_core::state::State;
+use backstitch_journal::{Damage, Reader, Record};
+
+use crate::definitions::Definitions;
+use crate::error::Error;
+use crate::fold::Fold;
+
+/// Candidates that an ambiguous id is answered with.
+pub const CANDIDATES_MAX: usize = 5;
+
+/// A data directory that is being read. No server can start in it meanwhile.
+#[derive(Debug)]
+pub struct Archive {
+    reader: Reader,
+    damage: OnDamage,
+}
+
+/// What to do where the log is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Refuse the whole question.
+    Refuse,
+    /// Answer from what stands before it.
+    ReadUpToIt,
+}
+
+/// One run with everything that was recorded of it.
+#[derive(Debug)]
+pub struct History {
+    /// The run.
+    pub run: ExecutionId,
+    /// The store's generation, part of every position shown outside.
+    pub generation: u32,
+    /// Its records, in order.
+    pub records: Vec<Record>,
+    /// The revisions of the whole log.
+    pub definitions: Definitions,
+    /// Where reading stopped early.
+    pub damage: Option<Damage>,
+}
+
+impl Archive {
+    /// Looks at a data directory.
+    ///
+    /// # Errors
+    /// If there is none, it is something else, or a server has it.
+    pub fn open(directory: &Path, damage: OnDamage) -> Result<Self, Error> {
+        check_directory(directory)?;
+        Ok(Self { reader: Reader::open(directory)?, damage })
+    }
+
+    /// Visits every record in order of writing, with the store's generation. Answers where
+    /// reading stopped early, if it may.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or is damaged and must not be.
+    pub fn scan(&self, mut visit: impl FnMut(u32, Record)) -> Result<Option<Damage>, Error> {
+        let read = self.reader.for_each_commit(|commit, _| {
+            let generation = commit.origin().generation;
+            commit.records().into_iter().for_each(|record| visit(generation, record));
+            true
+        });
+        match (read.map_err(Error::from), self.damage) {
+            (Ok(_), _) => Ok(None),
+            (Err(Error::Damaged { damage }), OnDamage::ReadUpToIt) => Ok(Some(damage)),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The one run whose id begins so.
+    ///
+    /// # Errors
+    /// If there is none, there are several, or the log cannot be read.
+    pub fn find(&self, given: &str) -> Result<History, Error> {
+        let prefix = Prefix::of(given)?;
+        let mut definitions = Definitions::default();
+        let mut found: Vec<ExecutionId> = Vec::new();
+        let mut count = 0;
+        let mut records = Vec::new();
+        let mut last_generation = 0;
+        let damage = self.scan(|generation, record| match (&record.stream, &record.event) {
+            (StreamId::Execution(run), _) if prefix.matches(*run) => {
+                last_generation = generation;
+                let listed = found.contains(run);
+                if found.len() < CANDIDATES_MAX && !listed {
+                    found.push(*run);
+                    count += 1;
+                } else if !listed && record.version == 1 {
+                    count += 1;
+                }
+                if count == 1 {
+                    records.push(record);
+                } else {
+                    records = Vec::new();
+                }
+            }
+            (stream, Event::Workflow(event)) => {
+                definitions.take(stream, event, record.recorded_at);
+            }
+            _ => {}
+        })?;
+        let prefix = prefix.text();
+        match (count, found.first()) {
+            (1, Some(&run)) => {
+                Ok(History { run, generation: last_generation, records, definitions, damage })
+            }
+            (0, _) | (_, None) => Err(Error::NotFound { prefix }),
+            _ => Err(Error::Ambiguous { prefix, count, some: found }),
+        }
+    }
+}
+
+impl History {
+    /// The state that all records add up to.
+    pub fn fold(&mut self) -> Fold {
+        Fold::of(self.run, &self.records, &mut self.definitions)
+    }
+
+    /// The state that the first records add up to.
+    ///
+    /// # Errors
+    /// If there are not so many, or they do not fold.
+    pub fn state_at(&mut self, version: u64) -> Result<State, Error> {
+        let (run, last) = (self.run, self.records.len() as u64);
+        let none = Error::NoVersion { run, asked: version, last };
+        let Ok(count) = usize::try_from(version) else { return Err(none) };
+        let Some(first) = self.records.get(..count).filter(|first| !first.is_empty()) else {
+            return Err(none);
+        };
+        match Fold::of(run, first, &mut self.definitions) {
+            Fold::Whole(state) => Ok(*state),
+            Fold::Broken { why } => Err(Error::Unfolded { run, asked: version, why }),
+            Fold::Empty => Err(none),
+        }
+    }
+
+    /// The plan the run is pinned to, if the log holds it.
+    pub fn plan(&mut self) -> Option<std::sync::Arc<Plan>> {
+        match self.records.first().map(|record| &record.event) {
+            Some(Event::Run(RunEvent::Submitted(submitted))) => {
+                self.definitions.plan(&submitted.digest).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A mistyped name deserves a better word than "no data directory".
+pub(crate) fn check_directory(directory: &Path) -> Result<(), Error> {
+    let owned = directory.to_owned();
+    match std::fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(Error::Foreign { directory: owned, detail: "it is a file".to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::NoDirectory { directory: owned })
+        }
+        // Anything else is put into words where the directory is opened.
+        Err(_) => Ok(()),
+    }
+}
+
+/// The beginning of a run's id, without `exec_`.
+#[derive(Debug)]
+struct Prefix(Vec<u8>);
+
+impl Prefix {
+    fn of(given: &str) -> Result<Self, Error> {
+        let digits = given.strip_prefix("exec_").unwrap_or(given);
+        let digit = |byte| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let read: Option<Vec<u8>> = digits.bytes().map(digit).collect();
+        read.filter(|read| !given.is_empty() && read.len() <= 36)
+            .map(Self)
+            .ok_or_else(|| Error::BadId { given: given.chars().take(64).collect() })
+    }
+
+    /// Every record of the log is asked, so without printing its id.
+    fn matches(&self, run: ExecutionId) -> bool {
+        let partition = (0..4).map(|at| u128::from(run.partition.0 >> (12 - 4 * at)) & 0xf);
+        let rest = (0..32).map(|at| (run.digits >> (124 - 4 * at)) & 0xf);
+        self.0.iter().zip(partition.chain(rest)).all(|(&wanted, digit)| u128::from(wanted) == digit)
+    }
+
+    fn text(&self) -> String {
+        let digits = self.0.iter().map(|&digit| char::from_digit(digit.into(), 16));
+        format!("exec_{}", digits.map(|digit| digit.unwrap_or('?')).collect::<String>())
+    }
+}

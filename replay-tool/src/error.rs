@@ -1,0 +1,180 @@
+//! Why a question has no answer, in one line that says what to do, and the exit code for it.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+
+use backstitch_core::ids::ExecutionId;
+
+/// The exit codes of the program.
+pub mod exit {
+    /// Done.
+    pub const DONE: u8 = 0;
+    /// The answer is no: not found, ambiguous, problems found, or it could not be written.
+    pub const NO: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// The directory cannot be read.
+    pub const DIRECTORY: u8 = 3;
+    /// A mistake in the program itself.
+    pub const MISTAKE: u8 = 4;
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was given can be no run's id.
+    #[error(
+        "`{given}` is not the beginning of a run's id (`exec_` and up to 36 hex digits); \
+         `replay-tool list` shows the ids"
+    )]
+    BadId {
+        /// As it was given.
+        given: String,
+    },
+    /// No run's id begins so.
+    #[error("there is no run whose id begins with `{prefix}`; `replay-tool list` shows the ids")]
+    NotFound {
+        /// What was asked for.
+        prefix: String,
+    },
+    /// Several ids begin so.
+    #[error("{count} runs begin with `{prefix}`: {}; give more digits", candidates(.some, *.count))]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// How many there are.
+        count: u64,
+        /// The first of them met.
+        some: Vec<ExecutionId>,
+    },
+    /// The run has no such version.
+    #[error("{run} has no version {asked}; choose one from 1 to {last}")]
+    NoVersion {
+        /// The run.
+        run: ExecutionId,
+        /// What was asked for.
+        asked: u64,
+        /// The newest there is.
+        last: u64,
+    },
+    /// The first events of the run do not add up to a state.
+    #[error(
+        "the first {asked} events of {run} do not fold: {why}; `replay-tool events` shows them \
+         as they are"
+    )]
+    Unfolded {
+        /// The run.
+        run: ExecutionId,
+        /// What was asked for.
+        asked: u64,
+        /// What does not fit.
+        why: String,
+    },
+    /// There is no such directory.
+    #[error(
+        "there is no directory {}; name the one that the server was given, with --data-dir",
+        directory.display()
+    )]
+    NoDirectory {
+        /// As it was given.
+        directory: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error(
+        "{} is no Backstitch data directory ({detail}); name the one that the server was given, \
+         with --data-dir", directory.display()
+    )]
+    Foreign {
+        /// As it was given.
+        directory: PathBuf,
+        /// What gives it away.
+        detail: String,
+    },
+    /// A server has the directory.
+    #[error(
+        "the data directory {} is in use by a running server; stop it first, or ask the server \
+         itself (`GET /api/v1/executions`)", directory.display()
+    )]
+    Locked {
+        /// As it was given.
+        directory: PathBuf,
+    },
+    /// The file that says what the directory is cannot be read as such.
+    #[error(
+        "{} is damaged ({detail}); put this file back from a copy of the directory, without it \
+         the log cannot be read", path.display()
+    )]
+    Identity {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The log is not what was written.
+    #[error(
+        "the log is damaged ({damage}); `replay-tool verify` names all of it, `--before-damage` \
+         reads what stands before it"
+    )]
+    Damaged {
+        /// Where, and how.
+        damage: backstitch_journal::Damage,
+    },
+    /// The directory cannot be read for another reason.
+    #[error(transparent)]
+    Journal(backstitch_journal::Error),
+}
+
+impl Error {
+    /// The program's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::BadId { .. } => exit::USAGE,
+            Self::NotFound { .. }
+            | Self::Ambiguous { .. }
+            | Self::NoVersion { .. }
+            | Self::Unfolded { .. } => exit::NO,
+            Self::NoDirectory { .. }
+            | Self::Foreign { .. }
+            | Self::Locked { .. }
+            | Self::Identity { .. }
+            | Self::Damaged { .. }
+            | Self::Journal(_) => exit::DIRECTORY,
+        }
+    }
+
+    /// The whole story in one line, causes included.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        line
+    }
+}
+
+impl From<backstitch_journal::Error> for Error {
+    fn from(error: backstitch_journal::Error) -> Self {
+        match error {
+            backstitch_journal::Error::Locked { directory } => Self::Locked { directory },
+            backstitch_journal::Error::Foreign { directory, detail } => {
+                Self::Foreign { directory, detail }
+            }
+            backstitch_journal::Error::Identity { path, detail } => Self::Identity { path, detail },
+            backstitch_journal::Error::Damaged { damage } => Self::Damaged { damage },
+            other => Self::Journal(other),
+        }
+    }
+}
+
+fn candidates(some: &[ExecutionId], count: u64) -> String {
+    let mut list: Vec<String> = some.iter().map(ExecutionId::to_string).collect();
+    let more = count.saturating_sub(some.len() as u64);
+    if more > 0 {
+        list.push(format!("and {more} more"));
+    }
+    list.join(", ")
+}

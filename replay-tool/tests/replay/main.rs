@@ -1,0 +1,12 @@
+//! The command line on real data directories, written by the real journal with runs that the
+//! real machine decided. Ids, times and answers are fixed, so outputs are snapshots.
+
+#![allow(clippy::unwrap_used, reason = "everything here is test code, also what tests share")]
+
+mod answers;
+mod archive;
+mod damage;
+mod directory;
+mod process;
+mod refusals;
+mod runs;

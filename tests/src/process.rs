@@ -1,4 +1,8 @@
 //! What a process has used so far, as Linux counts it under `/proc`.
+//!
+//! What it wrote is not among it: `write_bytes` counts every page of a page-cache folio that is
+//! touched, so that 512 bytes in a segment written ahead count as up to a mebibyte of which the
+//! device sees 4 KiB. The journal counts its own bytes.
 
 use std::fs;
 use std::time::Duration;
@@ -13,8 +17,6 @@ pub struct Usage {
     pub cpu: Duration,
     /// Memory it holds now.
     pub resident_bytes: u64,
-    /// What it has sent towards disks.
-    pub written_bytes: u64,
 }
 
 /// The usage of a process; zeros where the system does not tell.
@@ -28,7 +30,6 @@ pub fn usage(process_id: u32) -> Usage {
     Usage {
         cpu: read("stat").and_then(|stat| cpu(&stat)).unwrap_or_default(),
         resident_bytes: field(read("status"), "VmRSS:") * 1_024,
-        written_bytes: field(read("io"), "write_bytes:"),
     }
 }
 

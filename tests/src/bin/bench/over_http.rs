@@ -69,8 +69,6 @@ impl OverHttp {
         let after = self.used().await?;
         let cpu = |of: fn(&Used) -> Usage| (of(&after).cpu - of(&before).cpu).as_micros() as f64;
         measured.each("syncs_per_run", after.syncs - before.syncs);
-        let written = after.server.written_bytes - before.server.written_bytes;
-        measured.each("disk_bytes_per_run", written as f64);
         measured.each("server_cpu_us_per_run", cpu(|used| used.server));
         measured.each("generator_cpu_us_per_run", cpu(|used| used.generator));
         measured.extra.insert("server_rss_mib", after.server.resident_bytes as f64 / 1_048_576.0);

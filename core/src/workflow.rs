@@ -218,4 +218,18 @@ mod tests {
         );
         assert_eq!(state, before);
     }
+
+    #[test]
+    fn pieces_that_a_crash_left_behind_do_not_spoil_what_follows() {
+        let large = format!("\"{}\"", "x".repeat(2 * PART_BYTES_MAX));
+        let mut state = None;
+        let events = define(&state, &large, Digest::of(large.as_bytes()), "someone");
+        assert!(events.len() > 2);
+        evolve(&mut state, &events[0], Timestamp(1)).expect("a piece");
+        for text in [large.as_str(), "{}"] {
+            assert!(defined(&mut state, text) > 0);
+            let latest = state.as_ref().and_then(WorkflowState::latest).expect("defined");
+            assert_eq!(&*latest.text, text);
+        }
+    }
 }

@@ -42,6 +42,9 @@ impl Executor for Gate {
     }
 }
 
+/// Attempts that the engines of these tests allow at a time.
+const ATTEMPTS_MAX: usize = 64;
+
 struct Node {
     handle: Handle,
     open: Arc<Semaphore>,
@@ -66,7 +69,7 @@ impl Node {
             data_dir: directory.to_owned(),
             journal,
             registry: Arc::new(registry),
-            attempts_max: 64,
+            attempts_max: ATTEMPTS_MAX,
             drain: Duration::from_secs(60),
         };
         let engine = Engine::open(config).expect("the journal opens");
@@ -281,5 +284,56 @@ async fn a_wrong_submission_names_every_problem_and_records_nothing() {
     assert!(matches!(node.handle.submit(large).await, Err(Error::SubmissionTooLarge { .. })));
     let after = node.handle.journal().info();
     assert_eq!(format!("{:?}", heads.heads), format!("{:?}", after.heads));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_content_defined_again_is_current_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = Node::start(directory.path());
+    let version = |n: u64| json!({ "id": "w", "steps": [{ "id": "a", "type": "transform", "with": { "v": n } }] });
+    for (n, revision) in [(1, 1), (2, 2), (2, 2), (1, 3)] {
+        let namespace = DEFAULT_NAMESPACE.into();
+        let defined = node.handle.define(&namespace, &version(n), "test").await.expect("right");
+        assert_eq!(defined.revision, revision);
+    }
+    let run = node.handle.submit(request("w", json!({}))).await.expect("in").execution;
+    assert_eq!(node.ended(run).await["output"], json!({ "a": { "v": 1 } }));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_known_also_when_the_workflow_has_changed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = Node::start(directory.path());
+    node.define(json!({ "id": "w", "steps": [{ "id": "a", "type": "noop" }] })).await;
+    let first = node.handle.submit(keyed("w", json!({ "n": 1 }), "k")).await.expect("new");
+    node.define(json!({
+        "id": "w",
+        "input_schema": { "type": "object", "required": ["m"] },
+        "steps": [{ "id": "a", "type": "noop" }],
+    }))
+    .await;
+    let again = node.handle.submit(keyed("w", json!({ "n": 1 }), "k")).await.expect("known");
+    assert_eq!((again.execution, again.repeated), (first.execution, true));
+    let new = node.handle.submit(keyed("w", json!({ "n": 1 }), "other")).await;
+    assert!(matches!(new, Err(Error::InvalidSubmission(_))), "{new:?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_attempts_are_under_way_than_allowed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut node = Node::start(directory.path());
+    let steps: Vec<_> =
+        (0..200).map(|at| json!({ "id": format!("s{at}"), "type": "gate" })).collect();
+    node.define(json!({ "id": "wide", "steps": steps })).await;
+    let run = node.handle.submit(request("wide", json!({}))).await.expect("in").execution;
+    for _ in 0..ATTEMPTS_MAX {
+        node.entered.recv().await.expect("an attempt");
+    }
+    assert!(node.entered.try_recv().is_err(), "more than {ATTEMPTS_MAX} at a time");
+    node.open.add_permits(200);
+    assert_eq!(node.ended(run).await["status"], "completed");
     node.stop().await;
 }

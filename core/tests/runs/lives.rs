@@ -342,3 +342,90 @@ fn outputs_that_cannot_be_rendered_fail_the_run() {
     life.succeeds("a").undone("a");
     assert_eq!(life.status(), "compensated");
 }
+
+#[test]
+fn a_cancel_while_the_run_is_failing_is_in_force() {
+    let mut life = Life::begin(
+        "
+id: f
+on_failure: halt
+steps:
+  - { id: a, type: task, undo: { type: task } }
+  - { id: b, type: task }
+",
+        json!({}),
+    );
+    life.refuses("b").act(cancel(Some(true))).expect("a is still in flight");
+    life.succeeds("a").undone("a");
+    assert_eq!((life.status(), life.words().as_str()), ("cancelled", "undone failed"));
+}
+
+#[test]
+fn a_halted_run_that_goes_on_can_be_cancelled_again() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: halt"), json!({}));
+    life.refuses("a");
+    life.act(retry(0)).expect("in place");
+    life.act(cancel(Some(false))).expect("it runs");
+    life.succeeds("a");
+    assert_eq!(life.status(), "cancelled");
+}
+
+#[test]
+fn the_failed_steps_of_a_halted_run_go_on_together_or_not_at_all() {
+    let halted = || {
+        let mut life = Life::begin(
+            "id: h\non_failure: halt\nsteps: [{ id: a, type: task }, { id: b, type: task }]",
+            json!({}),
+        );
+        life.refuses("a").refuses("b");
+        assert_eq!(life.status(), "failed");
+        life
+    };
+    let mut life = halted();
+    life.act(retry(0)).expect("open");
+    assert_eq!(life.act(discard(1)), Err(Rejection::OthersWait { letter: 1 }));
+    life.act(retry(1)).expect("open");
+    assert_eq!(life.words(), "running running");
+    let mut life = halted();
+    life.act(discard(1)).expect("open");
+    assert_eq!(life.act(retry(0)), Err(Rejection::NeedsNewRun));
+}
+
+#[test]
+fn an_undo_that_crashes_take_is_given_up_in_the_end() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").refuses("b");
+    for _ in 0..100 {
+        if life.status() != "compensating" {
+            break;
+        }
+        life.undo("a", AttemptResult::Lost);
+    }
+    assert_eq!(life.status(), "compensation_failed");
+}
+
+#[test]
+fn a_callback_says_what_was_so_when_it_was_scheduled() {
+    let mut life = Life::begin(
+        "
+id: c
+on_failure: halt
+steps: [{ id: a, type: task }]
+callbacks: [{ event: workflow.failed, url: 'http://h/bad' }]
+",
+        json!({}),
+    );
+    life.refuses("a").act(retry(0)).expect("in place");
+    assert_eq!(life.status(), "running");
+    assert_eq!(life.state.deliveries[0].body.value()["data"]["status"], "failed");
+}
+
+#[test]
+fn a_failure_is_cut_to_what_a_record_keeps() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    let long = Failure::permanent("NO", "é".repeat(100_000))
+        .with_details(Payload::of(&json!("x".repeat(60_000))));
+    life.report("a", AttemptResult::Answered(Err(long)));
+    let kept = &life.state.letters[0].failure;
+    assert!(kept.message.len() <= 4 * 1024 && kept.details.is_none());
+}

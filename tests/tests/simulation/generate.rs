@@ -11,7 +11,7 @@ pub fn workflow(id: &str, random: &mut Random) -> Value {
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
-        steps.extend((0..600).map(pure));
+        steps = (0..600).map(pure).collect();
     }
     let mut definition = json!({
         "id": id,

@@ -1,0 +1,144 @@
+//! A partition on a bench: a disk in memory, every stage durable at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use backstitch_core::command::Submission;
+use backstitch_core::event::{Event, Submitted};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::time::Timestamp;
+use backstitch_saga::partition::{
+    Abandon, Histories, Input, Order, Partition, Release, StagedRecord,
+};
+use serde_json::{Value, json};
+
+pub const START: Timestamp = Timestamp(1_800_000_000_000_000);
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 1 };
+pub const OTHER: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 2 };
+
+struct Types;
+
+impl TaskTypes for Types {
+    fn effectful(&self) -> &[&'static str] {
+        &["task"]
+    }
+
+    fn check(&self, _: &str, _: &Value) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+pub fn plan(definition: Value) -> Arc<Plan> {
+    Arc::new(Plan::read(&definition, &Types).expect("a right definition").1)
+}
+
+pub fn submission(
+    run: ExecutionId,
+    plan: &Arc<Plan>,
+    deadline_at: Option<Timestamp>,
+) -> Submission {
+    let submitted = Box::new(Submitted {
+        namespace: "default".into(),
+        workflow: plan.workflow.clone(),
+        revision: 1,
+        digest: plan.digest,
+        input: Payload::of(&json!({})),
+        variables: Payload::of(&json!({})),
+        correlation_id: "c".into(),
+        idempotency_key: None,
+        request: Digest::default(),
+        callbacks: Vec::new(),
+        deadline_at,
+        retry_of: None,
+        actor: "test".into(),
+    });
+    Submission { execution: run, plan: plan.clone(), submitted }
+}
+
+#[derive(Clone, Default)]
+struct Disk {
+    runs: Arc<Mutex<BTreeMap<ExecutionId, Vec<(Event, Timestamp)>>>>,
+    plans: HashMap<Digest, Arc<Plan>>,
+}
+
+impl Histories for Disk {
+    fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
+        Ok(self.runs.lock().expect("no panic").get(&run).cloned())
+    }
+
+    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
+        self.plans.get(digest).cloned()
+    }
+}
+
+/// A ticket nobody looks at.
+#[derive(Debug)]
+pub struct Ticket;
+
+impl Abandon for Ticket {
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+}
+
+pub struct Bench {
+    pub partition: Partition<Ticket>,
+    disk: Disk,
+    pub orders: Vec<Order>,
+    pub records: Vec<StagedRecord>,
+    pub quiescent: Vec<StreamId>,
+    pub rows: usize,
+    pub answers: usize,
+}
+
+impl Bench {
+    pub fn new(last_at: Timestamp, plans: &[&Arc<Plan>]) -> Self {
+        let plans = plans.iter().map(|plan| (plan.digest, Arc::clone(plan))).collect();
+        let disk = Disk { plans, ..Disk::default() };
+        let partition = Partition::new(PartitionId(0), last_at, Box::new(disk.clone()));
+        let (orders, records, quiescent) = (Vec::new(), Vec::new(), Vec::new());
+        Self { partition, disk, orders, records, quiescent, rows: 0, answers: 0 }
+    }
+
+    pub fn take(&mut self, input: Input<()>, now: Timestamp) {
+        let input = match input {
+            Input::Submit(submission, ()) => Input::Submit(submission, Ticket),
+            Input::Command(run, command, asked) => {
+                Input::Command(run, command, asked.map(|()| Ticket))
+            }
+            _ => panic!("only submissions and commands here"),
+        };
+        self.partition.take(input, now);
+    }
+
+    /// Makes durable what is staged, and lets out what waited for it.
+    pub fn flush(&mut self) {
+        self.quiescent.clear();
+        if let Some(stage) = self.partition.stage() {
+            self.quiescent = stage.quiescent;
+            self.rows += stage.changes.len();
+            for record in stage.records {
+                let StreamId::Execution(run) = record.stream else { panic!("only runs here") };
+                let event = (record.event.clone(), record.at);
+                self.disk.runs.lock().expect("no panic").entry(run).or_default().push(event);
+                self.records.push(record);
+            }
+            let releases = self.partition.committed(stage.id);
+            self.let_out(releases);
+        }
+        let releases = self.partition.releases();
+        self.let_out(releases);
+    }
+
+    fn let_out(&mut self, releases: Vec<Release<Ticket>>) {
+        for release in releases {
+            match release {
+                Release::Answer(..) => self.answers += 1,
+                Release::Perform(order) => self.orders.push(*order),
+                Release::Publish(..) => {}
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod letters;
+mod reads;
 mod request;
 
 use std::sync::Arc;
@@ -10,28 +11,23 @@ use std::time::Duration;
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::{Event, RunEvent, Submitted};
-use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
-use backstitch_core::report::execution_json;
-use backstitch_core::state::State;
-use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary};
+use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
-use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RunFilter};
+use backstitch_journal::Journal;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
+use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-use crate::partition::{Abandon, Answer, Definition, Histories, Input, fold};
+use crate::partition::{Abandon, Answer, Definition, Input};
 use request::{check_words, deadline, request_digest};
 
 pub use request::{Accepted, Defined, Request, Retried};
-
-/// Steps of a run whose JSON is made without leaving the async worker.
-const STEPS_PRINTED_IN_PLACE_MAX: usize = 256;
 
 /// Where an answer goes.
 #[derive(Debug)]
@@ -186,105 +182,6 @@ impl Handle {
         let accepted = self.submit(request).await?;
         let ended = self.wait(accepted.execution, limit).await?;
         Ok((accepted, ended))
-    }
-
-    /// The run, once it has its final word; nothing if that takes longer than `limit`.
-    ///
-    /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
-    pub async fn wait(
-        &self,
-        run: ExecutionId,
-        limit: Duration,
-    ) -> Result<Option<Arc<Value>>, Error> {
-        let ask = self.ask(run.partition, |ticket| Input::WaitForEnd(run, ticket));
-        match tokio::time::timeout(limit, ask).await {
-            Err(_) => Ok(None),
-            Ok(answer) => match answer? {
-                Answer::Shown(state) => Ok(Some(self.print(state).await?)),
-                Answer::NotResident => Ok(Some(self.print_history(run).await?)),
-                answer => Err(unexpected(answer, Some(run))),
-            },
-        }
-    }
-
-    /// The run as it stands: what `GET /api/v1/executions/{id}` answers.
-    ///
-    /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
-    pub async fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
-        match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
-            Answer::Shown(state) => self.print(state).await,
-            Answer::NotResident => self.print_history(run).await,
-            answer => Err(unexpected(answer, Some(run))),
-        }
-    }
-
-    /// The run's JSON; that of a large run is made beside the async workers.
-    async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
-        if state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
-            return Ok(Arc::new(execution_json(&state)));
-        }
-        blocking(move || Arc::new(execution_json(&state))).await
-    }
-
-    /// The JSON of a run that has left memory, from its history.
-    async fn print_history(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
-        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
-        let histories = JournalHistories { journal, catalog };
-        blocking(move || {
-            let events = histories.history(run).map_err(Error::Fold)?;
-            let events = events.ok_or(Error::ExecutionNotFound(run))?;
-            let state = fold(run, &events, &histories).map_err(Error::Quarantined)?;
-            Ok(Arc::new(execution_json(&state)))
-        })
-        .await?
-    }
-
-    /// The run's whole history, and the plan to read it by.
-    ///
-    /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Journal`].
-    pub async fn history(
-        &self,
-        run: ExecutionId,
-    ) -> Result<(Vec<Record>, Option<Arc<Plan>>), Error> {
-        let journal = self.shared.journal.clone();
-        let read = move || journal.history(&StreamId::Execution(run));
-        let records = blocking(read).await??.ok_or(Error::ExecutionNotFound(run))?;
-        let plan = match records.first().map(|record| &record.event) {
-            Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
-            _ => None,
-        };
-        Ok((records, plan))
-    }
-
-    /// Runs newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn runs(
-        &self,
-        filter: RunFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
-    }
-
-    /// Dead letters newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn letters(
-        &self,
-        filter: LetterFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
     }
 
     /// Stops a run. Unsaid, the workflow's `on_failure` says whether what was done is undone.

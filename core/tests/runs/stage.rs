@@ -165,3 +165,23 @@ impl Life {
         assert_eq!(steps.count(), running, "every running step is owed, and nothing else");
     }
 }
+
+pub const CHAIN: &str = "
+id: chain
+steps:
+  - { id: a, type: task, undo: { type: task } }
+  - { id: b, needs: [a], type: task, undo: { type: task } }
+  - { id: c, needs: [b], type: task }
+";
+
+pub fn retry(letter: u32) -> Command {
+    Command::RetryLetter { letter, actor: "op".into(), linked: None }
+}
+
+pub fn discard(letter: u32) -> Command {
+    Command::DiscardLetter { letter, actor: "op".into(), reason: "by hand".into() }
+}
+
+pub fn cancel(compensate: Option<bool>) -> Command {
+    Command::Cancel { reason: "enough".into(), actor: "me".into(), compensate }
+}

@@ -57,9 +57,12 @@ pub fn submission(
     Submission { execution: run, plan: plan.clone(), submitted }
 }
 
+/// What is durable of each run.
+type Runs = BTreeMap<ExecutionId, Vec<(Event, Timestamp)>>;
+
 #[derive(Clone, Default)]
 struct Disk {
-    runs: Arc<Mutex<BTreeMap<ExecutionId, Vec<(Event, Timestamp)>>>>,
+    runs: Arc<Mutex<Runs>>,
     plans: HashMap<Digest, Arc<Plan>>,
 }
 

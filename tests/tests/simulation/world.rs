@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::event::Submitted;
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
@@ -44,7 +44,7 @@ pub enum Asked {
 }
 
 /// A commit on its way to the disk; the last of a stage answers for it.
-struct Commit {
+pub struct Commit {
     records: Vec<StagedRecord>,
     stage: Option<u64>,
     quiescent: Vec<StreamId>,
@@ -55,9 +55,9 @@ pub struct World {
     pub seed: u64,
     pub random: Random,
     pub now: Timestamp,
-    partitions: Vec<Partition<Ticket>>,
-    writing: Vec<VecDeque<Commit>>,
-    acks: Vec<VecDeque<u64>>,
+    pub partitions: Vec<Partition<Ticket>>,
+    pub writing: Vec<VecDeque<Commit>>,
+    pub acks: Vec<VecDeque<u64>>,
     pub disk: Arc<Mutex<Disk>>,
     pub books: Books,
     pub flights: Vec<Flight>,
@@ -68,12 +68,12 @@ pub struct World {
     pub workflows: Vec<Arc<Plan>>,
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
-    crashes: u64,
+    pub crashes: u64,
     /// Questions asked before the last crash may stay without an answer.
     pub asked_before_crash: usize,
     /// Letters whose retry wants a new run.
     pub wants_new_run: Vec<(ExecutionId, u32)>,
-    trace: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 impl World {
@@ -168,63 +168,6 @@ impl World {
         fold(run, &events, &histories).unwrap_or_else(|why| panic!("seed {}: {why}", self.seed))
     }
 
-    fn start(&mut self) {
-        let histories = DiskHistories(self.disk.clone());
-        let last_at = self.last_recorded();
-        self.partitions = (0..PARTITIONS)
-            .map(|id| Partition::new(PartitionId(id), last_at, Box::new(histories.clone())))
-            .collect();
-        self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
-        self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
-        let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
-        for run in runs {
-            let state = self.live_state(run);
-            for row in rows_of(&state) {
-                self.row(row);
-            }
-            let live = self.disk.lock().expect("no panic").live.contains(&run);
-            if live && !state.is_quiescent() {
-                self.partitions[usize::from(run.partition.0)].adopt(state);
-            }
-        }
-        let now = self.now;
-        for at in 0..self.partitions.len() {
-            self.partitions[at].recover(now);
-            self.hand_over(at);
-        }
-    }
-
-    /// Where the records' time stands, whatever the clock says.
-    fn last_recorded(&self) -> Timestamp {
-        let disk = self.disk.lock().expect("no panic");
-        disk.runs.values().flatten().map(|record| record.at).max().unwrap_or(self.now)
-    }
-
-    /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.
-    fn crash(&mut self) {
-        self.crashes += 1;
-        self.asked_before_crash = self.asked.len();
-        if self.random.chance(15) {
-            // Somebody sets the clock back while the process is down.
-            self.now = Timestamp(
-                self.now.0 - 1_000_000 * i64::try_from(self.random.below(600)).expect("small"),
-            );
-        }
-        self.trace.push(format!("{} crash", self.now));
-        for at in 0..self.writing.len() {
-            let kept = self.random.index(self.writing[at].len() + 1);
-            for _ in 0..kept {
-                self.write_one(at);
-            }
-        }
-        for flight in std::mem::take(&mut self.flights) {
-            if flight.takes_effect && self.random.chance(50) {
-                self.books.apply(&flight.order);
-            }
-        }
-        self.start();
-    }
-
     fn moment(&mut self) {
         match self.random.below(100) {
             0..=29 => self.client(),
@@ -270,7 +213,7 @@ impl World {
         true
     }
 
-    fn write_one(&mut self, at: usize) {
+    pub fn write_one(&mut self, at: usize) {
         let Some(commit) = self.writing[at].pop_front() else { return };
         let mut disk = self.disk.lock().expect("no thread panicked");
         for record in commit.records {
@@ -291,7 +234,7 @@ impl World {
         self.acks[at].extend(commit.stage);
     }
 
-    fn row(&mut self, row: ViewChange) {
+    pub fn row(&mut self, row: ViewChange) {
         let (key, version) = match &row {
             ViewChange::Run(own) => (own.execution.to_string(), own.version),
             ViewChange::Letter(own) => (own.letter.to_string(), own.version),
@@ -362,7 +305,7 @@ impl World {
         }
     }
 
-    fn hand_over(&mut self, at: usize) {
+    pub fn hand_over(&mut self, at: usize) {
         if let Some(stage) = self.partitions[at].stage() {
             self.split(at, stage);
         }
@@ -411,7 +354,7 @@ impl World {
 }
 
 /// What recovery shows of a run: the rows of its fold.
-fn rows_of(state: &State) -> Vec<ViewChange> {
+pub fn rows_of(state: &State) -> Vec<ViewChange> {
     let run = ViewChange::Run(backstitch_core::report::run_summary(state));
     let letters = backstitch_core::report::letter_summaries(state).map(ViewChange::Letter);
     std::iter::once(run).chain(letters).collect()

@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::{Fields, Malformed};
@@ -44,6 +45,35 @@ pub(crate) struct Directory {
 /// open file until it runs its program, and would keep the directory locked that long.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock(File);
+
+/// Which directory was opened, told by its lock file, to notice when it is gone.
+#[derive(Debug)]
+pub(crate) struct Place {
+    directory: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// The place of a directory just locked.
+    pub(crate) fn of(directory: &Path, lock: &DirectoryLock) -> Option<Self> {
+        let held = lock.0.metadata().ok()?;
+        let (device, inode) = (held.dev(), held.ino());
+        Some(Self { directory: directory.to_owned(), device, inode })
+    }
+
+    /// Whether the directory is still there and the same.
+    ///
+    /// # Errors
+    /// [`Error::Gone`]: what is written goes nowhere.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let there = match std::fs::metadata(self.directory.join(LOCK_FILE)) {
+            Ok(found) => (found.dev(), found.ino()) == (self.device, self.inode),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        if there { Ok(()) } else { Err(Error::Gone { directory: self.directory.clone() }) }
+    }
+}
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {

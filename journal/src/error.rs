@@ -52,6 +52,15 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// The directory is not there any more, or is another one.
+    #[error(
+        "the data directory {} was removed or replaced under the running server; what was \
+         acknowledged since is gone with it", directory.display()
+    )]
+    Gone {
+        /// The data directory.
+        directory: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "no space left for {action} {}; free some space on its disk and start again",

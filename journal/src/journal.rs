@@ -15,6 +15,7 @@ use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 use crate::builder::CommitBuilder;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
+use crate::directory::Place;
 use crate::error::Error;
 use crate::info::{self, Info};
 use crate::locks::lock;
@@ -62,6 +63,7 @@ struct Inner {
 /// What the journal's threads share.
 pub(crate) struct Parts {
     pub directory: Option<PathBuf>,
+    pub place: Option<Place>,
     pub options: Options,
     pub origin: Origin,
     pub log: Box<dyn Log>,
@@ -230,6 +232,7 @@ impl Journal {
 
 impl Inner {
     fn close(&self) -> Result<(), Error> {
+        let place = self.parts.check_place();
         let Some(released) = lock(&self.lock).take() else {
             self.parts.log.close();
             return Ok(());
@@ -247,7 +250,7 @@ impl Inner {
         self.parts.store.close();
         self.parts.views.close();
         drop(released);
-        stored
+        place.and(stored)
     }
 }
 
@@ -262,12 +265,24 @@ impl Parts {
     fn store_until_closed(&self) {
         let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
         while self.store.pending.wait_for_tick(self.options.tick_ms) {
-            if self.log.poisoned().is_some() || self.tick(Take::Due { bytes, age_ms }).is_err() {
+            if self.check_place().is_err()
+                || self.log.poisoned().is_some()
+                || self.tick(Take::Due { bytes, age_ms }).is_err()
+            {
                 // A failed tick has poisoned the log; nobody is left waiting for room.
                 self.store.pending.close();
                 return;
             }
         }
+    }
+
+    /// Poisons the log if the directory is gone: what is written there goes nowhere.
+    fn check_place(&self) -> Result<(), Error> {
+        let checked = self.place.as_ref().map_or(Ok(()), Place::check);
+        if let Err(error) = &checked {
+            self.log.poison(&error.to_string());
+        }
+        checked
     }
 
     /// Writes pending records and rows. The selection comes before the rows, so that the

@@ -9,7 +9,7 @@ use std::path::Path;
 use backstitch_core::ids::StreamId;
 
 use crate::commit::Head;
-use crate::directory::{Directory, DirectoryLock};
+use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
 use crate::log::Log;
@@ -114,7 +114,7 @@ impl Journal {
         }
         let streams = histories(&store, seen.into_keys().collect())?;
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let parts = Parts { directory: None, options, origin, log, store, views };
+        let parts = Parts { directory: None, place: None, options, origin, log, store, views };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
@@ -273,6 +273,7 @@ fn start(
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
+        place: Place::of(&directory.path, &lock),
         options: Options { partitions, segment_bytes: shape.segment_bytes, ..options },
         origin: shape.origin,
         log: Box::new(wal),

@@ -126,3 +126,16 @@ fn a_path_that_is_no_directory_is_refused() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     assert!(error.to_string().contains("file"), "{error}");
 }
+
+#[test]
+fn a_directory_removed_under_the_journal_poisons_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = directory.path().join("data");
+    let opened = Journal::open(&place, options()).expect("a new journal");
+    std::fs::rename(&place, directory.path().join("moved")).expect("moved");
+    while opened.journal.poisoned().is_none() {
+        std::thread::yield_now();
+    }
+    let closed = opened.journal.close();
+    assert!(matches!(closed, Err(Error::Gone { .. })), "{closed:?}");
+}

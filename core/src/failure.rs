@@ -112,6 +112,8 @@ pub mod codes {
     pub const CANCELLED: &str = "CANCELLED";
     /// The step may have taken effect, and its undo needs an output nobody has.
     pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+    /// A step failed for good, and the run with it; the step's own code is below it.
+    pub const WORKFLOW_EXECUTION_FAILED: &str = "WORKFLOW_EXECUTION_FAILED";
     /// The engine met a state it does not know; the run is set aside.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -168,7 +168,7 @@ fn run_error(state: &State) -> Value {
     let id = |step: StepIndex| state.plan.steps[step.at()].id.clone();
     let code = match why.failure.code.as_str() {
         code @ (codes::WORKFLOW_TIMEOUT | codes::CANCELLED) => code,
-        _ => "WORKFLOW_EXECUTION_FAILED",
+        _ => codes::WORKFLOW_EXECUTION_FAILED,
     };
     let message = match why.step {
         Some(step) => format!("step `{}` failed: {}", id(step), why.failure.message),
@@ -241,6 +241,12 @@ pub fn callback_word(event: CallbackEvent) -> &'static str {
     }
 }
 
+/// The status of the last answer that did not count as received, if there was one.
+fn refused_with(own: &crate::state::Delivery) -> Value {
+    let details = own.failure.as_ref().and_then(|failure| failure.details.as_ref());
+    details.map_or(Value::Null, |details| details.value()["status"].clone())
+}
+
 fn delivery_json(own: &crate::state::Delivery) -> Value {
     json!({
         "event": callback_word(own.event),
@@ -252,7 +258,7 @@ fn delivery_json(own: &crate::state::Delivery) -> Value {
         },
         "attempts": own.attempt,
         "due_at": instant(own.due_at),
-        "response_status": own.answered,
+        "response_status": own.answered.map_or_else(|| refused_with(own), Value::from),
         "error": own.failure.as_deref().map(failure_json),
     })
 }

@@ -25,7 +25,7 @@ use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
-use crate::template::{Condition, Template};
+use crate::template::{Condition, Template, Work};
 use crate::time::{Timestamp, parse_duration_ms};
 use crate::yaml::{Format, parse};
 
@@ -188,9 +188,9 @@ impl Plan {
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_outputs(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
+    pub fn render_outputs(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
         let rendered = match &self.outputs {
-            Some(template) => template.render(scope)?,
+            Some(template) => template.render(scope, work)?,
             None => self.last_outputs(scope)?,
         };
         bounded(&rendered, "outputs")
@@ -217,30 +217,30 @@ impl Plan {
 }
 
 impl PlanStep {
-    /// The step's input.
+    /// The step's input; `work` grows by what rendering took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
-        bounded(&self.input.render(scope)?, &format!("steps.{}.with", self.id))
+    pub fn render_input(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope, work)?, &format!("steps.{}.with", self.id))
     }
 
-    /// Whether the step runs at all.
+    /// Whether the step runs at all; `work` grows by what the condition took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED`.
-    pub fn condition_holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
-        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope))
+    pub fn condition_holds(&self, scope: &dyn Scope, work: &mut Work) -> Result<bool, Failure> {
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope, work))
     }
 }
 
 impl PlanUndo {
-    /// The undo's input.
+    /// The undo's input; `work` grows by what rendering took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
-        bounded(&self.input.render(scope)?, "undo.with")
+    pub fn render_input(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope, work)?, "undo.with")
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod compiled;
 mod convert;
+mod demands;
 mod engine;
 mod facts;
 #[cfg(test)]
@@ -17,6 +18,11 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod weigh;
+#[cfg(test)]
+mod work_tests;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -27,10 +33,13 @@ use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
 use compiled::{Compiled, Node, Why, nests_deeper, render};
-pub use engine::{FILTER_WORK_MAX, FUEL_MAX};
+pub use engine::FUEL_MAX;
 use facts::{Facts, Reads};
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
+use weigh::JSON_BYTES_PER_UNIT;
+pub(crate) use weigh::Meter;
+pub use weigh::{CONSTANTS_WORK_MAX, TREE_WORK_MAX, Work};
 
 /// The longest text of one template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
@@ -105,6 +114,8 @@ pub(crate) struct Site<'a> {
     /// The path by ids, for failures of runs: `steps.charge.with`.
     pub place: &'a str,
     pub names: &'a dyn Names,
+    /// What strings that read nothing spend; one meter for a whole definition.
+    pub constants: &'a Arc<Meter>,
 }
 
 impl Template {
@@ -126,18 +137,21 @@ impl Template {
         self.reads.steps.get(&step).is_some_and(|read| read.output)
     }
 
-    /// Evaluates every template of the tree.
+    /// Evaluates every template of the tree; `work` grows by what that took, also if it fails.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, naming the place and the expression.
-    pub fn render(&self, scope: &dyn Scope) -> Result<Value, Failure> {
+    pub fn render(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
         if let Node::Constant(value) = &self.root {
             return Ok(value.clone());
         }
-        let facts = Facts::gather(&self.reads, scope, &self.place)?;
+        let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
         let mut place = self.place.clone();
         let mut room_bytes = PAYLOAD_BYTES_MAX;
-        let rendered = render(&self.root, &facts, &mut room_bytes, &mut place)?;
+        let rendered = render(&self.root, &facts, &mut room_bytes, &mut place);
+        work.add(facts.meter.spent());
+        work.add((PAYLOAD_BYTES_MAX - room_bytes) / JSON_BYTES_PER_UNIT);
+        let rendered = rendered?;
         if nests_deeper(&rendered, RENDERED_NESTING_MAX) {
             let message = format!("`{place}` nests deeper than {RENDERED_NESTING_MAX}");
             return Err(Failure::permanent(codes::EXPRESSION_FAILED, message));
@@ -205,7 +219,7 @@ impl Compiler<'_, '_> {
         if !reads.is_nothing() {
             return Node::Compiled(Box::new(compiled));
         }
-        match compiled.value(&Facts::none()) {
+        match compiled.value(&Facts::none(self.site.constants.clone())) {
             Ok(value) => Node::Constant(value),
             Err(why) => {
                 self.problems.push(constant_problem(&why, path));
@@ -289,7 +303,7 @@ impl Condition {
         note_references(&reads, site.path, references);
         let condition = Self { place: site.place.to_owned(), compiled, reads };
         if condition.reads.is_nothing() {
-            match condition.compiled.value(&Facts::none()) {
+            match condition.compiled.value(&Facts::none(site.constants.clone())) {
                 Ok(Value::Bool(_)) => {}
                 Ok(_) => problems.add(site.path, BAD_EXPRESSION, NO_BOOLEAN),
                 Err(why) => problems.push(constant_problem(&why, site.path)),
@@ -298,14 +312,15 @@ impl Condition {
         Some(condition)
     }
 
-    /// Whether the condition holds.
+    /// Whether the condition holds; `work` grows by what that took, also if it fails.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` when it cannot be evaluated, or is no boolean.
-    pub fn holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
-        let facts = Facts::gather(&self.reads, scope, &self.place)?;
-        let value = self.compiled.evaluate(&facts, &self.place)?;
-        value.as_bool().ok_or_else(|| {
+    pub fn holds(&self, scope: &dyn Scope, work: &mut Work) -> Result<bool, Failure> {
+        let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
+        let value = self.compiled.evaluate(&facts, &self.place);
+        work.add(facts.meter.spent());
+        value?.as_bool().ok_or_else(|| {
             let message = format!("{}: `{}`: {NO_BOOLEAN}", self.place, self.compiled.source);
             Failure::permanent(codes::EXPRESSION_FAILED, message)
         })

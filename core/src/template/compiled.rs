@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::facts::Facts;
 use super::paths::{self, Path, Piece};
 use super::scan::Scanned;
+use super::weigh::EVALUATION_WORK;
 use super::{QUOTED_CHARS_MAX, SyntaxError, convert, engine};
 use crate::definition::problem::codes::BAD_EXPRESSION;
 use crate::failure::{Failure, codes};
@@ -172,10 +173,18 @@ impl Compiled {
             Code::Path(path) => path.find(&facts.json).cloned().map_err(Why::Failed),
             Code::Paths(pieces) => joined(pieces, facts).map(Value::String),
             Code::Expression(expression) => {
+                paid(facts, EVALUATION_WORK)?;
                 let value = expression.eval(facts.context()).map_err(engine)?;
                 convert::to_json(&value).map_err(engine)
             }
-            Code::Text(text) => text.render(facts.context()).map(Value::String).map_err(engine),
+            Code::Text(text) => {
+                paid(facts, EVALUATION_WORK)?;
+                let rendered = text.render(facts.context());
+                let took = rendered.as_ref().map_or(engine::FUEL_MAX, |&(_, took)| took);
+                let enough = paid(facts, usize::try_from(took).unwrap_or(usize::MAX));
+                let (text, _) = rendered.map_err(engine)?;
+                enough.map(|()| Value::String(text))
+            }
         }
     }
 
@@ -191,6 +200,10 @@ impl Compiled {
             _ => Why::Failed(engine::described(error)),
         }
     }
+}
+
+fn paid(facts: &Facts, units: usize) -> Result<(), Why> {
+    if facts.meter.pay(units) { Ok(()) } else { Err(Why::OutOfFuel) }
 }
 
 fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {

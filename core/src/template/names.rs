@@ -16,7 +16,7 @@ pub(crate) trait Names {
     fn nearest_step(&self, id: &str) -> Option<String>;
 }
 
-impl Scanner<'_, '_> {
+impl Scanner<'_> {
     /// A name where a value stands.
     pub(super) fn root(
         &mut self,

@@ -60,8 +60,17 @@ pub(super) fn run() -> Run {
     }
 }
 
+fn constants() -> Arc<Meter> {
+    Arc::new(Meter::new(CONSTANTS_WORK_MAX))
+}
+
 pub(super) fn compile(template: &Value) -> Result<Template, String> {
-    let site = Site { path: "steps[0].with", place: "steps.s.with", names: &Known };
+    let site = Site {
+        path: "steps[0].with",
+        place: "steps.s.with",
+        names: &Known,
+        constants: &constants(),
+    };
     let mut problems = Problems::default();
     let template = Template::compile(template, &site, &mut Vec::new(), &mut problems);
     let problems = problems.into_list();
@@ -73,7 +82,7 @@ pub(super) fn compile(template: &Value) -> Result<Template, String> {
 
 pub(super) fn rendered(template: Value) -> Result<Value, String> {
     compile(&template)?
-        .render(&run())
+        .render(&run(), &mut Work::default())
         .map_err(|failure| format!("{}: {}", failure.code, failure.message))
 }
 
@@ -271,12 +280,20 @@ fn texts_that_are_no_templates_are_refused_with_their_place() {
 #[test]
 fn conditions_are_boolean() {
     let holds = |source: &str| {
-        let site = Site { path: "steps[0].when", place: "steps.s.when", names: &Known };
+        let site = Site {
+            path: "steps[0].when",
+            place: "steps.s.when",
+            names: &Known,
+            constants: &constants(),
+        };
         let mut problems = Problems::default();
         let condition = Condition::compile(source, &site, &mut Vec::new(), &mut problems);
         match problems.into_list().first() {
             Some(problem) => Err(problem.to_string()),
-            None => condition.unwrap().holds(&run()).map_err(|failure| failure.message),
+            None => condition
+                .unwrap()
+                .holds(&run(), &mut Work::default())
+                .map_err(|failure| failure.message),
         }
     };
     assert_eq!(holds("{{ input.amount > 0 }}"), Ok(true));
@@ -340,6 +357,6 @@ proptest! {
         let input = json!({ "v": { "n": number, "f": fraction, "t": text, "l": [null, true] } });
         let run = Run { input: input.clone() };
         let template = compile(&"{{ input.v }}".into()).unwrap();
-        prop_assert_eq!(template.render(&run).unwrap(), input["v"].clone());
+        prop_assert_eq!(template.render(&run, &mut Work::default()).unwrap(), input["v"].clone());
     }
 }

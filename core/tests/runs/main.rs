@@ -5,3 +5,4 @@ mod letters;
 mod lives;
 mod stage;
 mod transitions;
+mod work;

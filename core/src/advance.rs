@@ -121,7 +121,7 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
             Ok(output) => RunEvent::RunEnded {
                 outcome: Outcome::Completed,
                 compensation: Compensation::None,
-                output: Some(output),
+                output,
             },
             Err(failure) => {
                 RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }

@@ -184,19 +184,23 @@ impl Plan {
     }
 
     /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
-    /// depends on, by id.
+    /// depends on, by id. An entry of `outputs` that looks below the output of a step that did
+    /// not succeed is null; without `outputs` there is none at all if it would be too large.
     ///
     /// # Errors
-    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_outputs(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
-        let rendered = match &self.outputs {
-            Some(template) => template.render(scope, work)?,
-            None => self.last_outputs(scope)?,
-        };
-        bounded(&rendered, "outputs")
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE` for any other entry of `outputs`.
+    pub fn render_outputs(
+        &self,
+        scope: &dyn Scope,
+        work: &mut Work,
+    ) -> Result<Option<Payload>, Failure> {
+        match &self.outputs {
+            Some(template) => bounded(&template.render_entries(scope, work)?, "outputs").map(Some),
+            None => Ok(self.last_outputs(scope)),
+        }
     }
 
-    fn last_outputs(&self, scope: &dyn Scope) -> Result<Value, Failure> {
+    fn last_outputs(&self, scope: &dyn Scope) -> Option<Payload> {
         let mut outputs = Map::new();
         let mut size_bytes = 0;
         for (at, step) in self.steps.iter().enumerate() {
@@ -207,12 +211,12 @@ impl Plan {
             let output = scope.step(StepIndex(at)).output;
             size_bytes += output.as_ref().map_or(0, |output| output.text().len());
             if size_bytes > PAYLOAD_BYTES_MAX {
-                return Err(too_large("outputs", size_bytes));
+                return None;
             }
             outputs
                 .insert(step.id.to_string(), output.map_or(Value::Null, |output| output.value()));
         }
-        Ok(Value::Object(outputs))
+        bounded(&Value::Object(outputs), "outputs").ok()
     }
 }
 

@@ -24,7 +24,7 @@ mod work_tests;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
 use crate::definition::problem::{Problem, Problems};
@@ -32,9 +32,9 @@ use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
-use compiled::{Compiled, Node, Why, nests_deeper, render};
+use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
 pub use engine::FUEL_MAX;
-use facts::{Facts, Reads};
+use facts::{Facts, OutputRead, Reads};
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
 use weigh::JSON_BYTES_PER_UNIT;
@@ -134,7 +134,7 @@ impl Template {
 
     /// Whether the output of a step is read.
     pub(crate) fn reads_output_of(&self, step: StepIndex) -> bool {
-        self.reads.steps.get(&step).is_some_and(|read| read.output)
+        self.reads.steps.get(&step).is_some_and(|read| read.output != OutputRead::None)
     }
 
     /// Evaluates every template of the tree; `work` grows by what that took, also if it fails.
@@ -145,13 +145,48 @@ impl Template {
         if let Node::Constant(value) = &self.root {
             return Ok(value.clone());
         }
+        self.render_with(scope, work, |facts, room_bytes, place| {
+            render(&self.root, facts, room_bytes, place)
+        })
+    }
+
+    /// Evaluates an object of templates, each on its own: an entry that looks for something
+    /// below the output of a step that did not succeed is null.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, for any other reason.
+    pub fn render_entries(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
+        let Node::Object(entries) = &self.root else { return self.render(scope, work) };
+        self.render_with(scope, work, |facts, room_bytes, place| {
+            let outer = place.len();
+            let mut rendered = Map::new();
+            for (key, entry) in entries {
+                place.push('.');
+                place.push_str(key);
+                let value = match render(entry, facts, room_bytes, place) {
+                    Err(unrendered) if unrendered.for_want_of_output => Value::Null,
+                    other => other?,
+                };
+                rendered.insert(key.clone(), value);
+                place.truncate(outer);
+            }
+            Ok(Value::Object(rendered))
+        })
+    }
+
+    fn render_with(
+        &self,
+        scope: &dyn Scope,
+        work: &mut Work,
+        render: impl FnOnce(&Facts, &mut usize, &mut String) -> Result<Value, Unrendered>,
+    ) -> Result<Value, Failure> {
         let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
         let mut place = self.place.clone();
         let mut room_bytes = PAYLOAD_BYTES_MAX;
-        let rendered = render(&self.root, &facts, &mut room_bytes, &mut place);
+        let rendered = render(&facts, &mut room_bytes, &mut place);
         work.add(facts.meter.spent());
         work.add((PAYLOAD_BYTES_MAX - room_bytes) / JSON_BYTES_PER_UNIT);
-        let rendered = rendered?;
+        let rendered = rendered.map_err(|unrendered| unrendered.failure)?;
         if nests_deeper(&rendered, RENDERED_NESTING_MAX) {
             let message = format!("`{place}` nests deeper than {RENDERED_NESTING_MAX}");
             return Err(Failure::permanent(codes::EXPRESSION_FAILED, message));
@@ -252,7 +287,7 @@ fn folded(node: Node, value: &Value) -> Node {
 /// What reads nothing was evaluated and failed: it would fail in every run.
 fn constant_problem(why: &Why, path: &str) -> Problem {
     let code = match why {
-        Why::Failed(_) => BAD_EXPRESSION,
+        Why::Missing(_) | Why::Failed(_) => BAD_EXPRESSION,
         Why::OutOfFuel | Why::TooLarge => EXPRESSION_LIMIT,
     };
     let message = format!("it can never work: {}", why.described());
@@ -320,7 +355,8 @@ impl Condition {
         let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
         let value = self.compiled.evaluate(&facts, &self.place);
         work.add(facts.meter.spent());
-        value?.as_bool().ok_or_else(|| {
+        let value = value.map_err(|unrendered| unrendered.failure)?;
+        value.as_bool().ok_or_else(|| {
             let message = format!("{}: `{}`: {NO_BOOLEAN}", self.place, self.compiled.source);
             Failure::permanent(codes::EXPRESSION_FAILED, message)
         })

@@ -30,14 +30,26 @@ pub(crate) struct Reads {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepRead {
     pub id: Box<str>,
-    pub output: bool,
+    pub output: OutputRead,
+}
+
+/// How a template reads a step's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OutputRead {
+    /// Not at all.
+    None,
+    /// As it is, so that it may be null.
+    Whole,
+    /// A field or item of it, so that it must be there.
+    Below,
 }
 
 impl Reads {
     /// Notes a step.
-    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: bool) {
+    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: OutputRead) {
         let fresh = || StepRead { id: id.into(), output };
-        self.steps.entry(step).or_insert_with(fresh).output |= output;
+        let read = self.steps.entry(step).or_insert_with(fresh);
+        read.output = read.output.max(output);
     }
 
     /// Notes all that another template reads.
@@ -94,7 +106,7 @@ impl Facts {
             let mut read_bytes = 0;
             for (step, read) in &reads.steps {
                 let mut view = scope.step(*step);
-                if !read.output {
+                if read.output == OutputRead::None {
                     view.output = None;
                 }
                 read_bytes += view.output.as_ref().map_or(0, |output| output.text().len());
@@ -129,6 +141,12 @@ impl Facts {
             roots.chain([meter]).collect::<BTreeMap<String, Value>>().into()
         };
         self.context.get_or_init(make).clone()
+    }
+
+    /// Whether a step that is read has succeeded, so that its output is what it answered.
+    pub(super) fn has_succeeded(&self, id: &str) -> bool {
+        let step = self.json.get("steps").and_then(|steps| steps.get(id));
+        step.and_then(|step| step.get("status")).is_some_and(|status| status == "succeeded")
     }
 
     /// Those of some dotted paths that lead nowhere, and what is there instead.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::facts::OutputRead;
 use super::*;
 use crate::payload::Payload;
 use crate::scope::StepView;
@@ -320,9 +321,9 @@ fn conditions_are_boolean() {
 #[test]
 fn what_is_read_is_known_and_nothing_else_is_fetched() {
     let template = compile(&json!(["{{ steps.charge.status }}", "{{ variables.url }}"])).unwrap();
-    let steps: BTreeMap<u32, bool> =
+    let steps: BTreeMap<u32, OutputRead> =
         template.reads.steps.iter().map(|(step, read)| (step.0, read.output)).collect();
-    assert_eq!(steps, BTreeMap::from([(0, false)]));
+    assert_eq!(steps, BTreeMap::from([(0, OutputRead::None)]));
     assert!(template.reads.variables && !template.reads.input && !template.reads.workflow);
     let whole = compile(&"{{ steps.charge }}".into()).unwrap();
     assert!(whole.reads_output_of(StepIndex(0)));

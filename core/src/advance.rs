@@ -16,6 +16,7 @@ use crate::payload::Payload;
 use crate::plan::{TaskKind, wait_until};
 use crate::retry_policy::RetryPolicy;
 use crate::state::{State, Subject};
+use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::Timestamp;
 
 /// Steps or undos that one layer of consequences readies or starts.
@@ -24,15 +25,26 @@ pub const STARTS_PER_LAYER_MAX: usize = 256;
 /// Attempts of one step that crashes may take before its outcome is given up as unknown.
 pub const LOST_ATTEMPTS_MAX: u16 = 16;
 
+/// Work after which a layer opens no more steps or undos, and a decision is cut, so that a run
+/// with much to render lets others have their turn.
+pub const RENDER_WORK_PER_DECISION_MAX: usize = TREE_WORK_MAX;
+
 /// The next layer of consequences; empty when the run rests.
 #[must_use]
 pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
+    layer(state, now, &mut Work::default())
+}
+
+/// The same, in a decision whose renderings have taken so much work already. Whatever the
+/// work, something is opened if anything can be.
+#[must_use]
+pub fn layer(state: &State, now: Timestamp, work: &mut Work) -> Vec<RunEvent> {
     let mut events = letters(state);
     match state.phase {
-        Phase::Forward => forward(state, now, &mut events),
+        Phase::Forward => forward(state, now, work, &mut events),
         Phase::Failing => failing(state, &mut events),
         Phase::Suspended => suspended(state, now, &mut events),
-        Phase::Unwinding => unwinding(state, now, &mut events),
+        Phase::Unwinding => unwinding(state, now, work, &mut events),
         Phase::Ended => {
             events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
         }
@@ -70,7 +82,7 @@ fn failure_of(state: &State, subject: LetterSubject) -> Failure {
     )
 }
 
-fn forward(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -90,10 +102,13 @@ fn forward(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned = Vec::new();
     for &step in open {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            events.push(opened(state, step));
+            events.push(opened(state, step, work));
         }
     }
     if !pruned.is_empty() {
@@ -102,11 +117,11 @@ fn forward(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     let ready = state.sets.ready.iter().take(STARTS_PER_LAYER_MAX);
     events.extend(ready.map(|&step| started(state, step, now)));
     if state.sets.unsettled == 0 && events.is_empty() {
-        events.push(match state.plan.render_outputs(state) {
+        events.push(match state.plan.render_outputs(state, work) {
             Ok(output) => RunEvent::RunEnded {
                 outcome: Outcome::Completed,
                 compensation: Compensation::None,
-                output: Some(output),
+                output,
             },
             Err(failure) => {
                 RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
@@ -197,10 +212,10 @@ fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
 }
 
 /// A step whose needs are settled, and at least one is done: its condition, then its input.
-fn opened(state: &State, step: StepIndex) -> RunEvent {
+fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     let plan = &state.plan.steps[step.at()];
-    match plan.condition_holds(state) {
-        Ok(true) => match plan.render_input(state) {
+    match plan.condition_holds(state, work) {
+        Ok(true) => match plan.render_input(state, work) {
             Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
@@ -285,7 +300,7 @@ fn suspended(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     }
 }
 
-fn unwinding(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+fn unwinding(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
     events.extend(scheduled(state, CallbackEvent::Compensating));
     for &step in &state.sets.undo_faulted {
         let Some(own) = &state.step(step).undo else { continue };
@@ -312,7 +327,12 @@ fn unwinding(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX);
     events.extend(ready.map(|&step| undo_started(state, step)));
     let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(open.map(|&step| undo_opened(state, step)));
+    for &step in open {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
+        events.push(undo_opened(state, step, work));
+    }
     if state.sets.undo_unfinished == 0 && events.is_empty() {
         let counts = state.undo_counts();
         events.push(if counts.contains_key(&crate::arrows::UndoStatus::Failed) {
@@ -329,7 +349,7 @@ fn undo_started(state: &State, step: StepIndex) -> RunEvent {
 }
 
 /// An undo that nothing holds back: rendered, unless it needs an output that nobody has.
-fn undo_opened(state: &State, step: StepIndex) -> RunEvent {
+fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     let own = state.step(step);
     let failed = |failure| RunEvent::UndoFailed { step, failure };
     let Some(plan) = &state.plan.steps[step.at()].undo else {
@@ -340,7 +360,7 @@ fn undo_opened(state: &State, step: StepIndex) -> RunEvent {
                        undo it by hand, then discard this letter";
         return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
     }
-    match plan.render_input(state) {
+    match plan.render_input(state, work) {
         Ok(input) => RunEvent::UndoReady { step, input },
         Err(failure) => failed(failure),
     }

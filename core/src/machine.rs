@@ -1,6 +1,6 @@
 //! The run as one machine: command in, events out, the state moved on by exactly those.
 
-use crate::advance::advance;
+use crate::advance::{RENDER_WORK_PER_DECISION_MAX, layer};
 use crate::command::{Command, Rejection, Submission};
 use crate::decide::decide;
 use crate::event::{Event, RunEvent};
@@ -8,6 +8,7 @@ use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
 use crate::plan::Plan;
 use crate::state::State;
+use crate::template::Work;
 use crate::time::{Moment, Timestamp};
 
 /// Events after which one decision is cut; the rest stays owed and follows by
@@ -71,8 +72,9 @@ pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Dec
 }
 
 fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<(), Refusal> {
+    let mut work = Work::default();
     loop {
-        let layer = advance(state, moment.now);
+        let layer = layer(state, moment.now, &mut work);
         if layer.is_empty() {
             return Ok(());
         }
@@ -80,7 +82,8 @@ fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<
             evolve(state, event, moment.stamp)?;
         }
         decision.events.extend(layer);
-        if decision.events.len() >= EVENTS_PER_DECISION_MAX {
+        let rendered = work.units >= RENDER_WORK_PER_DECISION_MAX;
+        if rendered || decision.events.len() >= EVENTS_PER_DECISION_MAX {
             decision.cut = true;
             return Ok(());
         }

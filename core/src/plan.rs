@@ -25,7 +25,7 @@ use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
-use crate::template::{Condition, Template};
+use crate::template::{Condition, Template, Work};
 use crate::time::{Timestamp, parse_duration_ms};
 use crate::yaml::{Format, parse};
 
@@ -184,19 +184,23 @@ impl Plan {
     }
 
     /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
-    /// depends on, by id.
+    /// depends on, by id. An entry of `outputs` that looks below the output of a step that did
+    /// not succeed is null; without `outputs` there is none at all if it would be too large.
     ///
     /// # Errors
-    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_outputs(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
-        let rendered = match &self.outputs {
-            Some(template) => template.render(scope)?,
-            None => self.last_outputs(scope)?,
-        };
-        bounded(&rendered, "outputs")
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE` for any other entry of `outputs`.
+    pub fn render_outputs(
+        &self,
+        scope: &dyn Scope,
+        work: &mut Work,
+    ) -> Result<Option<Payload>, Failure> {
+        match &self.outputs {
+            Some(template) => bounded(&template.render_entries(scope, work)?, "outputs").map(Some),
+            None => Ok(self.last_outputs(scope)),
+        }
     }
 
-    fn last_outputs(&self, scope: &dyn Scope) -> Result<Value, Failure> {
+    fn last_outputs(&self, scope: &dyn Scope) -> Option<Payload> {
         let mut outputs = Map::new();
         let mut size_bytes = 0;
         for (at, step) in self.steps.iter().enumerate() {
@@ -207,40 +211,40 @@ impl Plan {
             let output = scope.step(StepIndex(at)).output;
             size_bytes += output.as_ref().map_or(0, |output| output.text().len());
             if size_bytes > PAYLOAD_BYTES_MAX {
-                return Err(too_large("outputs", size_bytes));
+                return None;
             }
             outputs
                 .insert(step.id.to_string(), output.map_or(Value::Null, |output| output.value()));
         }
-        Ok(Value::Object(outputs))
+        bounded(&Value::Object(outputs), "outputs").ok()
     }
 }
 
 impl PlanStep {
-    /// The step's input.
+    /// The step's input; `work` grows by what rendering took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
-        bounded(&self.input.render(scope)?, &format!("steps.{}.with", self.id))
+    pub fn render_input(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope, work)?, &format!("steps.{}.with", self.id))
     }
 
-    /// Whether the step runs at all.
+    /// Whether the step runs at all; `work` grows by what the condition took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED`.
-    pub fn condition_holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
-        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope))
+    pub fn condition_holds(&self, scope: &dyn Scope, work: &mut Work) -> Result<bool, Failure> {
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope, work))
     }
 }
 
 impl PlanUndo {
-    /// The undo's input.
+    /// The undo's input; `work` grows by what rendering took.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`.
-    pub fn render_input(&self, scope: &dyn Scope) -> Result<Payload, Failure> {
-        bounded(&self.input.render(scope)?, "undo.with")
+    pub fn render_input(&self, scope: &dyn Scope, work: &mut Work) -> Result<Payload, Failure> {
+        bounded(&self.input.render(scope, work)?, "undo.with")
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod compiled;
 mod convert;
+mod demands;
 mod engine;
 mod facts;
 #[cfg(test)]
@@ -17,8 +18,13 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod weigh;
+#[cfg(test)]
+mod work_tests;
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
 use crate::definition::problem::{Problem, Problems};
@@ -26,11 +32,14 @@ use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
-use compiled::{Compiled, Node, Why, nests_deeper, render};
-pub use engine::{FILTER_WORK_MAX, FUEL_MAX};
-use facts::{Facts, Reads};
+use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
+pub use engine::FUEL_MAX;
+use facts::{Facts, OutputRead, Reads};
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
+use weigh::JSON_BYTES_PER_UNIT;
+pub(crate) use weigh::Meter;
+pub use weigh::{CONSTANTS_WORK_MAX, TREE_WORK_MAX, Work};
 
 /// The longest text of one template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
@@ -105,6 +114,8 @@ pub(crate) struct Site<'a> {
     /// The path by ids, for failures of runs: `steps.charge.with`.
     pub place: &'a str,
     pub names: &'a dyn Names,
+    /// What strings that read nothing spend; one meter for a whole definition.
+    pub constants: &'a Arc<Meter>,
 }
 
 impl Template {
@@ -123,21 +134,59 @@ impl Template {
 
     /// Whether the output of a step is read.
     pub(crate) fn reads_output_of(&self, step: StepIndex) -> bool {
-        self.reads.steps.get(&step).is_some_and(|read| read.output)
+        self.reads.steps.get(&step).is_some_and(|read| read.output != OutputRead::None)
     }
 
-    /// Evaluates every template of the tree.
+    /// Evaluates every template of the tree; `work` grows by what that took, also if it fails.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, naming the place and the expression.
-    pub fn render(&self, scope: &dyn Scope) -> Result<Value, Failure> {
+    pub fn render(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
         if let Node::Constant(value) = &self.root {
             return Ok(value.clone());
         }
-        let facts = Facts::gather(&self.reads, scope, &self.place)?;
+        self.render_with(scope, work, |facts, room_bytes, place| {
+            render(&self.root, facts, room_bytes, place)
+        })
+    }
+
+    /// Evaluates an object of templates, each on its own: an entry that looks for something
+    /// below the output of a step that did not succeed is null.
+    ///
+    /// # Errors
+    /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, for any other reason.
+    pub fn render_entries(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
+        let Node::Object(entries) = &self.root else { return self.render(scope, work) };
+        self.render_with(scope, work, |facts, room_bytes, place| {
+            let outer = place.len();
+            let mut rendered = Map::new();
+            for (key, entry) in entries {
+                place.push('.');
+                place.push_str(key);
+                let value = match render(entry, facts, room_bytes, place) {
+                    Err(unrendered) if unrendered.for_want_of_output => Value::Null,
+                    other => other?,
+                };
+                rendered.insert(key.clone(), value);
+                place.truncate(outer);
+            }
+            Ok(Value::Object(rendered))
+        })
+    }
+
+    fn render_with(
+        &self,
+        scope: &dyn Scope,
+        work: &mut Work,
+        render: impl FnOnce(&Facts, &mut usize, &mut String) -> Result<Value, Unrendered>,
+    ) -> Result<Value, Failure> {
+        let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
         let mut place = self.place.clone();
         let mut room_bytes = PAYLOAD_BYTES_MAX;
-        let rendered = render(&self.root, &facts, &mut room_bytes, &mut place)?;
+        let rendered = render(&facts, &mut room_bytes, &mut place);
+        work.add(facts.meter.spent());
+        work.add((PAYLOAD_BYTES_MAX - room_bytes) / JSON_BYTES_PER_UNIT);
+        let rendered = rendered.map_err(|unrendered| unrendered.failure)?;
         if nests_deeper(&rendered, RENDERED_NESTING_MAX) {
             let message = format!("`{place}` nests deeper than {RENDERED_NESTING_MAX}");
             return Err(Failure::permanent(codes::EXPRESSION_FAILED, message));
@@ -205,7 +254,7 @@ impl Compiler<'_, '_> {
         if !reads.is_nothing() {
             return Node::Compiled(Box::new(compiled));
         }
-        match compiled.value(&Facts::none()) {
+        match compiled.value(&Facts::none(self.site.constants.clone())) {
             Ok(value) => Node::Constant(value),
             Err(why) => {
                 self.problems.push(constant_problem(&why, path));
@@ -238,7 +287,7 @@ fn folded(node: Node, value: &Value) -> Node {
 /// What reads nothing was evaluated and failed: it would fail in every run.
 fn constant_problem(why: &Why, path: &str) -> Problem {
     let code = match why {
-        Why::Failed(_) => BAD_EXPRESSION,
+        Why::Missing(_) | Why::Failed(_) => BAD_EXPRESSION,
         Why::OutOfFuel | Why::TooLarge => EXPRESSION_LIMIT,
     };
     let message = format!("it can never work: {}", why.described());
@@ -289,7 +338,7 @@ impl Condition {
         note_references(&reads, site.path, references);
         let condition = Self { place: site.place.to_owned(), compiled, reads };
         if condition.reads.is_nothing() {
-            match condition.compiled.value(&Facts::none()) {
+            match condition.compiled.value(&Facts::none(site.constants.clone())) {
                 Ok(Value::Bool(_)) => {}
                 Ok(_) => problems.add(site.path, BAD_EXPRESSION, NO_BOOLEAN),
                 Err(why) => problems.push(constant_problem(&why, site.path)),
@@ -298,13 +347,15 @@ impl Condition {
         Some(condition)
     }
 
-    /// Whether the condition holds.
+    /// Whether the condition holds; `work` grows by what that took, also if it fails.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` when it cannot be evaluated, or is no boolean.
-    pub fn holds(&self, scope: &dyn Scope) -> Result<bool, Failure> {
-        let facts = Facts::gather(&self.reads, scope, &self.place)?;
-        let value = self.compiled.evaluate(&facts, &self.place)?;
+    pub fn holds(&self, scope: &dyn Scope, work: &mut Work) -> Result<bool, Failure> {
+        let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
+        let value = self.compiled.evaluate(&facts, &self.place);
+        work.add(facts.meter.spent());
+        let value = value.map_err(|unrendered| unrendered.failure)?;
         value.as_bool().ok_or_else(|| {
             let message = format!("{}: `{}`: {NO_BOOLEAN}", self.place, self.compiled.source);
             Failure::permanent(codes::EXPRESSION_FAILED, message)

@@ -14,7 +14,9 @@ use crate::event::Recourse;
 use crate::ids::{Digest, StepIndex};
 use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
-use crate::template::{Condition, Names, Reference, Site, Template, has_template};
+use crate::template::{
+    CONSTANTS_WORK_MAX, Condition, Meter, Names, Reference, Site, Template, has_template,
+};
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 2] = ["transform", "wait"];
@@ -30,7 +32,9 @@ pub(super) fn plan(
     problems: &mut Problems,
 ) -> Plan {
     let names = StepNames { definition, graph, suggested: Cell::new(0) };
-    let mut compiler = Compiler { definition, names, types, references: Vec::new(), problems };
+    let constants = Arc::new(Meter::new(CONSTANTS_WORK_MAX));
+    let references = Vec::new();
+    let mut compiler = Compiler { definition, names, constants, types, references, problems };
     let schema = definition.input_schema.as_ref();
     let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
     let steps: Vec<PlanStep> = definition
@@ -84,6 +88,8 @@ impl Names for StepNames<'_> {
 struct Compiler<'a, 'p> {
     definition: &'a Definition,
     names: StepNames<'a>,
+    /// What templates that read nothing spend, all of them together.
+    constants: Arc<Meter>,
     types: Option<&'a dyn TaskTypes>,
     /// Who reads whom, and whether in its undo; checked against the graph at the end.
     references: Vec<(StepIndex, bool, Reference)>,
@@ -104,7 +110,8 @@ impl Compiler<'_, '_> {
         let task = self.task(&path, step);
         let condition = step.when.as_ref().and_then(|when| {
             let (path, place) = (format!("{path}.when"), format!("{place}.when"));
-            let site = Site { path: &path, place: &place, names: &self.names };
+            let site =
+                Site { path: &path, place: &place, names: &self.names, constants: &self.constants };
             let mut found = Vec::new();
             let condition = Condition::compile(when, &site, &mut found, self.problems);
             self.references.extend(found.into_iter().map(|found| (index, false, found)));
@@ -140,7 +147,8 @@ impl Compiler<'_, '_> {
     ) -> Template {
         let (path, place) = (format!("{path}.with"), format!("{place}.with"));
         let empty = Value::Object(Map::new());
-        let site = Site { path: &path, place: &place, names: &self.names };
+        let site =
+            Site { path: &path, place: &place, names: &self.names, constants: &self.constants };
         let mut found = Vec::new();
         let template = Template::compile(with.unwrap_or(&empty), &site, &mut found, self.problems);
         self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));
@@ -257,7 +265,12 @@ impl Compiler<'_, '_> {
     }
 
     fn outputs(&mut self, outputs: &Map<String, Value>) -> Template {
-        let site = Site { path: "outputs", place: "outputs", names: &self.names };
+        let site = Site {
+            path: "outputs",
+            place: "outputs",
+            names: &self.names,
+            constants: &self.constants,
+        };
         let value = Value::Object(outputs.clone());
         // Outputs are rendered when every step is done, so they may read any.
         Template::compile(&value, &site, &mut Vec::new(), self.problems)

@@ -119,13 +119,22 @@ fn a_plan_renders_inputs_conditions_and_outputs() {
         outputs: vec![Some(json!({ "held": 1 })), Some(receipt)],
     };
     let charge = plan.step(StepIndex(1));
-    assert_eq!(charge.condition_holds(&facts), Ok(true));
-    assert_eq!(charge.render_input(&facts).unwrap().value()["body"], json!({ "amount": 12.5 }));
+    assert_eq!(charge.condition_holds(&facts, &mut Work::default()), Ok(true));
+    assert_eq!(
+        charge.render_input(&facts, &mut Work::default()).unwrap().value()["body"],
+        json!({ "amount": 12.5 })
+    );
     let undo = plan.step(StepIndex(0)).undo.as_ref().unwrap();
-    assert_eq!(undo.render_input(&facts).unwrap().value()["body"], json!({ "held": 1 }));
-    assert_eq!(plan.render_outputs(&facts).unwrap().text(), r#"{"receipt":"r-7"}"#);
+    assert_eq!(
+        undo.render_input(&facts, &mut Work::default()).unwrap().value()["body"],
+        json!({ "held": 1 })
+    );
+    assert_eq!(
+        plan.render_outputs(&facts, &mut Work::default()).unwrap().unwrap().text(),
+        r#"{"receipt":"r-7"}"#
+    );
     let failing = Facts { input: json!({}), ..facts };
-    let failure = charge.condition_holds(&failing).unwrap_err();
+    let failure = charge.condition_holds(&failing, &mut Work::default()).unwrap_err();
     assert_eq!(failure.code, codes::EXPRESSION_FAILED);
     assert_eq!(
         failure.message,
@@ -140,15 +149,24 @@ fn outputs_default_to_those_of_the_last_steps() {
          { id: c, needs: [a], type: noop } ] }",
     );
     let facts = Facts { input: Value::Null, outputs: vec![Some(json!(1)), Some(json!(2)), None] };
-    assert_eq!(plan.render_outputs(&facts).unwrap().text(), r#"{"b":2,"c":null}"#);
+    assert_eq!(
+        plan.render_outputs(&facts, &mut Work::default()).unwrap().unwrap().text(),
+        r#"{"b":2,"c":null}"#
+    );
 }
 
 #[test]
-fn an_output_that_is_too_large_is_refused() {
+fn outputs_that_are_too_large_are_left_out_or_refused() {
     let plan = plan("{ id: w, steps: [ { id: a, type: noop }, { id: b, type: noop } ] }");
     let large = Some(json!("x".repeat(40_000)));
     let facts = Facts { input: Value::Null, outputs: vec![large.clone(), large] };
-    assert_eq!(plan.render_outputs(&facts).unwrap_err().code, codes::PAYLOAD_TOO_LARGE);
+    assert_eq!(plan.render_outputs(&facts, &mut Work::default()), Ok(None));
+    let plan = self::plan(
+        "{ id: w, steps: [ { id: a, type: noop }, { id: b, type: noop } ], \
+         outputs: { a: '{{ steps.a.output }}', b: '{{ steps.b.output }}' } }",
+    );
+    let refused = plan.render_outputs(&facts, &mut Work::default()).unwrap_err();
+    assert_eq!(refused.code, codes::PAYLOAD_TOO_LARGE);
 }
 
 /// Ten thousand steps in a row, each reading the first; and as many side by side.

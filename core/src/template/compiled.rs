@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::facts::Facts;
+use super::facts::{Facts, OutputRead};
 use super::paths::{self, Path, Piece};
 use super::scan::Scanned;
+use super::weigh::EVALUATION_WORK;
 use super::{QUOTED_CHARS_MAX, SyntaxError, convert, engine};
 use crate::definition::problem::codes::BAD_EXPRESSION;
 use crate::failure::{Failure, codes};
@@ -34,6 +35,19 @@ pub(super) fn nests_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
+/// Why a node has no value.
+pub(super) struct Unrendered {
+    pub failure: Failure,
+    /// Whether it looked for something below the output of a step that did not succeed.
+    pub for_want_of_output: bool,
+}
+
+impl From<Failure> for Unrendered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, for_want_of_output: false }
+    }
+}
+
 /// Renders one node; `place` names it and is as before when all went well. What templates
 /// make is taken from `room_bytes`, so that many of them cannot make more than fits.
 pub(super) fn render(
@@ -41,7 +55,7 @@ pub(super) fn render(
     facts: &Facts,
     room_bytes: &mut usize,
     place: &mut String,
-) -> Result<Value, Failure> {
+) -> Result<Value, Unrendered> {
     let outer = place.len();
     match node {
         Node::Constant(value) => Ok(value.clone()),
@@ -98,6 +112,8 @@ pub(super) struct Compiled {
     pub source: Box<str>,
     /// The dotted paths it reads, for messages.
     paths: Vec<String>,
+    /// The steps below whose outputs it reads.
+    below: Vec<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -121,16 +137,19 @@ impl Compiled {
             offset: engine::offset(&error, original),
         };
         let source: Box<str> = original.into();
+        let read = scanned.reads.steps.values();
+        let below = read.filter(|read| read.output == OutputRead::Below);
+        let below: Vec<Box<str>> = below.map(|read| read.id.clone()).collect();
         match (&scanned.paths, scanned.lone) {
             (Some(pieces), true) => {
                 if let [Piece::Path(path)] = &pieces[..] {
                     let code = Code::Path(path.clone());
-                    return Ok(Self { code, source, paths: Vec::new() });
+                    return Ok(Self { code, source, paths: Vec::new(), below });
                 }
             }
             (Some(pieces), false) => {
                 let code = Code::Paths(pieces.clone());
-                return Ok(Self { code, source, paths: Vec::new() });
+                return Ok(Self { code, source, paths: Vec::new(), below });
             }
             (None, _) => {}
         }
@@ -145,7 +164,7 @@ impl Compiled {
         };
         let mut paths: Vec<String> = paths.into_iter().filter(|path| path.contains('.')).collect();
         paths.sort_unstable();
-        Ok(Self { code, source, paths })
+        Ok(Self { code, source, paths, below })
     }
 
     /// Whether the engine has to be asked.
@@ -154,13 +173,17 @@ impl Compiled {
     }
 
     /// The value, or a failure that names the place.
-    pub fn evaluate(&self, facts: &Facts, place: &str) -> Result<Value, Failure> {
+    pub fn evaluate(&self, facts: &Facts, place: &str) -> Result<Value, Unrendered> {
         self.value(facts).map_err(|why| match why {
-            Why::TooLarge => too_large(place),
+            Why::TooLarge => too_large(place).into(),
             other => {
+                let missing = matches!(other, Why::Missing(_));
+                let for_want_of_output =
+                    missing && self.below.iter().any(|id| !facts.has_succeeded(id));
                 let quoted: String = self.source.chars().take(QUOTED_CHARS_MAX).collect();
                 let message = format!("{place}: `{quoted}`: {}", other.described());
-                Failure::permanent(codes::EXPRESSION_FAILED, message)
+                let failure = Failure::permanent(codes::EXPRESSION_FAILED, message);
+                Unrendered { failure, for_want_of_output }
             }
         })
     }
@@ -169,13 +192,21 @@ impl Compiled {
     pub fn value(&self, facts: &Facts) -> Result<Value, Why> {
         let engine = |error: minijinja::Error| self.why(&error, facts);
         match &self.code {
-            Code::Path(path) => path.find(&facts.json).cloned().map_err(Why::Failed),
+            Code::Path(path) => path.find(&facts.json).cloned().map_err(Why::Missing),
             Code::Paths(pieces) => joined(pieces, facts).map(Value::String),
             Code::Expression(expression) => {
+                paid(facts, EVALUATION_WORK)?;
                 let value = expression.eval(facts.context()).map_err(engine)?;
                 convert::to_json(&value).map_err(engine)
             }
-            Code::Text(text) => text.render(facts.context()).map(Value::String).map_err(engine),
+            Code::Text(text) => {
+                paid(facts, EVALUATION_WORK)?;
+                let rendered = text.render(facts.context());
+                let took = rendered.as_ref().map_or(engine::FUEL_MAX, |&(_, took)| took);
+                let enough = paid(facts, usize::try_from(took).unwrap_or(usize::MAX));
+                let (text, _) = rendered.map_err(engine)?;
+                enough.map(|()| Value::String(text))
+            }
         }
     }
 
@@ -185,12 +216,16 @@ impl Compiled {
             minijinja::ErrorKind::OutOfFuel => Why::OutOfFuel,
             minijinja::ErrorKind::WriteFailure => Why::TooLarge,
             minijinja::ErrorKind::UndefinedError => match facts.missing(&self.paths) {
-                missing if missing.is_empty() => Why::Failed(engine::described(error)),
-                missing => Why::Failed(missing.join("; ")),
+                missing if missing.is_empty() => Why::Missing(engine::described(error)),
+                missing => Why::Missing(missing.join("; ")),
             },
             _ => Why::Failed(engine::described(error)),
         }
     }
+}
+
+fn paid(facts: &Facts, units: usize) -> Result<(), Why> {
+    if facts.meter.pay(units) { Ok(()) } else { Err(Why::OutOfFuel) }
 }
 
 fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
@@ -198,7 +233,7 @@ fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
     for piece in pieces {
         let part = match piece {
             Piece::Literal(literal) => Cow::Borrowed(&**literal),
-            Piece::Path(path) => paths::as_text(path.find(&facts.json).map_err(Why::Failed)?),
+            Piece::Path(path) => paths::as_text(path.find(&facts.json).map_err(Why::Missing)?),
         };
         if text.len() + part.len() > PAYLOAD_BYTES_MAX {
             return Err(Why::TooLarge);
@@ -211,7 +246,9 @@ fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
 /// Why there is no value.
 #[derive(Debug)]
 pub(super) enum Why {
-    /// Something is missing, or an operation does not apply.
+    /// Something is not there.
+    Missing(String),
+    /// An operation does not apply.
     Failed(String),
     /// It takes more work than a rendering may.
     OutOfFuel,
@@ -223,7 +260,7 @@ impl Why {
     /// For a person.
     pub fn described(&self) -> &str {
         match self {
-            Self::Failed(why) => why,
+            Self::Missing(why) | Self::Failed(why) => why,
             Self::OutOfFuel => "it takes more work than a rendering may",
             Self::TooLarge => "what it makes is larger than 64 KiB",
         }

@@ -1,6 +1,6 @@
 //! The template engine: the one environment, what its filters may cost, and evaluation.
 //!
-//! The only file that names minijinja besides `convert.rs`.
+//! Only this file, `convert.rs`, `weigh.rs` and the errors in `compiled.rs` name minijinja.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -9,17 +9,21 @@ use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters, tests};
 
 use super::convert::as_text;
-use super::marks::NUMBER_FILTER;
+use super::marks::{NUMBER_FILTER, SLICED_FILTER, WEIGHED_FILTER};
+use super::weigh::{pay, pay_deep, shallow};
 use crate::payload::PAYLOAD_BYTES_MAX;
 
 /// The instructions one evaluation may take.
 pub const FUEL_MAX: u64 = 50_000;
-/// The work that filters of one evaluation may do: a unit is one item or 64 bytes touched.
-pub const FILTER_WORK_MAX: usize = 500_000;
 /// Frames of nested loops; far above what the checks let through.
 const RECURSION_MAX: usize = 50;
-/// Where a rendering keeps the work of its filters.
-const WORK: &str = "work";
+/// How many times writing a value as JSON outweighs touching it.
+const JSON_WEIGHT: usize = 4;
+/// Filters that look into the items of what they are given, however deep.
+const DEEP_FILTERS: [&str; 12] = [
+    "dictsort", "float", "int", "join", "lower", "max", "min", "sort", "string", "tojson",
+    "unique", "upper",
+];
 /// The name of the one template in an environment.
 const ONLY: &str = "text";
 
@@ -50,12 +54,14 @@ impl Text {
         self.0.get_template(ONLY).map(|text| text.undeclared_variables(true)).unwrap_or_default()
     }
 
-    /// Renders the text, up to the size of a payload.
-    pub(super) fn render(&self, context: Value) -> Result<String, Error> {
+    /// Renders the text, up to the size of a payload, and counts the instructions it took.
+    pub(super) fn render(&self, context: Value) -> Result<(String, u64), Error> {
         let mut bounded = Bounded(Vec::new());
-        self.0.get_template(ONLY)?.render_captured_to(context, &mut bounded)?;
-        String::from_utf8(bounded.0)
-            .map_err(|_| Error::new(ErrorKind::WriteFailure, "the text is not UTF-8"))
+        let rendered = self.0.get_template(ONLY)?.render_captured_to(context, &mut bounded)?;
+        let instructions = rendered.state().fuel_levels().map_or(FUEL_MAX, |(spent, _)| spent);
+        let text = String::from_utf8(bounded.0)
+            .map_err(|_| Error::new(ErrorKind::WriteFailure, "the text is not UTF-8"))?;
+        Ok((text, instructions))
     }
 }
 
@@ -99,7 +105,8 @@ fn environment() -> Environment<'static> {
     environment.set_recursion_limit(RECURSION_MAX);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
     environment.set_syntax(syntax.expect("the default delimiters are good"));
-    environment.set_formatter(|out, _, value| {
+    environment.set_formatter(|out, state, value| {
+        pay_deep(state, [value], JSON_WEIGHT)?;
         let text = as_text(value)?;
         out.write_str(&text).map_err(Error::from)
     });
@@ -119,6 +126,18 @@ fn add_filters(environment: &mut Environment<'static>) {
             let message = format!("`*` takes numbers, not {other}");
             Err(Error::new(ErrorKind::InvalidOperation, message))
         }
+    });
+    environment.add_filter(WEIGHED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
+        if value.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
+        pay_deep(state, [value], 1).map(|()| value.clone())
+    });
+    environment.add_filter(SLICED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
+        if value.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
+        pay(state, shallow(value)).map(|()| value.clone())
     });
     let metered = [
         ("abs", Value::from_function(filters::abs), 1),
@@ -163,7 +182,13 @@ fn add_filters(environment: &mut Environment<'static>) {
             name,
             move |state: &mut State<'_, '_>, given: Rest<ValueOrKwargs>| {
                 let given = present(&given)?;
-                pay(state, filter_work(name, &given).saturating_mul(weight))?;
+                pay(state, made(name, &given).saturating_mul(weight))?;
+                if DEEP_FILTERS.contains(&name) {
+                    pay_deep(state, &given, weight)?;
+                } else {
+                    let touched = given.iter().map(shallow).fold(1, usize::saturating_add);
+                    pay(state, touched.saturating_mul(weight))?;
+                }
                 filter.call(state, &given)
             },
         );
@@ -178,42 +203,22 @@ fn present(given: &[ValueOrKwargs]) -> Result<Vec<Value>, Error> {
     Ok(given.iter().map(|one| (**one).clone()).collect())
 }
 
-/// What a filter will touch and make, before it does.
-fn filter_work(name: &str, given: &[Value]) -> usize {
-    let sizes: usize = given.iter().map(size).fold(1, usize::saturating_add);
-    let made = match (name, given) {
+/// What a filter will make beyond what it touches, before it does.
+fn made(name: &str, given: &[Value]) -> usize {
+    match (name, given) {
         ("replace", [whole, old, new, ..]) => {
             let places = match (whole.as_str(), old.as_str()) {
                 (Some(whole), Some(old)) => whole.matches(old).count(),
                 _ => 0,
             };
-            places.saturating_mul(size(new))
+            places.saturating_mul(shallow(new))
         }
         ("join", [items, separator, ..]) => {
-            items.len().unwrap_or(0).saturating_mul(size(separator))
+            items.len().unwrap_or(0).saturating_mul(shallow(separator))
         }
         ("map", [items, ..]) => items.len().unwrap_or(0),
         _ => 0,
-    };
-    sizes.saturating_add(made)
-}
-
-/// Items of a list or object, 64 bytes of a text.
-fn size(value: &Value) -> usize {
-    match value.as_str() {
-        Some(text) => 1 + text.len() / 64,
-        None => value.len().unwrap_or(1),
     }
-}
-
-fn pay(state: &mut State<'_, '_>, units: usize) -> Result<(), Error> {
-    let spent = state.get_temp(WORK).and_then(|spent| spent.as_usize()).unwrap_or(0);
-    let spent = spent.saturating_add(units);
-    if spent > FILTER_WORK_MAX {
-        return Err(Error::from(ErrorKind::OutOfFuel));
-    }
-    state.set_temp(WORK, Value::from(spent));
-    Ok(())
 }
 
 fn add_tests(environment: &mut Environment<'static>) {
@@ -255,7 +260,12 @@ fn add_tests(environment: &mut Environment<'static>) {
     ];
     for (name, test) in of_present {
         environment.add_test(name, move |state: &mut State<'_, '_>, given: Rest<ValueOrKwargs>| {
-            test.call(state, &present(&given)?).map(|answer| answer.is_true())
+            let given = present(&given)?;
+            // With one operand it asks for a kind, with more it compares.
+            if given.len() > 1 {
+                pay_deep(state, &given, 1)?;
+            }
+            test.call(state, &given).map(|answer| answer.is_true())
         });
     }
 }

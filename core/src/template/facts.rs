@@ -3,14 +3,17 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
 
 use super::READ_BYTES_MAX;
 use super::convert::to_engine;
+use super::weigh::{JSON_BYTES_PER_UNIT, METER, Meter, TREE_WORK_MAX, Work};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
+use crate::payload::Payload;
 use crate::scope::Scope;
 
 /// What a template reads.
@@ -27,14 +30,26 @@ pub(crate) struct Reads {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepRead {
     pub id: Box<str>,
-    pub output: bool,
+    pub output: OutputRead,
+}
+
+/// How a template reads a step's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OutputRead {
+    /// Not at all.
+    None,
+    /// As it is, so that it may be null.
+    Whole,
+    /// A field or item of it, so that it must be there.
+    Below,
 }
 
 impl Reads {
     /// Notes a step.
-    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: bool) {
+    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: OutputRead) {
         let fresh = || StepRead { id: id.into(), output };
-        self.steps.entry(step).or_insert_with(fresh).output |= output;
+        let read = self.steps.entry(step).or_insert_with(fresh);
+        read.output = read.output.max(output);
     }
 
     /// Notes all that another template reads.
@@ -56,21 +71,32 @@ impl Reads {
 /// The values a template reads, as JSON and as the engine takes them.
 pub(super) struct Facts {
     pub json: Json,
+    /// What the tree's strings spend.
+    pub meter: Arc<Meter>,
     context: OnceCell<Value>,
 }
 
 impl Facts {
-    /// Fetches what is read, and no more.
+    /// Fetches what is read, and no more; reading it is work.
     ///
     /// # Errors
     /// `PAYLOAD_TOO_LARGE` when it is more than one template may read.
-    pub(super) fn gather(reads: &Reads, scope: &dyn Scope, place: &str) -> Result<Self, Failure> {
+    pub(super) fn gather(
+        reads: &Reads,
+        scope: &dyn Scope,
+        place: &str,
+        work: &mut Work,
+    ) -> Result<Self, Failure> {
         let mut roots = Map::new();
+        let mut parsed = |payload: &Payload| {
+            work.add(payload.text().len() / JSON_BYTES_PER_UNIT);
+            payload.value()
+        };
         if reads.input {
-            roots.insert("input".to_owned(), scope.input().value());
+            roots.insert("input".to_owned(), parsed(&scope.input()));
         }
         if reads.variables {
-            roots.insert("variables".to_owned(), scope.variables().value());
+            roots.insert("variables".to_owned(), parsed(&scope.variables()));
         }
         if reads.workflow {
             roots.insert("workflow".to_owned(), scope.workflow());
@@ -80,7 +106,7 @@ impl Facts {
             let mut read_bytes = 0;
             for (step, read) in &reads.steps {
                 let mut view = scope.step(*step);
-                if !read.output {
+                if read.output == OutputRead::None {
                     view.output = None;
                 }
                 read_bytes += view.output.as_ref().map_or(0, |output| output.text().len());
@@ -88,21 +114,39 @@ impl Facts {
                     let message = format!("{place}: the steps it reads answered more than 8 MiB");
                     return Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message));
                 }
+                work.add(1);
                 steps.insert(read.id.to_string(), view.value());
             }
             roots.insert("steps".to_owned(), Json::Object(steps));
+            work.add(read_bytes / JSON_BYTES_PER_UNIT);
         }
-        Ok(Self { json: Json::Object(roots), context: OnceCell::new() })
+        Ok(Self::of(roots, Arc::new(Meter::new(TREE_WORK_MAX))))
     }
 
     /// No facts, for templates that read none.
-    pub(super) fn none() -> Self {
-        Self { json: Json::Object(Map::new()), context: OnceCell::new() }
+    pub(super) fn none(meter: Arc<Meter>) -> Self {
+        Self::of(Map::new(), meter)
+    }
+
+    fn of(roots: Map<String, Json>, meter: Arc<Meter>) -> Self {
+        Self { json: Json::Object(roots), meter, context: OnceCell::new() }
     }
 
     /// The facts as the engine takes them, made when the engine is first needed.
     pub(super) fn context(&self) -> Value {
-        self.context.get_or_init(|| to_engine(&self.json)).clone()
+        let make = || {
+            let roots = self.json.as_object().into_iter().flatten();
+            let roots = roots.map(|(name, root)| (name.clone(), to_engine(root)));
+            let meter = (METER.to_owned(), Value::from_dyn_object(self.meter.clone()));
+            roots.chain([meter]).collect::<BTreeMap<String, Value>>().into()
+        };
+        self.context.get_or_init(make).clone()
+    }
+
+    /// Whether a step that is read has succeeded, so that its output is what it answered.
+    pub(super) fn has_succeeded(&self, id: &str) -> bool {
+        let step = self.json.get("steps").and_then(|steps| steps.get(id));
+        step.and_then(|step| step.get("status")).is_some_and(|status| status == "succeeded")
     }
 
     /// Those of some dotted paths that lead nowhere, and what is there instead.

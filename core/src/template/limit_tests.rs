@@ -54,8 +54,13 @@ fn work_is_bounded() {
 fn loops_over_large_data_run_out_of_fuel() {
     let items: Vec<u32> = (0..5_000).collect();
     let run = Run { input: json!({ "l": items, "s": "x".repeat(60_000) }) };
-    let failing =
-        |template: &str| compile(&template.into()).unwrap().render(&run).unwrap_err().to_owned();
+    let failing = |template: &str| {
+        compile(&template.into())
+            .unwrap()
+            .render(&run, &mut Work::default())
+            .unwrap_err()
+            .to_owned()
+    };
     let nested = "{% for a in input.l %}{% for b in input.l %}{% endfor %}{% endfor %}";
     assert!(failing(nested).message.contains("more work"), "{:?}", failing(nested));
     let sorts = "{% for a in input.l %}{% if input.l|sort|length == 0 %}{% endif %}{% endfor %}";
@@ -67,7 +72,7 @@ fn loops_over_large_data_run_out_of_fuel() {
     let doubled = failing("{{ input.s }}{{ input.s }}");
     assert_eq!(doubled.code, codes::PAYLOAD_TOO_LARGE);
     let many = json!(["{{ input.s }}", "{{ input.s }}"]);
-    let many = compile(&many).unwrap().render(&run).unwrap_err();
+    let many = compile(&many).unwrap().render(&run, &mut Work::default()).unwrap_err();
     assert_eq!(many.code, codes::PAYLOAD_TOO_LARGE);
     let lists = failing(
         "{{ input.l + input.l + input.l + input.l + input.l + input.l + input.l \

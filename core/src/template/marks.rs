@@ -8,6 +8,12 @@ pub(super) const KEYWORDS: [&str; 13] = [
 /// The filter that passes numbers only; no author can write it.
 pub(super) const NUMBER_FILTER: &str = "__number";
 
+/// The filter that pays for all that is in an operand; no author can write it.
+pub(super) const WEIGHED_FILTER: &str = "__weighed";
+
+/// The filter that pays for going over what is sliced; no author can write it.
+pub(super) const SLICED_FILTER: &str = "__sliced";
+
 /// The filters.
 pub(super) const FILTERS: [&str; 38] = [
     "abs",

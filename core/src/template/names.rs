@@ -1,5 +1,6 @@
 //! The names of a template: roots, steps and their fields, loop variables.
 
+use super::facts::OutputRead;
 use super::scan::{Scanner, error, roots};
 use super::tokens::{Spanned, Token};
 use super::{ROOTS, SyntaxError};
@@ -16,7 +17,7 @@ pub(crate) trait Names {
     fn nearest_step(&self, id: &str) -> Option<String>;
 }
 
-impl Scanner<'_, '_> {
+impl Scanner<'_> {
     /// A name where a value stands.
     pub(super) fn root(
         &mut self,
@@ -95,8 +96,13 @@ impl Scanner<'_, '_> {
         let Some(step) = self.names.step(id) else {
             return Err(self.unknown_step(id, tokens, at + length - 1));
         };
-        let reads_output = match (token(length), token(length + 1)) {
-            (Some(Token::Symbol(".")), Some(Token::Name("output"))) => true,
+        let output = match (token(length), token(length + 1)) {
+            (Some(Token::Symbol(".")), Some(Token::Name("output"))) => {
+                output_read(token(length + 2))
+            }
+            (Some(Token::Symbol("[")), Some(Token::Text(field))) if field == "output" => {
+                output_read(token(length + 3))
+            }
             (Some(Token::Symbol(".")), Some(Token::Name(field))) => {
                 if !StepView::FIELDS.contains(field) {
                     let known = StepView::FIELDS.join(", ");
@@ -106,11 +112,11 @@ impl Scanner<'_, '_> {
                     );
                     return Err(error(tokens[at].start, message));
                 }
-                false
+                OutputRead::None
             }
-            _ => true,
+            _ => OutputRead::Whole,
         };
-        self.reads.step(step, id, reads_output);
+        self.reads.step(step, id, output);
         Ok(())
     }
 
@@ -127,5 +133,13 @@ impl Scanner<'_, '_> {
             .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         let message = format!("there is no step `{shown}`{hint}");
         SyntaxError { code: UNKNOWN_STEP, ..error(offset, message) }
+    }
+}
+
+/// How an output is read that is followed by this.
+fn output_read(after: Option<&Token<'_>>) -> OutputRead {
+    match after {
+        Some(Token::Symbol("." | "[")) => OutputRead::Below,
+        _ => OutputRead::Whole,
     }
 }

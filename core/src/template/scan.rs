@@ -3,9 +3,11 @@
 //!
 //! The engine's fuel counts instructions, its parser recurses over long chains, and one of its
 //! operators can make a list of a hundred million items. What bounds those is here: few tokens
-//! an expression, no calls, loops over data only, and `*` between numbers only.
+//! an expression, no calls, loops over data only, `*` between numbers only, and operands that
+//! pay for what is in them where an operator goes through them (`demands.rs`).
 
-use super::marks::{FILTERS, KEYWORDS, NUMBER_FILTER, TESTS};
+use super::demands::Demands;
+use super::marks::{FILTERS, KEYWORDS, TESTS};
 use super::names::Names;
 use super::paths::{Path, Piece};
 use super::statements::Block;
@@ -21,7 +23,7 @@ pub(crate) fn has_template(source: &str) -> bool {
 
 /// A text that passed.
 pub(super) struct Scanned {
-    /// What the engine is to read: the same text, with numbers demanded around every `*`.
+    /// What the engine is to read: the same text, with its demands put in.
     pub source: String,
     /// Whether the text is one `{{ }}` and nothing else; `source` is then the expression.
     pub lone: bool,
@@ -33,18 +35,18 @@ pub(super) struct Scanned {
 /// Checks a bare expression.
 pub(super) fn expression(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxError> {
     check_length(source)?;
-    let mut scanner = Scanner::new(source, names);
+    let mut scanner = Scanner::new(names);
     let read = tokens(source, 0, Close::EndOfText)?;
     scanner.expression(&read.list, 0)?;
     let paths = Path::of(&read.list).map(|path| vec![Piece::Path(path)]);
-    let source = scanner.rewritten(0, source.len());
+    let source = scanner.demands.rewritten(source, 0, source.len());
     Ok(Scanned { source, lone: true, paths, reads: scanner.reads })
 }
 
 /// Checks a text with templates in it.
 pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxError> {
     check_length(source)?;
-    let mut scanner = Scanner::new(source, names);
+    let mut scanner = Scanner::new(names);
     let mut at = 0;
     let mut lone = None;
     let mut paths = Some(Vec::new());
@@ -84,7 +86,7 @@ pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxErr
         return Err(error(open.offset, format!("`end{}` is missing", open.word)));
     }
     let (start, end) = lone.unwrap_or((0, source.len()));
-    let source = scanner.rewritten(start, end);
+    let source = scanner.demands.rewritten(source, start, end);
     Ok(Scanned { source, lone: lone.is_some(), paths, reads: scanner.reads })
 }
 
@@ -122,42 +124,24 @@ pub(super) fn limit(offset: usize, message: String) -> SyntaxError {
     SyntaxError { code: EXPRESSION_LIMIT, message, offset }
 }
 
-pub(super) struct Scanner<'s, 'n> {
-    source: &'s str,
+pub(super) struct Scanner<'n> {
     pub(super) names: &'n dyn Names,
     pub(super) reads: Reads,
     /// Names of the loops that are open.
     pub(super) variables: Vec<String>,
     pub(super) blocks: Vec<Block>,
-    /// Where `|number` goes in.
-    demands: Vec<usize>,
+    demands: Demands,
 }
 
-impl<'s, 'n> Scanner<'s, 'n> {
-    fn new(source: &'s str, names: &'n dyn Names) -> Self {
+impl<'n> Scanner<'n> {
+    fn new(names: &'n dyn Names) -> Self {
         Self {
-            source,
             names,
             reads: Reads::default(),
             variables: Vec::new(),
             blocks: Vec::new(),
-            demands: Vec::new(),
+            demands: Demands::default(),
         }
-    }
-
-    /// The text between two places, with the demands put in.
-    fn rewritten(&mut self, start: usize, end: usize) -> String {
-        self.demands.sort_unstable();
-        self.demands.dedup();
-        let mut rewritten = String::with_capacity(end - start);
-        let mut from = start;
-        for &at in self.demands.iter().filter(|&&at| at > start && at <= end) {
-            rewritten.push_str(&self.source[from..at]);
-            rewritten.push('|');
-            rewritten.push_str(NUMBER_FILTER);
-            from = at;
-        }
-        rewritten + &self.source[from..end]
     }
 
     /// Checks one expression: every name, filter, test and call in it.
@@ -181,12 +165,12 @@ impl<'s, 'n> Scanner<'s, 'n> {
                 format!("an expression has at most {JOINS_MAX} `~` and `+`"),
             ));
         }
+        self.demands.note(tokens);
         for at in 0..tokens.len() {
             let before = at.checked_sub(1).map(|before| &tokens[before].token);
             match &tokens[at].token {
                 Token::Name(name) => self.word(name, tokens, at, before)?,
                 Token::Symbol("(") => self.bracket(tokens, at)?,
-                Token::Symbol("*") => self.demand_numbers(tokens, at),
                 Token::Symbol("=") => {
                     let named = matches!(before, Some(Token::Name(_)));
                     let opened =
@@ -248,31 +232,6 @@ impl<'s, 'n> Scanner<'s, 'n> {
             return Err(error(tokens[at].start, message));
         }
         Ok(())
-    }
-
-    /// Puts a demand for a number after both operands of a `*`: between lists or texts it
-    /// would repeat them.
-    fn demand_numbers(&mut self, tokens: &[Spanned<'_>], at: usize) {
-        if let Some(left) = at.checked_sub(1) {
-            self.demands.push(tokens[left].end);
-        }
-        let mut depth = 0_usize;
-        let mut end = None;
-        for (nth, spanned) in tokens.iter().enumerate().skip(at + 1) {
-            match &spanned.token {
-                Token::Symbol("-") if nth == at + 1 => {}
-                Token::Symbol("(" | "[" | "{") => depth += 1,
-                Token::Symbol(")" | "]" | "}") if depth > 0 => depth -= 1,
-                Token::Symbol("." | "|") => {}
-                Token::Symbol(_) if depth == 0 => break,
-                Token::Name("and" | "or" | "not" | "in" | "is" | "if" | "else") if depth == 0 => {
-                    break;
-                }
-                _ => {}
-            }
-            end = Some(spanned.end);
-        }
-        self.demands.extend(end);
     }
 }
 

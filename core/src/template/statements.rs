@@ -12,7 +12,7 @@ pub(super) struct Block {
     pub offset: usize,
 }
 
-impl Scanner<'_, '_> {
+impl Scanner<'_> {
     /// Checks one statement.
     pub(super) fn statement(
         &mut self,

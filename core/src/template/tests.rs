@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::facts::OutputRead;
 use super::*;
 use crate::payload::Payload;
 use crate::scope::StepView;
@@ -60,8 +61,17 @@ pub(super) fn run() -> Run {
     }
 }
 
+fn constants() -> Arc<Meter> {
+    Arc::new(Meter::new(CONSTANTS_WORK_MAX))
+}
+
 pub(super) fn compile(template: &Value) -> Result<Template, String> {
-    let site = Site { path: "steps[0].with", place: "steps.s.with", names: &Known };
+    let site = Site {
+        path: "steps[0].with",
+        place: "steps.s.with",
+        names: &Known,
+        constants: &constants(),
+    };
     let mut problems = Problems::default();
     let template = Template::compile(template, &site, &mut Vec::new(), &mut problems);
     let problems = problems.into_list();
@@ -73,7 +83,7 @@ pub(super) fn compile(template: &Value) -> Result<Template, String> {
 
 pub(super) fn rendered(template: Value) -> Result<Value, String> {
     compile(&template)?
-        .render(&run())
+        .render(&run(), &mut Work::default())
         .map_err(|failure| format!("{}: {}", failure.code, failure.message))
 }
 
@@ -271,12 +281,20 @@ fn texts_that_are_no_templates_are_refused_with_their_place() {
 #[test]
 fn conditions_are_boolean() {
     let holds = |source: &str| {
-        let site = Site { path: "steps[0].when", place: "steps.s.when", names: &Known };
+        let site = Site {
+            path: "steps[0].when",
+            place: "steps.s.when",
+            names: &Known,
+            constants: &constants(),
+        };
         let mut problems = Problems::default();
         let condition = Condition::compile(source, &site, &mut Vec::new(), &mut problems);
         match problems.into_list().first() {
             Some(problem) => Err(problem.to_string()),
-            None => condition.unwrap().holds(&run()).map_err(|failure| failure.message),
+            None => condition
+                .unwrap()
+                .holds(&run(), &mut Work::default())
+                .map_err(|failure| failure.message),
         }
     };
     assert_eq!(holds("{{ input.amount > 0 }}"), Ok(true));
@@ -303,9 +321,9 @@ fn conditions_are_boolean() {
 #[test]
 fn what_is_read_is_known_and_nothing_else_is_fetched() {
     let template = compile(&json!(["{{ steps.charge.status }}", "{{ variables.url }}"])).unwrap();
-    let steps: BTreeMap<u32, bool> =
+    let steps: BTreeMap<u32, OutputRead> =
         template.reads.steps.iter().map(|(step, read)| (step.0, read.output)).collect();
-    assert_eq!(steps, BTreeMap::from([(0, false)]));
+    assert_eq!(steps, BTreeMap::from([(0, OutputRead::None)]));
     assert!(template.reads.variables && !template.reads.input && !template.reads.workflow);
     let whole = compile(&"{{ steps.charge }}".into()).unwrap();
     assert!(whole.reads_output_of(StepIndex(0)));
@@ -340,6 +358,6 @@ proptest! {
         let input = json!({ "v": { "n": number, "f": fraction, "t": text, "l": [null, true] } });
         let run = Run { input: input.clone() };
         let template = compile(&"{{ input.v }}".into()).unwrap();
-        prop_assert_eq!(template.render(&run).unwrap(), input["v"].clone());
+        prop_assert_eq!(template.render(&run, &mut Work::default()).unwrap(), input["v"].clone());
     }
 }

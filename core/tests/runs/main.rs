@@ -3,5 +3,7 @@
 mod laws;
 mod letters;
 mod lives;
+mod outputs;
 mod stage;
 mod transitions;
+mod work;

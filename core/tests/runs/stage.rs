@@ -37,6 +37,8 @@ pub struct Life {
     pub state: State,
     pub events: Vec<RunEvent>,
     pub now: Timestamp,
+    /// Decisions that were cut.
+    pub decisions_cut: usize,
 }
 
 pub fn plan(definition: &str) -> Arc<Plan> {
@@ -65,12 +67,16 @@ impl Life {
         });
         let submission = Submission { execution: RUN, plan, submitted };
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
-        Self { state, events: decision.events, now: START }
+        let decisions_cut = usize::from(decision.cut);
+        Self { state, events: decision.events, now: START, decisions_cut }
     }
 
     pub fn act(&mut self, command: Command) -> Result<(), Rejection> {
         match machine::handle(&mut self.state, command, Moment::at(self.now)) {
-            Ok(decision) => self.events.extend(decision.events),
+            Ok(decision) => {
+                self.decisions_cut += usize::from(decision.cut);
+                self.events.extend(decision.events);
+            }
             Err(Refusal::Rejected(rejection)) => return Err(rejection),
             Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),
         }

@@ -251,7 +251,8 @@ async fn a_large_definition_is_one_revision_after_a_restart() {
     assert_eq!((again.revision, again.created), (1, false));
     let run = node.handle.submit(request("large", json!({}))).await.expect("in").execution;
     let ended = node.ended(run).await;
-    assert_eq!(ended["status"], "failed", "its output is larger than a payload may be");
+    assert_eq!(ended["status"], "completed");
+    assert!(ended["output"].is_null(), "5,000 outputs together are larger than a payload");
     node.stop().await;
 }
 

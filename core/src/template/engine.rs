@@ -19,6 +19,8 @@ pub const FUEL_MAX: u64 = 50_000;
 const RECURSION_MAX: usize = 50;
 /// How many times writing a value as JSON outweighs touching it.
 const JSON_WEIGHT: usize = 4;
+/// How many times slicing a value outweighs touching it: texts are sliced by characters.
+const SLICE_WEIGHT: usize = 8;
 /// Filters that look into the items of what they are given, however deep.
 const DEEP_FILTERS: [&str; 12] = [
     "dictsort", "float", "int", "join", "lower", "max", "min", "sort", "string", "tojson",
@@ -137,7 +139,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         if value.is_undefined() {
             return Err(Error::from(ErrorKind::UndefinedError));
         }
-        pay(state, shallow(value)).map(|()| value.clone())
+        pay(state, shallow(value).saturating_mul(SLICE_WEIGHT)).map(|()| value.clone())
     });
     let metered = [
         ("abs", Value::from_function(filters::abs), 1),
@@ -170,7 +172,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         ("split", Value::from_function(filters::split), 16),
         ("string", Value::from_function(filters::string), 8),
         ("sum", Value::from_function(filters::sum), 1),
-        ("title", Value::from_function(filters::title), 4),
+        ("title", Value::from_function(filters::title), 16),
         ("tojson", Value::from_function(filters::tojson), 16),
         ("trim", Value::from_function(filters::trim), 1),
         ("unique", Value::from_function(filters::unique), 16),

@@ -3,6 +3,7 @@
 //! Compiled once, with every name resolved; rendering parses nothing but the payloads it
 //! reads. Knows nothing of when a step is rendered or what becomes of the result.
 
+mod allowance;
 mod compiled;
 mod convert;
 mod demands;
@@ -22,8 +23,6 @@ mod weigh;
 #[cfg(test)]
 mod work_tests;
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
@@ -32,13 +31,14 @@ use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
+pub(crate) use allowance::Allowance;
+pub use allowance::COMPUTED_STRINGS_MAX;
 use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
 pub use engine::FUEL_MAX;
 use facts::{Facts, OutputRead, Reads};
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
 use weigh::JSON_BYTES_PER_UNIT;
-pub(crate) use weigh::Meter;
 pub use weigh::{CONSTANTS_WORK_MAX, TREE_WORK_MAX, Work};
 
 /// The longest text of one template, in bytes.
@@ -114,8 +114,8 @@ pub(crate) struct Site<'a> {
     /// The path by ids, for failures of runs: `steps.charge.with`.
     pub place: &'a str,
     pub names: &'a dyn Names,
-    /// What strings that read nothing spend; one meter for a whole definition.
-    pub constants: &'a Arc<Meter>,
+    /// What the templates of the definition may still take.
+    pub allowance: &'a Allowance,
 }
 
 impl Template {
@@ -244,6 +244,12 @@ impl Compiler<'_, '_> {
         note_references(&reads, path, self.references);
         self.reads.absorb(&reads);
         self.engines += usize::from(compiled.needs_engine());
+        if compiled.needs_engine()
+            && let Err(told) = self.site.allowance.take()
+        {
+            told.into_iter().for_each(|told| self.problems.add(path, EXPRESSION_LIMIT, told));
+            return Node::Constant(Value::Null);
+        }
         if self.engines == TEMPLATES_MAX + 1 {
             let message = format!("a field has at most {TEMPLATES_MAX} templates that compute");
             self.problems.add(self.site.path, EXPRESSION_LIMIT, message);
@@ -254,7 +260,7 @@ impl Compiler<'_, '_> {
         if !reads.is_nothing() {
             return Node::Compiled(Box::new(compiled));
         }
-        match compiled.value(&Facts::none(self.site.constants.clone())) {
+        match compiled.value(&Facts::none(self.site.allowance.constants.clone())) {
             Ok(value) => Node::Constant(value),
             Err(why) => {
                 self.problems.push(constant_problem(&why, path));
@@ -335,10 +341,16 @@ impl Condition {
                 return None;
             }
         };
+        if compiled.needs_engine()
+            && let Err(told) = site.allowance.take()
+        {
+            told.into_iter().for_each(|told| problems.add(site.path, EXPRESSION_LIMIT, told));
+            return None;
+        }
         note_references(&reads, site.path, references);
         let condition = Self { place: site.place.to_owned(), compiled, reads };
         if condition.reads.is_nothing() {
-            match condition.compiled.value(&Facts::none(site.constants.clone())) {
+            match condition.compiled.value(&Facts::none(site.allowance.constants.clone())) {
                 Ok(Value::Bool(_)) => {}
                 Ok(_) => problems.add(site.path, BAD_EXPRESSION, NO_BOOLEAN),
                 Err(why) => problems.push(constant_problem(&why, site.path)),

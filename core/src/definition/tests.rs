@@ -32,21 +32,35 @@ fn yaml_is_read_by_the_1_2_rules() {
 #[test]
 fn texts_that_cannot_be_read_say_where() {
     for (text, expected) in [
-        ("a: 1\na: 2\n", "uplicate"),
+        ("a: 1\na: 2\n", "`a` is given twice at line 2, column 1"),
+        ("a: {b: 1, b: 2}", "`b` is given twice"),
+        ("a: !!python/object:os.system [x]", "the tag"),
+        ("a: !!python/name:x y", "the tag"),
+        ("!thing {a: 1}", "the tag"),
+        ("a: *b", "an alias has no anchor"),
+        ("a: &a [*a]", "an alias"),
+        ("~: 1", "a key is null"),
         ("a: [1\n", "line"),
         ("a: b: c", "line 1"),
-        ("a: .nan", "not YAML"),
-        ("--- 1\n--- 2\n", "not YAML"),
+        ("a: .nan", "a number that JSON cannot hold"),
+        ("a: !!int x", "not what its tag says"),
+        ("--- 1\n--- 2\n", "more than one document"),
+        ("a: 1\n---\nb: 1\n", "more than one document"),
         ("", "not YAML"),
     ] {
         let got = yaml(text);
         let is_right = got.as_ref().is_err_and(|why| why.contains(expected));
+        let told = got.as_ref().err().cloned().unwrap_or_default();
+        for word in ["max_", "Option", "::", "serde", "deserial", "breach", "String", "budget"] {
+            assert!(!told.contains(word) || text.contains(word), "{text:?}: {told}");
+        }
         assert!(is_right || (text.is_empty() && got == Ok(Value::Null)), "{text:?}: {got:?}");
     }
     for (text, expected) in [
         ("{\"a\":1,\"a\":2}", "`a` is given twice at line 1 column 10"),
         ("{\"a\":{\"b\":1,\"b\":2}}", "`b` is given twice"),
         ("{", "line 1 column 1"),
+        ("\u{feff}{}", "byte order mark"),
         ("{} x", "trailing characters"),
         ("nope", "not JSON"),
         ("1e999", "out of range"),
@@ -63,8 +77,9 @@ fn texts_that_cannot_be_read_say_where() {
 fn deep_texts_and_alias_bombs_are_refused() {
     for levels in [1_000, 100_000, 1_000_000] {
         let deep = "[".repeat(levels) + &"]".repeat(levels);
-        assert!(json_text(&deep).unwrap_err().contains("nested deeper"), "{levels}");
-        assert!(yaml(&deep).is_err(), "{levels}");
+        assert!(json_text(&deep).unwrap_err().contains("nests deeper"), "{levels}");
+        let told = yaml(&deep).unwrap_err();
+        assert!(told.contains("nests deeper"), "{levels}: {told}");
         let deep = "{\"a\":".repeat(levels) + "1" + &"}".repeat(levels);
         assert!(json_text(&deep).is_err());
     }
@@ -75,13 +90,30 @@ fn deep_texts_and_alias_bombs_are_refused() {
     assert!(yaml(&fits).is_ok());
     let over = format!("[{fits}]");
     assert!(json_text(&over).is_err());
-    assert!(yaml(&over).is_err());
+    assert!(yaml(&over).unwrap_err().contains("nests deeper than 100 levels"));
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}", level - 1);
         bomb += &format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(","));
     }
-    assert!(yaml(&bomb).is_err());
+    let told = yaml(&bomb).unwrap_err();
+    assert!(told.contains("too many aliases"), "{told}");
+    let short: String = (1..9)
+        .map(|level| format!("- &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(",")))
+        .collect();
+    let short = format!("- &a0 [1]\n{short}");
+    assert!(short.len() < 400 && yaml(&short).unwrap_err().contains("too many aliases"));
+    let shared = format!("- &a {{retry: [1, 2, 3]}}\n{}", "- *a\n".repeat(1_000));
+    assert_eq!(yaml(&shared).unwrap().as_array().map(Vec::len), Some(1_001));
+    let many = format!("[{}1]", "1,".repeat(600_000));
+    assert!(yaml(&many).unwrap_err().contains("more than 500000 values"));
+}
+
+#[test]
+fn numbers_beyond_64_bits_are_fractions() {
+    let digits = "123456789012345678901234567890";
+    assert_eq!(json_text(digits), Ok(json!(1.234_567_890_123_456_8e29)));
+    assert_eq!(yaml(&format!("a: {digits}")), Ok(json!({ "a": 1.234_567_890_123_456_8e29 })));
 }
 
 fn read(value: &Value) -> Result<Definition, Vec<Problem>> {

@@ -14,9 +14,7 @@ use crate::event::Recourse;
 use crate::ids::{Digest, StepIndex};
 use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
-use crate::template::{
-    CONSTANTS_WORK_MAX, Condition, Meter, Names, Reference, Site, Template, has_template,
-};
+use crate::template::{Allowance, Condition, Names, Reference, Site, Template, has_template};
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 2] = ["transform", "wait"];
@@ -32,9 +30,9 @@ pub(super) fn plan(
     problems: &mut Problems,
 ) -> Plan {
     let names = StepNames { definition, graph, suggested: Cell::new(0) };
-    let constants = Arc::new(Meter::new(CONSTANTS_WORK_MAX));
+    let allowance = Allowance::new();
     let references = Vec::new();
-    let mut compiler = Compiler { definition, names, constants, types, references, problems };
+    let mut compiler = Compiler { definition, names, allowance, types, references, problems };
     let schema = definition.input_schema.as_ref();
     let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
     let steps: Vec<PlanStep> = definition
@@ -88,8 +86,7 @@ impl Names for StepNames<'_> {
 struct Compiler<'a, 'p> {
     definition: &'a Definition,
     names: StepNames<'a>,
-    /// What templates that read nothing spend, all of them together.
-    constants: Arc<Meter>,
+    allowance: Allowance,
     types: Option<&'a dyn TaskTypes>,
     /// Who reads whom, and whether in its undo; checked against the graph at the end.
     references: Vec<(StepIndex, bool, Reference)>,
@@ -111,7 +108,7 @@ impl Compiler<'_, '_> {
         let condition = step.when.as_ref().and_then(|when| {
             let (path, place) = (format!("{path}.when"), format!("{place}.when"));
             let site =
-                Site { path: &path, place: &place, names: &self.names, constants: &self.constants };
+                Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
             let mut found = Vec::new();
             let condition = Condition::compile(when, &site, &mut found, self.problems);
             self.references.extend(found.into_iter().map(|found| (index, false, found)));
@@ -148,7 +145,7 @@ impl Compiler<'_, '_> {
         let (path, place) = (format!("{path}.with"), format!("{place}.with"));
         let empty = Value::Object(Map::new());
         let site =
-            Site { path: &path, place: &place, names: &self.names, constants: &self.constants };
+            Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
         let mut found = Vec::new();
         let template = Template::compile(with.unwrap_or(&empty), &site, &mut found, self.problems);
         self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));
@@ -269,7 +266,7 @@ impl Compiler<'_, '_> {
             path: "outputs",
             place: "outputs",
             names: &self.names,
-            constants: &self.constants,
+            allowance: &self.allowance,
         };
         let value = Value::Object(outputs.clone());
         // Outputs are rendered when every step is done, so they may read any.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::definition::problem::codes as problem_codes;
 use crate::event::CallbackEvent;
 use crate::scope::StepView;
 
@@ -295,4 +296,22 @@ fn what_a_schema_can_cost_is_bounded() {
     }
     assert!(with_schema(json!({ "$schema": "http://nowhere/x" })).is_err());
     assert!(with_schema(json!({ "properties": { "a": { "$id": "http://h/" } } })).is_err());
+}
+
+/// Compiled strings are kept, so how many a whole definition has is bounded.
+#[test]
+fn a_definition_computes_a_bounded_number_of_strings() {
+    let steps = |count: usize| {
+        let list = json!(vec!["{{ input.a + 1 }}"; 1_000]);
+        let step = |at: usize| json!({ "id": format!("s{at}"), "type": "noop", "with": list });
+        let mut steps: Vec<Value> = (0..count / 1_000).map(step).collect();
+        steps.push(json!({ "id": "last", "type": "noop", "when": "input.a > 1" }));
+        Plan::read(&json!({ "id": "w", "steps": steps }), &Types).map(|_| ())
+    };
+    assert_eq!(steps(19_000), Ok(()));
+    let found = steps(20_000).unwrap_err();
+    assert_eq!((found.len(), &*found[0].path), (1, "steps[20].when"));
+    assert_eq!(found[0].code, problem_codes::EXPRESSION_LIMIT);
+    let found = steps(30_000).unwrap_err();
+    assert_eq!((found.len(), &*found[0].path), (1, "steps[20].with[0]"));
 }

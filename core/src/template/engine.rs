@@ -19,6 +19,8 @@ pub const FUEL_MAX: u64 = 50_000;
 const RECURSION_MAX: usize = 50;
 /// How many times writing a value as JSON outweighs touching it.
 const JSON_WEIGHT: usize = 4;
+/// How many times slicing a value outweighs touching it: texts are sliced by characters.
+const SLICE_WEIGHT: usize = 8;
 /// Filters that look into the items of what they are given, however deep.
 const DEEP_FILTERS: [&str; 12] = [
     "dictsort", "float", "int", "join", "lower", "max", "min", "sort", "string", "tojson",
@@ -111,6 +113,7 @@ fn environment() -> Environment<'static> {
         out.write_str(&text).map_err(Error::from)
     });
     add_filters(&mut environment);
+    add_demands(&mut environment);
     add_tests(&mut environment);
     environment
 }
@@ -119,26 +122,6 @@ fn add_filters(environment: &mut Environment<'static>) {
     // Those that look at what is missing must see it, and touch nothing else.
     environment.add_filter("default", filters::default);
     environment.add_filter("d", filters::default);
-    environment.add_filter(NUMBER_FILTER, |value: &Value| match value.kind() {
-        ValueKind::Number => Ok(value.clone()),
-        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
-        other => {
-            let message = format!("`*` takes numbers, not {other}");
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        }
-    });
-    environment.add_filter(WEIGHED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
-        if value.is_undefined() {
-            return Err(Error::from(ErrorKind::UndefinedError));
-        }
-        pay_deep(state, [value], 1).map(|()| value.clone())
-    });
-    environment.add_filter(SLICED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
-        if value.is_undefined() {
-            return Err(Error::from(ErrorKind::UndefinedError));
-        }
-        pay(state, shallow(value)).map(|()| value.clone())
-    });
     let metered = [
         ("abs", Value::from_function(filters::abs), 1),
         ("attr", Value::from_function(filters::attr), 1),
@@ -170,7 +153,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         ("split", Value::from_function(filters::split), 16),
         ("string", Value::from_function(filters::string), 8),
         ("sum", Value::from_function(filters::sum), 1),
-        ("title", Value::from_function(filters::title), 4),
+        ("title", Value::from_function(filters::title), 16),
         ("tojson", Value::from_function(filters::tojson), 16),
         ("trim", Value::from_function(filters::trim), 1),
         ("unique", Value::from_function(filters::unique), 16),
@@ -193,6 +176,30 @@ fn add_filters(environment: &mut Environment<'static>) {
             },
         );
     }
+}
+
+/// The filters of `demands.rs`.
+fn add_demands(environment: &mut Environment<'static>) {
+    environment.add_filter(NUMBER_FILTER, |value: &Value| match value.kind() {
+        ValueKind::Number => Ok(value.clone()),
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
+        other => {
+            let message = format!("`*` takes numbers, not {other}");
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        }
+    });
+    environment.add_filter(WEIGHED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
+        if value.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
+        pay_deep(state, [value], 1).map(|()| value.clone())
+    });
+    environment.add_filter(SLICED_FILTER, |state: &mut State<'_, '_>, value: &Value| {
+        if value.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
+        pay(state, shallow(value).saturating_mul(SLICE_WEIGHT)).map(|()| value.clone())
+    });
 }
 
 /// What was given, if nothing of it is missing.

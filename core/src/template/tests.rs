@@ -61,16 +61,12 @@ pub(super) fn run() -> Run {
     }
 }
 
-fn constants() -> Arc<Meter> {
-    Arc::new(Meter::new(CONSTANTS_WORK_MAX))
-}
-
 pub(super) fn compile(template: &Value) -> Result<Template, String> {
     let site = Site {
         path: "steps[0].with",
         place: "steps.s.with",
         names: &Known,
-        constants: &constants(),
+        allowance: &Allowance::new(),
     };
     let mut problems = Problems::default();
     let template = Template::compile(template, &site, &mut Vec::new(), &mut problems);
@@ -285,7 +281,7 @@ fn conditions_are_boolean() {
             path: "steps[0].when",
             place: "steps.s.when",
             names: &Known,
-            constants: &constants(),
+            allowance: &Allowance::new(),
         };
         let mut problems = Problems::default();
         let condition = Condition::compile(source, &site, &mut Vec::new(), &mut problems);

@@ -57,10 +57,10 @@ impl Meter {
         self.spent.load(Ordering::Relaxed)
     }
 
-    /// Spends some; false once there is no more.
+    /// Spends some, or all that is left if that is less: then what it was for is not done.
     pub(super) fn pay(&self, units: usize) -> bool {
         let spent = self.spent().saturating_add(units);
-        self.spent.store(spent, Ordering::Relaxed);
+        self.spent.store(spent.min(self.units_max), Ordering::Relaxed);
         spent <= self.units_max
     }
 

@@ -17,10 +17,12 @@ Examples:
 Exit codes:
   0  done
   1  the command failed, or what it checked is wrong
-  2  the command line, the environment or the configuration file is wrong
+  2  the command line, the environment or the configuration file is wrong, or a file that
+     they name can't be read
   3  the data directory can't be used: locked, foreign, unwritable, full or damaged
   4  the address is in use or may not be listened on
-  5  the journal failed while the server ran";
+  5  the journal failed while the server ran
+  130  a second signal ended the server at once";
 
 const AFTER_SERVE: &str = "\
 Every flag is also a variable (BACKSTITCH_DATA_DIR, BACKSTITCH_LISTEN, ...) and a key of the
@@ -72,7 +74,7 @@ pub struct ServeFlags {
     /// How long a shutdown waits for attempts under way [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub drain: Option<String>,
-    /// error, warn, info, debug or trace, or directives [default: info]
+    /// off, error, warn, info, debug or trace, or directives [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// text or json [default: text]

@@ -2,37 +2,52 @@
 
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client as Http, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client as Http, RequestBuilder, Response, StatusCode, Url};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a patient client waits for a server that is starting.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits between attempts, unless the server says how long.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
+
 /// A server, as a client sees it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http,
     url: String,
+    patience: Duration,
 }
 
 impl Client {
     /// A client of the server at a URL.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when the machine's sockets or TLS can't be set up.
+    /// [`Error::Setting`] for what is no URL of a server, [`Error::Unreachable`] when the
+    /// machine's sockets or TLS can't be set up.
     pub fn new(url: &str) -> Result<Self, Error> {
+        check_url(url)?;
         let provider = rustls::crypto::ring::default_provider();
         // An error says that another provider is in place already, which serves as well.
         drop(provider.install_default());
         let url = url.trim_end_matches('/').to_owned();
         let built = Http::builder().timeout(ANSWER_TIMEOUT).no_proxy().build();
         match built {
-            Ok(http) => Ok(Self { http, url }),
+            Ok(http) => Ok(Self { http, url, patience: Duration::ZERO }),
             Err(source) => Err(Error::Unreachable { url, source }),
         }
+    }
+
+    /// The same, waiting up to some time for a server that refuses connections or answers 503.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where the server is.
@@ -50,7 +65,7 @@ impl Client {
         self.send(request.header(CONTENT_TYPE, media_type).body(text)).await
     }
 
-    /// Begins a run; answers its id.
+    /// Begins a run; answers its id. Patient only with an idempotency key.
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::Unreachable`].
@@ -65,7 +80,10 @@ impl Client {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let accepted = self.send(with_json(request, body)).await?;
+        // Without a key, a request that may have been recorded must not be sent again.
+        let patience = key.map_or(Duration::ZERO, |_| self.patience);
+        let client = self.clone().with_patience(patience);
+        let accepted = client.send(with_json(request, body)).await?;
         let id = accepted["execution_id"].as_str();
         id.map(str::to_owned).ok_or_else(|| Error::Failed(format!("no run in {accepted}")))
     }
@@ -97,12 +115,55 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<Value, Error> {
         let gone = |source| Error::Unreachable { url: self.url.clone(), source };
-        let answer = request.send().await.map_err(gone)?;
+        let answer = self.attempt(request).await.map_err(gone)?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(gone)?;
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({}));
-        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        match status.is_success() {
+            true if body.is_object() => Ok(body),
+            false if body["error_code"].is_string() => Err(refused(&body)),
+            _ => Err(Error::Foreign { url: self.url.clone(), status }),
+        }
     }
+
+    /// Sends a request, again while patience lasts and the server is not there or has no time.
+    async fn attempt(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let until = Instant::now() + self.patience;
+        loop {
+            let Some(again) = request.try_clone() else { return request.send().await };
+            let answer = again.send().await;
+            let pause = match &answer {
+                Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => pause(answer),
+                Err(error) if error.is_connect() => ATTEMPT_PAUSE,
+                _ => return answer,
+            };
+            if Instant::now() + pause > until {
+                return answer;
+            }
+            sleep(pause).await;
+        }
+    }
+}
+
+/// Refuses what is no URL of a server, and says what to write.
+fn check_url(url: &str) -> Result<(), Error> {
+    let is_server = |url: &Url| {
+        matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.has_host()
+    };
+    match Url::parse(url) {
+        Ok(url) if is_server(&url) => Ok(()),
+        _ => Err(Error::Setting(format!(
+            "the server `{url}` must be written as http://HOST:PORT, such as \
+             http://127.0.0.1:8080 (--server, BACKSTITCH_SERVER)"
+        ))),
+    }
+}
+
+/// How long a server that has no time wants to be left alone.
+fn pause(answer: &Response) -> Duration {
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|seconds| seconds.to_str().ok());
+    let asked = asked.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    asked.unwrap_or(ATTEMPT_PAUSE)
 }
 
 fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
@@ -110,13 +171,13 @@ fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
 }
 
 /// The envelope as a sentence, with every problem on its own line.
-fn refused(status: StatusCode, body: &Value) -> Error {
+fn refused(body: &Value) -> Error {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let problems = body["details"]["problems"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut sentence = match (&body["error_code"], problems) {
-        (Value::String(code), []) => format!("{code}: {}", text(&body["message"])),
-        (Value::String(code), _) => format!("{code}, nothing was recorded:"),
-        _ => format!("the server answered {status}"),
+    let code = text(&body["error_code"]);
+    let mut sentence = match problems {
+        [] => format!("{code}: {}", text(&body["message"])),
+        _ => format!("{code}, nothing was recorded:"),
     };
     for problem in problems {
         let (path, message) = (text(&problem["path"]), text(&problem["message"]));

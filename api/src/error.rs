@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// Exit codes, as `backstitch --help` lists them.
 pub mod exit {
     /// The command failed, or what it checked is wrong.
     pub const FAILED: u8 = 1;
-    /// The command line, the environment or the configuration file is wrong.
+    /// The command line, the environment or the configuration file is wrong, or a file that
+    /// they name can't be read.
     pub const USAGE: u8 = 2;
     /// The data directory can't be used: locked, foreign, unwritable, full or damaged.
     pub const DATA_DIRECTORY: u8 = 3;
@@ -15,6 +17,23 @@ pub mod exit {
     pub const ADDRESS: u8 = 4;
     /// The journal failed while the server ran.
     pub const JOURNAL: u8 = 5;
+    /// A second signal ended the process at once.
+    pub const SIGNALLED: u8 = 130;
+}
+
+/// Whether the system's word is about where the directory is, not about what is in it.
+fn is_about_the_path(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory, NotFound};
+    matches!(kind, AlreadyExists | InvalidFilename | NotADirectory | NotFound)
+}
+
+/// What is wrong with a path, and what to do.
+fn remedy(directory: &Path, source: &io::Error) -> String {
+    let taken = directory.ancestors().find(|part| part.exists() && !part.is_dir());
+    match taken {
+        Some(file) => format!("{} is a file; name a directory", file.display()),
+        None => format!("{source}; name a directory that can be made"),
+    }
 }
 
 /// Why a command ended.
@@ -51,9 +70,22 @@ pub enum Error {
          (BACKSTITCH_ALLOW_UNAUTHENTICATED=true) if only trusted hosts reach the port"
     )]
     NotLoopback(SocketAddr),
-    /// The engine could not be opened.
-    #[error("the engine can't be opened")]
-    Open(#[source] backstitch_saga::Error),
+    /// The data directory can't be used; the journal's words say why and what to do.
+    #[error(transparent)]
+    DataDirectory(backstitch_journal::Error),
+    /// The system refused the data directory.
+    #[error(
+        "the data directory {} can't be used: {}", directory.display(), remedy(directory, cause)
+    )]
+    DataPath {
+        /// As configured.
+        directory: PathBuf,
+        /// What the system said; part of the sentence.
+        cause: io::Error,
+    },
+    /// The engine can't go on from what is in the journal.
+    #[error(transparent)]
+    Open(backstitch_saga::Error),
     /// The executors could not be set up.
     #[error("the executors can't be set up")]
     Executors(#[from] backstitch_executors::Error),
@@ -72,6 +104,14 @@ pub enum Error {
         #[source]
         source: reqwest::Error,
     },
+    /// What answered is something else.
+    #[error("{url} answered ({status}), but it is no Backstitch server; check --server")]
+    Foreign {
+        /// The server's URL.
+        url: String,
+        /// What it answered with.
+        status: reqwest::StatusCode,
+    },
     /// Output could not be written, or a process not started.
     #[error("{action} failed")]
     Io {
@@ -88,14 +128,14 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Setting(_) => exit::USAGE,
-            Self::Open(_) => exit::DATA_DIRECTORY,
+            Self::Setting(_) | Self::File { .. } => exit::USAGE,
+            Self::DataDirectory(_) | Self::DataPath { .. } | Self::Open(_) => exit::DATA_DIRECTORY,
             Self::Listen { .. } | Self::NotLoopback(_) => exit::ADDRESS,
             Self::Journal(_) => exit::JOURNAL,
             Self::Failed(_)
-            | Self::File { .. }
             | Self::Executors(_)
             | Self::Unreachable { .. }
+            | Self::Foreign { .. }
             | Self::Io { .. } => exit::FAILED,
         }
     }
@@ -104,6 +144,9 @@ impl Error {
     #[must_use]
     pub fn sentence(&self) -> String {
         let mut sentence = self.to_string();
+        if self.tells_its_cause() {
+            return sentence;
+        }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             let text = cause.to_string();
@@ -113,6 +156,25 @@ impl Error {
             source = cause.source();
         }
         sentence
+    }
+
+    /// Whether the sentence says what the system said, in words of its own.
+    fn tells_its_cause(&self) -> bool {
+        use backstitch_journal::Error::{Denied, Full};
+        matches!(self, Self::DataDirectory(Full { .. } | Denied { .. }))
+    }
+
+    /// Why the engine could not be opened over a data directory.
+    pub(crate) fn opening(directory: &Path, error: backstitch_saga::Error) -> Self {
+        match error {
+            backstitch_saga::Error::Journal(backstitch_journal::Error::Io { source, .. })
+                if is_about_the_path(source.kind()) =>
+            {
+                Self::DataPath { directory: directory.to_owned(), cause: source }
+            }
+            backstitch_saga::Error::Journal(error) => Self::DataDirectory(error),
+            other => Self::Open(other),
+        }
     }
 
     /// A failure of input or output, by what was tried.

@@ -58,7 +58,8 @@ impl Service {
     /// While the engine is being opened, `/health` answers and everything else is 503.
     ///
     /// # Errors
-    /// [`Error::Open`] when the data directory can't be used, [`Error::Journal`] when the
+    /// [`Error::DataDirectory`], [`Error::DataPath`] and [`Error::Open`] when the data directory
+    /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { settings, registry, listener, address } = self;
@@ -101,7 +102,7 @@ async fn serve(
     };
     let engine = opened
         .map_err(|error| Error::Failed(format!("opening the journal met a bug: {error}")))?
-        .map_err(Error::Open)?;
+        .map_err(|error| Error::opening(&settings.data_dir, error))?;
     let recovered = engine.recovered().clone();
     tracing::info!(
         address = %address,

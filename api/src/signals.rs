@@ -38,7 +38,7 @@ impl Signals {
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("a second signal: ending at once");
-            std::process::exit(i32::from(exit::FAILED));
+            std::process::exit(i32::from(exit::SIGNALLED));
         });
     }
 }

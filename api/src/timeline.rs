@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use backstitch_core::failure::codes::ATTEMPT_LOST;
 use backstitch_core::time::Timestamp;
 use backstitch_executors::codes::HTTP_STATUS;
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub struct Timeline {
     submitted_at: Option<Timestamp>,
     /// When the attempt of a step, or of its undo, began.
     began: HashMap<String, Timestamp>,
+    /// Whether any step succeeded, so that there may be something to undo.
+    has_done: bool,
     ended: Option<String>,
 }
 
@@ -81,7 +84,7 @@ impl Timeline {
                 self.began.insert(step.clone(), at);
                 (format!("attempt {attempt} begins"), Tone::Faint)
             }
-            "Succeeded" => match self.took(&step, at) {
+            "Succeeded" => match self.done(&step, at) {
                 Some(took) => (format!("attempt {attempt} done in {took}"), Tone::Good),
                 None => ("done".to_owned(), Tone::Good),
             },
@@ -92,12 +95,10 @@ impl Timeline {
             }
             "AttemptLost" => {
                 self.began.remove(&step);
-                (format!("attempt {attempt} was lost with the process that made it"), Tone::Odd)
+                (lost(attempt), Tone::Odd)
             }
-            "RetryScheduled" | "Waiting" => {
-                let verb = if turn == "Waiting" { "waits" } else { "is tried again" };
-                (format!("{verb} {}", until(data, at)), Tone::Faint)
-            }
+            "Waiting" => (format!("waits {}", until(data, at)), Tone::Faint),
+            "RetryScheduled" => (format!("is tried again in {}", until(data, at)), Tone::Faint),
             "Failed" => (format!("given up: {}", text(&data["error"]["error_code"])), Tone::Bad),
             "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
             "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
@@ -119,7 +120,7 @@ impl Timeline {
                 (format!("undone in {took}"), Tone::Odd)
             }
             "AttemptFailed" => (self.failed(&step, data, at), Tone::Odd),
-            "RetryScheduled" => (format!("is tried again {}", until(data, at)), Tone::Faint),
+            "RetryScheduled" => (format!("is tried again in {}", until(data, at)), Tone::Faint),
             "Failed" => (format!("given up: {}", reason(data)), Tone::Bad),
             _ => return None,
         };
@@ -138,11 +139,13 @@ impl Timeline {
             "DeadlinePassed" => ("its time is over".to_owned(), Tone::Bad),
             "ExecutionFailing" => {
                 let recourse = match data["recourse"].as_str() {
-                    Some("compensate") => "what was done is undone, last first",
-                    Some("suspend") => "waits for an operator",
-                    _ => "nothing is undone",
+                    // Then at most the step that fails is undone, which its own lines tell.
+                    Some("compensate") if !self.has_done => "",
+                    Some("compensate") => ": what was done is undone, last first",
+                    Some("suspend") => ": waits for an operator",
+                    _ => ": nothing is undone",
                 };
-                (format!("fails: {recourse}"), Tone::Bad)
+                (format!("fails{recourse}"), Tone::Bad)
             }
             "ExecutionEnded" => {
                 let status = text(&data["status"]);
@@ -167,10 +170,19 @@ impl Timeline {
 
     fn failed(&mut self, step: &str, data: &Value, at: Timestamp) -> String {
         let attempt = &data["attempt"];
+        if data["error"]["error_code"] == ATTEMPT_LOST {
+            self.began.remove(step);
+            return lost(attempt);
+        }
         match self.took(step, at) {
             Some(took) => format!("attempt {attempt} failed in {took}: {}", reason(data)),
             None => format!("attempt {attempt} failed: {}", reason(data)),
         }
+    }
+
+    fn done(&mut self, step: &str, at: Timestamp) -> Option<String> {
+        self.has_done = true;
+        self.took(step, at)
     }
 
     fn took(&mut self, step: &str, at: Timestamp) -> Option<String> {
@@ -199,9 +211,13 @@ fn reason(data: &Value) -> String {
     }
 }
 
+fn lost(attempt: &Value) -> String {
+    format!("attempt {attempt} was lost with the process that made it")
+}
+
 fn until(data: &Value, at: Timestamp) -> String {
     let due = data["due_at"].as_str().and_then(Timestamp::parse);
-    due.map_or_else(String::new, |due| format!("in {}", duration(due.ms_since(at))))
+    due.map_or_else(String::new, |due| duration(due.ms_since(at)))
 }
 
 fn duration(ms: u64) -> String {

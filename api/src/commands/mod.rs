@@ -4,6 +4,7 @@ pub mod serve;
 pub mod submit;
 pub mod validate;
 
+use std::io::Read as _;
 use std::path::Path;
 
 use backstitch_core::definition::problem::Problem;
@@ -11,6 +12,9 @@ use backstitch_core::yaml::{self, Format};
 use serde_json::Value;
 
 use crate::error::Error;
+
+/// What stands for standard input in place of a file's name.
+const STANDARD_INPUT: &str = "-";
 
 /// How a file of a definition is written: JSON if it is called so, YAML otherwise.
 fn format_of(file: &Path) -> Format {
@@ -27,5 +31,12 @@ fn read_definition(file: &Path) -> Result<Result<Value, Problem>, Error> {
 
 fn read_file(file: &Path) -> Result<Vec<u8>, Error> {
     let name = file.display().to_string();
-    std::fs::read(file).map_err(|source| Error::File { file: name, source })
+    let read = if file == Path::new(STANDARD_INPUT) { read_stdin() } else { std::fs::read(file) };
+    read.map_err(|source| Error::File { file: name, source })
+}
+
+fn read_stdin() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

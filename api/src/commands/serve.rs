@@ -10,6 +10,10 @@ use crate::service::Service;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::Signals;
 
+/// Internal: a variable with which a process that starts a server makes it stop when its
+/// standard input closes.
+pub(crate) const EXIT_WITH_PARENT: &str = "BACKSTITCH_EXIT_WITH_PARENT";
+
 /// Serves until a signal asks it to stop.
 ///
 /// # Errors
@@ -19,7 +23,22 @@ pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     log(&settings);
     let signals = Signals::catch()?;
     let service = Service::bind(settings).await?;
-    service.run(signals.once()).await
+    let ends_with_parent = std::env::var_os(EXIT_WITH_PARENT).is_some();
+    let asked = async move {
+        tokio::select! {
+            () = signals.once() => {}
+            () = parent_ended(), if ends_with_parent => {}
+        }
+    };
+    service.run(asked).await
+}
+
+/// Completes when standard input closes. Its thread does not keep the process.
+async fn parent_ended() {
+    let reading = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(reading).await {
+        tracing::warn!(%error, "standard input can't be read; stopping as if it was closed");
+    }
 }
 
 /// Logs go to stderr; stdout is for results.

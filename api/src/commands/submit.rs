@@ -5,16 +5,22 @@ use std::time::Duration;
 
 use backstitch_core::yaml::{self, Format};
 use clap::Args;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{format_of, read_file};
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
 use crate::timeline::Timeline;
 
 /// How often the server is asked what is new.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Where a server is expected if nobody says otherwise.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
+/// The variables that name the server, the stronger one first.
+const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
 
 /// What `submit` takes.
 #[derive(Debug, Args)]
@@ -30,21 +36,25 @@ pub struct Flags {
     /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
     #[arg(long)]
     pub follow: bool,
-    /// The server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ORCHESTRATOR_URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    pub server: String,
+    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+impl Flags {
+    /// The flag, else the first variable that says something, else the default.
+    fn server(&self) -> String {
+        let said = |name: &&str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        let told = || SERVER_VARIABLES.iter().find_map(said);
+        self.server.clone().or_else(told).unwrap_or_else(|| SERVER_DEFAULT.to_owned())
+    }
 }
 
 /// Defines the workflow, begins a run, prints its id, and follows it if asked.
 ///
 /// # Errors
 /// [`Error::Failed`] when the server refuses, or the run does not complete;
-/// [`Error::Unreachable`], [`Error::File`].
+/// [`Error::Unreachable`], [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
     let input = read_input(&flags.input)?;
     let text = read_file(&flags.file)?;
@@ -52,9 +62,11 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
         Format::Json => "application/json",
         Format::Yaml => "application/yaml",
     };
-    let client = Client::new(&flags.server)?;
+    let client = Client::new(&flags.server())?.with_patience(PATIENCE);
     let defined = client.define(text, media_type).await?;
-    let workflow = defined["workflow_id"].as_str().unwrap_or_default();
+    let Some(workflow) = defined["workflow_id"].as_str() else {
+        return Err(Error::Foreign { url: client.url().to_owned(), status: StatusCode::OK });
+    };
     let body = json!({ "input": input });
     let run = client.execute(workflow, &body, flags.idempotency_key.as_deref()).await?;
     let terminal = Terminal::of_stdout();

@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 /// What `validate` takes.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// The definition: YAML, or JSON if the file is called so
+    /// The definition: YAML, or JSON if the file is called so; - reads standard input
     pub file: PathBuf,
     /// Print one JSON object instead of lines
     #[arg(long)]
@@ -44,14 +44,18 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
             .to_string(),
         ),
         Ok((plan, _)) => {
-            let steps = plan.steps.len();
-            terminal.line(&format!("{file}: workflow `{}`, {steps} steps, valid", plan.workflow))
+            let steps = count(plan.steps.len(), "step");
+            terminal.line(&format!("{file}: workflow `{}`, {steps}, valid", plan.workflow))
         }
         Err(problems) => {
             show(&terminal, flags, &problems)?;
-            Err(Error::Failed(format!("{file} has {} problem(s)", problems.len())))
+            Err(Error::Failed(format!("{file} has {}", count(problems.len(), "problem"))))
         }
     }
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn show(terminal: &Terminal, flags: &Flags, problems: &[Problem]) -> Result<(), Error> {

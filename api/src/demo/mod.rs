@@ -38,6 +38,9 @@ pub struct Flags {
     /// End after the check instead of staying up
     #[arg(long)]
     pub exit: bool,
+    /// Keep the journal and the log at the end, for replay-tool
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// Runs the demo.
@@ -46,23 +49,41 @@ pub struct Flags {
 /// [`Error::Failed`] when the books do not balance, and whatever kept it from being shown.
 pub async fn run(flags: Flags) -> Result<(), Error> {
     let mut signals = Signals::catch()?;
-    tokio::select! {
-        ended = show(&flags) => {
-            let Some(orchestrator) = ended? else { return Ok(()) };
-            signals.next().await;
-            orchestrator.end().await
-        }
-        () = signals.next() => Ok(()),
-    }
-}
-
-/// Shows everything; answers the orchestrator if it stays up.
-async fn show(flags: &Flags) -> Result<Option<Orchestrator>, Error> {
     let terminal = Terminal::of_stdout();
-    let say = |text: &str| terminal.line(text);
-    let stage = |text: &str| say(&terminal.paint(Tone::Strong, text));
     let folder = tempfile::Builder::new().prefix("backstitch-demo-").tempdir();
     let folder = folder.map_err(Error::io("making a temporary folder"))?;
+    let mut started = None;
+    let shown = tokio::select! {
+        shown = show(&flags, &terminal, folder.path(), &mut started) => shown,
+        () = signals.next() => Err(Error::Failed("stopped before the check".to_owned())),
+    };
+    if shown.is_ok() && !flags.exit {
+        signals.next().await;
+    }
+    // It writes into the folder, and so it ends first.
+    let ended = match started {
+        Some(orchestrator) => orchestrator.end().await,
+        None => Ok(()),
+    };
+    let path = folder.path().to_owned();
+    if flags.keep {
+        drop(folder.keep());
+        terminal.line(&format!("   The journal and the log are in {}", path.display()))?;
+    } else {
+        folder.close().map_err(Error::io("removing the temporary folder"))?;
+    }
+    shown.and(ended)
+}
+
+/// Shows everything; `started` gets the orchestrator, for whoever ends it.
+async fn show(
+    flags: &Flags,
+    terminal: &Terminal,
+    folder: &Path,
+    started: &mut Option<Orchestrator>,
+) -> Result<(), Error> {
+    let say = |text: &str| terminal.line(text);
+    let stage = |text: &str| say(&terminal.paint(Tone::Strong, text));
 
     stage("1. A shop opens")?;
     let config = ShopConfig { latency: SHOP_LATENCY, ..ShopConfig::default() };
@@ -74,7 +95,7 @@ async fn show(flags: &Flags) -> Result<Option<Orchestrator>, Error> {
     say("   knows nothing of workflows.")?;
 
     stage("2. The orchestrator starts, as a process of its own")?;
-    let mut orchestrator = Orchestrator::start(folder.path()).await?;
+    let orchestrator = started.insert(Orchestrator::start(folder).await?);
     let client = orchestrator.client().clone();
     say(&format!("   {} (process {})", client.url(), orchestrator.process_id()))?;
     client.define(WORKFLOW.into(), "application/yaml").await?;
@@ -93,7 +114,7 @@ async fn show(flags: &Flags) -> Result<Option<Orchestrator>, Error> {
         followed.push(Followed { order, run, timeline: Timeline::default() });
     }
     say("   Each was answered once it was in the journal, synced to disk. Their steps (UTC):")?;
-    watch::until(&client, &terminal, &mut followed, is_time_to_kill).await?;
+    watch::until(&client, terminal, &mut followed, is_time_to_kill).await?;
 
     let under_way = followed.iter().filter(|one| !one.is_ended()).count();
     let bang = format!("4. kill -9 {}: the orchestrator is gone", orchestrator.process_id());
@@ -110,19 +131,18 @@ async fn show(flags: &Flags) -> Result<Option<Orchestrator>, Error> {
         orchestrator.process_id()
     ))?;
     say("   was cut off is tried again under its Idempotency-Key, so the shop does it once.")?;
-    watch::until(&client, &terminal, &mut followed, |all| all.iter().all(Followed::is_ended))
+    watch::until(&client, terminal, &mut followed, |all| all.iter().all(Followed::is_ended))
         .await?;
 
     stage("6. The shop's books")?;
-    let balanced = outcome::show(&terminal, &followed, &shop.books())?;
-    if flags.exit {
-        orchestrator.kill().await?;
-        return if balanced { Ok(None) } else { Err(torn()) };
+    let balanced = outcome::show(terminal, &followed, &shop.books())?;
+    if !balanced {
+        return Err(Error::Failed("the shop's books do not balance".to_owned()));
     }
-    farewell(&terminal, &orchestrator, &followed)?;
-    // Whoever looks into the journal later finds it there.
-    drop(folder.keep());
-    if balanced { Ok(Some(orchestrator)) } else { Err(torn()) }
+    if !flags.exit {
+        farewell(terminal, orchestrator, &followed, flags.keep)?;
+    }
+    Ok(())
 }
 
 fn is_time_to_kill(followed: &[Followed]) -> bool {
@@ -132,14 +152,11 @@ fn is_time_to_kill(followed: &[Followed]) -> bool {
     all_ended || (ended >= ENDED_BEFORE_KILL && at_work.count() >= UNDER_WAY_AT_KILL)
 }
 
-fn torn() -> Error {
-    Error::Failed("the shop's books do not balance".to_owned())
-}
-
 fn farewell(
     terminal: &Terminal,
     orchestrator: &Orchestrator,
     followed: &[Followed],
+    keep: bool,
 ) -> Result<(), Error> {
     let url = orchestrator.client().url();
     let data_dir = orchestrator.data_dir().display();
@@ -148,15 +165,18 @@ fn farewell(
     let tool = tool.filter(|tool| tool.is_file());
     let tool = tool.as_deref().unwrap_or(Path::new("replay-tool")).display();
     terminal.line(&terminal.paint(Tone::Strong, "7. It stays up until Ctrl-C"))?;
-    for line in [
+    let mut lines = vec![
         format!("   curl {url}/api/v1/executions"),
         format!("   curl {url}/api/v1/executions/{run}/events"),
         format!("   curl {url}/api/v1/dlq"),
-        "   The journal itself, once this has ended (or on a copy of the folder):".to_owned(),
-        format!("   {tool} --data-dir {data_dir} timeline {run}"),
-        format!("   {tool} --data-dir {data_dir} verify"),
-    ] {
-        terminal.line(&line)?;
-    }
-    Ok(())
+    ];
+    lines.extend(match keep {
+        true => vec![
+            "   The journal itself, once this has ended:".to_owned(),
+            format!("   {tool} --data-dir {data_dir} timeline {run}"),
+            format!("   {tool} --data-dir {data_dir} verify"),
+        ],
+        false => vec![format!("   Its journal, removed at the end without --keep: {data_dir}")],
+    });
+    lines.iter().try_for_each(|line| terminal.line(line))
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::client::Client;
+use crate::commands::serve::EXIT_WITH_PARENT;
 use crate::error::Error;
 
 /// How often a starting orchestrator is asked whether it is ready.
@@ -69,9 +70,10 @@ impl Orchestrator {
         self.wait_until_ready().await
     }
 
-    /// Waits for it to end by itself, as an interrupt from the terminal asks of it too; kills
-    /// it if that takes long.
+    /// Asks it to end by itself, as an interrupt from the terminal does too; kills it if that
+    /// takes long.
     pub(super) async fn end(mut self) -> Result<(), Error> {
+        drop(self.child.stdin.take());
         match tokio::time::timeout(END_TIMEOUT, self.child.wait()).await {
             Ok(_) => Ok(()),
             Err(_) => self.kill().await,
@@ -118,7 +120,9 @@ fn spawn(address: SocketAddr, data_dir: &Path, log: &Path) -> Result<Child, Erro
         .arg("--data-dir")
         .arg(data_dir)
         .args(["--listen", &address.to_string(), "--node", "demo", "--fsync", "always"])
-        .stdin(Stdio::null())
+        // The pipe closes with this process, however it ends, and so its child ends too.
+        .env(EXIT_WITH_PARENT, "1")
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log)
         .kill_on_drop(true)

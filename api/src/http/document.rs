@@ -7,12 +7,13 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use backstitch_core::yaml::{self, Format};
 use serde_json::{Value, json};
 
-use super::codes;
 use super::refusal::Refusal;
+use super::room::{FREE_BYTES_MAX, Room, Share};
+use super::{App, codes};
 
 /// The largest body, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -21,31 +22,42 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 const BODY_BYTES_DISCARDED_MAX: usize = 64 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bodies above this are parsed away from the threads that serve connections.
-const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// A body that was JSON or YAML; nothing if it was empty.
+/// A body that was JSON or YAML, and its share of the room for large ones.
 #[derive(Debug)]
-pub struct Document(pub Option<Value>);
+pub(super) struct Document {
+    /// Nothing if it was empty.
+    pub(super) value: Option<Value>,
+    /// To be kept as long as the value is worked on.
+    pub(super) share: Share,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Document {
+impl FromRequest<App> for Document {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        let read = tokio::time::timeout(BODY_TIMEOUT, read(&parts.headers, body)).await;
-        let bytes = read.map_err(|_| {
+        let mut held = Share::default();
+        let reading = read(&parts.headers, body, app.room(), &mut held);
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, reading).await.map_err(|_| {
             let message = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
             Refusal::new(codes::REQUEST_TIMEOUT, message)
         })??;
         if bytes.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self { value: None, share: Share::default() });
         }
         let format = format(&parts.headers)?;
-        let parsed = if bytes.len() <= PARSE_INLINE_BYTES_MAX {
-            yaml::parse(&bytes, format)
+        plain(&parts.headers)?;
+        let share = app.room().work(bytes.len()).await?;
+        let (parsed, share) = if bytes.len() <= FREE_BYTES_MAX {
+            (yaml::parse(&bytes, format), share)
         } else {
-            let parse = move || yaml::parse(&bytes, format);
+            // Parsing goes on when its client goes away, and so it keeps what it uses.
+            let parse = move || {
+                let parsed = yaml::parse(&bytes, format);
+                drop((bytes, held));
+                (parsed, share)
+            };
             let parsed = tokio::task::spawn_blocking(parse).await;
             parsed.map_err(|_| Refusal::new(codes::INTERNAL, "the body could not be parsed"))?
         };
@@ -54,29 +66,37 @@ impl<S: Send + Sync> FromRequest<S> for Document {
             let details = json!({ "problems": [problem] });
             Refusal::bad_request(format!("the body is {why}")).with(details)
         })?;
-        Ok(Self(Some(value)))
+        Ok(Self { value: Some(value), share })
     }
 }
 
 impl Document {
-    /// The value, where a body must be given.
+    /// The value and its share, where a body must be given.
     ///
     /// # Errors
     /// 400 if it was empty.
-    pub fn required(self, what: &str) -> Result<Value, Refusal> {
-        self.0.ok_or_else(|| Refusal::bad_request(format!("the body is empty; it must be {what}")))
+    pub(super) fn required(self, what: &str) -> Result<(Value, Share), Refusal> {
+        let empty = || Refusal::bad_request(format!("the body is empty; it must be {what}"));
+        Ok((self.value.ok_or_else(empty)?, self.share))
     }
 }
 
-async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Refusal> {
+async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    room: &Room,
+    held: &mut Share,
+) -> Result<Vec<u8>, Refusal> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced = announced.and_then(|length| length.parse::<usize>().ok()).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(announced.min(BODY_BYTES_MAX));
+    let mut bytes = Vec::with_capacity(announced.min(FREE_BYTES_MAX));
     let mut discarded = 0;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Refusal::bad_request("the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if discarded == 0 && bytes.len() + data.len() <= BODY_BYTES_MAX {
+            // A vector grows by doubling, and so it is held that way.
+            room.hold(held, (bytes.len() + data.len()).next_power_of_two())?;
             bytes.extend_from_slice(&data);
             continue;
         }
@@ -91,6 +111,20 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, message).with(details));
     }
     Ok(bytes)
+}
+
+/// Refuses a body that is compressed: how large it gets is not known before.
+fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+    for encoding in headers.get_all(CONTENT_ENCODING) {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        if !encoding.trim().eq_ignore_ascii_case("identity") {
+            let shown: String = encoding.chars().take(64).collect();
+            let message =
+                format!("the content encoding `{shown}` is not taken; send the body as it is");
+            return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+    }
+    Ok(())
 }
 
 /// The format that a content type names. A web page can't send these without being asked

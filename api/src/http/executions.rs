@@ -5,7 +5,7 @@ mod request;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use super::fields::Fields;
+use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
@@ -26,7 +27,7 @@ use super::{ACTOR, App, answer, codes};
 /// 200 and the whole run, if it ends by then.
 pub(super) async fn execute(
     State(app): State<App>,
-    Path(workflow): Path<String>,
+    PathId(workflow): PathId,
     headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
@@ -62,10 +63,7 @@ fn standing(execution: &Value) -> Option<&'static str> {
 }
 
 /// `GET /api/v1/executions/{id}`.
-pub(super) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
+pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let shown = engine.execution(read_id(&id)?).await?;
     Ok(answer::ok(&*shown))
@@ -92,7 +90,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 /// `GET /api/v1/executions/{id}/events`: the history, in order.
 pub(super) async fn events(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let opened = app.opened_engine()?;
@@ -128,7 +126,7 @@ pub(super) async fn events(
 /// `POST /api/v1/executions/{id}/cancel`.
 pub(super) async fn cancel(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::document::Document;
 use super::refusal::Refusal;
+use super::room::Share;
 use crate::nearest::unknown;
 
 /// A body that is an object with known fields.
@@ -13,14 +14,16 @@ use crate::nearest::unknown;
 pub struct Fields {
     values: Map<String, Value>,
     problems: Vec<Problem>,
+    /// Given back when the fields are read.
+    _share: Share,
 }
 
 impl Fields {
     /// The fields of a body; none if it was empty. A field that is `null` counts as absent.
     #[must_use]
-    pub fn of(document: Document, known: &[&str]) -> Self {
+    pub(super) fn of(document: Document, known: &[&str]) -> Self {
         let mut problems = Vec::new();
-        let mut values = match document.0 {
+        let mut values = match document.value {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(values)) => values,
             Some(other) => {
@@ -34,7 +37,7 @@ impl Fields {
             problems.push(Problem { path, code: codes::UNKNOWN_FIELD, message });
         }
         values.retain(|_, value| !value.is_null());
-        Self { values, problems }
+        Self { values, problems, _share: document.share }
     }
 
     /// Notes a problem.

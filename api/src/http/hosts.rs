@@ -57,7 +57,11 @@ impl Hosts {
             Err(Refusal::new(codes::FORBIDDEN_HOST, message))
         };
         let mut given = request.headers().get_all(HOST).iter();
-        let host = given.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let Some(host) = given.next() else {
+            let message = "the request has no Host header; it must name this server";
+            return Err(Refusal::new(codes::FORBIDDEN_HOST, message));
+        };
+        let host = host.to_str().unwrap_or_default();
         let named = request.uri().authority().map_or(host, Authority::as_str);
         if given.next().is_some() || !self.takes(host) || !self.takes(named) {
             return refuse("host", named);

@@ -1,6 +1,6 @@
 //! `/api/v1/dlq`: dead letters shown, listed, retried, discarded.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::ids::LetterId;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::document::Document;
 use super::executions::read_cursor;
 use super::fields::Fields;
+use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
@@ -59,10 +60,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 }
 
 /// `GET /api/v1/dlq/{id}`: the letter with its whole context.
-pub(super) async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
+pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     Ok(answer::ok(&engine.letter(read_id(&id)?).await?))
 }
@@ -70,7 +68,7 @@ pub(super) async fn show(
 /// `POST /api/v1/dlq/{id}/retry`: in place, or by a new run that starts over.
 pub(super) async fn retry(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
@@ -89,7 +87,7 @@ pub(super) async fn retry(
 /// `POST /api/v1/dlq/{id}/discard`: the operation is given up.
 pub(super) async fn discard(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;

@@ -10,8 +10,10 @@ mod executions;
 mod fields;
 mod hosts;
 mod letters;
+mod path;
 mod query;
 mod refusal;
+mod room;
 mod shield;
 mod status;
 pub mod telemetry;
@@ -20,10 +22,13 @@ mod workflows;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
+
+use room::Room;
 
 pub use document::BODY_BYTES_MAX;
 pub use hosts::Hosts;
@@ -43,6 +48,7 @@ struct Parts {
     about: About,
     hosts: Hosts,
     namespace: Arc<str>,
+    room: Room,
 }
 
 struct Opened {
@@ -56,7 +62,8 @@ impl App {
     #[must_use]
     pub fn new(about: About, hosts: Hosts) -> Self {
         let namespace = DEFAULT_NAMESPACE.into();
-        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace }))
+        let room = Room::new();
+        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace, room }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -76,12 +83,22 @@ impl App {
         self.0.engine.get().ok_or_else(starting)
     }
 
+    /// Why the journal can't be written any more, if that is so.
+    fn journal_failure(&self) -> Option<String> {
+        let why = self.0.engine.get()?.handle.journal().poisoned()?;
+        Some(format!("the journal can't be written: {why}"))
+    }
+
     fn about(&self) -> &About {
         &self.0.about
     }
 
     fn hosts(&self) -> &Hosts {
         &self.0.hosts
+    }
+
+    fn room(&self) -> &Room {
+        &self.0.room
     }
 
     fn namespace(&self) -> &Arc<str> {
@@ -91,25 +108,27 @@ impl App {
 
 /// Every path of the API.
 pub fn router(app: App) -> Router {
-    let routes = Router::new()
+    let without_query = Router::new()
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
         .route("/info", get(status::info))
         .route("/metrics", get(telemetry::show))
         .route("/api/v1/workflows", get(workflows::list).post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
-        .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
-        .route("/api/v1/executions", get(executions::list))
         .route("/api/v1/executions/{execution_id}", get(executions::show))
-        .route("/api/v1/executions/{execution_id}/events", get(executions::events))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
-        .route("/api/v1/dlq", get(letters::list))
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
-        .fallback(shield::unknown_path)
-        .with_state(app.clone());
+        .route_layer(from_fn(query::take_none));
+    let with_query = Router::new()
+        .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
+        .route("/api/v1/executions", get(executions::list))
+        .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/dlq", get(letters::list));
+    let routes =
+        without_query.merge(with_query).fallback(shield::unknown_path).with_state(app.clone());
     shield::around(routes, app)
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use axum::extract::Query;
+use axum::extract::{Query, Request};
 use axum::http::Uri;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 use super::refusal::Refusal;
 use crate::nearest::unknown;
@@ -14,6 +16,14 @@ use crate::nearest::unknown;
 pub const LIMIT_DEFAULT: usize = 50;
 /// The most rows of one answer.
 pub const LIMIT_MAX: usize = 1_000;
+
+/// Refuses every parameter: for paths that take none.
+pub(super) async fn take_none(request: Request, next: Next) -> Response {
+    match Parameters::of(request.uri(), &[]) {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
 
 /// The parameters of a request.
 #[derive(Debug)]
@@ -29,6 +39,11 @@ impl Parameters {
             .map_err(|_| Refusal::bad_request("the query of the URL can't be decoded"))?;
         let mut parameters = BTreeMap::new();
         for (name, value) in pairs {
+            if known.is_empty() {
+                let shown: String = name.chars().take(64).collect();
+                let message = format!("unknown query parameter `{shown}`; this path takes none");
+                return Err(Refusal::bad_request(message));
+            }
             if !known.contains(&name.as_str()) {
                 return Err(Refusal::bad_request(unknown("query parameter", &name, known)));
             }

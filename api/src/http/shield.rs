@@ -5,8 +5,10 @@ use std::any::Any;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
+use axum::extract::State;
+use axum::http::header::{ALLOW, CONTENT_LENGTH};
 use axum::http::{StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -18,17 +20,30 @@ const FOREIGN_TEXT_BYTES_MAX: usize = 1_024;
 
 /// Puts the shield around some routes; the first layer is the innermost.
 pub(super) fn around(routes: Router, app: App) -> Router {
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(map_response(enveloped))
+        .layer(map_response_with_state(app.clone(), tell_of_the_journal))
         .layer(from_fn_with_state(app, hosts::check))
-        .layer(from_fn(telemetry::observe))
+        .layer(from_fn(telemetry::observe));
+    // The routes add `Allow` outside their own layers, and the envelope's message tells it.
+    Router::new().fallback_service(routes).layer(map_response(enveloped))
 }
 
 /// 404 for a path that nothing is at.
 pub(super) async fn unknown_path(uri: Uri, _: Request) -> Refusal {
     let path: String = uri.path().chars().take(256).collect();
     Refusal::new(codes::NOT_FOUND, format!("there is nothing at {path}"))
+}
+
+/// 503 from a server whose journal failed says so, whatever the engine noticed first.
+async fn tell_of_the_journal(State(app): State<App>, response: Response) -> Response {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return response;
+    }
+    match app.journal_failure() {
+        Some(why) => Refusal::unavailable(why).into_response(),
+        None => response,
+    }
 }
 
 /// A handler has a bug: its request is answered, the server goes on.
@@ -46,13 +61,16 @@ async fn enveloped(response: Response) -> Response {
     if !is_error || response.extensions().get::<Enveloped>().is_some() {
         return response;
     }
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    // That of the body that is replaced.
+    parts.headers.remove(CONTENT_LENGTH);
     let code = codes::of_status(status);
     let text = to_bytes(body, FOREIGN_TEXT_BYTES_MAX).await.unwrap_or_default();
     let message = match status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            "this path does not take that method; the header `Allow` lists those it takes"
-                .to_owned()
+            let allowed = parts.headers.get(ALLOW).and_then(|allowed| allowed.to_str().ok());
+            let allowed = allowed.unwrap_or("none").replace(',', ", ");
+            format!("this path does not take that method; it takes {allowed}")
         }
         _ if text.is_empty() => status.canonical_reason().unwrap_or("error").to_lowercase(),
         _ => String::from_utf8_lossy(&text).into_owned(),
@@ -66,18 +84,18 @@ async fn enveloped(response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::header::ALLOW;
-
     use super::*;
 
     #[tokio::test]
     async fn errors_of_others_get_the_envelope_and_keep_their_headers() {
-        let foreign = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")], "no").into_response();
+        let foreign = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET,POST")], "no").into_response();
         let response = enveloped(foreign).await;
-        assert_eq!(response.headers()[ALLOW], "GET");
+        assert_eq!(response.headers()[ALLOW], "GET,POST");
         let body = to_bytes(response.into_body(), 4_096).await.expect("a body");
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(body["error_code"], codes::METHOD_NOT_ALLOWED);
         assert_eq!(body["success"], false);
+        let message = body["message"].as_str().expect("a message");
+        assert!(message.ends_with("it takes GET, POST"), "{message}");
     }
 }

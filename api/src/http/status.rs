@@ -33,11 +33,8 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Refusal> {
     if engine.is_ready() {
         return Ok(answer::ok(&json!({ "status": "ready" })));
     }
-    let reason = match engine.journal().poisoned() {
-        Some(why) => format!("the journal can't be written: {why}"),
-        None => "the server is shutting down".to_owned(),
-    };
-    Err(Refusal::unavailable(reason))
+    let stopping = || "the server is shutting down".to_owned();
+    Err(Refusal::unavailable(app.journal_failure().unwrap_or_else(stopping)))
 }
 
 /// `GET /info`.

@@ -1,6 +1,6 @@
 //! `/api/v1/workflows`: definitions and their revisions.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -8,6 +8,7 @@ use backstitch_saga::catalog::Revision;
 use serde_json::{Value, json};
 
 use super::document::Document;
+use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
@@ -21,8 +22,15 @@ pub(super) async fn define(
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let definition = document.required(A_DEFINITION)?;
-    let defined = engine.define(app.namespace(), &definition, ACTOR).await?;
+    let (definition, share) = document.required(A_DEFINITION)?;
+    let (engine, namespace) = (engine.clone(), app.namespace().clone());
+    // Defining goes on when its client goes away, and so it keeps its share until it ends.
+    let defining = tokio::spawn(async move {
+        let defined = engine.define(&namespace, &definition, ACTOR).await;
+        drop((definition, share));
+        defined
+    });
+    let defined = defining.await.map_err(|_| Refusal::new(codes::INTERNAL, "not defined"))??;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     let body = json!({
         "workflow_id": defined.workflow,
@@ -40,8 +48,12 @@ pub(super) async fn validate(
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?.clone();
-    let definition = document.required(A_DEFINITION)?;
-    let compiling = tokio::task::spawn_blocking(move || engine.compile(&definition));
+    let (definition, share) = document.required(A_DEFINITION)?;
+    let compiling = tokio::task::spawn_blocking(move || {
+        let compiled = engine.compile(&definition);
+        drop((definition, share));
+        compiled
+    });
     let compiled = compiling.await.map_err(|_| Refusal::new(codes::INTERNAL, "not checked"))?;
     let (plan, _) = compiled?;
     Ok(answer::ok(&json!({
@@ -53,8 +65,7 @@ pub(super) async fn validate(
 }
 
 /// `GET /api/v1/workflows`: the newest revision of each, by id.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    Parameters::of(&uri, &[])?;
+pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
     let all = app.engine()?.catalog().all(app.namespace());
     let rows: Vec<_> = all.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflows": rows })))
@@ -63,7 +74,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 /// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for.
 pub(super) async fn show(
     State(app): State<App>,
-    Path(workflow): Path<String>,
+    PathId(workflow): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let number = Parameters::of(&uri, &["revision"])?.number("revision", 1..=u32::MAX)?;
@@ -84,10 +95,8 @@ pub(super) async fn show(
 /// `GET /api/v1/workflows/{id}/revisions`, oldest first.
 pub(super) async fn revisions(
     State(app): State<App>,
-    Path(workflow): Path<String>,
-    uri: Uri,
+    PathId(workflow): PathId,
 ) -> Result<Response, Refusal> {
-    Parameters::of(&uri, &[])?;
     let rows: Vec<_> = revisions_of(&app, &workflow)?.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
 }

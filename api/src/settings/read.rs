@@ -14,6 +14,8 @@ use crate::error::Error;
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
+/// How much is logged, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// The longest name of a node.
 const NODE_CHARS_MAX: usize = 64;
 
@@ -83,11 +85,15 @@ fn drain(text: &str) -> Result<Duration, String> {
 }
 
 fn log_level(text: &str) -> Result<String, String> {
+    // By itself the filter takes any word for the name of a module.
+    let has_level = |directive: &str| {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
+    };
     let read = tracing_subscriber::EnvFilter::builder().parse(text);
-    let wanted = "error, warn, info, debug or trace, or directives such as info,hyper=debug";
     match read {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(wanted.to_owned()),
+        Ok(_) if text.split(',').all(has_level) => Ok(text.to_owned()),
+        _ => Err(format!("{}, or directives such as info,hyper=debug", LEVELS.join(", "))),
     }
 }
 
@@ -180,6 +186,8 @@ mod tests {
             ("drain", "2h"),
             ("fsync", "interval:0"),
             ("log_level", "loud,,="),
+            ("log_level", "loud"),
+            ("log_level", "info,hyper"),
             ("log_format", "xml"),
             ("allow_unauthenticated", "yes"),
             ("allowed_hosts", "a:80"),

@@ -12,7 +12,11 @@ use crate::server::TWO_STEPS;
 
 fn backstitch(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backstitch"));
-    command.args(arguments).stdin(Stdio::null()).env_remove("ORCHESTRATOR_URL");
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("BACKSTITCH_SERVER")
+        .env_remove("ORCHESTRATOR_URL");
     command
 }
 
@@ -69,7 +73,7 @@ fn settings_that_are_wrong_end_with_2() {
     fs::write(&file, "lisen: 127.0.0.1:1\n").expect("a file");
     let said = fails(&["serve", "--config", file.to_str().expect("UTF-8")], 2);
     assert!(said.contains("did you mean `listen`?"), "{said}");
-    let said = fails(&["serve", "--config", "no-such-file.yaml"], 1);
+    let said = fails(&["serve", "--config", "no-such-file.yaml"], 2);
     assert!(said.contains("no-such-file.yaml"), "{said}");
 }
 
@@ -84,8 +88,11 @@ fn data_directories_that_cannot_be_used_end_with_3() {
     assert_eq!(fs::read_dir(&foreign).expect("the folder").count(), 1, "it was left alone");
     let file = folder.path().join("file");
     fs::write(&file, "a file").expect("a file");
-    let said = serve_fails(&file, 3);
-    assert!(said.contains("file"), "{said}");
+    let taken = format!("{} is a file; name a directory", file.display());
+    for impossible in [file.clone(), file.join("below")] {
+        let said = serve_fails(&impossible, 3);
+        assert!(said.ends_with(&format!("{taken}\n")), "{said}");
+    }
 
     let data_dir = folder.path().join("data");
     let (mut server, _) = serve(&data_dir);
@@ -130,7 +137,9 @@ fn validate_tells_every_problem() {
         (&json["valid"], json["problems"].as_array().map(Vec::len)),
         (&false.into(), Some(2))
     );
-    fails(&["validate", "no-such-file.yaml"], 1);
+    fails(&["validate", "no-such-file.yaml"], 2);
+    let said = fails(&["validate", "-"], 1);
+    assert!(said.contains("- has 1 problem\n"), "{said}");
 }
 
 #[test]
@@ -150,6 +159,14 @@ fn submit_follows_a_run_and_a_signal_ends_the_server() {
     }
     let said = fails(&["submit", file, "--input", "{", "--server", &url], 2);
     assert!(said.contains("--input is not JSON"), "{said}");
+    let said = fails(&["submit", file, "--input", "@no-such-file.json", "--server", &url], 2);
+    assert!(said.contains("no-such-file.json"), "{said}");
+    for wrong in ["localhost:8080", "127.0.0.1:8080", "ftp://localhost", "localhost"] {
+        let said = fails(&["submit", file, "--server", wrong], 2);
+        assert!(said.contains("http://HOST:PORT"), "{said}");
+    }
+    let said = fails(&["submit", file, "--server", &format!("{url}/elsewhere")], 1);
+    assert!(said.contains("NOT_FOUND"), "{said}");
     let wrong = folder.path().join("wrong.yaml");
     fs::write(&wrong, "id: w\nsteps: []").expect("a file");
     let said = fails(&["submit", wrong.to_str().expect("UTF-8"), "--server", &url], 1);

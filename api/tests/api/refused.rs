@@ -120,6 +120,9 @@ async fn wrong_texts() {
         let request = text(&server, DEFINE, media_type, "{}");
         check(&server, request, 415, "UNSUPPORTED_MEDIA_TYPE").await;
     }
+    let packed = text(&server, DEFINE, json, "{}").header("content-encoding", "gzip");
+    let body = check(&server, packed, 415, "UNSUPPORTED_MEDIA_TYPE").await;
+    assert!(body["message"].to_string().contains("gzip"), "{body}");
     let untyped = server.request(Method::POST, DEFINE).body("{}");
     check(&server, untyped, 415, "UNSUPPORTED_MEDIA_TYPE").await;
     server.stop().await;
@@ -196,12 +199,21 @@ async fn unknown_ids_paths_methods_and_parameters() {
         (&get, "/api/v1/executions?stauts=completed".to_owned(), 400, "INVALID_REQUEST"),
         (&get, "/api/v1/executions?cursor=nonsense".to_owned(), 400, "INVALID_REQUEST"),
         (&get, "/api/v1/dlq?status=lost".to_owned(), 400, "INVALID_REQUEST"),
+        (&get, "/health?x=1".to_owned(), 400, "INVALID_REQUEST"),
+        (&post, "/api/v1/workflows/two/execute?wait=1".to_owned(), 400, "INVALID_REQUEST"),
+        (&get, format!("/api/v1/executions/{run}?full=1"), 400, "INVALID_REQUEST"),
         (&get, "/api/v1/dlq?kind=other".to_owned(), 400, "INVALID_REQUEST"),
     ] {
         check(&server, server.request(method.clone(), &path), status, code).await;
     }
     let wrong = server.request(Method::DELETE, DEFINE).send().await.expect("an answer");
     assert_eq!(wrong.headers()["allow"], "GET,HEAD,POST");
+    let wrong = server.request(Method::DELETE, DEFINE);
+    let wrong = check(&server, wrong, 405, "METHOD_NOT_ALLOWED").await;
+    assert!(wrong["message"].to_string().contains("it takes GET, HEAD, POST"), "{wrong}");
+    let none = server.request(Method::GET, "/info?x=1");
+    let none = check(&server, none, 400, "INVALID_REQUEST").await;
+    assert!(none["message"].to_string().contains("this path takes none"), "{none}");
     server.stop().await;
 }
 

@@ -39,7 +39,8 @@ struct Answers {
 }
 
 /// Runs all clients until the window closes. What is under way then is waited for and not
-/// counted, so that nothing is left behind for the next measurement.
+/// counted, so that nothing is left behind for the next measurement; but a client that got no
+/// answer in the whole window counts its first one, however late, so that no figure is empty.
 ///
 /// # Errors
 /// Of the first client that failed.
@@ -63,13 +64,13 @@ async fn ask_until_closed(mut client: impl Client, window: Window) -> Result<Ans
     let mut answers = Answers::default();
     loop {
         let asked = Instant::now();
-        if asked >= window.closes {
+        if asked >= window.closes && !answers.took_us.is_empty() {
             return Ok(answers);
         }
         client.once().await?;
         let answered = Instant::now();
         answers.total += 1;
-        if answered >= window.opens && answered < window.closes {
+        if answered >= window.opens && (answered < window.closes || answers.took_us.is_empty()) {
             answers.took_us.push(micros(answered - asked));
         }
     }
@@ -88,13 +89,13 @@ pub fn blocking_loop(
     let mut answers = Answers::default();
     loop {
         let asked = Instant::now();
-        if asked >= closes {
+        if asked >= closes && !answers.took_us.is_empty() {
             return Ok(Measured::of(answers.took_us, answers.total, pace.window));
         }
         once()?;
         let answered = Instant::now();
         answers.total += 1;
-        if answered >= opens && answered < closes {
+        if answered >= opens && (answered < closes || answers.took_us.is_empty()) {
             answers.took_us.push(micros(answered - asked));
         }
     }

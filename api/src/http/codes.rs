@@ -43,9 +43,6 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 /// A bug in the server; its log has more.
 pub const INTERNAL: &str = "INTERNAL";
 
-/// Of no answer but of runs, in their `error.error_code`: a step failed for good.
-pub const WORKFLOW_EXECUTION_FAILED: &str = "WORKFLOW_EXECUTION_FAILED";
-
 /// Every code with its status.
 pub const ALL: [(&str, StatusCode); 19] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),

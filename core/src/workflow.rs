@@ -69,12 +69,6 @@ impl WorkflowState {
         self.revisions.get(at)
     }
 
-    /// A revision by its content.
-    #[must_use]
-    pub fn by_digest(&self, digest: Digest) -> Option<&Revision> {
-        self.revisions.iter().find(|revision| revision.digest == digest)
-    }
-
     fn next_number(&self) -> u32 {
         u32::try_from(self.revisions.len()).unwrap_or(u32::MAX).saturating_add(1)
     }

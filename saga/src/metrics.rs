@@ -2,12 +2,13 @@
 
 use backstitch_core::command::AttemptResult;
 use backstitch_core::effect::Effect;
+use backstitch_core::ids::PartitionId;
 
 use crate::partition::Order;
 
 /// Runs accepted.
 pub const RUNS_SUBMITTED: &str = "backstitch_executions_submitted_total";
-/// Runs in the memory of this node.
+/// Runs in the memory of this node, by `partition`.
 pub const RUNS_RESIDENT: &str = "backstitch_executions_resident";
 /// Attempts that ended, by `kind` (`step`, `undo`, `callback`), and `result`.
 pub const ATTEMPTS: &str = "backstitch_attempts_total";
@@ -26,6 +27,19 @@ pub fn describe() {
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
+}
+
+/// One partition's share of [`RUNS_RESIDENT`].
+pub(crate) struct Resident(metrics::Gauge);
+
+impl Resident {
+    pub(crate) fn of(partition: PartitionId) -> Self {
+        Self(metrics::gauge!(RUNS_RESIDENT, "partition" => partition.to_string()))
+    }
+
+    pub(crate) fn set(&self, runs: usize) {
+        self.0.set(u32::try_from(runs).map_or(f64::MAX, f64::from));
+    }
 }
 
 pub(crate) fn committed(took: std::time::Duration, events: usize) {

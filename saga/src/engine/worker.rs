@@ -62,6 +62,7 @@ pub(crate) struct Worker {
     driver: Driver,
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, usize)>,
+    resident: metrics::Resident,
 }
 
 impl Worker {
@@ -75,6 +76,7 @@ impl Worker {
     ) -> Self {
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
+        let resident = metrics::Resident::of(start.partition.id());
         Self {
             partition: start.partition,
             head: start.head,
@@ -86,6 +88,7 @@ impl Worker {
             driver,
             stopping,
             staged_at: std::collections::VecDeque::new(),
+            resident,
         }
     }
 
@@ -187,6 +190,7 @@ impl Worker {
         }
         let releases = self.partition.releases();
         self.act(releases);
+        self.resident.set(self.partition.resident());
         Ok(())
     }
 

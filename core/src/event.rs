@@ -4,8 +4,13 @@
 //! ever (golden files in `tests/golden`). Events say what happened, with everything a fold
 //! needs: folding evaluates no template and reads no clock.
 
+mod partition;
+mod replay;
+
 use std::sync::Arc;
 
+pub use partition::PartitionEvent;
+pub use replay::{ReplayEvent, ReplayRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -20,6 +25,10 @@ pub enum Event {
     Run(RunEvent),
     /// Of a workflow and its revisions.
     Workflow(WorkflowEvent),
+    /// Of a partition as a whole.
+    Partition(PartitionEvent),
+    /// Of a replay of recorded events.
+    Replay(ReplayEvent),
 }
 
 /// What happens to one run.

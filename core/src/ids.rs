@@ -109,6 +109,32 @@ impl StepIndex {
     }
 }
 
+/// A replay of recorded events. Printed `replay_` + 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReplayId(pub u128);
+
+impl fmt::Display for ReplayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "replay_{:032x}", self.0)
+    }
+}
+
+impl FromStr for ReplayId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bad = || BadId {
+            given: text.chars().take(64).collect(),
+            what: "a replay id (`replay_` and 32 hex digits)",
+        };
+        let digits = text.strip_prefix("replay_").ok_or_else(bad)?;
+        if digits.len() != 32 || !digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(bad());
+        }
+        u128::from_str_radix(digits, 16).map(Self).map_err(|_| bad())
+    }
+}
+
 /// What a record belongs to: each stream has its own versions, gapless from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StreamId {
@@ -121,6 +147,10 @@ pub enum StreamId {
         /// The workflow's id, as in URLs.
         workflow: Arc<str>,
     },
+    /// A partition itself: what was removed, erased, cut and restored in it.
+    Partition(PartitionId),
+    /// One replay of recorded events to somebody.
+    Replay(ReplayId),
 }
 
 impl fmt::Display for StreamId {
@@ -128,6 +158,8 @@ impl fmt::Display for StreamId {
         match self {
             Self::Execution(id) => id.fmt(f),
             Self::Workflow { namespace, workflow } => write!(f, "workflow {namespace}/{workflow}"),
+            Self::Partition(id) => write!(f, "partition {id}"),
+            Self::Replay(id) => id.fmt(f),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Knows the layout of `commit.rs` and draws no time: the instant comes with `finish`.
 
 use backstitch_core::event::Event;
-use backstitch_core::ids::{Digest, PartitionId, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
 use crate::bytes::length_u32;
@@ -61,8 +61,11 @@ impl CommitBuilder {
         event: &Event,
     ) -> Fit {
         assert!(version > 0, "versions count from 1");
-        if let StreamId::Execution(run) = stream {
-            assert_eq!(run.partition, self.partition, "a run is written by its own partition");
+        match stream {
+            StreamId::Execution(ExecutionId { partition, .. }) | StreamId::Partition(partition) => {
+                assert_eq!(*partition, self.partition, "a stream is written by its own partition");
+            }
+            StreamId::Workflow { .. } | StreamId::Replay(_) => {}
         }
         if keys::stream_key_bytes(stream) > STREAM_KEY_BYTES_MAX {
             return Fit::TooLarge;

@@ -2,7 +2,7 @@
 //!
 //! Knows how a stream is named in a key, and no tree.
 
-use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::ids::{ExecutionId, PartitionId, ReplayId, StreamId};
 
 use crate::bytes::Malformed;
 
@@ -10,6 +10,10 @@ use crate::bytes::Malformed;
 pub(crate) const EXECUTION: u8 = b'x';
 /// First byte of a workflow's stream key.
 pub(crate) const WORKFLOW: u8 = b'w';
+/// First byte of a partition's stream key.
+pub(crate) const PARTITION: u8 = b'p';
+/// First byte of a replay's stream key.
+pub(crate) const REPLAY: u8 = b'y';
 
 /// Bytes of an execution's id in a key.
 pub(crate) const EXECUTION_BYTES: usize = 18;
@@ -44,6 +48,8 @@ pub(crate) fn stream_key_bytes(stream: &StreamId) -> usize {
     match stream {
         StreamId::Execution(_) => 1 + EXECUTION_BYTES,
         StreamId::Workflow { namespace, workflow } => 5 + namespace.len() + workflow.len(),
+        StreamId::Partition(_) => 1 + 2,
+        StreamId::Replay(_) => 1 + 16,
     }
 }
 
@@ -59,6 +65,14 @@ pub(crate) fn stream(stream: &StreamId) -> Vec<u8> {
             key.push(WORKFLOW);
             push_text(&mut key, namespace);
             push_text(&mut key, workflow);
+        }
+        StreamId::Partition(id) => {
+            key.push(PARTITION);
+            key.extend(id.0.to_be_bytes());
+        }
+        StreamId::Replay(id) => {
+            key.push(REPLAY);
+            key.extend(id.0.to_be_bytes());
         }
     }
     key
@@ -82,6 +96,14 @@ pub(crate) fn stream_of(key: &[u8]) -> Result<(StreamId, &[u8]), Malformed> {
                 StreamId::Workflow { namespace: namespace.into(), workflow: workflow.into() };
             Ok((stream, rest))
         }
+        Some((&PARTITION, rest)) => {
+            let (id, rest) = rest.split_first_chunk().ok_or_else(bad)?;
+            Ok((StreamId::Partition(PartitionId(u16::from_be_bytes(*id))), rest))
+        }
+        Some((&REPLAY, rest)) => {
+            let (id, rest) = rest.split_first_chunk().ok_or_else(bad)?;
+            Ok((StreamId::Replay(ReplayId(u128::from_be_bytes(*id))), rest))
+        }
         _ => Err(bad()),
     }
 }
@@ -101,7 +123,9 @@ mod tests {
     fn streams_read_back_from_their_keys() {
         let run = ExecutionId { partition: PartitionId(3), digits: 99 };
         let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
-        for given in [StreamId::Execution(run), workflow] {
+        let partition = StreamId::Partition(PartitionId(7));
+        let replay = StreamId::Replay(ReplayId(u128::MAX - 1));
+        for given in [StreamId::Execution(run), workflow, partition, replay] {
             let mut key = stream(&given);
             assert_eq!(key.len(), stream_key_bytes(&given));
             key.extend([7, 8]);

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::event::{Event, LetterSubject, Outcome, Recourse, RunEvent, WorkflowEvent};
-use crate::ids::StepIndex;
+use crate::event::{
+    Event, LetterSubject, Outcome, PartitionEvent, Recourse, ReplayEvent, RunEvent, WorkflowEvent,
+};
+use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
 use super::{callback_word, compensation_word, failure_json};
@@ -22,6 +24,57 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
                 "revision": revision, "digest": digest, "bytes": text.len(), "actor": actor,
             });
             ("WorkflowDefined", data)
+        }
+        Event::Partition(event) => partition_event(event),
+        Event::Replay(event) => replay_event(event),
+    }
+}
+
+fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
+    let ids = |runs: &[ExecutionId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match event {
+        PartitionEvent::RunsRemoved { runs, rule, actor } => {
+            ("RunsRemoved", json!({ "executions": ids(runs), "rule": rule, "actor": actor }))
+        }
+        PartitionEvent::PayloadErased { digest, reason, actor } => {
+            let digest = digest.to_string();
+            ("PayloadErased", json!({ "digest": digest, "reason": reason, "actor": actor }))
+        }
+        PartitionEvent::LogCut { sequence, hash, actor } => {
+            let hash = hash.to_string();
+            ("LogCut", json!({ "sequence": sequence, "hash": hash, "actor": actor }))
+        }
+        PartitionEvent::Restored { generation, sequence, reason, actor } => {
+            let data = json!({
+                "generation": generation, "sequence": sequence, "reason": reason, "actor": actor,
+            });
+            ("Restored", data)
+        }
+        PartitionEvent::RunsImported { runs, source, actor } => {
+            ("RunsImported", json!({ "executions": ids(runs), "source": source, "actor": actor }))
+        }
+    }
+}
+
+fn replay_event(event: &ReplayEvent) -> (&'static str, Value) {
+    match event {
+        ReplayEvent::Requested(request) => {
+            let data = json!({
+                "namespace": &*request.namespace, "url": request.url, "after": request.after,
+                "until": request.until, "filter": request.filter.value(),
+                "rate_per_second": request.rate_per_second, "actor": request.actor,
+            });
+            ("ReplayRequested", data)
+        }
+        ReplayEvent::Advanced { positions, delivered } => {
+            ("ReplayAdvanced", json!({ "positions": positions, "delivered": delivered }))
+        }
+        ReplayEvent::Stopped { reason, actor } => {
+            ("ReplayStopped", json!({ "reason": reason, "actor": actor }))
+        }
+        ReplayEvent::Resumed { actor } => ("ReplayResumed", json!({ "actor": actor })),
+        ReplayEvent::Completed { delivered } => {
+            ("ReplayCompleted", json!({ "delivered": delivered }))
         }
     }
 }

@@ -206,7 +206,7 @@ impl Views {
         streams
             .filter_map(|stream| match stream {
                 StreamId::Execution(id) => Some(*id),
-                StreamId::Workflow { .. } => None,
+                _ => None,
             })
             .collect()
     }

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::event::{
-    Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, Recourse, RunEvent,
-    Submitted, SuspendReason, WorkflowEvent,
+    Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, PartitionEvent, Recourse,
+    ReplayEvent, ReplayRequest, RunEvent, Submitted, SuspendReason, WorkflowEvent,
 };
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
@@ -26,7 +26,33 @@ fn kind(event: &Event) -> &'static str {
         Event::Run(event) => event,
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
+        Event::Partition(event) => return partition_kind(event),
+        Event::Replay(event) => return replay_kind(event),
     };
+    run_kind(event)
+}
+
+fn partition_kind(event: &PartitionEvent) -> &'static str {
+    match event {
+        PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
+        PartitionEvent::PayloadErased { .. } => "PayloadErased",
+        PartitionEvent::LogCut { .. } => "LogCut",
+        PartitionEvent::Restored { .. } => "Restored",
+        PartitionEvent::RunsImported { .. } => "RunsImported",
+    }
+}
+
+fn replay_kind(event: &ReplayEvent) -> &'static str {
+    match event {
+        ReplayEvent::Requested(_) => "ReplayRequested",
+        ReplayEvent::Advanced { .. } => "ReplayAdvanced",
+        ReplayEvent::Stopped { .. } => "ReplayStopped",
+        ReplayEvent::Resumed { .. } => "ReplayResumed",
+        ReplayEvent::Completed { .. } => "ReplayCompleted",
+    }
+}
+
+fn run_kind(event: &RunEvent) -> &'static str {
     match event {
         RunEvent::Submitted(_) => "Submitted",
         RunEvent::StepReady { .. } => "StepReady",
@@ -197,13 +223,63 @@ fn commit_1() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// Beside runs and workflows: partitions and replays.
+fn commit_2() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let replay = StreamId::Replay(ReplayId(0x0123_4567_89ab_cdef));
+    let (actor, reason) = ("ann".to_owned(), "asked for".to_owned());
+    let (digest, runs) = (Digest::of(b"payload"), vec![RUN]);
+    let partition_events = [
+        PartitionEvent::RunsRemoved {
+            runs: runs.clone(),
+            rule: "older than 30 days".to_owned(),
+            actor: actor.clone(),
+        },
+        PartitionEvent::PayloadErased { digest, reason: reason.clone(), actor: actor.clone() },
+        PartitionEvent::LogCut { sequence: 40, hash: digest, actor: actor.clone() },
+        PartitionEvent::Restored {
+            generation: 3,
+            sequence: 41,
+            reason: reason.clone(),
+            actor: actor.clone(),
+        },
+        PartitionEvent::RunsImported { runs, source: "ab".repeat(16), actor: actor.clone() },
+    ];
+    let replay_events = [
+        ReplayEvent::Requested(Box::new(ReplayRequest {
+            namespace: "default".into(),
+            url: "http://127.0.0.1:9/hook".to_owned(),
+            after: vec![1, 2],
+            until: vec![3, 4],
+            filter: Payload::of(&serde_json::json!({})),
+            rate_per_second: 50,
+            actor: actor.clone(),
+        })),
+        ReplayEvent::Advanced { positions: vec![2, 3], delivered: 2 },
+        ReplayEvent::Stopped { reason, actor: Some(actor.clone()) },
+        ReplayEvent::Resumed { actor },
+        ReplayEvent::Completed { delivered: 4 },
+    ];
+    let at = Timestamp(1_763_639_178_000_000);
+    for (version, event) in (1..).zip(partition_events) {
+        let fit = builder.push(&partition, version, at, &Event::Partition(event));
+        assert_eq!(fit, Fit::Fits);
+    }
+    for (version, event) in (1..).zip(replay_events) {
+        assert_eq!(builder.push(&replay, version, at, &Event::Replay(event)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![("commit-1.bin", commit_1())]
+    vec![("commit-1.bin", commit_1()), ("commit-2.bin", commit_2())]
 }
 
 #[test]
@@ -221,7 +297,7 @@ fn golden_commits_decode_for_ever() {
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
         kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
     }
-    assert_eq!(kinds.len(), 34, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

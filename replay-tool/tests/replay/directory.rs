@@ -58,7 +58,7 @@ impl Writing {
     pub fn append(&mut self, stream: &StreamId, events: &[Event], at: Timestamp) {
         let partition = match stream {
             StreamId::Execution(run) => run.partition,
-            StreamId::Workflow { .. } => PartitionId(0),
+            _ => PartitionId(0),
         };
         let head = &mut self.heads[usize::from(partition.0)];
         let mut builder = self.journal.commit_builder(partition, 1, head);

@@ -75,7 +75,7 @@ pub fn all(world: &World) {
             .into_iter()
             .map(|record| match record.event {
                 Event::Run(event) => event,
-                Event::Workflow(_) => panic!("only runs here"),
+                _ => panic!("only runs here"),
             })
             .collect();
         let run = Run { world, state: &state, events: &events };

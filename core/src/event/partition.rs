@@ -1,0 +1,57 @@
+//! Facts of a partition as a whole, part of the format.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, ExecutionId};
+
+/// What happens to a partition as a whole: everything that leaves it leaves a trace here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionEvent {
+    /// Closed runs left the store and the lists; their commits stay in the chain.
+    RunsRemoved {
+        /// Which runs, ascending.
+        runs: Vec<ExecutionId>,
+        /// The rule that said so, in words.
+        rule: String,
+        /// Who applied it.
+        actor: String,
+    },
+    /// A payload kept by its digest is gone for good; the chain still covers its digest.
+    PayloadErased {
+        /// blake3 of the payload.
+        digest: Digest,
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// The log and its archive begin behind this commit of the partition: the anchor.
+    LogCut {
+        /// The last commit that is gone.
+        sequence: u64,
+        /// Its hash, which the first commit kept carries.
+        hash: Digest,
+        /// Who.
+        actor: String,
+    },
+    /// The store was restored to an earlier point; the first record of its generation.
+    Restored {
+        /// The generation it was restored from.
+        generation: u32,
+        /// The last commit that was kept.
+        sequence: u64,
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Runs came from another store, as closed histories.
+    RunsImported {
+        /// Which runs, ascending.
+        runs: Vec<ExecutionId>,
+        /// The store they come from, in hex.
+        source: String,
+        /// Who.
+        actor: String,
+    },
+}

@@ -6,12 +6,14 @@
 
 mod partition;
 mod replay;
+mod workflow;
 
 use std::sync::Arc;
 
 pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};
 use serde::{Deserialize, Serialize};
+pub use workflow::WorkflowEvent;
 
 use crate::failure::Failure;
 use crate::ids::{Digest, ExecutionId, StepIndex};
@@ -381,25 +383,4 @@ pub enum LetterSubject {
     Undo(StepIndex),
     /// A callback, by its delivery number.
     Callback(u32),
-}
-
-/// What happens to one workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WorkflowEvent {
-    /// A piece of a definition too large for one record, in order before its `Defined`.
-    DefinitionPart {
-        /// The canonical JSON's piece.
-        text: String,
-    },
-    /// A revision exists.
-    Defined {
-        /// Counted from 1.
-        revision: u32,
-        /// blake3 of the canonical JSON.
-        digest: Digest,
-        /// The last piece of the canonical JSON; the whole, if it is small.
-        text: String,
-        /// Who defined it.
-        actor: String,
-    },
 }

@@ -1,0 +1,26 @@
+//! Facts of a workflow and its revisions, part of the format.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Digest;
+
+/// What happens to one workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkflowEvent {
+    /// A piece of a definition too large for one record, in order before its `Defined`.
+    DefinitionPart {
+        /// The canonical JSON's piece.
+        text: String,
+    },
+    /// A revision exists.
+    Defined {
+        /// Counted from 1.
+        revision: u32,
+        /// blake3 of the canonical JSON.
+        digest: Digest,
+        /// The last piece of the canonical JSON; the whole, if it is small.
+        text: String,
+        /// Who defined it.
+        actor: String,
+    },
+}

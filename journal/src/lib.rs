@@ -5,6 +5,7 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod archive;
 mod builder;
 mod bytes;
 mod commit;
@@ -30,6 +31,7 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};

@@ -19,8 +19,8 @@ use crate::sources::Sources;
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
-    pub(crate) directory: Directory,
     pub(crate) shape: Shape,
+    pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
 }
@@ -47,7 +47,8 @@ impl Reader {
             detail: "it has no `identity`".to_owned(),
         })?;
         let lock = directory.lock_for_reading()?;
-        Ok(Self { directory, shape, _lock: lock })
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { shape, sources, _lock: lock })
     }
 
     /// How many partitions there are.
@@ -74,7 +75,7 @@ impl Reader {
         let mut chains = Chains::empty(self.shape.partitions);
         let mut failure = None;
         let mut torn = None;
-        walk(&self.directory.log(), &self.shape, &mut |found| match found {
+        walk(&self.sources, &mut |found| match found {
             Found::Commit { segment, offset, commit } => {
                 if let Err(detail) = chains.accept(&self.shape.origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
@@ -109,8 +110,7 @@ impl Reader {
         after_position: u64,
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let sources = Sources::of_log(&self.directory.log(), self.shape);
-        sources.commits_after(None, partition, after_position, visit)
+        self.sources.commits_after(None, partition, after_position, visit)
     }
 
     /// Visits every record in order of writing, until `visit` answers `false`.

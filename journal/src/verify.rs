@@ -83,7 +83,7 @@ pub struct Problem {
 pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
     let reader = Reader::open(directory)?;
     let mut check = Check::new(&reader);
-    walk(&reader.directory.log(), &reader.shape, &mut |found| {
+    walk(&reader.sources, &mut |found| {
         match found {
             Found::Commit { segment, offset, commit } => check.commit(segment, offset, commit),
             Found::Group => check.report.groups += 1,

@@ -93,6 +93,9 @@ pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
         }
         true
     })?;
+    for damage in reader.sources.archive_damages()? {
+        check.problem(damage, None);
+    }
     Ok(check.finish())
 }
 

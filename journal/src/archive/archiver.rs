@@ -247,6 +247,7 @@ impl Work {
             previous,
         )?;
         let mut info = lock(&self.info);
+        info.failure = None;
         info.last_segment = info.last_segment.max(Some(number));
         info.segments_archived += 1;
         info.raw_bytes += header.raw_bytes;

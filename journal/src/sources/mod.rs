@@ -195,6 +195,23 @@ impl Sources {
         }
     }
 
+    /// What is wrong with the archive's files as files, also where the log has the same
+    /// segments or a spare copy of what is damaged is used.
+    pub(crate) fn archive_damages(&self) -> Result<Vec<Damage>, Error> {
+        let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;
+        let mut damages = Vec::new();
+        for number in numbers.unwrap_or_default() {
+            match self.archived(number) {
+                Ok(archived) => {
+                    damages.extend(archived.into_iter().flat_map(|mut file| file.damages()));
+                }
+                Err(Error::Damaged { damage }) => damages.push(damage),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damages)
+    }
+
     /// The last segment that is in the archive.
     pub(crate) fn last_archived(&self) -> Result<Option<u64>, Error> {
         let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;

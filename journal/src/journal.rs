@@ -14,6 +14,7 @@ use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
 use crate::archive::archiver::Archiver;
+use crate::archive::cut::{CutPlan, CutPoint};
 use crate::builder::CommitBuilder;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
@@ -235,6 +236,41 @@ impl Journal {
         self.parts().tick(Take::All)
     }
 
+    /// Says exactly what cutting the chain would do, and changes nothing. Counting what is kept
+    /// takes as long as the cut itself.
+    ///
+    /// # Errors
+    /// [`Error::CutRefused`] without an archive; others if the chain cannot be read.
+    pub fn plan_cut(&self, point: &CutPoint) -> Result<CutPlan, Error> {
+        self.archiver()?.plan_cut(point)
+    }
+
+    /// Cuts the chain as planned: its first segments go, what is kept of them goes into the
+    /// base. Every partition of the anchor that moves must have recorded
+    /// [`LogCut`](backstitch_core::event::PartitionEvent::LogCut) with it, as its last one. After
+    /// a crash the cut is done or undone as a whole; plan it again with
+    /// [`CutPoint::Sequences`] of the anchor recorded to finish it.
+    ///
+    /// # Errors
+    /// [`Error::CutRefused`] if the plan is none any more or is not recorded; others if files
+    /// cannot be read or written. Nothing is lost then.
+    pub fn cut(&self, plan: &CutPlan) -> Result<CutPlan, Error> {
+        self.archiver()?.cut(plan, &|stream| self.history(stream))
+    }
+
+    /// Where the chain begins: each partition's last commit that was cut; all zeros if none was.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.parts().log.beginning()
+    }
+
+    fn archiver(&self) -> Result<&Archiver, Error> {
+        let detail = "nothing is archived (`archive` is off)".to_owned();
+        self.parts().archiver.as_ref().ok_or(Error::CutRefused { detail })
+    }
+
     /// Answers what is queued, stores everything, and releases the directory. Later appends
     /// are refused, and so is reading through handles that remain.
     ///
@@ -316,6 +352,7 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
+        let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(()) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.

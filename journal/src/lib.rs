@@ -32,6 +32,8 @@ mod views;
 mod watchdog;
 
 pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
+pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
+pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};

@@ -159,6 +159,7 @@ fn prepare(
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
     archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
+    archive::cut::finish(&sources)?;
     let first = replay(&sources, options, store_tree, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
@@ -248,18 +249,16 @@ fn replay(
 ) -> Result<Option<Replayed>, Error> {
     let store = Store::new(Some(tree), applied, options.tick_after_bytes);
     let (mut seen, mut gap, mut replayed) = (Versions::new(), false, 0);
+    if !take_base(sources, options, &store, applied, &mut seen)? {
+        return Ok(None);
+    }
     let mut take = |commit: &Commit| {
         if gap {
             return Ok(());
         }
         gap = !store.replay(commit, &mut seen)?;
         replayed += 1;
-        if store.pending.bytes() >= options.tick_after_bytes
-            && let Some(selection) = store.select(Take::All)
-        {
-            store.write(&selection)?;
-        }
-        Ok(())
+        write_if_much(&store, options)
     };
     let archived = sources.feed_before_log(applied, &mut take)?;
     let recovered = recover(sources, applied, &mut take)?;
@@ -268,6 +267,40 @@ fn replay(
     report.segments_healed.extend(&recovered.healed);
     report.commits_replayed = replayed;
     Ok(Some((store, recovered, seen)).filter(|_| !gap))
+}
+
+/// Takes the base into a store that has nothing of what was cut. Answers `false` if the store
+/// has a part of it and misses another, so that it must be made anew.
+fn take_base(
+    sources: &Sources,
+    options: &Options,
+    store: &Store,
+    applied: &[u64],
+    seen: &mut Versions,
+) -> Result<bool, Error> {
+    let Some(base) = sources.base()? else { return Ok(true) };
+    let anchor = &base.header().heads;
+    if anchor.iter().zip(applied).all(|(head, &at)| head.sequence <= at) {
+        return Ok(true);
+    }
+    if applied.iter().any(|&at| at > 0) {
+        return Ok(false);
+    }
+    base.for_each_entry(|entry| {
+        store.restore(&entry, seen)?;
+        write_if_much(store, options)
+    })?;
+    store.pending.begin_at(anchor.iter().map(|head| head.sequence).collect());
+    Ok(true)
+}
+
+fn write_if_much(store: &Store, options: &Options) -> Result<(), Error> {
+    if store.pending.bytes() >= options.tick_after_bytes
+        && let Some(selection) = store.select(Take::All)
+    {
+        store.write(&selection)?;
+    }
+    Ok(())
 }
 
 fn start(

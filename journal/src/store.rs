@@ -7,10 +7,11 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use backstitch_core::ids::StreamId;
 
+use crate::archive::base::layout::Entry;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
@@ -33,6 +34,7 @@ pub(crate) struct Store {
     tree: Option<FencedTree>,
     /// Up to these commits everything is in the tree, durably.
     applied: Mutex<Vec<u64>>,
+    ticking: Mutex<()>,
 }
 
 impl Store {
@@ -40,7 +42,13 @@ impl Store {
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
         let pending = Pending::new(applied.to_vec(), tick_after_bytes);
-        Self { pending, tree, applied: Mutex::new(applied.to_vec()) }
+        Self { pending, tree, applied: Mutex::new(applied.to_vec()), ticking: Mutex::default() }
+    }
+
+    /// Takes the turn to tick: of two ticks at once, one would select what the other has not
+    /// written yet as if it were stored.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.ticking)
     }
 
     /// Up to which commits the tree has everything, durably.
@@ -132,12 +140,14 @@ impl Store {
             }
         })?;
         match malformed {
-            Some(error) => Err(Error::Store {
-                path: tree.path().to_owned(),
-                detail: format!("a key is malformed: {error}"),
-            }),
+            Some(error) => Err(self.broken_key(&error)),
             None => Ok(found),
         }
+    }
+
+    fn broken_key(&self, error: &Malformed) -> Error {
+        let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
+        Error::Store { path, detail: format!("a key is malformed: {error}") }
     }
 
     /// Every run there is, stored or pending.
@@ -175,6 +185,35 @@ impl Store {
         tree.tick(units, &encode_applied(&selection.applied))?;
         lock(&self.applied).clone_from(&selection.applied);
         self.pending.stored(selection);
+        Ok(())
+    }
+
+    /// Takes an entry of the base at open, less what the tree has of it already. `seen` holds the
+    /// last version known of each stream met so far.
+    pub(crate) fn restore(
+        &self,
+        entry: &Entry,
+        seen: &mut std::collections::HashMap<StreamId, u64>,
+    ) -> Result<(), Error> {
+        let (stream, _) = keys::stream_of(&entry.key).map_err(|e| self.broken_key(&e))?;
+        let last = match seen.get(&stream) {
+            Some(&last) => last,
+            None => self.last_stored_version(&stream)?,
+        };
+        let (mut from, mut version) = (0, entry.first_version);
+        for piece in unpack(&entry.packed) {
+            let (_, body) = piece.map_err(|e| self.broken(&stream, &e))?;
+            if version > last {
+                break;
+            }
+            version += 1;
+            from += PACKED_HEADER_BYTES + body.len();
+        }
+        let end = entry.first_version + u64::from(entry.records) - 1;
+        seen.insert(stream.clone(), last.max(end));
+        if from < entry.packed.len() {
+            self.pending.restore(stream, entry.partition, version, &entry.packed[from..]);
+        }
         Ok(())
     }
 

@@ -72,7 +72,7 @@ fn seg(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("log/{number:010}.seg"))
 }
 
-fn lose_store(directory: &Path) {
+pub fn lose_store(directory: &Path) {
     for lost in ["store", "views"] {
         fs::remove_dir_all(directory.join(lost)).expect("it is there");
         fs::remove_file(directory.join(format!("{lost}.marks"))).expect("it is there");

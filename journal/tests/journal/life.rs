@@ -79,9 +79,12 @@ fn check_log(
     reader
         .for_each_commit(|commit, _| {
             hashes.insert((commit.partition().0, commit.sequence()), commit.head().hash);
-            for record in commit.records() {
-                last.insert(record.stream, record.version);
-            }
+            true
+        })
+        .map_err(|e| format!("reader: {e}"))?;
+    reader
+        .for_each_record(|record| {
+            last.insert(record.stream, record.version);
             true
         })
         .map_err(|e| format!("reader: {e}"))?;

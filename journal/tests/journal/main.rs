@@ -5,6 +5,7 @@ mod chain;
 mod child;
 mod conformance;
 mod crash;
+mod cut;
 mod damage;
 mod disk_full;
 mod golden;

@@ -6,6 +6,7 @@
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
 mod cell;
+mod checkpoints;
 mod definitions;
 mod fold;
 mod input;
@@ -28,8 +29,9 @@ use definitions::Workflows;
 use fold::guarded;
 
 pub use cell::Order;
+pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::Definition;
-pub use fold::fold;
+pub use fold::{fold, fold_more};
 pub use input::{Abandon, Answer, Histories, Input};
 pub use stage::{Release, Stage, StagedRecord};
 
@@ -48,6 +50,8 @@ pub struct Partition<T> {
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
     ended: Vec<ExecutionId>,
+    /// Runs that have gone far enough since their last checkpoint.
+    uncheckpointed: BTreeSet<ExecutionId>,
     next_stage: u64,
     committed_stages: u64,
     last_at: Timestamp,
@@ -69,6 +73,7 @@ impl<T: Abandon> Partition<T> {
             releases: Vec::new(),
             in_flight: VecDeque::new(),
             ended: Vec::new(),
+            uncheckpointed: BTreeSet::new(),
             next_stage: 0,
             committed_stages: 0,
             last_at,
@@ -363,10 +368,12 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, Answer::Shown(shown.clone()));
             }
         }
-        if let Some(Cell::Run(run)) = self.runs.get(&id)
-            && run.may_leave()
-        {
-            self.ended.push(id);
+        if let Some(Cell::Run(run)) = self.runs.get(&id) {
+            if run.may_leave() {
+                self.ended.push(id);
+            } else if run.wants_checkpoint() {
+                self.uncheckpointed.insert(id);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
+mod gauges;
 mod input;
 mod life;
 mod reads;
@@ -99,30 +100,6 @@ impl<T: Abandon> Partition<T> {
     /// A sentence, when a recorded definition can't be compiled.
     pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
         self.workflows.revisions()
-    }
-
-    /// Effects ordered whose outcome was not reported yet.
-    #[must_use]
-    pub fn effects_in_flight(&self) -> usize {
-        self.runs.values().map(Cell::effects_in_flight).sum()
-    }
-
-    /// Runs in memory.
-    #[must_use]
-    pub fn resident(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// Records that wait to be staged.
-    #[must_use]
-    pub fn open_records(&self) -> usize {
-        self.open.records.len()
-    }
-
-    /// Stages handed out by [`Partition::stage`] and not yet committed.
-    #[must_use]
-    pub fn stages_in_flight(&self) -> usize {
-        self.in_flight.len()
     }
 
     /// The next instant at which [`Partition::fire`] has something to do.

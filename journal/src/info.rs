@@ -57,7 +57,7 @@ pub(crate) fn of(parts: &Parts) -> Info {
 }
 
 /// Bytes of a directory's files, as far as they can be read.
-fn size_bytes(path: &Path) -> u64 {
+pub(crate) fn size_bytes(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return 0 };
     entries
         .filter_map(Result::ok)

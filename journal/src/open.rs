@@ -11,7 +11,9 @@ use backstitch_core::ids::StreamId;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::journal::{Journal, Parts, Versions};
+use crate::keeper::Bell;
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
 use crate::log::wal::recover::{Recovered, recover};
@@ -20,7 +22,6 @@ use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
-use crate::sled::FencedTree;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
 
@@ -114,7 +115,9 @@ impl Journal {
         }
         let streams = histories(&store, seen.into_keys().collect())?;
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let parts = Parts { directory: None, place: None, options, origin, log, store, views };
+        let bell = Bell::default();
+        let parts =
+            Parts { directory: None, place: None, options, origin, log, store, views, bell };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
@@ -179,8 +182,7 @@ fn open_store(
     options: &Options,
     report: &mut OpenReport,
 ) -> Result<(FencedTree, Vec<u64>), Error> {
-    let opened =
-        FencedTree::open(&directory.store(), &directory.store_marks(), options.cache_bytes)?;
+    let opened = FencedTree::open(&directory.store(), &directory.store_marks(), options.tree())?;
     let untrusted = match opened {
         Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
             Some(applied) => return Ok((tree, applied)),
@@ -199,7 +201,7 @@ fn new_store(
 ) -> Result<(FencedTree, Vec<u64>), Error> {
     let applied = vec![0; shape.partitions];
     let (path, marks) = (directory.store(), directory.store_marks());
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
+    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
 }
 
@@ -210,7 +212,7 @@ fn open_views(
     report: &mut OpenReport,
 ) -> Result<(FencedTree, Vec<u64>), Error> {
     let (path, marks) = (directory.views(), directory.views_marks());
-    let untrusted = match FencedTree::open(&path, &marks, options.cache_bytes)? {
+    let untrusted = match FencedTree::open(&path, &marks, options.tree())? {
         Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
             Some(applied) => return Ok((tree, applied)),
             None => "their marks are of another number of partitions".to_owned(),
@@ -219,7 +221,7 @@ fn open_views(
     };
     report.views_emptied = Some(untrusted).filter(|_| !report.created);
     let applied = vec![0; shape.partitions];
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
+    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
 }
 
@@ -279,6 +281,7 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        bell: Bell::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })

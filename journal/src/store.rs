@@ -13,10 +13,11 @@ use backstitch_core::ids::StreamId;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
+use crate::fence::{FencedTree, Unit};
 use crate::keys;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
 use crate::record::Record;
-use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
+use crate::sled::VALUE_BYTES_MAX;
 
 const HISTORY: u8 = b'h';
 const LIVE: u8 = b'l';
@@ -36,6 +37,11 @@ impl Store {
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
         Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+    }
+
+    /// Its tree, if there is one.
+    pub(crate) fn tree(&self) -> Option<&FencedTree> {
+        self.tree.as_ref()
     }
 
     /// Gives the tree's files back; reading is refused from then on.

@@ -9,6 +9,7 @@ pub mod wal;
 use std::sync::Arc;
 
 use crate::commit::{Commit, Head};
+use crate::latency::Latency;
 
 /// Takes the answer to one append, on the log's own thread: it must be quick and must not
 /// wait for another append.
@@ -55,6 +56,8 @@ pub struct LogStats {
     pub commits: u64,
     /// Bytes of groups written, padding and markers included.
     pub written_bytes: u64,
+    /// How long the syncs took that made groups durable.
+    pub sync: Latency,
 }
 
 /// A log of several partitions.

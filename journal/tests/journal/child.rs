@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use backstitch_journal::{Fsync, Journal, Options};
+use backstitch_journal::{Fsync, Journal, Options, Part};
 
-use crate::workload::{Acknowledged, Writer, options};
+use crate::workload::{Acknowledged, Writer, options, quick_options};
 
 /// The child's data directory; set only for the child.
 pub const DIRECTORY: &str = "JOURNAL_CHILD_DIRECTORY";
@@ -21,6 +21,9 @@ pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
 
 /// Set if the child is not to sync its log: for showing that it matters.
 pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
+
+/// Set if the child's trees are to open quickly, and to be rewritten all the time.
+pub const QUICK: &str = "JOURNAL_CHILD_QUICK";
 
 /// The command that starts the child.
 pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
@@ -40,6 +43,18 @@ fn variable(name: &str) -> String {
     std::env::var(name).expect("the parent sets all variables")
 }
 
+/// Rewrites both parts, one after the other, and reads them whole.
+fn rewrite_until_it_dies(journal: &Journal) {
+    loop {
+        for part in Part::ALL {
+            if let Err(error) = journal.compact(part).and_then(|()| journal.scrub()) {
+                println!("\nREWRITE FAILED {error}");
+                return;
+            }
+        }
+    }
+}
+
 /// Only the child runs this; as a test of its own it does nothing.
 #[test]
 fn writes_until_it_dies() {
@@ -52,7 +67,9 @@ fn writes_until_it_dies() {
     let fsync = if unsynced { Fsync::Never } else { Fsync::Always };
     // The store's ticks would sync the log too.
     let tick_ms = if unsynced { u64::from(u32::MAX) } else { options().tick_ms };
-    let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options() }) {
+    let quick = std::env::var_os(QUICK).is_some();
+    let options = if quick { quick_options() } else { options() };
+    let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options }) {
         Ok(opened) => opened,
         Err(error) => {
             println!("\nREFUSED {error}");
@@ -60,6 +77,10 @@ fn writes_until_it_dies() {
         }
     };
     let mut writer = Writer::take_over(opened, seed);
+    if quick {
+        let journal = writer.journal.clone();
+        std::thread::spawn(move || rewrite_until_it_dies(&journal));
+    }
     let told = move |commit: &Acknowledged| {
         let mut file = acknowledged.lock().unwrap();
         file.write_all(commit.line().as_bytes()).unwrap();

@@ -8,7 +8,7 @@ fn flipped_bits_are_never_served_after_the_scrub() {
     let mut models = Vec::new();
     for _ in 0..30 {
         models.push(case.model.clone());
-        case.tick(&tree, 60);
+        case.tick(&tree, if models.len() < 19 { 60 } else { 4 });
         if models.len() == 18 {
             // From here on, what came before is covered by a snapshot of sled.
             tree.renew(&mut lock(&tree.state)).unwrap();
@@ -47,11 +47,17 @@ fn flipped_bits_are_never_served_after_the_scrub() {
             found += 1;
             continue;
         }
-        // It may be a tick behind, if it says so: the log has the rest.
+        // A part of the last tick may be missing, if it says so: the log has the rest.
         let applied: usize = String::from_utf8(applied).unwrap().parse().unwrap();
         assert!(applied >= 29, "{place}");
-        assert!(content(&tree) == models[applied], "{place}");
+        let served = content(&tree);
+        let last = models.iter().last().unwrap();
+        for key in served.keys().chain(models[applied].keys()) {
+            let value = served.get(key);
+            assert!(value == models[applied].get(key) || value == last.get(key), "{place}");
+        }
         right += 1;
     }
+    assert!(untrusted > 0 && right > 0);
     println!("{untrusted} not trusted at open, {found} found by the scrub, {right} right");
 }

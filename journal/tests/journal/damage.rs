@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_journal::{Error, Journal, verify};
+use backstitch_journal::{Error, Journal, Opened, Options, verify};
 
 use crate::crash::count_from_environment;
-use crate::life::{check_open, check_served, quiet_directory};
-use crate::workload::{Dice, options};
+use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
+use crate::workload::{Dice, options, quick_options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
 const FLIPS: u64 = 200;
@@ -48,15 +48,27 @@ fn choose(dice: &mut Dice, content: &[u8]) -> usize {
 
 #[test]
 fn single_bit_flips_are_refused_healed_or_harmless() {
+    flip_bits(options());
+}
+
+/// The same with trees that open quickly: what the open does not see, the scrub behind it
+/// does, and the next start heals it.
+#[test]
+fn single_bit_flips_are_found_behind_a_quick_open() {
+    flip_bits(quick_options());
+}
+
+fn flip_bits(options: Options) {
     let directory = tempfile::tempdir().unwrap();
     let quiet = directory.path().join("quiet");
-    let acknowledged = quiet_directory(&quiet, 150);
+    let acknowledged = quiet_directory_with(&quiet, 150, options);
     let mut files = Vec::new();
     files_below(&quiet, &mut files);
     files.sort();
     files.retain(|path| fs::metadata(path).unwrap().len() > 0);
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let (mut refused, mut healed, mut harmless, mut latent) = (0, 0, 0, 0);
+    let mut found_behind = 0;
     for flip in 0..count_from_environment("JOURNAL_FLIPS", FLIPS) {
         let file = &files[dice.below(files.len() as u64) as usize];
         let damaged = directory.path().join("damaged");
@@ -70,7 +82,7 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
         content[at] ^= 1 << dice.below(8);
         fs::write(&path, &content).unwrap();
         let place = format!("flip {flip}: byte {at} of {}", path.display());
-        match Journal::open(&damaged, options()) {
+        match Journal::open(&damaged, options) {
             Err(Error::Damaged { damage }) => {
                 let report = verify(&damaged).unwrap();
                 assert!(!report.ok, "{place}: refused ({damage}), but verify finds nothing");
@@ -79,10 +91,18 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
             Err(Error::Identity { .. } | Error::Foreign { .. }) => refused += 1,
             Err(error) => panic!("{place}: {error}"),
             Ok(opened) => {
-                let report = opened.report.clone();
-                let healed_here = report.store_rebuilt.is_some() || report.views_emptied.is_some();
+                let mut healed_here = is_healed(&opened);
+                let scrubbed = opened.journal.scrub();
+                assert_eq!(scrubbed.is_err(), opened.journal.poisoned().is_some(), "{place}");
                 drop(opened);
-                check_served(&damaged, options(), &acknowledged)
+                if scrubbed.is_err() {
+                    let again = Journal::open(&damaged, options);
+                    let again = again.unwrap_or_else(|error| panic!("{place}: {error}"));
+                    assert!(is_healed(&again), "{place}");
+                    healed_here = true;
+                    found_behind += 1;
+                }
+                check_served(&damaged, options, &acknowledged)
                     .unwrap_or_else(|error| panic!("{place}: {error}"));
                 let whole = verify(&damaged).unwrap().ok;
                 // In a part of the log that the store has applied, damage hurts nobody until
@@ -96,7 +116,14 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
             }
         }
     }
-    println!("{refused} refused, {healed} healed, {harmless} harmless, {latent} latent");
+    println!(
+        "{refused} refused, {healed} healed ({found_behind} behind the open), {harmless} \
+         harmless, {latent} latent"
+    );
+}
+
+fn is_healed(opened: &Opened) -> bool {
+    opened.report.store_rebuilt.is_some() || opened.report.views_emptied.is_some()
 }
 
 #[test]

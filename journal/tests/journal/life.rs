@@ -29,6 +29,12 @@ pub fn check_served(
     acknowledged: &[(u16, u64, String)],
 ) -> Result<Vec<(ExecutionId, u64)>, String> {
     let opened = Journal::open(directory, options).map_err(|e| format!("open: {e}"))?;
+    // A crash alone never makes a tree untrusted, but for one that was just being made.
+    for reason in opened.report.store_rebuilt.iter().chain(&opened.report.views_emptied) {
+        if !reason.contains("missing") {
+            return Err(format!("a tree was made anew: {reason}"));
+        }
+    }
     for (partition, sequence, _) in acknowledged {
         if opened.heads[usize::from(*partition)].sequence < *sequence {
             return Err(format!("commit {sequence} of partition {partition} is lost"));
@@ -98,7 +104,16 @@ fn check_log(
 
 /// A directory written by a life that ended well.
 pub fn quiet_directory(directory: &Path, commits: usize) -> Vec<(u16, u64, String)> {
-    let opened = Journal::open(directory, options()).expect("an empty directory opens");
+    quiet_directory_with(directory, commits, options())
+}
+
+/// The same with other options.
+pub fn quiet_directory_with(
+    directory: &Path,
+    commits: usize,
+    options: Options,
+) -> Vec<(u16, u64, String)> {
+    let opened = Journal::open(directory, options).expect("an empty directory opens");
     let mut writer = Writer::take_over(opened, 5);
     let acknowledged = writer.write(commits, &nobody()).expect("everything is taken");
     writer.journal.close().expect("the store takes the rest");

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::commit::Head;
+use crate::fence::ScrubState;
 use crate::journal::Parts;
+use crate::keeper::Part;
 use crate::log::LogStats;
 use crate::options::Fsync;
 
@@ -27,12 +29,18 @@ pub struct Info {
     pub store_bytes: u64,
     /// Bytes of the views' files.
     pub views_bytes: u64,
+    /// Bytes of the checkpoints' files.
+    pub checkpoints_bytes: u64,
+    /// Runs that have a checkpoint.
+    pub checkpoints: u64,
     /// Durable records not yet in the store, in bytes.
     pub pending_bytes: u64,
     /// Rows not yet in the views' files.
     pub pending_rows: u64,
     /// What the log has done since opening.
     pub log: LogStats,
+    /// How the reading stands that follows a quick open, of each tree.
+    pub scrub: Vec<(Part, ScrubState)>,
     /// Why nothing more is taken, if so.
     pub poisoned: Option<String>,
 }
@@ -49,9 +57,12 @@ pub(crate) fn of(parts: &Parts) -> Info {
         log_bytes: part_bytes("log"),
         store_bytes: part_bytes("store"),
         views_bytes: part_bytes("views"),
+        checkpoints_bytes: part_bytes("checkpoints"),
+        checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,
         pending_rows: parts.views.pending_rows() as u64,
         log: parts.log.stats(),
+        scrub: parts.scrub_state(),
         poisoned: parts.log.poisoned(),
     }
 }

@@ -19,11 +19,13 @@ pub enum Part {
     Store,
     /// Rows of lists.
     Views,
+    /// What shortens a start.
+    Checkpoints,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 2] = [Self::Store, Self::Views];
+    pub const ALL: [Self; 3] = [Self::Store, Self::Views, Self::Checkpoints];
 
     /// Its name, as in the data directory.
     #[must_use]
@@ -31,6 +33,7 @@ impl Part {
         match self {
             Self::Store => "store",
             Self::Views => "views",
+            Self::Checkpoints => "checkpoints",
         }
     }
 }
@@ -91,7 +94,12 @@ impl Parts {
     pub(crate) fn trees(&self) -> Vec<(Part, &FencedTree)> {
         let store = self.store.tree().map(|tree| (Part::Store, tree));
         let views = self.views.tree().map(|tree| (Part::Views, tree));
-        store.into_iter().chain(views).collect()
+        let checkpoints = self.checkpoints.tree().map(|tree| (Part::Checkpoints, tree));
+        store.into_iter().chain(views).chain(checkpoints).collect()
+    }
+
+    pub(crate) fn scrub_state(&self) -> Vec<(Part, ScrubState)> {
+        self.trees().into_iter().map(|(part, tree)| (part, tree.figures().scrub)).collect()
     }
 
     /// Wakes the keeper if there is something for it, and poisons the log if a tree was found
@@ -164,7 +172,7 @@ impl Journal {
     /// part are several entries.
     #[must_use]
     pub fn scrub_state(&self) -> Vec<(Part, ScrubState)> {
-        self.parts().trees().into_iter().map(|(part, tree)| (part, tree.figures().scrub)).collect()
+        self.parts().scrub_state()
     }
 
     /// Reads all of the store and the views now, while they are in use, and compares it with

@@ -7,6 +7,7 @@
 
 mod builder;
 mod bytes;
+mod checkpoints;
 mod commit;
 mod directory;
 mod error;
@@ -39,7 +40,7 @@ pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
 pub use fence::ScrubState;
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
 pub use keeper::Part;
 pub use latency::Latency;
 pub use log::AppendError;
@@ -48,6 +49,8 @@ pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::{Location, Reader};
 pub use record::Record;
-pub use statistics::{FileStatistics, LogStatistics, MemoryStatistics, Statistics, TreeStatistics};
+pub use statistics::{
+    FileStatistics, LogStatistics, MemoryStatistics, PartStatistics, Statistics, TreeStatistics,
+};
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
 pub use views::{Cursor, LetterFilter, Page, RunFilter};

@@ -22,14 +22,14 @@ pub struct Statistics {
     pub log: LogStatistics,
     /// Sealed segments, packed.
     pub archive: FileStatistics,
-    /// Histories by run: one entry for each tree.
-    pub store: Vec<TreeStatistics>,
-    /// Rows of lists: one entry for each tree.
-    pub views: Vec<TreeStatistics>,
+    /// Histories by run.
+    pub store: PartStatistics,
+    /// Rows of lists.
+    pub views: PartStatistics,
+    /// What shortens a start.
+    pub checkpoints: PartStatistics,
     /// Payloads kept apart.
     pub blobs: FileStatistics,
-    /// Caches of states.
-    pub checkpoints: FileStatistics,
     /// What is held in memory.
     pub memory: MemoryStatistics,
     /// Bytes kept back for a full disk.
@@ -62,6 +62,21 @@ pub struct FileStatistics {
     pub files: u64,
     /// Their bytes.
     pub file_bytes: u64,
+}
+
+/// The share of a part that is kept in trees.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PartStatistics {
+    /// Bytes of its files.
+    pub file_bytes: u64,
+    /// Bytes of its keys and values.
+    pub live_bytes: u64,
+    /// What is neither: old versions, and what the files' order costs.
+    pub dead_bytes: u64,
+    /// How many entries.
+    pub entries: u64,
+    /// Each tree.
+    pub trees: Vec<TreeStatistics>,
 }
 
 /// A tree's share.
@@ -125,7 +140,9 @@ fn of(parts: &Parts) -> Statistics {
     };
     let trees = parts.trees();
     let trees_of = |part: Part| {
-        trees.iter().filter(|(of, _)| *of == part).map(|(_, tree)| of_tree(tree)).collect()
+        of_trees(
+            trees.iter().filter(|(of, _)| *of == part).map(|(_, tree)| of_tree(tree)).collect(),
+        )
     };
     let (heads, written) = (parts.log.heads(), parts.log.stats());
     let total = |of: fn(&Head) -> u64| heads.iter().map(of).sum::<u64>();
@@ -144,8 +161,8 @@ fn of(parts: &Parts) -> Statistics {
         archive: files("archive"),
         store: trees_of(Part::Store),
         views: trees_of(Part::Views),
+        checkpoints: trees_of(Part::Checkpoints),
         blobs: files("blobs"),
-        checkpoints: files("checkpoints"),
         memory: MemoryStatistics {
             cache_bytes_max: parts.options.cache_bytes * trees.len() as u64,
             pending_bytes: parts.store.pending.bytes() as u64,
@@ -154,6 +171,17 @@ fn of(parts: &Parts) -> Statistics {
         ballast_bytes: ballast
             .and_then(|path| fs::metadata(path).ok())
             .map_or(0, |metadata| metadata.len()),
+    }
+}
+
+fn of_trees(trees: Vec<TreeStatistics>) -> PartStatistics {
+    let total = |of: fn(&TreeStatistics) -> u64| trees.iter().map(of).sum();
+    PartStatistics {
+        file_bytes: total(|tree| tree.file_bytes),
+        live_bytes: total(|tree| tree.live_bytes),
+        dead_bytes: total(|tree| tree.dead_bytes),
+        entries: total(|tree| tree.entries),
+        trees,
     }
 }
 

@@ -43,7 +43,7 @@ fn opens_and_writes() {
     let report = &opened.report;
     assert_eq!((&report.store_rebuilt, &report.views_emptied), (&None, &None));
     let trees = opened.journal.statistics();
-    for tree in trees.store.iter().chain(&trees.views) {
+    for tree in trees.store.trees.iter().chain(&trees.views.trees) {
         assert!(report.created || tree.opened_quickly, "{tree:?}");
     }
     println!(
@@ -63,13 +63,14 @@ fn opens_and_writes() {
         let begun = Instant::now();
         journal.scrub().unwrap();
         println!("scrubbed in {} ms, at most {} MiB", ms(begun), memory_mib_max());
-        for part in Part::ALL {
+        for part in [Part::Store, Part::Views] {
             let begun = Instant::now();
             journal.compact(part).unwrap();
             println!("rewrote {part:?} in {} ms, at most {} MiB", ms(begun), memory_mib_max());
         }
     }
-    for tree in journal.statistics().store.iter().chain(&journal.statistics().views) {
+    let trees = journal.statistics();
+    for tree in trees.store.trees.iter().chain(&trees.views.trees) {
         println!(
             "{}: file {} MiB, live {} MiB, {} renewals, the last one held readers for {} ms",
             tree.name,

@@ -5,7 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
-//! store/ views/ checkpoints/ and their .marks
+//! store/ views/ checkpoints/ and their .marks .recent .untrusted
 //! ```
 //! Knows names and the identity; not what is in the parts.
 

@@ -48,17 +48,17 @@ fn choose(dice: &mut Dice, content: &[u8]) -> usize {
 
 #[test]
 fn single_bit_flips_are_refused_healed_or_harmless() {
-    flip_bits(options());
+    flip_bits(options(), FLIPS);
 }
 
 /// The same with trees that open quickly: what the open does not see, the scrub behind it
 /// does, and the next start heals it.
 #[test]
 fn single_bit_flips_are_found_behind_a_quick_open() {
-    flip_bits(quick_options());
+    flip_bits(quick_options(), FLIPS / 2);
 }
 
-fn flip_bits(options: Options) {
+fn flip_bits(options: Options, flips: u64) {
     let directory = tempfile::tempdir().unwrap();
     let quiet = directory.path().join("quiet");
     let acknowledged = quiet_directory_with(&quiet, 150, options);
@@ -69,7 +69,7 @@ fn flip_bits(options: Options) {
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let (mut refused, mut healed, mut harmless, mut latent) = (0, 0, 0, 0);
     let mut found_behind = 0;
-    for flip in 0..count_from_environment("JOURNAL_FLIPS", FLIPS) {
+    for flip in 0..count_from_environment("JOURNAL_FLIPS", flips) {
         let file = &files[dice.below(files.len() as u64) as usize];
         let damaged = directory.path().join("damaged");
         if damaged.exists() {

@@ -57,11 +57,11 @@ fn nothing_acknowledged_is_lost_by_kill_with_quick_trees() {
 
 fn kill_lives(quick: bool, options: Options) {
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
-    let mut directory = tempfile::tempdir().unwrap();
+    let mut directory = tempfile::tempdir().expect("there is space");
     let mut acknowledged = Vec::new();
     for kill in 0..count_from_environment("JOURNAL_KILLS", KILLS) {
         if kill.is_multiple_of(6) {
-            directory = tempfile::tempdir().unwrap();
+            directory = tempfile::tempdir().expect("there is space");
             acknowledged.clear();
         }
         let after = 1 + dice.below(if kill % 3 == 0 { 5 } else { 300 });

@@ -48,24 +48,24 @@ fn choose(dice: &mut Dice, content: &[u8]) -> usize {
 
 #[test]
 fn single_bit_flips_are_refused_healed_or_harmless() {
-    flip_bits(options(), FLIPS);
+    println!("{}", flip_bits(options(), FLIPS));
 }
 
 /// The same with trees that open quickly: what the open does not see, the scrub behind it
 /// does, and the next start heals it.
 #[test]
 fn single_bit_flips_are_found_behind_a_quick_open() {
-    flip_bits(quick_options(), FLIPS / 2);
+    println!("{}", flip_bits(quick_options(), FLIPS / 2));
 }
 
-fn flip_bits(options: Options, flips: u64) {
-    let directory = tempfile::tempdir().unwrap();
+fn flip_bits(options: Options, flips: u64) -> String {
+    let directory = tempfile::tempdir().expect("it is there");
     let quiet = directory.path().join("quiet");
     let acknowledged = quiet_directory_with(&quiet, 150, options);
     let mut files = Vec::new();
     files_below(&quiet, &mut files);
     files.sort();
-    files.retain(|path| fs::metadata(path).unwrap().len() > 0);
+    files.retain(|path| fs::metadata(path).expect("it is there").len() > 0);
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let (mut refused, mut healed, mut harmless, mut latent) = (0, 0, 0, 0);
     let mut found_behind = 0;
@@ -73,18 +73,18 @@ fn flip_bits(options: Options, flips: u64) {
         let file = &files[dice.below(files.len() as u64) as usize];
         let damaged = directory.path().join("damaged");
         if damaged.exists() {
-            fs::remove_dir_all(&damaged).unwrap();
+            fs::remove_dir_all(&damaged).expect("it is there");
         }
         copy(&quiet, &damaged);
-        let path = damaged.join(file.strip_prefix(&quiet).unwrap());
-        let mut content = fs::read(&path).unwrap();
+        let path = damaged.join(file.strip_prefix(&quiet).expect("it is there"));
+        let mut content = fs::read(&path).expect("it is there");
         let at = choose(&mut dice, &content);
         content[at] ^= 1 << dice.below(8);
-        fs::write(&path, &content).unwrap();
+        fs::write(&path, &content).expect("it is there");
         let place = format!("flip {flip}: byte {at} of {}", path.display());
         match Journal::open(&damaged, options) {
             Err(Error::Damaged { damage }) => {
-                let report = verify(&damaged).unwrap();
+                let report = verify(&damaged).expect("it is there");
                 assert!(!report.ok, "{place}: refused ({damage}), but verify finds nothing");
                 refused += 1;
             }
@@ -104,7 +104,7 @@ fn flip_bits(options: Options, flips: u64) {
                 }
                 check_served(&damaged, options, &acknowledged)
                     .unwrap_or_else(|error| panic!("{place}: {error}"));
-                let whole = verify(&damaged).unwrap().ok;
+                let whole = verify(&damaged).expect("it is there").ok;
                 // In a part of the log that the store has applied, damage hurts nobody until
                 // the store must be rebuilt; that it is there, `verify` says.
                 assert!(whole || path.starts_with(damaged.join("log")), "{place}");
@@ -116,10 +116,10 @@ fn flip_bits(options: Options, flips: u64) {
             }
         }
     }
-    println!(
+    format!(
         "{refused} refused, {healed} healed ({found_behind} behind the open), {harmless} \
          harmless, {latent} latent"
-    );
+    )
 }
 
 fn is_healed(opened: &Opened) -> bool {

@@ -131,17 +131,17 @@ fn cut_life(
 
 #[test]
 fn nothing_acknowledged_is_lost_by_power_cut() {
-    cut_lives(Kind::Synced, options());
+    println!("{}", cut_lives(Kind::Synced, options()));
 }
 
 /// The same with trees that open quickly and are rewritten all the while.
 #[test]
 fn nothing_acknowledged_is_lost_by_power_cut_with_quick_trees() {
-    cut_lives(Kind::Quick, quick_options());
+    println!("{}", cut_lives(Kind::Quick, quick_options()));
 }
 
-fn cut_lives(kind: Kind, options: Options) {
-    let work = tempfile::tempdir().unwrap();
+fn cut_lives(kind: Kind, options: Options) -> String {
+    let work = tempfile::tempdir().expect("there is space");
     let shim = shim(work.path());
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let (mut cuts, mut lives) = (0, 0);
@@ -164,7 +164,7 @@ fn cut_lives(kind: Kind, options: Options) {
             cuts += 1;
         }
     }
-    println!("{cuts} cuts in {lives} lives");
+    format!("{cuts} cuts in {lives} lives")
 }
 
 /// The same cuts find what is lost when the log is not synced: the model has teeth.

@@ -74,19 +74,28 @@ impl Journal {
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Opened, Error> {
         options.check()?;
         let directory = Directory::at(directory.as_ref());
+        match Self::open_once(&directory, options) {
+            // A tree that was opened quickly and then could not be read has noted so, and is
+            // made anew by the second attempt.
+            Err(Error::Store { .. }) => Self::open_once(&directory, options),
+            opened => opened,
+        }
+    }
+
+    fn open_once(directory: &Directory, options: Options) -> Result<Opened, Error> {
         let lock = directory.take()?;
         let mut report = OpenReport::default();
-        let prepared = match prepare(&directory, &options, &mut report) {
+        let prepared = match prepare(directory, &options, &mut report) {
             Err(error) if error.is_full() && directory.drop_ballast()? => {
                 report = OpenReport { ballast_dropped: true, ..OpenReport::default() };
-                prepare(&directory, &options, &mut report)?
+                prepare(directory, &options, &mut report)?
             }
             prepared => prepared?,
         };
         if !report.ballast_dropped {
             directory.keep_ballast(options.ballast_bytes)?;
         }
-        start(&directory, options, lock, prepared, report)
+        start(directory, options, lock, prepared, report)
     }
 
     /// A journal in memory, without files, for tests.

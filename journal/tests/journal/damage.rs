@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_journal::{Error, Journal, Opened, Options, verify};
+use backstitch_journal::{Error, Journal, Opened, Options, Part, ScrubState, verify};
 
 use crate::crash::count_from_environment;
 use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
@@ -177,4 +177,31 @@ fn a_torn_tail_is_cut_and_reported() {
     assert_eq!(opened.report.torn_tail, torn.torn_tail);
     drop(opened);
     check_open(directory.path(), options(), &acknowledged).unwrap();
+}
+
+/// Damage that a quick open did not see, or that came later.
+#[test]
+fn damage_behind_a_quick_open_poisons_and_is_healed() {
+    let directory = tempfile::tempdir().unwrap();
+    // After its first piece the keeper's scrub rests for days.
+    let options = Options { keeper_bytes_per_second: 1, ..quick_options() };
+    let acknowledged = quiet_directory_with(directory.path(), 600, options);
+    let opened = Journal::open(directory.path(), options).unwrap();
+    assert_eq!(opened.report.store_rebuilt, None);
+    assert!(opened.journal.statistics().store.trees[0].opened_quickly);
+    let path = directory.path().join("store/db");
+    let mut content = fs::read(&path).unwrap();
+    content.iter_mut().step_by(1_000).for_each(|byte| *byte ^= 1);
+    fs::write(&path, &content).unwrap();
+    let error = opened.journal.scrub().expect_err("it cannot be read");
+    assert!(error.to_string().contains("the next start rebuilds it"), "{error}");
+    assert!(opened.journal.poisoned().is_some());
+    let states = opened.journal.scrub_state();
+    assert!(states.contains(&(Part::Store, ScrubState::Damaged)), "{states:?}");
+    drop(opened);
+    let opened = Journal::open(directory.path(), options).unwrap();
+    let reason = opened.report.store_rebuilt.clone().expect("it was noted");
+    assert!(reason.contains("cannot be read") || reason.contains("scrub"), "{reason}");
+    drop(opened);
+    check_open(directory.path(), options, &acknowledged).unwrap();
 }

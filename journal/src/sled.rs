@@ -149,6 +149,10 @@ impl RawTree {
 
     /// Applies changes together or not at all; durable only after [`RawTree::sync`].
     ///
+    /// Afterwards each key is looked up: sled frees the pages it has replaced only as it is
+    /// called, a few with each hundred calls, and a batch is one call. Without this, half a
+    /// million changes of small rows took gigabytes.
+    ///
     /// # Panics
     /// If a value is over [`VALUE_BYTES_MAX`].
     pub(crate) fn apply<'a>(
@@ -156,7 +160,9 @@ impl RawTree {
         changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<(), Error> {
         let mut batch = ::sled::Batch::default();
+        let mut keys = Vec::new();
         for (key, value) in changes {
+            keys.push(key);
             let bytes = value.map_or(0, <[u8]>::len);
             assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
             match value {
@@ -164,7 +170,10 @@ impl RawTree {
                 None => batch.remove(key),
             }
         }
-        self.with(|db| db.apply_batch(batch))
+        self.with(|db| {
+            db.apply_batch(batch)?;
+            keys.iter().try_for_each(|key| db.get(key).map(drop))
+        })
     }
 
     /// Makes everything applied durable.

@@ -16,7 +16,7 @@ use crate::fence::{FencedTree, Figures, TreeFiles, TreeOptions, TreeState, Untru
 use crate::files;
 use crate::marks::{Marks, MarksFile, Totals};
 use crate::repair::{has_blobs, repair_before_open};
-use crate::sled::{self, RawTree};
+use crate::sled::{RawTree, file_bytes, is_locked, make_empty};
 
 /// A tree that is open, in a state its marks know.
 struct Proven {
@@ -59,7 +59,7 @@ impl FencedTree {
             Ok(Some(proven)) => proven,
             Ok(None) => return untrusted("its content does not match its marks"),
             Err(error @ (Error::Full { .. } | Error::Denied { .. })) => return Err(error),
-            Err(error) if sled::is_locked(&error) => return Err(error),
+            Err(error) if is_locked(&error) => return Err(error),
             Err(error) => return untrusted(&error.to_string()),
         };
         if has_blobs(path)? {
@@ -97,7 +97,7 @@ impl FencedTree {
         }
         let beside = path.with_extension("new");
         files::remove(&beside)?;
-        sled::make_empty(&beside, options.cache_bytes)?;
+        make_empty(&beside, options.cache_bytes)?;
         let conf = beside.join("conf");
         let conf = fs::read(&conf).map_err(|e| Error::io("reading", &conf, e))?;
         fs::rename(&beside, path).map_err(|e| Error::io("naming", path, e))?;
@@ -188,7 +188,7 @@ fn usable_recent(
     marks: &Marks,
     options: TreeOptions,
 ) -> Result<Option<Recent>, Error> {
-    if sled::file_bytes(&files.tree) < options.check_whole_below_bytes {
+    if file_bytes(&files.tree) < options.check_whole_below_bytes {
         return Ok(None);
     }
     let Some(recent) = Recent::read(&files.recent)? else { return Ok(None) };

@@ -57,9 +57,10 @@ impl FencedTree {
         }
         let mut rest = batches;
         loop {
-            let later = rest.split_off(rest.len().min(STATES_MAX - 1));
+            let later = rest.split_off(self.together(&rest));
             let after = if later.is_empty() { applied.to_vec() } else { state.applied.clone() };
             self.apply(&rest, after, &mut state)?;
+            self.renew_if_due(&mut state)?;
             rest = later;
             if rest.is_empty() {
                 break;
@@ -67,7 +68,18 @@ impl FencedTree {
         }
         let tick_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.note(&state, |figures| figures.tick_us = tick_us);
-        self.renew_if_due(&mut state)
+        Ok(())
+    }
+
+    /// How many batches are applied as one tick of the marks: as many as have room there, and
+    /// no more changes than a quick open should look up, but for the first batch.
+    fn together(&self, batches: &[PlannedBatch]) -> usize {
+        let mut changes = 0;
+        let fitting = batches.iter().take(STATES_MAX - 1).take_while(|batch| {
+            changes += batch.changes.len() as u64;
+            changes <= self.options.recent_changes_max
+        });
+        fitting.count().max(1).min(batches.len())
     }
 
     fn apply(

@@ -158,7 +158,10 @@ fn of(parts: &Parts) -> Statistics {
             groups: written.groups,
             sync: written.sync,
         },
-        archive: files("archive"),
+        archive: parts.archiver.as_ref().map_or_else(FileStatistics::default, |archiver| {
+            let path = archiver.directory();
+            FileStatistics { files: count_files(path), file_bytes: size_bytes(path) }
+        }),
         store: trees_of(Part::Store),
         views: trees_of(Part::Views),
         checkpoints: trees_of(Part::Checkpoints),

@@ -63,7 +63,10 @@ impl FencedTree {
     pub(crate) fn scrub_step(&self) -> Result<Step, Error> {
         let mut state = lock(&self.state);
         let Some(mut scrub) = state.scrub.take() else { return Ok(Step::Done) };
-        if state.unsettled || self.distrusted.get().is_some() {
+        if let Some(reason) = self.distrusted.get() {
+            return Err(self.distrust(reason));
+        }
+        if state.unsettled {
             return Ok(Step::Done);
         }
         let before = scrub.pass.totals.bytes;

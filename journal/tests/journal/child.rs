@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use backstitch_journal::{Fsync, Journal, Options, Part};
 
+use crate::archive::small;
+use crate::cut::cut_now;
 use crate::workload::{Acknowledged, Writer, options, quick_options};
 
 /// The child's data directory; set only for the child.
@@ -24,6 +26,11 @@ pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
 
 /// Set if the child's trees are to open quickly, and to be rewritten all the time.
 pub const QUICK: &str = "JOURNAL_CHILD_QUICK";
+
+/// Set if the child is to fill small segments and to cut its chain again and again.
+pub const CUTTING: &str = "JOURNAL_CHILD_CUTTING";
+/// Commits between two cuts.
+const COMMITS_OF_A_CUT: usize = 40;
 
 /// The command that starts the child.
 pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
@@ -65,7 +72,12 @@ fn writes_until_it_dies() {
     // The store's ticks would sync the log too.
     let tick_ms = if unsynced { u64::from(u32::MAX) } else { options().tick_ms };
     let quick = std::env::var_os(QUICK).is_some();
-    let options = if quick { quick_options() } else { options() };
+    let cutting = std::env::var_os(CUTTING).is_some();
+    let options = match (quick, cutting) {
+        (true, _) => quick_options(),
+        (_, true) => small(),
+        _ => options(),
+    };
     let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options }) {
         Ok(opened) => opened,
         Err(error) => {
@@ -82,7 +94,19 @@ fn writes_until_it_dies() {
         let mut file = acknowledged.lock().unwrap();
         file.write_all(commit.line().as_bytes()).unwrap();
     };
-    if let Err(error) = writer.write(commits, &(Arc::new(told) as Arc<_>)) {
+    let told = Arc::new(told) as Arc<_>;
+    let mut left = if cutting { commits } else { 0 };
+    while left > 0 {
+        let piece = left.min(COMMITS_OF_A_CUT);
+        left -= piece;
+        if let Err(error) = writer.write(piece, &told) {
+            println!("\nREFUSED {error}");
+            return;
+        }
+        cut_now(&mut writer);
+    }
+    let uncut = if cutting { 0 } else { commits };
+    if let Err(error) = writer.write(uncut, &told) {
         println!("\nREFUSED {error}");
         writer.journal.close().unwrap();
         return;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use backstitch_journal::Options;
 
@@ -19,10 +19,22 @@ pub fn count_from_environment(name: &str, default: u64) -> u64 {
 
 /// Starts a life and kills it after some acknowledgements; answers all of them.
 fn live_and_die(directory: &Path, seed: u64, after: u64, quick: bool) -> Vec<(u16, u64, String)> {
+    live_and_die_with(directory, seed, after, &|command| {
+        if quick {
+            command.env(child::QUICK, "1");
+        }
+    })
+}
+
+/// The same with a child that is told more.
+pub fn live_and_die_with(
+    directory: &Path,
+    seed: u64,
+    after: u64,
+    tell: &dyn Fn(&mut Command),
+) -> Vec<(u16, u64, String)> {
     let mut command = child::command(directory, Path::new("/dev/stdout"), seed, usize::MAX);
-    if quick {
-        command.env(child::QUICK, "1");
-    }
+    tell(&mut command);
     let mut process =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the child starts");
     let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -46,16 +58,16 @@ fn live_and_die(directory: &Path, seed: u64, after: u64, quick: bool) -> Vec<(u1
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill() {
-    kill_lives(false, options());
+    kill_lives(false, &options());
 }
 
 /// The same with trees that open quickly and are rewritten all the while.
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_with_quick_trees() {
-    kill_lives(true, quick_options());
+    kill_lives(true, &quick_options());
 }
 
-fn kill_lives(quick: bool, options: Options) {
+fn kill_lives(quick: bool, options: &Options) {
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let mut directory = tempfile::tempdir().expect("there is space");
     let mut acknowledged = Vec::new();
@@ -68,7 +80,7 @@ fn kill_lives(quick: bool, options: Options) {
         acknowledged.extend(live_and_die(directory.path(), dice.next(), after, quick));
         // Every other time the next life takes over as it is, without a checker between.
         if kill % 2 == 0 {
-            check_open(directory.path(), options, &acknowledged).unwrap_or_else(|error| {
+            check_open(directory.path(), options.clone(), &acknowledged).unwrap_or_else(|error| {
                 panic!("after kill {kill}: {error}");
             });
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use backstitch_journal::{Error, Journal, Opened, Options, Part, ScrubState, verify};
 
 use crate::crash::count_from_environment;
-use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
+use crate::life::{check_open, check_served, lines, quiet_directory, quiet_directory_with};
 use crate::workload::{Dice, options, quick_options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
@@ -48,20 +48,20 @@ fn choose(dice: &mut Dice, content: &[u8]) -> usize {
 
 #[test]
 fn single_bit_flips_are_refused_healed_or_harmless() {
-    println!("{}", flip_bits(options(), FLIPS));
+    println!("{}", flip_bits(&options(), FLIPS));
 }
 
 /// The same with trees that open quickly: what the open does not see, the scrub behind it
 /// does, and the next start heals it.
 #[test]
 fn single_bit_flips_are_found_behind_a_quick_open() {
-    println!("{}", flip_bits(quick_options(), FLIPS / 2));
+    println!("{}", flip_bits(&quick_options(), FLIPS / 2));
 }
 
-fn flip_bits(options: Options, flips: u64) -> String {
+fn flip_bits(options: &Options, flips: u64) -> String {
     let directory = tempfile::tempdir().expect("it is there");
     let quiet = directory.path().join("quiet");
-    let acknowledged = quiet_directory_with(&quiet, 150, options);
+    let acknowledged = lines(&quiet_directory_with(&quiet, 150, options.clone()));
     let mut files = Vec::new();
     files_below(&quiet, &mut files);
     files.sort();
@@ -82,7 +82,7 @@ fn flip_bits(options: Options, flips: u64) -> String {
         content[at] ^= 1 << dice.below(8);
         fs::write(&path, &content).expect("it is there");
         let place = format!("flip {flip}: byte {at} of {}", path.display());
-        match Journal::open(&damaged, options) {
+        match Journal::open(&damaged, options.clone()) {
             Err(Error::Damaged { damage }) => {
                 let report = verify(&damaged).expect("it is there");
                 assert!(!report.ok, "{place}: refused ({damage}), but verify finds nothing");
@@ -96,13 +96,13 @@ fn flip_bits(options: Options, flips: u64) -> String {
                 assert_eq!(scrubbed.is_err(), opened.journal.poisoned().is_some(), "{place}");
                 drop(opened);
                 if scrubbed.is_err() {
-                    let again = Journal::open(&damaged, options);
+                    let again = Journal::open(&damaged, options.clone());
                     let again = again.unwrap_or_else(|error| panic!("{place}: {error}"));
                     assert!(is_healed(&again), "{place}");
                     healed_here = true;
                     found_behind += 1;
                 }
-                check_served(&damaged, options, &acknowledged)
+                check_served(&damaged, options.clone(), &acknowledged)
                     .unwrap_or_else(|error| panic!("{place}: {error}"));
                 let whole = verify(&damaged).expect("it is there").ok;
                 // In a part of the log that the store has applied, damage hurts nobody until
@@ -153,10 +153,13 @@ fn damage_in_the_log_is_named() {
 #[test]
 fn a_missing_segment_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    quiet_directory(directory.path(), 600);
+    let unarchived = Options { archive: false, ..options() };
+    quiet_directory_with(directory.path(), 600, unarchived.clone());
     fs::remove_file(directory.path().join("log/0000000001.seg")).unwrap();
-    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
-    assert!(error.to_string().contains("the segment file is missing"), "{error}");
+    for options in [unarchived, options()] {
+        let error = Journal::open(directory.path(), options).err().expect("it is damaged");
+        assert!(error.to_string().contains("not in the archive"), "{error}");
+    }
     assert!(!verify(directory.path()).unwrap().ok);
 }
 
@@ -185,8 +188,8 @@ fn damage_behind_a_quick_open_poisons_and_is_healed() {
     let directory = tempfile::tempdir().unwrap();
     // After its first piece the keeper's scrub rests for days.
     let options = Options { keeper_bytes_per_second: 1, ..quick_options() };
-    let acknowledged = quiet_directory_with(directory.path(), 600, options);
-    let opened = Journal::open(directory.path(), options).unwrap();
+    let acknowledged = lines(&quiet_directory_with(directory.path(), 600, options.clone()));
+    let opened = Journal::open(directory.path(), options.clone()).unwrap();
     assert_eq!(opened.report.store_rebuilt, None);
     assert!(opened.journal.statistics().store.trees[0].opened_quickly);
     let path = directory.path().join("store/db");
@@ -199,7 +202,7 @@ fn damage_behind_a_quick_open_poisons_and_is_healed() {
     let states = opened.journal.scrub_state();
     assert!(states.contains(&(Part::Store, ScrubState::Damaged)), "{states:?}");
     drop(opened);
-    let opened = Journal::open(directory.path(), options).unwrap();
+    let opened = Journal::open(directory.path(), options.clone()).unwrap();
     let reason = opened.report.store_rebuilt.clone().expect("it was noted");
     assert!(reason.contains("cannot be read") || reason.contains("scrub"), "{reason}");
     drop(opened);

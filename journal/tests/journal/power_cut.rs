@@ -82,9 +82,10 @@ fn record_life(work: &Path, shim: &Path, seed: u64, kind: Kind) -> Life {
     let mut command =
         child::command(&store(&disk), &acknowledged, seed, 60 + (seed % 120) as usize);
     match kind {
-        Kind::Synced => {}
         Kind::Unsynced => drop(command.env(child::UNSYNCED, "1")),
         Kind::Quick => drop(command.env(child::QUICK, "1")),
+        Kind::Synced if seed.is_multiple_of(2) => drop(command.env(child::CUTTING, "1")),
+        Kind::Synced => {}
     }
     command.env("SHIM_LOG", &record).env("SHIM_ACK", &acknowledged);
     let output = run_child(command, shim, &disk);
@@ -107,7 +108,7 @@ fn cut_life(
     life: Life,
     mut points: Vec<u64>,
     dice: &mut Dice,
-    options: Options,
+    options: &Options,
 ) -> Vec<(String, Result<(), String>)> {
     let Life { mut medium, calls, before } = life;
     let total = calls.len();
@@ -124,23 +125,23 @@ fn cut_life(
         let text = String::from_utf8_lossy(&medium.acknowledged);
         acknowledged.extend(Acknowledged::all_of(&text));
         let place = format!("cut at call {point} of {total}");
-        checked.push((place, check_open(&store(&image), options, &acknowledged)));
+        checked.push((place, check_open(&store(&image), options.clone(), &acknowledged)));
     }
     checked
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_by_power_cut() {
-    println!("{}", cut_lives(Kind::Synced, options()));
+    println!("{}", cut_lives(Kind::Synced, &options()));
 }
 
 /// The same with trees that open quickly and are rewritten all the while.
 #[test]
 fn nothing_acknowledged_is_lost_by_power_cut_with_quick_trees() {
-    println!("{}", cut_lives(Kind::Quick, quick_options()));
+    println!("{}", cut_lives(Kind::Quick, &quick_options()));
 }
 
-fn cut_lives(kind: Kind, options: Options) -> String {
+fn cut_lives(kind: Kind, options: &Options) -> String {
     let work = tempfile::tempdir().expect("there is space");
     let shim = shim(work.path());
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
@@ -176,7 +177,7 @@ fn unsynced_commits_are_lost_by_power_cut() {
     let life = record_life(work.path(), &shim, dice.next(), Kind::Unsynced);
     // All at the end, when much is acknowledged and nothing is synced.
     let points = vec![life.calls.len() as u64; 10];
-    let checked = cut_life(work.path(), life, points, &mut dice, options());
+    let checked = cut_life(work.path(), life, points, &mut dice, &options());
     let lost = checked.iter().filter(|(_, checked)| checked.is_err()).count();
     assert!(lost > 0, "{checked:?}");
 }

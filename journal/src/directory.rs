@@ -6,7 +6,7 @@
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
 //! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
-//! store/ views/ checkpoints/ and their .marks
+//! store/ views/ checkpoints/ and their .marks .recent .untrusted
 //! ```
 //! Knows names and the identity; not what is in the parts.
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::archive::archiver::ArchiveInfo;
 use crate::commit::Head;
+use crate::fence::ScrubState;
 use crate::journal::Parts;
+use crate::keeper::Part;
 use crate::log::LogStats;
 use crate::options::Fsync;
 
@@ -40,6 +42,8 @@ pub struct Info {
     pub archive: ArchiveInfo,
     /// What the log has done since opening.
     pub log: LogStats,
+    /// How the reading stands that follows a quick open, of each tree.
+    pub scrub: Vec<(Part, ScrubState)>,
     /// Why nothing more is taken, if so.
     pub poisoned: Option<String>,
 }
@@ -62,6 +66,7 @@ pub(crate) fn of(parts: &Parts) -> Info {
         pending_rows: parts.views.pending_rows() as u64,
         archive: archive_of(parts),
         log: parts.log.stats(),
+        scrub: parts.scrub_state(),
         poisoned: parts.log.poisoned(),
     }
 }
@@ -72,7 +77,7 @@ fn archive_of(parts: &Parts) -> ArchiveInfo {
 }
 
 /// Bytes of a directory's files, as far as they can be read.
-fn size_bytes(path: &Path) -> u64 {
+pub(crate) fn size_bytes(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return 0 };
     entries
         .filter_map(Result::ok)

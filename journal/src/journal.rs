@@ -22,6 +22,7 @@ use crate::directory::DirectoryLock;
 use crate::directory::Place;
 use crate::error::Error;
 use crate::info::{self, Info};
+use crate::keeper::Bell;
 use crate::locks::lock;
 use crate::log::{AppendError, Log};
 use crate::open;
@@ -60,6 +61,7 @@ pub struct Journal {
 struct Inner {
     parts: Arc<Parts>,
     storer: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
     /// Released with the last handle.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Parts {
     pub views: Views,
     pub checkpoints: Checkpoints,
     pub archiver: Option<Archiver>,
+    /// Wakes the keeper.
+    pub bell: Bell,
 }
 
 /// What a run's state is recovered from.
@@ -90,19 +94,11 @@ impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
         parts.tell_archiver();
-        let storer = match &parts.directory {
-            Some(directory) => {
-                let shared = Arc::clone(&parts);
-                let thread = std::thread::Builder::new()
-                    .name("journal-storer".to_owned())
-                    .spawn(move || shared.store_until_closed())
-                    .map_err(|e| Error::io("starting a thread for", directory, e))?;
-                Some(thread)
-            }
-            None => None,
-        };
-        let (storer, lock) = (Mutex::new(storer), Mutex::new(lock));
-        Ok(Self { inner: Arc::new(Inner { parts, storer, lock }) })
+        let storer = parts.start("journal-storer", Parts::store_until_closed)?;
+        let keeper = parts.start("journal-keeper", Parts::keep_until_closed)?;
+        parts.bell.ring();
+        let (storer, keeper, lock) = (Mutex::new(storer), Mutex::new(keeper), Mutex::new(lock));
+        Ok(Self { inner: Arc::new(Inner { parts, storer, keeper, lock }) })
     }
 
     /// Starts the commit that follows `head` in a partition.
@@ -279,9 +275,12 @@ impl Inner {
         };
         self.parts.log.close();
         self.parts.store.pending.close();
-        if let Some(storer) = lock(&self.storer).take() {
-            // A panic there has poisoned the log with its message.
-            drop(storer.join());
+        self.parts.bell.close();
+        for thread in [&self.storer, &self.keeper] {
+            if let Some(thread) = lock(thread).take() {
+                // sled's panics are caught; another one is told as any thread's.
+                drop(thread.join());
+            }
         }
         let stored = match self.parts.log.poisoned() {
             None => self.parts.tick(Take::All),
@@ -304,6 +303,21 @@ impl Drop for Inner {
 }
 
 impl Parts {
+    /// Starts a thread for a journal that has files.
+    fn start(
+        self: &Arc<Self>,
+        name: &str,
+        run: impl FnOnce(&Self) + Send + 'static,
+    ) -> Result<Option<JoinHandle<()>>, Error> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let shared = Arc::clone(self);
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&shared))
+            .map(Some)
+            .map_err(|e| Error::io("starting a thread for", directory, e))
+    }
+
     fn store_until_closed(&self) {
         let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
         while self.store.pending.wait_for_tick(self.options.tick_ms) {
@@ -315,6 +329,7 @@ impl Parts {
                 self.store.pending.close();
                 return;
             }
+            self.look_after_trees();
         }
     }
 

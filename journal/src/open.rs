@@ -15,7 +15,9 @@ use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::journal::{Journal, Parts, Versions};
+use crate::keeper::Bell;
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
 use crate::log::wal::recover::Recovered;
@@ -23,7 +25,6 @@ use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::replay::replay;
-use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
@@ -79,19 +80,28 @@ impl Journal {
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Opened, Error> {
         options.check()?;
         let directory = Directory::at(directory.as_ref());
+        match Self::open_once(&directory, options.clone()) {
+            // A tree that was opened quickly and then could not be read has noted so, and is
+            // made anew by the second attempt.
+            Err(Error::Store { .. }) => Self::open_once(&directory, options),
+            opened => opened,
+        }
+    }
+
+    fn open_once(directory: &Directory, options: Options) -> Result<Opened, Error> {
         let lock = directory.take()?;
         let mut report = OpenReport::default();
-        let prepared = match prepare(&directory, &options, &mut report) {
+        let prepared = match prepare(directory, &options, &mut report) {
             Err(error) if error.is_full() && directory.drop_ballast()? => {
                 report = OpenReport { ballast_dropped: true, ..OpenReport::default() };
-                prepare(&directory, &options, &mut report)?
+                prepare(directory, &options, &mut report)?
             }
             prepared => prepared?,
         };
         if !report.ballast_dropped {
             directory.keep_ballast(options.ballast_bytes)?;
         }
-        start(&directory, options, lock, prepared, report)
+        start(directory, options, lock, prepared, report)
     }
 
     /// A journal in memory, without files, for tests.
@@ -132,6 +142,7 @@ impl Journal {
             views,
             checkpoints: Checkpoints::none(),
             archiver: None,
+            bell: Bell::default(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -194,7 +205,7 @@ fn prepare(
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
-    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
+    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.tree())?;
     report.checkpoints_dropped = dropped;
     Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }
@@ -205,8 +216,7 @@ fn open_store(
     options: &Options,
     report: &mut OpenReport,
 ) -> Result<(FencedTree, Vec<u64>), Error> {
-    let opened =
-        FencedTree::open(&directory.store(), &directory.store_marks(), options.cache_bytes)?;
+    let opened = FencedTree::open(&directory.store(), &directory.store_marks(), options.tree())?;
     let untrusted = match opened {
         Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
             Some(applied) => return Ok((tree, applied)),
@@ -225,7 +235,7 @@ fn new_store(
 ) -> Result<(FencedTree, Vec<u64>), Error> {
     let applied = vec![0; shape.partitions];
     let (path, marks) = (directory.store(), directory.store_marks());
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
+    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
 }
 
@@ -236,7 +246,7 @@ fn open_views(
     report: &mut OpenReport,
 ) -> Result<(FencedTree, Vec<u64>), Error> {
     let (path, marks) = (directory.views(), directory.views_marks());
-    let untrusted = match FencedTree::open(&path, &marks, options.cache_bytes)? {
+    let untrusted = match FencedTree::open(&path, &marks, options.tree())? {
         Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
             Some(applied) => return Ok((tree, applied)),
             None => "their marks are of another number of partitions".to_owned(),
@@ -245,7 +255,7 @@ fn open_views(
     };
     report.views_emptied = Some(untrusted).filter(|_| !report.created);
     let applied = vec![0; shape.partitions];
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
+    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
 }
 
@@ -274,6 +284,7 @@ fn start(
         views,
         checkpoints,
         archiver,
+        bell: Bell::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })

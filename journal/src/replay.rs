@@ -4,12 +4,12 @@
 
 use crate::commit::Commit;
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::journal::Versions;
 use crate::log::wal::recover::{Recovered, recover};
 use crate::open::OpenReport;
 use crate::options::Options;
 use crate::pending::Take;
-use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::Store;
 

@@ -15,11 +15,12 @@ use crate::archive::base::layout::Entry;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
+use crate::fence::{FencedTree, Unit};
 use crate::keys;
 use crate::locks::lock;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
 use crate::record::{self, Record};
-use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
+use crate::sled::VALUE_BYTES_MAX;
 
 const HISTORY: u8 = b'h';
 const LIVE: u8 = b'l';
@@ -54,6 +55,11 @@ impl Store {
     /// Up to which commits the tree has everything, durably.
     pub(crate) fn applied(&self) -> Vec<u64> {
         lock(&self.applied).clone()
+    }
+
+    /// Its tree, if there is one.
+    pub(crate) fn tree(&self) -> Option<&FencedTree> {
+        self.tree.as_ref()
     }
 
     /// Gives the tree's files back; reading is refused from then on.

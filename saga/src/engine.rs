@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod journal_watch;
 mod open_report;
 mod recovery;
 mod worker;
@@ -114,6 +115,7 @@ impl Engine {
         let failed = tokio::select! {
             () = shutdown => None,
             ended = self.workers.join_next() => Some(sentence(ended)),
+            why = journal_watch::until_poisoned(&self.journal) => Some(why),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
         if let Some(why) = failed {

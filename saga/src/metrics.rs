@@ -1,8 +1,11 @@
 //! The engine's metrics: every name, unit and label in one place.
 
+use std::time::Duration;
+
 use backstitch_core::command::AttemptResult;
 use backstitch_core::effect::Effect;
 use backstitch_core::ids::PartitionId;
+use backstitch_journal::{Part, ScrubState, Statistics};
 
 use crate::partition::Order;
 
@@ -19,6 +22,22 @@ pub const EVENTS: &str = "backstitch_events_total";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
+/// Bytes of the journal's files, by `part`.
+pub const JOURNAL_FILE_BYTES: &str = "backstitch_journal_file_bytes";
+/// Bytes of keys and values, by `part`.
+pub const JOURNAL_LIVE_BYTES: &str = "backstitch_journal_live_bytes";
+/// Entries, by `part`; records of the log.
+pub const JOURNAL_ENTRIES: &str = "backstitch_journal_entries";
+/// Seconds of the last tick, by `part`.
+pub const JOURNAL_TICK_SECONDS: &str = "backstitch_journal_tick_seconds";
+/// How the reading behind a quick open stands, by `part`: 0 none was needed, 1 under way, 2
+/// proven, 3 damaged.
+pub const JOURNAL_SCRUB: &str = "backstitch_journal_scrub_state";
+/// Bytes read so far by the reading behind a quick open, by `part`.
+pub const JOURNAL_SCRUB_BYTES: &str = "backstitch_journal_scrub_bytes";
+/// Seconds of the syncs of the log since the start, by `quantile`; 1 is the longest.
+pub const JOURNAL_SYNC_SECONDS: &str = "backstitch_journal_sync_seconds";
+
 /// Tells the recorder what each name means.
 pub fn describe() {
     metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
@@ -27,6 +46,63 @@ pub fn describe() {
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
+    metrics::describe_gauge!(JOURNAL_FILE_BYTES, "bytes of the journal's files");
+    metrics::describe_gauge!(JOURNAL_LIVE_BYTES, "bytes of keys and values");
+    metrics::describe_gauge!(JOURNAL_ENTRIES, "entries of a part, records of the log");
+    metrics::describe_gauge!(JOURNAL_TICK_SECONDS, "seconds of the last tick");
+    metrics::describe_gauge!(JOURNAL_SCRUB, "0 not needed, 1 under way, 2 proven, 3 damaged");
+    metrics::describe_gauge!(JOURNAL_SCRUB_BYTES, "bytes read behind a quick open");
+    metrics::describe_gauge!(JOURNAL_SYNC_SECONDS, "seconds of the log's syncs");
+}
+
+/// What the journal amounts to.
+pub(crate) fn journal(statistics: &Statistics) {
+    let parts = [
+        (Part::Store, &statistics.store),
+        (Part::Views, &statistics.views),
+        (Part::Checkpoints, &statistics.checkpoints),
+    ];
+    for (part, sizes) in parts {
+        let part = part.name();
+        metrics::gauge!(JOURNAL_FILE_BYTES, "part" => part).set(float(sizes.file_bytes));
+        metrics::gauge!(JOURNAL_LIVE_BYTES, "part" => part).set(float(sizes.live_bytes));
+        metrics::gauge!(JOURNAL_ENTRIES, "part" => part).set(float(sizes.entries));
+        for tree in &sizes.trees {
+            let name = tree.name.clone();
+            let (state, bytes) = match tree.scrub {
+                ScrubState::Idle => (0, 0),
+                ScrubState::Running { done_bytes, .. } => (1, done_bytes),
+                ScrubState::Proven { bytes, .. } => (2, bytes),
+                ScrubState::Damaged => (3, 0),
+            };
+            metrics::gauge!(JOURNAL_TICK_SECONDS, "part" => name.clone())
+                .set(seconds(tree.tick_us));
+            metrics::gauge!(JOURNAL_SCRUB, "part" => name.clone()).set(float(state));
+            metrics::gauge!(JOURNAL_SCRUB_BYTES, "part" => name).set(float(bytes));
+        }
+    }
+    for (part, files) in [("archive", &statistics.archive), ("blobs", &statistics.blobs)] {
+        metrics::gauge!(JOURNAL_FILE_BYTES, "part" => part).set(float(files.file_bytes));
+    }
+    let log = &statistics.log;
+    metrics::gauge!(JOURNAL_FILE_BYTES, "part" => "log").set(float(log.file_bytes));
+    metrics::gauge!(JOURNAL_ENTRIES, "part" => "log").set(float(log.records));
+    let sync = &log.sync;
+    for (quantile, us) in
+        [("0.5", sync.p50_us), ("0.95", sync.p95_us), ("0.99", sync.p99_us), ("1", sync.max_us)]
+    {
+        metrics::gauge!(JOURNAL_SYNC_SECONDS, "quantile" => quantile).set(seconds(us));
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}
+
+/// A count as a gauge wants it; right to 53 bits.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 /// One partition's share of [`RUNS_RESIDENT`].
@@ -42,7 +118,7 @@ impl Resident {
     }
 }
 
-pub(crate) fn committed(took: std::time::Duration, events: usize) {
+pub(crate) fn committed(took: Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());

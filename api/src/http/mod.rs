@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod codes;
+mod database;
 mod document;
 mod executions;
 mod fields;
@@ -120,6 +121,8 @@ pub fn router(app: App) -> Router {
         .route("/ready", get(status::ready))
         .route("/info", get(status::info))
         .route("/metrics", get(telemetry::show))
+        .route("/api/v1/stats/db", get(database::show))
+        .route("/v1/stats/db", get(database::show))
         .route("/api/v1/workflows", get(workflows::list).post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))

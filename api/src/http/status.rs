@@ -61,6 +61,11 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
 
 fn journal_json(journal: &Info) -> Value {
     let total = |of: fn(&Head) -> u64| journal.heads.iter().map(of).sum::<u64>();
+    let scrub: Vec<Value> = journal
+        .scrub
+        .iter()
+        .map(|(part, state)| json!({ "part": part.name(), "scrub": state }))
+        .collect();
     json!({
         "format": COMMIT_FORMAT,
         "store_id": journal.store_id,
@@ -75,6 +80,7 @@ fn journal_json(journal: &Info) -> Value {
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,
+        "scrub": scrub,
         "poisoned": journal.poisoned,
     })
 }

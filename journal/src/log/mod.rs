@@ -13,6 +13,7 @@ use backstitch_core::ids::PartitionId;
 
 use crate::commit::{Commit, Head};
 use crate::error::Error;
+use crate::latency::Latency;
 
 /// Takes the answer to one append, on the log's own thread: it must be quick and must not
 /// wait for another append.
@@ -59,6 +60,8 @@ pub struct LogStats {
     pub commits: u64,
     /// Bytes of groups written, padding and markers included.
     pub written_bytes: u64,
+    /// How long the syncs took that made groups durable.
+    pub sync: Latency,
 }
 
 /// A log of several partitions.

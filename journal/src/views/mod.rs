@@ -16,8 +16,8 @@ use backstitch_core::summary::{LetterStatus, LetterSummary, RunStatus, RunSummar
 pub use table::{Cursor, Page};
 
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::locks::lock;
-use crate::sled::FencedTree;
 use crate::store::encode_applied;
 use row::{Query, Row as _};
 use table::Table;
@@ -74,6 +74,11 @@ impl Views {
         };
         let (runs, letters) = (Table::default(), Table::default());
         Self { tree, runs, letters, progress: Mutex::new(progress) }
+    }
+
+    /// Its tree, if there is one.
+    pub(crate) fn tree(&self) -> Option<&FencedTree> {
+        self.tree.as_ref()
     }
 
     /// Gives the tree's files back; reading is refused from then on.

@@ -10,9 +10,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
+use crate::fence::{FencedTree, Unit};
 use crate::locks::lock;
 use crate::record::{decode_row, encode_row};
-use crate::sled::{FencedTree, Unit};
 use crate::views::row::{self, INSTANT_BYTES, Query, Row};
 
 /// A place in a list, to go on from. Opaque outside; printed in hex.

@@ -11,6 +11,7 @@ mod disk_full;
 mod golden;
 mod life;
 mod medium;
+mod opening;
 mod power_cut;
 mod refusals;
 mod throughput;

@@ -28,6 +28,18 @@ pub fn options() -> Options {
     }
 }
 
+/// The same with trees that open quickly, are renewed often, and are read behind and
+/// rewritten at once.
+pub fn quick_options() -> Options {
+    Options {
+        check_whole_below_bytes: 0,
+        recent_changes_max: 200,
+        keeper_bytes_per_second: u64::MAX,
+        rewrite_above_bytes: 1024 * 1024,
+        ..options()
+    }
+}
+
 /// A small generator of numbers: the same seed, the same life.
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);

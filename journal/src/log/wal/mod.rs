@@ -24,6 +24,7 @@ pub use recover::TornTail;
 use crate::archive::archiver::Signals;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
+use crate::latency::Histogram;
 use crate::locks::{lock, wait};
 use crate::log::{AppendError, Done, Log, LogStats};
 use crate::options::{Fsync, Options};
@@ -92,6 +93,7 @@ struct Counters {
     markers: AtomicU64,
     commits: AtomicU64,
     written_bytes: AtomicU64,
+    sync: Histogram,
 }
 
 impl Wal {
@@ -247,6 +249,7 @@ impl Log for Wal {
             markers: counters.markers.load(Ordering::Relaxed),
             commits: counters.commits.load(Ordering::Relaxed),
             written_bytes: counters.written_bytes.load(Ordering::Relaxed),
+            sync: counters.sync.latency(),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 use crate::store::Store;
 use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
 
@@ -106,6 +107,7 @@ impl Journal {
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
+                parts.views.remove(removal::of_commit(commit));
                 parts.views.apply(commit.partition().0, commit.sequence(), changes);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
@@ -134,6 +136,22 @@ impl Journal {
     /// If the store cannot be read.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         self.parts().store.history(stream)
+    }
+
+    /// A stream's last version, `None` if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        self.parts().store.last_version(stream)
+    }
+
+    /// When and why a run was removed; `None` if it was not, or the log was cut since.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
+        self.parts().store.removed_run(&StreamId::Execution(*run))
     }
 
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
@@ -296,13 +314,20 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
-        let Some(selection) = self.store.select(take) else { return Ok(()) };
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
-            return Ok(());
+            return Ok(false);
         }
         self.views.tick()?;
-        self.store.write(&selection)
+        self.store.write(&selection)?;
+        Ok(selection.deferred)
     }
 }
 

@@ -57,6 +57,11 @@ pub(super) fn recover(
     {
         catalog.add(name, revision);
     }
+    for start in &mut starts {
+        let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();
+        let events = own.iter().map(|record| (&record.event, record.recorded_at));
+        start.partition.adopt_own(events).map_err(Error::Fold)?;
+    }
     let mut recovered = Recovered { live: 0, quarantined: 0, journal: report };
     for (stream, records) in runs {
         let StreamId::Execution(run) = &stream else { continue };

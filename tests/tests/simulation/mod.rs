@@ -27,6 +27,9 @@ fn life(seed: u64) -> BTreeSet<&'static str> {
     world.live();
     world.settle();
     check::all(&world);
+    world.retire();
+    world.settle();
+    check::all(&world);
     world.event_kinds()
 }
 

@@ -186,8 +186,7 @@ impl State {
     /// that nothing but its history is left to keep.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_quiescent()
-            && self.letters.iter().all(|letter| letter.status != LetterStatus::Open)
+        self.is_quiescent() && self.letters.iter().all(|letter| letter.status != LetterStatus::Open)
     }
 
     /// The next instant after `now` at which something is due, if anything waits for one.

@@ -146,6 +146,14 @@ impl Journal {
         self.parts().store.last_version(stream)
     }
 
+    /// Bytes of keys and values in the store's tree. Reads all of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64, Error> {
+        self.parts().store.live_bytes()
+    }
+
     /// When and why a run was removed; `None` if it was not, or the log was cut since.
     ///
     /// # Errors

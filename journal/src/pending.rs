@@ -156,13 +156,15 @@ impl Pending {
     pub(crate) fn of_stream(&self, id: &StreamId) -> OfStream {
         let state = lock(&self.state);
         let removed = state.removed.get(id).cloned();
-        let Some(stream) = state.streams.get(id) else { return OfStream { records: None, removed } };
+        let Some(stream) = state.streams.get(id) else {
+            return OfStream { records: None, removed };
+        };
         let storing = stream.storing.as_deref().filter(|run| !run.bytes.is_empty());
         let fresh = Some(&stream.fresh).filter(|run| !run.bytes.is_empty());
         let runs = [storing, fresh].into_iter().flatten();
-        let records = storing.or(fresh).map(|first| {
-            (first.first_version, runs.flat_map(|run| &run.bytes).copied().collect())
-        });
+        let records = storing
+            .or(fresh)
+            .map(|first| (first.first_version, runs.flat_map(|run| &run.bytes).copied().collect()));
         OfStream { records, removed }
     }
 

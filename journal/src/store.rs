@@ -164,6 +164,18 @@ impl Store {
         }
     }
 
+    /// Bytes of the tree's keys and values.
+    pub(crate) fn live_bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        if let Some(tree) = &self.tree {
+            tree.scan(&[], &[], |key, value| {
+                bytes += (key.len() + value.len()) as u64;
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(bytes)
+    }
+
     /// Every run there is, stored or pending.
     pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
         let mut streams = self.executions()?;

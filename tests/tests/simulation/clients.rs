@@ -13,6 +13,9 @@ use serde_json::json;
 
 use super::world::{Asked, PARTITIONS, World};
 
+/// Runs that one round of retention looks at.
+const LOOKED_AT_MAX: usize = 6;
+
 impl World {
     pub fn client(&mut self) {
         let actor = || "client".to_owned();
@@ -111,8 +114,11 @@ impl World {
             let disk = self.disk.lock().expect("no panic");
             disk.runs.keys().filter(|run| run.partition == partition).copied().collect()
         };
+        let looked_at = if self.faults { LOOKED_AT_MAX } else { own.len() };
+        let first = if own.is_empty() { 0 } else { self.random.index(own.len()) };
+        let own = own.iter().cycle().skip(first).take(looked_at.min(own.len())).copied();
         let mut runs = Vec::new();
-        for execution in own {
+        for execution in own.collect::<Vec<_>>() {
             let state = self.live_state(execution);
             let sound = state.is_closed();
             let strange = !sound && !state.is_quiescent() && self.random.chance(10);

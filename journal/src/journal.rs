@@ -12,7 +12,10 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
+use backstitch_core::checkpoint::Checkpoint;
+
 use crate::builder::CommitBuilder;
+use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
 use crate::directory::Place;
@@ -70,6 +73,16 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub checkpoints: Checkpoints,
+}
+
+/// What a run's state is recovered from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recoverable {
+    /// A checkpoint to begin with, if there is one that the history reaches.
+    pub checkpoint: Option<Box<Checkpoint>>,
+    /// The events after it, or all, in order.
+    pub records: Vec<Record>,
 }
 
 impl Journal {
@@ -107,7 +120,10 @@ impl Journal {
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.remove(removal::of_commit(commit));
+                let removed = removal::of_commit(commit);
+                parts.checkpoints.remove(quiescent.iter());
+                parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
+                parts.views.remove(removed);
                 parts.views.apply(commit.partition().0, commit.sequence(), changes);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
@@ -121,6 +137,7 @@ impl Journal {
     /// run that opening handed out should get its row this way.
     pub fn mark(&self, quiescent: Vec<StreamId>, changes: Vec<ViewChange>) {
         self.parts().views.supply(changes);
+        self.parts().checkpoints.remove(quiescent.iter());
         self.parts().store.pending.mark_quiescent(&quiescent);
     }
 
@@ -160,6 +177,32 @@ impl Journal {
     /// If the store cannot be read.
     pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
         self.parts().store.removed_run(&StreamId::Execution(*run))
+    }
+
+    /// What a run's state is recovered from: its checkpoint and what came after it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
+        let stream = StreamId::Execution(*run);
+        // One of a life that was removed would fit the versions of the next, and be wrong.
+        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
+        if let Some(checkpoint) = self.parts().checkpoints.get(run)?
+            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
+        {
+            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
+            if let Some(records) = after {
+                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
+            }
+        }
+        let whole = self.history(&stream)?;
+        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
+    }
+
+    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
+    /// background and shorten the next start.
+    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
+        self.parts().checkpoints.put(made);
     }
 
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
@@ -275,6 +318,7 @@ impl Inner {
         };
         self.parts.store.close();
         self.parts.views.close();
+        self.parts.checkpoints.close();
         drop(released);
         place.and(stored)
     }
@@ -335,6 +379,7 @@ impl Parts {
         }
         self.views.tick()?;
         self.store.write(&selection)?;
+        self.checkpoints.tick()?;
         Ok(selection.deferred)
     }
 }

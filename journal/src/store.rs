@@ -20,7 +20,7 @@ use crate::keys;
 use crate::pending::{
     OfStream, PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack,
 };
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::removal;
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
@@ -56,12 +56,28 @@ impl Store {
             return Ok(None);
         }
         let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
-        for (expected, record) in (1..).zip(&records) {
-            if record.version != expected || record.stream != *stream {
-                return Err(Error::Gap { stream: stream.clone(), missing: expected });
+        check_gapless(stream, 1, &records)?;
+        Ok(Some(records))
+    }
+
+    /// A stream's history after a version; `None` if it does not reach that version.
+    pub(crate) fn history_after(
+        &self,
+        stream: &StreamId,
+        version: u64,
+    ) -> Result<Option<Vec<Record>>, Error> {
+        let packed = self.packed(stream)?;
+        let mut records = Vec::new();
+        let mut last = 0;
+        for (at, piece) in (1..).zip(unpack(&packed)) {
+            let (position, body) = piece.map_err(|e| self.broken(stream, &e))?;
+            last = at;
+            if at > version {
+                records.push(record::decode(body, position).map_err(|e| self.broken(stream, &e))?);
             }
         }
-        Ok(Some(records))
+        check_gapless(stream, version + 1, &records)?;
+        Ok(Some(records).filter(|_| last >= version))
     }
 
     /// A stream's last version; `None` if it has no history.
@@ -251,6 +267,15 @@ impl Store {
             .push(commit, &[], |stream, position| !fresh.contains(&(stream.clone(), position)));
         Ok(true)
     }
+}
+
+fn check_gapless(stream: &StreamId, first: u64, records: &[Record]) -> Result<(), Error> {
+    for (expected, record) in (first..).zip(records) {
+        if record.version != expected || record.stream != *stream {
+            return Err(Error::Gap { stream: stream.clone(), missing: expected });
+        }
+    }
+    Ok(())
 }
 
 /// Cuts packed records into units, and each unit into values.

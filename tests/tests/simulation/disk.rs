@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::{Plan, TaskTypes};
@@ -34,6 +35,8 @@ pub struct Disk {
     pub own: BTreeMap<PartitionId, Vec<StagedRecord>>,
     /// The requests that each id began with, one for each of its lives.
     pub requests: BTreeMap<ExecutionId, Vec<Digest>>,
+    /// Checkpoints that reached the disk; some are lost again.
+    pub checkpoints: BTreeMap<ExecutionId, Checkpoint>,
     /// Runs that were removed and have not begun again, with what they were.
     pub removed: BTreeMap<ExecutionId, Vec<StagedRecord>>,
 }
@@ -53,6 +56,7 @@ impl Disk {
             for run in runs {
                 let records = self.runs.remove(run).expect("a run is removed once");
                 self.live.remove(run);
+                self.checkpoints.remove(run);
                 self.removed.insert(*run, records);
             }
         }

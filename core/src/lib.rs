@@ -20,6 +20,7 @@ pub mod partition;
 pub mod payload;
 pub mod plan;
 pub mod report;
+pub mod retention;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;

@@ -163,6 +163,14 @@ impl Journal {
         self.parts().store.last_version(stream)
     }
 
+    /// Bytes of a stream's records; 0 if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        self.parts().store.history_bytes(stream)
+    }
+
     /// Bytes of keys and values in the store's tree. Reads all of it.
     ///
     /// # Errors

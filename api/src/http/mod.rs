@@ -13,6 +13,7 @@ mod letters;
 mod path;
 mod query;
 mod refusal;
+mod retention;
 mod room;
 mod shield;
 mod status;
@@ -122,6 +123,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/retention/plan", post(retention::plan))
+        .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))

@@ -3,4 +3,5 @@
 mod contract;
 mod process;
 mod refused;
+mod retention;
 mod server;

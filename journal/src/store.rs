@@ -235,8 +235,12 @@ impl Store {
         for (stream, mark) in &selection.removed {
             units.push(self.removal_unit(stream, mark)?);
         }
+        let forgotten = self.forget_units(selection, &mut units)?;
         tree.tick(units, &encode_applied(&selection.applied))?;
         self.pending.stored(selection);
+        if let Some(sequences) = selection.forget.as_ref().filter(|_| forgotten) {
+            self.pending.forgotten(sequences);
+        }
         Ok(())
     }
 

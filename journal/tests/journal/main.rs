@@ -12,6 +12,7 @@ mod power_cut;
 mod refusals;
 mod removal;
 mod removal_crash;
+mod removal_lives;
 mod throughput;
 mod views;
 mod workload;

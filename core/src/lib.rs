@@ -6,6 +6,7 @@
 
 pub mod advance;
 pub mod arrows;
+pub mod audit;
 pub mod command;
 pub mod decide;
 pub mod definition;
@@ -22,6 +23,7 @@ pub mod retry_policy;
 pub mod schema;
 pub mod scope;
 pub mod state;
+pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;

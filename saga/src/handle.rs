@@ -280,7 +280,8 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        Ok(Submission { execution, plan, submitted })
+        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        Ok(Submission { execution, plan, submitted, tags })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -107,6 +107,7 @@ fn request(workflow: &str, input: Value) -> Request {
         input,
         variables: json!({}),
         correlation_id: String::new(),
+        tags: Vec::new(),
         callbacks: Vec::new(),
         idempotency_key: None,
         actor: "test".to_owned(),

@@ -13,6 +13,11 @@ use serde_json::json;
 
 use super::world::{Asked, PARTITIONS, World};
 
+/// The tags that a run is submitted with: a repeat has the same.
+pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
+    if execution.digits.is_multiple_of(3) { vec!["own".into(), "shared".into()] } else { vec![] }
+}
+
 impl World {
     pub fn client(&mut self) {
         let actor = || "client".to_owned();
@@ -110,7 +115,7 @@ impl World {
 
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
-        let submission = Submission { execution, plan, submitted };
+        let submission = Submission { execution, plan, submitted, tags: own_tags(execution) };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -7,6 +7,7 @@ mod events;
 use serde_json::{Map, Value, json};
 
 use crate::arrows::DeliveryStatus;
+use crate::audit::AuditRow;
 use crate::event::{CallbackEvent, Compensation, LetterSubject};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{LetterId, StepIndex};
@@ -327,6 +328,20 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "submitted_at": row.submitted_at.to_string(),
         "completed_at": instant(row.ended_at),
         "version": row.version,
+    })
+}
+
+/// A row of the audit; `generation` is the store's.
+#[must_use]
+pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
+    json!({
+        "at": row.at.to_string(),
+        "actor": row.actor,
+        "action": row.action.word(),
+        "target": row.target,
+        "execution_id": row.execution.map(|run| run.to_string()),
+        "detail": row.detail,
+        "position": format!("{generation}:{}:{}", row.partition, row.position),
     })
 }
 

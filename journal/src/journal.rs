@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
-use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+use backstitch_core::ids::{PartitionId, StreamId};
+use backstitch_core::summary::ViewChange;
 
 use crate::builder::CommitBuilder;
 use crate::commit::{Commit, Head, Origin};
@@ -25,7 +25,7 @@ use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
 use crate::store::Store;
-use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
+use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -106,7 +106,8 @@ impl Journal {
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
+                parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -153,49 +154,6 @@ impl Journal {
         Ok(())
     }
 
-    /// A run's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.parts().views.run(id)
-    }
-
-    /// Runs, newest first. Filtering by workflow and status together reads past the
-    /// workflow's runs of other statuses.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn runs(
-        &self,
-        filter: &RunFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        self.parts().views.runs(filter, after, limit)
-    }
-
-    /// A dead letter's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
-        self.parts().views.letter(id)
-    }
-
-    /// Dead letters, newest first.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letters(
-        &self,
-        filter: &LetterFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        self.parts().views.letters(filter, after, limit)
-    }
-
     /// What the journal is and how it stands.
     #[must_use]
     pub fn info(&self) -> Info {
@@ -225,7 +183,7 @@ impl Journal {
         self.inner.close()
     }
 
-    fn parts(&self) -> &Arc<Parts> {
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.inner.parts
     }
 }

@@ -14,6 +14,7 @@ mod files;
 mod info;
 mod journal;
 mod keys;
+mod lists;
 mod locks;
 pub mod log;
 mod marks;
@@ -42,4 +43,7 @@ pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYT
 pub use reader::{Location, Reader};
 pub use record::Record;
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
-pub use views::{Cursor, LetterFilter, Page, RunFilter};
+pub use views::{
+    AuditFilter, Cursor, LetterFilter, Order, Page, ROWS_READ_PER_PAGE_MAX, Range, RebuildInfo,
+    RunFilter, ViewInfo, ViewName,
+};

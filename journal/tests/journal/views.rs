@@ -32,7 +32,8 @@ fn filters() -> Vec<RunFilter> {
         for status in [None, Some(RunStatus::Completed), Some(RunStatus::Failed)] {
             for workflow in [None, Some("w1"), Some("w")] {
                 let workflow = workflow.map(str::to_owned);
-                filters.push(RunFilter { namespace: namespace.to_owned(), status, workflow });
+                let namespace = namespace.to_owned();
+                filters.push(RunFilter { namespace, status, workflow, ..RunFilter::default() });
             }
         }
     }
@@ -138,7 +139,7 @@ fn letters_are_listed_and_long_texts_are_cut() {
     journal.mark(Vec::new(), vec![ViewChange::Letter(letter(2, LetterStatus::Retried, 2))]);
     let numbers = |status| {
         let (namespace, workflow) = ("default".to_owned(), None);
-        let filter = LetterFilter { namespace, status, workflow };
+        let filter = LetterFilter { namespace, status, workflow, ..LetterFilter::default() };
         let page = journal.letters(&filter, None, 10).unwrap();
         page.rows.iter().map(|row| row.letter.number).collect::<Vec<_>>()
     };

@@ -7,6 +7,7 @@
 pub mod advance;
 pub mod arrows;
 pub mod audit;
+pub mod checkpoint;
 pub mod command;
 pub mod decide;
 pub mod definition;

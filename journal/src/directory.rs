@@ -5,7 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
-//! store/ store.marks
+//! store/ checkpoints/ and their .marks
 //! views/       a directory of each view, see `views/home.rs`
 //! ```
 //! Knows names and the identity; not what is in the parts.
@@ -107,6 +107,14 @@ impl Directory {
     /// The marks of the views where all of them are in one tree.
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    pub(crate) fn checkpoints_marks(&self) -> PathBuf {
+        self.path.join("checkpoints.marks")
     }
 
     /// Takes the directory for this process, making it if it is missing. The lock lasts as

@@ -51,6 +51,9 @@ pub enum Command {
     Validate(commands::validate::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
+    /// Operate a server or its data directory
+    #[command(subcommand)]
+    Admin(commands::admin::Admin),
     /// Show it at work: a shop, its orders, a kill -9 halfway, and the books at the end
     Demo(demo::Flags),
 }
@@ -135,6 +138,7 @@ impl Command {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
             Self::Submit(flags) => commands::submit::run(flags).await,
+            Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }
     }

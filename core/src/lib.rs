@@ -6,6 +6,7 @@
 
 pub mod advance;
 pub mod arrows;
+pub mod audit;
 pub mod checkpoint;
 pub mod command;
 pub mod decide;
@@ -25,6 +26,7 @@ pub mod retry_policy;
 pub mod schema;
 pub mod scope;
 pub mod state;
+pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;

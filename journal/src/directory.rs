@@ -5,7 +5,8 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
-//! store/ views/ checkpoints/ and their .marks
+//! store/ checkpoints/ and their .marks
+//! views/       a directory of each view, see `views/home.rs`
 //! ```
 //! Knows names and the identity; not what is in the parts.
 
@@ -103,6 +104,7 @@ impl Directory {
         self.path.join("views")
     }
 
+    /// The marks of the views where all of them are in one tree.
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
     }

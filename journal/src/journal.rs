@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
-use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::summary::ViewChange;
 
 use backstitch_core::checkpoint::Checkpoint;
 
@@ -29,7 +29,7 @@ use crate::pending::Take;
 use crate::record::Record;
 use crate::removal::{self, RemovedRun};
 use crate::store::Store;
-use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
+use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -123,8 +123,11 @@ impl Journal {
                 let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
                 parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
-                parts.views.remove(removed);
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                if let Err(error) = parts.views.remove_all(removed.iter().map(|(run, _)| run)) {
+                    parts.log.poison(&open::with_source(&error));
+                }
+                let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
+                parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -237,49 +240,6 @@ impl Journal {
         Ok(())
     }
 
-    /// A run's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.parts().views.run(id)
-    }
-
-    /// Runs, newest first. Filtering by workflow and status together reads past the
-    /// workflow's runs of other statuses.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn runs(
-        &self,
-        filter: &RunFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        self.parts().views.runs(filter, after, limit)
-    }
-
-    /// A dead letter's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
-        self.parts().views.letter(id)
-    }
-
-    /// Dead letters, newest first.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letters(
-        &self,
-        filter: &LetterFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        self.parts().views.letters(filter, after, limit)
-    }
-
     /// What the journal is and how it stands.
     #[must_use]
     pub fn info(&self) -> Info {
@@ -309,7 +269,7 @@ impl Journal {
         self.inner.close()
     }
 
-    fn parts(&self) -> &Arc<Parts> {
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.inner.parts
     }
 }

@@ -15,6 +15,7 @@ mod files;
 mod info;
 mod journal;
 mod keys;
+mod lists;
 mod locks;
 pub mod log;
 mod marks;
@@ -45,4 +46,7 @@ pub use reader::{Location, Reader};
 pub use record::Record;
 pub use removal::RemovedRun;
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
-pub use views::{Cursor, LetterFilter, Page, RunFilter};
+pub use views::{
+    AuditFilter, Cursor, LetterFilter, Order, Page, ROWS_READ_PER_PAGE_MAX, Range, RebuildInfo,
+    RunFilter, ViewInfo, ViewName,
+};

@@ -182,6 +182,12 @@ impl Pending {
         lock(&self.state).streams.keys().cloned().collect()
     }
 
+    /// Whether every commit up to these has been taken.
+    pub(crate) fn has_reached(&self, sequences: &[u64]) -> bool {
+        let state = lock(&self.state);
+        state.sequences.iter().zip(sequences).all(|(own, wanted)| own >= wanted)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.state).bytes
     }

@@ -199,6 +199,14 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Every stream there is, stored or pending.
+    pub(crate) fn all_streams(&self) -> Result<Vec<StreamId>, Error> {
+        let mut streams: std::collections::BTreeSet<StreamId> =
+            self.streams_with(&[HISTORY])?.into_iter().collect();
+        streams.extend(self.pending.streams());
+        Ok(streams.into_iter().collect())
+    }
+
     /// Every run there is, stored or pending.
     pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
         let mut streams = self.executions()?;

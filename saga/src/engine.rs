@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod rebuild;
 mod recovery;
 mod worker;
 
@@ -28,6 +29,8 @@ use crate::metrics;
 use crate::partition::{Histories, Input};
 use crate::retention;
 
+pub(crate) use rebuild::rebuild_view;
+pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.

@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod letters;
+mod lists;
 mod reads;
 mod request;
 
@@ -28,6 +29,7 @@ use crate::partition::{Abandon, Answer, Definition, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use lists::WorkflowStatistics;
 pub use request::{Accepted, Defined, Request, Retried};
 
 /// Where an answer goes.
@@ -297,7 +299,8 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        Ok(Submission { execution, plan, submitted })
+        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        Ok(Submission { execution, plan, submitted, tags })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

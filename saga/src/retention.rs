@@ -22,7 +22,7 @@ use crate::handle::Handle;
 use crate::partition::{Answer, Input};
 
 pub use apply::{Progress, RUNS_PER_SECOND_DEFAULT, RUNS_PER_SECOND_MAX, Stage};
-pub use plan::{Asked, HELD_LISTED_MAX, Plan, Planned, RUNS_PER_PLAN_MAX, RuleShare};
+pub use plan::{Asked, HELD_LISTED_MAX, Place, Plan, Planned, RUNS_PER_PLAN_MAX, RuleShare};
 pub(crate) use sweep::sweep;
 
 /// What the settings say of retention.

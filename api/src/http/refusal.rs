@@ -127,6 +127,7 @@ impl From<Error> for Refusal {
                 .with(json!({ "execution_id": run.to_string() })),
             Error::Rejected(rejection) => rejected(&rejection, message),
             Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
+            Error::Cursor(_) => Self::bad_request(message),
             Error::Draining | Error::Stopped => Self::unavailable(message),
             Error::Journal(_) | Error::Executors(_) | Error::Fold(_) => internal(&error),
         }

@@ -18,6 +18,7 @@ fn row(number: u64, dice: &mut Dice, version: u64) -> RunSummary {
         revision: 1,
         status: statuses[dice.below(9) as usize],
         correlation_id: "".into(),
+        tags: [].into(),
         // Some at the same instant, some before 1970.
         submitted_at: Timestamp((number as i64 / 2) * 1_000 - 20_000),
         ended_at: None,
@@ -31,7 +32,8 @@ fn filters() -> Vec<RunFilter> {
         for status in [None, Some(RunStatus::Completed), Some(RunStatus::Failed)] {
             for workflow in [None, Some("w1"), Some("w")] {
                 let workflow = workflow.map(str::to_owned);
-                filters.push(RunFilter { namespace: namespace.to_owned(), status, workflow });
+                let namespace = namespace.to_owned();
+                filters.push(RunFilter { namespace, status, workflow, ..RunFilter::default() });
             }
         }
     }
@@ -137,7 +139,7 @@ fn letters_are_listed_and_long_texts_are_cut() {
     journal.mark(Vec::new(), vec![ViewChange::Letter(letter(2, LetterStatus::Retried, 2))]);
     let numbers = |status| {
         let (namespace, workflow) = ("default".to_owned(), None);
-        let filter = LetterFilter { namespace, status, workflow };
+        let filter = LetterFilter { namespace, status, workflow, ..LetterFilter::default() };
         let page = journal.letters(&filter, None, 10).unwrap();
         page.rows.iter().map(|row| row.letter.number).collect::<Vec<_>>()
     };

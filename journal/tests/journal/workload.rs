@@ -106,6 +106,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         revision: 1,
         status: if ended { RunStatus::Completed } else { RunStatus::Running },
         correlation_id: "c".into(),
+        tags: [].into(),
         submitted_at: recorded_at(run, 1),
         ended_at: ended.then(|| recorded_at(run, version)),
         version,

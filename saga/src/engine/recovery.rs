@@ -81,7 +81,7 @@ pub(super) fn recover(
         recovered.checkpoints += share.checkpoints;
     }
     if recovered.journal.views_missing {
-        rebuild_views(&journal, &histories)?;
+        supply_views(&journal, &histories)?;
     }
     // A run that can't be folded has no row, and must not hold the views' mark back for ever.
     journal.rows_complete();
@@ -164,17 +164,17 @@ fn recover_run(run: ExecutionId, histories: &JournalHistories) -> Result<Option<
     }
 }
 
-fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
+pub(super) fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
     records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
 }
 
-fn rows(state: &State) -> Vec<ViewChange> {
+pub(super) fn rows(state: &State) -> Vec<ViewChange> {
     let run = ViewChange::Run(run_summary(state));
     std::iter::once(run).chain(letter_summaries(state).map(ViewChange::Letter)).collect()
 }
 
 /// Views are folds: every run is folded once and its rows written again.
-fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
+fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
     let mut changes = Vec::new();
     journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };

@@ -1,4 +1,4 @@
-//! Reading runs and lists: from memory where they are, from the journal where they are not.
+//! Reading runs: from memory where they are, from the journal where they are not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,7 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
-use backstitch_core::summary::{LetterSummary, RunSummary};
-use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RemovedRun, RunFilter};
+use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
 use super::{Handle, blocking, unexpected};
@@ -99,34 +98,6 @@ impl Handle {
             _ => None,
         };
         Ok((records, plan))
-    }
-
-    /// Runs newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn runs(
-        &self,
-        filter: RunFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
-    }
-
-    /// Dead letters newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn letters(
-        &self,
-        filter: LetterFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
     }
 }
 

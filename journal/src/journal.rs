@@ -14,6 +14,7 @@ use backstitch_core::summary::ViewChange;
 
 use backstitch_core::checkpoint::Checkpoint;
 
+use crate::archive::archiver::Archiver;
 use crate::builder::CommitBuilder;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
@@ -74,6 +75,7 @@ pub(crate) struct Parts {
     pub store: Store,
     pub views: Views,
     pub checkpoints: Checkpoints,
+    pub archiver: Option<Archiver>,
 }
 
 /// What a run's state is recovered from.
@@ -88,6 +90,7 @@ pub struct Recoverable {
 impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
+        parts.tell_archiver();
         let storer = match &parts.directory {
             Some(directory) => {
                 let shared = Arc::clone(&parts);
@@ -291,6 +294,7 @@ impl Inner {
             None => self.parts.tick(Take::All),
             Some(_) => Ok(()),
         };
+        self.parts.archiver.iter().for_each(Archiver::close);
         self.parts.store.close();
         self.parts.views.close();
         self.parts.checkpoints.close();
@@ -347,6 +351,7 @@ impl Parts {
 
     /// Answers whether something was left to the next tick.
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
@@ -354,8 +359,20 @@ impl Parts {
         }
         self.views.tick()?;
         self.store.write(&selection)?;
+        self.tell_archiver();
         self.checkpoints.tick()?;
         Ok(selection.deferred)
+    }
+
+    /// Says how far store and views have come, so that the log can be taken off.
+    fn tell_archiver(&self) {
+        if let Some(archiver) = &self.archiver {
+            let mut all = self.store.applied();
+            for view in self.views.applied() {
+                all.iter_mut().zip(view).for_each(|(all, view)| *all = view.min(*all));
+            }
+            archiver.signals().applied(all);
+        }
     }
 }
 

@@ -98,6 +98,9 @@ pub struct ServeFlags {
     /// How long runs are kept: a retention policy as JSON [default: for ever]
     #[arg(long, value_name = "POLICY")]
     pub retention: Option<String>,
+    /// How far back the log and its archive reach: off (for ever) or a duration [default: off]
+    #[arg(long, value_name = "DURATION")]
+    pub archive_keep_for: Option<String>,
     /// How often the retention policy is applied: off or a duration [default: off]
     #[arg(long, value_name = "DURATION")]
     pub retention_interval: Option<String>,
@@ -121,6 +124,7 @@ impl ServeFlags {
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("retention", self.retention.clone()),
+            ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();

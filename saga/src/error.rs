@@ -30,6 +30,9 @@ pub enum Error {
     /// A policy of retention is being applied already.
     #[error("a retention policy is being applied; wait until it is done")]
     RetentionRunning,
+    /// The log is being cut already.
+    #[error("the log is being cut; wait until that is done")]
+    CutRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),

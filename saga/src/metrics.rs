@@ -23,6 +23,10 @@ pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
 /// Bytes of the histories of removed runs.
 pub const BYTES_REMOVED: &str = "backstitch_retention_removed_bytes_total";
+/// Segments of the log that were cut.
+pub const SEGMENTS_CUT: &str = "backstitch_log_segments_cut_total";
+/// Bytes of files that cutting removed.
+pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
 /// Seconds that applying a retention policy took.
 pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
 
@@ -35,6 +39,8 @@ pub fn describe() {
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
     metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
+    metrics::describe_counter!(SEGMENTS_CUT, "segments of the log that were cut");
+    metrics::describe_counter!(BYTES_CUT, "bytes of files that cutting removed");
     metrics::describe_histogram!(RETENTION_SECONDS, "seconds that applying a policy took");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
 }
@@ -61,6 +67,11 @@ pub(crate) fn committed(took: std::time::Duration, events: usize) {
 pub(crate) fn runs_removed(runs: usize, bytes: u64) {
     metrics::counter!(RUNS_REMOVED).increment(runs as u64);
     metrics::counter!(BYTES_REMOVED).increment(bytes);
+}
+
+pub(crate) fn cut(segments: u64, bytes: u64) {
+    metrics::counter!(SEGMENTS_CUT).increment(segments);
+    metrics::counter!(BYTES_CUT).increment(bytes);
 }
 
 pub(crate) fn retention_ended(took: std::time::Duration) {

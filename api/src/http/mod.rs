@@ -7,6 +7,7 @@ mod admin;
 mod answer;
 mod audit;
 pub mod codes;
+mod cut;
 mod document;
 mod executions;
 mod fields;
@@ -127,6 +128,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
         .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/cut", post(cut::cut))
         .route("/api/v1/admin/retention/plan", post(retention::plan))
         .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route("/api/v1/statistics", get(statistics::all))

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
@@ -115,6 +116,9 @@ impl From<Error> for Refusal {
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
+            Error::CutRunning | Error::Journal(JournalError::CutRefused { .. }) => {
+                Self::new(codes::CUT_REFUSED, sentence(&error))
+            }
             Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
@@ -152,14 +156,19 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
     }
 }
 
-/// The client learns that it is not its fault; the log learns the rest.
-fn internal(error: &Error) -> Refusal {
+/// An error with its causes.
+fn sentence(error: &Error) -> String {
     let mut whole = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         whole = format!("{whole}: {cause}");
         source = cause.source();
     }
-    tracing::error!(error = %whole, "a request failed");
+    whole
+}
+
+/// The client learns that it is not its fault; the log learns the rest.
+fn internal(error: &Error) -> Refusal {
+    tracing::error!(error = %sentence(error), "a request failed");
     Refusal::new(codes::INTERNAL, "the server failed to do this; its log says why")
 }

@@ -44,6 +44,7 @@ impl Settings {
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
+        put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
         Ok(settings)
     }
 }
@@ -81,6 +82,15 @@ fn interval(text: &str) -> Result<Option<Duration>, String> {
         .filter(|ms| range.contains(ms))
         .map(|ms| Some(Duration::from_millis(ms)))
         .ok_or_else(wanted)
+}
+
+fn keep_for(text: &str) -> Result<Option<Duration>, String> {
+    let wanted = || "off, or a duration of at least 1m, such as 30d".to_owned();
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).ok().filter(|ms| *ms >= 60_000);
+    ms.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(wanted)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -190,8 +190,8 @@ fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<
     Ok(())
 }
 
-/// What partition 0 knows of retention.
+/// What the partitions' own streams say of retention.
 pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Retention {
-    let own = starts[usize::from(WORKFLOWS_PARTITION.0)].partition.own();
-    Retention::new(settings, own.version, own.policy.as_ref())
+    let own: Vec<_> = starts.iter().map(|start| start.partition.own()).collect();
+    Retention::new(settings, &own)
 }

@@ -171,9 +171,9 @@ fn define(opened: &mut (Journal, Vec<Head>), version: u64, actor: &str) {
     let stream = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
     let mut builder = journal.commit_builder(PartitionId(0), 1, &heads[0]);
     let (digest, text, actor) = (Digest::of(b"{}"), "{}".to_owned(), actor.to_owned());
-    let revision = u32::try_from(version).unwrap();
+    let revision = u32::try_from(version).expect("few");
     let event = Event::Workflow(WorkflowEvent::Defined { revision, digest, text, actor });
-    let at = Timestamp(i64::try_from(version).unwrap() * 1_000);
+    let at = Timestamp(i64::try_from(version).expect("few") * 1_000);
     assert_eq!(builder.push(&stream, version, at, &event), Fit::Fits);
     let removed = StreamId::Partition(PartitionId(0));
     let rule = "older than 30 days".to_owned();
@@ -184,7 +184,7 @@ fn define(opened: &mut (Journal, Vec<Head>), version: u64, actor: &str) {
     let (sender, answer) = std::sync::mpsc::channel();
     let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
     journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
-    answer.recv().unwrap().unwrap();
+    answer.recv().expect("it is answered").expect("it is taken");
 }
 
 fn audited(journal: &Journal, filter: AuditFilter) -> Vec<(i64, String, &'static str)> {

@@ -144,6 +144,6 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
-        without_query.merge(with_query).fallback(shield::unknown_path).with_state(app.clone());
+        with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());
     shield::around(routes, app)
 }

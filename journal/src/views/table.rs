@@ -24,8 +24,9 @@ use crate::views::tally::Tallies;
 pub const ROWS_READ_PER_PAGE_MAX: usize = 2_000;
 /// The same for rows in memory, which cost less.
 const MEMORY_ROWS_READ_MAX: usize = 20_000;
-/// Index entries read at once.
-pub(super) const ENTRIES_PER_SCAN: usize = 128;
+/// Index entries read at once: as many as rows are wanted, within these.
+const ENTRIES_PER_SCAN_MIN: usize = 16;
+const ENTRIES_PER_SCAN_MAX: usize = 128;
 
 /// Rows by id and by their place in lists.
 pub(super) struct Table<R: Row> {
@@ -197,8 +198,9 @@ impl<R: Row> Table<R> {
     ) -> Result<Part<R>, Error> {
         let mut part = Part { rows: Vec::new(), stopped: None };
         let mut read = 0;
+        let count = wanted.clamp(ENTRIES_PER_SCAN_MIN, ENTRIES_PER_SCAN_MAX);
         loop {
-            let entries = self.entries(index, &span, ENTRIES_PER_SCAN)?;
+            let entries = self.entries(index, &span, count)?;
             for (place, id) in &entries {
                 read += 1;
                 let row = match self.in_memory(id) {
@@ -212,7 +214,7 @@ impl<R: Row> Table<R> {
                 }
             }
             match entries.last() {
-                Some((last, _)) if entries.len() == ENTRIES_PER_SCAN => span.go_behind(last),
+                Some((last, _)) if entries.len() == count => span.go_behind(last),
                 _ => return Ok(part),
             }
             if read >= ROWS_READ_PER_PAGE_MAX {
@@ -244,10 +246,10 @@ impl<R: Row> Table<R> {
             lock(&self.changed).rows.keys().filter(|id| is_meant(id)).copied().collect();
         let mut span = Span { low: Vec::new(), high: None, order: Order::NewestFirst };
         loop {
-            let entries = self.entries(index, &span, ENTRIES_PER_SCAN)?;
+            let entries = self.entries(index, &span, ENTRIES_PER_SCAN_MAX)?;
             ids.extend(entries.iter().map(|(_, id)| *id).filter(|id| is_meant(id)));
             match entries.last() {
-                Some((last, _)) if entries.len() == ENTRIES_PER_SCAN => span.go_behind(last),
+                Some((last, _)) if entries.len() == ENTRIES_PER_SCAN_MAX => span.go_behind(last),
                 _ => return Ok(ids),
             }
         }

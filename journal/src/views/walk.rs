@@ -18,8 +18,8 @@ use crate::views::table::Table;
 /// An id and its place.
 type Placed<Id> = (Vec<u8>, Id);
 
-/// Entries of one window; with more, a narrower one is tried.
-const WINDOW_ENTRIES_MAX: usize = 512;
+/// How many times the entries wanted a window may have; with more, a narrower one is tried.
+const WINDOW_ENTRIES_FACTOR: usize = 2;
 /// The first window's width, in microseconds: about four seconds.
 const WINDOW_US: u64 = 1 << 22;
 /// How much wider or narrower the next window is.
@@ -80,7 +80,7 @@ fn backwards<R: Row>(
         let bottom = top.saturating_sub(width).max(lowest);
         let low = bottom.to_be_bytes().to_vec().max(span.low.clone());
         let narrowest = bottom == top;
-        let keep = if narrowest { count } else { WINDOW_ENTRIES_MAX };
+        let keep = if narrowest { count } else { WINDOW_ENTRIES_FACTOR * count };
         let mut window = VecDeque::new();
         let mut overflow = false;
         scan::<R>(tree, index, &low, high.as_deref(), |place, id| {

@@ -10,6 +10,7 @@ mod damage;
 mod disk_full;
 mod golden;
 mod life;
+mod listing;
 mod medium;
 mod power_cut;
 mod refusals;

@@ -158,17 +158,17 @@ fn the_next_open_removes_what_the_last_life_did_not() {
 }
 
 pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
+    std::fs::create_dir_all(to).expect("room for it");
+    for entry in std::fs::read_dir(from).expect("it is there") {
+        let path = entry.expect("it is there").path();
+        let target = to.join(path.file_name().expect("an entry has a name"));
         if path.is_dir() {
             copy(&path, &target);
         } else {
             // A file that is being made may get its name just now.
             match std::fs::copy(&path, &target) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                copied => drop(copied.unwrap()),
+                copied => drop(copied.expect("room for it")),
             }
         }
     }

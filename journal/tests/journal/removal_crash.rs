@@ -39,7 +39,7 @@ fn removes_until_it_dies() {
 
 fn gone_in(text: &str) -> Vec<ExecutionId> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("GONE ")?.strip_suffix(" ."));
-    lines.flat_map(|line| line.split(' ').map(|word| word.parse().unwrap())).collect()
+    lines.flat_map(|line| line.split(' ').map(|word| word.parse().expect("an id"))).collect()
 }
 
 #[test]

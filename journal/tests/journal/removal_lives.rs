@@ -2,6 +2,7 @@
 //! crashes and lost stores.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
@@ -65,11 +66,10 @@ fn moment(writer: &mut Writer, model: &mut Model, dice: &mut Dice) {
     match dice.below(10) {
         0..=4 => {
             let run = run_of(dice.below(RUNS));
-            if !model.runs.contains_key(&run) {
-                let length = length_of(&run);
-                let events = if dice.below(3) == 0 { 1 } else { length };
-                writer.begin(&run, events.min(20)).expect("it is taken");
-                model.runs.insert(run, events.min(20));
+            if let Entry::Vacant(free) = model.runs.entry(run) {
+                let events = if dice.below(3) == 0 { 1 } else { length_of(&run).min(20) };
+                writer.begin(&run, events).expect("it is taken");
+                free.insert(events);
             }
         }
         5 | 6 => {
@@ -90,7 +90,7 @@ fn moment(writer: &mut Writer, model: &mut Model, dice: &mut Dice) {
 
 fn life(number: u64) {
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 11) * 1_000 + number);
-    let mut directory = tempfile::tempdir().unwrap();
+    let mut directory = tempfile::tempdir().expect("room for it");
     let mut model = Model::default();
     let mut writer = open(directory.path(), 1);
     // A store and views of some moment, that a broken disk may give back.
@@ -100,13 +100,13 @@ fn life(number: u64) {
         check(&writer.journal, &model, number);
         let event = dice.below(12);
         if event == 0 {
-            let kept = tempfile::tempdir().unwrap();
+            let kept = tempfile::tempdir().expect("room for it");
             copy(directory.path(), kept.path());
             old = Some(kept);
         }
         if event < 3 {
             // kill -9: nothing is closed; what is on disk is what the next life finds.
-            let next = tempfile::tempdir().unwrap();
+            let next = tempfile::tempdir().expect("room for it");
             copy(directory.path(), next.path());
             drop(writer);
             let parts: &[&str] = [
@@ -127,7 +127,7 @@ fn life(number: u64) {
     }
     writer.journal.close().expect("it closes");
     drop(writer);
-    assert!(verify(directory.path()).unwrap().ok, "life {number}");
+    assert!(verify(directory.path()).expect("it is there").ok, "life {number}");
     let writer = open(directory.path(), 1);
     check(&writer.journal, &model, number);
     // Once the log is cut behind them, nobody needs to know of removals any more.
@@ -144,15 +144,15 @@ fn life(number: u64) {
 fn replace(directory: &Path, old: Option<&Path>, part: &str) {
     let place = directory.join(part);
     if place.is_dir() {
-        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::remove_dir_all(&place).expect("it is there");
     } else if place.exists() {
-        std::fs::remove_file(&place).unwrap();
+        std::fs::remove_file(&place).expect("it is there");
     }
     let Some(older) = old.map(|old| old.join(part)) else { return };
     if older.is_dir() {
         copy(&older, &place);
     } else if older.exists() {
-        std::fs::copy(&older, &place).unwrap();
+        std::fs::copy(&older, &place).expect("room for it");
     }
 }
 

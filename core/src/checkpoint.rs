@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct Checkpoint {
     letters: Vec<Letter>,
     updated_at: Timestamp,
     sets: Sets,
+    tags: Arc<[Arc<str>]>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -70,6 +71,7 @@ impl Checkpoint {
             letters: own.letters,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
+            tags: own.tags,
         }
     }
 
@@ -77,6 +79,12 @@ impl Checkpoint {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// When the run was submitted.
+    #[must_use]
+    pub fn submitted_at(&self) -> Timestamp {
+        self.submitted_at
     }
 
     /// What the run was submitted with: it names the plan.
@@ -116,6 +124,7 @@ impl Checkpoint {
             letters: self.letters,
             updated_at: self.updated_at,
             sets: self.sets,
+            tags: self.tags,
         })
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod advance;
 pub mod arrows;
+pub mod audit;
 pub mod checkpoint;
 pub mod command;
 pub mod decide;
@@ -16,13 +17,16 @@ pub mod evolve;
 pub mod failure;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod payload;
 pub mod plan;
 pub mod report;
+pub mod retention;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;
 pub mod state;
+pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;

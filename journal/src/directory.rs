@@ -6,7 +6,8 @@
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
 //! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
-//! store/ views/ checkpoints/ and their .marks .recent .untrusted
+//! store/ checkpoints/ and their .marks .recent .untrusted
+//! views/       a directory of each view, see `views/home.rs`
 //! ```
 //! Knows names and the identity; not what is in the parts.
 
@@ -142,6 +143,7 @@ impl Directory {
         self.path.join("views")
     }
 
+    /// The marks of the views where all of them are in one tree.
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
     }

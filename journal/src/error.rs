@@ -167,6 +167,12 @@ pub enum Error {
         /// What it may be.
         range: String,
     },
+    /// A cursor of another list, filter or order.
+    #[error(
+        "the cursor is of another list: a cursor goes on only with the same filters and order \
+         as the page that gave it"
+    )]
+    Cursor,
 }
 
 impl Error {

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
-use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::summary::ViewChange;
 
 use backstitch_core::checkpoint::Checkpoint;
 
@@ -29,8 +29,9 @@ use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 use crate::store::Store;
-use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
+use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -118,8 +119,14 @@ impl Journal {
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
+                parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
+                if let Err(error) = parts.views.remove_all(removed.iter().map(|(run, _)| run)) {
+                    parts.log.poison(&open::with_source(&error));
+                }
+                let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
+                parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -150,13 +157,56 @@ impl Journal {
         self.parts().store.history(stream)
     }
 
+    /// A stream's last version, `None` if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        self.parts().store.last_version(stream)
+    }
+
+    /// Forgets when and why runs were removed up to these commits, one for each partition:
+    /// call it with what was cut, for nothing before it is ever read again. It happens in the
+    /// next ticks.
+    pub fn forget_removed(&self, cut: &[u64]) {
+        self.parts().store.pending.forget(cut);
+    }
+
+    /// Bytes of a stream's records; 0 if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        self.parts().store.history_bytes(stream)
+    }
+
+    /// Bytes of keys and values in the store's tree. Reads all of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64, Error> {
+        self.parts().store.live_bytes()
+    }
+
+    /// When and why a run was removed; `None` if it was not, or the log was cut since.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
+        self.parts().store.removed_run(&StreamId::Execution(*run))
+    }
+
     /// What a run's state is recovered from: its checkpoint and what came after it.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
         let stream = StreamId::Execution(*run);
-        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
+        // One of a life that was removed would fit the versions of the next, and be wrong.
+        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
+        if let Some(checkpoint) = self.parts().checkpoints.get(run)?
+            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
+        {
             let after = self.parts().store.history_after(&stream, checkpoint.version())?;
             if let Some(records) = after {
                 return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
@@ -187,49 +237,6 @@ impl Journal {
             }
         }
         Ok(())
-    }
-
-    /// A run's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.parts().views.run(id)
-    }
-
-    /// Runs, newest first. Filtering by workflow and status together reads past the
-    /// workflow's runs of other statuses.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn runs(
-        &self,
-        filter: &RunFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        self.parts().views.runs(filter, after, limit)
-    }
-
-    /// A dead letter's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
-        self.parts().views.letter(id)
-    }
-
-    /// Dead letters, newest first.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letters(
-        &self,
-        filter: &LetterFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        self.parts().views.letters(filter, after, limit)
     }
 
     /// What the journal is and how it stands.
@@ -353,24 +360,33 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
-        let Some(selection) = self.store.select(take) else { return Ok(()) };
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
-            return Ok(());
+            return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        self.checkpoints.tick()
+        self.checkpoints.tick()?;
+        Ok(selection.deferred)
     }
 
     /// Says how far store and views have come, so that the log can be taken off.
     fn tell_archiver(&self) {
         if let Some(archiver) = &self.archiver {
-            let (store, views) = (self.store.applied(), self.views.applied());
-            let both = store.into_iter().zip(views).map(|(store, views)| store.min(views));
-            archiver.signals().applied(both.collect());
+            let mut all = self.store.applied();
+            for view in self.views.applied() {
+                all.iter_mut().zip(view).for_each(|(all, view)| *all = view.min(*all));
+            }
+            archiver.signals().applied(all);
         }
     }
 }

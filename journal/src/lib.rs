@@ -20,6 +20,7 @@ mod journal;
 mod keeper;
 mod keys;
 mod latency;
+mod lists;
 mod locks;
 pub mod log;
 mod marks;
@@ -28,6 +29,7 @@ mod options;
 mod pending;
 mod reader;
 mod record;
+mod removal;
 mod repair;
 mod replay;
 mod sled;
@@ -56,8 +58,12 @@ pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::{Location, Reader};
 pub use record::Record;
+pub use removal::RemovedRun;
 pub use statistics::{
     FileStatistics, LogStatistics, MemoryStatistics, PartStatistics, Statistics, TreeStatistics,
 };
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
-pub use views::{Cursor, LetterFilter, Page, RunFilter};
+pub use views::{
+    AuditFilter, Cursor, LetterFilter, Order, Page, ROWS_READ_PER_PAGE_MAX, Range, RebuildInfo,
+    RunFilter, ViewInfo, ViewName,
+};

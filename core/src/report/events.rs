@@ -53,6 +53,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::RunsImported { runs, source, actor } => {
             ("RunsImported", json!({ "executions": ids(runs), "source": source, "actor": actor }))
         }
+        PartitionEvent::RetentionPolicySet { policy, actor } => {
+            let policy = serde_json::from_str::<Value>(policy).unwrap_or_else(|_| json!(policy));
+            ("RetentionPolicySet", json!({ "policy": policy, "actor": actor }))
+        }
     }
 }
 
@@ -86,6 +90,7 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
     };
     match event {
         RunEvent::Submitted(own) => ("ExecutionSubmitted", submitted(own)),
+        RunEvent::Tagged { tags } => ("ExecutionTagged", json!({ "tags": tags })),
         RunEvent::StepReady { step, round, input } => {
             ("StepReady", json!({ "step": id(step), "round": round, "input": input.value() }))
         }

@@ -39,6 +39,7 @@ fn partition_kind(event: &PartitionEvent) -> &'static str {
         PartitionEvent::LogCut { .. } => "LogCut",
         PartitionEvent::Restored { .. } => "Restored",
         PartitionEvent::RunsImported { .. } => "RunsImported",
+        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
     }
 }
 
@@ -86,6 +87,7 @@ fn run_kind(event: &RunEvent) -> &'static str {
         RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
+        RunEvent::Tagged { .. } => "Tagged",
     }
 }
 
@@ -273,13 +275,42 @@ fn commit_2() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// The policy of retention.
+fn commit_retention() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let policy = r#"{"rules":[{"name":"old","keep_for":"30d"}]}"#.to_owned();
+    let event = PartitionEvent::RetentionPolicySet { policy, actor: "ann".to_owned() };
+    let at = Timestamp(1_763_639_179_000_000);
+    assert_eq!(builder.push(&partition, 6, at, &Event::Partition(event)), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
+/// A run's tags.
+fn commit_tagged() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_179_000_000));
+    let tags = vec!["nightly".into(), "zürich".into()];
+    for (version, event) in (1..).zip([submitted(), RunEvent::Tagged { tags }]) {
+        assert_eq!(builder.push(&run, version, at, &Event::Run(event)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![("commit-1.bin", commit_1()), ("commit-2.bin", commit_2())]
+    vec![
+        ("commit-1.bin", commit_1()),
+        ("commit-2.bin", commit_2()),
+        ("commit-retention.bin", commit_retention()),
+        ("commit-tagged.bin", commit_tagged()),
+    ]
 }
 
 #[test]
@@ -297,7 +328,7 @@ fn golden_commits_decode_for_ever() {
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
         kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
     }
-    assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -36,6 +36,14 @@ pub struct Origin {
     pub generation: u32,
 }
 
+impl Origin {
+    /// Whether something of this origin may stand in what was begun under `other`: the same
+    /// store, in that generation or an earlier one.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.store == other.store && (1..=other.generation).contains(&self.generation)
+    }
+}
+
 /// Where a partition's chain stands. All zeros for an empty partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {

@@ -73,8 +73,8 @@ impl Reader {
         let mut failure = None;
         let mut torn = None;
         walk(&self.directory.log(), &self.shape, &mut |found| match found {
-            Found::Commit { segment, offset, commit } => {
-                if let Err(detail) = chains.accept(&self.shape.origin, commit) {
+            Found::Commit { segment, offset, origin, commit } => {
+                if let Err(detail) = chains.accept(&origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
                     return false;
                 }

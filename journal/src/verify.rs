@@ -8,7 +8,7 @@ use std::path::Path;
 use backstitch_core::ids::StreamId;
 use serde::Serialize;
 
-use crate::commit::{Commit, Head};
+use crate::commit::{Commit, Head, Origin};
 use crate::error::{Damage, Error};
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::Chains;
@@ -85,7 +85,9 @@ pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
     let mut check = Check::new(&reader);
     walk(&reader.directory.log(), &reader.shape, &mut |found| {
         match found {
-            Found::Commit { segment, offset, commit } => check.commit(segment, offset, commit),
+            Found::Commit { segment, offset, origin, commit } => {
+                check.commit(segment, offset, &origin, commit);
+            }
             Found::Group => check.report.groups += 1,
             Found::Segment => check.report.segments += 1,
             Found::Damage(damage) => check.problem(damage, None),
@@ -96,15 +98,14 @@ pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
     Ok(check.finish())
 }
 
-struct Check<'a> {
-    reader: &'a Reader,
+struct Check {
     report: VerifyReport,
     chains: Chains,
     versions: HashMap<StreamId, u64>,
 }
 
-impl<'a> Check<'a> {
-    fn new(reader: &'a Reader) -> Self {
+impl Check {
+    fn new(reader: &Reader) -> Self {
         let partitions = u16::try_from(reader.partitions()).unwrap_or(u16::MAX);
         let partition_report = |partition| PartitionReport {
             partition,
@@ -129,10 +130,10 @@ impl<'a> Check<'a> {
             torn_tail: None,
         };
         let chains = Chains::empty(reader.partitions());
-        Self { reader, report, chains, versions: HashMap::new() }
+        Self { report, chains, versions: HashMap::new() }
     }
 
-    fn commit(&mut self, segment: u64, offset: u64, commit: &Commit) {
+    fn commit(&mut self, segment: u64, offset: u64, origin: &Origin, commit: &Commit) {
         let place = |detail: &str| commit.damage(segment, offset, detail);
         let index = usize::from(commit.partition().0);
         let Some(partition) = self.report.partitions.get_mut(index) else {
@@ -144,12 +145,12 @@ impl<'a> Check<'a> {
         (partition.last_sequence, partition.last_position) = (sequence, position);
         self.report.commits += 1;
         self.report.records += commit.count() as u64;
-        if let Err(detail) = self.chains.accept(&self.reader.shape.origin, commit) {
+        if let Err(detail) = self.chains.accept(origin, commit) {
             partition.chain_ok = false;
             let before = self.chains.heads[index].sequence;
             let detail = format!("{detail} (the commit before it here is {before})");
             self.problem(place(&detail), None);
-            self.chains.heads[index] = commit.head();
+            self.chains.jump(commit);
         }
         for entry in &commit.entries {
             let last = self.versions.get(&entry.stream).copied().unwrap_or(0);

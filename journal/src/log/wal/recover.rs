@@ -52,7 +52,7 @@ pub(crate) fn recover(
     visit: Visit<'_>,
 ) -> Result<Recovered, Error> {
     let plan = plan(directory, shape, applied)?;
-    let mut chains = Chains { heads: plan.heads };
+    let mut chains = Chains::at(plan.heads);
     let mut next_group = plan.next_group;
     for number in plan.first..=plan.last {
         let segment = Segment::load(directory, number, shape)?;
@@ -66,7 +66,11 @@ pub(crate) fn recover(
         if number < plan.last {
             continue;
         }
-        let tear = check_end(&segment, shape, offset, next_group)?;
+        if segment.origin != shape.origin {
+            let detail = "the log's last segment is of an earlier generation: its end is missing";
+            return Err(damaged(segment.damage(0, detail)));
+        }
+        let tear = check_end(&segment, offset, next_group)?;
         check_unused(directory, shape, &plan.unused)?;
         let torn = tear.map(|bytes| TornTail { segment: number, offset: offset as u64, bytes });
         settle(directory, number, torn.as_ref())?;
@@ -107,7 +111,7 @@ fn plan(directory: &Path, shape: &Shape, applied: &[u64]) -> Result<Plan, Error>
         return Err(damaged(missing(number - 1)));
     }
     let mut plan: Option<Plan> = None;
-    let mut unused = Vec::new();
+    let (mut unused, mut generation) = (Vec::new(), 0);
     for &number in &numbers {
         match load_header(directory, number, shape)? {
             Ok(header) => {
@@ -115,6 +119,11 @@ fn plan(directory: &Path, shape: &Shape, applied: &[u64]) -> Result<Plan, Error>
                     let detail = "the segment has no header, but one after it was begun";
                     return Err(damaged(Damage { detail: detail.to_owned(), ..missing(gap) }));
                 }
+                if header.origin.generation < generation {
+                    let detail = "the segment's generation goes back".to_owned();
+                    return Err(damaged(Damage { detail, ..missing(number) }));
+                }
+                generation = header.origin.generation;
                 let covered =
                     header.heads.iter().zip(applied).all(|(head, &at)| head.sequence <= at);
                 match &mut plan {
@@ -149,9 +158,11 @@ fn load_header(
     let mut bytes = vec![0; layout::segment_header_bytes(shape.partitions)];
     file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io("reading", &path, e))?;
     let header = layout::decode_segment_header(&bytes).map_err(|e| e.to_string());
-    Ok(header.and_then(|header| match header.number == number && header.origin == shape.origin {
-        true if header.heads.len() == shape.partitions => Ok(header),
-        _ => Err("the segment belongs to another log".to_owned()),
+    Ok(header.and_then(|header| {
+        match header.number == number && header.origin.is_of(&shape.origin) {
+            true if header.heads.len() == shape.partitions => Ok(header),
+            _ => Err("the segment belongs to another log".to_owned()),
+        }
     }))
 }
 
@@ -165,12 +176,12 @@ fn read_groups(
     visit: Visit<'_>,
 ) -> Result<usize, Error> {
     let mut offset = segment.first_group_at(shape);
-    while let Some(group) = layout::group_at(&segment.bytes, offset, &shape.origin)
+    while let Some(group) = layout::group_at(&segment.bytes, offset, &segment.origin)
         .filter(|group| group.number == *next_group)
     {
         for (at, commit) in segment.commits(offset, &group).map_err(damaged)? {
             chains
-                .accept(&shape.origin, &commit)
+                .accept(&segment.origin, &commit)
                 .map_err(|detail| damaged(commit.damage(segment.number, at as u64, detail)))?;
             let seen = applied.get(usize::from(commit.partition().0)).copied().unwrap_or(0);
             if commit.sequence() > seen {
@@ -184,16 +195,11 @@ fn read_groups(
 }
 
 /// Whether what follows the last whole group is nothing (`None`) or a tear of so many bytes.
-fn check_end(
-    segment: &Segment,
-    shape: &Shape,
-    offset: usize,
-    next_group: u64,
-) -> Result<Option<u64>, Error> {
+fn check_end(segment: &Segment, offset: usize, next_group: u64) -> Result<Option<u64>, Error> {
     if segment.is_zero_from(offset) {
         return Ok(None);
     }
-    let proof = layout::find_group(&segment.bytes, offset, &shape.origin, |group| {
+    let proof = layout::find_group(&segment.bytes, offset, &segment.origin, |group| {
         group.proven >= next_group
     });
     if let Some((at, group)) = proof {
@@ -218,7 +224,7 @@ fn check_unused(directory: &Path, shape: &Shape, unused: &[u64]) -> Result<(), E
             continue;
         }
         let first = segment.first_group_at(shape);
-        if layout::find_group(&segment.bytes, first, &shape.origin, |_| true).is_some() {
+        if layout::find_group(&segment.bytes, first, &segment.origin, |_| true).is_some() {
             let detail = "the segment holds groups, but its header cannot be read";
             return Err(damaged(segment.damage(0, detail)));
         }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::commit::Commit;
+use crate::commit::{Commit, Origin};
 use crate::error::{Damage, Error};
 use crate::log::wal::layout;
 use crate::log::wal::recover::TornTail;
@@ -15,7 +15,7 @@ use crate::log::wal::segments;
 /// What a walk meets, in order.
 pub(crate) enum Found<'a> {
     /// A whole commit, where it stands.
-    Commit { segment: u64, offset: u64, commit: &'a Commit },
+    Commit { segment: u64, offset: u64, origin: Origin, commit: &'a Commit },
     /// The commits up to here are whole, as far as they were found.
     Group,
     /// A segment was begun.
@@ -33,7 +33,7 @@ pub(crate) fn walk(
     visit: &mut dyn FnMut(Found<'_>) -> bool,
 ) -> Result<(), Error> {
     let numbers = segments::numbers(directory)?;
-    let mut next_group: u64 = 1;
+    let (mut next_group, mut generation): (u64, u32) = (1, 0);
     let mut end: Option<(Segment, usize)> = None;
     for (expected, &number) in (1..).zip(&numbers) {
         if number != expected && !visit(Found::Damage(missing(expected))) {
@@ -42,7 +42,7 @@ pub(crate) fn walk(
         let segment = Segment::load(directory, number, shape)?;
         let first = segment.first_group_at(shape);
         match &segment.header {
-            Err(_) if number != 1 && !has_group(&segment, shape, first) => continue,
+            Err(_) if number != 1 && !has_group(&segment, first) => continue,
             Err(detail) => {
                 if !visit(Found::Damage(segment.damage(0, detail.as_str()))) {
                     return Ok(());
@@ -59,12 +59,18 @@ pub(crate) fn walk(
                     }
                 }
                 next_group = header.first_group;
+                let back = header.origin.generation < generation;
+                generation = header.origin.generation;
+                let detail = "the segment's generation goes back";
+                if back && !visit(Found::Damage(segment.damage(0, detail))) {
+                    return Ok(());
+                }
                 if !visit(Found::Segment) {
                     return Ok(());
                 }
             }
         }
-        match walk_segment(&segment, shape, first, &mut next_group, visit)? {
+        match walk_segment(&segment, first, &mut next_group, visit)? {
             Some(offset) => end = Some((segment, offset)),
             None => return Ok(()),
         }
@@ -84,19 +90,18 @@ pub(crate) fn walk(
 /// Walks the groups of a segment; answers where they end, or `None` if told to stop.
 fn walk_segment(
     segment: &Segment,
-    shape: &Shape,
     first: usize,
     next_group: &mut u64,
     visit: &mut dyn FnMut(Found<'_>) -> bool,
 ) -> Result<Option<usize>, Error> {
     let mut offset = first;
     loop {
-        let here = layout::group_at(&segment.bytes, offset, &shape.origin);
+        let here = layout::group_at(&segment.bytes, offset, &segment.origin);
         let group = match here.filter(|group| group.number == *next_group) {
             Some(group) => group,
             None => {
                 let expected = *next_group;
-                let later = layout::find_group(&segment.bytes, offset, &shape.origin, |group| {
+                let later = layout::find_group(&segment.bytes, offset, &segment.origin, |group| {
                     group.number >= expected && group.proven >= expected
                 });
                 let Some((at, group)) = later else { return Ok(Some(offset)) };
@@ -111,8 +116,9 @@ fn walk_segment(
         match segment.commits(offset, &group) {
             Ok(commits) => {
                 for (at, commit) in &commits {
-                    let (segment, offset) = (segment.number, *at as u64);
-                    if !visit(Found::Commit { segment, offset, commit }) {
+                    let (origin, offset) = (segment.origin, *at as u64);
+                    let segment = segment.number;
+                    if !visit(Found::Commit { segment, offset, origin, commit }) {
                         return Ok(None);
                     }
                 }
@@ -131,8 +137,8 @@ fn walk_segment(
     }
 }
 
-fn has_group(segment: &Segment, shape: &Shape, first: usize) -> bool {
-    layout::find_group(&segment.bytes, first, &shape.origin, |_| true).is_some()
+fn has_group(segment: &Segment, first: usize) -> bool {
+    layout::find_group(&segment.bytes, first, &segment.origin, |_| true).is_some()
 }
 
 fn missing(segment: u64) -> Damage {

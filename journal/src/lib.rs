@@ -20,9 +20,11 @@ mod marks;
 mod open;
 mod options;
 mod pending;
+mod progress;
 mod reader;
 mod record;
 mod repair;
+mod restore;
 mod sled;
 mod store;
 mod verify;
@@ -39,7 +41,12 @@ pub use log::AppendError;
 pub use log::wal::TornTail;
 pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use progress::{OnProgress, Progress, unheard};
 pub use reader::{Location, Reader};
 pub use record::Record;
+pub use restore::{
+    Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
+    RestoreRequest, restore,
+};
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
 pub use views::{Cursor, LetterFilter, Page, RunFilter};

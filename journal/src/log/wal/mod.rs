@@ -4,6 +4,7 @@
 //! one thread that writes. Nothing here knows what records mean.
 
 pub(crate) mod layout;
+pub(crate) mod offline;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod segments;

@@ -112,8 +112,14 @@ impl Directory {
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
         self.refuse_foreign()?;
+        self.take_new()
+    }
+
+    /// Takes a directory whatever it holds: one that is being filled.
+    pub(crate) fn take_new(&self) -> Result<DirectoryLock, Error> {
         let path = self.path.join(LOCK_FILE);
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        let file = options
             .write(true)
             .create(true)
             .truncate(false)

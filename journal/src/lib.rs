@@ -26,6 +26,7 @@ mod record;
 mod repair;
 mod restore;
 mod sled;
+mod sources;
 mod store;
 mod verify;
 mod views;

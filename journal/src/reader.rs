@@ -2,9 +2,10 @@
 //!
 //! Knows the log only, so what it shows is what was committed, whatever became of the store.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::commit::Commit;
 use crate::directory::{Directory, DirectoryLock};
@@ -13,6 +14,7 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::sources::Sources;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
@@ -39,13 +41,19 @@ impl Reader {
     /// # Errors
     /// If a server has it open, or it is no data directory.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let mut reader = Self::of_locked(directory)?;
+        reader._lock = reader.directory.lock_for_reading()?;
+        Ok(reader)
+    }
+
+    /// Looks at a directory that this process holds itself.
+    pub(crate) fn of_locked(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let directory = Directory::at(directory.as_ref());
         let shape = directory.shape()?.ok_or_else(|| Error::Foreign {
             directory: directory.path.clone(),
             detail: "it has no `identity`".to_owned(),
         })?;
-        let lock = directory.lock_for_reading()?;
-        Ok(Self { directory, shape, _lock: lock })
+        Ok(Self { directory, shape, _lock: None })
     }
 
     /// How many partitions there are.
@@ -94,6 +102,21 @@ impl Reader {
             Some(damage) => Err(Error::Damaged { damage }),
             None => Ok(torn),
         }
+    }
+
+    /// Visits the commits of a partition that hold records behind a position, in order, until
+    /// `visit` breaks off. Reads only what it needs, and checks only what it reads.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the log is not whole; what was visited before is right.
+    pub fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let sources = Sources::of_log(&self.directory.log(), self.shape);
+        sources.commits_after(None, partition, after_position, visit)
     }
 
     /// Visits every record in order of writing, until `visit` answers `false`.

@@ -81,8 +81,12 @@ pub struct Problem {
 /// If a server has the directory open, it is no data directory, or it cannot be read. What
 /// is wrong with the log is in the report.
 pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
-    let reader = Reader::open(directory)?;
-    let mut check = Check::new(&reader);
+    check(&Reader::open(directory)?)
+}
+
+/// The same of a directory that is open for reading.
+pub(crate) fn check(reader: &Reader) -> Result<VerifyReport, Error> {
+    let mut check = Check::new(reader);
     walk(&reader.directory.log(), &reader.shape, &mut |found| {
         match found {
             Found::Commit { segment, offset, origin, commit } => {

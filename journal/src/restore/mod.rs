@@ -11,7 +11,6 @@ mod plan;
 
 use std::path::PathBuf;
 
-use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
@@ -197,8 +196,8 @@ pub fn restore(
 /// The origin of what is written from now on.
 fn next_origin(reader: &Reader) -> Result<Origin, Error> {
     let Origin { store, generation } = reader.shape.origin;
-    let generation = generation.checked_add(1).ok_or_else(|| Error::Point {
-        detail: "the store's generations are used up".to_owned(),
-    })?;
+    let generation = generation
+        .checked_add(1)
+        .ok_or_else(|| Error::Point { detail: "the store's generations are used up".to_owned() })?;
     Ok(Origin { store, generation })
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent};
 use backstitch_core::ids::StreamId;
 
-use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
 use super::{Error, Meter, OnProgress};
+use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
 use crate::commit::{Commit, Head};
 use crate::error::Damage;
 use crate::reader::Location;
@@ -68,7 +68,9 @@ impl Plan {
             Err(Error::Damaged { damage }) if plan.passed.iter().all(|&passed| passed) => {
                 plan.damage_behind = Some(damage);
             }
-            read => drop(read?),
+            read => {
+                read?;
+            }
         }
         plan.first_rewritten = first_lost.unwrap_or(last_segment);
         plan.check_positions(point)?;
@@ -228,6 +230,11 @@ impl Plan {
             blob_bytes: 0,
             damage_behind: self.damage_behind.clone(),
         }
+    }
+
+    /// Whether the source is damaged behind the point.
+    pub(super) fn is_damaged_behind(&self) -> bool {
+        self.damage_behind.is_some()
     }
 
     /// Whether a commit of the source is kept.

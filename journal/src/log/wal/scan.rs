@@ -34,7 +34,7 @@ impl Segment {
 
     /// A segment of bytes that were read already.
     pub(crate) fn of(number: u64, bytes: Vec<u8>, expected: &Shape) -> Self {
-        let header = check_header(&bytes, number, expected);
+        let header = check_header(&bytes, bytes.len() as u64, number, expected);
         let origin = match &header {
             Ok(header) => header.origin,
             Err(_) => origin_of_groups(&bytes, expected),
@@ -90,7 +90,13 @@ impl Shape {
     }
 }
 
-fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {
+/// Reads a segment's header from its first bytes and checks that it is this segment's.
+pub(crate) fn check_header(
+    bytes: &[u8],
+    length: u64,
+    number: u64,
+    expected: &Shape,
+) -> Result<SegmentHeader, String> {
     let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
     if !header.origin.is_of(&expected.origin) {
         return Err("the segment belongs to another store".to_owned());
@@ -101,9 +107,8 @@ fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHe
     if header.heads.len() != expected.partitions {
         return Err(format!("the segment has {} partitions", header.heads.len()));
     }
-    if header.segment_bytes != expected.segment_bytes || bytes.len() as u64 != header.segment_bytes
-    {
-        return Err(format!("the segment has {} bytes, not its whole length", bytes.len()));
+    if header.segment_bytes != expected.segment_bytes || length != header.segment_bytes {
+        return Err(format!("the segment has {length} bytes, not its whole length"));
     }
     Ok(header)
 }

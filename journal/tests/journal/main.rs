@@ -11,6 +11,7 @@ mod life;
 mod medium;
 mod power_cut;
 mod refusals;
+mod restore;
 mod throughput;
 mod views;
 mod workload;

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::backup;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Origin;
 use crate::error::Error;
@@ -111,6 +112,9 @@ impl Directory {
     /// long as what is answered.
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
+        if self.path.join(backup::MARKER).exists() {
+            return Err(Error::IsBackup { directory: self.path.clone() });
+        }
         self.refuse_foreign()?;
         self.take_new()
     }

@@ -153,6 +153,17 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// The list of a backup's files cannot be read as what was written.
+    #[error(
+        "the backup's manifest {} is damaged ({detail}); its files may be whole: move the \
+         manifest away and run `replay-tool verify`", path.display()
+    )]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The directory is a backup: it is restored, not run.
     #[error(
         "{} is a backup; restore it to a new directory with `replay-tool restore`",

@@ -241,7 +241,7 @@ impl Journal {
         self.inner.close()
     }
 
-    fn parts(&self) -> &Arc<Parts> {
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.inner.parts
     }
 }

@@ -5,6 +5,7 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod backup;
 mod builder;
 mod bytes;
 mod commit;
@@ -32,14 +33,15 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use backup::{BackupEnd, BackupReport, FileEntry, Manifest, backup};
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
 pub use info::Info;
 pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
-pub use log::AppendError;
 pub use log::wal::TornTail;
+pub use log::{AppendError, DurableEnd};
 pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use progress::{OnProgress, Progress, unheard};
@@ -49,5 +51,8 @@ pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
     RestoreRequest, restore,
 };
-pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
+pub use verify::{
+    BackupCheck, Erasure, PROBLEMS_LISTED_MAX, Part, PartitionReport, Problem, Severity,
+    StoreReport, VerifyOptions, VerifyReport, verify, verify_with,
+};
 pub use views::{Cursor, LetterFilter, Page, RunFilter};

@@ -9,6 +9,7 @@ use backstitch_core::ids::StreamId;
 
 use super::{Error, Meter, OnProgress};
 use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
+use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{Commit, Head};
 use crate::error::Damage;
 use crate::reader::Location;
@@ -47,10 +48,12 @@ impl Plan {
         let mut plan = Self::empty(oldest);
         plan.check_oldest(point)?;
         let mut meter = Meter::of(heard, "reading", 0);
+        let mut promised = Promised::of(reader)?;
         let (mut last_segment, mut failure, mut first_lost) = (1, None, None);
         let read = reader.for_each_commit(|commit, Location { segment, .. }| {
             last_segment = segment;
             let index = usize::from(commit.partition().0);
+            promised.meet(commit);
             if !plan.passed[index] && keeps(point, commit) {
                 plan.keep(index, commit);
             } else {
@@ -71,6 +74,9 @@ impl Plan {
             read => {
                 read?;
             }
+        }
+        if plan.damage_behind.is_none() {
+            promised.check(last_segment)?;
         }
         plan.first_rewritten = first_lost.unwrap_or(last_segment);
         plan.check_positions(point)?;
@@ -241,6 +247,41 @@ impl Plan {
     pub(super) fn has(&self, commit: &Commit) -> bool {
         let head = self.heads.get(usize::from(commit.partition().0));
         head.is_some_and(|head| commit.sequence() <= head.sequence)
+    }
+}
+
+/// The ends that a backup's manifest names: its last group is proven by nothing else.
+struct Promised(BTreeMap<u16, BackupEnd>);
+
+impl Promised {
+    fn of(reader: &Reader) -> Result<Self, Error> {
+        let manifest = Manifest::read(&reader.directory.path)?;
+        let ends = manifest.map(|manifest| manifest.ends).unwrap_or_default();
+        Ok(Self((0..).zip(ends).filter(|(_, end)| end.sequence > 0).collect()))
+    }
+
+    fn meet(&mut self, commit: &Commit) {
+        let partition = commit.partition().0;
+        let met = self.0.get(&partition).is_some_and(|end| {
+            end.sequence == commit.sequence() && end.hash == commit.head().hash.to_string()
+        });
+        if met {
+            self.0.remove(&partition);
+        }
+    }
+
+    fn check(mut self, segment: u64) -> Result<(), Error> {
+        let Some((partition, end)) = self.0.pop_first() else { return Ok(()) };
+        let detail = "the commit that the manifest names as its partition's end is not there";
+        Err(Error::Damaged {
+            damage: Damage {
+                segment,
+                offset: 0,
+                partition: Some(partition),
+                sequence: Some(end.sequence),
+                detail: detail.to_owned(),
+            },
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use backstitch_journal::{Fsync, Journal, Options};
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Fsync, Journal, Options, unheard};
 
 use crate::workload::{Acknowledged, Writer, options};
 
@@ -21,6 +22,9 @@ pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
 
 /// Set if the child is not to sync its log: for showing that it matters.
 pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
+
+/// Where the child backs its journal up, again and again, if it is to.
+pub const BACKUP: &str = "JOURNAL_CHILD_BACKUP";
 
 /// The command that starts the child.
 pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
@@ -60,6 +64,14 @@ fn writes_until_it_dies() {
         }
     };
     let mut writer = Writer::take_over(opened, seed);
+    if let Some(to) = std::env::var_os(BACKUP) {
+        let journal = writer.journal.clone();
+        std::thread::spawn(move || {
+            for round in 0.. {
+                journal.backup(to.as_ref(), Timestamp(round), &mut unheard()).unwrap();
+            }
+        });
+    }
     let told = move |commit: &Acknowledged| {
         let mut file = acknowledged.lock().unwrap();
         file.write_all(commit.line().as_bytes()).unwrap();

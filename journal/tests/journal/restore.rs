@@ -287,7 +287,7 @@ fn append(journal: &Journal, head: &mut Head, records: &[(StreamId, u64, Event)]
     let (sender, answer) = std::sync::mpsc::channel();
     let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
     journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
-    answer.recv().unwrap().unwrap();
+    answer.recv().expect("it is answered").expect("it is taken");
 }
 
 #[test]

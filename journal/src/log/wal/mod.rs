@@ -24,7 +24,7 @@ pub use recover::TornTail;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::locks::{lock, wait};
-use crate::log::{AppendError, Done, Log, LogStats};
+use crate::log::{AppendError, Done, DurableEnd, Log, LogStats};
 use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
@@ -184,6 +184,11 @@ impl Log for Wal {
 
     fn heads(&self) -> Vec<Head> {
         lock(&self.shared.durable).heads.clone()
+    }
+
+    fn durable_end(&self) -> Option<DurableEnd> {
+        let Durable { heads, end: End { segment, offset } } = lock(&self.shared.durable).clone();
+        Some(DurableEnd { heads, segment, offset })
     }
 
     fn commits_after(

@@ -1,0 +1,198 @@
+//! Checking a whole directory: every byte, every chain, every history.
+//!
+//! Works on a data directory and on a backup, changes nothing, and goes on behind damage, so
+//! that the report names all of it. Log and archive are read as they are; the store is looked
+//! at in a private copy.
+
+mod chain;
+mod report;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+pub use report::{
+    BackupCheck, Erasure, PROBLEMS_LISTED_MAX, Part, PartitionReport, Problem, Severity,
+    StoreReport, VerifyReport,
+};
+pub(crate) use store::{Scratch, open_copy};
+
+use crate::backup::Manifest;
+use crate::error::Error;
+use crate::files;
+use crate::log::wal::walk::{Found, walk};
+use crate::progress::{Meter, OnProgress, unheard};
+use crate::reader::Reader;
+use chain::Check;
+use store::StoredHistories;
+
+/// What a check looks at beside the log and its archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Also the store and the views, in a private copy: needs as much space as they take.
+    pub store: bool,
+    /// Where that copy goes; without it, where the system keeps temporary files.
+    pub scratch: Option<PathBuf>,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self { store: true, scratch: None }
+    }
+}
+
+/// Checks log, archive and payloads of a data directory or a backup, not its store.
+///
+/// # Errors
+/// If a server has the directory open, it is no data directory, or it cannot be read. What
+/// is wrong with it is in the report.
+pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
+    check(&Reader::open(directory)?)
+}
+
+/// Checks a data directory or a backup.
+///
+/// # Errors
+/// As [`verify`]; also if there is no space for the copy of the store, or `heard` broke it
+/// off.
+pub fn verify_with(
+    directory: impl AsRef<Path>,
+    options: &VerifyOptions,
+    mut heard: OnProgress<'_>,
+) -> Result<VerifyReport, Error> {
+    run(&Reader::open(directory)?, options, &mut heard)
+}
+
+/// Checks what a reader looks at, not its store.
+pub(crate) fn check(reader: &Reader) -> Result<VerifyReport, Error> {
+    let mut silent = unheard();
+    let mut heard: OnProgress<'_> = &mut silent;
+    run(reader, &VerifyOptions { store: false, scratch: None }, &mut heard)
+}
+
+fn run(
+    reader: &Reader,
+    options: &VerifyOptions,
+    heard: &mut OnProgress<'_>,
+) -> Result<VerifyReport, Error> {
+    let mut check = Check::new(reader);
+    let manifest = check_manifest(reader, &mut check, heard)?;
+    let stored = match options.store && reader.directory.store().exists() {
+        true => check_store(reader, options, &mut check, heard)?,
+        false => None,
+    };
+    follow(reader, &mut check, stored.as_ref(), heard)?;
+    Ok(check.finish(manifest.as_ref(), stored.as_ref()))
+}
+
+/// Every commit there is, in order.
+fn follow(
+    reader: &Reader,
+    check: &mut Check,
+    stored: Option<&StoredHistories>,
+    heard: &mut OnProgress<'_>,
+) -> Result<(), Error> {
+    let mut meter = Meter::of(heard, "reading", 0);
+    let mut failure = None;
+    walk(&reader.directory.log(), &reader.shape, &mut |found| {
+        match found {
+            Found::Commit { segment, offset, origin, commit } => {
+                check.commit((segment, offset), &origin, commit, stored);
+                failure = meter.add(commit.bytes().len() as u64).err();
+            }
+            Found::Group => check.report.groups += 1,
+            Found::Segment => check.report.segments += 1,
+            Found::Damage(damage) => check.lost(damage, None),
+            Found::Torn(tail) => check.report.torn_tail = Some(tail),
+        }
+        failure.is_none()
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// A backup's files against its list.
+fn check_manifest(
+    reader: &Reader,
+    check: &mut Check,
+    heard: &mut OnProgress<'_>,
+) -> Result<Option<Manifest>, Error> {
+    let directory = &reader.directory.path;
+    let manifest = match Manifest::read(directory) {
+        Ok(manifest) => manifest,
+        Err(Error::Manifest { detail, .. }) => {
+            check.outside(Part::Backup, &format!("the manifest is damaged: {detail}"), None);
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(manifest) = manifest else { return Ok(None) };
+    let total = manifest.files.values().map(|entry| entry.bytes).sum();
+    let mut meter = Meter::of(heard, "checking files", total);
+    let mut files_whole = 0;
+    for (name, entry) in &manifest.files {
+        match manifest.check(directory, name)? {
+            None => files_whole += 1,
+            Some(detail) => check.outside(Part::Backup, &format!("{name}: {detail}"), None),
+        }
+        meter.add(entry.bytes)?;
+    }
+    let (begun_at, files) = (manifest.begun_at, manifest.files.len() as u64);
+    check.report.backup = Some(BackupCheck { begun_at, files, files_whole });
+    Ok(Some(manifest))
+}
+
+/// The store and the views in a private copy.
+fn check_store(
+    reader: &Reader,
+    options: &VerifyOptions,
+    check: &mut Check,
+    heard: &mut OnProgress<'_>,
+) -> Result<Option<StoredHistories>, Error> {
+    let scratch = Scratch::new(options.scratch.as_deref())?;
+    let mut views_proven = 0;
+    for (tree, marks) in views_of(reader)? {
+        match store::open_tree(&tree, &marks, &scratch, heard)? {
+            Ok((tree, _)) => {
+                tree.close();
+                views_proven += 1;
+            }
+            Err(why) => check.outside(Part::Views, &format!("{}: {why}", tree.display()), None),
+        }
+    }
+    let (stored, histories) = match open_copy(&reader.directory, &reader.shape, &scratch, heard)? {
+        Ok((store, applied)) => {
+            let read = store::read(&store, applied);
+            store.close();
+            let read = read?;
+            let histories = read.counts().count() as u64;
+            (Some(read), histories)
+        }
+        Err(why) => {
+            check.outside(Part::Store, &format!("the store: {why}"), None);
+            (None, 0)
+        }
+    };
+    let proven = stored.is_some();
+    check.report.store = Some(StoreReport { proven, histories, views_proven });
+    Ok(stored)
+}
+
+/// Trees of views with their marks: `views`, or those in it.
+fn views_of(reader: &Reader) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let views = reader.directory.views();
+    let mut found = Vec::new();
+    if !views.exists() {
+        return Ok(found);
+    }
+    if reader.directory.views_marks().exists() {
+        found.push((views, reader.directory.views_marks()));
+        return Ok(found);
+    }
+    for name in files::names(&views)? {
+        let tree = views.join(name);
+        let marks = tree.with_extension("marks");
+        if tree.is_dir() && marks.exists() {
+            found.push((tree, marks));
+        }
+    }
+    Ok(found)
+}

@@ -231,6 +231,12 @@ pub struct Damage {
     pub detail: String,
 }
 
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged { damage }
+    }
+}
+
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "segment {}, byte {}", self.segment, self.offset)?;

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
+use crate::archive::archiver::Archiver;
 use crate::builder::CommitBuilder;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
@@ -70,11 +71,13 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub archiver: Option<Archiver>,
 }
 
 impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
+        parts.tell_archiver();
         let storer = match &parts.directory {
             Some(directory) => {
                 let shared = Arc::clone(&parts);
@@ -263,6 +266,7 @@ impl Inner {
             None => self.parts.tick(Take::All),
             Some(_) => Ok(()),
         };
+        self.parts.archiver.iter().for_each(Archiver::close);
         self.parts.store.close();
         self.parts.views.close();
         drop(released);
@@ -318,7 +322,18 @@ impl Parts {
             return Ok(());
         }
         self.views.tick()?;
-        self.store.write(&selection)
+        self.store.write(&selection)?;
+        self.tell_archiver();
+        Ok(())
+    }
+
+    /// Says how far store and views have come, so that the log can be taken off.
+    fn tell_archiver(&self) {
+        if let Some(archiver) = &self.archiver {
+            let (store, views) = (self.store.applied(), self.views.applied());
+            let both = store.into_iter().zip(views).map(|(store, views)| store.min(views));
+            archiver.signals().applied(both.collect());
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod archive;
 mod backup;
 mod builder;
 mod bytes;
@@ -33,6 +34,7 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
 pub use backup::{BackupEnd, BackupReport, FileEntry, Manifest, backup};
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;

@@ -5,10 +5,13 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use backstitch_core::ids::StreamId;
 
-use crate::commit::Head;
+use crate::archive;
+use crate::archive::archiver::{Archiver, Signals};
+use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
@@ -46,9 +49,11 @@ pub struct OpenReport {
     pub created: bool,
     /// A write that a crash had left half done, now cut.
     pub torn_tail: Option<TornTail>,
-    /// Segments of the log that were read.
+    /// Segments that were read, of the log and of the archive.
     pub segments_read: u64,
-    /// Commits of the log beyond what the store had applied.
+    /// Segments of the log that were not whole and were put back from the archive.
+    pub segments_healed: Vec<u64>,
+    /// Commits of the chain beyond what the store had applied.
     pub commits_replayed: u64,
     /// Why the store was made anew from the log, if it was. Then every run counts as not
     /// quiescent until marked.
@@ -115,14 +120,15 @@ impl Journal {
         }
         let streams = histories(&store, seen.into_keys().collect())?;
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let parts = Parts { directory: None, place: None, options, origin, log, store, views };
+        let (directory, place, archiver) = (None, None, None);
+        let parts = Parts { directory, place, options, origin, log, store, views, archiver };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
 
 /// Everything read, nothing running yet.
 struct Prepared {
-    shape: Shape,
+    sources: Sources,
     store: Store,
     views: Views,
     recovered: Recovered,
@@ -150,13 +156,16 @@ fn prepare(
     report.views_missing =
         views_applied.iter().zip(&store_applied).any(|(views, store)| views < store);
     let views = Views::new(Some(views_tree), &views_applied);
-    let first = replay(directory, &shape, options, store_tree, &store_applied, report)?;
+    let archive = directory.archive_at(options.archive_directory.as_deref())?;
+    archive::remove_unfinished(&archive)?;
+    let sources = Sources::of(&directory.log(), &archive, shape);
+    let first = replay(&sources, options, store_tree, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(directory, &shape, options, tree, &applied, report)? {
+            match replay(&sources, options, tree, &applied, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
@@ -171,7 +180,8 @@ fn prepare(
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
-    Ok(Prepared { shape, store, views, recovered, seen })
+    directory.keep_archive_place(&archive)?;
+    Ok(Prepared { sources, store, views, recovered, seen })
 }
 
 fn open_store(
@@ -230,8 +240,7 @@ type Replayed = (Store, Recovered, Versions);
 /// Reads the log beyond what the store has applied, into the store. `None` if the store
 /// misses records that the log does not show from where it was read.
 fn replay(
-    directory: &Directory,
-    shape: &Shape,
+    sources: &Sources,
     options: &Options,
     tree: FencedTree,
     applied: &[u64],
@@ -239,7 +248,7 @@ fn replay(
 ) -> Result<Option<Replayed>, Error> {
     let store = Store::new(Some(tree), applied, options.tick_after_bytes);
     let (mut seen, mut gap, mut replayed) = (Versions::new(), false, 0);
-    let recovered = recover(&directory.log(), shape, applied, &mut |commit| {
+    let mut take = |commit: &Commit| {
         if gap {
             return Ok(());
         }
@@ -251,9 +260,12 @@ fn replay(
             store.write(&selection)?;
         }
         Ok(())
-    })?;
+    };
+    let archived = sources.feed_before_log(applied, &mut take)?;
+    let recovered = recover(sources, applied, &mut take)?;
     report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
-    report.segments_read = recovered.segments_read;
+    report.segments_read = archived + recovered.segments_read;
+    report.segments_healed.extend(&recovered.healed);
     report.commits_replayed = replayed;
     Ok(Some((store, recovered, seen)).filter(|_| !gap))
 }
@@ -265,13 +277,27 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { shape, store, views, recovered, seen } = prepared;
+    let Prepared { sources, store, views, recovered, seen } = prepared;
+    let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     let streams = histories(&store, streams)?;
-    let sources = Sources::of_log(&directory.log(), shape);
-    let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
+    let signals = Arc::<Signals>::default();
+    let wal = Wal::start(
+        &directory.log(),
+        sources.clone(),
+        options.fsync,
+        &recovered,
+        Arc::clone(&signals),
+    )?;
+    let archiver = match (options.archive, sources.archive()) {
+        (true, Some(archive)) => {
+            let archive = archive.to_owned();
+            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+        }
+        _ => None,
+    };
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
@@ -281,6 +307,7 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        archiver,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })

@@ -21,6 +21,7 @@ use crate::sources::Sources;
 pub struct Reader {
     pub(crate) directory: Directory,
     pub(crate) shape: Shape,
+    pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
 }
@@ -53,7 +54,8 @@ impl Reader {
             directory: directory.path.clone(),
             detail: "it has no `identity`".to_owned(),
         })?;
-        Ok(Self { directory, shape, _lock: None })
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { directory, shape, sources, _lock: None })
     }
 
     /// How many partitions there are.
@@ -80,7 +82,7 @@ impl Reader {
         let mut chains = Chains::empty(self.shape.partitions);
         let mut failure = None;
         let mut torn = None;
-        walk(&self.directory.log(), &self.shape, &mut |found| match found {
+        walk(&self.sources, &mut |found| match found {
             Found::Commit { segment, offset, origin, commit } => {
                 if let Err(detail) = chains.accept(&origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
@@ -115,8 +117,7 @@ impl Reader {
         after_position: u64,
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let sources = Sources::of_log(&self.directory.log(), self.shape);
-        sources.commits_after(None, partition, after_position, visit)
+        self.sources.commits_after(None, partition, after_position, visit)
     }
 
     /// Visits every record in order of writing, until `visit` answers `false`.

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 
 use backstitch_core::ids::StreamId;
 
@@ -14,6 +15,7 @@ use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
+use crate::locks::lock;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
 use crate::record::Record;
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
@@ -32,13 +34,21 @@ pub(crate) type VisitStored<'a> = &'a mut dyn FnMut(&StreamId, u64, u64, &[u8]);
 pub(crate) struct Store {
     pub pending: Pending,
     tree: Option<FencedTree>,
+    /// Up to these commits everything is in the tree, durably.
+    applied: Mutex<Vec<u64>>,
 }
 
 impl Store {
     /// A store over a tree that has applied the log up to `applied`; without a tree
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
-        Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+        let pending = Pending::new(applied.to_vec(), tick_after_bytes);
+        Self { pending, tree, applied: Mutex::new(applied.to_vec()) }
+    }
+
+    /// Up to which commits the tree has everything, durably.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        lock(&self.applied).clone()
     }
 
     /// Gives the tree's files back; reading is refused from then on.
@@ -199,6 +209,7 @@ impl Store {
             }
         }
         tree.tick(units, &encode_applied(&selection.applied))?;
+        lock(&self.applied).clone_from(&selection.applied);
         self.pending.stored(selection);
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Journal {
         let DurableEnd { heads, segment, offset } =
             parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
         let shape = Shape::of(parts.origin, &parts.options);
-        let archive = directory.join("archive");
+        let archive = Directory::at(directory).archive()?;
         let source = Source { directory, archive, shape, heads, segment, offset };
         run(&source, to, at, &mut heard)
     }
@@ -131,7 +131,7 @@ pub fn backup(
         None => end_of(&reader)?,
     };
     let (directory, heads) = (reader.directory.path.as_path(), chains.heads);
-    let archive = directory.join("archive");
+    let archive = reader.directory.archive()?;
     let source = Source { directory, archive, shape: reader.shape, heads, segment, offset };
     run(&source, to, at, &mut heard)
 }

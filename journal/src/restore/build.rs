@@ -16,6 +16,7 @@ use backstitch_core::ids::{PartitionId, StreamId};
 
 use super::plan::Plan;
 use super::{Error, Meter, OnProgress, Reader, RestoreRequest, next_origin};
+use crate::archive;
 use crate::builder::{CommitBuilder, Fit};
 use crate::commit::{Commit, Head};
 use crate::directory::Directory;
@@ -23,7 +24,6 @@ use crate::files;
 use crate::log::wal::offline::OfflineLog;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
-use crate::sources::Sources;
 use crate::verify::check;
 
 const MARKER: &str = "RESTORING";
@@ -112,15 +112,33 @@ fn copy_whole_segments(
     to: &Directory,
     heard: &mut OnProgress<'_>,
 ) -> Result<(), Error> {
-    let from = reader.directory.log();
-    let numbers = segments::numbers(&from)?;
+    let numbers: Vec<u64> = reader.sources.numbers()?;
     let whole = numbers.iter().filter(|&&number| number < plan.first_rewritten);
     let total = whole.clone().count() as u64 * reader.shape.segment_bytes;
     let mut meter = Meter::of(heard, "copying segments", total);
     for &number in whole {
-        let (from, to) = (segments::path_of(&from, number), segments::path_of(&to.log(), number));
-        meter.add(files::copy(&from, &to)?)?;
+        copy_segment(reader, number, to)?;
+        meter.add(reader.shape.segment_bytes)?;
     }
+    Ok(())
+}
+
+/// A segment from where it is whole: its archive file, or the log. What the archive has lost
+/// must not be in the way of what the log still has.
+fn copy_segment(reader: &Reader, number: u64, to: &Directory) -> Result<(), Error> {
+    let archived = reader.sources.archived(number).ok().flatten();
+    if let Some(mut archived) = archived
+        && let Some(archive) = reader.sources.archive()
+        && archived.damages().is_empty()
+    {
+        let target = to.path.join("archive");
+        files::make_directories(&target)?;
+        let (from, to) = (archive::path_of(archive, number), archive::path_of(&target, number));
+        files::copy(&from, &to)?;
+        return files::sync_directory(&target);
+    }
+    let (from, to) = (reader.sources.log(), to.log());
+    files::copy(&segments::path_of(from, number), &segments::path_of(&to, number))?;
     Ok(())
 }
 
@@ -153,8 +171,7 @@ fn write_the_rest(
     request: &RestoreRequest,
     heard: &mut OnProgress<'_>,
 ) -> Result<Vec<Head>, Error> {
-    let sources = Sources::of_log(&reader.directory.log(), reader.shape);
-    let begun = sources.header(plan.first_rewritten)?;
+    let begun = reader.sources.header(plan.first_rewritten)?;
     let (number, first_group) = (begun.number, begun.first_group);
     let mut log = OfflineLog::begin(&to.log(), shape, number, first_group, begun.heads)?;
     let mut meter = Meter::of(heard, "writing", plan.bytes);

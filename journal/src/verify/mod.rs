@@ -93,7 +93,7 @@ fn follow(
 ) -> Result<(), Error> {
     let mut meter = Meter::of(heard, "reading", 0);
     let mut failure = None;
-    walk(&reader.directory.log(), &reader.shape, &mut |found| {
+    walk(&reader.sources, &mut |found| {
         match found {
             Found::Commit { segment, offset, origin, commit } => {
                 check.commit((segment, offset), &origin, commit, stored);

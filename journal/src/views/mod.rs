@@ -194,6 +194,11 @@ impl Views {
         Ok(())
     }
 
+    /// Up to which commits the tree has every row, durably.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        lock(&self.progress).applied.clone()
+    }
+
     /// Rows not yet in the tree.
     pub(crate) fn pending_rows(&self) -> usize {
         self.runs.changed_count() + self.letters.changed_count()

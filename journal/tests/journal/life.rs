@@ -98,11 +98,20 @@ fn check_log(
 
 /// A directory written by a life that ended well.
 pub fn quiet_directory(directory: &Path, commits: usize) -> Vec<(u16, u64, String)> {
-    let opened = Journal::open(directory, options()).expect("an empty directory opens");
+    lines(&quiet_directory_with(directory, commits, options()))
+}
+
+/// The same with other options.
+pub fn quiet_directory_with(
+    directory: &Path,
+    commits: usize,
+    options: Options,
+) -> Vec<Acknowledged> {
+    let opened = Journal::open(directory, options).expect("an empty directory opens");
     let mut writer = Writer::take_over(opened, 5);
     let acknowledged = writer.write(commits, &nobody()).expect("everything is taken");
     writer.journal.close().expect("the store takes the rest");
-    lines(&acknowledged)
+    acknowledged
 }
 
 pub fn lines(acknowledged: &[Acknowledged]) -> Vec<(u16, u64, String)> {
@@ -165,7 +174,7 @@ fn other_sync_policies_keep_everything_over_a_close() {
     for fsync in [Fsync::Never, Fsync::Interval { ms: 5 }] {
         let directory = tempfile::tempdir().unwrap();
         let relaxed = Options { fsync, ..options() };
-        let opened = Journal::open(directory.path(), relaxed).unwrap();
+        let opened = Journal::open(directory.path(), relaxed.clone()).unwrap();
         let mut writer = Writer::take_over(opened, 2);
         let acknowledged = writer.write(150, &nobody()).unwrap();
         writer.journal.close().unwrap();

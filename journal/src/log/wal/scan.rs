@@ -88,6 +88,11 @@ impl Shape {
         let (partitions, segment_bytes) = (options.partitions.into(), options.segment_bytes);
         Self { origin, partitions, segment_bytes }
     }
+
+    /// Whether a segment or commit of this origin may be part of the log.
+    pub(crate) fn admits(&self, origin: &Origin) -> bool {
+        origin.is_of(&self.origin)
+    }
 }
 
 /// Reads a segment's header from its first bytes and checks that it is this segment's.
@@ -98,7 +103,7 @@ pub(crate) fn check_header(
     expected: &Shape,
 ) -> Result<SegmentHeader, String> {
     let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
-    if !header.origin.is_of(&expected.origin) {
+    if !expected.admits(&header.origin) {
         return Err("the segment belongs to another store".to_owned());
     }
     if header.number != number {

@@ -9,8 +9,8 @@
 //! backup.json   every file with its digest, replaced last; see manifest.rs
 //! ```
 //! It holds a prefix of the log up to what was durable when the backup began. What is there
-//! already is not copied again. Payloads come first, then the archive, then the log in order:
-//! so whatever moment a crash chooses, what is there is a prefix again, and the manifest of
+//! already is not copied again. Payloads come first, then segments in order, the base last: so
+//! whatever moment a crash chooses, what is there is a prefix again, and the manifest of
 //! the backup before still describes it. The store and the views are left out.
 
 mod copy;
@@ -24,6 +24,8 @@ use serde::Serialize;
 
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
+use crate::archive;
+use crate::archive::unpack::Archived;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
@@ -39,6 +41,8 @@ use copy::{Copied, SourceFile, copy};
 
 /// The file by which a backup is known from its first moment on.
 pub(crate) const MARKER: &str = "BACKUP";
+/// What is kept of everything before the archive's first segment.
+const BASE: &str = "base.arc";
 const PARTS: [&str; 3] = ["log", "archive", "blobs"];
 /// Files move from the log to the archive meanwhile; then the list is made again.
 const LISTINGS_MAX: u32 = 100;
@@ -248,44 +252,40 @@ fn take(
 }
 
 impl Source<'_> {
-    /// The files to copy, in order: payloads, archive, log. The log is listed first, since
-    /// segments leave it only once they are archived.
+    /// The files to copy, in order: payloads, segments from the first to the last, the base.
+    /// The log is listed first, since segments leave it only once they are archived.
     fn list(&self) -> Result<Vec<SourceFile>, Error> {
         let log = self.directory.join("log");
-        let mut tail = Vec::new();
-        for number in segments::numbers(&log)? {
-            if number > self.segment {
-                continue;
-            }
+        let mut segments = Vec::new();
+        for number in segments::numbers(&log)?.into_iter().filter(|n| *n <= self.segment) {
             let path = segments::path_of(&log, number);
             let bytes = Some(self.offset).filter(|_| number == self.segment);
-            tail.push(SourceFile { name: format!("log/{}", file_name(&path)), path, bytes });
+            let name = format!("log/{}", file_name(&path));
+            segments.push((number, SourceFile { name, path, bytes }));
         }
+        for number in archive::numbers(&self.archive)?.into_iter().filter(|n| *n <= self.segment) {
+            let path = archive::path_of(&self.archive, number);
+            let name = format!("archive/{}", file_name(&path));
+            segments.push((number, SourceFile { name, path, bytes: None }));
+        }
+        segments.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
+        let blobs = self.directory.join("blobs");
         let mut list = Vec::new();
-        for (part, from) in
-            [("blobs", self.directory.join("blobs")), ("archive", self.archive.clone())]
-        {
-            for path in files::below(&from)? {
-                let below = path.strip_prefix(&from).expect("it was listed below");
-                let name = format!("{part}/{}", below.to_string_lossy());
-                // Files in the making have names of their own until they are whole.
-                let whole = part == "blobs" || self.has_archive_file(&path);
-                if whole && !name.ends_with(".new") {
-                    list.push(SourceFile { name, path, bytes: None });
-                }
+        for path in files::below(&blobs)? {
+            let below = path.strip_prefix(&blobs).expect("it was listed below");
+            let name = format!("blobs/{}", below.to_string_lossy());
+            // Files in the making have names of their own until they are whole.
+            if !name.ends_with(".new") {
+                list.push(SourceFile { name, path, bytes: None });
             }
         }
-        list.extend(tail);
+        list.extend(segments.into_iter().map(|(_, file)| file));
+        let base = self.archive.join(BASE);
+        if base.exists() {
+            let name = format!("archive/{BASE}");
+            list.push(SourceFile { name, path: base, bytes: None });
+        }
         Ok(list)
-    }
-}
-
-impl Source<'_> {
-    /// Whether an archive file is of what is backed up: the base, or a segment up to the end.
-    fn has_archive_file(&self, path: &Path) -> bool {
-        let name = file_name(path);
-        let number = name.strip_suffix(".arc").map(str::parse::<u64>);
-        name == "base.arc" || matches!(number, Some(Ok(number)) if number <= self.segment)
     }
 }
 
@@ -334,11 +334,28 @@ impl Run<'_> {
                 directories.insert(parent);
             }
             files.insert(source.name.clone(), entry);
+            self.complete_stale(source, list)?;
         }
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
         directories.iter().try_for_each(|directory| files::sync_directory(directory))?;
         self.manifest.files = files;
         Ok(())
+    }
+
+    /// A segment that the backup before has in part, as the end of its log, and that has moved
+    /// to the archive since: it is completed, so that what is there stays a prefix.
+    fn complete_stale(&self, archived: &SourceFile, list: &[SourceFile]) -> Result<(), Error> {
+        let Some(name) = archived.name.strip_prefix("archive/") else { return Ok(()) };
+        let Some(number) = name.strip_suffix(".arc").and_then(|n| n.parse().ok()) else {
+            return Ok(());
+        };
+        let to = segments::path_of(&self.to.join("log"), number);
+        let name = format!("log/{}", file_name(&to));
+        if !to.exists() || list.iter().any(|file| file.name == name) {
+            return Ok(());
+        }
+        let whole = Archived::open_at(&self.to.join(&archived.name))?.unpack()?;
+        files::replace(&to, &whole)
     }
 
     /// Has the manifest of the backup before allow a content that takes another's place. A

@@ -12,8 +12,8 @@ use backstitch_journal::{
 
 use crate::crash::{count_from_environment, live_and_die_with};
 use crate::damage::copy;
-use crate::life::{check_open, lines, quiet_directory};
-use crate::restore::{commits, contents, restored};
+use crate::life::{check_open, lines, quiet_directory, quiet_directory_with};
+use crate::restore::{commits, contents, restored, unarchived};
 use crate::workload::{Dice, Writer, nobody, options};
 
 /// Kills in one run of the tests; `JOURNAL_KILLS` asks for more.
@@ -66,7 +66,7 @@ fn a_backup_under_load_holds_what_was_acknowledged_before_it() {
 fn what_is_there_is_not_copied_again() {
     let work = tempfile::tempdir().unwrap();
     let (data, to) = (work.path().join("data"), work.path().join("backup"));
-    quiet_directory(&data, 900);
+    quiet_directory_with(&data, 900, unarchived());
     let first = backup(&data, &to, Timestamp(1), &mut unheard()).unwrap();
     assert!(first.files_copied > 2, "{first:?}");
     assert_eq!(first.files, first.files_copied);

@@ -9,13 +9,13 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId
 use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Batch, Commit, EffectKind, Error, Fit, Head, Journal, Reader, RestorePoint, RestoreReport,
-    RestoreRequest, restore, unheard, verify,
+    Batch, Commit, EffectKind, Error, Fit, Head, Journal, Options, Reader, RestorePoint,
+    RestoreReport, RestoreRequest, restore, unheard, verify,
 };
 
 use crate::crash::count_from_environment;
 use crate::damage::copy;
-use crate::life::{check_open, quiet_directory};
+use crate::life::{check_open, quiet_directory, quiet_directory_with};
 use crate::workload::{Dice, options};
 
 /// Points restored to in one run of the tests; `JOURNAL_POINTS` asks for more.
@@ -54,6 +54,11 @@ pub fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     crate::damage::files_below(directory, &mut files);
     files.sort();
     files.into_iter().map(|path| (path.clone(), fs::read(path).expect("it is there"))).collect()
+}
+
+/// A life whose log stays where it is.
+pub fn unarchived() -> Options {
+    Options { archive: false, ..options() }
 }
 
 /// What a point keeps, in plain words: of each partition the commits before the first that
@@ -201,7 +206,7 @@ fn a_restored_store_is_restored_again_at_any_point() {
 fn what_an_earlier_generation_wrote_cannot_follow_a_later_one() {
     let work = tempfile::tempdir().unwrap();
     let (old, new) = (work.path().join("old"), work.path().join("new"));
-    quiet_directory(&old, 600);
+    quiet_directory_with(&old, 600, unarchived());
     restored(&old, &new, RestorePoint::Positions(vec![3; 4]));
     assert!(old.join("log/0000000002.seg").exists(), "the workload fills several segments");
     fs::copy(old.join("log/0000000002.seg"), new.join("log/0000000002.seg")).unwrap();
@@ -259,7 +264,7 @@ fn targets_that_are_not_free_are_refused_and_half_made_ones_are_made_anew() {
 fn damage_behind_the_point_does_not_matter_and_before_it_is_refused() {
     let work = tempfile::tempdir().unwrap();
     let (source, target) = (work.path().join("source"), work.path().join("target"));
-    quiet_directory(&source, 600);
+    quiet_directory_with(&source, 600, unarchived());
     let all = commits(&source);
     let segment = source.join("log/0000000002.seg");
     let mut content = fs::read(&segment).unwrap();

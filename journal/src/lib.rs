@@ -27,9 +27,11 @@ mod reader;
 mod record;
 mod repair;
 mod restore;
+mod salvage;
 mod sled;
 mod sources;
 mod store;
+mod target;
 mod verify;
 mod views;
 mod watchdog;
@@ -52,6 +54,9 @@ pub use record::Record;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
     RestoreRequest, restore,
+};
+pub use salvage::{
+    CutRun, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,
 };
 pub use verify::{
     BackupCheck, Erasure, PROBLEMS_LISTED_MAX, Part, PartitionReport, Problem, Severity,

@@ -47,6 +47,14 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Looks at a directory whose identity is not there to be read.
+    pub(crate) fn of_shape(directory: &Path, shape: Shape) -> Result<Self, Error> {
+        let directory = Directory::at(directory);
+        let lock = directory.lock_for_reading()?;
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { directory, shape, sources, _lock: lock })
+    }
+
     /// Looks at a directory that this process holds itself.
     pub(crate) fn of_locked(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let directory = Directory::at(directory.as_ref());
@@ -98,7 +106,11 @@ impl Reader {
                 torn = Some(tail);
                 true
             }
-            Found::Group | Found::Segment => true,
+            Found::Flaw(flaw) if !flaw.healable => {
+                failure = Some(flaw.damage);
+                false
+            }
+            Found::Group | Found::Segment | Found::Archived | Found::Flaw(_) => true,
         })?;
         match failure {
             Some(damage) => Err(Error::Damaged { damage }),

@@ -6,12 +6,11 @@
 //! nothing; knows commits by their place and nothing of their records.
 
 mod chain;
+pub(crate) mod evidence;
 mod feed;
 mod piece;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,7 @@ use crate::error::{Damage, Error};
 use crate::log::wal::End;
 use crate::log::wal::layout::SegmentHeader;
 use crate::log::wal::recover::Before;
-use crate::log::wal::scan::{Segment, Shape};
+use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
 use chain::Follower;
 use piece::Piece;
@@ -212,21 +211,6 @@ impl Sources {
             let header = archived.header();
             Before { next_group: header.groups_end, heads: header.heads_after.clone() }
         }))
-    }
-
-    /// A segment in memory, from the log or else from the archive, with what cannot be read of
-    /// it there.
-    pub(crate) fn load(&self, number: u64) -> Result<(Segment, Vec<Damage>), Error> {
-        let path = segments::path_of(&self.log, number);
-        match fs::metadata(&path) {
-            Ok(_) => Ok((Segment::load(&self.log, number, &self.shape)?, Vec::new())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut archived = self.archived(number)?.ok_or_else(|| missing(number))?;
-                let (bytes, damages) = archived.unpack_what_is_whole();
-                Ok((Segment::of(number, bytes, &self.shape), damages))
-            }
-            Err(error) => Err(Error::io("reading", &path, error)),
-        }
     }
 
     fn piece(

@@ -15,6 +15,7 @@ use crate::backup::Manifest;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Damage;
 use crate::log::wal::scan::Chains;
+use crate::log::wal::walk::Flaw;
 use crate::reader::Reader;
 use crate::record;
 
@@ -161,6 +162,14 @@ impl Check {
 
     pub(super) fn lost(&mut self, damage: Damage, stream: Option<String>) {
         self.problem(Problem { damage, stream, part: Part::Log, severity: Severity::Lost });
+    }
+
+    /// One of two copies of a segment is not what it was.
+    pub(super) fn flaw(&mut self, flaw: Flaw) {
+        let Flaw { damage, in_archive, healable } = flaw;
+        let part = if in_archive { Part::Archive } else { Part::Log };
+        let severity = if healable { Severity::Healable } else { Severity::Lost };
+        self.problem(Problem { damage, stream: None, part, severity });
     }
 
     /// Something wrong outside of the log: what it holds is in the log too.

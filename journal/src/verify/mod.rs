@@ -102,6 +102,8 @@ fn follow(
             Found::Group => check.report.groups += 1,
             Found::Segment => check.report.segments += 1,
             Found::Damage(damage) => check.lost(damage, None),
+            Found::Archived => check.report.archived += 1,
+            Found::Flaw(flaw) => check.flaw(flaw),
             Found::Torn(tail) => check.report.torn_tail = Some(tail),
         }
         failure.is_none()

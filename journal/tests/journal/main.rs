@@ -13,6 +13,7 @@ mod medium;
 mod power_cut;
 mod refusals;
 mod restore;
+mod salvage;
 mod throughput;
 mod views;
 mod workload;

@@ -9,6 +9,7 @@ use crate::log::wal::layout;
 use crate::log::wal::recover::TornTail;
 use crate::log::wal::scan::Segment;
 use crate::sources::Sources;
+use crate::sources::evidence::Evidence;
 
 /// What a walk meets, in order.
 pub(crate) enum Found<'a> {
@@ -20,8 +21,22 @@ pub(crate) enum Found<'a> {
     Segment,
     /// Something that is not what was written.
     Damage(Damage),
+    /// A flaw of one of two copies of a segment.
+    Flaw(Flaw),
+    /// A segment has an archive file, which is whole.
+    Archived,
     /// A write that a crash left half done, at the very end.
     Torn(TornTail),
+}
+
+/// A flaw of one copy of a segment that has, or had, another.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub damage: Damage,
+    /// It is the archive's copy.
+    pub in_archive: bool,
+    /// All of the segment is whole, here or there.
+    pub healable: bool,
 }
 
 /// Walks all segments, archived and in the log. `visit` answers whether to go on.
@@ -40,10 +55,8 @@ pub(crate) fn walk(
             return Ok(());
         }
         expected = number + 1;
-        let (segment, damages) = sources.load(number)?;
-        if !damages.into_iter().all(|damage| visit(Found::Damage(damage))) {
-            return Ok(());
-        }
+        let evidence = sources.evidence(number)?;
+        let Some(segment) = tell_flaws(evidence, visit) else { return Ok(()) };
         let first = segment.first_group_at(shape);
         match &segment.header {
             Err(_) if number != beginning.number && !has_group(&segment, first) => continue,
@@ -89,6 +102,19 @@ pub(crate) fn walk(
         visit(Found::Torn(TornTail { segment: segment.number, offset: offset as u64, bytes }));
     }
     Ok(())
+}
+
+/// Tells what is wrong with the copies of a segment; `None` if told to stop.
+fn tell_flaws(evidence: Evidence, visit: &mut dyn FnMut(Found<'_>) -> bool) -> Option<Segment> {
+    let Evidence { segment, in_log, in_archive, whole: healable, archived, .. } = evidence;
+    let of_log = in_log.into_iter().map(|damage| (damage, false));
+    let flaws = of_log.chain(in_archive.into_iter().map(|damage| (damage, true)));
+    for (damage, in_archive) in flaws {
+        if !visit(Found::Flaw(Flaw { damage, in_archive, healable })) {
+            return None;
+        }
+    }
+    (!archived || visit(Found::Archived)).then_some(segment)
 }
 
 /// Walks the groups of a segment; answers where they end, or `None` if told to stop.

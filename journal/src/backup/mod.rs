@@ -309,6 +309,7 @@ impl Run<'_> {
         let mut directories = std::collections::BTreeSet::new();
         let mut files = std::collections::BTreeMap::new();
         for source in list {
+            self.complete_stale(source, list)?;
             let to = self.to.join(&source.name);
             let parent = files::parent(&to).to_owned();
             files::make_directories(&parent)?;
@@ -334,7 +335,6 @@ impl Run<'_> {
                 directories.insert(parent);
             }
             files.insert(source.name.clone(), entry);
-            self.complete_stale(source, list)?;
         }
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
         directories.iter().try_for_each(|directory| files::sync_directory(directory))?;
@@ -343,7 +343,7 @@ impl Run<'_> {
     }
 
     /// A segment that the backup before has in part, as the end of its log, and that has moved
-    /// to the archive since: it is completed, so that what is there stays a prefix.
+    /// to the archive since: it is completed first, so that what is there stays a prefix.
     fn complete_stale(&self, archived: &SourceFile, list: &[SourceFile]) -> Result<(), Error> {
         let Some(name) = archived.name.strip_prefix("archive/") else { return Ok(()) };
         let Some(number) = name.strip_suffix(".arc").and_then(|n| n.parse().ok()) else {
@@ -354,7 +354,7 @@ impl Run<'_> {
         if !to.exists() || list.iter().any(|file| file.name == name) {
             return Ok(());
         }
-        let whole = Archived::open_at(&self.to.join(&archived.name))?.unpack()?;
+        let whole = Archived::open_at(&archived.path)?.unpack()?;
         files::replace(&to, &whole)
     }
 

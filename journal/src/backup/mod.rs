@@ -253,22 +253,26 @@ fn take(
 
 impl Source<'_> {
     /// The files to copy, in order: payloads, segments from the first to the last, the base.
-    /// The log is listed first, since segments leave it only once they are archived.
+    /// Of a segment its copy in the log comes first. The log is listed first, since segments leave it only once they are archived.
     fn list(&self) -> Result<Vec<SourceFile>, Error> {
         let log = self.directory.join("log");
         let mut segments = Vec::new();
-        for number in segments::numbers(&log)?.into_iter().filter(|n| *n <= self.segment) {
+        let in_log = segments::numbers(&log)?;
+        let archived = archive::numbers(&self.archive)?;
+        for number in in_log.into_iter().filter(|n| *n <= self.segment) {
             let path = segments::path_of(&log, number);
-            let bytes = Some(self.offset).filter(|_| number == self.segment);
+            // What is archived by now is not written any more.
+            let written = number == self.segment && !archived.contains(&number);
+            let bytes = Some(self.offset).filter(|_| written);
             let name = format!("log/{}", file_name(&path));
             segments.push((number, SourceFile { name, path, bytes }));
         }
-        for number in archive::numbers(&self.archive)?.into_iter().filter(|n| *n <= self.segment) {
+        for number in archived.into_iter().filter(|n| *n <= self.segment) {
             let path = archive::path_of(&self.archive, number);
             let name = format!("archive/{}", file_name(&path));
             segments.push((number, SourceFile { name, path, bytes: None }));
         }
-        segments.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
+        segments.sort_by(|one, other| (one.0, &other.1.name).cmp(&(other.0, &one.1.name)));
         let blobs = self.directory.join("blobs");
         let mut list = Vec::new();
         for path in files::below(&blobs)? {

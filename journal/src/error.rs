@@ -182,6 +182,23 @@ pub enum Error {
         /// Where it goes.
         directory: PathBuf,
     },
+    /// What was asked for is before the chain's beginning: it was cut off.
+    #[error(
+        "the chain of partition {partition} begins behind position {position}; what came before \
+         was cut, and only histories that are kept are left of it"
+    )]
+    Cut {
+        /// Which partition.
+        partition: u16,
+        /// The last position that is gone.
+        position: u64,
+    },
+    /// The chain is not cut as planned; nothing was changed.
+    #[error("the chain is not cut: {detail}")]
+    CutRefused {
+        /// What stands in the way.
+        detail: String,
+    },
     /// The journal was closed before.
     #[error("the journal is closed")]
     Closed,

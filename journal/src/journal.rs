@@ -5,7 +5,6 @@
 //! that was acknowledged and nothing that was not.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,8 +12,11 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
+use backstitch_core::checkpoint::Checkpoint;
+
 use crate::archive::archiver::Archiver;
 use crate::builder::CommitBuilder;
+use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
 use crate::directory::Place;
@@ -71,7 +73,17 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub checkpoints: Checkpoints,
     pub archiver: Option<Archiver>,
+}
+
+/// What a run's state is recovered from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recoverable {
+    /// A checkpoint to begin with, if there is one that the history reaches.
+    pub checkpoint: Option<Box<Checkpoint>>,
+    /// The events after it, or all, in order.
+    pub records: Vec<Record>,
 }
 
 impl Journal {
@@ -111,6 +123,7 @@ impl Journal {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
                 parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                parts.checkpoints.remove(quiescent.iter());
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -123,6 +136,7 @@ impl Journal {
     /// run that opening handed out should get its row this way.
     pub fn mark(&self, quiescent: Vec<StreamId>, changes: Vec<ViewChange>) {
         self.parts().views.supply(changes);
+        self.parts().checkpoints.remove(quiescent.iter());
         self.parts().store.pending.mark_quiescent(&quiescent);
     }
 
@@ -140,6 +154,28 @@ impl Journal {
         self.parts().store.history(stream)
     }
 
+    /// What a run's state is recovered from: its checkpoint and what came after it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
+        let stream = StreamId::Execution(*run);
+        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
+            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
+            if let Some(records) = after {
+                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
+            }
+        }
+        let whole = self.history(&stream)?;
+        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
+    }
+
+    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
+    /// background and shorten the next start.
+    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
+        self.parts().checkpoints.put(made);
+    }
+
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
     /// being meanwhile may be left out.
     ///
@@ -155,21 +191,6 @@ impl Journal {
             }
         }
         Ok(())
-    }
-
-    /// Visits the durable commits of a partition that hold records behind a position, in
-    /// order, until `visit` breaks off. Goes through the files while the log is being written;
-    /// commits acknowledged meanwhile may be left out.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where the chain is not whole; what was visited before is right.
-    pub fn commits_after(
-        &self,
-        partition: PartitionId,
-        after_position: u64,
-        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.parts().log.commits_after(partition, after_position, visit)
     }
 
     /// A run's row.
@@ -269,6 +290,7 @@ impl Inner {
         self.parts.archiver.iter().for_each(Archiver::close);
         self.parts.store.close();
         self.parts.views.close();
+        self.parts.checkpoints.close();
         drop(released);
         place.and(stored)
     }
@@ -316,6 +338,7 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
+        let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(()) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
@@ -324,7 +347,7 @@ impl Parts {
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        Ok(())
+        self.checkpoints.tick()
     }
 
     /// Says how far store and views have come, so that the log can be taken off.

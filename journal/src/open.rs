@@ -11,18 +11,18 @@ use backstitch_core::ids::StreamId;
 
 use crate::archive;
 use crate::archive::archiver::{Archiver, Signals};
-use crate::commit::{Commit, Head};
+use crate::checkpoints::Checkpoints;
+use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
-use crate::log::wal::recover::{Recovered, recover};
+use crate::log::wal::recover::Recovered;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
-use crate::pending::Take;
-use crate::record::Record;
+use crate::replay::replay;
 use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
@@ -34,10 +34,10 @@ pub struct Opened {
     pub journal: Journal,
     /// Where each partition's chain stands.
     pub heads: Vec<Head>,
-    /// Whole histories, in order: of every workflow, of every run that is not quiescent, and
-    /// of every run that the log's end concerns. Each of these runs should get its row by
-    /// [`Journal::mark`].
-    pub streams: Vec<(StreamId, Vec<Record>)>,
+    /// In order: every workflow, every run that is not quiescent, and every stream that the
+    /// log's end concerns. Their histories are read one by one ([`Journal::history`],
+    /// [`Journal::recoverable`]); each run should get its row by [`Journal::mark`].
+    pub streams: Vec<StreamId>,
     /// What opening met.
     pub report: OpenReport,
 }
@@ -64,6 +64,8 @@ pub struct OpenReport {
     /// with [`Journal::for_each_history`], give each its row with [`Journal::mark`], then
     /// call [`Journal::rows_complete`].
     pub views_missing: bool,
+    /// Why all checkpoints were dropped, if they were.
+    pub checkpoints_dropped: Option<String>,
     /// The ballast was given up to find space for opening.
     pub ballast_dropped: bool,
 }
@@ -118,10 +120,19 @@ impl Journal {
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
-        let streams = histories(&store, seen.into_keys().collect())?;
+        let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let (directory, place, archiver) = (None, None, None);
-        let parts = Parts { directory, place, options, origin, log, store, views, archiver };
+        let parts = Parts {
+            directory: None,
+            place: None,
+            options,
+            origin,
+            log,
+            store,
+            views,
+            checkpoints: Checkpoints::none(),
+            archiver: None,
+        };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
@@ -131,6 +142,7 @@ struct Prepared {
     sources: Sources,
     store: Store,
     views: Views,
+    checkpoints: Checkpoints,
     recovered: Recovered,
     seen: Versions,
 }
@@ -159,6 +171,7 @@ fn prepare(
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
     archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
+    archive::cut::finish(&sources)?;
     let first = replay(&sources, options, store_tree, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
@@ -181,7 +194,9 @@ fn prepare(
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
-    Ok(Prepared { sources, store, views, recovered, seen })
+    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
+    report.checkpoints_dropped = dropped;
+    Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }
 
 fn open_store(
@@ -234,42 +249,6 @@ fn open_views(
     Ok((tree, applied))
 }
 
-/// The store with the log's end in it, where the log ends, and the streams met on the way.
-type Replayed = (Store, Recovered, Versions);
-
-/// Reads the log beyond what the store has applied, into the store. `None` if the store
-/// misses records that the log does not show from where it was read.
-fn replay(
-    sources: &Sources,
-    options: &Options,
-    tree: FencedTree,
-    applied: &[u64],
-    report: &mut OpenReport,
-) -> Result<Option<Replayed>, Error> {
-    let store = Store::new(Some(tree), applied, options.tick_after_bytes);
-    let (mut seen, mut gap, mut replayed) = (Versions::new(), false, 0);
-    let mut take = |commit: &Commit| {
-        if gap {
-            return Ok(());
-        }
-        gap = !store.replay(commit, &mut seen)?;
-        replayed += 1;
-        if store.pending.bytes() >= options.tick_after_bytes
-            && let Some(selection) = store.select(Take::All)
-        {
-            store.write(&selection)?;
-        }
-        Ok(())
-    };
-    let archived = sources.feed_before_log(applied, &mut take)?;
-    let recovered = recover(sources, applied, &mut take)?;
-    report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
-    report.segments_read = archived + recovered.segments_read;
-    report.segments_healed.extend(&recovered.healed);
-    report.commits_replayed = replayed;
-    Ok(Some((store, recovered, seen)).filter(|_| !gap))
-}
-
 fn start(
     directory: &Directory,
     options: Options,
@@ -277,27 +256,13 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { sources, store, views, recovered, seen } = prepared;
+    let Prepared { sources, store, views, checkpoints, recovered, seen } = prepared;
     let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
-    let streams = histories(&store, streams)?;
-    let signals = Arc::<Signals>::default();
-    let wal = Wal::start(
-        &directory.log(),
-        sources.clone(),
-        options.fsync,
-        &recovered,
-        Arc::clone(&signals),
-    )?;
-    let archiver = match (options.archive, sources.archive()) {
-        (true, Some(archive)) => {
-            let archive = archive.to_owned();
-            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
-        }
-        _ => None,
-    };
+    let streams = sorted(streams);
+    let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
@@ -307,25 +272,17 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        checkpoints,
         archiver,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
 }
 
-fn histories(
-    store: &Store,
-    streams: HashSet<StreamId>,
-) -> Result<Vec<(StreamId, Vec<Record>)>, Error> {
+fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {
     let mut sorted: Vec<StreamId> = streams.into_iter().collect();
     sorted.sort();
-    let mut found = Vec::with_capacity(sorted.len());
-    for stream in sorted {
-        if let Some(records) = store.history(&stream)? {
-            found.push((stream, records));
-        }
-    }
-    Ok(found)
+    sorted
 }
 
 fn check_not_ahead(log: &[u64], applied: &[u64]) -> Result<(), Error> {
@@ -342,6 +299,24 @@ fn first_gap(directory: &Directory) -> Error {
         path: directory.store(),
         detail: "the log's own histories have gaps; run `replay-tool verify`".to_owned(),
     }
+}
+
+/// Starts the log's writer and, if there is to be an archive, the archiver.
+fn start_log(
+    directory: &Directory,
+    options: &Options,
+    sources: Sources,
+    recovered: &Recovered,
+) -> Result<(Wal, Option<Archiver>), Error> {
+    let (log, signals) = (directory.log(), Arc::<Signals>::default());
+    let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
+    let archiver = match (options.archive, sources.archive().map(Path::to_owned)) {
+        (true, Some(archive)) => {
+            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+        }
+        _ => None,
+    };
+    Ok((wal, archiver))
 }
 
 /// An error's message with its cause.

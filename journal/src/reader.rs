@@ -1,6 +1,7 @@
 //! Reading a data directory without opening it: no server, no store, nothing changed.
 //!
-//! Knows the log only, so what it shows is what was committed, whatever became of the store.
+//! Knows the chain only, log and archive, so what it shows is what was committed, whatever became
+//! of the store.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -78,7 +79,8 @@ impl Reader {
         self.shape.origin.store.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Visits every commit in order of writing, with all checks, until `visit` answers
+    /// Visits every commit of the chain, which may begin behind a cut, in order of writing, with
+    /// all checks, until `visit` answers
     /// `false`. Answers the torn tail, if a crash left one.
     ///
     /// # Errors
@@ -87,7 +89,7 @@ impl Reader {
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
-        let mut chains = Chains::empty(self.shape.partitions);
+        let mut chains = Chains::at(self.sources.beginning()?.heads);
         let mut failure = None;
         let mut torn = None;
         walk(&self.sources, &mut |found| match found {
@@ -132,22 +134,39 @@ impl Reader {
         self.sources.commits_after(None, partition, after_position, visit)
     }
 
-    /// Visits every record in order of writing, until `visit` answers `false`.
+    /// Visits every record, until `visit` answers `false`: what the base keeps of what was cut,
+    /// stream by stream, then the rest in order of writing.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+        let mut going = true;
+        if let Some(base) = self.sources.base()? {
+            base.for_each_entry(|entry| {
+                for record in entry.decode()? {
+                    going = going && visit(record);
+                }
+                Ok(())
+            })?;
+        }
+        if going {
+            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+        }
         Ok(())
     }
 
-    /// A stream's whole history in order, `None` if there is none. Reads the whole log.
+    /// A stream's whole history in order, `None` if there is none. Reads the whole chain.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
     /// is missing.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         let mut records: Vec<Record> = Vec::new();
+        if let Some(base) = self.sources.base()? {
+            for entry in base.entries_of(stream)? {
+                records.extend(entry.decode()?);
+            }
+        }
         self.for_each_commit(|commit, _| {
             for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
                 let decoded = record::decode(commit.body(entry), entry.position);

@@ -5,19 +5,22 @@
 //! whole records of one stream, so a crash never leaves a part of a record. Knows nothing of
 //! segments, and of sled only its fence.
 
+mod visit;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use backstitch_core::ids::StreamId;
 
+use crate::archive::base::layout::Entry;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
 use crate::locks::lock;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
@@ -27,15 +30,13 @@ const UNIT_BYTES_MAX: usize = 256 * 1024;
 /// First version u64, part u16.
 const SUFFIX_BYTES: usize = 10;
 
-/// Receives a stored record: its stream, version, position and body.
-pub(crate) type VisitStored<'a> = &'a mut dyn FnMut(&StreamId, u64, u64, &[u8]);
-
 /// Where histories are read from.
 pub(crate) struct Store {
     pub pending: Pending,
     tree: Option<FencedTree>,
     /// Up to these commits everything is in the tree, durably.
     applied: Mutex<Vec<u64>>,
+    ticking: Mutex<()>,
 }
 
 impl Store {
@@ -43,7 +44,13 @@ impl Store {
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
         let pending = Pending::new(applied.to_vec(), tick_after_bytes);
-        Self { pending, tree, applied: Mutex::new(applied.to_vec()) }
+        Self { pending, tree, applied: Mutex::new(applied.to_vec()), ticking: Mutex::default() }
+    }
+
+    /// Takes the turn to tick: of two ticks at once, one would select what the other has not
+    /// written yet as if it were stored.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.ticking)
     }
 
     /// Up to which commits the tree has everything, durably.
@@ -58,21 +65,43 @@ impl Store {
 
     /// A stream's whole history, gapless from version 1; `None` if there is none.
     pub(crate) fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
+        let packed = self.packed(stream)?;
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
+        check_gapless(stream, 1, &records)?;
+        Ok(Some(records))
+    }
+
+    /// A stream's history after a version; `None` if it does not reach that version.
+    pub(crate) fn history_after(
+        &self,
+        stream: &StreamId,
+        version: u64,
+    ) -> Result<Option<Vec<Record>>, Error> {
+        let packed = self.packed(stream)?;
+        let mut records = Vec::new();
+        let mut last = 0;
+        for (at, piece) in (1..).zip(unpack(&packed)) {
+            let (position, body) = piece.map_err(|e| self.broken(stream, &e))?;
+            last = at;
+            if at > version {
+                records.push(record::decode(body, position).map_err(|e| self.broken(stream, &e))?);
+            }
+        }
+        check_gapless(stream, version + 1, &records)?;
+        Ok(Some(records).filter(|_| last >= version))
+    }
+
+    /// All packed records of a stream.
+    fn packed(&self, stream: &StreamId) -> Result<Vec<u8>, Error> {
         // Pending first: what a tick stores in between is then found twice, never not at all.
         let pending = self.pending.of_stream(stream);
         let bound = pending.as_ref().map_or(u64::MAX, |(first, _)| *first);
         let mut packed = self.stored(stream, bound)?;
         packed.extend(pending.into_iter().flat_map(|(_, bytes)| bytes));
-        if packed.is_empty() {
-            return Ok(None);
-        }
-        let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
-        for (expected, record) in (1..).zip(&records) {
-            if record.version != expected || record.stream != *stream {
-                return Err(Error::Gap { stream: stream.clone(), missing: expected });
-            }
-        }
-        Ok(Some(records))
+        Ok(packed)
     }
 
     /// The last version in the tree; 0 if there is none.
@@ -135,45 +164,14 @@ impl Store {
             }
         })?;
         match malformed {
-            Some(error) => Err(Error::Store {
-                path: tree.path().to_owned(),
-                detail: format!("a key is malformed: {error}"),
-            }),
+            Some(error) => Err(self.broken_key(&error)),
             None => Ok(found),
         }
     }
 
-    /// Visits every record in the tree: history by history, each in order, with its version,
-    /// position and body. A history that is not gapless ends the visit.
-    ///
-    /// # Errors
-    /// If the tree cannot be read, or does not hold packed records.
-    pub(crate) fn for_each_stored(&self, visit: VisitStored<'_>) -> Result<(), Error> {
-        let Some(tree) = &self.tree else { return Ok(()) };
-        let mut current: Option<(StreamId, u64, Vec<u8>)> = None;
-        let mut failure = None;
-        tree.scan(&[HISTORY], &[HISTORY], |key, value| {
-            let taken = keys::stream_of(&key[1..]).and_then(|(stream, rest)| {
-                let mut fields = Fields::of(rest);
-                let first = fields.array().map(u64::from_be_bytes)?;
-                let part = fields.array().map(u16::from_be_bytes)?;
-                if part == 0 {
-                    visit_unit(current.take(), visit)?;
-                    current = Some((stream, first, Vec::new()));
-                }
-                let (_, _, packed) =
-                    current.as_mut().ok_or_else(|| Malformed::because("a part has no first"))?;
-                packed.extend(value);
-                Ok(())
-            });
-            failure = taken.err();
-            if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        let failure = failure.map_or_else(|| visit_unit(current.take(), visit), Err);
-        failure.map_err(|error| Error::Store {
-            path: tree.path().to_owned(),
-            detail: format!("a history is malformed: {error}"),
-        })
+    fn broken_key(&self, error: &Malformed) -> Error {
+        let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
+        Error::Store { path, detail: format!("a key is malformed: {error}") }
     }
 
     /// Every run there is, stored or pending.
@@ -214,6 +212,35 @@ impl Store {
         Ok(())
     }
 
+    /// Takes an entry of the base at open, less what the tree has of it already. `seen` holds the
+    /// last version known of each stream met so far.
+    pub(crate) fn restore(
+        &self,
+        entry: &Entry,
+        seen: &mut std::collections::HashMap<StreamId, u64>,
+    ) -> Result<(), Error> {
+        let (stream, _) = keys::stream_of(&entry.key).map_err(|e| self.broken_key(&e))?;
+        let last = match seen.get(&stream) {
+            Some(&last) => last,
+            None => self.last_stored_version(&stream)?,
+        };
+        let (mut from, mut version) = (0, entry.first_version);
+        for piece in unpack(&entry.packed) {
+            let (_, body) = piece.map_err(|e| self.broken(&stream, &e))?;
+            if version > last {
+                break;
+            }
+            version += 1;
+            from += PACKED_HEADER_BYTES + body.len();
+        }
+        let end = entry.first_version + u64::from(entry.records) - 1;
+        seen.insert(stream.clone(), last.max(end));
+        if from < entry.packed.len() {
+            self.pending.restore(stream, entry.partition, version, &entry.packed[from..]);
+        }
+        Ok(())
+    }
+
     /// Takes a commit of the log at open. `seen` holds the last version known of each stream
     /// met so far. Answers `false` if the tree misses records before it.
     pub(crate) fn replay(
@@ -241,14 +268,11 @@ impl Store {
     }
 }
 
-fn visit_unit(
-    unit: Option<(StreamId, u64, Vec<u8>)>,
-    visit: VisitStored<'_>,
-) -> Result<(), Malformed> {
-    let Some((stream, first, packed)) = unit else { return Ok(()) };
-    for (version, piece) in (first..).zip(unpack(&packed)) {
-        let (position, body) = piece?;
-        visit(&stream, version, position, body);
+fn check_gapless(stream: &StreamId, first: u64, records: &[Record]) -> Result<(), Error> {
+    for (expected, record) in (first..).zip(records) {
+        if record.version != expected || record.stream != *stream {
+            return Err(Error::Gap { stream: stream.clone(), missing: expected });
+        }
     }
     Ok(())
 }

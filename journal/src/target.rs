@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::archive::base;
 use crate::commit::Head;
 use crate::directory::Directory;
 use crate::error::Error;
@@ -75,6 +76,16 @@ impl Target {
         files::sync_directory(files::parent(&self.to))?;
         files::remove(&self.to.join(MARKER))
     }
+}
+
+/// Takes the base along, if there is one.
+pub(crate) fn copy_base(reader: &Reader, to: &Path) -> Result<(), Error> {
+    let from = reader.sources.archive().map(base::path_of);
+    let Some(from) = from.filter(|from| from.exists()) else { return Ok(()) };
+    let archive = to.join("archive");
+    files::make_directories(&archive)?;
+    files::copy(&from, &base::path_of(&archive))?;
+    files::sync_directory(&archive)
 }
 
 /// Payloads kept outside the log. All of them: those that only lost commits name are

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use backstitch_core::ids::Digest;
 
+use crate::archive::cut::{self, CutPlan, CutPoint, History};
 use crate::archive::pack::{SealedAt, pack};
 use crate::archive::scrub;
 use crate::error::Error;
@@ -154,7 +155,27 @@ impl Archiver {
         lock(&self.work.info).clone()
     }
 
-    /// Ends the thread behind the segment it is at.
+    /// Plans a cut, changing nothing.
+    pub(crate) fn plan_cut(&self, point: &CutPoint) -> Result<CutPlan, Error> {
+        let _removing = lock(&self.work.removing);
+        let applied = self.applied()?;
+        cut::plan(&self.work.sources, &self.work.archive, point, &applied)
+    }
+
+    /// Carries a plan out.
+    pub(crate) fn cut(&self, plan: &CutPlan, history: History<'_>) -> Result<CutPlan, Error> {
+        let _removing = lock(&self.work.removing);
+        let applied = self.applied()?;
+        cut::cut(&self.work.sources, &self.work.archive, plan, &applied, history)
+    }
+
+    /// How far store and views have come.
+    fn applied(&self) -> Result<Vec<u64>, Error> {
+        let state = lock(&self.signals.state);
+        if state.closing { Err(Error::Closed) } else { Ok(state.applied.clone()) }
+    }
+
+    /// Ends the thread behind the segment it is at, and waits for a cut under way.
     pub(crate) fn close(&self) {
         lock(&self.signals.state).closing = true;
         self.signals.changed.notify_all();
@@ -162,6 +183,7 @@ impl Archiver {
             // What it has not done the next start does.
             drop(thread.join());
         }
+        drop(lock(&self.work.removing));
     }
 }
 
@@ -247,6 +269,7 @@ impl Work {
             previous,
         )?;
         let mut info = lock(&self.info);
+        info.failure = None;
         info.last_segment = info.last_segment.max(Some(number));
         info.segments_archived += 1;
         info.raw_bytes += header.raw_bytes;
@@ -264,6 +287,10 @@ impl Work {
 
     /// The hash of the header of the archive file before.
     fn previous(&self, number: u64) -> Result<Digest, Error> {
+        if let Some(base) = self.sources.base()?.filter(|base| base.header().next_segment == number)
+        {
+            return Ok(base.header().last_archived);
+        }
         match self.sources.archived(number.saturating_sub(1))? {
             Some(before) => Ok(before.header().hash),
             None => Ok(Digest::default()),
@@ -273,8 +300,12 @@ impl Work {
     /// Compares what is both in the log and in the archive, and heals one from the other.
     fn scrub(&self, sealed: u64, signals: &Signals) -> Result<(), Error> {
         for number in segments::numbers(self.sources.log())? {
+            let _removing = lock(&self.removing);
             if number > sealed || signals.is_closing() {
                 return Ok(());
+            }
+            if !segments::path_of(self.sources.log(), number).exists() {
+                continue;
             }
             let sealed_at = self.sealed_at(number)?;
             let previous = self.previous(number)?;

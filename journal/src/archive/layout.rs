@@ -215,10 +215,15 @@ pub(crate) fn encode_footer(header: &[u8], offsets: &[u64]) -> Vec<u8> {
     let mut bytes = header.to_vec();
     bytes.extend(offsets.iter().flat_map(|offset| offset.to_le_bytes()));
     bytes.extend(Digest::of(&bytes).0);
-    let length = length_u32(bytes.len());
-    bytes.extend(length.to_le_bytes());
-    bytes.extend(END_MAGIC);
-    bytes
+    with_end(bytes)
+}
+
+/// A footer and the end that says how long it is.
+pub(crate) fn with_end(mut footer: Vec<u8>) -> Vec<u8> {
+    let length = length_u32(footer.len());
+    footer.extend(length.to_le_bytes());
+    footer.extend(END_MAGIC);
+    footer
 }
 
 /// How long the footer is that ends a file so.

@@ -4,6 +4,8 @@
 //! does it. A segment unpacks to the bytes it had in the log. Knows nothing of records.
 
 pub(crate) mod archiver;
+pub(crate) mod base;
+pub(crate) mod cut;
 pub(crate) mod layout;
 pub(crate) mod pack;
 mod scrub;

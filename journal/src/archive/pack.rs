@@ -23,7 +23,7 @@ use crate::log::wal::layout as segment_layout;
 use crate::log::wal::scan::{Chains, Segment, Shape};
 
 /// How hard zstd tries.
-const LEVEL: i32 = 3;
+pub(crate) const LEVEL: i32 = 3;
 
 /// What a sealed segment must end with: where the next one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

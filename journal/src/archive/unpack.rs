@@ -39,7 +39,7 @@ impl Archived {
         let path = path_of(archive, number);
         let opened = match File::open(&path) {
             Ok(file) => Self::of(file, &path, number)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_not_there(&error) => return Ok(None),
             Err(error) => return Err(Error::io("opening", &path, error)),
         };
         let segment = &opened.header.segment;
@@ -198,24 +198,12 @@ impl Archived {
             None => self.find_block(index).map_err(failed)?,
         };
         let offset = offset.ok_or_else(|| broken("it is not found"))?;
-        let begin = read_some(&self.file, offset, BLOCK_HEADER_BYTES).map_err(failed)?;
-        let header = layout::decode_block_header(&begin).map_err(malformed)?;
-        let length = BLOCK_HEADER_BYTES + header.packed_bytes as usize;
-        let bytes = read_some(&self.file, offset, length).map_err(failed)?;
+        let read = read_block_at(&self.file, offset, index).map_err(failed)?;
+        let (unpacked, _) = read.map_err(malformed)?;
         let expected = (self.header.raw_bytes - raw_at).min(BLOCK_BYTES as u64);
-        if header.index != index
-            || u64::from(header.raw_bytes) != expected
-            || bytes.len() != length
-            || !layout::is_whole(&header, &bytes)
-        {
-            return Err(broken("its hash does not match its bytes"));
-        }
-        let unpacked =
-            zstd::bulk::decompress(&bytes[BLOCK_HEADER_BYTES..], header.raw_bytes as usize)
-                .map_err(|error| broken(&error.to_string()))?;
-        match unpacked.len() == header.raw_bytes as usize {
+        match unpacked.len() as u64 == expected {
             true => Ok(unpacked),
-            false => Err(broken("it unpacks to another length")),
+            false => Err(broken("it has another length")),
         }
     }
 
@@ -243,6 +231,29 @@ fn read_header(file: &File, length: u64) -> io::Result<Result<ArchiveHeader, Mal
     }
 }
 
+type Block = Result<(Vec<u8>, usize), Malformed>;
+
+/// Reads the block that begins at `offset` and proves it; answers it unpacked, and how many
+/// bytes it takes packed.
+pub(crate) fn read_block_at(file: &File, offset: u64, index: u32) -> io::Result<Block> {
+    let begin = read_some(file, offset, BLOCK_HEADER_BYTES)?;
+    let header = match layout::decode_block_header(&begin) {
+        Ok(header) => header,
+        Err(error) => return Ok(Err(error)),
+    };
+    let length = BLOCK_HEADER_BYTES + header.packed_bytes as usize;
+    let bytes = read_some(file, offset, length)?;
+    if header.index != index || bytes.len() != length || !layout::is_whole(&header, &bytes) {
+        return Ok(Err(Malformed::because("its hash does not match its bytes")));
+    }
+    let raw_bytes = header.raw_bytes as usize;
+    Ok(match zstd::bulk::decompress(&bytes[BLOCK_HEADER_BYTES..], raw_bytes) {
+        Ok(raw) if raw.len() == raw_bytes => Ok((raw, header.packed_bytes as usize)),
+        Ok(_) => Err(Malformed::because("it unpacks to another length")),
+        Err(error) => Err(Malformed(error.to_string())),
+    })
+}
+
 type Footer = Result<(ArchiveHeader, Vec<u64>), Malformed>;
 
 fn read_footer(file: &File, length: u64) -> io::Result<Footer> {
@@ -259,8 +270,13 @@ fn read_footer(file: &File, length: u64) -> io::Result<Footer> {
     }
 }
 
+/// Whether a file is not there, nor perhaps the archive itself.
+pub(crate) fn is_not_there(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Reads up to so many bytes; fewer at the end of the file.
-fn read_some(file: &File, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_some(file: &File, offset: u64, count: usize) -> io::Result<Vec<u8>> {
     let (mut bytes, mut done) = (vec![0; count], 0);
     while done < count {
         match file.read_at(&mut bytes[done..], offset + done as u64) {

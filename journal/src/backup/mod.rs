@@ -120,7 +120,7 @@ pub fn backup(
     mut heard: OnProgress<'_>,
 ) -> Result<BackupReport, Error> {
     let reader = Reader::open(from)?;
-    let mut chains = Chains::empty(reader.partitions());
+    let mut chains = Chains::at(reader.sources.beginning()?.heads);
     let (mut failure, mut meter) = (None, Meter::of(&mut heard, "reading", 0));
     let torn = reader.for_each_commit(|commit, _| {
         chains.jump(commit);

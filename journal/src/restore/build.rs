@@ -17,7 +17,7 @@ use crate::files;
 use crate::log::wal::offline::OfflineLog;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
-use crate::target::{Target, copy_blobs, read_back};
+use crate::target::{Target, copy_base, copy_blobs, read_back};
 
 /// Makes the restored store.
 pub(super) fn build(
@@ -30,6 +30,7 @@ pub(super) fn build(
     let target = Target::begin(&request.to)?;
     let lock = target.directory.take_new()?;
     copy_whole_segments(reader, plan, &target.directory, heard)?;
+    copy_base(reader, &target.directory.path)?;
     copy_blobs(&reader.directory.path, &target.directory.path, heard)?;
     let heads = write_the_rest(reader, plan, shape, &target.directory, request, heard)?;
     target.directory.write_identity(&shape)?;

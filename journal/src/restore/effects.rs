@@ -13,6 +13,7 @@ use backstitch_core::workflow::{self, WorkflowState};
 
 use super::plan::Plan;
 use super::{Effect, EffectKind, Error, LISTED_MAX, Meter, OnProgress, Reader, RestoreReport};
+use crate::keys;
 use crate::record::{self, Record};
 
 /// Fills the report's list of effects.
@@ -25,21 +26,29 @@ pub(super) fn list(
     if plan.effects_of.is_empty() {
         return Ok(());
     }
-    let mut keys = Keys::default();
+    let mut known = Keys::default();
+    if let Some(base) = reader.sources.base()? {
+        base.for_each_entry(|entry| {
+            let stream = keys::stream_of(&entry.key).map(|(stream, _)| stream);
+            let wanted = stream.is_ok_and(|stream| plan.wants(&stream));
+            if wanted {
+                entry.decode()?.iter().for_each(|record| known.learn(record));
+            }
+            Ok(())
+        })?;
+    }
     let mut meter = Meter::of(heard, "listing effects", plan.bytes);
     let mut failure = None;
     let read = reader.for_each_commit(|commit, _| {
         let kept = plan.has(commit);
         for entry in &commit.entries {
-            let wanted = matches!(entry.stream, StreamId::Workflow { .. })
-                || plan.effects_of.contains(&entry.stream);
-            if !wanted {
+            if !plan.wants(&entry.stream) {
                 continue;
             }
             let record = record::decode(commit.body(entry), entry.position)
                 .expect("the commit decoded as a whole");
-            keys.learn(&record);
-            let Some(effect) = (if kept { None } else { keys.effect(&record) }) else { continue };
+            known.learn(&record);
+            let Some(effect) = (if kept { None } else { known.effect(&record) }) else { continue };
             report.effect_count += 1;
             if report.effects.len() < LISTED_MAX {
                 report.effects.push(effect);

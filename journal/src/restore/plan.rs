@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent};
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
 use super::{Error, Meter, OnProgress};
 use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
@@ -44,12 +44,13 @@ impl Plan {
         point: &RestorePoint,
         heard: &mut OnProgress<'_>,
     ) -> Result<Self, Error> {
-        let oldest = vec![Head::default(); reader.partitions()];
-        let mut plan = Self::empty(oldest);
+        let beginning = reader.sources.beginning()?;
+        let mut plan = Self::empty(beginning.heads);
+        plan.take_base(reader)?;
         plan.check_oldest(point)?;
         let mut meter = Meter::of(heard, "reading", 0);
         let mut promised = Promised::of(reader)?;
-        let (mut last_segment, mut failure, mut first_lost) = (1, None, None);
+        let (mut last_segment, mut failure, mut first_lost) = (beginning.number, None, None);
         let read = reader.for_each_commit(|commit, Location { segment, .. }| {
             last_segment = segment;
             let index = usize::from(commit.partition().0);
@@ -81,6 +82,19 @@ impl Plan {
         plan.first_rewritten = first_lost.unwrap_or(last_segment);
         plan.check_positions(point)?;
         Ok(plan)
+    }
+
+    /// Where the partitions' own histories stand behind a cut.
+    fn take_base(&mut self, reader: &Reader) -> Result<(), Error> {
+        let Some(base) = reader.sources.base()? else { return Ok(()) };
+        for index in 0..self.heads.len() {
+            let partition = u16::try_from(index).expect("an identity counts them in u16");
+            let own = base.entries_of(&StreamId::Partition(PartitionId(partition)))?;
+            if let Some(last) = own.last() {
+                self.own_versions[index] = last.first_version + u64::from(last.records) - 1;
+            }
+        }
+        Ok(())
     }
 
     fn empty(oldest: Vec<Head>) -> Self {
@@ -241,6 +255,11 @@ impl Plan {
     /// Whether the source is damaged behind the point.
     pub(super) fn is_damaged_behind(&self) -> bool {
         self.damage_behind.is_some()
+    }
+
+    /// Whether a history is looked into for its effects' keys.
+    pub(super) fn wants(&self, stream: &StreamId) -> bool {
+        matches!(stream, StreamId::Workflow { .. }) || self.effects_of.contains(stream)
     }
 
     /// Whether a commit of the source is kept.

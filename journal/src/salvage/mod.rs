@@ -24,7 +24,7 @@ use crate::commit::{Head, Origin};
 use crate::error::Error;
 use crate::log::wal::scan::Shape;
 use crate::progress::OnProgress;
-use crate::target::{Target, copy_blobs, read_back};
+use crate::target::{Target, copy_base, copy_blobs, read_back};
 use chainer::{Chainer, Linked};
 use stored::StoredRecords;
 use write::Writing;
@@ -161,12 +161,13 @@ pub fn salvage(
     let lock = target.as_ref().map(|target| target.directory.take_new()).transpose()?;
     let log = target.as_ref().map(|target| target.directory.log());
     let mut writing = Writing::begin(log.as_deref(), shape, &beginning, &gaps, stored, request)?;
+    writing.take_base(&reader)?;
     let mut chainer = Chainer::at(reader.shape.origin, beginning.heads);
     let mut take = |linked: Linked| writing.take(linked);
     provable::for_each(&reader, &mut chainer, "writing", &mut heard, &mut take)?;
     let (report, heads) = writing.finish(&reader)?;
     if let (Some(target), Some(heads)) = (target, heads) {
-        provable::copy_base(&reader, &target.directory.path)?;
+        copy_base(&reader, &target.directory.path)?;
         copy_blobs(&reader.directory.path, &target.directory.path, &mut heard)?;
         target.directory.write_identity(&shape)?;
         read_back(&target.directory.path, &heads)?;

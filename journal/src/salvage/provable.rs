@@ -8,16 +8,12 @@ use std::path::Path;
 use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{self, Commit};
 use crate::error::Error;
-use crate::files;
 use crate::log::wal::layout;
 use crate::log::wal::scan::{Segment, Shape};
 use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use crate::salvage::chainer::{Chainer, Linked};
-
-/// What is kept of everything before the archive's first segment.
-const BASE: &str = "base.arc";
 
 /// Opens a directory for reading, even if its identity is gone: its segments say it too.
 pub(super) fn open(from: &Path) -> Result<Reader, Error> {
@@ -57,16 +53,6 @@ pub(super) fn promised_ends(reader: &Reader) -> Result<Vec<BackupEnd>, Error> {
         Err(Error::Manifest { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
-}
-
-/// Takes the base along, if there is one.
-pub(super) fn copy_base(reader: &Reader, to: &Path) -> Result<(), Error> {
-    let base = reader.sources.archive().map(|archive| archive.join(BASE));
-    let Some(base) = base.filter(|base| base.exists()) else { return Ok(()) };
-    let archive = to.join("archive");
-    files::make_directories(&archive)?;
-    files::copy(&base, &archive.join(BASE))?;
-    files::sync_directory(&archive)
 }
 
 /// Hands on every commit in its place.

@@ -16,6 +16,7 @@ use super::{CutRun, Gap, Linked, SalvageReport, SalvageRequest, SalvagedPartitio
 use crate::builder::{CommitBuilder, Fit};
 use crate::commit::{Commit, Head};
 use crate::error::Error;
+use crate::keys;
 use crate::log::wal::offline::OfflineLog;
 use crate::log::wal::scan::Shape;
 use crate::reader::Reader;
@@ -65,6 +66,18 @@ impl<'a> Writing<'a> {
             cut: BTreeMap::new(),
             partitions: partitions.map(partition).collect(),
             heads,
+        })
+    }
+
+    /// Takes the histories that the base keeps of what was cut.
+    pub(super) fn take_base(&mut self, reader: &Reader) -> Result<(), Error> {
+        let Some(base) = reader.sources.base()? else { return Ok(()) };
+        base.for_each_entry(|entry| {
+            if let Ok((stream, _)) = keys::stream_of(&entry.key) {
+                let last = entry.first_version + u64::from(entry.records) - 1;
+                self.versions.insert(stream, last);
+            }
+            Ok(())
         })
     }
 

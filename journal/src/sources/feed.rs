@@ -20,31 +20,48 @@ impl Sources {
         let Some(from) = self.first_needed(beginning.number, first, applied)? else {
             return Ok(0);
         };
-        let mut heads = None;
+        let mut chains: Option<Chains> = None;
         for number in from..first {
-            let header = self.header(number)?;
-            let mut chains = Chains::at(heads.unwrap_or_else(|| header.heads.clone()));
-            if header.heads != chains.heads {
-                let detail = "the segment before it ends elsewhere than this one begins";
-                return Err(broken(number, detail));
-            }
-            let mut piece = self.piece(number, &header, None, None)?;
-            while let Some((offset, group)) = piece.next_group()? {
-                for (within, bytes) in group.commit_bytes(0).map_err(|e| broken(number, &e.0))? {
-                    let commit =
-                        Commit::decode(bytes.to_vec()).map_err(|e| broken(number, &e.0))?;
-                    chains
-                        .accept(&header.origin, &commit)
-                        .map_err(|detail| commit.damage(number, offset + within as u64, detail))?;
-                    let seen = applied.get(usize::from(commit.partition().0)).copied();
-                    if commit.sequence() > seen.unwrap_or(0) {
-                        take(&commit)?;
-                    }
-                }
-            }
-            heads = Some(chains.heads);
+            let mut reading = match chains.take() {
+                Some(chains) => chains,
+                None => Chains::at(self.header(number)?.heads),
+            };
+            self.read_segment(number, &mut reading, &mut |commit| {
+                let seen = applied.get(usize::from(commit.partition().0)).copied();
+                if commit.sequence() > seen.unwrap_or(0) { take(commit) } else { Ok(()) }
+            })?;
+            chains = Some(reading);
         }
         Ok(first - from)
+    }
+
+    /// Hands on the commits of a sealed segment, which must follow `chains`.
+    pub(crate) fn read_segment(
+        &self,
+        number: u64,
+        chains: &mut Chains,
+        take: Take<'_>,
+    ) -> Result<(), Error> {
+        let header = self.header(number)?;
+        if header.heads != chains.heads {
+            let detail = "the segment before it ends elsewhere than this one begins";
+            return Err(broken(number, 0, detail));
+        }
+        let next = self.begun_header(number + 1)?;
+        let mut piece = self.piece(number, &header, next.as_ref(), None)?;
+        while let Some((offset, group)) = piece.next_group()? {
+            let commits = group.commit_bytes(0).map_err(|e| broken(number, offset, &e.0))?;
+            for (within, bytes) in commits {
+                let at = offset + within as u64;
+                let commit =
+                    Commit::decode(bytes.to_vec()).map_err(|e| broken(number, at, &e.0))?;
+                chains
+                    .accept(&header.origin, &commit)
+                    .map_err(|detail| commit.damage(number, at, detail))?;
+                take(&commit)?;
+            }
+        }
+        Ok(())
     }
 
     /// The last archived segment that begins at or before `applied`; `None` if the log itself
@@ -71,8 +88,7 @@ impl Sources {
     }
 }
 
-fn broken(segment: u64, detail: &str) -> Error {
+fn broken(segment: u64, offset: u64, detail: &str) -> Error {
     let detail = detail.to_owned();
-    let damage = Damage { segment, offset: 0, partition: None, sequence: None, detail };
-    damage.into()
+    Damage { segment, offset, partition: None, sequence: None, detail }.into()
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use backstitch_core::ids::PartitionId;
 
 use crate::archive;
+use crate::archive::base::read::Base;
 use crate::archive::unpack::Archived;
 use crate::commit::{Commit, Head};
 use crate::error::{Damage, Error};
@@ -114,8 +115,25 @@ impl Sources {
 
     /// Where the chain begins.
     pub(crate) fn beginning(&self) -> Result<Beginning, Error> {
-        let heads = vec![Head::default(); self.shape.partitions];
-        Ok(Beginning { number: 1, next_group: 1, heads })
+        Ok(match self.base()? {
+            Some(base) => {
+                let header = base.header();
+                let (number, next_group) = (header.next_segment, header.next_group);
+                Beginning { number, next_group, heads: header.heads.clone() }
+            }
+            None => {
+                let heads = vec![Head::default(); self.shape.partitions];
+                Beginning { number: 1, next_group: 1, heads }
+            }
+        })
+    }
+
+    /// What is kept of everything before the chain's beginning, if it was cut.
+    pub(crate) fn base(&self) -> Result<Option<Base>, Error> {
+        match &self.archive {
+            Some(archive) => Base::open(archive, &self.shape),
+            None => Ok(None),
+        }
     }
 
     /// Every segment there is, ascending: archived, in the log, or both.
@@ -158,12 +176,29 @@ impl Sources {
                 high = middle;
             }
         }
-        low.checked_sub(1).ok_or_else(|| missing(numbers[0].saturating_sub(1).max(1)))
+        match low.checked_sub(1) {
+            Some(start) => Ok(start),
+            None => Err(self.gone(numbers[0].saturating_sub(1), Some(index))),
+        }
+    }
+
+    /// Why a segment is not there: it was cut, or it should be.
+    fn gone(&self, number: u64, index: Option<usize>) -> Error {
+        match self.beginning() {
+            Ok(beginning) if number < beginning.number => {
+                let index = index.unwrap_or(0);
+                let partition = u16::try_from(index).unwrap_or(u16::MAX);
+                let position = beginning.heads.get(index).map_or(0, |head| head.position);
+                Error::Cut { partition, position }
+            }
+            Ok(_) => missing(number.max(1)),
+            Err(error) => error,
+        }
     }
 
     /// The header of a segment that was begun.
     pub(crate) fn header(&self, number: u64) -> Result<SegmentHeader, Error> {
-        self.begun_header(number)?.ok_or_else(|| missing(number))
+        self.begun_header(number)?.ok_or_else(|| self.gone(number, None))
     }
 
     /// A segment's header; `None` if it was made ready and never begun.
@@ -177,7 +212,7 @@ impl Sources {
         }
         match in_log {
             Ok(_) if segments::path_of(&self.log, number).exists() => Ok(None),
-            Ok(_) => Err(missing(number)),
+            Ok(_) => Err(self.gone(number, None)),
             Err(error) => Err(error),
         }
     }
@@ -203,6 +238,11 @@ impl Sources {
 
     /// Where the log must begin if its first segment is `number`: what its archive says.
     pub(crate) fn before(&self, number: u64) -> Result<Option<Before>, Error> {
+        let beginning = self.beginning()?;
+        if beginning.number == number {
+            let Beginning { next_group, heads, .. } = beginning;
+            return Ok(Some(Before { next_group, heads }));
+        }
         let archived = match number.checked_sub(1) {
             Some(before) => self.archived(before)?,
             None => None,
@@ -230,7 +270,7 @@ impl Sources {
         let archived_end = archived.as_ref().map(|archived| archived.header().groups_end);
         let groups_end = next.map(|next| next.first_group).or(archived_end);
         if log.is_none() && archived.is_none() {
-            return Err(missing(number));
+            return Err(self.gone(number, None));
         }
         Ok(Piece::new(header, groups_end, end_offset, log, archived))
     }

@@ -11,11 +11,14 @@ use super::report::{
     Erasure, PROBLEMS_LISTED_MAX, Part, PartitionReport, Problem, Severity, VerifyReport,
 };
 use super::store::StoredHistories;
+use crate::archive::base::layout::Entry;
 use crate::backup::Manifest;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Damage;
+use crate::keys;
 use crate::log::wal::scan::Chains;
 use crate::log::wal::walk::Flaw;
+use crate::pending::unpack;
 use crate::reader::Reader;
 use crate::record;
 
@@ -83,6 +86,30 @@ impl Check {
             streams: HashMap::new(),
             removed: HashSet::new(),
             touched: BTreeSet::new(),
+        }
+    }
+
+    /// Starts behind what was cut.
+    pub(super) fn begin(&mut self, heads: &[Head]) {
+        self.chains = Chains::at(heads.to_vec());
+    }
+
+    /// Takes records that are kept of what was cut.
+    pub(super) fn kept(&mut self, entry: &Entry, compare: bool) {
+        let Ok((stream, _)) = keys::stream_of(&entry.key) else { return };
+        let followed = self.streams.entry(stream.clone()).or_default();
+        if entry.first_version != followed.version + 1 {
+            let detail =
+                format!("version {} follows version {}", entry.first_version, followed.version);
+            self.outside(Part::Archive, &detail, Some(&stream));
+            return;
+        }
+        followed.version += u64::from(entry.records);
+        followed.stored_up_to = followed.version;
+        if compare {
+            for (position, body) in unpack(&entry.packed).filter_map(Result::ok) {
+                mix_record(&mut followed.digest, position, body);
+            }
         }
     }
 

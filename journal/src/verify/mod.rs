@@ -19,7 +19,7 @@ pub(crate) use store::{Scratch, open_copy};
 use crate::backup::Manifest;
 use crate::error::Error;
 use crate::files;
-use crate::log::wal::walk::{Found, walk};
+use crate::log::wal::walk::{Flaw, Found, walk};
 use crate::progress::{Meter, OnProgress, unheard};
 use crate::reader::Reader;
 use chain::Check;
@@ -80,8 +80,37 @@ fn run(
         true => check_store(reader, options, &mut check, heard)?,
         false => None,
     };
+    begin(reader, &mut check, stored.is_some())?;
     follow(reader, &mut check, stored.as_ref(), heard)?;
     Ok(check.finish(manifest.as_ref(), stored.as_ref()))
+}
+
+/// What was cut: the heads and histories that the base keeps of it.
+fn begin(reader: &Reader, check: &mut Check, compare: bool) -> Result<(), Error> {
+    let base = match reader.sources.base() {
+        Ok(Some(base)) => base,
+        Ok(None) => return Ok(()),
+        Err(Error::Damaged { damage }) => {
+            check.flaw(Flaw { damage, in_archive: true, healable: false });
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    check.begin(&base.header().heads);
+    let damages = base.damages();
+    let readable = base.for_each_entry(|entry| {
+        check.kept(&entry, compare);
+        Ok(())
+    });
+    // What is there twice may be damaged once.
+    let healable = readable.is_ok();
+    for damage in damages {
+        check.flaw(Flaw { damage, in_archive: true, healable });
+    }
+    match readable {
+        Ok(()) | Err(Error::Damaged { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every commit there is, in order.

@@ -210,6 +210,10 @@ impl Log for Wal {
         self.sources.commits_after(Some(end), partition, after_position, visit)
     }
 
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.sources.beginning().map(|beginning| beginning.heads)
+    }
+
     fn sync(&self) -> Result<(), AppendError> {
         let (sender, answer) = sync_channel(1);
         {

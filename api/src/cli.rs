@@ -92,6 +92,9 @@ pub struct ServeFlags {
     /// The name of this node, as /info shows it [default: local]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// Where backups asked for by HTTP may go; without it they are off
+    #[arg(long, value_name = "PATH")]
+    pub backup_directory: Option<String>,
 }
 
 impl ServeFlags {
@@ -111,6 +114,7 @@ impl ServeFlags {
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
+            ("backup_directory", self.backup_directory.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
         Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)

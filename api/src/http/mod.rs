@@ -4,6 +4,7 @@
 //! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
 
 mod answer;
+mod backups;
 pub mod codes;
 mod document;
 mod executions;
@@ -28,6 +29,7 @@ use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use backups::Backups;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
@@ -49,6 +51,7 @@ struct Parts {
     hosts: Hosts,
     namespace: Arc<str>,
     room: Room,
+    backups: Backups,
 }
 
 struct Opened {
@@ -62,8 +65,9 @@ impl App {
     #[must_use]
     pub fn new(about: About, hosts: Hosts) -> Self {
         let namespace = DEFAULT_NAMESPACE.into();
-        let room = Room::new();
-        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace, room }))
+        let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
+        let engine = OnceLock::new();
+        Self(Arc::new(Parts { engine, about, hosts, namespace, room, backups }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -101,6 +105,10 @@ impl App {
         &self.0.room
     }
 
+    fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
     fn namespace(&self) -> &Arc<str> {
         &self.0.namespace
     }
@@ -122,6 +130,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route(
+            "/api/v1/admin/backups",
+            get(backups::show).post(backups::begin).delete(backups::cancel),
+        )
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))

@@ -39,6 +39,7 @@ pub fn recorded() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is in place; /metrics stays empty");
         }
         metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
         handle
     })

@@ -45,6 +45,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
     pub node: String,
+    /// Where backups asked for by HTTP may go; without it they are off.
+    pub backup_directory: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             allow_unauthenticated: false,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
+            backup_directory: None,
         }
     }
 }

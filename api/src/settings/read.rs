@@ -38,6 +38,9 @@ impl Settings {
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
+        put(sources, "backup_directory", &mut settings.backup_directory, |text| {
+            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
+        })?;
         Ok(settings)
     }
 }

@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 10] = [
+pub const KEYS: [&str; 11] = [
     "data_dir",
     "listen",
     "fsync",
@@ -27,6 +27,7 @@ pub const KEYS: [&str; 10] = [
     "allow_unauthenticated",
     "allowed_hosts",
     "node",
+    "backup_directory",
 ];
 
 /// A value as it was given, and by whom.

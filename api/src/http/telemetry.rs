@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::App;
+use crate::archive_watch;
 
 /// Requests answered, by `method`, `route` and `status`.
 pub const REQUESTS: &str = "backstitch_http_requests_total";
@@ -41,6 +42,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         metrics::describe_counter!(REQUESTS, "requests answered");
         metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
+        archive_watch::describe();
         handle
     })
 }

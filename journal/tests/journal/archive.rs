@@ -267,7 +267,7 @@ fn an_archive_elsewhere_is_found_again() {
     let mut writer = Writer::take_over(opened, 7);
     let written = writer.write(400, &nobody()).unwrap();
     settle(&writer.journal, &data, 1);
-    assert_eq!(writer.journal.info().archive.directory, place);
+    assert_eq!(writer.journal.info().archive.directory, place.display().to_string());
     writer.journal.close().unwrap();
     drop(writer);
     assert!(!data.join("archive").exists() && names(directory.path(), "far/away").len() > 1);

@@ -132,7 +132,9 @@ fn a_backup_killed_anywhere_is_taken_up() {
     let mut acknowledged = Vec::new();
     for _ in 0..count_from_environment("JOURNAL_KILLS", KILLS) {
         let after = 50 + dice.below(400);
-        acknowledged.extend(live_and_die_with(&data, dice.next(), after, Some(&to)));
+        acknowledged.extend(live_and_die_with(&data, dice.next(), after, &|child| {
+            child.env(crate::child::BACKUP, &to);
+        }));
         if to.join("backup.json").exists() {
             check_backup(&to, work.path(), &[]);
         }

@@ -7,7 +7,8 @@ use std::path::Path;
 use backstitch_core::ids::{PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Commit, Options, Record, SalvageReport, SalvageRequest, StoreEvidence, salvage, unheard, verify,
+    Commit, Error, Options, Record, SalvageReport, SalvageRequest, StoreEvidence, VerifyOptions,
+    salvage, unheard, verify, verify_with,
 };
 
 use crate::crash::count_from_environment;
@@ -272,4 +273,43 @@ fn commits_out_of_their_order_are_put_back_and_foreign_ones_left_out() {
     let rewritten: u64 = report.partitions.iter().map(|p| p.commits_rewritten).sum();
     assert!(kept + rewritten >= all.len() as u64 - 2, "one may span the cut: {report:?}");
     assert!(PartitionId(0) == all[0].partition());
+}
+
+/// Bits flipped anywhere, one for each salvage; `JOURNAL_FLIPS` asks for more.
+const FLIPS: u64 = 16;
+
+#[test]
+fn no_single_flip_anywhere_costs_a_record() {
+    let work = tempfile::tempdir().unwrap();
+    let quiet = work.path().join("quiet");
+    quiet_directory(&quiet, 900);
+    let all = facts(&histories(&commits(&quiet)));
+    let mut everything = files(&quiet, "");
+    everything.retain(|path| fs::metadata(path).unwrap().len() > 0);
+    assert!(everything.iter().any(|path| path.to_string_lossy().ends_with(".arc")));
+    let mut dice = Dice(count_from_environment("JOURNAL_SEED", 5));
+    let (mut found, mut harmless, mut rewritten) = (0, 0, 0);
+    for number in 0..count_from_environment("JOURNAL_FLIPS", FLIPS) {
+        let (damaged, target) = (work.path().join("damaged"), work.path().join("target"));
+        for leftover in [&damaged, &target] {
+            drop(fs::remove_dir_all(leftover));
+        }
+        copy(&quiet, &damaged);
+        let chosen = &everything[dice.below(everything.len() as u64) as usize];
+        let chosen = damaged.join(chosen.strip_prefix(&quiet).unwrap());
+        flip(&chosen, &mut dice);
+        let place = format!("flip {number} in {}", chosen.display());
+        let scratch = Some(work.path().join("scratch"));
+        let options = VerifyOptions { store: true, scratch };
+        match verify_with(&damaged, &options, &mut unheard()) {
+            Ok(report) if report.ok => harmless += 1,
+            Ok(_) | Err(Error::Identity { .. }) => found += 1,
+            Err(error) => panic!("{place}: {error}"),
+        }
+        let report = salvaged(&damaged, &target);
+        assert!(report.runs_cut.is_empty(), "{place}: {report:?}");
+        rewritten += u64::from(!report.whole);
+        assert!(facts(&histories(&commits(&target))) == all, "{place}: every record is there");
+    }
+    println!("{found} found by verify, {harmless} harmless, {rewritten} chains written anew");
 }

@@ -65,7 +65,7 @@ async fn a_running_server_is_backed_up_and_another_goes_on_from_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn places_outside_of_the_configured_one_are_refused() {
     let server = Server::start().await;
-    for name in ["", "../elsewhere", "/tmp/elsewhere", "a/../../b", "./a"] {
+    for name in ["", "../elsewhere", "/elsewhere", "a/../../b", "./a"] {
         let (status, refused) = server.post(BACKUPS, &json!({ "directory": name })).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{name}: {refused}");
     }

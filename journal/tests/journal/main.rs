@@ -7,6 +7,7 @@ mod child;
 mod conformance;
 mod crash;
 mod cut;
+mod cut_restore;
 mod damage;
 mod disk_full;
 mod golden;

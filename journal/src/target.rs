@@ -80,8 +80,10 @@ impl Target {
 
 /// Takes the base along, if there is one.
 pub(crate) fn copy_base(reader: &Reader, to: &Path) -> Result<(), Error> {
-    let from = reader.sources.archive().map(base::path_of);
-    let Some(from) = from.filter(|from| from.exists()) else { return Ok(()) };
+    let Some(from) = reader.sources.archive().map(base::path_of) else { return Ok(()) };
+    if reader.sources.base()?.is_none() {
+        return Ok(());
+    }
     let archive = to.join("archive");
     files::make_directories(&archive)?;
     files::copy(&from, &base::path_of(&archive))?;

@@ -7,8 +7,8 @@
 //! each history everything up to its first version that cannot be proven. The source is read
 //! only.
 //!
-//! Memory: the last version of each history, records that the store has for the gaps, and
-//! 64 MiB of commits that wait for one before them.
+//! Memory: the last version of each history, records that the store has for the gaps (all of
+//! them, if the base is damaged), and 64 MiB of commits that wait for one before them.
 
 mod chainer;
 mod provable;
@@ -26,7 +26,7 @@ use crate::log::wal::scan::Shape;
 use crate::progress::OnProgress;
 use crate::target::{Target, copy_base, copy_blobs, read_back};
 use chainer::{Chainer, Linked};
-use stored::StoredRecords;
+use stored::{Ends, StoredRecords};
 use write::Writing;
 
 /// What is salvaged, from where, and where to.
@@ -85,9 +85,10 @@ pub struct SalvagedPartition {
     pub commits_rewritten: u64,
     /// Places where commits are missing.
     pub gaps: u64,
-    /// Records that only the store still had.
+    /// Records that only the store, or what is left of a damaged base, still had.
     pub records_from_store: u64,
-    /// Records of which nothing is left.
+    /// Records of which nothing is left; with a damaged base also those of runs that had been
+    /// removed.
     pub records_lost: u64,
     /// Records that are there and could not be kept, because versions before them are lost.
     pub records_dropped: u64,
@@ -134,7 +135,8 @@ pub fn salvage(
     request: &SalvageRequest,
     mut heard: OnProgress<'_>,
 ) -> Result<SalvageReport, Error> {
-    let reader = provable::open(&request.from)?;
+    let mut reader = provable::open(&request.from)?;
+    let kept = provable::set_damaged_base_aside(&mut reader)?;
     let beginning = reader.sources.beginning()?;
     let mut gaps: Vec<Vec<Gap>> = vec![Vec::new(); reader.partitions()];
     let mut chainer = Chainer::at(reader.shape.origin, beginning.heads.clone());
@@ -148,7 +150,9 @@ pub fn salvage(
     provable::for_each(&reader, &mut chainer, "looking for commits", &mut heard, &mut survey)?;
     let heads = chainer.heads().to_vec();
     let promised = provable::promised_ends(&reader)?;
-    let stored = StoredRecords::find(&reader, request, &heads, &mut gaps, &promised, &mut heard)?;
+    let ends = Ends { heads: &heads, promised: &promised };
+    let mut stored = StoredRecords::find(&reader, request, &ends, &mut gaps, &mut heard)?;
+    stored.add_kept(&kept, &gaps);
     let whole = gaps.iter().all(Vec::is_empty);
     let Origin { store, generation } = reader.shape.origin;
     let generation_after = if whole { generation } else { generation.saturating_add(1) };

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::archive::base::layout::Entry;
 use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{self, Commit};
 use crate::error::Error;
@@ -24,6 +25,29 @@ pub(super) fn open(from: &Path) -> Result<Reader, Error> {
         }
         opened => opened,
     }
+}
+
+/// What a damaged base still has. A whole one is taken as it is; behind this the chain of one
+/// that is not begins at its very beginning, with a gap.
+pub(super) fn set_damaged_base_aside(reader: &mut Reader) -> Result<Vec<Entry>, Error> {
+    let (mut kept, mut readable) = (Vec::new(), true);
+    match reader.sources.base() {
+        Ok(None) => return Ok(kept),
+        Ok(Some(base)) => match base.for_each_entry(|_| Ok(())) {
+            Err(Error::Damaged { .. }) => {
+                readable = false;
+                // What is wrong with it, verify tells.
+                drop(base.for_each_whole_entry(&mut |entry| kept.push(entry)));
+            }
+            read => read?,
+        },
+        Err(Error::Damaged { .. }) => readable = false,
+        Err(error) => return Err(error),
+    }
+    if !readable {
+        reader.sources = reader.sources.clone().without_base();
+    }
+    Ok(kept)
 }
 
 /// What the segments of a log say they belong to, in its latest generation.

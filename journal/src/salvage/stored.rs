@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use backstitch_core::ids::StreamId;
 
 use super::{Gap, SalvageRequest, StoreEvidence};
+use crate::archive::base::layout::Entry;
 use crate::backup::BackupEnd;
 use crate::commit::Head;
 use crate::error::Error;
+use crate::keys;
+use crate::pending::unpack;
 use crate::progress::OnProgress;
 use crate::reader::Reader;
 use crate::record;
@@ -21,6 +24,12 @@ pub(super) struct StoredRecord {
     pub stream: StreamId,
     pub version: u64,
     pub body: Vec<u8>,
+}
+
+/// Where the chains end, as far as they were found and as a backup says.
+pub(super) struct Ends<'a> {
+    pub heads: &'a [Head],
+    pub promised: &'a [BackupEnd],
 }
 
 /// The store's records in the gaps, by partition and position.
@@ -35,11 +44,11 @@ impl StoredRecords {
     pub(super) fn find(
         reader: &Reader,
         request: &SalvageRequest,
-        heads: &[Head],
+        ends: &Ends<'_>,
         gaps: &mut [Vec<Gap>],
-        promised: &[BackupEnd],
         heard: &mut OnProgress<'_>,
     ) -> Result<Self, Error> {
+        let Ends { heads, promised } = ends;
         for (index, end) in promised.iter().enumerate() {
             if heads.get(index).is_some_and(|head| head.sequence < end.sequence) {
                 gaps[index].push(Gap { before: heads[index], next_position: None });
@@ -72,6 +81,22 @@ impl StoredRecords {
         let read = found.read(&store, gaps);
         store.close();
         read.map(|()| found)
+    }
+
+    /// Adds what a damaged base still has of the gaps.
+    pub(super) fn add_kept(&mut self, entries: &[Entry], gaps: &[Vec<Gap>]) {
+        for entry in entries {
+            let Ok((stream, _)) = keys::stream_of(&entry.key) else { continue };
+            let index = usize::from(entry.partition);
+            let packed = unpack(&entry.packed).filter_map(Result::ok);
+            for (version, (position, body)) in (entry.first_version..).zip(packed) {
+                if gaps.get(index).is_some_and(|gaps| gaps.iter().any(|gap| gap.has(position))) {
+                    let (stream, body) = (stream.clone(), body.to_vec());
+                    let record = StoredRecord { stream, version, body };
+                    self.records.entry((index, position)).or_insert(record);
+                }
+            }
+        }
     }
 
     fn read(&mut self, store: &crate::store::Store, gaps: &[Vec<Gap>]) -> Result<(), Error> {

@@ -35,6 +35,8 @@ pub(crate) struct Sources {
     log: PathBuf,
     archive: Option<PathBuf>,
     shape: Shape,
+    /// The base cannot be read, so the chain is taken from its very beginning.
+    baseless: bool,
 }
 
 /// Where a chain begins: at the very first commit, or behind a cut.
@@ -54,12 +56,17 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
 impl Sources {
     /// A chain of an archive and a log.
     pub(crate) fn of(log: &Path, archive: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape }
+        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape, baseless: false }
     }
 
     /// A chain that is the log alone.
     pub(crate) fn of_log(log: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: None, shape }
+        Self { log: log.to_owned(), archive: None, shape, baseless: false }
+    }
+
+    /// The same chain as if there were no base: for a salvage of what a damaged one has lost.
+    pub(crate) fn without_base(self) -> Self {
+        Self { baseless: true, ..self }
     }
 
     /// What all of its segments have in common.
@@ -131,8 +138,8 @@ impl Sources {
     /// What is kept of everything before the chain's beginning, if it was cut.
     pub(crate) fn base(&self) -> Result<Option<Base>, Error> {
         match &self.archive {
-            Some(archive) => Base::open(archive, &self.shape),
-            None => Ok(None),
+            Some(archive) if !self.baseless => Base::open(archive, &self.shape),
+            _ => Ok(None),
         }
     }
 

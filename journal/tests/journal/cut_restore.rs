@@ -100,3 +100,32 @@ fn a_cut_store_is_backed_up_restored_and_salvaged_over_its_base() {
     assert!(kept(&path("again")) == all);
     check_served(&path("again"), small(), &[]).unwrap();
 }
+
+#[test]
+fn what_a_damaged_base_has_lost_the_store_gives_back() {
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name);
+    cut_directory(&path("data"), &path("backup"));
+    let all = kept(&path("data"));
+    let base = path("data/archive/base.arc");
+    let whole = fs::read(&base).unwrap();
+    let salvaged = |to: &str| {
+        let (from, to) = (path("data"), path(to));
+        let (at, actor) = (Timestamp(9), "ann".to_owned());
+        let request = SalvageRequest { from, to, dry_run: false, scratch: None, at, actor };
+        salvage(&request, &mut unheard()).unwrap()
+    };
+    let mut broken = whole.clone();
+    broken[whole.len() / 2] ^= 1;
+    fs::write(&base, &broken).unwrap();
+    assert!(!verify(path("data")).unwrap().ok);
+    let report = salvaged("flipped");
+    assert!(!report.whole && report.runs_cut.is_empty(), "{report:?}");
+    assert!(kept(&path("flipped")) == all);
+    check_served(&path("flipped"), small(), &[]).unwrap();
+    fs::remove_file(&base).unwrap();
+    let report = salvaged("missing");
+    assert!(!report.whole && report.runs_cut.is_empty(), "{report:?}");
+    assert!(kept(&path("missing")) == all);
+    check_served(&path("missing"), small(), &[]).unwrap();
+}

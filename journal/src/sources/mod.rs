@@ -5,14 +5,17 @@
 //! way by the heads in the segments' headers and reads only what was asked for. Changes
 //! nothing; knows commits by their place and nothing of their records.
 
+mod bookmarks;
 mod chain;
 pub(crate) mod evidence;
 mod feed;
+mod links;
 mod piece;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use backstitch_core::ids::PartitionId;
 
@@ -26,6 +29,7 @@ use crate::log::wal::layout::SegmentHeader;
 use crate::log::wal::recover::Before;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
+use bookmarks::Bookmarks;
 use chain::Follower;
 use piece::Piece;
 
@@ -37,6 +41,7 @@ pub(crate) struct Sources {
     shape: Shape,
     /// The base cannot be read, so the chain is taken from its very beginning.
     baseless: bool,
+    bookmarks: Arc<Bookmarks>,
 }
 
 /// Where a chain begins: at the very first commit, or behind a cut.
@@ -56,17 +61,23 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
 impl Sources {
     /// A chain of an archive and a log.
     pub(crate) fn of(log: &Path, archive: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape, baseless: false }
+        Self { archive: Some(archive.to_owned()), ..Self::of_log(log, shape) }
     }
 
     /// A chain that is the log alone.
     pub(crate) fn of_log(log: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: None, shape, baseless: false }
+        Self {
+            log: log.to_owned(),
+            archive: None,
+            shape,
+            baseless: false,
+            bookmarks: Arc::default(),
+        }
     }
 
     /// The same chain as if there were no base: for a salvage of what a damaged one has lost.
     pub(crate) fn without_base(self) -> Self {
-        Self { baseless: true, ..self }
+        Self { baseless: true, bookmarks: Arc::default(), ..self }
     }
 
     /// What all of its segments have in common.
@@ -108,7 +119,12 @@ impl Sources {
             if !untouched {
                 let mut piece = self.piece(number, &header, next.as_ref(), end)?;
                 let mut follower = Follower::of(partition, header.heads[index], after_position);
-                if follower.follow(&mut piece, visit)?.is_break() {
+                if let Some(known) = self.bookmarks.find(partition, number, after_position) {
+                    follower.go_on(&mut piece, &known);
+                }
+                let followed = follower.follow(&mut piece, visit)?;
+                follower.place().into_iter().for_each(|place| self.bookmarks.put(place));
+                if followed.is_break() {
                     return Ok(());
                 }
             }

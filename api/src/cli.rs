@@ -113,6 +113,9 @@ pub struct ServeFlags {
     /// How often the retention policy is applied: off or a duration [default: off]
     #[arg(long, value_name = "DURATION")]
     pub retention_interval: Option<String>,
+    /// Where backups asked for by HTTP may go; without it they are off
+    #[arg(long, value_name = "PATH")]
+    pub backup_directory: Option<String>,
 }
 
 impl ServeFlags {
@@ -138,6 +141,7 @@ impl ServeFlags {
             ("retention", self.retention.clone()),
             ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),
+            ("backup_directory", self.backup_directory.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
         Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)

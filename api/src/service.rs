@@ -135,6 +135,7 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         data_dir: settings.data_dir.display().to_string(),
         listen: address.to_string(),
         fsync: settings.fsync_word(),
+        backup_directory: settings.backup_directory.clone(),
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) const HASH_BYTES: usize = 32;
 /// Format, store id and generation, between the magic and the partition.
 const FORMAT_AND_ORIGIN_BYTES: usize = 2 + 16 + 4;
 const EPOCH_BYTES: usize = 8;
+/// Where a commit says how many records it holds.
+const COUNT_AT: usize = 4 + FORMAT_AND_ORIGIN_BYTES + 2 + EPOCH_BYTES + 8 + 8;
 /// What one more record costs beside its own bytes.
 pub(crate) const RECORD_END_BYTES: usize = 4;
 
@@ -37,6 +39,14 @@ pub struct Origin {
     pub store: [u8; 16],
     /// Counts restores, from 1.
     pub generation: u32,
+}
+
+impl Origin {
+    /// Whether something of this origin may stand in what was begun under `other`: the same
+    /// store, in that generation or an earlier one.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.store == other.store && (1..=other.generation).contains(&self.generation)
+    }
 }
 
 /// Where a partition's chain stands. All zeros for an empty partition.
@@ -250,6 +260,21 @@ impl Glance {
         }
         Ok(())
     }
+}
+
+/// How many bytes the commit has that begins here, by its table of records; `None` if none
+/// does. Nothing is proven by it.
+pub(crate) fn measure(bytes: &[u8]) -> Option<usize> {
+    let mut fields = Fields::of(bytes);
+    if fields.array().ok()? != MAGIC {
+        return None;
+    }
+    fields.take(COUNT_AT - MAGIC.len()).ok()?;
+    let count = usize::try_from(fields.u32().ok()?).ok()?;
+    let last_end = HEADER_BYTES + count.checked_sub(1)?.checked_mul(RECORD_END_BYTES)?;
+    let bodies = Fields::of(bytes.get(last_end..)?).u32().ok()? as usize;
+    let length = (last_end + RECORD_END_BYTES).checked_add(bodies)?.checked_add(HASH_BYTES)?;
+    (length <= COMMIT_BYTES_MAX).then_some(length)
 }
 
 fn decode_entries(

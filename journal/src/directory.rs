@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::backup;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Origin;
 use crate::error::Error;
@@ -160,9 +161,18 @@ impl Directory {
     /// long as what is answered.
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
+        if self.path.join(backup::MARKER).exists() {
+            return Err(Error::IsBackup { directory: self.path.clone() });
+        }
         self.refuse_foreign()?;
+        self.take_new()
+    }
+
+    /// Takes a directory whatever it holds: one that is being filled.
+    pub(crate) fn take_new(&self) -> Result<DirectoryLock, Error> {
         let path = self.path.join(LOCK_FILE);
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        let file = options
             .write(true)
             .create(true)
             .truncate(false)

@@ -21,6 +21,7 @@ use crate::sources::Sources;
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
+    pub(crate) directory: Directory,
     pub(crate) shape: Shape,
     pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
@@ -43,14 +44,28 @@ impl Reader {
     /// # Errors
     /// If a server has it open, or it is no data directory.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let mut reader = Self::of_locked(directory)?;
+        reader._lock = reader.directory.lock_for_reading()?;
+        Ok(reader)
+    }
+
+    /// Looks at a directory whose identity is not there to be read.
+    pub(crate) fn of_shape(directory: &Path, shape: Shape) -> Result<Self, Error> {
+        let directory = Directory::at(directory);
+        let lock = directory.lock_for_reading()?;
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { directory, shape, sources, _lock: lock })
+    }
+
+    /// Looks at a directory that this process holds itself.
+    pub(crate) fn of_locked(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let directory = Directory::at(directory.as_ref());
         let shape = directory.shape()?.ok_or_else(|| Error::Foreign {
             directory: directory.path.clone(),
             detail: "it has no `identity`".to_owned(),
         })?;
-        let lock = directory.lock_for_reading()?;
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
-        Ok(Self { shape, sources, _lock: lock })
+        Ok(Self { directory, shape, sources, _lock: None })
     }
 
     /// How many partitions there are.
@@ -83,12 +98,12 @@ impl Reader {
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
-        let mut chains = Chains { heads: self.sources.beginning()?.heads };
+        let mut chains = Chains::at(self.sources.beginning()?.heads);
         let mut failure = None;
         let mut torn = None;
         walk(&self.sources, &mut |found| match found {
-            Found::Commit { segment, offset, commit } => {
-                if let Err(detail) = chains.accept(&self.shape.origin, commit) {
+            Found::Commit { segment, offset, origin, commit } => {
+                if let Err(detail) = chains.accept(&origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
                     return false;
                 }
@@ -102,7 +117,11 @@ impl Reader {
                 torn = Some(tail);
                 true
             }
-            Found::Group | Found::Segment => true,
+            Found::Flaw(flaw) if !flaw.healable => {
+                failure = Some(flaw.damage);
+                false
+            }
+            Found::Group | Found::Segment | Found::Archived | Found::Flaw(_) => true,
         })?;
         match failure {
             Some(damage) => Err(Error::Damaged { damage }),

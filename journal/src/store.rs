@@ -8,6 +8,7 @@
 
 mod removed;
 mod restore;
+mod visit;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

@@ -42,6 +42,10 @@ pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
 /// The request names a host or an origin that this server does not answer to.
 pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// A backup is running already.
+pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
+/// No directory is configured that backups may go to.
+pub const BACKUPS_OFF: &str = "BACKUPS_OFF";
 /// The server is starting, stopping, or can't write its journal.
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
@@ -50,7 +54,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 22] = [
+pub const ALL: [(&str, StatusCode); 24] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -70,6 +74,8 @@ pub const ALL: [(&str, StatusCode); 22] = [
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (BACKUP_RUNNING, StatusCode::CONFLICT),
+    (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
     (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
     (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),

@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod audit;
+mod backups;
 pub mod codes;
 mod cut;
 mod database;
@@ -35,6 +36,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use backups::Backups;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
@@ -56,6 +58,7 @@ struct Parts {
     hosts: Hosts,
     namespace: Arc<str>,
     room: Room,
+    backups: Backups,
 }
 
 struct Opened {
@@ -69,8 +72,9 @@ impl App {
     #[must_use]
     pub fn new(about: About, hosts: Hosts) -> Self {
         let namespace = DEFAULT_NAMESPACE.into();
-        let room = Room::new();
-        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace, room }))
+        let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
+        let engine = OnceLock::new();
+        Self(Arc::new(Parts { engine, about, hosts, namespace, room, backups }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -114,6 +118,10 @@ impl App {
         &self.0.room
     }
 
+    fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
     fn namespace(&self) -> &Arc<str> {
         &self.0.namespace
     }
@@ -145,6 +153,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
         .route("/api/v1/admin/views", get(admin::views))
         .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))
+        .route(
+            "/api/v1/admin/backups",
+            get(backups::show).post(backups::begin).delete(backups::cancel),
+        )
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows", get(workflows::list))

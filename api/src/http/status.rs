@@ -20,6 +20,8 @@ pub struct About {
     pub listen: String,
     /// The fsync policy, as configured.
     pub fsync: String,
+    /// Where backups may go; none if they are off.
+    pub backup_directory: Option<std::path::PathBuf>,
 }
 
 /// `GET /health`: the process is alive.
@@ -51,6 +53,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "listen": about.listen,
         "data_dir": about.data_dir,
         "fsync": about.fsync,
+        "backup_directory": about.backup_directory,
         "authentication": "none",
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),

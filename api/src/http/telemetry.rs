@@ -45,6 +45,7 @@ pub fn recorded() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is in place; /metrics stays empty");
         }
         metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
         metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
         metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");

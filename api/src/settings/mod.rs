@@ -47,6 +47,8 @@ pub struct Settings {
     pub node: String,
     /// How long runs are kept.
     pub retention: backstitch_saga::retention::Settings,
+    /// Where backups asked for by HTTP may go; without it they are off.
+    pub backup_directory: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),
+            backup_directory: None,
         }
     }
 }

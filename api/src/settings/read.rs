@@ -52,6 +52,9 @@ impl Settings {
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
+        put(sources, "backup_directory", &mut settings.backup_directory, |text| {
+            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
+        })?;
         Ok(settings)
     }
 }

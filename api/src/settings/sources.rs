@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 17] = [
     "data_dir",
     "listen",
     "fsync",
@@ -33,6 +33,7 @@ pub const KEYS: [&str; 16] = [
     "retention",
     "retention_interval",
     "archive_keep_for",
+    "backup_directory",
 ];
 
 /// A value as it was given, and by whom.

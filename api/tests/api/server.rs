@@ -38,6 +38,7 @@ pub fn settings(folder: &TempDir) -> Settings {
         data_dir: folder.path().join("data"),
         listen: ([127, 0, 0, 1], 0).into(),
         journal,
+        backup_directory: Some(folder.path().join("backups")),
         ..Settings::default()
     }
 }

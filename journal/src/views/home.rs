@@ -122,8 +122,28 @@ impl Home {
     }
 
     fn paths(&self, number: u64) -> (PathBuf, PathBuf) {
-        (self.path.join(number.to_string()), self.path.join(format!("{number}.marks")))
+        paths_in(&self.path, number)
     }
+}
+
+/// The trees in force below `views`, with their marks, changing nothing.
+pub(crate) fn trees_in_force(views: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let mut found = Vec::new();
+    if !views.exists() {
+        return Ok(found);
+    }
+    for name in files::names(views)? {
+        let home = views.join(name);
+        let pointer = std::fs::read(home.join(POINTER)).ok();
+        if let Some((FORMAT, number)) = pointer.and_then(|bytes| decode_pointer(&bytes).ok()) {
+            found.push(paths_in(&home, number));
+        }
+    }
+    Ok(found)
+}
+
+fn paths_in(home: &Path, number: u64) -> (PathBuf, PathBuf) {
+    (home.join(number.to_string()), home.join(format!("{number}.marks")))
 }
 
 /// Removes the views of the layout that had them all in one tree. Answers whether there

@@ -43,6 +43,7 @@ use crate::locks::lock;
 use crate::options::Options;
 use crate::record::Record;
 use home::Home;
+pub(crate) use home::trees_in_force;
 use view::View;
 
 /// All views.

@@ -12,7 +12,7 @@ use crate::workload::{Dice, options, quick_options};
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
 const FLIPS: u64 = 200;
 
-fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("it is there") {
         let path = entry.expect("it can be read").path();
         if path.is_dir() {

@@ -4,6 +4,7 @@
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
 mod journal_watch;
+mod open_report;
 mod recovery;
 mod worker;
 
@@ -67,6 +68,7 @@ impl Engine {
     pub fn open(config: Config) -> Result<Self, Error> {
         metrics::describe();
         let opened = Journal::open(&config.data_dir, config.journal)?;
+        open_report::tell(&opened.report);
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let (stop, stopping) = watch::channel(false);

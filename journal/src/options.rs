@@ -46,7 +46,7 @@ pub struct Options {
     /// open; larger ones are checked quickly and read behind.
     pub check_whole_below_bytes: u64,
     /// Changes of a large tree after which sled writes a snapshot, from 1: what a quick open
-    /// looks up.
+    /// looks up. A twentieth of the tree's entries, if that is more.
     pub recent_changes_max: u64,
     /// How much of a tree is read in a second while it is read behind or rewritten, from 1.
     pub keeper_bytes_per_second: u64,

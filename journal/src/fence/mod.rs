@@ -227,7 +227,12 @@ impl FencedTree {
 
     /// What it tells about itself.
     pub(crate) fn figures(&self) -> Figures {
-        Figures { file_bytes: self.raw.file_bytes(), ..lock(&self.figures).clone() }
+        let mut figures = lock(&self.figures).clone();
+        figures.file_bytes = self.raw.file_bytes();
+        if self.distrusted.get().is_some() {
+            figures.scrub = ScrubState::Damaged;
+        }
+        figures
     }
 
     /// Notes, in memory and on the disk, that the tree is not what it should be.

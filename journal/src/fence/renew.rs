@@ -14,15 +14,24 @@ use crate::fence::{FencedTree, TreeState};
 use crate::files;
 use crate::repair::{repair_before_open, snapshots};
 
+/// Of a large tree, one change for so many entries may be recent.
+const ENTRIES_PER_RECENT_CHANGE: u64 = 20;
+
 impl FencedTree {
     /// Renews the tree if too much has changed since sled's last snapshot, or if it has
     /// become so large that its changes must be recorded.
     pub(super) fn renew_if_due(&self, state: &mut TreeState) -> Result<(), Error> {
         let due = match &state.recent {
-            Some(recent) => recent.changes > self.options.recent_changes_max,
+            Some(recent) => recent.changes > self.recent_changes_max(state),
             None => self.must_record(),
         };
         if due { self.renew(state) } else { Ok(()) }
+    }
+
+    /// How many changes a quick open may have to look up. More of a larger tree, whose
+    /// snapshots cost more.
+    pub(super) fn recent_changes_max(&self, state: &TreeState) -> u64 {
+        self.options.recent_changes_max.max(state.totals.entries / ENTRIES_PER_RECENT_CHANGE)
     }
 
     /// Whether the tree is so large that it may be opened quickly. Recording begins well

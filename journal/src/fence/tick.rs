@@ -57,7 +57,7 @@ impl FencedTree {
         }
         let mut rest = batches;
         loop {
-            let later = rest.split_off(self.together(&rest));
+            let later = rest.split_off(self.together(&rest, &state));
             let after = if later.is_empty() { applied.to_vec() } else { state.applied.clone() };
             self.apply(&rest, after, &mut state)?;
             self.renew_if_due(&mut state)?;
@@ -73,11 +73,11 @@ impl FencedTree {
 
     /// How many batches are applied as one tick of the marks: as many as have room there, and
     /// no more changes than a quick open should look up, but for the first batch.
-    fn together(&self, batches: &[PlannedBatch]) -> usize {
-        let mut changes = 0;
+    fn together(&self, batches: &[PlannedBatch], state: &TreeState) -> usize {
+        let (mut changes, changes_max) = (0, self.recent_changes_max(state));
         let fitting = batches.iter().take(STATES_MAX - 1).take_while(|batch| {
             changes += batch.changes.len() as u64;
-            changes <= self.options.recent_changes_max
+            changes <= changes_max
         });
         fitting.count().max(1).min(batches.len())
     }

@@ -189,12 +189,12 @@ fn define(opened: &mut (Journal, Vec<Head>), version: u64, actor: &str) {
 
 fn audited(journal: &Journal, filter: AuditFilter) -> Vec<(i64, String, &'static str)> {
     let filter = AuditFilter { namespace: "default".to_owned(), ..filter };
-    let page = journal.audit(&filter, None, 100).unwrap();
+    let page = journal.audit(&filter, None, 100).expect("it is whole");
     page.rows.into_iter().map(|row| (row.at.0, row.actor, row.action.word())).collect()
 }
 
 fn open(directory: &Path) -> (Journal, Vec<Head>) {
-    let opened = Journal::open(directory, options()).unwrap();
+    let opened = Journal::open(directory, options()).expect("it is whole");
     opened.journal.rows_complete();
     (opened.journal, opened.heads)
 }
@@ -252,7 +252,7 @@ fn check_rows(journal: &Journal) -> usize {
         assert_eq!(rows.get(&run), Some(&row_of(&run, records.len() as u64)));
         runs += 1;
     };
-    journal.for_each_history(visit).unwrap();
+    journal.for_each_history(visit).expect("it is whole");
     assert_eq!(runs, rows.len());
     runs
 }

@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::writer::Queue;
+use crate::blobs::{Blobs, erased_by};
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
@@ -109,13 +111,17 @@ impl Journal {
         let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::new(None, &zeros));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
+        let blobs = Blobs::memory();
         for commit in log.durable() {
+            blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
-        let streams = histories(&store, seen.into_keys().collect())?;
+        erase_again(&store, &blobs, partitions)?;
+        let streams = histories(&store, &blobs, seen.into_keys().collect())?;
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let parts = Parts { directory: None, place: None, options, origin, log, store, views };
+        let (directory, place, queue) = (None, None, Queue::default());
+        let parts = Parts { directory, place, options, origin, log, store, views, blobs, queue };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
@@ -269,10 +275,12 @@ fn start(
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
-    let streams = histories(&store, streams)?;
+    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
+    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
+    erase_again(&store, &blobs, partitions)?;
+    let streams = histories(&store, &blobs, streams)?;
     let sources = Sources::of_log(&directory.log(), shape);
     let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
-    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -281,20 +289,36 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        blobs,
+        queue: Queue::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
 }
 
+/// Erases what some record says is erased: a crash may have come between the two.
+fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    for partition in (0..partitions).map(PartitionId) {
+        let records = store.history(&StreamId::Partition(partition))?;
+        for digest in erased_by(records.iter().flatten()) {
+            blobs.erase_once(&digest)?;
+            blobs.note_erased([digest]);
+        }
+    }
+    Ok(())
+}
+
 fn histories(
     store: &Store,
+    blobs: &Blobs,
     streams: HashSet<StreamId>,
 ) -> Result<Vec<(StreamId, Vec<Record>)>, Error> {
     let mut sorted: Vec<StreamId> = streams.into_iter().collect();
     sorted.sort();
     let mut found = Vec::with_capacity(sorted.len());
     for stream in sorted {
-        if let Some(records) = store.history(&stream)? {
+        if let Some(mut records) = store.history(&stream)? {
+            blobs.give_back(&mut records)?;
             found.push((stream, records));
         }
     }

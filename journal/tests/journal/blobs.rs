@@ -84,7 +84,7 @@ fn file_of(directory: &Path, digest: &Digest) -> PathBuf {
     directory.join("blobs").join(&hex[..2]).join(&hex)
 }
 
-fn named(directory: &Path) -> Named {
+pub fn named(directory: &Path) -> Named {
     let mut named = Named::new();
     let reader = Reader::open(directory).unwrap();
     reader

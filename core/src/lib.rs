@@ -7,6 +7,7 @@
 pub mod advance;
 mod allot;
 pub mod arrows;
+pub mod checkpoint;
 pub mod command;
 pub mod decide;
 pub mod definition;

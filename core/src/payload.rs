@@ -189,6 +189,13 @@ impl Payload {
         }
     }
 
+    /// Lets the text go; its digest and length stay. A text that is in its record stays too.
+    pub fn let_go(&mut self, why: AbsentWhy) {
+        if let Some((digest, length_bytes)) = self.reference() {
+            self.0 = Content::Absent(Arc::new(Absent::of(digest, length_bytes, why)));
+        }
+    }
+
     /// Gives a payload that is absent its text back, or says why there is none. The caller
     /// has compared the text with the digest; one that is at hand stays as it is.
     pub fn give_back(&mut self, found: Result<Arc<str>, AbsentWhy>) {

@@ -6,7 +6,7 @@
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
 //! blobs/       contents that records name by digest
-//! store/ views/ and their .marks
+//! store/ views/ checkpoints/ and their .marks
 //! ```
 //! Knows names and the identity; not what is in the parts.
 
@@ -111,6 +111,14 @@ impl Directory {
 
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    pub(crate) fn checkpoints_marks(&self) -> PathBuf {
+        self.path.join("checkpoints.marks")
     }
 
     /// Takes the directory for this process, making it if it is missing. The lock lasts as

@@ -31,6 +31,10 @@ pub struct Info {
     pub blobs: u64,
     /// Their bytes.
     pub blobs_bytes: u64,
+    /// Bytes of the checkpoints' files.
+    pub checkpoints_bytes: u64,
+    /// Runs that have a checkpoint.
+    pub checkpoints: u64,
     /// Durable records not yet in the store, in bytes.
     pub pending_bytes: u64,
     /// Rows not yet in the views' files.
@@ -56,6 +60,8 @@ pub(crate) fn of(parts: &Parts) -> Info {
         views_bytes: part_bytes("views"),
         blobs,
         blobs_bytes,
+        checkpoints_bytes: part_bytes("checkpoints"),
+        checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,
         pending_rows: parts.views.pending_rows() as u64,
         log: parts.log.stats(),

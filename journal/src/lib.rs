@@ -8,6 +8,7 @@
 mod blobs;
 mod builder;
 mod bytes;
+mod checkpoints;
 mod commit;
 mod directory;
 mod error;
@@ -38,7 +39,7 @@ pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
 pub use log::AppendError;
 pub use log::wal::TornTail;
 pub use open::{OpenReport, Opened};

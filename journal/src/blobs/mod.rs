@@ -13,9 +13,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::Digest;
-use backstitch_core::payload::AbsentWhy;
+use backstitch_core::payload::{AbsentWhy, Payload};
 
 use crate::error::Error;
 use crate::locks::lock;
@@ -94,32 +95,29 @@ impl Blobs {
     /// # Errors
     /// If the system refuses to read for a reason that may pass.
     pub(crate) fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
-        let mut found: HashMap<Digest, Result<Arc<str>, AbsentWhy>> = HashMap::new();
-        let mut failed = None;
+        let mut giving = Giving { blobs: self, found: HashMap::new(), failed: None };
         for record in records {
-            record.event.for_each_payload_mut(&mut |payload| {
-                let Some((digest, length_bytes)) = payload.reference() else { return };
-                if payload.absent().is_none() || failed.is_some() {
-                    return;
-                }
-                // Equal contents of one history are held once.
-                let known = match found.get(&digest) {
-                    Some(known) => known.clone(),
-                    None => match self.read(&digest, length_bytes) {
-                        Ok(read) => {
-                            found.insert(digest, read.clone());
-                            read
-                        }
-                        Err(error) => {
-                            failed = Some(error);
-                            return;
-                        }
-                    },
-                };
-                payload.give_back(known);
-            });
+            record.event.for_each_payload_mut(&mut |payload| giving.give(payload));
         }
-        failed.map_or(Ok(()), Err)
+        giving.failed.map_or(Ok(()), Err)
+    }
+
+    /// Gives a checkpoint its contents back. Answers whether it got all: what a state derives
+    /// of its events is not kept here, and then it is folded from them.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub(crate) fn give_back_to_checkpoint(
+        &self,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<bool, Error> {
+        let mut giving = Giving { blobs: self, found: HashMap::new(), failed: None };
+        let mut whole = true;
+        checkpoint.for_each_payload_mut(&mut |payload| {
+            giving.give(payload);
+            whole &= payload.absent().is_none();
+        });
+        giving.failed.map_or(Ok(whole), Err)
     }
 
     /// Takes note of what records say was erased.
@@ -154,6 +152,32 @@ impl Blobs {
                 let kept = lock(kept);
                 (kept.len() as u64, kept.values().map(|text| text.len() as u64).sum())
             }
+        }
+    }
+}
+
+/// Giving contents back; equal ones are read and held once.
+struct Giving<'a> {
+    blobs: &'a Blobs,
+    found: HashMap<Digest, Result<Arc<str>, AbsentWhy>>,
+    failed: Option<Error>,
+}
+
+impl Giving<'_> {
+    fn give(&mut self, payload: &mut Payload) {
+        let Some((digest, length_bytes)) = payload.reference() else { return };
+        if payload.absent().is_none() || self.failed.is_some() {
+            return;
+        }
+        if let Some(known) = self.found.get(&digest) {
+            return payload.give_back(known.clone());
+        }
+        match self.blobs.read(&digest, length_bytes) {
+            Ok(read) => {
+                payload.give_back(read.clone());
+                self.found.insert(digest, read);
+            }
+            Err(error) => self.failed = Some(error),
         }
     }
 }

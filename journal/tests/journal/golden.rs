@@ -332,7 +332,11 @@ fn golden_directory() -> PathBuf {
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![("commit-1.bin", commit_1()), ("commit-2.bin", commit_2()), ("commit-blob.bin", commit_blob())]
+    vec![
+        ("commit-1.bin", commit_1()),
+        ("commit-2.bin", commit_2()),
+        ("commit-blob.bin", commit_blob()),
+    ]
 }
 
 #[test]

@@ -5,23 +5,27 @@
 //! simulation drives this same code. Everything an input causes is attached to the stage (a
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
+mod begin;
 mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
 mod gauges;
 mod input;
+mod forget;
 mod life;
+mod own;
 mod reads;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::command::{Command, Submission};
+use backstitch_core::command::Command;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
+use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
@@ -44,6 +48,7 @@ pub struct Partition<T> {
     id: PartitionId,
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
+    own: PartitionState,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -67,6 +72,7 @@ impl<T: Abandon> Partition<T> {
             id,
             runs: HashMap::new(),
             workflows: Workflows::default(),
+            own: PartitionState::default(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -121,7 +127,9 @@ impl<T: Abandon> Partition<T> {
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
         let moment = self.tick(now);
         match input {
-            Input::Submit(_, ticket) | Input::Define(_, ticket) if self.draining => {
+            Input::Submit(_, ticket) | Input::Define(_, ticket) | Input::Record(_, ticket)
+                if self.draining =>
+            {
                 self.answer(ticket, Answer::Draining);
             }
             Input::Submit(submission, ticket) => self.submit(submission, ticket, moment),
@@ -136,6 +144,8 @@ impl<T: Abandon> Partition<T> {
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
+            Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
 
@@ -224,38 +234,6 @@ impl<T: Abandon> Partition<T> {
             releases.push(release);
         } else {
             self.releases.push(release);
-        }
-    }
-
-    fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
-        let id = submission.execution;
-        if submission.has_derived_id() || self.runs.contains_key(&id) {
-            match self.resident_run(id) {
-                Ok(Some(run)) => {
-                    let known = run.state.submitted.request;
-                    let status = run.state.status().word();
-                    let answer = if known == submission.submitted.request {
-                        Answer::Submitted { execution: id, status, repeated: true }
-                    } else {
-                        Answer::KeyConflict(id)
-                    };
-                    self.evict(id);
-                    return self.answer(ticket, answer);
-                }
-                Ok(None) => {}
-                Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
-            }
-        }
-        match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                let status = state.status().word();
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
-                self.record(id, decision, 0, moment);
-                let answer = Answer::Submitted { execution: id, status, repeated: false };
-                self.answer(ticket, answer);
-            }
-            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
-            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
         }
     }
 

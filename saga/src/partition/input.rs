@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
@@ -36,6 +36,10 @@ pub enum Input<T> {
     WaitForEnd(ExecutionId, T),
     /// Add a revision to a workflow.
     Define(Box<Definition>, T),
+    /// Record an event of the partition itself.
+    Record(Box<PartitionEvent>, T),
+    /// Let an erased content go wherever a run in memory holds it.
+    Forget(Digest, T),
 }
 
 /// What a partition answers.
@@ -66,6 +70,13 @@ pub enum Answer {
         /// Whether this added it.
         created: bool,
     },
+    /// The event of the partition is durable.
+    Recorded {
+        /// Its place in the partition's own stream.
+        version: u64,
+    },
+    /// No run in memory holds the content any more.
+    Forgotten,
     /// There is no such run.
     NotFound,
     /// The idempotency key belongs to another request.

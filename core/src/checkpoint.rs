@@ -90,6 +90,12 @@ impl Checkpoint {
         for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
     }
 
+    /// When the run was submitted.
+    #[must_use]
+    pub fn submitted_at(&self) -> Timestamp {
+        self.submitted_at
+    }
+
     /// What the run was submitted with: it names the plan.
     #[must_use]
     pub fn submitted(&self) -> &Submitted {

@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod letters;
+mod payloads;
 mod reads;
 mod request;
 
@@ -27,6 +28,7 @@ use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
 use request::{check_words, deadline, request_digest};
 
+pub use payloads::KeptPayload;
 pub use request::{Accepted, Defined, Request, Retried};
 
 /// Where an answer goes.

@@ -10,12 +10,13 @@ mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
+mod forget;
 mod gauges;
 mod input;
-mod forget;
 mod life;
 mod own;
 mod reads;
+mod removal;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -38,6 +39,7 @@ pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::Definition;
 pub use fold::{fold, fold_more};
 pub use input::{Abandon, Answer, Histories, Input};
+pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
@@ -49,6 +51,8 @@ pub struct Partition<T> {
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
     own: PartitionState,
+    /// Runs whose removal is staged and not durable yet, with the stage.
+    leaving: HashMap<ExecutionId, u64>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -73,6 +77,7 @@ impl<T: Abandon> Partition<T> {
             runs: HashMap::new(),
             workflows: Workflows::default(),
             own: PartitionState::default(),
+            leaving: HashMap::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -127,7 +132,10 @@ impl<T: Abandon> Partition<T> {
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
         let moment = self.tick(now);
         match input {
-            Input::Submit(_, ticket) | Input::Define(_, ticket) | Input::Record(_, ticket)
+            Input::Submit(_, ticket)
+            | Input::Define(_, ticket)
+            | Input::Record(_, ticket)
+            | Input::Remove(_, ticket)
                 if self.draining =>
             {
                 self.answer(ticket, Answer::Draining);
@@ -145,6 +153,7 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, answer);
             }
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
+            Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
@@ -203,6 +212,7 @@ impl<T: Abandon> Partition<T> {
             self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
+        self.leaving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
@@ -335,6 +345,9 @@ impl<T: Abandon> Partition<T> {
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
+            if self.leaving.contains_key(&id) {
+                return Ok(None);
+            }
             let Some(events) = self.histories.history(id)? else { return Ok(None) };
             let state = fold(id, &events, self.histories.as_ref())?;
             self.adopt(state);

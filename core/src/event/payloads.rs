@@ -21,7 +21,8 @@ impl Event {
                 | PartitionEvent::PayloadErased { .. }
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
-                | PartitionEvent::RunsImported { .. },
+                | PartitionEvent::RunsImported { .. }
+                | PartitionEvent::RetentionPolicySet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -45,7 +46,8 @@ impl Event {
                 | PartitionEvent::PayloadErased { .. }
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
-                | PartitionEvent::RunsImported { .. },
+                | PartitionEvent::RunsImported { .. }
+                | PartitionEvent::RetentionPolicySet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

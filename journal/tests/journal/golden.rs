@@ -17,6 +17,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_blob::commit_blob;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -39,6 +40,7 @@ fn partition_kind(event: &PartitionEvent) -> &'static str {
         PartitionEvent::LogCut { .. } => "LogCut",
         PartitionEvent::Restored { .. } => "Restored",
         PartitionEvent::RunsImported { .. } => "RunsImported",
+        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
     }
 }
 
@@ -89,10 +91,10 @@ fn run_kind(event: &RunEvent) -> &'static str {
     }
 }
 
-const STEP: StepIndex = StepIndex(300);
-const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
+pub const STEP: StepIndex = StepIndex(300);
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
 
-fn payload() -> Payload {
+pub fn payload() -> Payload {
     Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
 }
 
@@ -197,7 +199,7 @@ fn run_events() -> Vec<RunEvent> {
 }
 
 /// One commit with every kind of event.
-fn commit_1() -> Commit {
+pub fn commit_1() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let head = Head {
         sequence: 41,
@@ -224,7 +226,7 @@ fn commit_1() -> Commit {
 }
 
 /// Beside runs and workflows: partitions and replays.
-fn commit_2() -> Commit {
+pub fn commit_2() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
     let partition = StreamId::Partition(RUN.partition);
@@ -273,57 +275,16 @@ fn commit_2() -> Commit {
     builder.finish(Timestamp(0))
 }
 
-/// A payload kept beside its record, and a small one that is told to leave it.
-fn commit_blob() -> Commit {
+/// The policy of retention.
+fn commit_retention() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
-    let mut small = payload();
-    small.keep_beside();
-    let large = Payload::of(&serde_json::json!("x".repeat(100_000)));
+    let partition = StreamId::Partition(RUN.partition);
+    let policy = r#"{"rules":[{"name":"old","keep_for":"30d"}]}"#.to_owned();
+    let event = PartitionEvent::RetentionPolicySet { policy, actor: "ann".to_owned() };
     let at = Timestamp(1_763_639_179_000_000);
-    for (version, output) in (50..).zip([small, large]) {
-        let event = Event::Run(RunEvent::StepSucceeded { step: STEP, attempt: 2, output });
-        let fit = builder.push(&StreamId::Execution(RUN), version, at, &event);
-        assert_eq!(fit, Fit::Fits);
-    }
+    assert_eq!(builder.push(&partition, 6, at, &Event::Partition(event)), Fit::Fits);
     builder.finish(Timestamp(0))
-}
-
-/// Whether some bytes hold a word.
-fn holds(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.windows(word.len()).any(|window| window == word)
-}
-
-/// Every payload of every kind of event is met: once all of them have left, no text of any is
-/// in the bytes.
-#[test]
-fn no_payload_of_any_event_is_forgotten() {
-    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
-    let texts: [&[u8]; 3] = ["Zürich".as_bytes(), b"null", b"{}"];
-    for record in commit_1().records().into_iter().chain(commit_2().records()) {
-        let mut event = record.event;
-        if matches!(event, Event::Workflow(_)) {
-            // A definition is no payload.
-            continue;
-        }
-        let (mut seen, mut changed) = (0, 0);
-        event.for_each_payload_mut(&mut |own| {
-            own.keep_beside();
-            changed += 1;
-        });
-        event.for_each_payload(&mut |own| {
-            assert!(own.kept_beside().is_some());
-            seen += 1;
-        });
-        assert_eq!(seen, changed, "{event:?}");
-        let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &Head::default());
-        let fit = builder.push(&record.stream, 1, Timestamp(1), &event);
-        assert_eq!(fit, Fit::Fits);
-        let commit = builder.finish(Timestamp(1));
-        assert_eq!(commit.named().len(), seen, "{event:?}");
-        let left = texts.iter().filter(|text| holds(commit.bytes(), text)).count();
-        assert_eq!(left, 0, "{event:?}");
-    }
 }
 
 fn golden_directory() -> PathBuf {
@@ -336,6 +297,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-1.bin", commit_1()),
         ("commit-2.bin", commit_2()),
         ("commit-blob.bin", commit_blob()),
+        ("commit-retention.bin", commit_retention()),
     ]
 }
 
@@ -354,7 +316,7 @@ fn golden_commits_decode_for_ever() {
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
         kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
     }
-    assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 45, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
-use super::Definition;
+use super::{Definition, Held, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {
@@ -18,6 +18,12 @@ pub trait Histories {
     /// # Errors
     /// A sentence, when the history can't be read.
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String>;
+
+    /// A run's last version; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// A sentence, when the history can't be read.
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String>;
 
     /// The plan a run was submitted with.
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
@@ -36,8 +42,10 @@ pub enum Input<T> {
     WaitForEnd(ExecutionId, T),
     /// Add a revision to a workflow.
     Define(Box<Definition>, T),
-    /// Record an event of the partition itself.
+    /// Record an event of the partition itself; [`Input::Remove`] is the way to remove runs.
     Record(Box<PartitionEvent>, T),
+    /// Remove those of some runs that may go.
+    Remove(Box<Removal>, T),
     /// Let an erased content go wherever a run in memory holds it.
     Forget(Digest, T),
 }
@@ -74,6 +82,13 @@ pub enum Answer {
     Recorded {
         /// Its place in the partition's own stream.
         version: u64,
+    },
+    /// The removal is durable, if there was anything to remove.
+    Removed {
+        /// Runs that are gone, ascending.
+        removed: Vec<ExecutionId>,
+        /// Runs that stay, and why.
+        held: Vec<(ExecutionId, Held)>,
     },
     /// No run in memory holds the content any more.
     Forgotten,

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::definition::problem::Problem;
+use backstitch_core::definition::DEFINITION_BYTES_MAX;
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -312,7 +313,12 @@ impl Handle {
 /// Every problem.
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
     let (definition, plan) = Plan::read(definition, registry)?;
-    Ok((plan, definition.canonical_text()))
+    let text = definition.canonical_text();
+    if text.len() > DEFINITION_BYTES_MAX {
+        let message = format!("{} bytes as JSON; at most {DEFINITION_BYTES_MAX}", text.len());
+        return Err(vec![Problem { path: String::new(), code: codes::OUT_OF_RANGE, message }]);
+    }
+    Ok((plan, text))
 }
 
 fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {

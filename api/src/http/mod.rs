@@ -11,6 +11,7 @@ mod fields;
 mod hosts;
 mod letters;
 mod path;
+mod payloads;
 mod query;
 mod refusal;
 mod room;
@@ -122,6 +123,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/admin/payloads/collect", post(payloads::collect))
+        .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
+        .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))

@@ -71,6 +71,8 @@ fn journal_json(journal: &Info) -> Value {
         "log_bytes": journal.log_bytes,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
+        "blobs": journal.blobs,
+        "blobs_bytes": journal.blobs_bytes,
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,

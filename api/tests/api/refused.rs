@@ -160,7 +160,7 @@ async fn wrong_submissions() {
             "{problem}: {refused}"
         );
     }
-    let large = json!({ "input": { "order_id": "x".repeat(70_000) } });
+    let large = json!({ "input": { "order_id": "x".repeat(4_300_000) } });
     check(&server, execute(large), 413, "PAYLOAD_TOO_LARGE").await;
     let key = execute(json!({ "input": good })).header("idempotency-key", "");
     check(&server, key, 400, "INVALID_REQUEST").await;

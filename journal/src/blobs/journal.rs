@@ -27,6 +27,13 @@ impl Journal {
         self.parts().blobs.kept_bytes(digest)
     }
 
+    /// How many contents are kept beside the records, and their bytes: counted in the
+    /// background after opening.
+    #[must_use]
+    pub fn kept_beside_all(&self) -> (u64, u64) {
+        self.parts().blobs.counted()
+    }
+
     /// Runs whose histories name a content, by id.
     ///
     /// # Errors

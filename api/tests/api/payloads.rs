@@ -19,7 +19,7 @@ erasable: true
 on_failure: halt
 steps:
   - { id: first, type: noop, with: { output: '{{ input }}' } }
-  - { id: second, type: noop, needs: [first], retry: none, with: { fail: { permanent: true }, name: '{{ steps.first.output.name }}' } }
+  - { id: second, type: http, needs: [first], retry: none, with: { url: 'http://127.0.0.1:1/{{ steps.first.output.name | length }}' } }
 ";
 
 async fn beside(server: &Server, run: &str) -> Vec<Value> {

@@ -38,7 +38,7 @@ struct Life {
 
 impl Life {
     fn begin(directory: &Path) -> Self {
-        Self::of(Journal::open(directory, options()).unwrap())
+        Self::of(Journal::open(directory, options()).expect("it works on a whole directory"))
     }
 
     fn of(opened: Opened) -> Self {
@@ -53,8 +53,8 @@ impl Life {
         self.head = commit.head();
         let (done, answer) = channel();
         let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
-        self.journal.append(batch, Box::new(move |told| done.send(told).unwrap()));
-        answer.recv().unwrap().unwrap();
+        self.journal.append(batch, Box::new(move |told| done.send(told).expect("the test waits")));
+        answer.recv().expect("it is answered").expect("it is durable");
     }
 
     fn erase(&mut self, version: u64, digest: Digest) {
@@ -65,7 +65,7 @@ impl Life {
     }
 
     fn history(&self, stream: &StreamId) -> Vec<Record> {
-        self.journal.history(stream).unwrap().unwrap()
+        self.journal.history(stream).expect("it can be read").expect("it is there")
     }
 }
 
@@ -86,13 +86,13 @@ fn file_of(directory: &Path, digest: &Digest) -> PathBuf {
 
 pub fn named(directory: &Path) -> Named {
     let mut named = Named::new();
-    let reader = Reader::open(directory).unwrap();
+    let reader = Reader::open(directory).expect("it works on a whole directory");
     reader
         .for_each_commit(|commit, _| {
             named.extend(commit.named());
             true
         })
-        .unwrap();
+        .expect("it works on a whole directory");
     named
 }
 

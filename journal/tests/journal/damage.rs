@@ -110,7 +110,7 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
 
 /// Every history is as it was written but for one content, which is named and not served.
 fn check_flipped_content(directory: &Path, place: &str) {
-    let opened = Journal::open(directory, options()).unwrap();
+    let opened = Journal::open(directory, options()).expect("it works on a whole directory");
     let (mut damaged, mut wrong) = (0, 0);
     let each = opened.journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
@@ -123,10 +123,11 @@ fn check_flipped_content(directory: &Path, place: &str) {
             wrong += usize::from(!lost && record.event != event_of(&run, record.version));
         }
     });
-    each.unwrap();
+    each.expect("it works on a whole directory");
     assert!(damaged > 0 && wrong == 0, "{place}: {damaged} damaged, {wrong} wrong");
     drop(opened);
-    let report = check_blobs(directory, &named(directory), &BTreeSet::new()).unwrap();
+    let report = check_blobs(directory, &named(directory), &BTreeSet::new())
+        .expect("it works on a whole directory");
     assert_eq!((report.damaged.len(), report.missing.len()), (1, 0), "{place}");
 }
 

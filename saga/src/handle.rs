@@ -20,7 +20,7 @@ use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
@@ -61,7 +61,11 @@ struct Shared {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    large_prints: Semaphore,
 }
+
+/// Large runs whose JSON is made at the same time.
+const LARGE_PRINTS_MAX: usize = 4;
 
 impl Handle {
     pub(crate) fn new(
@@ -71,7 +75,8 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
     ) -> Self {
-        let shared = Shared { mailboxes, catalog, journal, registry, draining };
+        let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
+        let shared = Shared { mailboxes, catalog, journal, registry, draining, large_prints };
         Self { shared: Arc::new(shared) }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
@@ -215,7 +215,8 @@ fn only_old_contents_that_nothing_names_are_collected() {
     let mut life = Life::begin(directory.path());
     let (kept, old, young) = (payload("k", 70_000), payload("o", 70_000), payload("y", 70_000));
     life.record(&run(1), 1, &answered(kept.clone()));
-    let before = SystemTime::now() - BLOB_AGE_MIN - Duration::from_secs(60);
+    let written = file_of(directory.path(), &digest_of(&kept)).metadata().unwrap();
+    let before = written.modified().unwrap() - BLOB_AGE_MIN - Duration::from_secs(60);
     let age = |path: &Path| {
         std::fs::File::options().append(true).open(path).unwrap().set_modified(before).unwrap();
     };

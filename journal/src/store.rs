@@ -140,9 +140,11 @@ impl Store {
         Error::Store { path, detail: format!("the history of {stream}: {error}") }
     }
 
-    /// Runs that are not quiescent, as far as the tree knows.
+    /// Runs that are not quiescent, as far as the tree knows, and not removed.
     pub(crate) fn live(&self) -> Result<Vec<StreamId>, Error> {
-        self.streams_with(&[LIVE])
+        let mut live = self.streams_with(&[LIVE])?;
+        live.retain(|stream| self.pending.removed(stream).is_none());
+        Ok(live)
     }
 
     /// Every workflow with a history in the tree.

@@ -45,6 +45,8 @@ struct State {
     streams: HashMap<StreamId, Stream>,
     /// Runs that are gone for readers and still to be taken out of the tree.
     removed: HashMap<StreamId, RemovedRun>,
+    /// Marks of removals up to these commits are to be forgotten.
+    forget: Option<Vec<u64>>,
     bytes: usize,
     /// Last durable commit of each partition.
     sequences: Vec<u64>,
@@ -67,6 +69,8 @@ pub(crate) struct Selection {
     pub streams: Vec<(StreamId, Option<Arc<Run>>, bool)>,
     /// Runs to take out of the tree.
     pub removed: Vec<(StreamId, RemovedRun)>,
+    /// Up to these commits, by partition, marks of removals go.
+    pub forget: Option<Vec<u64>>,
     /// Per partition: up to this commit everything is in the store once this is written.
     pub applied: Vec<u64>,
     /// Something waits for the next tick: what follows a removal under the same id, or
@@ -147,6 +151,35 @@ impl Pending {
         }
     }
 
+    /// Takes records of a stream that come from the base, packed, behind what is stored.
+    pub(crate) fn restore(
+        &self,
+        stream: StreamId,
+        partition: u16,
+        first_version: u64,
+        packed: &[u8],
+    ) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let stream = state.streams.entry(stream).or_default();
+        stream.partition = partition;
+        stream.quiescent = false;
+        let run = &mut stream.fresh;
+        if run.bytes.is_empty() {
+            run.first_version = first_version;
+            // Whatever is stored of the base, nothing counts as applied until all of it is.
+            run.first_sequence = 0;
+            run.since = Some(Instant::now());
+        }
+        run.bytes.extend(packed);
+        state.bytes += packed.len();
+    }
+
+    /// Says up to which commits everything was taken, once the whole base was.
+    pub(crate) fn begin_at(&self, sequences: Vec<u64>) {
+        lock(&self.state).sequences = sequences;
+    }
+
     /// Notes streams for which nothing is owed any more.
     pub(crate) fn mark_quiescent(&self, streams: &[StreamId]) {
         mark_quiescent(&mut lock(&self.state), streams);
@@ -176,6 +209,12 @@ impl Pending {
     /// Every stream that has pending records.
     pub(crate) fn streams(&self) -> HashSet<StreamId> {
         lock(&self.state).streams.keys().cloned().collect()
+    }
+
+    /// Whether every commit up to these has been taken.
+    pub(crate) fn has_reached(&self, sequences: &[u64]) -> bool {
+        let state = lock(&self.state);
+        state.sequences.iter().zip(sequences).all(|(own, wanted)| own >= wanted)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -211,7 +250,8 @@ impl Pending {
                 *applied = (*applied).min(mark.sequence.saturating_sub(1));
             }
         }
-        Selection { streams, removed, applied, deferred }
+        let forget = state.forget.clone();
+        Selection { streams, removed, forget, applied, deferred }
     }
 
     /// Forgets what a tick has written.
@@ -234,6 +274,19 @@ impl Pending {
         }
         drop(guard);
         self.changed.notify_all();
+    }
+
+    /// Has ticks forget the marks of removals up to these commits, by partition.
+    pub(crate) fn forget(&self, sequences: &[u64]) {
+        lock(&self.state).forget = Some(sequences.to_vec());
+    }
+
+    /// Notes that a tick has found no more such marks.
+    pub(crate) fn forgotten(&self, sequences: &[u64]) {
+        let mut state = lock(&self.state);
+        if state.forget.as_deref() == Some(sequences) {
+            state.forget = None;
+        }
     }
 
     /// Waits until a tick is due: so many milliseconds, or earlier if much is pending.

@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod rebuild;
 mod recovery;
 mod worker;
 
@@ -26,7 +27,10 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
 use crate::partition::{Histories, Input};
+use crate::retention;
 
+pub(crate) use rebuild::rebuild_view;
+pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.
@@ -45,6 +49,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// How long runs are kept.
+    pub retention: retention::Settings,
 }
 
 /// A running engine.
@@ -55,6 +61,8 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    /// Ends with the engine.
+    keepers: Option<JoinSet<()>>,
 }
 
 impl Engine {
@@ -68,6 +76,7 @@ impl Engine {
         let opened = Journal::open(&config.data_dir, config.journal)?;
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
+        let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
@@ -86,8 +95,15 @@ impl Engine {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
-        let handle = Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain })
+        let handle =
+            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+        let mut keepers = JoinSet::new();
+        keepers.spawn(retention::keep_cut(handle.clone()));
+        if let Some(every) = handle.retention().sweep_every() {
+            keepers.spawn(retention::sweep(handle.clone(), every));
+        }
+        let keepers = Some(keepers);
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -114,6 +130,7 @@ impl Engine {
             ended = self.workers.join_next() => Some(sentence(ended)),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
+        drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
         }

@@ -4,6 +4,7 @@ use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, LetterId};
+use backstitch_core::time::Timestamp;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,22 @@ pub enum Error {
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),
+    /// The run was removed: its history is gone from the store.
+    #[error("execution {run} was removed at {at} by the rule `{rule}`")]
+    ExecutionRemoved {
+        /// The run.
+        run: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// By which rule of retention.
+        rule: String,
+    },
+    /// A policy of retention is being applied already.
+    #[error("a retention policy is being applied; wait until it is done")]
+    RetentionRunning,
+    /// The log is being cut already.
+    #[error("the log is being cut; wait until that is done")]
+    CutRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
@@ -57,11 +74,23 @@ pub enum Error {
     Stopped,
     /// The journal can't be read, opened or written.
     #[error("the journal failed")]
-    Journal(#[from] backstitch_journal::Error),
+    Journal(#[source] backstitch_journal::Error),
+    /// The cursor is of another list.
+    #[error("{0}")]
+    Cursor(backstitch_journal::Error),
     /// An executor can't be set up.
     #[error("the executors can't be set up")]
     Executors(#[from] backstitch_executors::Error),
     /// What is in the journal can't be folded.
     #[error("the journal can't be folded: {0}")]
     Fold(String),
+}
+
+impl From<backstitch_journal::Error> for Error {
+    fn from(error: backstitch_journal::Error) -> Self {
+        match error {
+            cursor @ backstitch_journal::Error::Cursor => Self::Cursor(cursor),
+            error => Self::Journal(error),
+        }
+    }
 }

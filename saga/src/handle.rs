@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod letters;
+mod lists;
 mod payloads;
 mod reads;
 mod request;
@@ -24,11 +25,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::WORKFLOWS_PARTITION;
+use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
 pub use request::{Accepted, Defined, Request, Retried};
 
@@ -62,6 +65,7 @@ struct Shared {
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
+    retention: Retention,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -74,14 +78,29 @@ impl Handle {
         journal: Arc<Journal>,
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
+        retention: Retention,
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
-        let shared = Shared { mailboxes, catalog, journal, registry, draining, large_prints };
+        let shared =
+            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
         Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {
         &self.shared.draining
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.shared.retention
+    }
+
+    pub(crate) fn histories(&self) -> JournalHistories {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        JournalHistories { journal, catalog }
     }
 
     /// Whether new work is taken.
@@ -210,6 +229,7 @@ impl Handle {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),
+            Answer::NotFound => Err(self.missing(run).await?),
             answer => Err(unexpected(answer, Some(run))),
         }
     }
@@ -226,7 +246,7 @@ impl Handle {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         partition: PartitionId,
         input: impl FnOnce(Ticket) -> Input<Ticket>,
@@ -288,7 +308,8 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        Ok(Submission { execution, plan, submitted })
+        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        Ok(Submission { execution, plan, submitted, tags })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {
@@ -326,7 +347,7 @@ pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String)
     Ok((plan, text))
 }
 
-fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
@@ -337,7 +358,7 @@ fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     }
 }
 
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)

@@ -23,6 +23,17 @@ pub const BLOBS_BYTES: &str = "backstitch_blobs_bytes";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
+/// Runs removed by retention.
+pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
+/// Bytes of the histories of removed runs.
+pub const BYTES_REMOVED: &str = "backstitch_retention_removed_bytes_total";
+/// Segments of the log that were cut.
+pub const SEGMENTS_CUT: &str = "backstitch_log_segments_cut_total";
+/// Bytes of files that cutting removed.
+pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
+/// Seconds that applying a retention policy took.
+pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
+
 /// Tells the recorder what each name means.
 pub fn describe() {
     metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
@@ -32,6 +43,11 @@ pub fn describe() {
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_gauge!(BLOBS, "contents kept beside the records");
     metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
+    metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
+    metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
+    metrics::describe_counter!(SEGMENTS_CUT, "segments of the log that were cut");
+    metrics::describe_counter!(BYTES_CUT, "bytes of files that cutting removed");
+    metrics::describe_histogram!(RETENTION_SECONDS, "seconds that applying a policy took");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
 }
 
@@ -61,6 +77,20 @@ pub(crate) fn committed(took: std::time::Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn runs_removed(runs: usize, bytes: u64) {
+    metrics::counter!(RUNS_REMOVED).increment(runs as u64);
+    metrics::counter!(BYTES_REMOVED).increment(bytes);
+}
+
+pub(crate) fn cut(segments: u64, bytes: u64) {
+    metrics::counter!(SEGMENTS_CUT).increment(segments);
+    metrics::counter!(BYTES_CUT).increment(bytes);
+}
+
+pub(crate) fn retention_ended(took: std::time::Duration) {
+    metrics::histogram!(RETENTION_SECONDS).record(took.as_secs_f64());
 }
 
 pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {

@@ -73,6 +73,7 @@ impl Node {
             registry: Arc::new(registry),
             attempts_max: ATTEMPTS_MAX,
             drain: Duration::from_secs(60),
+            retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");
         let (handle, recovered) = (engine.handle(), engine.recovered().clone());
@@ -109,6 +110,7 @@ fn request(workflow: &str, input: Value) -> Request {
         input,
         variables: json!({}),
         correlation_id: String::new(),
+        tags: Vec::new(),
         callbacks: Vec::new(),
         idempotency_key: None,
         actor: "test".to_owned(),
@@ -144,6 +146,7 @@ async fn a_run_ends_and_is_found_again_after_a_restart() {
         namespace: DEFAULT_NAMESPACE.to_owned(),
         status: Some(RunStatus::Completed),
         workflow: Some("w".to_owned()),
+        ..RunFilter::default()
     };
     let page = node.handle.runs(filter, None, 10).await.expect("a list");
     assert_eq!(page.rows.len(), 1);

@@ -2,7 +2,6 @@
 
 mod request;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -69,18 +68,37 @@ pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<R
     Ok(answer::ok(&*shown))
 }
 
-/// `GET /api/v1/executions`: newest first.
+/// What a list of runs can be asked.
+const LIST_PARAMETERS: [&str; 11] = [
+    "status",
+    "workflow_id",
+    "tag",
+    "correlation_id",
+    "submitted_after",
+    "submitted_before",
+    "ended_after",
+    "ended_before",
+    "order",
+    "limit",
+    "cursor",
+];
+
+/// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let asked = Parameters::of(&uri, &["status", "workflow_id", "limit", "cursor"])?;
+    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
     let words = RunStatus::ALL.map(RunStatus::word);
     let filter = RunFilter {
         namespace: app.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
-        workflow: asked.text("workflow_id").map(str::to_owned),
+        workflow: asked.owned("workflow_id"),
+        tag: asked.owned("tag"),
+        correlation_id: asked.owned("correlation_id"),
+        submitted: asked.range("submitted_after", "submitted_before")?,
+        ended: asked.range("ended_after", "ended_before")?,
+        order: asked.order()?,
     };
-    let after = read_cursor(asked.text("cursor"))?;
-    let page = engine.runs(filter, after, asked.limit()?).await?;
+    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
         "next_cursor": page.next.map(|next| next.to_string()),
@@ -157,15 +175,6 @@ pub(super) async fn cancel(
     let status = engine.cancel(run, reason, ACTOR.to_owned(), compensate).await?;
     let body = json!({ "execution_id": run.to_string(), "status": status });
     Ok(located(StatusCode::ACCEPTED, run, &body))
-}
-
-/// A cursor that an earlier page gave.
-pub(super) fn read_cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, Refusal> {
-    let read = |text: &str| {
-        let bad = |_| Refusal::bad_request("`cursor` must be the `next_cursor` of an earlier page");
-        text.parse().map_err(bad)
-    };
-    text.map(read).transpose()
 }
 
 /// What is no execution id is the id of no execution.

@@ -21,6 +21,11 @@ pub const REQUESTS: &str = "backstitch_http_requests_total";
 /// Seconds to an answer, by `method` and `route`.
 pub const REQUEST_SECONDS: &str = "backstitch_http_request_duration_seconds";
 
+/// Durable commits that a view's tree has not applied, by `view`.
+pub const VIEW_LAG_COMMITS: &str = "backstitch_view_lag_commits";
+/// Seconds that a view's tree has been behind, by `view`.
+pub const VIEW_LAG_SECONDS: &str = "backstitch_view_lag_seconds";
+
 /// Upper bounds of the buckets of durations, in seconds.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -42,6 +47,8 @@ pub fn recorded() -> &'static PrometheusHandle {
         }
         metrics::describe_counter!(REQUESTS, "requests answered");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
+        metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
+        metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
         handle
     })
 }
@@ -53,6 +60,14 @@ pub(super) async fn show(State(app): State<App>) -> Response {
         kept_beside(contents, bytes);
     }
     let recorded = recorded();
+    if let Ok(engine) = app.engine() {
+        for view in engine.views() {
+            let lag = |number: u64| u32::try_from(number).map_or(f64::MAX, f64::from);
+            let word = view.view.word();
+            metrics::gauge!(VIEW_LAG_COMMITS, "view" => word).set(lag(view.lag_commits));
+            metrics::gauge!(VIEW_LAG_SECONDS, "view" => word).set(lag(view.lag_ms) / 1_000.0);
+        }
+    }
     recorded.run_upkeep();
     ([(CONTENT_TYPE, TEXT_FORMAT)], recorded.render()).into_response()
 }

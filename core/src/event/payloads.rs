@@ -100,7 +100,8 @@ impl RunEvent {
             | Self::LetterRetried { .. }
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
-            | Self::CallbackDelivered { .. } => {}
+            | Self::CallbackDelivered { .. }
+            | Self::Tagged { .. } => {}
         }
     }
 
@@ -144,7 +145,8 @@ impl RunEvent {
             | Self::LetterRetried { .. }
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
-            | Self::CallbackDelivered { .. } => {}
+            | Self::CallbackDelivered { .. }
+            | Self::Tagged { .. } => {}
         }
     }
 

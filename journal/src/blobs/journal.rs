@@ -70,7 +70,7 @@ impl Journal {
             })?;
         }
         // A cut chain no longer has every commit of the runs that are still kept.
-        for stream in self.parts().store.all_executions()? {
+        for stream in self.parts().store.all_streams()? {
             for record in self.parts().store.history(&stream)?.unwrap_or_default() {
                 record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
             }

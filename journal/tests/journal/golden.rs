@@ -88,6 +88,7 @@ fn run_kind(event: &RunEvent) -> &'static str {
         RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
+        RunEvent::Tagged { .. } => "Tagged",
     }
 }
 
@@ -287,6 +288,18 @@ fn commit_retention() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// A run's tags.
+fn commit_tagged() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_179_000_000));
+    let tags = vec!["nightly".into(), "zürich".into()];
+    for (version, event) in (1..).zip([submitted(), RunEvent::Tagged { tags }]) {
+        assert_eq!(builder.push(&run, version, at, &Event::Run(event)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -298,6 +311,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-2.bin", commit_2()),
         ("commit-blob.bin", commit_blob()),
         ("commit-retention.bin", commit_retention()),
+        ("commit-tagged.bin", commit_tagged()),
     ]
 }
 
@@ -316,7 +330,7 @@ fn golden_commits_decode_for_ever() {
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
         kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
     }
-    assert_eq!(kinds.len(), 45, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
+mod archive;
 mod blobs;
 mod chain;
 mod child;
 mod conformance;
 mod crash;
+mod cut;
 mod damage;
 mod disk_full;
 mod golden;
 mod golden_blob;
 mod life;
+mod listing;
 mod medium;
 mod power_cut;
 mod refusals;
 mod removal;
 mod removal_crash;
+mod removal_lives;
 mod throughput;
 mod views;
 mod workload;

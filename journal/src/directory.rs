@@ -5,6 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
+//! blobs/       contents that records name by digest
 //! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
 //! store/ checkpoints/ and their .marks .recent .untrusted
 //! views/       a directory of each view, see `views/home.rs`
@@ -17,6 +18,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::backup;
+use crate::blobs;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Origin;
 use crate::error::Error;
@@ -95,6 +97,10 @@ impl Directory {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join(LOG)
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join(blobs::check::DIRECTORY)
     }
 
     /// Where the archive is, as far as the directory knows.

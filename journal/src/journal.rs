@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::summary::ViewChange;
 
-use backstitch_core::checkpoint::Checkpoint;
-
 use crate::archive::archiver::Archiver;
+use crate::blobs::Blobs;
+use crate::blobs::writer::Queue;
 use crate::builder::CommitBuilder;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
@@ -63,6 +63,7 @@ struct Inner {
     parts: Arc<Parts>,
     storer: Mutex<Option<JoinHandle<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    blob_writer: Mutex<Option<JoinHandle<()>>>,
     /// Released with the last handle.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -76,19 +77,12 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub blobs: Blobs,
+    pub queue: Queue,
     pub checkpoints: Checkpoints,
     pub archiver: Option<Archiver>,
     /// Wakes the keeper.
     pub bell: Bell,
-}
-
-/// What a run's state is recovered from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recoverable {
-    /// A checkpoint to begin with, if there is one that the history reaches.
-    pub checkpoint: Option<Box<Checkpoint>>,
-    /// The events after it, or all, in order.
-    pub records: Vec<Record>,
 }
 
 impl Journal {
@@ -97,9 +91,13 @@ impl Journal {
         parts.tell_archiver();
         let storer = parts.start("journal-storer", Parts::store_until_closed)?;
         let keeper = parts.start("journal-keeper", Parts::keep_until_closed)?;
+        let blob_writer = parts.start("journal-blobs", |parts| {
+            parts.queue.run(&parts.blobs, parts.log.as_ref());
+        })?;
         parts.bell.ring();
-        let (storer, keeper, lock) = (Mutex::new(storer), Mutex::new(keeper), Mutex::new(lock));
-        Ok(Self { inner: Arc::new(Inner { parts, storer, keeper, lock }) })
+        let (storer, keeper) = (Mutex::new(storer), Mutex::new(keeper));
+        let (blob_writer, lock) = (Mutex::new(blob_writer), Mutex::new(lock));
+        Ok(Self { inner: Arc::new(Inner { parts, storer, keeper, blob_writer, lock }) })
     }
 
     /// Starts the commit that follows `head` in a partition.
@@ -115,7 +113,9 @@ impl Journal {
         if parts.directory.is_some() {
             parts.store.pending.wait_for_room(PENDING_BYTES_MAX);
         }
-        let Batch { commit, quiescent, changes } = batch;
+        let Batch { mut commit, quiescent, changes } = batch;
+        let in_files = parts.directory.is_some();
+        let texts = if in_files { std::mem::take(&mut commit.beside) } else { Vec::new() };
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
@@ -128,11 +128,19 @@ impl Journal {
                 let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
                 parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
+                parts.erase_what_is_named_by(commit);
                 callback(Ok(()));
             }
             Err(error) => callback(Err(error)),
         };
-        self.parts().log.append(commit, Box::new(done));
+        let (own, done) = (self.parts(), Box::new(done));
+        if in_files {
+            return own.queue.append(own.log.as_ref(), texts, commit, done);
+        }
+        if let Err(error) = own.blobs.keep(&commit.beside) {
+            own.log.poison(&open::with_source(&error));
+        }
+        own.log.append(commit, done);
     }
 
     /// Takes what recovery learned without a commit: runs that owe nothing, and rows. Every
@@ -154,7 +162,9 @@ impl Journal {
     /// # Errors
     /// If the store cannot be read.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
-        self.parts().store.history(stream)
+        let mut records = self.parts().store.history(stream)?;
+        self.parts().blobs.give_back(records.as_deref_mut().unwrap_or_default())?;
+        Ok(records)
     }
 
     /// A stream's last version, `None` if it has no history.
@@ -194,32 +204,6 @@ impl Journal {
     /// If the store cannot be read.
     pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
         self.parts().store.removed_run(&StreamId::Execution(*run))
-    }
-
-    /// What a run's state is recovered from: its checkpoint and what came after it.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
-        let stream = StreamId::Execution(*run);
-        // One of a life that was removed would fit the versions of the next, and be wrong.
-        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
-        if let Some(checkpoint) = self.parts().checkpoints.get(run)?
-            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
-        {
-            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
-            if let Some(records) = after {
-                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
-            }
-        }
-        let whole = self.history(&stream)?;
-        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
-    }
-
-    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
-    /// background and shorten the next start.
-    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
-        self.parts().checkpoints.put(made);
     }
 
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
@@ -280,6 +264,12 @@ impl Inner {
             self.parts.log.close();
             return Ok(());
         };
+        self.parts.queue.close();
+        if let Some(writer) = lock(&self.blob_writer).take()
+            && writer.join().is_err()
+        {
+            self.parts.log.poison("the thread that keeps contents panicked");
+        }
         self.parts.log.close();
         self.parts.store.pending.close();
         self.parts.bell.close();

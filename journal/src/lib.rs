@@ -7,6 +7,7 @@
 
 mod archive;
 mod backup;
+mod blobs;
 mod builder;
 mod bytes;
 mod chain;
@@ -31,6 +32,7 @@ mod pending;
 mod progress;
 mod reader;
 mod record;
+mod recoverable;
 mod removal;
 mod repair;
 mod replay;
@@ -49,13 +51,15 @@ pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
 pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
 pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use backup::{BackupEnd, BackupReport, FileEntry, Manifest, backup};
+pub use blobs::check::{BLOB_AGE_MIN, BlobReport, Collected, Named, check as check_blobs};
+pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
 pub use fence::ScrubState;
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
 pub use keeper::Part;
 pub use latency::Latency;
 pub use log::wal::TornTail;
@@ -65,6 +69,7 @@ pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYT
 pub use progress::{OnProgress, Progress, unheard};
 pub use reader::{Location, Reader};
 pub use record::Record;
+pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,

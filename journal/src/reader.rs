@@ -8,6 +8,7 @@ use std::path::Path;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::Blobs;
 use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
@@ -22,6 +23,7 @@ use crate::sources::Sources;
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) directory: Directory,
+    blobs: Blobs,
     pub(crate) shape: Shape,
     pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
@@ -54,7 +56,8 @@ impl Reader {
         let directory = Directory::at(directory);
         let lock = directory.lock_for_reading()?;
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
-        Ok(Self { directory, shape, sources, _lock: lock })
+        let blobs = Blobs::at(directory.blobs(), false);
+        Ok(Self { directory, blobs, shape, sources, _lock: lock })
     }
 
     /// Looks at a directory that this process holds itself.
@@ -64,8 +67,9 @@ impl Reader {
             directory: directory.path.clone(),
             detail: "it has no `identity`".to_owned(),
         })?;
+        let blobs = Blobs::at(directory.blobs(), false);
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
-        Ok(Self { directory, shape, sources, _lock: None })
+        Ok(Self { directory, blobs, shape, sources, _lock: None })
     }
 
     /// How many partitions there are.
@@ -143,25 +147,38 @@ impl Reader {
         self.sources.commits_after(None, partition, after_position, visit)
     }
 
+    /// Gives records that were read off a commit the payloads back that are kept beside them;
+    /// one that cannot be had stays absent and says why.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        self.blobs.give_back(records)
+    }
+
     /// Visits every record, until `visit` answers `false`: what the base keeps of what was cut,
     /// stream by stream, then the rest in order of writing.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        let mut going = true;
+        let (mut going, mut refused) = (true, None);
+        let mut whole = |mut record: Record| {
+            refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
+            refused.is_none() && visit(record)
+        };
         if let Some(base) = self.sources.base()? {
             base.for_each_entry(|entry| {
                 for record in entry.decode()? {
-                    going = going && visit(record);
+                    going = going && whole(record);
                 }
                 Ok(())
             })?;
         }
         if going {
-            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut whole))?;
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
@@ -194,6 +211,7 @@ impl Reader {
         if let Some((missing, _)) = gap {
             return Err(Error::Gap { stream: stream.clone(), missing });
         }
+        self.blobs.give_back(&mut records)?;
         Ok(Some(records).filter(|records| !records.is_empty()))
     }
 }

@@ -19,6 +19,10 @@ pub const ATTEMPTS: &str = "backstitch_attempts_total";
 pub const STAGES: &str = "backstitch_commits_total";
 /// Events made durable.
 pub const EVENTS: &str = "backstitch_events_total";
+/// Contents kept beside the records.
+pub const BLOBS: &str = "backstitch_blobs";
+/// Their bytes.
+pub const BLOBS_BYTES: &str = "backstitch_blobs_bytes";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
@@ -55,6 +59,8 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_gauge!(BLOBS, "contents kept beside the records");
+    metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
     metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
     metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
     metrics::describe_counter!(SEGMENTS_CUT, "segments of the log that were cut");
@@ -131,6 +137,15 @@ impl Resident {
     pub(crate) fn set(&self, runs: usize) {
         self.0.set(u32::try_from(runs).map_or(f64::MAX, f64::from));
     }
+}
+
+/// What is kept beside the records.
+pub fn kept_beside(contents: u64, bytes: u64) {
+    // Gauges are floats; beyond 2^53 the last digits are lost.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    let (contents, bytes) = (contents as f64, bytes as f64);
+    metrics::gauge!(BLOBS).set(contents);
+    metrics::gauge!(BLOBS_BYTES).set(bytes);
 }
 
 pub(crate) fn committed(took: Duration, events: usize) {

@@ -16,6 +16,7 @@ mod fields;
 mod hosts;
 mod letters;
 mod path;
+mod payloads;
 mod query;
 mod refusal;
 mod retention;
@@ -145,6 +146,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/admin/payloads/collect", post(payloads::collect))
+        .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
+        .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
         .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
         .route("/api/v1/admin/cut", post(cut::cut))
         .route("/api/v1/admin/retention/plan", post(retention::plan))

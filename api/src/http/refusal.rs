@@ -127,6 +127,11 @@ impl From<Error> for Refusal {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))
             }
+            Error::PayloadNotFound(_) => Self::new(codes::PAYLOAD_NOT_FOUND, message),
+            Error::PayloadAbsent(why) => match why.code.as_str() {
+                codes::PAYLOAD_ERASED => Self::new(codes::PAYLOAD_ERASED, message),
+                _ => Self::new(codes::PAYLOAD_MISSING, message),
+            },
             Error::KeyConflict(run) => Self::new(codes::IDEMPOTENCY_KEY_CONFLICT, message)
                 .with(json!({ "execution_id": run.to_string() })),
             Error::Rejected(rejection) => rejected(&rejection, message),

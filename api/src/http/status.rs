@@ -81,6 +81,8 @@ fn journal_json(journal: &Info) -> Value {
         "archive": journal.archive,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
+        "blobs": journal.blobs,
+        "blobs_bytes": journal.blobs_bytes,
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,

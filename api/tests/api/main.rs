@@ -3,6 +3,7 @@
 mod backups;
 mod contract;
 mod lists;
+mod payloads;
 mod process;
 mod refused;
 mod retention;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod blobs;
 mod chain;
 mod child;
 mod conformance;
@@ -11,6 +12,7 @@ mod cut_restore;
 mod damage;
 mod disk_full;
 mod golden;
+mod golden_blob;
 mod life;
 mod listing;
 mod medium;

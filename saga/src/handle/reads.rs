@@ -15,6 +15,8 @@ use super::{Handle, blocking, unexpected};
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
 
+/// Payloads of a run whose JSON is made without leaving the async worker, in bytes.
+const PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX: usize = 256 * 1024;
 /// Steps of a run whose JSON is made without leaving the async worker.
 const STEPS_PRINTED_IN_PLACE_MAX: usize = 256;
 
@@ -55,9 +57,12 @@ impl Handle {
 
     /// The run's JSON; that of a large run is made beside the async workers.
     async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
-        if state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
+        let small = state.payload_bytes <= PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX;
+        if small && state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
             return Ok(Arc::new(execution_json(&state)));
         }
+        // JSON in memory takes many times its text: few are made at a time.
+        let _turn = self.shared.large_prints.acquire().await.map_err(|_| Error::Stopped)?;
         blocking(move || Arc::new(execution_json(&state))).await
     }
 

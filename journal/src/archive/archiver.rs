@@ -219,6 +219,7 @@ impl Work {
             progress.archived = Some(sealed);
         }
         if !progress.scrubbed {
+            self.sources.check_links()?;
             self.scrub(sealed, signals)?;
             progress.scrubbed = true;
         }
@@ -290,14 +291,14 @@ impl Work {
         Ok(SealedAt { next_group: next.first_group, heads: next.heads })
     }
 
-    /// The hash of the header of the archive file before.
+    /// The link of the archive file before.
     fn previous(&self, number: u64) -> Result<Digest, Error> {
         if let Some(base) = self.sources.base()?.filter(|base| base.header().next_segment == number)
         {
             return Ok(base.header().last_archived);
         }
         match self.sources.archived(number.saturating_sub(1))? {
-            Some(before) => Ok(before.header().hash),
+            Some(before) => Ok(before.header().link()),
             None => Ok(Digest::default()),
         }
     }

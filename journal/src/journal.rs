@@ -5,6 +5,7 @@
 //! that was acknowledged and nothing that was not.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -151,6 +152,21 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Visits the durable commits of a partition that hold records behind a position, in
+    /// order, until `visit` breaks off. Goes through the files while the log is being written;
+    /// commits acknowledged meanwhile may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the chain is not whole; what was visited before is right.
+    pub fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.parts().log.commits_after(partition, after_position, visit)
     }
 
     /// A run's row.

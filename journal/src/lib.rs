@@ -24,6 +24,7 @@ mod reader;
 mod record;
 mod repair;
 mod sled;
+mod sources;
 mod store;
 mod verify;
 mod views;

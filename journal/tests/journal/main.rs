@@ -1,5 +1,6 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
+mod chain;
 mod child;
 mod conformance;
 mod crash;

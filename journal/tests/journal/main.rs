@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod disk_full;
+mod events;
 mod golden;
 mod life;
 mod medium;

@@ -7,6 +7,7 @@
 
 mod builder;
 mod bytes;
+mod checkpoints;
 mod commit;
 mod directory;
 mod error;
@@ -40,7 +41,7 @@ pub use events::{
     PAGE_SKIP_BYTES_MAX, events,
 };
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
 pub use log::AppendError;
 pub use log::wal::TornTail;
 pub use open::{OpenReport, Opened};

@@ -283,6 +283,7 @@ fn start(
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
+    streams.extend(store.replays()?);
     let streams = sorted(streams);
     let sources = Sources::of_log(&directory.log(), shape);
     let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;

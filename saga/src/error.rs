@@ -2,7 +2,8 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::ids::{ExecutionId, LetterId, ReplayId};
+use backstitch_core::replays::ReplayRejection;
 use backstitch_core::travel::NoSuchPoint;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
@@ -20,6 +21,12 @@ pub enum Error {
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
+    /// No replay of that id.
+    #[error("there is no replay {0}")]
+    ReplayNotFound(ReplayId),
+    /// The command is wrong where the replay stands.
+    #[error(transparent)]
+    ReplayRejected(#[from] ReplayRejection),
     /// The run has no state at the point asked for.
     #[error(transparent)]
     NoSuchPoint(#[from] NoSuchPoint),

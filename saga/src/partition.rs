@@ -13,6 +13,7 @@ mod gauges;
 mod input;
 mod life;
 mod reads;
+mod replays;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -29,11 +30,12 @@ use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
 
-pub use cell::Order;
+pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::Definition;
 pub use fold::{fold, fold_more};
 pub use input::{Abandon, Answer, Histories, Input};
+pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
@@ -44,6 +46,7 @@ pub struct Partition<T> {
     id: PartitionId,
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
+    replays: replays::Replays,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -67,6 +70,7 @@ impl<T: Abandon> Partition<T> {
             id,
             runs: HashMap::new(),
             workflows: Workflows::default(),
+            replays: replays::Replays::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -131,6 +135,8 @@ impl<T: Abandon> Partition<T> {
             Input::Command(run, command, ticket) => self.decide(run, command, ticket, moment),
             Input::Show(run, ticket) => self.show(run, ticket),
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
+            Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
+            Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
             Input::Define(definition, ticket) => {
                 let answer = self.workflows.define(&definition, moment.stamp, &mut self.open);
                 self.releases.push(Release::Publish(definition, answer.clone()));

@@ -58,10 +58,14 @@ pub(super) fn recover(
     let (runs, others): (Vec<_>, Vec<_>) =
         streams.into_iter().partition(|stream| matches!(stream, StreamId::Execution(_)));
     for stream in others {
-        let StreamId::Workflow { .. } = stream else { continue };
         let Some(records) = journal.history(&stream)? else { continue };
         let partition = &mut starts[usize::from(WORKFLOWS_PARTITION.0)].partition;
-        partition.adopt_workflow(stream, &timed(records)).map_err(Error::Fold)?;
+        match stream {
+            StreamId::Workflow { .. } => partition.adopt_workflow(stream, &timed(records)),
+            StreamId::Replay(id) => partition.adopt_replay(id, &timed(records)),
+            StreamId::Execution(_) | StreamId::Partition(_) => Ok(()),
+        }
+        .map_err(Error::Fold)?;
     }
     for (name, revision) in
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::Event;
-use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
 use backstitch_core::plan::Plan;
+use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
@@ -36,6 +37,10 @@ pub enum Input<T> {
     WaitForEnd(ExecutionId, T),
     /// Add a revision to a workflow.
     Define(Box<Definition>, T),
+    /// A command for a replay. Its own progress has nobody to answer.
+    Replay(ReplayId, ReplayCommand, Option<T>),
+    /// Answer one replay, or the newest.
+    ShowReplays(Option<ReplayId>, T),
 }
 
 /// What a partition answers.
@@ -66,6 +71,12 @@ pub enum Answer {
         /// Whether this added it.
         created: bool,
     },
+    /// The replay as it stands.
+    Replay(ReplayId, Box<ReplayState>),
+    /// The newest replays.
+    Replays(Vec<(ReplayId, ReplayState)>),
+    /// The command is wrong where the replay stands.
+    ReplayRejected(ReplayRejection),
     /// There is no such run.
     NotFound,
     /// The idempotency key belongs to another request.

@@ -140,7 +140,7 @@ impl Bench {
             match release {
                 Release::Answer(..) => self.answers += 1,
                 Release::Perform(order) => self.orders.push(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

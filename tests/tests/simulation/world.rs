@@ -355,7 +355,7 @@ impl World {
             match release {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -79,6 +79,12 @@ impl Checkpoint {
         self.version
     }
 
+    /// When the run was submitted.
+    #[must_use]
+    pub fn submitted_at(&self) -> Timestamp {
+        self.submitted_at
+    }
+
     /// What the run was submitted with: it names the plan.
     #[must_use]
     pub fn submitted(&self) -> &Submitted {

@@ -17,6 +17,7 @@ pub mod failure;
 pub mod history;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod payload;
 pub mod plan;
 pub mod replays;

@@ -16,7 +16,7 @@ use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
-use crate::summary::RunStatus;
+use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
@@ -183,6 +183,13 @@ impl State {
             && self.sets.faulted_deliveries.is_empty()
             && self.sets.unlettered.is_empty()
             && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
+    }
+
+    /// Whether the run is over for good: nothing is owed and no letter waits for a person, so
+    /// that nothing but its history is left to keep.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_quiescent() && self.letters.iter().all(|letter| letter.status != LetterStatus::Open)
     }
 
     /// The next instant after `now` at which something is due, if anything waits for one.

@@ -28,6 +28,7 @@ use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 use crate::store::Store;
 use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
 
@@ -120,8 +121,11 @@ impl Journal {
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
+                parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
+                parts.views.remove(removed);
+                parts.views.apply(commit.partition().0, commit.sequence(), changes);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -152,13 +156,41 @@ impl Journal {
         self.parts().store.history(stream)
     }
 
+    /// A stream's last version, `None` if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        self.parts().store.last_version(stream)
+    }
+
+    /// Bytes of keys and values in the store's tree. Reads all of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64, Error> {
+        self.parts().store.live_bytes()
+    }
+
+    /// When and why a run was removed; `None` if it was not, or the log was cut since.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
+        self.parts().store.removed_run(&StreamId::Execution(*run))
+    }
+
     /// What a run's state is recovered from: its checkpoint and what came after it.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
         let stream = StreamId::Execution(*run);
-        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
+        // One of a life that was removed would fit the versions of the next, and be wrong.
+        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
+        if let Some(checkpoint) = self.parts().checkpoints.get(run)?
+            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
+        {
             let after = self.parts().store.history_after(&stream, checkpoint.version())?;
             if let Some(records) = after {
                 return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
@@ -368,14 +400,21 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
-        let Some(selection) = self.store.select(take) else { return Ok(()) };
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
-            return Ok(());
+            return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
-        self.checkpoints.tick()
+        self.checkpoints.tick()?;
+        Ok(selection.deferred)
     }
 }
 

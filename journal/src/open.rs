@@ -20,6 +20,7 @@ use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
+use crate::removal;
 use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
@@ -115,6 +116,7 @@ impl Journal {
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
+        seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
         let parts = Parts {
@@ -162,13 +164,13 @@ fn prepare(
     report.views_missing =
         views_applied.iter().zip(&store_applied).any(|(views, store)| views < store);
     let views = Views::new(Some(views_tree), &views_applied);
-    let first = replay(directory, &shape, options, store_tree, &store_applied, report)?;
+    let first = replay(directory, &shape, options, store_tree, &store_applied, &views, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(directory, &shape, options, tree, &applied, report)? {
+            match replay(directory, &shape, options, tree, &applied, &views, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
@@ -180,6 +182,8 @@ fn prepare(
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
+        // They may show runs whose removal the log's end does not tell of.
+        views.remove(store.removed_runs()?);
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
@@ -249,6 +253,7 @@ fn replay(
     options: &Options,
     tree: FencedTree,
     applied: &[u64],
+    views: &Views,
     report: &mut OpenReport,
 ) -> Result<Option<Replayed>, Error> {
     let store = Store::new(Some(tree), applied, options.tick_after_bytes);
@@ -258,6 +263,7 @@ fn replay(
             return Ok(());
         }
         gap = !store.replay(commit, &mut seen)?;
+        views.remove(removal::of_commit(commit));
         replayed += 1;
         if store.pending.bytes() >= options.tick_after_bytes
             && let Some(selection) = store.select(Take::All)
@@ -266,6 +272,8 @@ fn replay(
         }
         Ok(())
     })?;
+    // A removed run is nobody's to take over.
+    seen.retain(|_, version| *version > 0);
     report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
     report.segments_read = recovered.segments_read;
     report.commits_replayed = replayed;

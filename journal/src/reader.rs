@@ -14,6 +14,7 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::removal;
 use crate::sources::Sources;
 
 /// A data directory that no process has open.
@@ -122,7 +123,8 @@ impl Reader {
         Ok(())
     }
 
-    /// A stream's whole history in order, `None` if there is none. Reads the whole log.
+    /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
+    /// whole log.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
@@ -130,7 +132,13 @@ impl Reader {
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         let mut records: Vec<Record> = Vec::new();
         self.for_each_commit(|commit, _| {
-            for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
+            for entry in &commit.entries {
+                if removal::of_entry(commit, entry).iter().any(|(run, _)| run == stream) {
+                    records.clear();
+                }
+                if entry.stream != *stream {
+                    continue;
+                }
                 let decoded = record::decode(commit.body(entry), entry.position);
                 records.push(decoded.expect("the commit decoded as a whole"));
             }

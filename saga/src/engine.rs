@@ -172,6 +172,11 @@ impl Histories for JournalHistories {
         }))
     }
 
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
+        let version = self.journal.last_version(&StreamId::Execution(run));
+        version.map_err(|error| error.to_string())
+    }
+
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.catalog.plan(digest)
     }

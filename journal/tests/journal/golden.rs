@@ -40,6 +40,7 @@ fn partition_kind(event: &PartitionEvent) -> &'static str {
         PartitionEvent::LogCut { .. } => "LogCut",
         PartitionEvent::Restored { .. } => "Restored",
         PartitionEvent::RunsImported { .. } => "RunsImported",
+        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
     }
 }
 
@@ -275,13 +276,29 @@ fn commit_2() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// The policy of retention.
+fn commit_retention() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let policy = r#"{"rules":[{"name":"old","keep_for":"30d"}]}"#.to_owned();
+    let event = PartitionEvent::RetentionPolicySet { policy, actor: "ann".to_owned() };
+    let at = Timestamp(1_763_639_179_000_000);
+    assert_eq!(builder.push(&partition, 6, at, &Event::Partition(event)), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![("commit-1.bin", commit_1()), ("commit-2.bin", commit_2())]
+    vec![
+        ("commit-1.bin", commit_1()),
+        ("commit-2.bin", commit_2()),
+        ("commit-retention.bin", commit_retention()),
+    ]
 }
 
 #[test]
@@ -304,7 +321,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 45, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

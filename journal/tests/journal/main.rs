@@ -12,6 +12,8 @@ mod life;
 mod medium;
 mod power_cut;
 mod refusals;
+mod removal;
+mod removal_crash;
 mod throughput;
 mod views;
 mod workload;

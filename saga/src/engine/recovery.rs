@@ -72,6 +72,11 @@ pub(super) fn recover(
     {
         catalog.add(name, revision);
     }
+    for start in &mut starts {
+        let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();
+        let events = own.iter().map(|record| (&record.event, record.recorded_at));
+        start.partition.adopt_own(events).map_err(Error::Fold)?;
+    }
     let mut recovered = Recovered { live: 0, quarantined: 0, checkpoints: 0, journal: report };
     for share in recover_runs(&mut starts, &runs, &histories)? {
         recovered.live += share.live;

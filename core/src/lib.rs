@@ -5,6 +5,7 @@
 //! only results are events and orders.
 
 pub mod advance;
+mod allot;
 pub mod arrows;
 pub mod checkpoint;
 pub mod command;

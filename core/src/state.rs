@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+pub(crate) mod payloads;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ pub struct State {
     pub deliveries: Vec<Delivery>,
     /// Every dead letter, by number.
     pub letters: Vec<Letter>,
+    /// Bytes of all payloads of its events.
+    pub payload_bytes: usize,
     /// When the last event happened.
     pub updated_at: Timestamp,
     pub(crate) sets: Sets,
@@ -131,6 +134,7 @@ impl State {
         if let Some(deadline_at) = submitted.deadline_at {
             sets.due.insert((deadline_at, Subject::Deadline));
         }
+        let payload_bytes = submitted.input.length_bytes() + submitted.variables.length_bytes();
         Self {
             id,
             plan,
@@ -145,6 +149,7 @@ impl State {
             ending: None,
             deliveries: Vec::new(),
             letters: Vec::new(),
+            payload_bytes,
             updated_at: at,
             sets,
         }

@@ -5,6 +5,7 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod blobs;
 mod builder;
 mod bytes;
 mod checkpoints;
@@ -33,6 +34,8 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use blobs::check::{BLOB_AGE_MIN, BlobReport, Collected, Named, check as check_blobs};
+pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};

@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::writer::Queue;
+use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
@@ -112,10 +114,13 @@ impl Journal {
         let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::new(None, &zeros));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
+        let blobs = Blobs::memory();
         for commit in log.durable() {
+            blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
+        erase_again(&store, &blobs, partitions)?;
         seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
@@ -127,6 +132,8 @@ impl Journal {
             log,
             store,
             views,
+            blobs,
+            queue: Queue::default(),
             checkpoints: Checkpoints::none(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
@@ -293,9 +300,11 @@ fn start(
     streams.extend(store.workflows()?);
     streams.extend(store.replays()?);
     let streams = sorted(streams);
+    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
+    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
+    erase_again(&store, &blobs, partitions)?;
     let sources = Sources::of_log(&directory.log(), shape);
     let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
-    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -304,10 +313,24 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        blobs,
+        queue: Queue::default(),
         checkpoints,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
+}
+
+/// Erases what some record says is erased: a crash may have come between the two.
+fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    for partition in (0..partitions).map(PartitionId) {
+        let records = store.history(&StreamId::Partition(partition))?;
+        for digest in erased_by(records.iter().flatten()) {
+            blobs.erase_once(&digest)?;
+            blobs.note_erased([digest]);
+        }
+    }
+    Ok(())
 }
 
 fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {

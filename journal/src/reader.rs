@@ -7,6 +7,7 @@ use std::path::Path;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::Blobs;
 use crate::commit::Commit;
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
@@ -21,6 +22,7 @@ use crate::sources::Sources;
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) directory: Directory,
+    blobs: Blobs,
     pub(crate) shape: Shape,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
@@ -48,7 +50,8 @@ impl Reader {
             detail: "it has no `identity`".to_owned(),
         })?;
         let lock = directory.lock_for_reading()?;
-        Ok(Self { directory, shape, _lock: lock })
+        let blobs = Blobs::at(directory.blobs(), false);
+        Ok(Self { directory, blobs, shape, _lock: lock })
     }
 
     /// How many partitions there are.
@@ -114,13 +117,28 @@ impl Reader {
         sources.commits_after(None, partition, after_position, visit)
     }
 
+    /// Gives records that were read off a commit the payloads back that are kept beside them;
+    /// one that cannot be had stays absent and says why.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        self.blobs.give_back(records)
+    }
+
     /// Visits every record in order of writing, until `visit` answers `false`.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
-        Ok(())
+        let mut refused = None;
+        self.for_each_commit(|commit, _| {
+            commit.records().into_iter().all(|mut record| {
+                refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
+                refused.is_none() && visit(record)
+            })
+        })?;
+        refused.map_or(Ok(()), Err)
     }
 
     /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
@@ -148,6 +166,7 @@ impl Reader {
         if let Some((missing, _)) = gap {
             return Err(Error::Gap { stream: stream.clone(), missing });
         }
+        self.blobs.give_back(&mut records)?;
         Ok(Some(records).filter(|records| !records.is_empty()))
     }
 }

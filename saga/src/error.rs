@@ -2,7 +2,8 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::ids::{ExecutionId, LetterId, ReplayId};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
 use backstitch_core::replays::ReplayRejection;
 use backstitch_core::travel::NoSuchPoint;
 
@@ -56,6 +57,12 @@ pub enum Error {
         /// Allowed.
         max: usize,
     },
+    /// No record names a content of that digest, and none is kept.
+    #[error("no payload {0} is kept beside the records")]
+    PayloadNotFound(Digest),
+    /// What the request needs of a run is erased or missing.
+    #[error("{}", .0.message)]
+    PayloadAbsent(Box<Failure>),
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for {0} with another request")]
     KeyConflict(ExecutionId),

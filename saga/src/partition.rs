@@ -10,6 +10,7 @@ mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
+mod forget;
 mod gauges;
 mod input;
 mod life;
@@ -159,6 +160,7 @@ impl<T: Abandon> Partition<T> {
             }
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
+            Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
 

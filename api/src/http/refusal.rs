@@ -123,6 +123,8 @@ impl From<Error> for Refusal {
             Error::ReplayRejected(ReplayRejection::TooMany) => {
                 Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
             }
+            Error::PayloadNotFound(_) => Self::new(codes::NOT_FOUND, message),
+            Error::PayloadAbsent(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))

@@ -18,6 +18,7 @@ use backstitch_core::report::{EVENT_TYPES, event_json, event_type};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_blob::commit_blob;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -91,10 +92,10 @@ fn run_kind(event: &RunEvent) -> &'static str {
     }
 }
 
-const STEP: StepIndex = StepIndex(300);
-const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
+pub const STEP: StepIndex = StepIndex(300);
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
 
-fn payload() -> Payload {
+pub fn payload() -> Payload {
     Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
 }
 
@@ -199,7 +200,7 @@ fn run_events() -> Vec<RunEvent> {
 }
 
 /// One commit with every kind of event.
-fn commit_1() -> Commit {
+pub fn commit_1() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let head = Head {
         sequence: 41,
@@ -226,7 +227,7 @@ fn commit_1() -> Commit {
 }
 
 /// Beside runs and workflows: partitions and replays.
-fn commit_2() -> Commit {
+pub fn commit_2() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
     let partition = StreamId::Partition(RUN.partition);
@@ -297,6 +298,7 @@ fn files() -> Vec<(&'static str, Commit)> {
     vec![
         ("commit-1.bin", commit_1()),
         ("commit-2.bin", commit_2()),
+        ("commit-blob.bin", commit_blob()),
         ("commit-retention.bin", commit_retention()),
     ]
 }

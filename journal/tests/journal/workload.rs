@@ -65,11 +65,18 @@ pub fn event_of(run: &ExecutionId, version: u64) -> Event {
     let mut dice = dice_of(run, version);
     let bytes = match dice.below(40) {
         0 => 45_000,
-        1..4 => 3_000,
+        1 => 70_000,
+        2..5 => 3_000,
         _ => dice.below(300),
     };
-    let text: String = (0..bytes).map(|_| char::from(b'a' + (dice.next() % 26) as u8)).collect();
-    let payload = Payload::of(&serde_json::Value::String(text));
+    // Some of what is kept beside its record is the same in several runs.
+    let letters = if bytes == 70_000 && dice.below(2) == 0 { 1 } else { 26 };
+    let letter = |_| char::from(b'a' + (dice.next() % letters) as u8);
+    let text: String = (0..bytes).map(letter).collect();
+    let mut payload = Payload::of(&serde_json::Value::String(text));
+    if bytes == 3_000 && version.is_multiple_of(3) {
+        payload.keep_beside();
+    }
     Event::Run(match version {
         1 => RunEvent::Submitted(Box::new(Submitted {
             namespace: "default".into(),

@@ -51,6 +51,8 @@ pub enum Input<T> {
     Record(Box<PartitionEvent>, T),
     /// Remove those of some runs that may go.
     Remove(Box<Removal>, T),
+    /// Let an erased content go wherever a run in memory holds it.
+    Forget(Digest, T),
 }
 
 /// What a partition answers.
@@ -99,6 +101,8 @@ pub enum Answer {
         /// Runs that stay, and why.
         held: Vec<(ExecutionId, Held)>,
     },
+    /// No run in memory holds the content any more.
+    Forgotten,
     /// There is no such run.
     NotFound,
     /// The idempotency key belongs to another request.

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::event::{Event, RunEvent};
 use crate::ids::{ExecutionId, StreamId};
-use crate::payload::Payload;
 use crate::report::{event_json, event_type};
 use crate::time::Timestamp;
 
@@ -37,18 +36,6 @@ pub struct EventFilter {
 pub type Owner = (Arc<str>, Arc<str>);
 
 impl EventFilter {
-    /// The filter as canonical JSON.
-    #[must_use]
-    pub fn payload(&self) -> Payload {
-        Payload::of(&serde_json::to_value(self).expect("a filter is plain data"))
-    }
-
-    /// The filter that [`EventFilter::payload`] wrote; `None` for anything else.
-    #[must_use]
-    pub fn of_payload(payload: &Payload) -> Option<Self> {
-        serde_json::from_str(payload.text()).ok()
-    }
-
     /// The run it is limited to, if it is and the id is one.
     #[must_use]
     pub fn run(&self) -> Option<ExecutionId> {
@@ -158,7 +145,8 @@ mod tests {
         let with = |change: fn(&mut EventFilter)| {
             let mut filter = EventFilter::default();
             change(&mut filter);
-            assert_eq!(EventFilter::of_payload(&filter.payload()), Some(filter.clone()));
+            let written = serde_json::to_string(&filter).expect("plain data");
+            assert_eq!(serde_json::from_str::<EventFilter>(&written).expect("ours"), filter);
             passes(&filter, &run, &event)
         };
         assert!(with(|_| {}));

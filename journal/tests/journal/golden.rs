@@ -258,7 +258,6 @@ pub fn commit_2() -> Commit {
             until: vec![3, 4],
             filter: Payload::of(&serde_json::json!({})),
             rate_per_second: 50,
-            attempts_max: 5,
             actor: actor.clone(),
         })),
         ReplayEvent::Advanced { positions: vec![2, 3], delivered: 2 },

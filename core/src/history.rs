@@ -19,17 +19,23 @@ use crate::time::Timestamp;
 #[serde(default)]
 pub struct EventFilter {
     /// Its type is one of these.
+    #[serde(rename = "type", skip_serializing_if = "BTreeSet::is_empty")]
     pub types: BTreeSet<String>,
     /// It belongs to a run of this workflow, or to the workflow itself.
+    #[serde(rename = "workflow_id", skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     /// It belongs to this run: its id as text.
+    #[serde(rename = "execution_id", skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
     /// It belongs to a run or workflow of this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// At this instant or later, in microseconds since 1970.
-    pub from: Option<i64>,
+    /// At this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
     /// Before this instant.
-    pub to: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
 }
 
 /// Namespace and workflow of a run.
@@ -45,7 +51,7 @@ impl EventFilter {
     /// Whether an instant lies between `from` and `to`.
     #[must_use]
     pub fn spans(&self, at: Timestamp) -> bool {
-        self.from.is_none_or(|from| from <= at.0) && self.to.is_none_or(|to| at.0 < to)
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
     }
 
     /// Whether an event passes, its instant aside. `owner` looks up whom a run belongs to; it
@@ -157,9 +163,9 @@ mod tests {
         assert!(!with(|own| own.namespace = Some("other".into())));
         assert!(with(|own| own.execution = Some(RUN.to_string())));
         assert!(!with(|own| own.execution = Some("exec_".into())));
-        assert!(with(|own| (own.from, own.to) = (Some(50), Some(51))));
-        assert!(!with(|own| own.from = Some(51)));
-        assert!(!with(|own| own.to = Some(50)));
+        assert!(with(|own| (own.from, own.to) = (Some(Timestamp(50)), Some(Timestamp(51)))));
+        assert!(!with(|own| own.from = Some(Timestamp(51))));
+        assert!(!with(|own| own.to = Some(Timestamp(50))));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod evolve;
+pub mod export;
 pub mod failure;
 pub mod history;
 pub mod ids;

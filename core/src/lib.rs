@@ -24,6 +24,7 @@ pub mod payload;
 pub mod plan;
 pub mod replays;
 pub mod report;
+pub mod retention;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;

@@ -141,7 +141,7 @@ impl Import {
     pub async fn line(&mut self, text: &[u8]) -> Result<(), Error> {
         match self.importer.take(text).map_err(Error::BadExport)? {
             None => Ok(()),
-            Some(Item::Definition(own)) => self.keep(own).await,
+            Some(Item::Definition(own)) => self.keep(*own).await,
             Some(Item::Run(run)) => self.run(run).await,
         }
     }

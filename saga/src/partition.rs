@@ -125,14 +125,6 @@ impl<T: Abandon> Partition<T> {
         self.workflows.revisions()
     }
 
-    /// The contents kept for imported runs that were taken in at the start.
-    ///
-    /// # Errors
-    /// A sentence, when a recorded definition can't be compiled.
-    pub fn kept(&self) -> Result<Vec<Kept>, String> {
-        self.workflows.kept()
-    }
-
     /// The next instant at which [`Partition::fire`] has something to do.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {

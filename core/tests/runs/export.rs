@@ -37,8 +37,11 @@ fn canonical(definition: &str) -> String {
     definition.canonical_text()
 }
 
+/// The events of one run.
+type Events = Vec<(Event, Timestamp)>;
+
 /// What comes out of a file: how many definitions, and the events of its runs.
-fn import(text: &str) -> Result<(u64, Vec<Vec<(Event, Timestamp)>>), String> {
+fn import(text: &str) -> Result<(u64, Vec<Events>), String> {
     let mut importer = Importer::default();
     let (mut definitions, mut runs) = (0, Vec::new());
     for line in text.split_inclusive('\n') {

@@ -12,7 +12,7 @@ use backstitch_core::summary::ViewChange;
 use backstitch_core::time::{Moment, Timestamp};
 
 use super::stage::StagedRecord;
-use super::{Abandon, Answer, Partition};
+use super::{Abandon, Answer, Kept, Partition};
 
 /// Who removes what a crash left of an import, and why.
 const ACTOR: &str = "backstitch";
@@ -34,6 +34,14 @@ pub struct Import {
 }
 
 impl<T: Abandon> Partition<T> {
+    /// The contents kept for imported runs that were taken in at the start.
+    ///
+    /// # Errors
+    /// A sentence, when a recorded definition can't be compiled.
+    pub fn kept(&self) -> Result<Vec<Kept>, String> {
+        self.workflows.kept()
+    }
+
     pub(super) fn import(&mut self, import: Import, ticket: T, moment: Moment) {
         let id = import.execution;
         let known = self.runs.contains_key(&id) || self.arriving.contains_key(&id);

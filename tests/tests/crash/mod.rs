@@ -10,6 +10,7 @@ mod clients;
 mod orders;
 pub mod replayed;
 mod syncs;
+mod transfer;
 mod verdict;
 
 use std::net::SocketAddr;

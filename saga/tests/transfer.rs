@@ -244,7 +244,10 @@ async fn a_part_of_an_import_goes_no_step_further_and_is_imported_again() {
         {
             // The definition is known already: it comes before its runs.
             let node = Node::start(target.path(), 4);
-            node.import(text.lines().take(2).collect::<Vec<_>>().join("\n").as_str()).await;
+            let beginning: String = text.split_inclusive('\n').take(2).collect();
+            let (report, cut) = node.import(&beginning).await;
+            assert_eq!(report, ImportReport::default());
+            assert!(matches!(cut, Err(Error::BadExport(_))), "{cut:?}");
             node.stop().await;
         }
         crash_in_the_middle(target.path(), source.handle.journal(), run, events);

@@ -90,7 +90,7 @@ async fn serve(
     let mut shutdown = std::pin::pin!(shutdown);
     let config = Config {
         data_dir: settings.data_dir.clone(),
-        journal: settings.journal,
+        journal: settings.journal.clone(),
         registry,
         attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
         drain: settings.drain,

@@ -39,6 +39,7 @@ pub struct Checkpoint {
     payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
+    tags: Arc<[Arc<str>]>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -74,6 +75,7 @@ impl Checkpoint {
             payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
+            tags: own.tags,
         }
     }
 
@@ -134,6 +136,7 @@ impl Checkpoint {
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,
+            tags: self.tags,
         })
     }
 }

@@ -276,6 +276,12 @@ pub enum RunEvent {
         /// The last failure.
         failure: Failure,
     },
+    /// The run's tags: those of its definition and of its submission together. Comes right
+    /// behind `Submitted`, in the same commit, if there are any.
+    Tagged {
+        /// Ascending, each once.
+        tags: Vec<Arc<str>>,
+    },
 }
 
 /// What a run is pinned to.

@@ -7,6 +7,7 @@
 pub mod advance;
 mod allot;
 pub mod arrows;
+pub mod audit;
 pub mod checkpoint;
 pub mod command;
 pub mod decide;
@@ -29,6 +30,7 @@ pub mod retry_policy;
 pub mod schema;
 pub mod scope;
 pub mod state;
+pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;

@@ -41,7 +41,8 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal::Illegal`] if the engine is wrong.
 pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
-    let Submission { execution, plan, submitted } = submission;
+    let tags = submission.all_tags();
+    let Submission { execution, plan, submitted, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
     keep_beside(&plan, &mut events);
     let submitted = match events.first() {
@@ -50,6 +51,11 @@ pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision
     };
     let mut state = State::begin(execution, plan, submitted, moment.stamp);
     let mut decision = Decision { events, cut: false };
+    if !tags.is_empty() {
+        let tagged = RunEvent::Tagged { tags };
+        evolve(&mut state, &tagged, moment.stamp)?;
+        decision.events.push(tagged);
+    }
     settle(&mut state, moment, &mut decision)?;
     Ok((state, decision))
 }

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::Definition;
 use crate::definition::graph::Graph;
-use crate::definition::problem::{Problem, Problems};
+use crate::definition::problem::{Problem, Problems, codes as problem_codes};
 
 use crate::event::{Callback, Recourse};
 use crate::failure::{Failure, codes};
@@ -52,6 +53,8 @@ pub struct Plan {
     pub variables: Map<String, Value>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
+    /// For lists: every run has them too.
+    pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,
     input_schema: Option<InputSchema>,
 }
@@ -119,6 +122,20 @@ pub trait TaskTypes {
     fn check(&self, task_type: &str, with: &Value) -> Vec<(String, String)>;
 }
 
+/// Tags are checked here and not where a definition is read: what is stored stays readable.
+fn check_tags(definition: &Definition, problems: &mut Problems) {
+    let count = definition.tags.len();
+    if count > TAGS_MAX {
+        let message = format!("`tags` has at most {TAGS_MAX} items, not {count}");
+        problems.add("tags", problem_codes::OUT_OF_RANGE, message);
+    }
+    for (at, tag) in definition.tags.iter().enumerate() {
+        if let Some(message) = tag_problem(tag) {
+            problems.add(format!("tags[{at}]"), problem_codes::OUT_OF_RANGE, message);
+        }
+    }
+}
+
 impl Plan {
     /// Reads a definition and compiles it, collecting the problems of both.
     ///
@@ -127,6 +144,7 @@ impl Plan {
     pub fn read(value: &Value, types: &dyn TaskTypes) -> Result<(Definition, Self), Vec<Problem>> {
         let mut problems = Problems::default();
         let definition = Definition::read_noting(value, &mut problems);
+        check_tags(&definition, &mut problems);
         let graph = Graph::of(&definition, &mut problems);
         let plan = compile::plan(&definition, &graph, Some(types), &mut problems);
         if problems.is_empty() { Ok((definition, plan)) } else { Err(problems.into_list()) }

@@ -35,6 +35,8 @@ pub struct Rule {
     pub status: Vec<RunStatus>,
     /// Of this workflow; `*` at the end stands for any rest.
     pub workflow: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
     /// Milliseconds that a run is kept after it was closed.
     pub keep_for_ms: Option<u64>,
     /// How many of each workflow are kept, the newest by submission.
@@ -79,7 +81,9 @@ impl Rule {
                 Some(start) => run.workflow.starts_with(start),
                 None => *run.workflow == *wanted,
             });
-        workflow && (self.status.is_empty() || self.status.contains(&run.status))
+        let tag = self.tag.as_deref();
+        let tagged = tag.is_none_or(|wanted| run.tags.iter().any(|tag| **tag == *wanted));
+        workflow && tagged && (self.status.is_empty() || self.status.contains(&run.status))
     }
 
     /// Whether the rule names no limit.
@@ -105,6 +109,7 @@ mod tests {
             revision: 1,
             status,
             correlation_id: "c".into(),
+            tags: ["nightly".into()].into(),
             submitted_at: Timestamp(0),
             ended_at: None,
             version: 1,
@@ -116,16 +121,17 @@ mod tests {
         let policy = Policy::read(&json!({ "rules": [
             { "name": "books", "workflow": "billing*" },
             { "name": "failures", "status": ["failed", "compensated"], "keep_for": "90d" },
-            { "name": "rest", "keep_for": "30d", "keep_count": 1000 },
+            { "name": "day", "keep_for": "1d", "tag": "daily" },
+            { "name": "rest", "keep_for": "30d", "keep_count": 1000, "tag": "nightly" },
         ]}))
         .expect("a right policy");
         let rule = |workflow, status| policy.rule_of(&run(workflow, status)).map(|(at, _)| at);
         assert_eq!(rule("billing-eu", RunStatus::Failed), Some(0));
         assert_eq!(rule("order", RunStatus::Failed), Some(1));
-        assert_eq!(rule("order", RunStatus::Completed), Some(2));
+        assert_eq!(rule("order", RunStatus::Completed), Some(3));
         assert_eq!(rule("order", RunStatus::Running), None, "live runs are nobody's");
         assert!(policy.removes() && policy.counts() && policy.rules[0].keeps_for_ever());
-        assert_eq!(policy.keep_for_ms_min(), Some(30 * 86_400_000));
+        assert_eq!(policy.keep_for_ms_min(), Some(86_400_000));
         assert_eq!(Policy::read(&policy.to_json()).as_ref(), Ok(&policy));
         assert_eq!(Policy::read_text(&policy.to_text()), Ok(policy));
     }

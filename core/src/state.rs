@@ -34,6 +34,8 @@ pub struct State {
     pub submitted: Box<Submitted>,
     /// When.
     pub submitted_at: Timestamp,
+    /// Its tags, ascending.
+    pub tags: Arc<[Arc<str>]>,
     /// Events folded so far.
     pub version: u64,
     /// Where the run as a whole stands.
@@ -140,6 +142,7 @@ impl State {
             plan,
             submitted,
             submitted_at: at,
+            tags: Arc::default(),
             version: 1,
             phase: Phase::Forward,
             steps,
@@ -174,7 +177,9 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if self.version == 1 => RunStatus::Pending,
+            (Phase::Forward, _) if self.version <= 1 + u64::from(!self.tags.is_empty()) => {
+                RunStatus::Pending
+            }
             _ => RunStatus::Running,
         }
     }

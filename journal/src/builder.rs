@@ -90,6 +90,30 @@ impl CommitBuilder {
         Fit::Fits
     }
 
+    /// Adds a record and the one behind it in its stream, both or none.
+    ///
+    /// # Panics
+    /// As [`CommitBuilder::push`].
+    pub fn push_pair(
+        &mut self,
+        stream: &StreamId,
+        first_version: u64,
+        recorded_at: Timestamp,
+        events: [&Event; 2],
+    ) -> Fit {
+        let (entries, bytes) = (self.entries.len(), self.bodies.len());
+        for (version, event) in (first_version..).zip(events) {
+            let fit = self.push(stream, version, recorded_at, event);
+            if fit != Fit::Fits {
+                self.entries.truncate(entries);
+                self.bodies.truncate(bytes);
+                let alone = fit == Fit::Full && entries == 0;
+                return if alone { Fit::TooLarge } else { fit };
+            }
+        }
+        Fit::Fits
+    }
+
     /// Whether nothing was pushed yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -5,16 +5,14 @@
 //! that was acknowledged and nothing that was not.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
-use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::summary::ViewChange;
 
-use backstitch_core::checkpoint::Checkpoint;
-
+use crate::archive::archiver::Archiver;
 use crate::blobs::Blobs;
 use crate::blobs::writer::Queue;
 use crate::builder::CommitBuilder;
@@ -32,7 +30,7 @@ use crate::pending::Take;
 use crate::record::Record;
 use crate::removal::{self, RemovedRun};
 use crate::store::Store;
-use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
+use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -80,21 +78,14 @@ pub(crate) struct Parts {
     pub blobs: Blobs,
     pub queue: Queue,
     pub checkpoints: Checkpoints,
-}
-
-/// What a run's state is recovered from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recoverable {
-    /// A checkpoint to begin with, if there is one that the history reaches.
-    pub checkpoint: Option<Box<Checkpoint>>,
-    /// The events after it, or all, in order.
-    pub records: Vec<Record>,
+    pub archiver: Option<Archiver>,
 }
 
 impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
-        let thread = |name: &str, work: fn(&Parts)| {
+        parts.tell_archiver();
+        let thread = |name: &str, work: fn(&Parts)| -> Result<_, Error> {
             let Some(directory) = &parts.directory else { return Ok(Mutex::new(None)) };
             let shared = Arc::clone(&parts);
             let thread = std::thread::Builder::new()
@@ -133,8 +124,11 @@ impl Journal {
                 let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
                 parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
-                parts.views.remove(removed);
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                if let Err(error) = parts.views.remove_all(removed.iter().map(|(run, _)| run)) {
+                    parts.log.poison(&open::with_source(&error));
+                }
+                let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
+                parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 parts.erase_what_is_named_by(commit);
                 callback(Ok(()));
@@ -214,34 +208,6 @@ impl Journal {
         self.parts().store.removed_run(&StreamId::Execution(*run))
     }
 
-    /// What a run's state is recovered from: its checkpoint and what came after it.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
-        let stream = StreamId::Execution(*run);
-        // One of a life that was removed would fit the versions of the next, and be wrong.
-        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
-        if let Some(mut checkpoint) = self.parts().checkpoints.get(run)?
-            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
-        {
-            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
-            let whole = self.parts().blobs.give_back_to_checkpoint(&mut checkpoint)?;
-            if let Some(mut records) = after.filter(|_| whole) {
-                self.parts().blobs.give_back(&mut records)?;
-                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
-            }
-        }
-        let whole = self.history(&stream)?;
-        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
-    }
-
-    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
-    /// background and shorten the next start.
-    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
-        self.parts().checkpoints.put(made);
-    }
-
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
     /// being meanwhile may be left out.
     ///
@@ -257,64 +223,6 @@ impl Journal {
             }
         }
         Ok(())
-    }
-
-    /// Visits the durable commits of a partition that hold records behind a position, in
-    /// order, until `visit` breaks off. Goes through the files while the log is being written;
-    /// commits acknowledged meanwhile may be left out.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where the chain is not whole; what was visited before is right.
-    pub fn commits_after(
-        &self,
-        partition: PartitionId,
-        after_position: u64,
-        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.parts().log.commits_after(partition, after_position, visit)
-    }
-
-    /// A run's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.parts().views.run(id)
-    }
-
-    /// Runs, newest first. Filtering by workflow and status together reads past the
-    /// workflow's runs of other statuses.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn runs(
-        &self,
-        filter: &RunFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        self.parts().views.runs(filter, after, limit)
-    }
-
-    /// A dead letter's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
-        self.parts().views.letter(id)
-    }
-
-    /// Dead letters, newest first.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letters(
-        &self,
-        filter: &LetterFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        self.parts().views.letters(filter, after, limit)
     }
 
     /// The durable end of each partition.
@@ -392,6 +300,7 @@ impl Inner {
             None => self.parts.tick(Take::All),
             Some(_) => Ok(()),
         };
+        self.parts.archiver.iter().for_each(Archiver::close);
         self.parts.store.close();
         self.parts.views.close();
         self.parts.checkpoints.close();
@@ -448,6 +357,7 @@ impl Parts {
 
     /// Answers whether something was left to the next tick.
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
@@ -455,8 +365,20 @@ impl Parts {
         }
         self.views.tick()?;
         self.store.write(&selection)?;
+        self.tell_archiver();
         self.checkpoints.tick()?;
         Ok(selection.deferred)
+    }
+
+    /// Says how far store and views have come, so that the log can be taken off.
+    fn tell_archiver(&self) {
+        if let Some(archiver) = &self.archiver {
+            let mut all = self.store.applied();
+            for view in self.views.applied() {
+                all.iter_mut().zip(view).for_each(|(all, view)| *all = view.min(*all));
+            }
+            archiver.signals().applied(all);
+        }
     }
 }
 

@@ -5,9 +5,11 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod archive;
 mod blobs;
 mod builder;
 mod bytes;
+mod chain;
 mod checkpoints;
 mod commit;
 mod directory;
@@ -17,6 +19,7 @@ mod files;
 mod info;
 mod journal;
 mod keys;
+mod lists;
 mod locks;
 pub mod log;
 mod marks;
@@ -25,8 +28,10 @@ mod options;
 mod pending;
 mod reader;
 mod record;
+mod recoverable;
 mod removal;
 mod repair;
+mod replay;
 mod sled;
 mod sources;
 mod store;
@@ -34,6 +39,9 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
+pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
+pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use blobs::check::{BLOB_AGE_MIN, BlobReport, Collected, Named, check as check_blobs};
 pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
@@ -45,13 +53,17 @@ pub use events::{
     PAGE_SKIP_BYTES_MAX, events,
 };
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
 pub use log::AppendError;
 pub use log::wal::TornTail;
 pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::{Location, Reader};
 pub use record::Record;
+pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
-pub use views::{Cursor, LetterFilter, Page, RunFilter};
+pub use views::{
+    AuditFilter, Cursor, LetterFilter, Order, Page, ROWS_READ_PER_PAGE_MAX, Range, RebuildInfo,
+    RunFilter, ViewInfo, ViewName,
+};

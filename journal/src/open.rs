@@ -5,9 +5,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::archive;
+use crate::archive::archiver::{Archiver, Signals};
 use crate::blobs::writer::Queue;
 use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
@@ -17,12 +20,11 @@ use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
-use crate::log::wal::recover::{Recovered, recover};
+use crate::log::wal::recover::Recovered;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
-use crate::pending::Take;
-use crate::removal;
+use crate::replay::replay;
 use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
@@ -49,9 +51,11 @@ pub struct OpenReport {
     pub created: bool,
     /// A write that a crash had left half done, now cut.
     pub torn_tail: Option<TornTail>,
-    /// Segments of the log that were read.
+    /// Segments that were read, of the log and of the archive.
     pub segments_read: u64,
-    /// Commits of the log beyond what the store had applied.
+    /// Segments of the log that were not whole and were put back from the archive.
+    pub segments_healed: Vec<u64>,
+    /// Commits of the chain beyond what the store had applied.
     pub commits_replayed: u64,
     /// Why the store was made anew from the log, if it was. Then every run counts as not
     /// quiescent until marked.
@@ -111,13 +115,14 @@ impl Journal {
         let partitions = u16::try_from(heads.len()).expect("a memory log counts them in u16");
         let zeros = vec![0; heads.len()];
         let options = Options { partitions, fsync: Fsync::Never, ..Options::default() };
-        let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::new(None, &zeros));
+        let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::memory(zeros.len()));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
         let blobs = Blobs::memory();
         for commit in log.durable() {
             blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
+            views.replay(&commit, |stream| store.history(stream).ok().flatten());
             report.commits_replayed += 1;
         }
         erase_again(&store, &blobs, partitions)?;
@@ -135,6 +140,7 @@ impl Journal {
             blobs,
             queue: Queue::default(),
             checkpoints: Checkpoints::none(),
+            archiver: None,
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -142,7 +148,7 @@ impl Journal {
 
 /// Everything read, nothing running yet.
 struct Prepared {
-    shape: Shape,
+    sources: Sources,
     store: Store,
     views: Views,
     checkpoints: Checkpoints,
@@ -167,36 +173,48 @@ fn prepare(
     };
     segments::remove_unfinished(&directory.log())?;
     let (store_tree, store_applied) = open_store(directory, &shape, options, report)?;
-    let (views_tree, views_applied) = open_views(directory, &shape, options, report)?;
-    report.views_missing =
-        views_applied.iter().zip(&store_applied).any(|(views, store)| views < store);
-    let views = Views::new(Some(views_tree), &views_applied);
-    let first = replay(directory, &shape, options, store_tree, &store_applied, &views, report)?;
+    let (views, emptied) = Views::open(directory, shape.partitions, options)?;
+    report.views_emptied = emptied.filter(|_| !report.created);
+    let views_applied = views.applied();
+    let lacks = |view: &Vec<u64>| view.iter().zip(&store_applied).any(|(view, store)| view < store);
+    let [runs, letters, audit] = &views_applied;
+    report.views_missing = lacks(runs) || lacks(letters);
+    let audit_missing = lacks(audit);
+    let archive = directory.archive_at(options.archive_directory.as_deref())?;
+    archive::remove_unfinished(&archive)?;
+    let sources = Sources::of(&directory.log(), &archive, shape);
+    archive::cut::finish(&sources)?;
+    let trees = (store_tree, &views);
+    let first = replay(&sources, options, trees, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(directory, &shape, options, tree, &applied, &views, report)? {
+            match replay(&sources, options, (tree, &views), &applied, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
         }
     };
     let sequences: Vec<u64> = recovered.heads.iter().map(|head| head.sequence).collect();
-    for applied in [&store_applied, &views_applied] {
+    for applied in views_applied.iter().chain([&store_applied]) {
         check_not_ahead(&sequences, applied)?;
+    }
+    if audit_missing {
+        make_audit(&store, &views)?;
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
         // They may show runs whose removal the log's end does not tell of.
-        views.remove(store.removed_runs()?);
+        views.remove_all(store.removed_runs()?.iter().map(|(run, _)| run))?;
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
+    directory.keep_archive_place(&archive)?;
     let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
     report.checkpoints_dropped = dropped;
-    Ok(Prepared { shape, store, views, checkpoints, recovered, seen })
+    Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }
 
 fn open_store(
@@ -229,62 +247,14 @@ fn new_store(
     Ok((tree, applied))
 }
 
-fn open_views(
-    directory: &Directory,
-    shape: &Shape,
-    options: &Options,
-    report: &mut OpenReport,
-) -> Result<(FencedTree, Vec<u64>), Error> {
-    let (path, marks) = (directory.views(), directory.views_marks());
-    let untrusted = match FencedTree::open(&path, &marks, options.cache_bytes)? {
-        Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
-            Some(applied) => return Ok((tree, applied)),
-            None => "their marks are of another number of partitions".to_owned(),
-        },
-        Err(untrusted) => untrusted.0,
-    };
-    report.views_emptied = Some(untrusted).filter(|_| !report.created);
-    let applied = vec![0; shape.partitions];
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
-    Ok((tree, applied))
-}
-
-/// The store with the log's end in it, where the log ends, and the streams met on the way.
-type Replayed = (Store, Recovered, Versions);
-
-/// Reads the log beyond what the store has applied, into the store. `None` if the store
-/// misses records that the log does not show from where it was read.
-fn replay(
-    directory: &Directory,
-    shape: &Shape,
-    options: &Options,
-    tree: FencedTree,
-    applied: &[u64],
-    views: &Views,
-    report: &mut OpenReport,
-) -> Result<Option<Replayed>, Error> {
-    let store = Store::new(Some(tree), applied, options.tick_after_bytes);
-    let (mut seen, mut gap, mut replayed) = (Versions::new(), false, 0);
-    let recovered = recover(&directory.log(), shape, applied, &mut |commit| {
-        if gap {
-            return Ok(());
+/// Reads the audit off every history: its tree is behind the store's.
+fn make_audit(store: &Store, views: &Views) -> Result<(), Error> {
+    for stream in store.all_streams()? {
+        if let Some(records) = store.history(&stream)? {
+            views.audit_history(&stream, &records);
         }
-        gap = !store.replay(commit, &mut seen)?;
-        views.remove(removal::of_commit(commit));
-        replayed += 1;
-        if store.pending.bytes() >= options.tick_after_bytes
-            && let Some(selection) = store.select(Take::All)
-        {
-            store.write(&selection)?;
-        }
-        Ok(())
-    })?;
-    // A removed run is nobody's to take over.
-    seen.retain(|_, version| *version > 0);
-    report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
-    report.segments_read = recovered.segments_read;
-    report.commits_replayed = replayed;
-    Ok(Some((store, recovered, seen)).filter(|_| !gap))
+    }
+    Ok(())
 }
 
 fn start(
@@ -294,17 +264,17 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { shape, store, views, checkpoints, recovered, seen } = prepared;
+    let Prepared { sources, store, views, checkpoints, recovered, seen } = prepared;
+    let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     streams.extend(store.replays()?);
     let streams = sorted(streams);
+    let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
     erase_again(&store, &blobs, partitions)?;
-    let sources = Sources::of_log(&directory.log(), shape);
-    let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -316,6 +286,7 @@ fn start(
         blobs,
         queue: Queue::default(),
         checkpoints,
+        archiver,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
@@ -353,6 +324,24 @@ fn first_gap(directory: &Directory) -> Error {
         path: directory.store(),
         detail: "the log's own histories have gaps; run `replay-tool verify`".to_owned(),
     }
+}
+
+/// Starts the log's writer and, if there is to be an archive, the archiver.
+fn start_log(
+    directory: &Directory,
+    options: &Options,
+    sources: Sources,
+    recovered: &Recovered,
+) -> Result<(Wal, Option<Archiver>), Error> {
+    let (log, signals) = (directory.log(), Arc::<Signals>::default());
+    let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
+    let archiver = match (options.archive, sources.archive().map(Path::to_owned)) {
+        (true, Some(archive)) => {
+            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+        }
+        _ => None,
+    };
+    Ok((wal, archiver))
 }
 
 /// An error's message with its cause.

@@ -1,6 +1,7 @@
 //! Reading a data directory without opening it: no server, no store, nothing changed.
 //!
-//! Knows the log only, so what it shows is what was committed, whatever became of the store.
+//! Knows the chain only, log and archive, so what it shows is what was committed, whatever became
+//! of the store.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -21,9 +22,9 @@ use crate::sources::Sources;
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
-    pub(crate) directory: Directory,
     blobs: Blobs,
     pub(crate) shape: Shape,
+    pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
 }
@@ -51,7 +52,8 @@ impl Reader {
         })?;
         let lock = directory.lock_for_reading()?;
         let blobs = Blobs::at(directory.blobs(), false);
-        Ok(Self { directory, blobs, shape, _lock: lock })
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { blobs, shape, sources, _lock: lock })
     }
 
     /// How many partitions there are.
@@ -66,7 +68,8 @@ impl Reader {
         self.shape.origin.store.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Visits every commit in order of writing, with all checks, until `visit` answers
+    /// Visits every commit of the chain, which may begin behind a cut, in order of writing, with
+    /// all checks, until `visit` answers
     /// `false`. Answers the torn tail, if a crash left one.
     ///
     /// # Errors
@@ -75,10 +78,10 @@ impl Reader {
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
-        let mut chains = Chains::empty(self.shape.partitions);
+        let mut chains = Chains { heads: self.sources.beginning()?.heads };
         let mut failure = None;
         let mut torn = None;
-        walk(&self.directory.log(), &self.shape, &mut |found| match found {
+        walk(&self.sources, &mut |found| match found {
             Found::Commit { segment, offset, commit } => {
                 if let Err(detail) = chains.accept(&self.shape.origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
@@ -113,8 +116,7 @@ impl Reader {
         after_position: u64,
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let sources = Sources::of_log(&self.directory.log(), self.shape);
-        sources.commits_after(None, partition, after_position, visit)
+        self.sources.commits_after(None, partition, after_position, visit)
     }
 
     /// Gives records that were read off a commit the payloads back that are kept beside them;
@@ -126,29 +128,44 @@ impl Reader {
         self.blobs.give_back(records)
     }
 
-    /// Visits every record in order of writing, until `visit` answers `false`.
+    /// Visits every record, until `visit` answers `false`: what the base keeps of what was cut,
+    /// stream by stream, then the rest in order of writing.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        let mut refused = None;
-        self.for_each_commit(|commit, _| {
-            commit.records().into_iter().all(|mut record| {
-                refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
-                refused.is_none() && visit(record)
-            })
-        })?;
+        let (mut going, mut refused) = (true, None);
+        let mut whole = |mut record: Record| {
+            refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
+            refused.is_none() && visit(record)
+        };
+        if let Some(base) = self.sources.base()? {
+            base.for_each_entry(|entry| {
+                for record in entry.decode()? {
+                    going = going && whole(record);
+                }
+                Ok(())
+            })?;
+        }
+        if going {
+            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut whole))?;
+        }
         refused.map_or(Ok(()), Err)
     }
 
     /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
-    /// whole log.
+    /// whole chain.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
     /// is missing.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         let mut records: Vec<Record> = Vec::new();
+        if let Some(base) = self.sources.base()? {
+            for entry in base.entries_of(stream)? {
+                records.extend(entry.decode()?);
+            }
+        }
         self.for_each_commit(|commit, _| {
             for entry in &commit.entries {
                 if removal::of_entry(commit, entry).iter().any(|(run, _)| run == stream) {

@@ -7,21 +7,22 @@
 //! segments, and of sled only its fence.
 
 mod removed;
+mod restore;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard};
 
 use backstitch_core::ids::StreamId;
 
 use crate::bytes::{Fields, Malformed};
-use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
+use crate::locks::lock;
 use crate::pending::{
     OfStream, PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack,
 };
 use crate::record::{self, Record};
-use crate::removal;
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
@@ -35,13 +36,28 @@ const SUFFIX_BYTES: usize = 10;
 pub(crate) struct Store {
     pub pending: Pending,
     tree: Option<FencedTree>,
+    /// Up to these commits everything is in the tree, durably.
+    applied: Mutex<Vec<u64>>,
+    ticking: Mutex<()>,
 }
 
 impl Store {
     /// A store over a tree that has applied the log up to `applied`; without a tree
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
-        Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+        let pending = Pending::new(applied.to_vec(), tick_after_bytes);
+        Self { pending, tree, applied: Mutex::new(applied.to_vec()), ticking: Mutex::default() }
+    }
+
+    /// Takes the turn to tick: of two ticks at once, one would select what the other has not
+    /// written yet as if it were stored.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.ticking)
+    }
+
+    /// Up to which commits the tree has everything, durably.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        lock(&self.applied).clone()
     }
 
     /// Gives the tree's files back; reading is refused from then on.
@@ -184,10 +200,7 @@ impl Store {
             }
         })?;
         match malformed {
-            Some(error) => Err(Error::Store {
-                path: tree.path().to_owned(),
-                detail: format!("a key is malformed: {error}"),
-            }),
+            Some(error) => Err(self.broken_key(&error)),
             None => Ok(found),
         }
     }
@@ -202,6 +215,19 @@ impl Store {
             })?;
         }
         Ok(bytes)
+    }
+
+    /// Every stream there is, stored or pending.
+    pub(crate) fn all_streams(&self) -> Result<Vec<StreamId>, Error> {
+        let mut streams: std::collections::BTreeSet<StreamId> =
+            self.streams_with(&[HISTORY])?.into_iter().collect();
+        streams.extend(self.pending.streams());
+        Ok(streams.into_iter().collect())
+    }
+
+    fn broken_key(&self, error: &Malformed) -> Error {
+        let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
+        Error::Store { path, detail: format!("a key is malformed: {error}") }
     }
 
     /// Every run there is, stored or pending.
@@ -242,46 +268,12 @@ impl Store {
         }
         let forgotten = self.forget_units(selection, &mut units)?;
         tree.tick(units, &encode_applied(&selection.applied))?;
+        lock(&self.applied).clone_from(&selection.applied);
         self.pending.stored(selection);
         if let Some(sequences) = selection.forget.as_ref().filter(|_| forgotten) {
             self.pending.forgotten(sequences);
         }
         Ok(())
-    }
-
-    /// Takes a commit of the log at open. `seen` holds the last version known of each stream
-    /// met so far. Answers `false` if the tree misses records before it.
-    pub(crate) fn replay(
-        &self,
-        commit: &Commit,
-        seen: &mut std::collections::HashMap<StreamId, u64>,
-    ) -> Result<bool, Error> {
-        let mut fresh = HashSet::new();
-        for entry in &commit.entries {
-            for (run, mark) in removal::of_entry(commit, entry) {
-                if self.is_removed_at(&run, mark.position)? {
-                    seen.remove(&run);
-                } else {
-                    seen.insert(run.clone(), 0);
-                    fresh.insert((run, mark.position));
-                }
-            }
-            let last = match seen.get(&entry.stream) {
-                Some(&last) => last,
-                None if self.is_removed_at(&entry.stream, entry.position)? => continue,
-                None => self.last_stored_version(&entry.stream)?,
-            };
-            if entry.version > last + 1 {
-                return Ok(false);
-            }
-            if entry.version == last + 1 {
-                fresh.insert((entry.stream.clone(), entry.position));
-            }
-            seen.insert(entry.stream.clone(), last.max(entry.version));
-        }
-        self.pending
-            .push(commit, &[], |stream, position| !fresh.contains(&(stream.clone(), position)));
-        Ok(true)
     }
 }
 

@@ -190,6 +190,7 @@ fn summary_of(run: ExecutionId, record: &Record) -> RunSummary {
         revision,
         status: RunStatus::Pending,
         correlation_id,
+        tags: [].into(),
         submitted_at: record.recorded_at,
         ended_at: None,
         version: 0,

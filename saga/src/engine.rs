@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod rebuild;
 mod recovery;
 mod worker;
 
@@ -29,6 +30,8 @@ use crate::partition::{Histories, Input};
 use crate::replays::Replays;
 use crate::retention;
 
+pub(crate) use rebuild::rebuild_view;
+pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.
@@ -60,7 +63,7 @@ pub struct Engine {
     recovered: Recovered,
     drain: Duration,
     /// Ends with the engine.
-    sweeper: Option<JoinSet<()>>,
+    keepers: Option<JoinSet<()>>,
 }
 
 impl Engine {
@@ -102,12 +105,13 @@ impl Engine {
         let draining = Arc::new(AtomicBool::new(false));
         let handle =
             Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
-        let sweeper = handle.retention().sweep_every().map(|every| {
-            let mut sweeper = JoinSet::new();
-            sweeper.spawn(retention::sweep(handle.clone(), every));
-            sweeper
-        });
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, sweeper })
+        let mut keepers = JoinSet::new();
+        keepers.spawn(retention::keep_cut(handle.clone()));
+        if let Some(every) = handle.retention().sweep_every() {
+            keepers.spawn(retention::sweep(handle.clone(), every));
+        }
+        let keepers = Some(keepers);
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -134,7 +138,7 @@ impl Engine {
             ended = self.workers.join_next() => Some(sentence(ended)),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
-        drop(self.sweeper.take());
+        drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
         }

@@ -34,6 +34,9 @@ pub enum Error {
     /// A policy of retention is being applied already.
     #[error("a retention policy is being applied; wait until it is done")]
     RetentionRunning,
+    /// The log is being cut already.
+    #[error("the log is being cut; wait until that is done")]
+    CutRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
@@ -98,11 +101,23 @@ pub enum Error {
     Stopped,
     /// The journal can't be read, opened or written.
     #[error("the journal failed")]
-    Journal(#[from] backstitch_journal::Error),
+    Journal(#[source] backstitch_journal::Error),
+    /// The cursor is of another list.
+    #[error("{0}")]
+    Cursor(backstitch_journal::Error),
     /// An executor can't be set up.
     #[error("the executors can't be set up")]
     Executors(#[from] backstitch_executors::Error),
     /// What is in the journal can't be folded.
     #[error("the journal can't be folded: {0}")]
     Fold(String),
+}
+
+impl From<backstitch_journal::Error> for Error {
+    fn from(error: backstitch_journal::Error) -> Self {
+        match error {
+            cursor @ backstitch_journal::Error::Cursor => Self::Cursor(cursor),
+            error => Self::Journal(error),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod events;
 mod letters;
+mod lists;
 mod payloads;
 mod reads;
 mod replays;
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::definition::problem::Problem;
+use backstitch_core::definition::DEFINITION_BYTES_MAX;
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -23,7 +25,7 @@ use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
@@ -34,6 +36,7 @@ use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
 pub use events::EventRows;
+pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
 pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
@@ -69,8 +72,12 @@ struct Shared {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    large_prints: Semaphore,
     retention: Retention,
 }
+
+/// Large runs whose JSON is made at the same time.
+const LARGE_PRINTS_MAX: usize = 4;
 
 impl Handle {
     pub(crate) fn new(
@@ -81,7 +88,9 @@ impl Handle {
         draining: Arc<AtomicBool>,
         retention: Retention,
     ) -> Self {
-        let shared = Shared { mailboxes, catalog, journal, registry, draining, retention };
+        let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
+        let shared =
+            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
         Self { shared: Arc::new(shared) }
     }
 
@@ -307,7 +316,8 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        Ok(Submission { execution, plan, submitted })
+        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        Ok(Submission { execution, plan, submitted, tags })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {
@@ -337,7 +347,12 @@ impl Handle {
 /// Every problem.
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
     let (definition, plan) = Plan::read(definition, registry)?;
-    Ok((plan, definition.canonical_text()))
+    let text = definition.canonical_text();
+    if text.len() > DEFINITION_BYTES_MAX {
+        let message = format!("{} bytes as JSON; at most {DEFINITION_BYTES_MAX}", text.len());
+        return Err(vec![Problem { path: String::new(), code: codes::OUT_OF_RANGE, message }]);
+    }
+    Ok((plan, text))
 }
 
 pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {

@@ -5,6 +5,7 @@
 //! nothing is half done, and the next sweep finds what is left.
 
 mod apply;
+mod cut;
 mod plan;
 mod sweep;
 
@@ -12,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backstitch_core::event::PartitionEvent;
-use backstitch_core::partition::PolicySet;
+use backstitch_core::partition::PartitionState;
 use backstitch_core::retention::Policy;
 use backstitch_core::time::Timestamp;
 
@@ -22,7 +23,9 @@ use crate::handle::Handle;
 use crate::partition::{Answer, Input};
 
 pub use apply::{Progress, RUNS_PER_SECOND_DEFAULT, RUNS_PER_SECOND_MAX, Stage};
-pub use plan::{Asked, HELD_LISTED_MAX, Plan, Planned, RUNS_PER_PLAN_MAX, RuleShare};
+pub use cut::ago;
+pub(crate) use cut::keep_cut;
+pub use plan::{Asked, HELD_LISTED_MAX, Place, Plan, Planned, RUNS_PER_PLAN_MAX, RuleShare};
 pub(crate) use sweep::sweep;
 
 /// What the settings say of retention.
@@ -32,6 +35,8 @@ pub struct Settings {
     pub policy: Option<Policy>,
     /// How often the policy in force is applied; never, unless told.
     pub sweep_every: Option<Duration>,
+    /// How far back the log and its archive reach; for ever, unless told.
+    pub archive_keep_for: Option<Duration>,
 }
 
 /// The policy in force, and who says so.
@@ -64,11 +69,18 @@ pub(crate) struct Retention {
     settings: Settings,
     set: Mutex<Option<(u64, InForce)>>,
     job: Mutex<Option<Progress>>,
+    cutting: tokio::sync::Mutex<()>,
+    /// Each partition's last cut that was recorded before this start; 0 if none was.
+    recorded_cuts: Vec<u64>,
 }
 
 impl Retention {
-    /// `found` is what partition 0 knows of a policy, with the version of its stream.
-    pub(crate) fn new(settings: Settings, version: u64, found: Option<&PolicySet>) -> Self {
+    /// `own` is what each partition's own stream says; partition 0 knows of the policy.
+    pub(crate) fn new(settings: Settings, own: &[&PartitionState]) -> Self {
+        let first = own.first();
+        let (version, found) = first.map_or((0, None), |own| (own.version, own.policy.as_ref()));
+        let recorded_cuts =
+            own.iter().map(|own| own.cut.as_ref().map_or(0, |cut| cut.sequence)).collect();
         let found = found.map(|set| {
             let policy = Policy::read_text(&set.text).unwrap_or_else(|problems| {
                 tracing::error!(?problems, "the journal's retention policy is not understood");
@@ -77,7 +89,8 @@ impl Retention {
             let source = Source::Set { actor: set.actor.clone(), at: set.at };
             (version, InForce { policy, source })
         });
-        Self { settings, set: Mutex::new(found), job: Mutex::new(None) }
+        let (set, job) = (Mutex::new(found), Mutex::new(None));
+        Self { settings, set, job, cutting: tokio::sync::Mutex::new(()), recorded_cuts }
     }
 
     pub(crate) fn sweep_every(&self) -> Option<Duration> {

@@ -103,6 +103,7 @@ impl Node {
                 workflow: "w".to_owned(),
                 input: json!({ "n": n }),
                 variables: json!({}),
+                tags: Vec::new(),
                 correlation_id: String::new(),
                 callbacks: Vec::new(),
                 idempotency_key: None,

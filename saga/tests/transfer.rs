@@ -61,6 +61,7 @@ impl Node {
             workflow: "w".to_owned(),
             input,
             variables: json!({}),
+            tags: Vec::new(),
             correlation_id: String::new(),
             callbacks: Vec::new(),
             idempotency_key: None,
@@ -98,6 +99,7 @@ impl Node {
             namespace: DEFAULT_NAMESPACE.to_owned(),
             status: Some(RunStatus::Completed),
             workflow: Some("w".to_owned()),
+            ..RunFilter::default()
         };
         self.handle.runs(filter, None, 100).await.expect("a list").rows.len()
     }

@@ -10,6 +10,8 @@ pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
 /// The run was removed by a rule of retention.
 pub const EXECUTION_REMOVED: &str = "EXECUTION_REMOVED";
+/// The log is not cut: it is being cut, or there is nothing to cut it from.
+pub const CUT_REFUSED: &str = "CUT_REFUSED";
 /// A retention policy is being applied already.
 pub const RETENTION_RUNNING: &str = "RETENTION_RUNNING";
 /// No dead letter of that id.
@@ -28,6 +30,12 @@ pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 /// The body, or input and variables together, are larger than taken.
 pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
+/// No payload of that digest is kept or named.
+pub const PAYLOAD_NOT_FOUND: &str = "PAYLOAD_NOT_FOUND";
+/// A payload that is needed was erased.
+pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
+/// A payload that is needed is missing or damaged.
+pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
 /// The body is neither JSON nor YAML by its content type.
 pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
 /// The run has no state at the version or instant asked for.
@@ -60,10 +68,11 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 27] = [
+pub const ALL: [(&str, StatusCode); 31] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
+    (CUT_REFUSED, StatusCode::CONFLICT),
     (RETENTION_RUNNING, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
@@ -78,6 +87,9 @@ pub const ALL: [(&str, StatusCode); 27] = [
     (INVALID_REQUEST, StatusCode::BAD_REQUEST),
     (REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT),
     (PAYLOAD_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
+    (PAYLOAD_NOT_FOUND, StatusCode::NOT_FOUND),
+    (PAYLOAD_ERASED, StatusCode::GONE),
+    (PAYLOAD_MISSING, StatusCode::GONE),
     (UNSUPPORTED_MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
     (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),

@@ -3,8 +3,11 @@
 //! Translates: bodies and paths to the engine's requests, its answers to JSON, its errors to
 //! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
 
+mod admin;
 mod answer;
+mod audit;
 pub mod codes;
+mod cut;
 mod document;
 mod executions;
 mod fields;
@@ -12,12 +15,14 @@ mod history;
 mod hosts;
 mod letters;
 mod path;
+mod payloads;
 mod query;
 mod refusal;
 mod replays;
 mod retention;
 mod room;
 mod shield;
+mod statistics;
 mod status;
 pub mod telemetry;
 mod transfer;
@@ -118,7 +123,7 @@ pub fn router(app: App) -> Router {
         .route("/ready", get(status::ready))
         .route("/info", get(status::info))
         .route("/metrics", get(telemetry::show))
-        .route("/api/v1/workflows", get(workflows::list).post(workflows::define))
+        .route("/api/v1/workflows", post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
@@ -132,11 +137,21 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/replays/{replay_id}", get(replays::show))
         .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
         .route("/api/v1/replays/{replay_id}/resume", post(replays::resume))
+        .route("/api/v1/admin/payloads/collect", post(payloads::collect))
+        .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
+        .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
         .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/cut", post(cut::cut))
         .route("/api/v1/admin/retention/plan", post(retention::plan))
         .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
+        .route("/api/v1/statistics", get(statistics::all))
+        .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
+        .route("/api/v1/admin/views", get(admin::views))
+        .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
+        .route("/api/v1/workflows", get(workflows::list))
+        .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
         .route("/api/v1/executions", get(executions::list))
         .route("/api/v1/executions/{execution_id}", get(executions::show))
@@ -147,6 +162,6 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/events", get(history::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
-        without_query.merge(with_query).fallback(shield::unknown_path).with_state(app.clone());
+        with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());
     shield::around(routes, app)
 }

@@ -9,6 +9,7 @@ use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
 use backstitch_core::travel::NoSuchPoint;
+use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
@@ -117,6 +118,9 @@ impl From<Error> for Refusal {
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
+            Error::CutRunning | Error::Journal(JournalError::CutRefused { .. }) => {
+                Self::new(codes::CUT_REFUSED, sentence(&error))
+            }
             Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
             Error::BadExport(bad) => {
@@ -131,8 +135,6 @@ impl From<Error> for Refusal {
             Error::ReplayRejected(ReplayRejection::TooMany) => {
                 Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
             }
-            Error::PayloadNotFound(_) => Self::new(codes::NOT_FOUND, message),
-            Error::PayloadAbsent(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
@@ -143,10 +145,16 @@ impl From<Error> for Refusal {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))
             }
+            Error::PayloadNotFound(_) => Self::new(codes::PAYLOAD_NOT_FOUND, message),
+            Error::PayloadAbsent(why) => match why.code.as_str() {
+                codes::PAYLOAD_ERASED => Self::new(codes::PAYLOAD_ERASED, message),
+                _ => Self::new(codes::PAYLOAD_MISSING, message),
+            },
             Error::KeyConflict(run) => Self::new(codes::IDEMPOTENCY_KEY_CONFLICT, message)
                 .with(json!({ "execution_id": run.to_string() })),
             Error::Rejected(rejection) => rejected(&rejection, message),
             Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
+            Error::Cursor(_) => Self::bad_request(message),
             Error::Draining | Error::Stopped => Self::unavailable(message),
             Error::Journal(_) | Error::Executors(_) | Error::Fold(_) => internal(&error),
         }
@@ -183,14 +191,19 @@ fn no_such_point(why: &NoSuchPoint, message: String) -> Refusal {
     Refusal::new(codes::POINT_NOT_FOUND, message).with(details)
 }
 
-/// The client learns that it is not its fault; the log learns the rest.
-fn internal(error: &Error) -> Refusal {
+/// An error with its causes.
+fn sentence(error: &Error) -> String {
     let mut whole = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         whole = format!("{whole}: {cause}");
         source = cause.source();
     }
-    tracing::error!(error = %whole, "a request failed");
+    whole
+}
+
+/// The client learns that it is not its fault; the log learns the rest.
+fn internal(error: &Error) -> Refusal {
+    tracing::error!(error = %sentence(error), "a request failed");
     Refusal::new(codes::INTERNAL, "the server failed to do this; its log says why")
 }

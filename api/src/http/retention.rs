@@ -6,10 +6,9 @@ use axum::response::Response;
 use backstitch_core::definition::problem::{Problem, codes as wrong};
 use backstitch_core::retention::Policy;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::Cursor;
 use backstitch_saga::clock;
 use backstitch_saga::retention::{
-    Asked, InForce, Plan, Progress, RUNS_PER_PLAN_MAX, RUNS_PER_SECOND_DEFAULT,
+    Asked, InForce, Place, Plan, Progress, RUNS_PER_PLAN_MAX, RUNS_PER_SECOND_DEFAULT,
     RUNS_PER_SECOND_MAX, Source, Stage,
 };
 use serde_json::{Value, json};
@@ -115,7 +114,7 @@ fn whole(fields: &mut Fields, name: &str, max: u64) -> Option<u64> {
     number
 }
 
-fn cursor(fields: &mut Fields) -> Option<Cursor> {
+fn cursor(fields: &mut Fields) -> Option<Place> {
     let text = fields.text("cursor")?;
     let cursor = text.parse().ok();
     if cursor.is_none() {

@@ -55,6 +55,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),
+        "views": engine.views(),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
 }
@@ -71,6 +72,8 @@ fn journal_json(journal: &Info) -> Value {
         "log_bytes": journal.log_bytes,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
+        "blobs": journal.blobs,
+        "blobs_bytes": journal.blobs_bytes,
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,

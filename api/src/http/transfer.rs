@@ -62,6 +62,7 @@ pub(super) async fn export(State(app): State<App>, uri: Uri) -> Result<Response,
         namespace: app.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
         workflow: asked.text("workflow_id").map(str::to_owned),
+        ..RunFilter::default()
     };
     let turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);

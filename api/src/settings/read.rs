@@ -44,6 +44,7 @@ impl Settings {
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
+        put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
         Ok(settings)
     }
 }
@@ -81,6 +82,15 @@ fn interval(text: &str) -> Result<Option<Duration>, String> {
         .filter(|ms| range.contains(ms))
         .map(|ms| Some(Duration::from_millis(ms)))
         .ok_or_else(wanted)
+}
+
+fn keep_for(text: &str) -> Result<Option<Duration>, String> {
+    let wanted = || "off, or a duration of at least 1m, such as 30d".to_owned();
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).ok().filter(|ms| *ms >= 60_000);
+    ms.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(wanted)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -191,6 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_is_an_object_in_the_file_and_json_elsewhere() {
+        let file =
+            Some("retention: { rules: [{ name: old, keep_for: 30d }] }\narchive_keep_for: 7d");
+        let variables = [("BACKSTITCH_RETENTION_INTERVAL", "1h")];
+        let own = read(&[], &variables, file).expect("all is well").retention;
+        assert_eq!(own.policy.as_ref().map(|policy| policy.rules[0].name.as_str()), Some("old"));
+        assert_eq!(own.sweep_every, Some(Duration::from_secs(3_600)));
+        assert_eq!(own.archive_keep_for, Some(Duration::from_secs(7 * 86_400)));
+        let json = r#"{"rules":[{"name":"n","keep_count":1}]}"#;
+        let given = read(&[("retention", json)], &[], file).expect("all is well").retention;
+        assert_eq!(given.policy.map(|policy| policy.rules[0].keep_count), Some(Some(1)));
+        let wrong = read(&[("retention", r#"{"rules":[{"keep_for":"x"}]}"#)], &[], None);
+        assert!(wrong.is_err_and(|why| why.contains("rules[0]")));
+    }
+
+    #[test]
     fn bad_values_name_themselves_and_their_origin() {
         let wrong = |flags: &[(&'static str, &str)], variables: &[(&str, &str)], file| {
             read(flags, variables, file).expect_err("a bad value")
@@ -219,6 +245,9 @@ mod tests {
             ("allow_unauthenticated", "yes"),
             ("allowed_hosts", "a:80"),
             ("node", "a b"),
+            ("retention", "for ever"),
+            ("retention_interval", "1"),
+            ("archive_keep_for", "1s"),
         ] {
             assert!(read(&[(key, text)], &[], None).is_err(), "{key} {text}");
         }

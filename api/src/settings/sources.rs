@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "data_dir",
     "listen",
     "fsync",
@@ -29,6 +29,7 @@ pub const KEYS: [&str; 12] = [
     "node",
     "retention",
     "retention_interval",
+    "archive_keep_for",
 ];
 
 /// A value as it was given, and by whom.

@@ -1,9 +1,12 @@
 //! Retention over HTTP: policy, plan, apply, and what is said of a run that is gone.
 
+use backstitch_api::Settings;
+use backstitch_journal::{Options, SEGMENT_BYTES_MIN};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::server::{Server, TWO_STEPS, answer};
+use crate::server::{Server, TWO_STEPS, answer, settings};
 
 const FAILING: &str = "
 id: failing
@@ -165,5 +168,69 @@ async fn a_count_keeps_the_newest_of_each_workflow() {
     assert_eq!(applied(&server, &json!({ "confirm": true })).await["removed"], 2);
     let (_, list) = server.get("/api/v1/executions").await;
     assert_eq!(list["executions"].as_array().map(Vec::len), Some(4));
+    server.stop().await;
+}
+
+/// Settings under which segments are sealed and archived soon.
+fn small(folder: &TempDir) -> Settings {
+    let own = settings(folder);
+    let journal = Options {
+        segment_bytes: SEGMENT_BYTES_MIN,
+        log_segments_kept: 1,
+        tick_ms: 20,
+        ..own.journal
+    };
+    Settings { journal, ..own }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_leaves_the_log_when_it_is_cut() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start_with(small(&folder), folder).await;
+    server.define(TWO_STEPS).await;
+    let input = json!({ "name": "x".repeat(40_000) });
+    let mut runs = Vec::new();
+    for _ in 0..20 {
+        runs.push(id(&server.run("two", &input).await));
+    }
+    let kept = runs.pop().expect("twenty");
+    put(&server, &json!({ "rules": [{ "name": "at once", "keep_count": 1 }] })).await;
+    assert_eq!(applied(&server, &json!({ "confirm": true })).await["removed"], 19);
+    // The segment that the removals stand in must be sealed, too.
+    for _ in 0..10 {
+        server.run("two", &input).await;
+    }
+    let path = "/api/v1/admin/cut";
+    let (status, wrong) = server.post(path, &json!({ "dry_run": true })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    let plan = loop {
+        let (status, plan) = server.post(path, &json!({ "keep_for": "0s" })).await;
+        assert_eq!((status, &plan["dry_run"]), (StatusCode::OK, &json!(true)), "{plan}");
+        if plan["executions_dropped"] == 19 {
+            break plan;
+        }
+    };
+    assert_eq!(plan["oldest_restorable_before"], Value::Null);
+    let (_, still) = server.get(&format!("/api/v1/executions/{}", runs[0])).await;
+    assert_eq!(still["error_code"], "EXECUTION_REMOVED");
+    let (status, done) = server.post(path, &json!({ "keep_for": "0s", "dry_run": false })).await;
+    assert_eq!(status, StatusCode::OK, "{done}");
+    assert!(done["segments"].as_u64() >= plan["segments"].as_u64(), "{done}");
+    assert!(done["base_bytes"].as_u64() < done["bytes_removed"].as_u64(), "{done}");
+    assert!(done["oldest_restorable_after"].is_string(), "{done}");
+    // Nobody needs to know of them any more.
+    while server.get(&format!("/api/v1/executions/{}", runs[0])).await.0 != StatusCode::NOT_FOUND {}
+
+    let folder = server.stop().await;
+    let report = backstitch_journal::verify(folder.path().join("data")).expect("it is there");
+    assert!(report.ok, "{report:?}");
+    std::fs::remove_dir_all(folder.path().join("data/store")).expect("it was there");
+    let server = Server::start_with(small(&folder), folder).await;
+    let (status, _) = server.get(&format!("/api/v1/executions/{kept}")).await;
+    assert_eq!(status, StatusCode::OK, "the base keeps what is kept");
+    for run in &runs {
+        let (status, _) = server.get(&format!("/api/v1/executions/{run}")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+    }
     server.stop().await;
 }

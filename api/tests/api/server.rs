@@ -50,7 +50,12 @@ impl Server {
 
     /// A server over the journal of an earlier one, ready.
     pub async fn start_in(folder: TempDir) -> Self {
-        let service = Service::bind(settings(&folder)).await.expect("a free port");
+        Self::start_with(settings(&folder), folder).await
+    }
+
+    /// The same with settings for that folder.
+    pub async fn start_with(settings: Settings, folder: TempDir) -> Self {
+        let service = Service::bind(settings).await.expect("a free port");
         let url = format!("http://{}", service.address());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));

@@ -104,7 +104,8 @@ impl RunEvent {
             | Self::LetterRetried { .. }
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
-            | Self::CallbackDelivered { .. } => {}
+            | Self::CallbackDelivered { .. }
+            | Self::Tagged { .. } => {}
         }
     }
 
@@ -148,7 +149,8 @@ impl RunEvent {
             | Self::LetterRetried { .. }
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
-            | Self::CallbackDelivered { .. } => {}
+            | Self::CallbackDelivered { .. }
+            | Self::Tagged { .. } => {}
         }
     }
 

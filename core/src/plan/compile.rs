@@ -58,6 +58,7 @@ pub(super) fn plan(
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
         erasable: definition.erasable,
+        tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         outputs,
         input_schema,
     }

@@ -95,6 +95,7 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
     };
     match event {
         RunEvent::Submitted(own) => ("ExecutionSubmitted", submitted(own)),
+        RunEvent::Tagged { tags } => ("ExecutionTagged", json!({ "tags": tags })),
         RunEvent::StepReady { step, round, input } => {
             ("StepReady", json!({ "step": id(step), "round": round, "input": input.value() }))
         }

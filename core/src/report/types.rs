@@ -3,8 +3,9 @@
 use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 46] = [
+pub const EVENT_TYPES: [&str; 47] = [
     "ExecutionSubmitted",
+    "ExecutionTagged",
     "StepReady",
     "StepWaiting",
     "StepStarted",
@@ -81,6 +82,7 @@ pub fn event_type(event: &Event) -> &'static str {
 fn run_type(event: &RunEvent) -> &'static str {
     match event {
         RunEvent::Submitted(_) => "ExecutionSubmitted",
+        RunEvent::Tagged { .. } => "ExecutionTagged",
         RunEvent::StepReady { .. } => "StepReady",
         RunEvent::StepWaiting { .. } => "StepWaiting",
         RunEvent::StepStarted { .. } => "StepStarted",

@@ -10,7 +10,7 @@ use crate::partition::POLICY_BYTES_MAX;
 use crate::summary::RunStatus;
 use crate::time::parse_duration_ms;
 
-const RULE_FIELDS: [&str; 5] = ["name", "status", "workflow", "keep_for", "keep_count"];
+const RULE_FIELDS: [&str; 6] = ["name", "status", "workflow", "tag", "keep_for", "keep_count"];
 
 impl Policy {
     /// Reads a policy as a person writes it.
@@ -61,6 +61,9 @@ fn rule_json(rule: &Rule) -> Value {
     }
     if let Some(workflow) = &rule.workflow {
         fields.insert("workflow".to_owned(), json!(workflow));
+    }
+    if let Some(tag) = &rule.tag {
+        fields.insert("tag".to_owned(), json!(tag));
     }
     if let Some(keep_for_ms) = rule.keep_for_ms {
         fields.insert("keep_for".to_owned(), json!(duration_word(keep_for_ms)));
@@ -138,6 +141,7 @@ impl Read {
             name: self.name(&format!("{path}.name"), field("name")),
             status: self.status(&format!("{path}.status"), field("status")),
             workflow: self.workflow(&format!("{path}.workflow"), field("workflow")),
+            tag: field("tag").and_then(|value| self.text(&format!("{path}.tag"), value)),
             keep_for_ms: self.keep_for(&format!("{path}.keep_for"), field("keep_for")),
             keep_count: self.keep_count(&format!("{path}.keep_count"), field("keep_count")),
         }

@@ -27,6 +27,13 @@ impl Journal {
         self.parts().blobs.kept_bytes(digest)
     }
 
+    /// How many contents are kept beside the records, and their bytes: counted in the
+    /// background after opening.
+    #[must_use]
+    pub fn kept_beside_all(&self) -> (u64, u64) {
+        self.parts().blobs.counted()
+    }
+
     /// Runs whose histories name a content, by id.
     ///
     /// # Errors
@@ -49,8 +56,8 @@ impl Journal {
         Ok(runs)
     }
 
-    /// Removes contents that no commit names, wherever commits are kept, and that are older
-    /// than [`BLOB_AGE_MIN`](crate::BLOB_AGE_MIN); with `dry_run` only says how many.
+    /// Removes contents that no commit and no history names, wherever those are kept, and that
+    /// are older than [`BLOB_AGE_MIN`](crate::BLOB_AGE_MIN); with `dry_run` only says how many.
     ///
     /// # Errors
     /// If the chain is not whole or cannot be read: then nothing is removed.
@@ -61,6 +68,12 @@ impl Journal {
                 named.extend(commit.named());
                 ControlFlow::Continue(())
             })?;
+        }
+        // A cut chain no longer has every commit of the runs that are still kept.
+        for stream in self.parts().store.all_streams()? {
+            for record in self.parts().store.history(&stream)?.unwrap_or_default() {
+                record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
+            }
         }
         self.parts().blobs.collect(&named, dry_run)
     }

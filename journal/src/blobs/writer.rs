@@ -39,20 +39,23 @@ struct State {
 }
 
 enum Job {
-    Append {
-        texts: Vec<Text>,
-        commit: Commit,
-        done: Done,
-    },
+    Append(Box<Append>),
     Erase(Digest),
     /// Somebody waits for everything before this.
     Settle(SyncSender<()>),
 }
 
+/// A commit and the contents it names.
+struct Append {
+    texts: Vec<Text>,
+    commit: Commit,
+    done: Done,
+}
+
 impl Job {
     fn bytes(&self) -> usize {
         match self {
-            Self::Append { texts, .. } => texts.iter().map(|(_, text)| text.len()).sum(),
+            Self::Append(own) => own.texts.iter().map(|(_, text)| text.len()).sum(),
             Self::Erase(_) | Self::Settle(_) => 0,
         }
     }
@@ -71,7 +74,7 @@ impl Queue {
         while state.bytes > BLOB_QUEUE_BYTES_MAX && !state.closing {
             state = wait(&self.room, state);
         }
-        let job = Job::Append { texts, commit, done };
+        let job = Job::Append(Box::new(Append { texts, commit, done }));
         state.bytes += job.bytes();
         *state.held.entry(partition).or_default() += 1;
         state.jobs.push_back(job);
@@ -134,7 +137,7 @@ impl Queue {
         let texts: Vec<Text> = jobs
             .iter()
             .flat_map(|job| match job {
-                Job::Append { texts, .. } => texts.as_slice(),
+                Job::Append(own) => own.texts.as_slice(),
                 Job::Erase(_) | Job::Settle(_) => &[],
             })
             .cloned()
@@ -146,7 +149,8 @@ impl Queue {
         }
         for job in jobs {
             match job {
-                Job::Append { commit, done, .. } => {
+                Job::Append(own) => {
+                    let Append { commit, done, .. } = *own;
                     let partition = commit.partition().0;
                     log.append(commit, done);
                     let mut state = lock(&self.state);
@@ -179,8 +183,8 @@ impl Drop for Leaving<'_> {
         self.queue.close();
         let jobs = std::mem::take(&mut lock(&self.queue.state).jobs);
         for job in jobs {
-            if let Job::Append { commit, done, .. } = job {
-                self.log.append(commit, done);
+            if let Job::Append(own) = job {
+                self.log.append(own.commit, own.done);
             }
         }
     }
@@ -192,7 +196,7 @@ impl State {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while let Some(job) = self.jobs.front() {
             let more = job.bytes();
-            let alone = !matches!(job, Job::Append { .. });
+            let alone = !matches!(job, Job::Append(_));
             if !taken.is_empty() && (alone || bytes + more > BATCH_BYTES_MAX) {
                 break;
             }

@@ -248,6 +248,10 @@ impl Log for MemoryLog {
         }
     }
 
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        Ok(vec![Head::default(); lock(&self.shared.state).durable_heads.len()])
+    }
+
     fn sync(&self) -> Result<(), AppendError> {
         let mut state = lock(&self.shared.state);
         while !self.shared.manual && (!state.waiting.is_empty() || state.answering) {

@@ -95,6 +95,12 @@ pub trait Log: Send + Sync {
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
+    /// Where the log begins: each partition's last commit that was cut; zeros if none was.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    fn beginning(&self) -> Result<Vec<Head>, Error>;
+
     /// Waits until every commit answered before this call is on the disk, whatever the
     /// policy.
     ///

@@ -1,22 +1,31 @@
 //! The groups of one segment, read one after the other.
 //!
-//! Reads a group at a time and no more, so that following a long chain takes the memory of
-//! one group. Knows where groups end and not what is in them.
+//! Reads a group at a time and no more, so that following a long chain takes the memory of one
+//! group. A group that is not whole in the log is read from the archive, and the other way
+//! round. Knows where groups end and not what is in them.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::archive::unpack::Archived;
 use crate::commit::Origin;
 use crate::error::{Damage, Error};
 use crate::log::wal::layout::{self, GROUP_HEADER_BYTES, Group, SECTOR_BYTES, SegmentHeader};
 use crate::log::wal::scan::{self, Shape};
 use crate::log::wal::segments;
 
-/// One segment being read.
-pub(super) struct Piece {
+/// A segment file, open for reading.
+pub(super) struct InLog {
     file: File,
     path: PathBuf,
+}
+
+/// One segment being read.
+pub(super) struct Piece {
+    log: Option<InLog>,
+    archived: Option<Archived>,
     number: u64,
     origin: Origin,
     segment_bytes: u64,
@@ -29,15 +38,24 @@ pub(super) struct Piece {
     buffer: Vec<u8>,
 }
 
-/// The header of a segment file; `None` if it was made ready and never begun.
+/// The segment's file in the log, if it is there.
+pub(super) fn open_in_log(log: &Path, number: u64) -> Result<Option<InLog>, Error> {
+    let path = segments::path_of(log, number);
+    match File::open(&path) {
+        Ok(file) => Ok(Some(InLog { file, path })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("opening", &path, error)),
+    }
+}
+
+/// The header of a segment file; `None` if it is not there, or was never begun.
 pub(super) fn log_header(
     log: &Path,
     number: u64,
     shape: &Shape,
 ) -> Result<Option<SegmentHeader>, Error> {
-    let path = segments::path_of(log, number);
+    let Some(InLog { file, path }) = open_in_log(log, number)? else { return Ok(None) };
     let failed = |e| Error::io("reading", &path, e);
-    let file = File::open(&path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let wanted = layout::segment_header_bytes(shape.partitions) + SECTOR_BYTES;
     let mut bytes = vec![0; wanted.min(usize::try_from(length).unwrap_or(wanted))];
@@ -50,19 +68,17 @@ pub(super) fn log_header(
 }
 
 impl Piece {
-    pub(super) fn open(
-        log: &Path,
-        number: u64,
+    pub(super) fn new(
         header: &SegmentHeader,
         groups_end: Option<u64>,
         end_offset: Option<u64>,
-    ) -> Result<Self, Error> {
-        let path = segments::path_of(log, number);
-        let file = File::open(&path).map_err(|e| Error::io("opening", &path, e))?;
-        Ok(Self {
-            file,
-            path,
-            number,
+        log: Option<InLog>,
+        archived: Option<Archived>,
+    ) -> Self {
+        Self {
+            log,
+            archived,
+            number: header.number,
             origin: header.origin,
             segment_bytes: header.segment_bytes,
             offset: layout::segment_header_bytes(header.heads.len()) as u64,
@@ -70,7 +86,11 @@ impl Piece {
             groups_end,
             end_offset,
             buffer: Vec::new(),
-        })
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The next group and where it stands; `None` behind the last one.
@@ -80,15 +100,17 @@ impl Piece {
         {
             return Ok(None);
         }
-        self.read_group()?;
-        let group = layout::group_at(&self.buffer, 0, &self.origin)
-            .filter(|group| group.number == self.next_group);
-        match group {
-            Some(group) => {
+        let mut found = self.read_group(Self::read_log)?;
+        if found.is_none() {
+            found = self.read_group(Self::read_archived)?;
+        }
+        match found {
+            Some(length) => {
                 let offset = self.offset;
-                self.offset += group.end as u64;
+                self.offset += length as u64;
                 self.next_group += 1;
-                Ok(Some((offset, group)))
+                let group = layout::group_unproven(&self.buffer);
+                Ok(group.map(|group| (offset, group)))
             }
             // The end of a log that nobody writes: a tear is none of a reader's business.
             None if self.end_offset.is_none() && self.groups_end.is_none() => Ok(None),
@@ -99,25 +121,49 @@ impl Piece {
         }
     }
 
-    /// Reads what may be the next group into the buffer.
-    fn read_group(&mut self) -> Result<(), Error> {
-        let failed = |e| Error::io("reading", &self.path, e);
+    /// Reads the next group into the buffer; answers where it ends, from where it begins, if it
+    /// is whole.
+    fn read_group(&mut self, read: Read) -> Result<Option<usize>, Error> {
         let left = usize::try_from(self.segment_bytes.saturating_sub(self.offset));
         let left = left.unwrap_or(usize::MAX);
-        self.buffer.resize(left.min(GROUP_HEADER_BYTES), 0);
-        self.file.read_exact_at(&mut self.buffer, self.offset).map_err(failed)?;
-        let length = layout::group_bytes(&self.buffer).filter(|length| *length <= left);
-        if let Some(length) = length {
-            self.buffer.resize(length, 0);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(left.min(GROUP_HEADER_BYTES), 0);
+        let mut there = read(self, &mut buffer, self.offset)?;
+        let length = layout::group_bytes(&buffer).filter(|length| *length <= left);
+        if let Some(length) = length.filter(|_| there) {
+            buffer.resize(length, 0);
             let rest = self.offset + GROUP_HEADER_BYTES as u64;
-            let behind_header = &mut self.buffer[GROUP_HEADER_BYTES..];
-            self.file.read_exact_at(behind_header, rest).map_err(failed)?;
+            there = read(self, &mut buffer[GROUP_HEADER_BYTES..], rest)?;
         }
-        Ok(())
+        let whole = layout::group_at(&buffer, 0, &self.origin)
+            .filter(|group| there && group.number == self.next_group)
+            .map(|group| group.end);
+        self.buffer = buffer;
+        Ok(whole)
+    }
+
+    fn read_log(&mut self, bytes: &mut [u8], offset: u64) -> Result<bool, Error> {
+        let Some(InLog { file, path }) = &self.log else { return Ok(false) };
+        match file.read_exact_at(bytes, offset) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            // A sector that the disk gives up on is what the archive is for.
+            Err(_) if self.archived.is_some() => Ok(false),
+            Err(error) => Err(Error::io("reading", path, error)),
+        }
+    }
+
+    fn read_archived(&mut self, bytes: &mut [u8], offset: u64) -> Result<bool, Error> {
+        match &mut self.archived {
+            Some(archived) => archived.read_at(bytes, offset).map(|()| true),
+            None => Ok(false),
+        }
     }
 }
 
+/// Reads bytes of the segment from one of its places; answers whether they are there.
+type Read = fn(&mut Piece, &mut [u8], u64) -> Result<bool, Error>;
+
 pub(super) fn damage(segment: u64, offset: u64, detail: String) -> Error {
-    let damage = Damage { segment, offset, partition: None, sequence: None, detail };
-    Error::Damaged { damage }
+    Damage { segment, offset, partition: None, sequence: None, detail }.into()
 }

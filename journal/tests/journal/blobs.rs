@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
@@ -38,7 +38,7 @@ struct Life {
 
 impl Life {
     fn begin(directory: &Path) -> Self {
-        Self::of(Journal::open(directory, options()).unwrap())
+        Self::of(Journal::open(directory, options()).expect("it works on a whole directory"))
     }
 
     fn of(opened: Opened) -> Self {
@@ -53,8 +53,8 @@ impl Life {
         self.head = commit.head();
         let (done, answer) = channel();
         let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
-        self.journal.append(batch, Box::new(move |told| done.send(told).unwrap()));
-        answer.recv().unwrap().unwrap();
+        self.journal.append(batch, Box::new(move |told| done.send(told).expect("the test waits")));
+        answer.recv().expect("it is answered").expect("it is durable");
     }
 
     fn erase(&mut self, version: u64, digest: Digest) {
@@ -65,7 +65,7 @@ impl Life {
     }
 
     fn history(&self, stream: &StreamId) -> Vec<Record> {
-        self.journal.history(stream).unwrap().unwrap()
+        self.journal.history(stream).expect("it can be read").expect("it is there")
     }
 }
 
@@ -86,13 +86,13 @@ fn file_of(directory: &Path, digest: &Digest) -> PathBuf {
 
 pub fn named(directory: &Path) -> Named {
     let mut named = Named::new();
-    let reader = Reader::open(directory).unwrap();
+    let reader = Reader::open(directory).expect("it works on a whole directory");
     reader
         .for_each_commit(|commit, _| {
             named.extend(commit.named());
             true
         })
-        .unwrap();
+        .expect("it works on a whole directory");
     named
 }
 
@@ -215,7 +215,8 @@ fn only_old_contents_that_nothing_names_are_collected() {
     let mut life = Life::begin(directory.path());
     let (kept, old, young) = (payload("k", 70_000), payload("o", 70_000), payload("y", 70_000));
     life.record(&run(1), 1, &answered(kept.clone()));
-    let before = SystemTime::now() - BLOB_AGE_MIN - Duration::from_secs(60);
+    let written = file_of(directory.path(), &digest_of(&kept)).metadata().unwrap();
+    let before = written.modified().unwrap() - BLOB_AGE_MIN - Duration::from_secs(60);
     let age = |path: &Path| {
         std::fs::File::options().append(true).open(path).unwrap().set_modified(before).unwrap();
     };

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use backstitch_core::ids::StreamId;
 use backstitch_core::payload::AbsentWhy;
-use backstitch_journal::{Error, Journal, check_blobs, verify};
+use backstitch_journal::{Error, Journal, Options, check_blobs, verify};
 
 use crate::blobs::named;
 use crate::crash::count_from_environment;
-use crate::life::{check_open, check_served, quiet_directory};
+use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
 use crate::workload::{Dice, event_of, options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
@@ -110,7 +110,7 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
 
 /// Every history is as it was written but for one content, which is named and not served.
 fn check_flipped_content(directory: &Path, place: &str) {
-    let opened = Journal::open(directory, options()).unwrap();
+    let opened = Journal::open(directory, options()).expect("it works on a whole directory");
     let (mut damaged, mut wrong) = (0, 0);
     let each = opened.journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
@@ -123,10 +123,11 @@ fn check_flipped_content(directory: &Path, place: &str) {
             wrong += usize::from(!lost && record.event != event_of(&run, record.version));
         }
     });
-    each.unwrap();
+    each.expect("it works on a whole directory");
     assert!(damaged > 0 && wrong == 0, "{place}: {damaged} damaged, {wrong} wrong");
     drop(opened);
-    let report = check_blobs(directory, &named(directory), &BTreeSet::new()).unwrap();
+    let report = check_blobs(directory, &named(directory), &BTreeSet::new())
+        .expect("it works on a whole directory");
     assert_eq!((report.damaged.len(), report.missing.len()), (1, 0), "{place}");
 }
 
@@ -157,10 +158,13 @@ fn damage_in_the_log_is_named() {
 #[test]
 fn a_missing_segment_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    quiet_directory(directory.path(), 600);
+    let unarchived = Options { archive: false, ..options() };
+    quiet_directory_with(directory.path(), 600, unarchived.clone());
     fs::remove_file(directory.path().join("log/0000000001.seg")).unwrap();
-    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
-    assert!(error.to_string().contains("the segment file is missing"), "{error}");
+    for options in [unarchived, options()] {
+        let error = Journal::open(directory.path(), options).err().expect("it is damaged");
+        assert!(error.to_string().contains("not in the archive"), "{error}");
+    }
     assert!(!verify(directory.path()).unwrap().ok);
 }
 

@@ -91,6 +91,7 @@ fn run_kind(event: &RunEvent) -> &'static str {
         RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
+        RunEvent::Tagged { .. } => "Tagged",
     }
 }
 
@@ -301,6 +302,18 @@ fn commit_kept() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// A run's tags.
+fn commit_tagged() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_179_000_000));
+    let tags = vec!["nightly".into(), "zürich".into()];
+    for (version, event) in (1..).zip([submitted(), RunEvent::Tagged { tags }]) {
+        assert_eq!(builder.push(&run, version, at, &Event::Run(event)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -313,6 +326,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-blob.bin", commit_blob()),
         ("commit-retention.bin", commit_retention()),
         ("commit-kept.bin", commit_kept()),
+        ("commit-tagged.bin", commit_tagged()),
     ]
 }
 
@@ -342,7 +356,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
+mod archive;
 mod blobs;
 mod chain;
 mod child;
 mod conformance;
 mod crash;
+mod cut;
 mod damage;
 mod disk_full;
 mod events;
 mod golden;
 mod golden_blob;
 mod life;
+mod listing;
 mod medium;
 mod power_cut;
 mod refusals;

@@ -49,7 +49,7 @@ fn check(journal: &Journal, model: &Model, life: u64) {
     });
     each.expect("every history can be read");
     assert_eq!(found, model.runs, "life {life}");
-    let all = RunFilter { namespace: "default".to_owned(), status: None, workflow: None };
+    let all = RunFilter { namespace: "default".to_owned(), ..RunFilter::default() };
     let rows = journal.runs(&all, None, 1_000).expect("the views are whole").rows;
     let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.execution, row)).collect();
     let wanted: BTreeMap<_, _> =

@@ -115,7 +115,7 @@ fn many_runs_are_stored_and_handed_out_again() {
     for live in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let options = Options { partitions: 1, ballast_bytes: 0, ..Options::default() };
-        let opened = Journal::open(directory.path(), options).unwrap();
+        let opened = Journal::open(directory.path(), options.clone()).unwrap();
         println!("live {live}: {}", write_runs(&opened.journal, opened.heads[0], runs, live));
         opened.journal.close().unwrap();
         for rebuild in [false, true] {
@@ -123,7 +123,7 @@ fn many_runs_are_stored_and_handed_out_again() {
                 std::fs::remove_file(directory.path().join("store.marks")).unwrap();
             }
             let begun = Instant::now();
-            let opened = Journal::open(directory.path(), options).unwrap();
+            let opened = Journal::open(directory.path(), options.clone()).unwrap();
             let ms = begun.elapsed().as_millis();
             let expected = if live || rebuild { runs } else { 0 };
             assert_eq!(opened.streams.len() as u64, expected);

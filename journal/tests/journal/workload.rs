@@ -74,7 +74,7 @@ pub fn event_of(run: &ExecutionId, version: u64) -> Event {
     let letter = |_| char::from(b'a' + (dice.next() % letters) as u8);
     let text: String = (0..bytes).map(letter).collect();
     let mut payload = Payload::of(&serde_json::Value::String(text));
-    if bytes == 3_000 && version.is_multiple_of(3) {
+    if bytes < 20 {
         payload.keep_beside();
     }
     Event::Run(match version {
@@ -113,6 +113,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         revision: 1,
         status: if ended { RunStatus::Completed } else { RunStatus::Running },
         correlation_id: "c".into(),
+        tags: [].into(),
         submitted_at: recorded_at(run, 1),
         ended_at: ended.then(|| recorded_at(run, version)),
         version,

@@ -91,7 +91,7 @@ pub(super) fn recover(
         recovered.checkpoints += share.checkpoints;
     }
     if recovered.journal.views_missing {
-        rebuild_views(&journal, &histories)?;
+        supply_views(&journal, &histories)?;
     }
     // A run that can't be folded has no row, and must not hold the views' mark back for ever.
     journal.rows_complete();
@@ -193,17 +193,17 @@ fn follow_imports(record: &Record, imported: &mut HashSet<ExecutionId>) {
     }
 }
 
-fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
+pub(super) fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
     records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
 }
 
-fn rows(state: &State) -> Vec<ViewChange> {
+pub(super) fn rows(state: &State) -> Vec<ViewChange> {
     let run = ViewChange::Run(run_summary(state));
     std::iter::once(run).chain(letter_summaries(state).map(ViewChange::Letter)).collect()
 }
 
 /// Views are folds: every run is folded once and its rows written again.
-fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
+fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
     let mut changes = Vec::new();
     journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
@@ -219,8 +219,8 @@ fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result
     Ok(())
 }
 
-/// What partition 0 knows of retention.
+/// What the partitions' own streams say of retention.
 pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Retention {
-    let own = starts[usize::from(WORKFLOWS_PARTITION.0)].partition.own();
-    Retention::new(settings, own.version, own.policy.as_ref())
+    let own: Vec<_> = starts.iter().map(|start| start.partition.own()).collect();
+    Retention::new(settings, &own)
 }

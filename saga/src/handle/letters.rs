@@ -42,6 +42,10 @@ impl Handle {
         }
         let (records, plan) = self.history(run).await?;
         let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {run}")))?;
+        let tags = match records.get(1).map(|record| &record.event) {
+            Some(Event::Run(RunEvent::Tagged { tags })) => tags.clone(),
+            _ => Vec::new(),
+        };
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
         else {
@@ -61,7 +65,7 @@ impl Handle {
             actor: actor.to_owned(),
             ..*first
         });
-        let accepted = self.begin(Submission { execution, plan, submitted }).await?;
+        let accepted = self.begin(Submission { execution, plan, submitted, tags }).await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }

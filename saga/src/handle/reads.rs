@@ -1,4 +1,4 @@
-//! Reading runs and lists: from memory where they are, from the journal where they are not.
+//! Reading runs: from memory where they are, from the journal where they are not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
-use backstitch_core::summary::{LetterSummary, RunSummary};
-use backstitch_journal::{Cursor, Journal, LetterFilter, Page, Record, RemovedRun, RunFilter};
+use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
 use super::{Handle, blocking, unexpected};
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
 
+/// Payloads of a run whose JSON is made without leaving the async worker, in bytes.
+const PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX: usize = 256 * 1024;
 /// Steps of a run whose JSON is made without leaving the async worker.
 const STEPS_PRINTED_IN_PLACE_MAX: usize = 256;
 
@@ -56,9 +57,12 @@ impl Handle {
 
     /// The run's JSON; that of a large run is made beside the async workers.
     async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
-        if state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
+        let small = state.payload_bytes <= PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX;
+        if small && state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
             return Ok(Arc::new(execution_json(&state)));
         }
+        // JSON in memory takes many times its text: few are made at a time.
+        let _turn = self.shared.large_prints.acquire().await.map_err(|_| Error::Stopped)?;
         blocking(move || Arc::new(execution_json(&state))).await
     }
 
@@ -105,34 +109,6 @@ impl Handle {
             _ => None,
         };
         Ok((records, plan))
-    }
-
-    /// Runs newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn runs(
-        &self,
-        filter: RunFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
-    }
-
-    /// Dead letters newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn letters(
-        &self,
-        filter: LetterFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which runs a policy lets go, what they take, and what is held back and why.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use backstitch_core::ids::{ExecutionId, StreamId};
@@ -22,7 +25,7 @@ pub const HELD_LISTED_MAX: usize = 100;
 /// Rows read at a time.
 const ROWS_PER_PAGE: usize = 500;
 /// Rows that one plan looks at; it goes on from its cursor.
-const ROWS_PER_PLAN_MAX: usize = 100_000;
+const ROWS_PER_PLAN_MAX: u64 = 100_000;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub struct Asked {
     /// As of when: a run is as old as it was then.
     pub at: Timestamp,
     /// Where an earlier plan ended.
-    pub after: Option<Cursor>,
+    pub after: Option<Place>,
     /// How many runs to name, at most [`RUNS_PER_PLAN_MAX`].
     pub limit: usize,
 }
@@ -79,7 +82,33 @@ pub struct Plan {
     /// Rows looked at.
     pub examined: u64,
     /// Where to go on, if this is not all.
-    pub next: Option<Cursor>,
+    pub next: Option<Place>,
+}
+
+/// A place in the list of runs, the newest first. Printed as instant and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(Reverse<Timestamp>, ExecutionId);
+
+impl Place {
+    fn of(row: &RunSummary) -> Self {
+        Self(Reverse(row.submitted_at), row.execution)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.0.0, self.1)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (at, run) = text.rsplit_once('-').ok_or(())?;
+        let at = at.parse().map_err(drop)?;
+        Ok(Self(Reverse(Timestamp(at)), run.parse().map_err(drop)?))
+    }
 }
 
 impl Handle {
@@ -97,12 +126,16 @@ impl Handle {
 pub(super) struct Planner {
     histories: JournalHistories,
     asked: Asked,
-    /// Rows before this were dealt with by an earlier plan: they are counted only.
-    after: Option<Cursor>,
+    filter: RunFilter,
+    /// Rows read and not looked at.
+    rows: VecDeque<RunSummary>,
     cursor: Option<Cursor>,
+    /// The last row looked at.
+    at: Option<Place>,
+    /// Every row was read.
+    read: bool,
     /// Ended runs met so far, by rule and workflow.
     met: HashMap<(usize, Arc<str>), u64>,
-    done: bool,
 }
 
 /// What becomes of a row.
@@ -114,47 +147,51 @@ enum Verdict {
 
 impl Planner {
     pub(super) fn new(histories: JournalHistories, asked: Asked) -> Self {
-        let (after, policy) = (asked.after.clone(), &asked.policy);
+        let mut filter =
+            RunFilter { namespace: asked.namespace.to_string(), ..RunFilter::default() };
         // Whoever counts begins with the newest; age alone begins with the oldest kept.
-        let cursor = match policy.keep_for_ms_min() {
-            Some(ms) if !policy.counts() => after.clone().or_else(|| {
-                let ago_us = i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
-                Some(Cursor::submitted_by(Timestamp(asked.at.0.saturating_sub(ago_us))))
-            }),
-            _ => None,
-        };
-        let done = !policy.removes();
-        Self { histories, asked, after, cursor, met: HashMap::new(), done }
+        if let (Some(ms), false) = (asked.policy.keep_for_ms_min(), asked.policy.counts()) {
+            let ago_us = i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+            let old = Timestamp(asked.at.0.saturating_sub(ago_us).saturating_add(1));
+            filter.ended.before = Some(old);
+            let next = |Place(Reverse(at), _)| Timestamp(at.0.saturating_add(1));
+            filter.submitted.before = Some(asked.after.map_or(old, next).min(old));
+        }
+        let read = !asked.policy.removes();
+        let (rows, met) = (VecDeque::new(), HashMap::new());
+        Self { histories, asked, filter, rows, cursor: None, at: None, read, met }
     }
 
     /// Whether the whole list was walked.
     pub(super) fn is_done(&self) -> bool {
-        self.done
+        self.read && self.rows.is_empty()
     }
 
     /// The next part of the list, up to the limits.
     pub(super) fn plan(&mut self) -> Result<Plan, Error> {
         let rules = vec![RuleShare::default(); self.asked.policy.rules.len()];
         let mut plan = Plan { rules, ..Plan::default() };
-        let filter =
-            RunFilter { namespace: self.asked.namespace.to_string(), ..RunFilter::default() };
-        while !self.done && plan.runs.len() < self.asked.limit {
-            if plan.examined >= ROWS_PER_PLAN_MAX as u64 {
-                break;
-            }
-            let page = self.histories.journal.runs(&filter, self.cursor.as_ref(), ROWS_PER_PAGE)?;
-            self.done = page.next.is_none();
-            for row in page.rows {
-                if plan.runs.len() >= self.asked.limit {
-                    self.done = false;
-                    break;
+        while plan.runs.len() < self.asked.limit && plan.examined < ROWS_PER_PLAN_MAX {
+            match self.rows.pop_front() {
+                Some(row) => {
+                    self.at = Some(Place::of(&row));
+                    self.row(&row, &mut plan)?;
                 }
-                self.cursor = Some(Cursor::of_run(&row));
-                self.row(&row, &mut plan)?;
+                None if self.read => break,
+                None => self.read_page()?,
             }
         }
-        plan.next = self.cursor.clone().filter(|_| !self.done);
+        plan.next = self.at.filter(|_| !self.is_done());
         Ok(plan)
+    }
+
+    fn read_page(&mut self) -> Result<(), Error> {
+        let journal = &self.histories.journal;
+        let page = journal.runs(&self.filter, self.cursor.as_ref(), ROWS_PER_PAGE)?;
+        self.read = page.next.is_none();
+        self.cursor = page.next;
+        self.rows.extend(page.rows);
+        Ok(())
     }
 
     fn row(&mut self, row: &RunSummary, plan: &mut Plan) -> Result<(), Error> {
@@ -164,8 +201,8 @@ impl Planner {
         let met = self.met.entry((place, row.workflow.clone())).or_default();
         *met += 1;
         let beyond = rule.keep_count.is_some_and(|count| *met > count);
-        let seen_before = self.after.as_ref().is_some_and(|after| Cursor::of_run(row) <= *after);
-        if seen_before {
+        // What an earlier plan dealt with is counted only.
+        if self.asked.after.is_some_and(|after| Place::of(row) <= after) {
             return Ok(());
         }
         match self.verdict(row, (place, &rule), beyond)? {

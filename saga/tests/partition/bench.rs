@@ -54,7 +54,7 @@ pub fn submission(
         retry_of: None,
         actor: "test".into(),
     });
-    Submission { execution: run, plan: plan.clone(), submitted }
+    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new() }
 }
 
 /// What is durable of each run.

@@ -13,11 +13,13 @@ use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{LetterStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
+use super::clients::own_tags;
 use super::world::World;
 
 /// Every kind of event a run can have; the seeds together must reach each.
 pub const EVENT_KINDS: &[&str] = &[
     "ExecutionSubmitted",
+    "ExecutionTagged",
     "StepReady",
     "StepWaiting",
     "StepStarted",
@@ -91,6 +93,7 @@ pub fn all(world: &World) {
         run.books_agree();
         run.callbacks_came();
         run.rows_are_the_fold();
+        run.tags_are_whole();
     }
 }
 
@@ -326,6 +329,14 @@ impl Run<'_> {
             let word = backstitch_core::report::callback_word(callback.event);
             self.check(told.contains(&(word, &callback.url)), "somebody was not told of the end");
         }
+    }
+
+    /// The definition's tags and the submission's, whatever crashed in between.
+    fn tags_are_whole(&self) {
+        let mut tags = own_tags(self.state.id);
+        tags.extend(self.plan().tags.iter().cloned());
+        let tags: BTreeSet<_> = tags.into_iter().collect();
+        self.check(tags.iter().eq(self.state.tags.iter()), "tags are missing or too many");
     }
 
     fn rows_are_the_fold(&self) {

@@ -16,6 +16,11 @@ use super::world::{Asked, PARTITIONS, World};
 /// Runs that one round of retention looks at.
 const LOOKED_AT_MAX: usize = 6;
 
+/// The tags that a run is submitted with: a repeat has the same.
+pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
+    if execution.digits.is_multiple_of(3) { vec!["own".into(), "shared".into()] } else { vec![] }
+}
+
 impl World {
     pub fn client(&mut self) {
         let actor = || "client".to_owned();
@@ -148,7 +153,7 @@ impl World {
 
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
-        let submission = Submission { execution, plan, submitted };
+        let submission = Submission { execution, plan, submitted, tags: own_tags(execution) };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::{Event, PartitionEvent, Submitted};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
@@ -344,7 +344,9 @@ impl World {
     fn split(&mut self, at: usize, stage: Stage) {
         let Stage { id, at: _, mut records, quiescent, changes } = stage;
         while records.len() > 1 && self.random.chance(25) {
-            let cut = 1 + self.random.index(records.len() - 1);
+            let mut cut = 1 + self.random.index(records.len() - 1);
+            // A run is tagged in the commit that begins it.
+            cut += usize::from(matches!(records[cut].event, Event::Run(RunEvent::Tagged { .. })));
             let rest = records.split_off(cut);
             self.writing[at].push_back(Commit {
                 records,

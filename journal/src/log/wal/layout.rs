@@ -172,19 +172,25 @@ pub(crate) fn group_bytes(header: &[u8]) -> Option<usize> {
 /// The group that begins at `offset`, if a whole one does.
 pub(crate) fn group_at<'a>(segment: &'a [u8], offset: usize, origin: &Origin) -> Option<Group<'a>> {
     let bytes = segment.get(offset..)?;
+    let group = group_unproven(bytes)?;
+    let hash = bytes.get(GROUP_HASH_AT..GROUP_HASH_AT + 32)?;
+    if hash != group_hash(origin, &bytes[..GROUP_HASH_AT], group.payload) {
+        return None;
+    }
+    Some(Group { end: offset + group.end, ..group })
+}
+
+/// The group these bytes begin with, by what they say of themselves: for bytes proven before.
+pub(crate) fn group_unproven(bytes: &[u8]) -> Option<Group<'_>> {
     let mut fields = Fields::of(bytes);
     if fields.array().ok()? != GROUP_MAGIC {
         return None;
     }
     let (number, proven) = (fields.u64().ok()?, fields.u64().ok()?);
     let (commits, length) = (fields.u32().ok()?, fields.u32().ok()? as usize);
-    let hash: [u8; 32] = fields.array().ok()?;
     let end_of_payload = GROUP_HEADER_BYTES.checked_add(length)?;
     let payload = bytes.get(GROUP_HEADER_BYTES..end_of_payload)?;
-    if hash != group_hash(origin, &bytes[..GROUP_HASH_AT], payload) {
-        return None;
-    }
-    let end = offset + end_of_payload.next_multiple_of(SECTOR_BYTES);
+    let end = end_of_payload.next_multiple_of(SECTOR_BYTES);
     Some(Group { number, proven, commits, payload, end })
 }
 

@@ -3,6 +3,7 @@
 //! `layout` is the bytes, `segments` the files, `scan`, `recover` and `walk` read, `writer` is the
 //! one thread that writes. Nothing here knows what records mean.
 
+pub(crate) mod heal;
 pub(crate) mod layout;
 pub(crate) mod recover;
 pub(crate) mod scan;
@@ -20,6 +21,7 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::PartitionId;
 pub use recover::TornTail;
 
+use crate::archive::archiver::Signals;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::locks::{lock, wait};
@@ -53,6 +55,7 @@ struct Shared {
     room: Condvar,
     durable: Mutex<Durable>,
     counters: Counters,
+    signals: Arc<Signals>,
 }
 
 /// How far the log is acknowledged.
@@ -123,21 +126,23 @@ impl Wal {
         let shape = Shape::of(origin, options);
         segments::remove_unfinished(directory)?;
         let zeros = vec![0; shape.partitions];
-        let recovered = recover::recover(directory, &shape, &zeros, &mut |commit| {
+        let sources = Sources::of_log(directory, shape);
+        let recovered = recover::recover(&sources, &zeros, &mut |commit| {
             visit(commit);
             Ok(())
         })?;
-        let sources = Sources::of_log(directory, shape);
-        Self::start(directory, sources, options.fsync, &recovered)
+        Self::start(directory, sources, options.fsync, &recovered, Arc::default())
     }
 
-    /// Goes on where recovery ended.
+    /// Goes on where recovery ended; `signals` hears of every segment that is sealed.
     pub(crate) fn start(
         directory: &Path,
         sources: Sources,
         fsync: Fsync,
         recovered: &Recovered,
+        signals: Arc<Signals>,
     ) -> Result<Self, Error> {
+        signals.sealed(recovered.segment - 1);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
@@ -147,6 +152,7 @@ impl Wal {
                 end: End { segment: recovered.segment, offset: recovered.offset },
             }),
             counters: Counters::default(),
+            signals,
         });
         let writer = writer::Writer::new(
             directory,
@@ -196,6 +202,10 @@ impl Log for Wal {
         }
         let end = lock(&self.shared.durable).end;
         self.sources.commits_after(Some(end), partition, after_position, visit)
+    }
+
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.sources.beginning().map(|beginning| beginning.heads)
     }
 
     fn sync(&self) -> Result<(), AppendError> {

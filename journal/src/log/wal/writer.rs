@@ -292,6 +292,7 @@ impl Writer {
         self.file = next;
         self.segment = number;
         self.offset = layout::segment_header_bytes(self.shape.partitions) as u64;
+        self.shared.signals.sealed(number - 1);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use backstitch_core::ids::PartitionId;
 
-use crate::archive::archiver::Archiver;
+use crate::archive::archiver::{ArchiveInfo, Archiver};
 use crate::archive::cut::{CutPlan, CutPoint};
 use crate::commit::{Commit, Head};
 use crate::error::Error;
@@ -26,6 +26,13 @@ impl Journal {
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.parts().log.commits_after(partition, after_position, visit)
+    }
+
+    /// How archiving stands, but for the bytes of its files, which [`Journal::info`] adds up;
+    /// `None` if nothing is archived.
+    #[must_use]
+    pub fn archive(&self) -> Option<ArchiveInfo> {
+        self.parts().archiver.as_ref().map(Archiver::info)
     }
 
     /// Says exactly what cutting the chain would do, and changes nothing. Counting what is kept

@@ -75,8 +75,7 @@ pub(crate) fn of(parts: &Parts) -> Info {
 
 fn archive_of(parts: &Parts) -> ArchiveInfo {
     let Some(archiver) = &parts.archiver else { return ArchiveInfo::default() };
-    let info = archiver.info();
-    ArchiveInfo { bytes: size_bytes(&info.directory), ..info }
+    ArchiveInfo { bytes: size_bytes(archiver.directory()), ..archiver.info() }
 }
 
 /// Bytes of a directory's files, as far as they can be read.

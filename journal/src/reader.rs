@@ -9,7 +9,7 @@ use std::path::Path;
 use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::blobs::Blobs;
-use crate::commit::Commit;
+use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::log::wal::TornTail;
@@ -66,6 +66,14 @@ impl Reader {
     #[must_use]
     pub fn store_id(&self) -> String {
         self.shape.origin.store.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Where the chain begins: each partition's last commit that was cut; zeros if none was.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.sources.beginning().map(|beginning| beginning.heads)
     }
 
     /// Visits every commit of the chain, which may begin behind a cut, in order of writing, with

@@ -30,7 +30,7 @@ pub struct ArchiveInfo {
     /// Whether sealed segments are archived.
     pub on: bool,
     /// Where.
-    pub directory: PathBuf,
+    pub directory: String,
     /// The last segment that is archived.
     pub last_segment: Option<u64>,
     /// Bytes of the archive's files.
@@ -131,7 +131,7 @@ impl Archiver {
     ) -> Result<Self, Error> {
         let info = ArchiveInfo {
             on: true,
-            directory: archive.to_owned(),
+            directory: archive.display().to_string(),
             last_segment: sources.last_archived()?,
             ..ArchiveInfo::default()
         };
@@ -153,6 +153,11 @@ impl Archiver {
     /// How archiving stands; the bytes of its files are left to the caller.
     pub(crate) fn info(&self) -> ArchiveInfo {
         lock(&self.work.info).clone()
+    }
+
+    /// Where the archive is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.work.archive
     }
 
     /// Plans a cut, changing nothing.
@@ -214,6 +219,7 @@ impl Work {
             progress.archived = Some(sealed);
         }
         if !progress.scrubbed {
+            self.sources.check_links()?;
             self.scrub(sealed, signals)?;
             progress.scrubbed = true;
         }
@@ -285,14 +291,14 @@ impl Work {
         Ok(SealedAt { next_group: next.first_group, heads: next.heads })
     }
 
-    /// The hash of the header of the archive file before.
+    /// The link of the archive file before.
     fn previous(&self, number: u64) -> Result<Digest, Error> {
         if let Some(base) = self.sources.base()?.filter(|base| base.header().next_segment == number)
         {
             return Ok(base.header().last_archived);
         }
         match self.sources.archived(number.saturating_sub(1))? {
-            Some(before) => Ok(before.header().hash),
+            Some(before) => Ok(before.header().link()),
             None => Ok(Digest::default()),
         }
     }
@@ -344,20 +350,10 @@ impl Work {
         Ok(())
     }
 
-    /// Shows a failure, once in words on standard error.
+    /// Shows a failure, until it is over.
     fn note(&self, done: Result<(), Error>) {
         let mut info = lock(&self.info);
-        let failure = done.err().map(|error| open::with_source(&error));
-        if let Some(failure) = &failure {
-            info.failures += 1;
-            if info.failure.as_ref() != Some(failure) {
-                eprintln!(
-                    "backstitch: warning: the log is not archived into {}: {failure}; its \
-                     segments stay in the log, and it is tried again",
-                    self.archive.display()
-                );
-            }
-        }
-        info.failure = failure;
+        info.failure = done.err().map(|error| open::with_source(&error));
+        info.failures += u64::from(info.failure.is_some());
     }
 }

@@ -5,7 +5,7 @@
 //!   magic 8 | format u16 | header bytes u32 | store id 16 | generation u32 | number u64 |
 //!   first group u64 | groups end u64 | segment bytes u64 | raw bytes u64 | raw hash 32 |
 //!   packed bytes u64 | packed hash 32 | raw bytes of a block u32 | blocks u32 |
-//!   header hash of the file before 32 | partitions u16 |
+//!   link of the file before 32 | partitions u16 |
 //!   partitions x head before | partitions x head after | blobs u32 | blobs x digest 32 | hash 32
 //! head: sequence u64, position u64, committed_at i64, hash 32
 //! block: magic 4 | index u32 | raw bytes u32 | packed bytes u32 | hash 32 | packed
@@ -17,8 +17,8 @@
 //! of raw, the last one less, and is packed alone; its hash covers its header and what is
 //! packed. `packed hash` covers everything between header and footer. So one flipped bit costs
 //! at most one block: header and offsets are there twice, the second time as the footer.
-//! The hash of a header is in the header of the next file, which makes a chain of them. Knows no
-//! file.
+//! A header's link is the hash of it with zeros for packed bytes and packed hash; the next file's
+//! header carries it, which makes a chain of them. Knows no file.
 
 use backstitch_core::ids::Digest;
 use backstitch_core::time::Timestamp;
@@ -58,13 +58,20 @@ pub(crate) struct ArchiveHeader {
     pub packed_bytes: u64,
     pub packed_hash: Digest,
     pub blocks: u32,
-    /// The hash of the header of the file before; zeros for the first.
+    /// The link of the file before; zeros for the first.
     pub previous: Digest,
     pub heads_after: Vec<Head>,
     /// Blobs that its commits name, ascending.
     pub blobs: Vec<Digest>,
-    /// The hash of this header; set by encoding it.
-    pub hash: Digest,
+}
+
+impl ArchiveHeader {
+    /// What the next file's header carries of this one: everything but how it is packed, so that
+    /// a file that is packed anew is the same link.
+    pub(crate) fn link(&self) -> Digest {
+        let (packed_bytes, packed_hash) = (0, Digest::default());
+        Digest::of(&encode_header(&Self { packed_bytes, packed_hash, ..self.clone() }))
+    }
 }
 
 /// One block as it is in a file.
@@ -76,8 +83,7 @@ pub(crate) struct BlockHeader {
     pub hash: Digest,
 }
 
-/// Encodes a header and gives it its hash.
-pub(crate) fn encode_header(header: &mut ArchiveHeader) -> Vec<u8> {
+pub(crate) fn encode_header(header: &ArchiveHeader) -> Vec<u8> {
     let segment = &header.segment;
     let mut bytes = ARCHIVE_MAGIC.to_vec();
     bytes.extend(ARCHIVE_FORMAT.to_le_bytes());
@@ -106,8 +112,7 @@ pub(crate) fn encode_header(header: &mut ArchiveHeader) -> Vec<u8> {
     bytes.extend(header.blobs.iter().flat_map(|digest| digest.0));
     let length = length_u32(bytes.len() + 32);
     bytes[HEADER_BEGIN_BYTES - 4..HEADER_BEGIN_BYTES].copy_from_slice(&length.to_le_bytes());
-    header.hash = Digest::of(&bytes);
-    bytes.extend(header.hash.0);
+    bytes.extend(Digest::of(&bytes).0);
     bytes
 }
 
@@ -164,7 +169,6 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<ArchiveHeader, Malformed> {
         previous,
         heads_after,
         blobs,
-        hash,
     })
 }
 

@@ -123,7 +123,6 @@ fn read_through(
         previous: Digest::default(),
         heads_after: chains.heads,
         blobs,
-        hash: Digest::default(),
     };
     Ok((header, offset))
 }

@@ -209,8 +209,7 @@ impl Archived {
 
     /// Walks the blocks' headers from the first on.
     fn find_block(&self, index: u32) -> io::Result<Option<u64>> {
-        let mut header = self.header.clone();
-        let mut offset = layout::encode_header(&mut header).len() as u64;
+        let mut offset = layout::encode_header(&self.header).len() as u64;
         for _ in 0..index {
             let begin = read_some(&self.file, offset, BLOCK_HEADER_BYTES)?;
             let Ok(block) = layout::decode_block_header(&begin) else { return Ok(None) };

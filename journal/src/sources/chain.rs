@@ -9,6 +9,7 @@ use backstitch_core::ids::PartitionId;
 use crate::commit::{self, Commit, Head};
 use crate::error::{Damage, Error};
 use crate::sources::Visit;
+use crate::sources::bookmarks::Bookmark;
 use crate::sources::piece::Piece;
 
 /// One partition on its way through a segment.
@@ -16,12 +17,25 @@ pub(super) struct Follower {
     partition: PartitionId,
     head: Head,
     after_position: u64,
+    /// Behind the last group read whole.
+    place: Option<Bookmark>,
 }
 
 impl Follower {
     /// Starts where the partition stands before the segment.
     pub(super) fn of(partition: PartitionId, head: Head, after_position: u64) -> Self {
-        Self { partition, head, after_position }
+        Self { partition, head, after_position, place: None }
+    }
+
+    /// Goes on from a place in the segment instead of its beginning.
+    pub(super) fn go_on(&mut self, piece: &mut Piece, from: &Bookmark) {
+        self.head = from.head;
+        piece.go_on(from.offset, from.next_group);
+    }
+
+    /// Behind the last group that was read whole.
+    pub(super) fn place(&self) -> Option<Bookmark> {
+        self.place
     }
 
     /// Visits what is wanted of a segment.
@@ -35,6 +49,7 @@ impl Follower {
             Error::from(Damage { segment, offset, partition, sequence: None, detail })
         };
         while let Some((offset, group)) = piece.next_group()? {
+            let (next_group, end) = (group.number + 1, offset + group.end as u64);
             let commits = group.commit_bytes(0).map_err(|e| damaged(offset, e.to_string()))?;
             for (within, bytes) in commits {
                 let at = offset + within as u64;
@@ -53,6 +68,8 @@ impl Follower {
                     return Ok(ControlFlow::Break(()));
                 }
             }
+            let (partition, head) = (self.partition, self.head);
+            self.place = Some(Bookmark { partition, segment, offset: end, next_group, head });
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -5,8 +5,10 @@
 //! way by the heads in the segments' headers and reads only what was asked for. Changes
 //! nothing; knows commits by their place and nothing of their records.
 
+mod bookmarks;
 mod chain;
 mod feed;
+mod links;
 mod piece;
 
 use std::collections::BTreeSet;
@@ -14,6 +16,7 @@ use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use backstitch_core::ids::PartitionId;
 
@@ -27,6 +30,7 @@ use crate::log::wal::layout::SegmentHeader;
 use crate::log::wal::recover::Before;
 use crate::log::wal::scan::{Segment, Shape};
 use crate::log::wal::segments;
+use bookmarks::Bookmarks;
 use chain::Follower;
 use piece::Piece;
 
@@ -36,6 +40,7 @@ pub(crate) struct Sources {
     log: PathBuf,
     archive: Option<PathBuf>,
     shape: Shape,
+    bookmarks: Arc<Bookmarks>,
 }
 
 /// Where a chain begins: at the very first commit, or behind a cut.
@@ -55,12 +60,13 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
 impl Sources {
     /// A chain of an archive and a log.
     pub(crate) fn of(log: &Path, archive: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape }
+        let bookmarks = Arc::default();
+        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape, bookmarks }
     }
 
     /// A chain that is the log alone.
     pub(crate) fn of_log(log: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: None, shape }
+        Self { log: log.to_owned(), archive: None, shape, bookmarks: Arc::default() }
     }
 
     /// What all of its segments have in common.
@@ -102,7 +108,12 @@ impl Sources {
             if !untouched {
                 let mut piece = self.piece(number, &header, next.as_ref(), end)?;
                 let mut follower = Follower::of(partition, header.heads[index], after_position);
-                if follower.follow(&mut piece, visit)?.is_break() {
+                if let Some(known) = self.bookmarks.find(partition, number, after_position) {
+                    follower.go_on(&mut piece, &known);
+                }
+                let followed = follower.follow(&mut piece, visit)?;
+                follower.place().into_iter().for_each(|place| self.bookmarks.put(place));
+                if followed.is_break() {
                     return Ok(());
                 }
             }
@@ -281,8 +292,12 @@ impl Sources {
         match fs::metadata(&path) {
             Ok(_) => Ok((Segment::load(&self.log, number, &self.shape)?, Vec::new())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut archived = self.archived(number)?.ok_or_else(|| missing(number))?;
-                let (bytes, damages) = archived.unpack_what_is_whole();
+                let (bytes, damages) = match self.archived(number) {
+                    Ok(Some(mut archived)) => archived.unpack_what_is_whole(),
+                    Ok(None) => return Err(missing(number)),
+                    Err(Error::Damaged { damage }) => (Vec::new(), vec![damage]),
+                    Err(error) => return Err(error),
+                };
                 Ok((Segment::of(number, bytes, &self.shape), damages))
             }
             Err(error) => Err(Error::io("reading", &path, error)),

@@ -93,6 +93,11 @@ impl Piece {
         self.number
     }
 
+    /// Goes on with a group that begins at `offset`.
+    pub(super) fn go_on(&mut self, offset: u64, next_group: u64) {
+        (self.offset, self.next_group) = (offset, next_group);
+    }
+
     /// The next group and where it stands; `None` behind the last one.
     pub(super) fn next_group(&mut self) -> Result<Option<(u64, Group<'_>)>, Error> {
         if self.end_offset.is_some_and(|end| self.offset >= end)

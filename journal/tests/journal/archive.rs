@@ -267,7 +267,7 @@ fn an_archive_elsewhere_is_found_again() {
     let mut writer = Writer::take_over(opened, 7);
     let written = writer.write(400, &nobody()).unwrap();
     settle(&writer.journal, &data, 1);
-    assert_eq!(writer.journal.info().archive.directory, place);
+    assert_eq!(writer.journal.info().archive.directory, place.display().to_string());
     writer.journal.close().unwrap();
     drop(writer);
     assert!(!data.join("archive").exists() && names(directory.path(), "far/away").len() > 1);
@@ -328,4 +328,31 @@ fn a_segment_that_is_not_whole_is_never_archived() {
     opened.journal.close().unwrap();
     assert_eq!(names(directory.path(), "archive"), ["0000000001.arc"]);
     assert!(seg(directory.path(), 2).exists());
+}
+
+#[test]
+fn a_gap_in_the_archive_is_shown_and_the_log_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    archived_directory(directory.path(), 700);
+    let swap = directory.path().join("archive/swap");
+    for break_it in [&|| fs::remove_file(arc(directory.path(), 2)).unwrap(), &|| {
+        fs::rename(arc(directory.path(), 3), &swap).unwrap();
+        fs::rename(arc(directory.path(), 1), arc(directory.path(), 3)).unwrap();
+        fs::rename(&swap, arc(directory.path(), 1)).unwrap();
+    }] as [&dyn Fn(); 2]
+    {
+        break_it();
+        assert!(!verify(directory.path()).unwrap().ok);
+        let opened = Journal::open(directory.path(), small()).unwrap();
+        let mut writer = Writer::take_over(opened, 9);
+        while writer.journal.info().archive.failure.is_none() {
+            std::thread::yield_now();
+        }
+        let before = names(directory.path(), "log").len();
+        writer.write(200, &nobody()).unwrap();
+        writer.journal.store_now().unwrap();
+        writer.journal.close().unwrap();
+        assert_eq!(writer.journal.info().archive.segments_removed, 0);
+        assert!(names(directory.path(), "log").len() > before);
+    }
 }

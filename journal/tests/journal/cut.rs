@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::channel;
 
 use backstitch_core::event::{Event, PartitionEvent};
@@ -14,11 +15,14 @@ use backstitch_journal::{
 };
 
 use crate::archive::{archived_directory, lose_store, names, settle, small};
-use crate::crash::count_from_environment;
+use crate::child::CUTTING;
+use crate::crash::{count_from_environment, live_and_die_with};
 use crate::damage::copy;
 use crate::life::check_open;
 use crate::workload::{Dice, Writer, length_of, nobody};
 
+/// Kills in one run of the tests; `JOURNAL_KILLS` asks for more.
+const KILLS: u64 = 4;
 /// Bits flipped in a base in one run of the tests; `JOURNAL_FLIPS` asks for more.
 const FLIPS: u64 = 30;
 
@@ -73,6 +77,39 @@ fn bytes_of(directory: &Path) -> u64 {
         .flat_map(|part| names(directory, part).into_iter().map(move |name| (part, name)))
         .map(|(part, name)| fs::metadata(directory.join(part).join(name)).map_or(0, |m| m.len()))
         .sum()
+}
+
+/// Cuts as far as can be just now, as an engine would.
+pub fn cut_now(writer: &mut Writer) {
+    writer.journal.store_now().expect("there is space");
+    let plan = writer.journal.plan_cut(&CutPoint::Everything).expect("it is planned");
+    record_anchor(writer, &plan);
+    writer.journal.cut(&plan).expect("it is cut");
+}
+
+/// kill -9 at any moment of writing, archiving and cutting.
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_while_the_chain_is_cut() {
+    let mut dice = Dice(count_from_environment("JOURNAL_SEED", 2));
+    let directory = tempfile::tempdir().unwrap();
+    let (mut acknowledged, mut cut) = (Vec::new(), 0);
+    for kill in 0..count_from_environment("JOURNAL_KILLS", KILLS) {
+        let after = 100 + dice.below(300);
+        let cutting = |command: &mut Command| {
+            command.env(CUTTING, "1");
+        };
+        acknowledged.extend(live_and_die_with(directory.path(), dice.next(), after, &cutting));
+        if kill % 2 == 0 {
+            check_open(directory.path(), small(), &acknowledged).unwrap_or_else(|error| {
+                panic!("after kill {kill}: {error}");
+            });
+        }
+        let reader = Reader::open(directory.path()).unwrap();
+        let now = reader.beginning().unwrap().iter().map(|head| head.sequence).sum();
+        assert!(now >= cut, "a cut does not come back");
+        cut = now;
+    }
+    assert!(cut > 0, "some cuts were done");
 }
 
 #[test]

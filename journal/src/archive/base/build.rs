@@ -73,7 +73,7 @@ fn build_beside(
         origin: last.segment.origin,
         next_segment: through + 1,
         next_group: last.groups_end,
-        last_archived: last.hash,
+        last_archived: last.link(),
         streams: 0,
         records: 0,
         blocks: 0,

@@ -3,7 +3,7 @@
 //! ```text
 //! header:
 //!   magic 8 | format u16 | header bytes u32 | store id 16 | generation u32 |
-//!   next segment u64 | next group u64 | header hash of the last archive file cut 32 |
+//!   next segment u64 | next group u64 | link of the last archive file cut 32 |
 //!   streams u64 | records u64 | blocks u32 | packed bytes u64 | packed hash 32 |
 //!   partitions u16 | partitions x head | hash 32
 //! block: as in an archive file; raw, it holds whole entries
@@ -42,7 +42,7 @@ pub(crate) struct BaseHeader {
     pub next_segment: u64,
     /// Its first group.
     pub next_group: u64,
-    /// What the first archive file kept has as the header hash of the one before.
+    /// The link that the first archive file kept carries.
     pub last_archived: Digest,
     pub streams: u64,
     pub records: u64,

@@ -237,3 +237,39 @@ impl Iterator for Spilled {
         self.read().map_err(|e| Error::io("reading", &self.path, e)).transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(number: u64) -> Item {
+        // Scattered, so that every spilled file has a part of each key.
+        let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let kind = if mixed.is_multiple_of(7) { Kind::Removal } else { Kind::Record };
+        let key = (mixed % 50).to_be_bytes().to_vec();
+        let (partition, version) = (3, number);
+        Item { key, kind, position: mixed, partition, version, body: vec![1; 20] }
+    }
+
+    #[test]
+    fn what_is_spilled_and_merged_over_levels_comes_back_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        // A few items a file, so that files of files are merged.
+        let mut sorter = Sorter::new(directory.path(), 1_000);
+        let mut all: Vec<Item> = (0..40_000).map(item).collect();
+        for item in all.clone() {
+            sorter.push(item).unwrap();
+        }
+        let files = std::fs::read_dir(directory.path()).unwrap().count();
+        assert!(sorter.levels.len() > 2 && files < 3 * MERGE_WIDTH, "{files} files");
+        let mut more: Vec<Item> = (40_000..41_000).map(item).collect();
+        more.sort_unstable();
+        all.extend(more.clone());
+        all.sort_unstable();
+        let sorted: Items<'_> = Box::new(more.into_iter().map(Ok));
+        let merged: Result<Vec<Item>, Error> = sorter.merged(vec![sorted]).unwrap().collect();
+        assert!(merged.unwrap() == all);
+        drop(sorter);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

@@ -1,63 +1,42 @@
-//! The command line: what can be asked, and the help that says so.
+//! The command line: what can be asked. The words of the help are in `help.rs`.
 //!
-//! Knows words only; nothing here looks at a directory.
+//! Knows words only; nothing here looks at a directory or a server.
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use backstitch_core::summary::RunStatus;
+use backstitch_core::ids::LetterId;
+use backstitch_core::report::{kind_word, letter_word};
+use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
+use backstitch_core::time::Timestamp;
 
-use crate::listing::Standing;
+use crate::help;
+use crate::source::Standing;
 
-/// Runs that `list` shows unless told otherwise.
+/// Rows that lists show unless told otherwise.
 pub const LIST_LIMIT: usize = 50;
 
-const AFTER_HELP: &str = "\
-Examples:
-  replay-tool --data-dir backstitch-data list --status failed
-  replay-tool timeline exec_0003019a
-  replay-tool state exec_0003019a --at-version 12
-  replay-tool --json events exec_0003019a | jq '.events[].type'
-  replay-tool verify && echo whole
-
-An ID may be shortened as long as it is the beginning of one run only.
-
-Exit codes:
-  0  done
-  1  no such run or version, an ID that several runs begin with, problems found by
-     `verify`, or an output that cannot be written
-  2  the command line is wrong
-  3  the directory cannot be read: missing, not a data directory, in use by a server,
-     of a newer format, or damaged
-  4  a mistake in replay-tool itself";
-
-/// Looks into a Backstitch data directory: what ran, step by step, and whether it is whole.
+/// Looks into a Backstitch journal: what ran, step by step, and whether it is whole.
 ///
-/// Reads the journal's log itself, without a server, and never changes anything. Stop the
-/// server first: the directory is kept from starting servers while it is being read.
+/// Works on a data directory whose server does not run (--data-dir), or asks a running server
+/// (--server). Reading a directory never changes it; while it is being read, no server can
+/// start in it.
 #[derive(Debug, Parser)]
-#[command(name = "replay-tool", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "replay-tool", version, after_help = help::ALL, disable_help_subcommand = true)]
 pub struct Arguments {
-    /// The server's data directory.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "BACKSTITCH_DATA_DIR",
-        hide_env_values = true,
-        default_value = "backstitch-data"
-    )]
-    pub data_dir: PathBuf,
+    /// Where to ask.
+    #[command(flatten)]
+    pub place: Where,
 
-    /// Print one JSON document instead of text.
-    #[arg(long, global = true)]
-    pub json: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub look: Look,
 
     /// Read a damaged log up to its first damage instead of refusing it.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "server")]
     pub before_damage: bool,
 
     /// What is asked.
@@ -65,55 +44,260 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// Where to ask.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Where {
+    /// The data directory of a server that does not run [env: BACKSTITCH_DATA_DIR]
+    /// [default: backstitch-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// A running server, such as http://127.0.0.1:8080 [env: BACKSTITCH_SERVER,
+    /// ORCHESTRATOR_URL].
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+
+    /// Who asks the server, sent as a bearer token [env: BACKSTITCH_TOKEN].
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "data_dir")]
+    pub token: Option<String>,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Whether to use colours; `auto` does on a terminal, unless NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub color: When,
+
+    /// Characters in a line, instead of the terminal's.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(20..))]
+    pub width: Option<u16>,
+
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Also into a pipe, as for `less -R`.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List runs, newest first.
-    List {
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
-        limit: usize,
-        /// Only runs that stand so.
-        #[arg(long, value_name = "STATUS", value_parser = standings())]
-        status: Option<Standing>,
-        /// Only runs of this workflow.
-        #[arg(long, value_name = "ID")]
-        workflow: Option<String>,
-    },
+    #[command(after_help = help::LIST)]
+    List(ListWanted),
     /// Show a run: its steps, undos, errors, dead letters and callbacks.
+    #[command(after_help = help::SHOW)]
     Show {
         /// The run's ID, or its beginning.
         id: String,
     },
     /// Draw a run's steps and undos over time.
+    #[command(after_help = help::TIMELINE)]
     Timeline {
         /// The run's ID, or its beginning.
         id: String,
+        /// Draw every step on a line of its own, however many there are.
+        #[arg(long)]
+        all: bool,
     },
     /// List everything that was recorded of a run, in order.
+    #[command(after_help = help::EVENTS)]
     Events {
         /// The run's ID, or its beginning.
         id: String,
     },
-    /// Show a run as it stood after its first N events.
+    /// Show a run as it stood after its first N events, or at an instant.
+    #[command(after_help = help::STATE)]
     State {
         /// The run's ID, or its beginning.
         id: String,
-        /// How many events to fold, from 1.
-        #[arg(long, value_name = "N")]
-        at_version: u64,
+        /// After which events.
+        #[command(flatten)]
+        point: Point,
     },
-    /// Check the whole log: every byte, every chain, every history.
+    /// Check the whole log: every byte, every chain, every history. Offline only.
+    #[command(after_help = help::VERIFY)]
     Verify,
+    /// Dead letters: operations that are out of retries and wait for a person.
+    #[command(subcommand, after_help = help::DLQ)]
+    Dlq(Dlq),
+    /// Sizes, counts of runs by status and of dead letters.
+    #[command(after_help = help::STATS)]
+    Stats,
     /// Print completions for a shell.
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// Which shell.
         shell: Shell,
     },
+    /// Print the manual page, or write the pages of all commands into a directory.
+    #[command(after_help = help::MAN)]
+    Man {
+        /// Write one page for each command there, instead of printing the main one.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Args)]
+pub struct ListWanted {
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
+    pub limit: usize,
+    /// Only runs that stand so.
+    #[arg(long, value_name = "STATUS", value_parser = standings())]
+    pub status: Option<Standing>,
+    /// Only runs of this workflow.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+}
+
+/// A place in a run's history.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(required = true, multiple = false)]
+pub struct Point {
+    /// After this many events, from 1.
+    #[arg(long, value_name = "N", alias = "at-version")]
+    pub version: Option<u64>,
+    /// After all events recorded up to this instant, such as 2026-01-31T03:00:00Z.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub at: Option<Timestamp>,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Dlq {
+    /// List letters, newest first.
+    #[command(after_help = help::DLQ_LIST)]
+    List(LettersWanted),
+    /// Show a letter with its input, its error, and how it was settled.
+    #[command(after_help = help::DLQ_SHOW)]
+    Show {
+        /// The letter's ID.
+        #[arg(value_name = "LETTER")]
+        id: LetterId,
+    },
+    /// Count letters by status, workflow, kind, error code and age.
+    #[command(after_help = help::DLQ_STATS)]
+    Stats {
+        /// Only letters of this workflow.
+        #[arg(long, value_name = "ID")]
+        workflow: Option<String>,
+    },
+    /// Have the operation tried again: in place, or by a new run that starts over.
+    #[command(after_help = help::DLQ_RETRY)]
+    Retry {
+        /// The letters' IDs.
+        #[arg(value_name = "LETTER", required = true)]
+        ids: Vec<LetterId>,
+        /// Who decides, for the record. Offline only: a server records its caller.
+        #[arg(long, value_name = "NAME", conflicts_with = "server")]
+        actor: Option<String>,
+    },
+    /// Give the operation up.
+    #[command(after_help = help::DLQ_DISCARD)]
+    Discard {
+        /// The letters' IDs.
+        #[arg(value_name = "LETTER", required = true)]
+        ids: Vec<LetterId>,
+        /// Why, for the record.
+        #[arg(long, value_name = "WORDS")]
+        reason: String,
+        /// Who decides, for the record. Offline only: a server records its caller.
+        #[arg(long, value_name = "NAME", conflicts_with = "server")]
+        actor: Option<String>,
+    },
+}
+
+/// Which dead letters to list.
+#[derive(Debug, Clone, Args)]
+pub struct LettersWanted {
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
+    pub limit: usize,
+    /// Only letters that stand so.
+    #[arg(long, value_name = "STATUS", value_parser = letter_standings(), default_value = "open")]
+    pub status: LetterStanding,
+    /// Only letters of this workflow.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Only letters about this kind of operation.
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    pub kind: Option<LetterKind>,
+    /// Only letters with this error code.
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// Where the letters wanted stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterStanding {
+    /// Anywhere.
+    All,
+    /// There.
+    Only(LetterStatus),
+}
+
+impl LetterStanding {
+    const ALL: &'static str = "all";
+
+    /// The word of the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => Self::ALL,
+            Self::Only(status) => letter_word(status),
+        }
+    }
 }
 
 fn standings() -> impl TypedValueParser<Value = Standing> {
     let words = RunStatus::ALL.map(RunStatus::word).into_iter().chain([Standing::QUARANTINED]);
     PossibleValuesParser::new(words)
         .map(|word| RunStatus::of_word(&word).map_or(Standing::Quarantined, Standing::Run))
+}
+
+fn letter_standings() -> impl TypedValueParser<Value = LetterStanding> {
+    const ALL: [LetterStatus; 3] =
+        [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded];
+    let words = ALL.map(letter_word).into_iter().chain([LetterStanding::ALL]);
+    PossibleValuesParser::new(words).map(|word| {
+        let status = ALL.into_iter().find(|status| letter_word(*status) == word);
+        status.map_or(LetterStanding::All, LetterStanding::Only)
+    })
+}
+
+fn kinds() -> impl TypedValueParser<Value = LetterKind> {
+    const ALL: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
+    PossibleValuesParser::new(ALL.map(kind_word)).map(|word| {
+        let kind = ALL.into_iter().find(|kind| kind_word(*kind) == word);
+        kind.expect("the parser takes no other word")
+    })
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let example = "write it as 2026-01-31T03:00:00Z";
+    Timestamp::parse(text).ok_or_else(|| format!("this is no instant; {example}"))
 }

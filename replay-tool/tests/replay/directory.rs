@@ -156,7 +156,7 @@ impl Written {
 
 /// The program on any directory.
 pub fn ask(directory: &Path, arguments: &[&str]) -> Printed {
-    ask_on(Screen { colour: false, width: 100 }, directory, arguments)
+    ask_on(Screen::default(), directory, arguments)
 }
 
 /// The same on a screen of one's own.

@@ -1,6 +1,6 @@
 //! The log of a data directory, read from its beginning as often as a question needs it.
 //!
-//! Knows which records belong to which run; not what they mean.
+//! Knows which records belong to which run; not what they mean to a person.
 
 use std::path::Path;
 
@@ -8,20 +8,22 @@ use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
 use backstitch_journal::{Damage, Reader, Record};
 
-use crate::definitions::Definitions;
+use super::definitions::Definitions;
+use super::fold::Fold;
+use super::{CANDIDATES_MAX, Prefix};
 use crate::error::Error;
-use crate::fold::Fold;
-
-/// Candidates that an ambiguous id is answered with.
-pub const CANDIDATES_MAX: usize = 5;
+use crate::progress::Progress;
 
 /// A data directory that is being read. No server can start in it meanwhile.
 #[derive(Debug)]
 pub struct Archive {
     reader: Reader,
     damage: OnDamage,
+    log: LogFiles,
+    watched: bool,
 }
 
 /// What to do where the log is damaged.
@@ -53,9 +55,16 @@ impl Archive {
     ///
     /// # Errors
     /// If there is none, it is something else, or a server has it.
-    pub fn open(directory: &Path, damage: OnDamage) -> Result<Self, Error> {
+    pub fn open(directory: &Path, damage: OnDamage, watched: bool) -> Result<Self, Error> {
         check_directory(directory)?;
-        Ok(Self { reader: Reader::open(directory)?, damage })
+        let reader = Reader::open(directory)?;
+        Ok(Self { reader, damage, log: LogFiles::of(directory), watched })
+    }
+
+    /// The store's id, in hex, and its number of partitions.
+    #[must_use]
+    pub fn identity(&self) -> (String, usize) {
+        (self.reader.store_id(), self.reader.partitions())
     }
 
     /// Visits every record in order of writing, with the store's generation. Answers where
@@ -64,7 +73,9 @@ impl Archive {
     /// # Errors
     /// If the log cannot be read, or is damaged and must not be.
     pub fn scan(&self, mut visit: impl FnMut(u32, Record)) -> Result<Option<Damage>, Error> {
-        let read = self.reader.for_each_commit(|commit, _| {
+        let mut progress = Progress::bytes(self.watched, "reading the log", self.log.bytes);
+        let read = self.reader.for_each_commit(|commit, place| {
+            progress.reach(self.log.before(place.segment) + place.offset);
             let generation = commit.origin().generation;
             commit.records().into_iter().for_each(|record| visit(generation, record));
             true
@@ -88,7 +99,7 @@ impl Archive {
         let mut records = Vec::new();
         let mut last_generation = 0;
         let damage = self.scan(|generation, record| match (&record.stream, &record.event) {
-            (StreamId::Execution(run), _) if prefix.matches(*run) => {
+            (StreamId::Execution(run), _) if matches(&prefix, *run) => {
                 last_generation = generation;
                 let listed = found.contains(run);
                 if found.len() < CANDIDATES_MAX && !listed {
@@ -114,7 +125,10 @@ impl Archive {
                 Ok(History { run, generation: last_generation, records, definitions, damage })
             }
             (0, _) | (_, None) => Err(Error::NotFound { prefix }),
-            _ => Err(Error::Ambiguous { prefix, count, some: found }),
+            _ => {
+                let some = found.iter().map(ExecutionId::to_string).collect();
+                Err(Error::Ambiguous { prefix, count, some })
+            }
         }
     }
 }
@@ -125,20 +139,40 @@ impl History {
         Fold::of(self.run, &self.records, &mut self.definitions)
     }
 
+    /// The last version recorded up to an instant.
+    ///
+    /// # Errors
+    /// If the run had not been submitted by then.
+    pub fn version_at(&self, at: Timestamp) -> Result<u64, Error> {
+        match self.records.partition_point(|record| record.recorded_at <= at) {
+            0 => Err(Error::Before {
+                run: self.run.to_string(),
+                asked: at.to_string(),
+                submitted_at: self
+                    .records
+                    .first()
+                    .map_or_else(String::new, |first| first.recorded_at.to_string()),
+            }),
+            count => Ok(count as u64),
+        }
+    }
+
     /// The state that the first records add up to.
     ///
     /// # Errors
     /// If there are not so many, or they do not fold.
     pub fn state_at(&mut self, version: u64) -> Result<State, Error> {
         let (run, last) = (self.run, self.records.len() as u64);
-        let none = Error::NoVersion { run, asked: version, last };
+        let none = Error::NoVersion { run: run.to_string(), asked: version, last };
         let Ok(count) = usize::try_from(version) else { return Err(none) };
         let Some(first) = self.records.get(..count).filter(|first| !first.is_empty()) else {
             return Err(none);
         };
         match Fold::of(run, first, &mut self.definitions) {
             Fold::Whole(state) => Ok(*state),
-            Fold::Broken { why } => Err(Error::Unfolded { run, asked: version, why }),
+            Fold::Broken { why } => {
+                Err(Error::Unfolded { run: run.to_string(), asked: version, why })
+            }
             Fold::Empty => Err(none),
         }
     }
@@ -168,33 +202,40 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), Error> {
     }
 }
 
-/// The beginning of a run's id, without `exec_`.
-#[derive(Debug)]
-struct Prefix(Vec<u8>);
+/// Every record of the log is asked, so without printing its id.
+fn matches(prefix: &Prefix, run: ExecutionId) -> bool {
+    let partition = (0..4).map(|at| u128::from(run.partition.0 >> (12 - 4 * at)) & 0xf);
+    let rest = (0..32).map(|at| (run.digits >> (124 - 4 * at)) & 0xf);
+    let digits = partition.chain(rest);
+    prefix.digits().iter().zip(digits).all(|(&wanted, digit)| u128::from(wanted) == digit)
+}
 
-impl Prefix {
-    fn of(given: &str) -> Result<Self, Error> {
-        let digits = given.strip_prefix("exec_").unwrap_or(given);
-        let digit = |byte| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let read: Option<Vec<u8>> = digits.bytes().map(digit).collect();
-        read.filter(|read| !given.is_empty() && read.len() <= 36)
-            .map(Self)
-            .ok_or_else(|| Error::BadId { given: given.chars().take(64).collect() })
+/// The sizes of the log's files, to tell how far reading is.
+#[derive(Debug, Default)]
+struct LogFiles {
+    segments: Vec<(u64, u64)>,
+    bytes: u64,
+}
+
+impl LogFiles {
+    /// What cannot be read counts as nothing: only a bar depends on it.
+    fn of(directory: &Path) -> Self {
+        let mut segments: Vec<(u64, u64)> = std::fs::read_dir(directory.join("log"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .filter_map(|entry| {
+                let number = entry.path().file_stem()?.to_str()?.parse().ok()?;
+                Some((number, entry.metadata().ok()?.len()))
+            })
+            .collect();
+        segments.sort_unstable();
+        let bytes = segments.iter().map(|(_, bytes)| bytes).sum();
+        Self { segments, bytes }
     }
 
-    /// Every record of the log is asked, so without printing its id.
-    fn matches(&self, run: ExecutionId) -> bool {
-        let partition = (0..4).map(|at| u128::from(run.partition.0 >> (12 - 4 * at)) & 0xf);
-        let rest = (0..32).map(|at| (run.digits >> (124 - 4 * at)) & 0xf);
-        self.0.iter().zip(partition.chain(rest)).all(|(&wanted, digit)| u128::from(wanted) == digit)
-    }
-
-    fn text(&self) -> String {
-        let digits = self.0.iter().map(|&digit| char::from_digit(digit.into(), 16));
-        format!("exec_{}", digits.map(|digit| digit.unwrap_or('?')).collect::<String>())
+    fn before(&self, segment: u64) -> u64 {
+        let earlier = self.segments.iter().take_while(|(number, _)| *number < segment);
+        earlier.map(|(_, bytes)| bytes).sum()
     }
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
-use backstitch_core::report::run_summary;
-use backstitch_core::summary::{RunStatus, RunSummary};
+use backstitch_core::report::{letter_summaries, run_summary};
+use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary};
 use backstitch_journal::{Damage, Record};
 
-use crate::archive::Archive;
-use crate::definitions::Definitions;
+use super::archive::Archive;
+use super::definitions::Definitions;
+use super::fold::Fold;
 use crate::error::Error;
-use crate::fold::Fold;
 
 /// Where a run stands, as lists show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Row {
     pub summary: RunSummary,
     /// Why the run does not fold.
     pub quarantined: Option<String>,
+    /// Its dead letters.
+    pub letters: Vec<LetterSummary>,
 }
 
 impl Row {
@@ -70,6 +72,10 @@ pub struct Listing {
     pub rows: Vec<Row>,
     /// Workflow streams that do not fold, and why.
     pub broken_workflows: BTreeMap<StreamId, String>,
+    /// How many records were read, of runs and of everything else.
+    pub records: u64,
+    /// The store's generation, by its last commit.
+    pub generation: u32,
     /// Where reading stopped early.
     pub damage: Option<Damage>,
 }
@@ -80,7 +86,11 @@ pub struct Listing {
 /// If the log cannot be read.
 pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Error> {
     let mut first = Pass { workflow, ..Pass::default() };
-    let damage = archive.scan(|_, record| first.take(&record))?;
+    let (mut records, mut last_generation) = (0, 0);
+    let damage = archive.scan(|generation, record| {
+        (records, last_generation) = (records + 1, generation);
+        first.take(&record);
+    })?;
     let mut rows = std::mem::take(&mut first.closed);
     if !first.reopened.is_empty() {
         let mut second = Pass {
@@ -95,7 +105,8 @@ pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Er
     rows.extend(first.tracked.drain().map(|(run, tracked)| (run, tracked.into_row())));
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by_key(|row| Reverse((row.summary.submitted_at, row.summary.execution)));
-    Ok(Listing { rows, broken_workflows: first.definitions.broken, damage })
+    let (broken_workflows, generation) = (first.definitions.broken, last_generation);
+    Ok(Listing { rows, broken_workflows, records, generation, damage })
 }
 
 /// One reading of the log.
@@ -162,14 +173,20 @@ impl Pass<'_> {
 impl Tracked {
     fn into_row(self) -> Row {
         match self.fold {
-            Fold::Whole(state) => Row { summary: run_summary(&state), quarantined: None },
+            Fold::Whole(state) => Row {
+                summary: run_summary(&state),
+                quarantined: None,
+                letters: letter_summaries(&state).collect(),
+            },
             Fold::Broken { why } => {
                 let summary = RunSummary { version: self.records, ..self.summary };
-                Row { summary, quarantined: Some(why) }
+                Row { summary, quarantined: Some(why), letters: Vec::new() }
             }
-            Fold::Empty => {
-                Row { summary: self.summary, quarantined: Some("nothing was recorded".to_owned()) }
-            }
+            Fold::Empty => Row {
+                summary: self.summary,
+                quarantined: Some("nothing was recorded".to_owned()),
+                letters: Vec::new(),
+            },
         }
     }
 }

@@ -4,11 +4,13 @@
 
 use std::fmt::Debug;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Outcome;
 
 /// Where a step stands on its way forward. What is shown (see [`crate::state::StepState::word`])
 /// merges this with its undo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StepStatus {
     /// Some need is not settled yet.
     Pending,
@@ -91,7 +93,7 @@ pub const STEP_ARROWS: &[(StepStatus, StepMove, StepStatus)] = {
 };
 
 /// Where a step's undo stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum UndoStatus {
     /// Needed; something that depends on the step is not undone yet, or it is about to be readied.
     Pending,
@@ -146,7 +148,7 @@ pub const UNDO_ARROWS: &[(UndoStatus, UndoMove, UndoStatus)] = {
 };
 
 /// Where a callback's delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DeliveryStatus {
     /// Owed: to be sent now or at its next due time.
     Owed,
@@ -187,7 +189,7 @@ pub const DELIVERY_ARROWS: &[(DeliveryStatus, DeliveryMove, DeliveryStatus)] = {
 };
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Steps start as their needs are settled.
     Forward,

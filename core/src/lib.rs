@@ -6,6 +6,7 @@
 
 pub mod advance;
 pub mod arrows;
+pub mod checkpoint;
 pub mod command;
 pub mod decide;
 pub mod definition;

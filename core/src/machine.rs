@@ -90,6 +90,25 @@ fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<
     }
 }
 
+/// Folds later events of a run into its state.
+///
+/// # Errors
+/// [`IllegalTransition`] at the first event that does not fit.
+pub fn replay_more<'a>(
+    state: &mut State,
+    events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
+) -> Result<(), IllegalTransition> {
+    for (event, at) in events {
+        let Event::Run(event) = event else {
+            let (execution, version) = (state.id, state.version + 1);
+            let why = "not an event of a run".to_owned();
+            return Err(IllegalTransition { execution, version, why });
+        };
+        evolve(state, event, at)?;
+    }
+    Ok(())
+}
+
 /// The state that a run's events add up to. `plan` must be the revision they were made with.
 ///
 /// # Errors
@@ -99,25 +118,19 @@ pub fn replay<'a>(
     plan: &std::sync::Arc<Plan>,
     events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
 ) -> Result<State, IllegalTransition> {
-    let mut state: Option<State> = None;
-    for (event, at) in events {
-        let version = state.as_ref().map_or(1, |state| state.version + 1);
-        let illegal = |why: &str| IllegalTransition { execution, version, why: why.to_owned() };
-        let Event::Run(event) = event else { return Err(illegal("not an event of a run")) };
-        state = Some(match (state, event) {
-            (None, RunEvent::Submitted(submitted)) => {
-                State::begin(execution, plan.clone(), submitted.clone(), at)
-            }
-            (None, _) => return Err(illegal("a run begins with its submission")),
-            (Some(mut state), event) => {
-                evolve(&mut state, event, at)?;
-                state
-            }
-        });
-    }
-    state.ok_or_else(|| IllegalTransition {
-        execution,
-        version: 0,
-        why: "a run has at least one event".to_owned(),
-    })
+    let mut events = events.into_iter();
+    let illegal =
+        |version: u64, why: &str| IllegalTransition { execution, version, why: why.to_owned() };
+    let mut state = match events.next() {
+        Some((Event::Run(RunEvent::Submitted(submitted)), at)) => {
+            State::begin(execution, plan.clone(), submitted.clone(), at)
+        }
+        Some((Event::Run(_), _)) => {
+            return Err(illegal(1, "a run begins with its submission"));
+        }
+        Some(_) => return Err(illegal(1, "not an event of a run")),
+        None => return Err(illegal(0, "a run has at least one event")),
+    };
+    replay_more(&mut state, events)?;
+    Ok(state)
 }

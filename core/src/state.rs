@@ -9,6 +9,8 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::advance::scheduled;
 use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
@@ -55,7 +57,7 @@ pub struct State {
 }
 
 /// What is outstanding, kept up to date so that no decision looks at every step.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sets {
     /// Pending steps whose needs are all settled.
     pub open: BTreeSet<StepIndex>,
@@ -89,7 +91,8 @@ pub(crate) struct Sets {
     pub given_up: Option<StepIndex>,
     /// Failed operations that have no letter yet.
     pub unlettered: Vec<LetterSubject>,
-    /// What changed since the shell last looked.
+    /// What changed since the shell last looked; no checkpoint keeps it.
+    #[serde(skip)]
     pub touched: Vec<Subject>,
 }
 
@@ -97,7 +100,7 @@ pub(crate) struct Sets {
 const FIRST: Subject = Subject::Step(StepIndex(0));
 
 /// What an effect or a timer is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// A step's forward way.
     Step(StepIndex),

@@ -5,7 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
-//! store/ views/ and their .marks
+//! store/ views/ checkpoints/ and their .marks
 //! ```
 //! Knows names and the identity; not what is in the parts.
 
@@ -105,6 +105,14 @@ impl Directory {
 
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    pub(crate) fn checkpoints_marks(&self) -> PathBuf {
+        self.path.join("checkpoints.marks")
     }
 
     /// Takes the directory for this process, making it if it is missing. The lock lasts as

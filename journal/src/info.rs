@@ -27,6 +27,10 @@ pub struct Info {
     pub store_bytes: u64,
     /// Bytes of the views' files.
     pub views_bytes: u64,
+    /// Bytes of the checkpoints' files.
+    pub checkpoints_bytes: u64,
+    /// Runs that have a checkpoint.
+    pub checkpoints: u64,
     /// Durable records not yet in the store, in bytes.
     pub pending_bytes: u64,
     /// Rows not yet in the views' files.
@@ -49,6 +53,8 @@ pub(crate) fn of(parts: &Parts) -> Info {
         log_bytes: part_bytes("log"),
         store_bytes: part_bytes("store"),
         views_bytes: part_bytes("views"),
+        checkpoints_bytes: part_bytes("checkpoints"),
+        checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,
         pending_rows: parts.views.pending_rows() as u64,
         log: parts.log.stats(),

@@ -12,7 +12,10 @@ use std::thread::JoinHandle;
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
+use backstitch_core::checkpoint::Checkpoint;
+
 use crate::builder::CommitBuilder;
+use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
 use crate::directory::Place;
@@ -69,6 +72,16 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub checkpoints: Checkpoints,
+}
+
+/// What a run's state is recovered from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recoverable {
+    /// A checkpoint to begin with, if there is one that the history reaches.
+    pub checkpoint: Option<Box<Checkpoint>>,
+    /// The events after it, or all, in order.
+    pub records: Vec<Record>,
 }
 
 impl Journal {
@@ -107,6 +120,7 @@ impl Journal {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
                 parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                parts.checkpoints.remove(quiescent.iter());
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
                 callback(Ok(()));
             }
@@ -119,6 +133,7 @@ impl Journal {
     /// run that opening handed out should get its row this way.
     pub fn mark(&self, quiescent: Vec<StreamId>, changes: Vec<ViewChange>) {
         self.parts().views.supply(changes);
+        self.parts().checkpoints.remove(quiescent.iter());
         self.parts().store.pending.mark_quiescent(&quiescent);
     }
 
@@ -134,6 +149,28 @@ impl Journal {
     /// If the store cannot be read.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         self.parts().store.history(stream)
+    }
+
+    /// What a run's state is recovered from: its checkpoint and what came after it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
+        let stream = StreamId::Execution(*run);
+        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
+            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
+            if let Some(records) = after {
+                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
+            }
+        }
+        let whole = self.history(&stream)?;
+        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
+    }
+
+    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
+    /// background and shorten the next start.
+    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
+        self.parts().checkpoints.put(made);
     }
 
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
@@ -249,6 +286,7 @@ impl Inner {
         };
         self.parts.store.close();
         self.parts.views.close();
+        self.parts.checkpoints.close();
         drop(released);
         place.and(stored)
     }
@@ -302,7 +340,8 @@ impl Parts {
             return Ok(());
         }
         self.views.tick()?;
-        self.store.write(&selection)
+        self.store.write(&selection)?;
+        self.checkpoints.tick()
     }
 }
 

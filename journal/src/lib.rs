@@ -7,6 +7,7 @@
 
 mod builder;
 mod bytes;
+mod checkpoints;
 mod commit;
 mod directory;
 mod error;
@@ -34,7 +35,7 @@ pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
 pub use info::Info;
-pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
+pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
 pub use log::AppendError;
 pub use log::wal::TornTail;
 pub use open::{OpenReport, Opened};

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use backstitch_core::ids::StreamId;
 
+use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
@@ -19,7 +20,6 @@ use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
-use crate::record::Record;
 use crate::sled::FencedTree;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
@@ -30,10 +30,10 @@ pub struct Opened {
     pub journal: Journal,
     /// Where each partition's chain stands.
     pub heads: Vec<Head>,
-    /// Whole histories, in order: of every workflow, of every run that is not quiescent, and
-    /// of every run that the log's end concerns. Each of these runs should get its row by
-    /// [`Journal::mark`].
-    pub streams: Vec<(StreamId, Vec<Record>)>,
+    /// In order: every workflow, every run that is not quiescent, and every stream that the
+    /// log's end concerns. Their histories are read one by one ([`Journal::history`],
+    /// [`Journal::recoverable`]); each run should get its row by [`Journal::mark`].
+    pub streams: Vec<StreamId>,
     /// What opening met.
     pub report: OpenReport,
 }
@@ -58,6 +58,8 @@ pub struct OpenReport {
     /// with [`Journal::for_each_history`], give each its row with [`Journal::mark`], then
     /// call [`Journal::rows_complete`].
     pub views_missing: bool,
+    /// Why all checkpoints were dropped, if they were.
+    pub checkpoints_dropped: Option<String>,
     /// The ballast was given up to find space for opening.
     pub ballast_dropped: bool,
 }
@@ -112,9 +114,18 @@ impl Journal {
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
-        let streams = histories(&store, seen.into_keys().collect())?;
+        let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
-        let parts = Parts { directory: None, place: None, options, origin, log, store, views };
+        let parts = Parts {
+            directory: None,
+            place: None,
+            options,
+            origin,
+            log,
+            store,
+            views,
+            checkpoints: Checkpoints::none(),
+        };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
 }
@@ -124,6 +135,7 @@ struct Prepared {
     shape: Shape,
     store: Store,
     views: Views,
+    checkpoints: Checkpoints,
     recovered: Recovered,
     seen: Versions,
 }
@@ -170,7 +182,9 @@ fn prepare(
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
-    Ok(Prepared { shape, store, views, recovered, seen })
+    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
+    report.checkpoints_dropped = dropped;
+    Ok(Prepared { shape, store, views, checkpoints, recovered, seen })
 }
 
 fn open_store(
@@ -264,11 +278,11 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { shape, store, views, recovered, seen } = prepared;
+    let Prepared { shape, store, views, checkpoints, recovered, seen } = prepared;
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
-    let streams = histories(&store, streams)?;
+    let streams = sorted(streams);
     let wal = Wal::start(&directory.log(), shape, options.fsync, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
@@ -279,24 +293,16 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        checkpoints,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
 }
 
-fn histories(
-    store: &Store,
-    streams: HashSet<StreamId>,
-) -> Result<Vec<(StreamId, Vec<Record>)>, Error> {
+fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {
     let mut sorted: Vec<StreamId> = streams.into_iter().collect();
     sorted.sort();
-    let mut found = Vec::with_capacity(sorted.len());
-    for stream in sorted {
-        if let Some(records) = store.history(&stream)? {
-            found.push((stream, records));
-        }
-    }
-    Ok(found)
+    sorted
 }
 
 fn check_not_ahead(log: &[u64], applied: &[u64]) -> Result<(), Error> {

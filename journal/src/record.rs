@@ -64,6 +64,29 @@ pub(crate) fn encode_row<Row: Serialize>(row: &Row) -> Vec<u8> {
         .expect("encoding plain data into memory cannot fail")
 }
 
+/// The most bytes a checkpoint may have; a run with a larger one is folded from its events.
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A checkpoint as bytes; nothing if it is too large to be worth it.
+pub(crate) fn encode_checkpoint<C: Serialize>(checkpoint: &C) -> Option<Vec<u8>> {
+    let encoding = ENCODING.with_limit::<CHECKPOINT_BYTES_MAX>();
+    let bytes = bincode::serde::encode_to_vec(checkpoint, encoding).ok()?;
+    Some(bytes).filter(|bytes| bytes.len() <= CHECKPOINT_BYTES_MAX)
+}
+
+/// A checkpoint read back.
+///
+/// # Errors
+/// If the bytes are not exactly one checkpoint.
+pub(crate) fn decode_checkpoint<C: DeserializeOwned>(bytes: &[u8]) -> Result<C, Malformed> {
+    let encoding = ENCODING.with_limit::<CHECKPOINT_BYTES_MAX>();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, encoding).map_err(malformed)?;
+    if used != bytes.len() {
+        return Err(Malformed::because("bytes are left over behind a checkpoint"));
+    }
+    Ok(value)
+}
+
 /// A row read back.
 ///
 /// # Errors

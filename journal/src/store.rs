@@ -15,7 +15,7 @@ use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
@@ -45,21 +45,43 @@ impl Store {
 
     /// A stream's whole history, gapless from version 1; `None` if there is none.
     pub(crate) fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
+        let packed = self.packed(stream)?;
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
+        check_gapless(stream, 1, &records)?;
+        Ok(Some(records))
+    }
+
+    /// A stream's history after a version; `None` if it does not reach that version.
+    pub(crate) fn history_after(
+        &self,
+        stream: &StreamId,
+        version: u64,
+    ) -> Result<Option<Vec<Record>>, Error> {
+        let packed = self.packed(stream)?;
+        let mut records = Vec::new();
+        let mut last = 0;
+        for (at, piece) in (1..).zip(unpack(&packed)) {
+            let (position, body) = piece.map_err(|e| self.broken(stream, &e))?;
+            last = at;
+            if at > version {
+                records.push(record::decode(body, position).map_err(|e| self.broken(stream, &e))?);
+            }
+        }
+        check_gapless(stream, version + 1, &records)?;
+        Ok(Some(records).filter(|_| last >= version))
+    }
+
+    /// All packed records of a stream.
+    fn packed(&self, stream: &StreamId) -> Result<Vec<u8>, Error> {
         // Pending first: what a tick stores in between is then found twice, never not at all.
         let pending = self.pending.of_stream(stream);
         let bound = pending.as_ref().map_or(u64::MAX, |(first, _)| *first);
         let mut packed = self.stored(stream, bound)?;
         packed.extend(pending.into_iter().flat_map(|(_, bytes)| bytes));
-        if packed.is_empty() {
-            return Ok(None);
-        }
-        let records = decode_packed(&packed).map_err(|e| self.broken(stream, &e))?;
-        for (expected, record) in (1..).zip(&records) {
-            if record.version != expected || record.stream != *stream {
-                return Err(Error::Gap { stream: stream.clone(), missing: expected });
-            }
-        }
-        Ok(Some(records))
+        Ok(packed)
     }
 
     /// The last version in the tree; 0 if there is none.
@@ -192,6 +214,15 @@ impl Store {
             .push(commit, &[], |stream, version| !fresh.contains(&(stream.clone(), version)));
         Ok(true)
     }
+}
+
+fn check_gapless(stream: &StreamId, first: u64, records: &[Record]) -> Result<(), Error> {
+    for (expected, record) in (first..).zip(records) {
+        if record.version != expected || record.stream != *stream {
+            return Err(Error::Gap { stream: stream.clone(), missing: expected });
+        }
+    }
+    Ok(())
 }
 
 /// Cuts packed records into units, and each unit into values.

@@ -6,8 +6,10 @@
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
 mod cell;
+mod checkpoints;
 mod definitions;
 mod fold;
+mod gauges;
 mod input;
 mod life;
 mod reads;
@@ -28,8 +30,9 @@ use definitions::Workflows;
 use fold::guarded;
 
 pub use cell::Order;
+pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::Definition;
-pub use fold::fold;
+pub use fold::{fold, fold_more};
 pub use input::{Abandon, Answer, Histories, Input};
 pub use stage::{Release, Stage, StagedRecord};
 
@@ -48,6 +51,8 @@ pub struct Partition<T> {
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
     ended: Vec<ExecutionId>,
+    /// Runs that have gone far enough since their last checkpoint.
+    uncheckpointed: BTreeSet<ExecutionId>,
     next_stage: u64,
     committed_stages: u64,
     last_at: Timestamp,
@@ -69,6 +74,7 @@ impl<T: Abandon> Partition<T> {
             releases: Vec::new(),
             in_flight: VecDeque::new(),
             ended: Vec::new(),
+            uncheckpointed: BTreeSet::new(),
             next_stage: 0,
             committed_stages: 0,
             last_at,
@@ -94,30 +100,6 @@ impl<T: Abandon> Partition<T> {
     /// A sentence, when a recorded definition can't be compiled.
     pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
         self.workflows.revisions()
-    }
-
-    /// Effects ordered whose outcome was not reported yet.
-    #[must_use]
-    pub fn effects_in_flight(&self) -> usize {
-        self.runs.values().map(Cell::effects_in_flight).sum()
-    }
-
-    /// Runs in memory.
-    #[must_use]
-    pub fn resident(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// Records that wait to be staged.
-    #[must_use]
-    pub fn open_records(&self) -> usize {
-        self.open.records.len()
-    }
-
-    /// Stages handed out by [`Partition::stage`] and not yet committed.
-    #[must_use]
-    pub fn stages_in_flight(&self) -> usize {
-        self.in_flight.len()
     }
 
     /// The next instant at which [`Partition::fire`] has something to do.
@@ -363,10 +345,12 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, Answer::Shown(shown.clone()));
             }
         }
-        if let Some(Cell::Run(run)) = self.runs.get(&id)
-            && run.may_leave()
-        {
-            self.ended.push(id);
+        if let Some(Cell::Run(run)) = self.runs.get(&id) {
+            if run.may_leave() {
+                self.ended.push(id);
+            } else if run.wants_checkpoint() {
+                self.uncheckpointed.insert(id);
+            }
         }
     }
 

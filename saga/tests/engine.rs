@@ -13,6 +13,7 @@ use backstitch_executors::Registry;
 use backstitch_executors::http::HttpConfig;
 use backstitch_executors::{Answer, Executor, InputProblem, Task};
 use backstitch_journal::{Options, RunFilter};
+use backstitch_saga::engine::Recovered;
 use backstitch_saga::handle::{Handle, Request};
 use backstitch_saga::{Config, Engine, Error};
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ const ATTEMPTS_MAX: usize = 64;
 
 struct Node {
     handle: Handle,
+    recovered: Recovered,
     open: Arc<Semaphore>,
     entered: mpsc::UnboundedReceiver<Task>,
     stop: oneshot::Sender<()>,
@@ -73,13 +75,13 @@ impl Node {
             drain: Duration::from_secs(60),
         };
         let engine = Engine::open(config).expect("the journal opens");
-        let handle = engine.handle();
+        let (handle, recovered) = (engine.handle(), engine.recovered().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(engine.run(async move {
             // Dropped counts as told.
             drop(stopped.await);
         }));
-        Self { handle, open, entered, stop, running }
+        Self { handle, recovered, open, entered, stop, running }
     }
 
     async fn define(&self, definition: Value) {
@@ -337,4 +339,44 @@ async fn no_more_attempts_are_under_way_than_allowed() {
     node.open.add_permits(200);
     assert_eq!(node.ended(run).await["status"], "completed");
     node.stop().await;
+}
+
+/// A chain long enough to be worth a checkpoint, that sleeps at its end.
+fn long_chain() -> Value {
+    let mut steps: Vec<_> = (0..12)
+        .map(|at: usize| {
+            let needs: Vec<_> = at.checked_sub(1).map(|n| format!("s{n}")).into_iter().collect();
+            json!({ "id": format!("s{at}"), "type": "transform", "needs": needs, "with": at })
+        })
+        .collect();
+    let with = json!({ "duration": "30d" });
+    steps.push(json!({ "id": "sleep", "type": "wait", "needs": ["s11"], "with": with }));
+    json!({ "id": "long", "steps": steps })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_shorten_a_start_and_change_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = Node::start(directory.path());
+    node.define(long_chain()).await;
+    let run = node.handle.submit(request("long", json!({}))).await.expect("submitted").execution;
+    let shown = node.handle.execution(run).await.expect("a run");
+    assert_eq!(shown["steps"]["sleep"]["status"], "waiting");
+    node.stop().await;
+    let marks = directory.path().join("checkpoints.marks");
+    // With its checkpoint, without the files, with damaged ones, and with those made anew.
+    for (round, used, dropped) in [(1, 1, false), (2, 0, false), (3, 0, true), (4, 1, false)] {
+        if round == 2 {
+            std::fs::remove_dir_all(directory.path().join("checkpoints")).expect("it is there");
+        } else if round == 3 {
+            std::fs::write(&marks, [7; 100]).expect("it can be written");
+        }
+        let node = Node::start(directory.path());
+        let again = node.handle.execution(run).await.expect("a run");
+        assert_eq!(again, shown, "round {round}");
+        let report = &node.recovered.journal;
+        assert_eq!(report.checkpoints_dropped.is_some(), dropped, "round {round}");
+        assert_eq!((node.recovered.live, node.recovered.checkpoints), (1, used), "round {round}");
+        node.stop().await;
+    }
 }

@@ -3,5 +3,6 @@
 mod bench;
 mod crash;
 mod examples;
+mod golden;
 mod simulation;
 mod tidy;

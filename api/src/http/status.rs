@@ -55,7 +55,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),
-        "recovered": { "live": recovered.live, "quarantined": recovered.quarantined },
+        "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
 }
 

@@ -1,5 +1,7 @@
 //! What surrounds a run's steps: why it fails, how it ended, its callbacks and letters.
 
+use serde::{Deserialize, Serialize};
+
 use crate::arrows::DeliveryStatus;
 use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, Recourse};
 use crate::failure::Failure;
@@ -9,7 +11,7 @@ use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
 /// Why a run fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
     /// What went wrong.
     pub failure: Failure,
@@ -20,7 +22,7 @@ pub struct Failing {
 }
 
 /// A cancel that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     /// In the caller's words.
     pub reason: String,
@@ -35,7 +37,7 @@ pub struct Cancel {
 }
 
 /// The final word on a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// The word.
     pub outcome: Outcome,
@@ -48,7 +50,7 @@ pub struct Ending {
 }
 
 /// One callback's delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// What it reports.
     pub event: CallbackEvent,
@@ -73,7 +75,7 @@ pub struct Delivery {
 }
 
 /// One dead letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// Which operation.
     pub subject: LetterSubject,
@@ -90,7 +92,7 @@ pub struct Letter {
 }
 
 /// What became of a letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LetterSettled {
     /// Who settled it.
     pub actor: String,

@@ -1,5 +1,7 @@
 //! One step of a run, forward and back.
 
+use serde::{Deserialize, Serialize};
+
 use crate::arrows::{StepStatus, UndoStatus};
 use crate::failure::Failure;
 use crate::payload::Payload;
@@ -7,7 +9,7 @@ use crate::plan::PlanStep;
 use crate::time::Timestamp;
 
 /// One step of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepState {
     /// On its way forward.
     pub status: StepStatus,
@@ -46,7 +48,7 @@ pub struct StepState {
 }
 
 /// One step's undo.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoState {
     /// Where it stands.
     pub status: UndoStatus,

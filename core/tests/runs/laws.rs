@@ -1,6 +1,7 @@
 //! Laws that hold of every run: any prefix is a place to go on from, and wide runs stay whole.
 
 use backstitch_core::advance::STARTS_PER_LAYER_MAX;
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::event::Event;
 use backstitch_core::failure::Failure;
@@ -93,6 +94,27 @@ proptest! {
             prop_assert!(decided.is_ok(), "{:?}", decided.err());
             let rests = backstitch_core::advance::advance(&state, life.now).is_empty();
             prop_assert!(rests, "something still follows after {events} events");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_anywhere_folds_to_the_same_state(
+        definition in definition(),
+        answers in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut life = Life::begin(&definition, json!({}));
+        drive(&mut life, &answers);
+        let whole = Checkpoint::of(&fold(&life, life.events.len()));
+        for events in 1..=life.events.len() {
+            let made = Checkpoint::of(&fold(&life, events));
+            prop_assert_eq!(made.version(), events as u64);
+            let text = serde_json::to_string(&made).expect("plain data");
+            let read: Checkpoint = serde_json::from_str(&text).expect("plain data");
+            let mut state = read.restore(RUN, life.state.plan.clone()).expect("it fits");
+            let rest: Vec<_> = life.events[events..].iter().cloned().map(Event::Run).collect();
+            let rest = rest.iter().map(|event| (event, life.now));
+            machine::replay_more(&mut state, rest).expect("folds");
+            prop_assert_eq!(Checkpoint::of(&state), whole.clone());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The state machine as its users see it: commands in, events out.
 
+mod checkpoints;
 mod laws;
 mod letters;
 mod lives;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use backstitch_core::event::Event;
-use backstitch_core::ids::{PartitionId, StreamId};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::{Journal, OpenReport, Opened, Record};
+use backstitch_journal::{Journal, OpenReport, Opened, Record, Recoverable};
 
 use super::worker::Start;
 use super::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::partition::{Partition, fold};
+use crate::partition::{Partition, fold, fold_more};
 
 /// What was found when the engine was opened.
 #[derive(Debug, Clone)]
@@ -23,8 +23,18 @@ pub struct Recovered {
     pub live: usize,
     /// Runs that can't be folded: shown, not worked on.
     pub quarantined: usize,
+    /// Runs folded from a checkpoint on.
+    pub checkpoints: usize,
     /// What the journal had to do.
     pub journal: OpenReport,
+}
+
+/// What one thread recovered.
+#[derive(Debug, Default)]
+struct Share {
+    live: usize,
+    quarantined: usize,
+    checkpoints: usize,
 }
 
 /// Rows handed to the views at once while they are rebuilt.
@@ -45,38 +55,24 @@ pub(super) fn recover(
             Start { partition, head }
         })
         .collect();
-    let (workflows, runs): (Vec<_>, Vec<_>) =
-        streams.into_iter().partition(|(stream, _)| matches!(stream, StreamId::Workflow { .. }));
-    for (stream, records) in workflows {
-        let events = timed(records);
+    let (runs, others): (Vec<_>, Vec<_>) =
+        streams.into_iter().partition(|stream| matches!(stream, StreamId::Execution(_)));
+    for stream in others {
+        let StreamId::Workflow { .. } = stream else { continue };
+        let Some(records) = journal.history(&stream)? else { continue };
         let partition = &mut starts[usize::from(WORKFLOWS_PARTITION.0)].partition;
-        partition.adopt_workflow(stream, &events).map_err(Error::Fold)?;
+        partition.adopt_workflow(stream, &timed(records)).map_err(Error::Fold)?;
     }
     for (name, revision) in
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?
     {
         catalog.add(name, revision);
     }
-    let mut recovered = Recovered { live: 0, quarantined: 0, journal: report };
-    for (stream, records) in runs {
-        let StreamId::Execution(run) = &stream else { continue };
-        let partition = &mut starts[usize::from(run.partition.0)].partition;
-        match fold(*run, &timed(records), &histories) {
-            Ok(state) => {
-                let quiescent =
-                    if state.is_quiescent() { vec![stream.clone()] } else { Vec::new() };
-                journal.mark(quiescent, rows(&state));
-                if !state.is_quiescent() {
-                    recovered.live += 1;
-                    partition.adopt(state);
-                }
-            }
-            Err(why) => {
-                tracing::error!(execution = %run, "set aside: {why}");
-                recovered.quarantined += 1;
-                partition.quarantine(*run, why);
-            }
-        }
+    let mut recovered = Recovered { live: 0, quarantined: 0, checkpoints: 0, journal: report };
+    for share in recover_runs(&mut starts, &runs, &histories)? {
+        recovered.live += share.live;
+        recovered.quarantined += share.quarantined;
+        recovered.checkpoints += share.checkpoints;
     }
     if recovered.journal.views_missing {
         rebuild_views(&journal, &histories)?;
@@ -84,6 +80,82 @@ pub(super) fn recover(
     // A run that can't be folded has no row, and must not hold the views' mark back for ever.
     journal.rows_complete();
     Ok((journal, starts, recovered))
+}
+
+/// Folds runs into their partitions, on every core.
+fn recover_runs(
+    starts: &mut [Start],
+    runs: &[StreamId],
+    histories: &JournalHistories,
+) -> Result<Vec<Share>, Error> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_thread = starts.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = starts
+            .chunks_mut(per_thread)
+            .map(|starts| scope.spawn(move || recover_share(starts, runs, histories)))
+            .collect();
+        shares
+            .into_iter()
+            .map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// Folds the runs of some partitions.
+fn recover_share(
+    starts: &mut [Start],
+    runs: &[StreamId],
+    histories: &JournalHistories,
+) -> Result<Share, Error> {
+    let journal = &histories.journal;
+    let mut share = Share::default();
+    for stream in runs {
+        let StreamId::Execution(run) = stream else { continue };
+        let own = starts.iter_mut().find(|start| start.partition.id() == run.partition);
+        let Some(Start { partition, .. }) = own else { continue };
+        let (state, checkpointed) = match recover_run(*run, histories)? {
+            Some(Ok(recovered)) => recovered,
+            Some(Err(why)) => {
+                tracing::error!(execution = %run, "set aside: {why}");
+                share.quarantined += 1;
+                partition.quarantine(*run, why);
+                continue;
+            }
+            None => continue,
+        };
+        share.checkpoints += usize::from(checkpointed > 0);
+        let quiescent = if state.is_quiescent() { vec![stream.clone()] } else { Vec::new() };
+        journal.mark(quiescent, rows(&state));
+        if !state.is_quiescent() {
+            share.live += 1;
+            partition.adopt_checkpointed(state, checkpointed);
+        }
+    }
+    Ok(share)
+}
+
+/// A run's state and the version of the checkpoint it was folded from, 0 without one.
+type Folded = Result<(State, u64), String>;
+
+/// Folds a run from its checkpoint, or from its beginning if that does not work.
+fn recover_run(run: ExecutionId, histories: &JournalHistories) -> Result<Option<Folded>, Error> {
+    let Some(found) = histories.journal.recoverable(&run)? else { return Ok(None) };
+    let Recoverable { checkpoint, records } = found;
+    let Some(checkpoint) = checkpoint else {
+        let folded = fold(run, &timed(records), histories);
+        return Ok(Some(folded.map(|state| (state, 0))));
+    };
+    let version = checkpoint.version();
+    match fold_more(run, *checkpoint, &timed(records), histories) {
+        Ok(state) => Ok(Some(Ok((state, version)))),
+        Err(why) => {
+            tracing::warn!(execution = %run, "folded without its checkpoint: {why}");
+            let records = histories.journal.history(&StreamId::Execution(run))?;
+            let folded = fold(run, &timed(records.unwrap_or_default()), histories);
+            Ok(Some(folded.map(|state| (state, 0))))
+        }
+    }
 }
 
 fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {

@@ -27,6 +27,11 @@ const INPUTS_PER_STAGE_MAX: usize = 256;
 /// The longest sleep between looks at the clock: due times are re-derived from it each second.
 const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How long a partition goes on before it makes checkpoints again, and how many at a time, so
+/// that nobody waits long for it.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+const CHECKPOINTS_AT_ONCE_MAX: usize = 64;
+
 /// This node's ownership of its partitions; only a cluster counts it up.
 const EPOCH: u64 = 1;
 
@@ -63,6 +68,7 @@ pub(crate) struct Worker {
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, usize)>,
     resident: metrics::Resident,
+    checkpointed_at: Instant,
 }
 
 impl Worker {
@@ -89,6 +95,7 @@ impl Worker {
             stopping,
             staged_at: std::collections::VecDeque::new(),
             resident,
+            checkpointed_at: Instant::now(),
         }
     }
 
@@ -122,9 +129,21 @@ impl Worker {
             self.partition.fire_if_due(clock::now());
             self.flush()?;
             if self.partition.is_draining() && self.is_idle() {
+                while self.checkpoint() {}
                 return Ok(());
             }
+            if self.checkpointed_at.elapsed() >= CHECKPOINT_INTERVAL && !self.checkpoint() {
+                self.checkpointed_at = Instant::now();
+            }
         }
+    }
+
+    /// Makes some checkpoints; answers whether there may be more.
+    fn checkpoint(&mut self) -> bool {
+        let made = self.partition.checkpoints(CHECKPOINTS_AT_ONCE_MAX);
+        let more = made.len() == CHECKPOINTS_AT_ONCE_MAX;
+        self.journal.checkpoint(made);
+        more
     }
 
     fn is_idle(&self) -> bool {

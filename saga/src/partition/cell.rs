@@ -40,6 +40,8 @@ pub(super) struct Run<T> {
     pub(super) waiting: Vec<T>,
     /// Stages that must be committed before every record of the run is durable.
     pub(super) stages: u64,
+    /// The version of its last checkpoint.
+    pub(super) checkpointed: u64,
     in_flight: BTreeSet<Effect>,
     shown: Option<(RunStatus, Option<Timestamp>)>,
 }
@@ -77,7 +79,15 @@ pub const CALLBACK_TIMEOUT_MS: u64 = 10_000;
 impl<T> Run<T> {
     pub(super) fn new(state: State) -> Self {
         let in_flight = BTreeSet::new();
-        Self { state, timer: None, waiting: Vec::new(), stages: 0, in_flight, shown: None }
+        Self {
+            state,
+            timer: None,
+            waiting: Vec::new(),
+            stages: 0,
+            checkpointed: 0,
+            in_flight,
+            shown: None,
+        }
     }
 
     /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.

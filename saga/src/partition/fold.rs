@@ -1,8 +1,9 @@
 //! Running the core's code where it must not take the partition down with it.
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::machine::replay;
+use backstitch_core::machine::{replay, replay_more};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
@@ -27,6 +28,30 @@ pub fn fold(
     let events = events.iter().map(|(event, at)| (event, *at));
     match guarded(|| replay(id, &plan, events)) {
         Ok(Ok(state)) => Ok(state),
+        Ok(Err(illegal)) => Err(illegal.to_string()),
+        Err(why) => Err(why),
+    }
+}
+
+/// Folds what came after a checkpoint into it.
+///
+/// # Errors
+/// A sentence: the checkpoint can't be used, or an event does not fit. The whole history may
+/// still fold.
+pub fn fold_more(
+    id: ExecutionId,
+    checkpoint: Checkpoint,
+    events: &[(Event, Timestamp)],
+    histories: &dyn Histories,
+) -> Result<State, String> {
+    let digest = checkpoint.submitted().digest;
+    let plan = histories
+        .plan(&digest)
+        .ok_or_else(|| format!("the revision {digest} of {id} is not in the journal"))?;
+    let mut state = checkpoint.restore(id, plan).map_err(|why| why.to_string())?;
+    let events = events.iter().map(|(event, at)| (event, *at));
+    match guarded(|| replay_more(&mut state, events)) {
+        Ok(Ok(())) => Ok(state),
         Ok(Err(illegal)) => Err(illegal.to_string()),
         Err(why) => Err(why),
     }

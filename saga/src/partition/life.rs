@@ -15,6 +15,13 @@ impl<T: Abandon> Partition<T> {
         self.runs.insert(state.id, Cell::Run(Box::new(Run::new(state))));
     }
 
+    /// Takes in a run that was found with a checkpoint of a version.
+    pub fn adopt_checkpointed(&mut self, state: State, checkpointed: u64) {
+        let mut run = Run::new(state);
+        run.checkpointed = checkpointed;
+        self.runs.insert(run.state.id, Cell::Run(Box::new(run)));
+    }
+
     /// Takes in a run that can't be folded: it is shown as such and not worked on.
     pub fn quarantine(&mut self, run: ExecutionId, why: String) {
         self.runs.insert(run, Cell::Quarantined(why));

@@ -8,7 +8,7 @@
 
 mod clients;
 mod orders;
-mod replayed;
+pub mod replayed;
 mod syncs;
 mod verdict;
 

@@ -49,7 +49,7 @@ fn fold(run: ExecutionId, records: &[Record], plans: &BTreeMap<Digest, Arc<Plan>
 }
 
 /// Every revision of every workflow, compiled anew.
-fn plans(streams: &BTreeMap<StreamId, Vec<Record>>) -> BTreeMap<Digest, Arc<Plan>> {
+pub fn plans(streams: &BTreeMap<StreamId, Vec<Record>>) -> BTreeMap<Digest, Arc<Plan>> {
     let registry = Registry::builtin(Default::default()).expect("the executors can be set up");
     let mut plans = BTreeMap::new();
     for (stream, records) in streams {

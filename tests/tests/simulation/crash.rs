@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
-use backstitch_core::ids::PartitionId;
+use backstitch_core::checkpoint::Checkpoint;
+use backstitch_core::ids::{ExecutionId, PartitionId};
+use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
-use backstitch_saga::partition::Partition;
+use backstitch_saga::partition::{Partition, fold_more};
 
-use super::disk::DiskHistories;
+use super::disk::{DiskHistories, events_of};
 use super::world::{PARTITIONS, World, rows_of};
 
 impl World {
@@ -20,7 +22,7 @@ impl World {
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs {
-            let state = self.live_state(run);
+            let state = self.recovered_state(run);
             for row in rows_of(&state) {
                 self.row(row);
             }
@@ -34,6 +36,24 @@ impl World {
             self.partitions[at].recover(now);
             self.hand_over(at);
         }
+    }
+
+    /// The run's state as a start finds it: from its checkpoint on, if there is one, and the
+    /// same as the fold of its whole history.
+    fn recovered_state(&mut self, run: ExecutionId) -> State {
+        let whole = self.live_state(run);
+        let (checkpoint, events) = {
+            let disk = self.disk.lock().expect("no panic");
+            (disk.checkpoints.get(&run).cloned(), events_of(&disk.runs[&run]))
+        };
+        let Some(checkpoint) = checkpoint else { return whole };
+        let version = usize::try_from(checkpoint.version()).expect("few events");
+        let histories = DiskHistories(self.disk.clone());
+        let state = fold_more(run, checkpoint, &events[version..], &histories)
+            .unwrap_or_else(|why| panic!("seed {}: {why}", self.seed));
+        assert_eq!(Checkpoint::of(&state), Checkpoint::of(&whole), "seed {}", self.seed);
+        self.checkpoints_used += 1;
+        state
     }
 
     /// Where the records' time stands, whatever the clock says.

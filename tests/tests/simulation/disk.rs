@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::plan::{Plan, TaskTypes};
@@ -30,6 +31,8 @@ pub struct Disk {
     pub plans: HashMap<Digest, Arc<Plan>>,
     /// Runs that a start goes on with: all but those last handed over as quiescent.
     pub live: BTreeSet<ExecutionId>,
+    /// Checkpoints that reached the disk; some are lost again.
+    pub checkpoints: BTreeMap<ExecutionId, Checkpoint>,
 }
 
 #[derive(Debug, Clone)]

@@ -22,12 +22,13 @@ use world::World;
 /// Seeds that every test run tries; `BACKSTITCH_SEEDS` tries another number of them.
 const SEEDS: u64 = 500;
 
-fn life(seed: u64) -> BTreeSet<&'static str> {
+/// The kinds of events a life reached, and how often a start used a checkpoint.
+fn life(seed: u64) -> (BTreeSet<&'static str>, u64) {
     let mut world = World::new(seed);
     world.live();
     world.settle();
     check::all(&world);
-    world.event_kinds()
+    (world.event_kinds(), world.checkpoints_used)
 }
 
 #[test]
@@ -40,15 +41,20 @@ fn seeds() {
     }
     let seeds = number("BACKSTITCH_SEEDS").unwrap_or(SEEDS);
     let mut kinds = BTreeSet::new();
+    let mut checkpoints_used = 0;
     for seed in 0..seeds {
         let lived = std::panic::catch_unwind(|| life(seed));
         match lived {
-            Ok(seen) => kinds.extend(seen),
+            Ok((seen, used)) => {
+                kinds.extend(seen);
+                checkpoints_used += used;
+            }
             Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
         }
     }
     let missing: Vec<_> =
         check::EVENT_KINDS.iter().filter(|kind| !kinds.contains(**kind)).collect();
+    assert!(checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
 }
 

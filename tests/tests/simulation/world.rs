@@ -69,6 +69,8 @@ pub struct World {
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
     pub crashes: u64,
+    /// Runs that a start folded from a checkpoint on.
+    pub checkpoints_used: u64,
     /// Questions asked before the last crash may stay without an answer.
     pub asked_before_crash: usize,
     /// Letters whose retry wants a new run.
@@ -107,6 +109,7 @@ impl World {
             known: Vec::new(),
             faults: true,
             crashes: 0,
+            checkpoints_used: 0,
             asked_before_crash: 0,
             wants_new_run: Vec::new(),
             trace: Vec::new(),
@@ -172,10 +175,27 @@ impl World {
         match self.random.below(100) {
             0..=29 => self.client(),
             30..=31 => self.crash(),
-            32..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
+            32..=34 => self.checkpoint(),
+            35..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
             _ => {
                 self.work();
             }
+        }
+    }
+
+    /// Some partition makes checkpoints, or an old one goes missing.
+    fn checkpoint(&mut self) {
+        let at = self.random.index(self.partitions.len());
+        let made = self.partitions[at].checkpoints(1 + self.random.index(8));
+        let lost = self.random.chance(10);
+        let mut disk = self.disk.lock().expect("no thread panicked");
+        if lost {
+            disk.checkpoints.pop_first();
+        }
+        for (run, checkpoint) in made {
+            let durable = disk.runs.get(&run).map_or(0, |records| records.len() as u64);
+            assert!(checkpoint.version() <= durable, "a checkpoint is of durable events only");
+            disk.checkpoints.insert(run, *checkpoint);
         }
     }
 

@@ -1,0 +1,121 @@
+//! Checkpoints: a run's state as plain data, so that a start folds only what came after it.
+//!
+//! A cache, never truth: one of another format, or of another plan, is refused and the run
+//! folded from its events. Knows no bytes; encoding is the journal's.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arrows::Phase;
+use crate::event::Submitted;
+use crate::ids::ExecutionId;
+use crate::plan::Plan;
+use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Sets, State, StepState};
+use crate::time::Timestamp;
+
+/// The format of checkpoints that this code makes and reads. It rises with every change of
+/// what a state holds or means; a test compares the bytes.
+pub const CHECKPOINT_FORMAT: u32 = 1;
+
+/// A run's state but for its plan, which the submission names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    format: u32,
+    id: ExecutionId,
+    submitted: Box<Submitted>,
+    submitted_at: Timestamp,
+    version: u64,
+    phase: Phase,
+    steps: Vec<StepState>,
+    failing: Option<Failing>,
+    cancel: Option<Cancel>,
+    deadline_passed: bool,
+    ending: Option<Ending>,
+    deliveries: Vec<Delivery>,
+    letters: Vec<Letter>,
+    updated_at: Timestamp,
+    sets: Sets,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Another version of this code made it.
+    #[error("the checkpoint has format {0}, known is {CHECKPOINT_FORMAT}")]
+    Format(u32),
+    /// It is not of this run or not of this plan.
+    #[error("the checkpoint is of another run or revision")]
+    Foreign,
+}
+
+impl Checkpoint {
+    /// The state as it stands.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let own = state.clone();
+        Self {
+            format: CHECKPOINT_FORMAT,
+            id: own.id,
+            submitted: own.submitted,
+            submitted_at: own.submitted_at,
+            version: own.version,
+            phase: own.phase,
+            steps: own.steps,
+            failing: own.failing,
+            cancel: own.cancel,
+            deadline_passed: own.deadline_passed,
+            ending: own.ending,
+            deliveries: own.deliveries,
+            letters: own.letters,
+            updated_at: own.updated_at,
+            sets: Sets { touched: Vec::new(), ..own.sets },
+        }
+    }
+
+    /// Events folded into it.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What the run was submitted with: it names the plan.
+    #[must_use]
+    pub fn submitted(&self) -> &Submitted {
+        &self.submitted
+    }
+
+    /// The state again, as a fold of the same events gives it: the shell has seen nothing of
+    /// it yet.
+    ///
+    /// # Errors
+    /// [`Unusable`]: fold the run from its events instead.
+    pub fn restore(self, id: ExecutionId, plan: Arc<Plan>) -> Result<State, Unusable> {
+        if self.format != CHECKPOINT_FORMAT {
+            return Err(Unusable::Format(self.format));
+        }
+        let fits = self.id == id
+            && self.submitted.digest == plan.digest
+            && self.steps.len() == plan.steps.len();
+        if !fits {
+            return Err(Unusable::Foreign);
+        }
+        Ok(State {
+            id,
+            plan,
+            submitted: self.submitted,
+            submitted_at: self.submitted_at,
+            version: self.version,
+            phase: self.phase,
+            steps: self.steps,
+            failing: self.failing,
+            cancel: self.cancel,
+            deadline_passed: self.deadline_passed,
+            ending: self.ending,
+            deliveries: self.deliveries,
+            letters: self.letters,
+            updated_at: self.updated_at,
+            sets: self.sets,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Checkpoints are caches with a format: a changed state is a new format.
+
+use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
+use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::state::State;
+use serde_json::json;
+
+use crate::stage::{CHAIN, Life, RUN, cancel, discard, plan, retry};
+
+/// States that hold something in every field.
+fn states() -> Vec<State> {
+    let callbacks = "
+callbacks: [{ event: workflow.failed, url: 'http://127.0.0.1/' }]
+timeout: 10m";
+    let mut undone = Life::begin(&format!("{CHAIN}{callbacks}"), json!({ "n": 1 }));
+    undone.succeeds("a").succeeds("b").refuses("c").undo_refused("b").undone("a");
+    let half_retried = {
+        undone.act(retry(1)).expect("an undo is retried in place");
+        undone.state.clone()
+    };
+    undone.undone("b");
+    let mut cancelled = Life::begin(CHAIN, json!({}));
+    cancelled.succeeds("a").stumbles("b");
+    let retrying = cancelled.state.clone();
+    cancelled.act(cancel(Some(true))).expect("it runs");
+    let mut given_up = Life::begin(&format!("{CHAIN}\non_failure: suspend"), json!({}));
+    given_up.succeeds("a").refuses("b");
+    given_up.act(discard(0)).expect("open");
+    let mut waiting = Life::begin(
+        "{ id: w, outputs: { x: 1 }, steps: [{ id: a, type: wait, with: { duration: 5s } }] }",
+        json!({}),
+    );
+    let asleep = waiting.state.clone();
+    waiting.later(6_000);
+    let lives = [undone, cancelled, given_up, waiting];
+    lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
+}
+
+/// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older
+/// checkpoints are dropped, and write the new digest beside it.
+#[test]
+fn a_state_of_another_shape_is_another_format() {
+    let made: Vec<_> = states().iter().map(Checkpoint::of).collect();
+    let arrows = STEP_ARROWS.iter().map(|&(from, _, to)| [from as u8, to as u8]);
+    let arrows = arrows.chain(UNDO_ARROWS.iter().map(|&(from, _, to)| [from as u8, to as u8]));
+    let arrows: Vec<_> = arrows.collect();
+    let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
+    let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
+    let known = (1, "5380b8297c1de7ecb7f3dadc8db44c4b09594297fbab9490861346270be03066");
+    assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_refused() {
+    for state in states() {
+        let made = Checkpoint::of(&state);
+        let other = ExecutionId { partition: PartitionId(1), digits: 7 };
+        let foreign = made.clone().restore(other, state.plan.clone());
+        assert_eq!(foreign.map(|_| ()), Err(Unusable::Foreign));
+        let other_plan = plan("{ id: other, steps: [{ id: a, type: task }] }");
+        assert_eq!(made.clone().restore(RUN, other_plan).map(|_| ()), Err(Unusable::Foreign));
+        let mut older = serde_json::to_value(&made).expect("plain data");
+        older["format"] = json!(CHECKPOINT_FORMAT + 1);
+        let older: Checkpoint = serde_json::from_value(older).expect("plain data");
+        let refused = older.restore(RUN, state.plan.clone()).map(|_| ());
+        assert_eq!(refused, Err(Unusable::Format(CHECKPOINT_FORMAT + 1)));
+    }
+}

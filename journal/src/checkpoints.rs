@@ -1,0 +1,210 @@
+//! Checkpoints of live runs: a cache that shortens the next start.
+//!
+//! Keys: a run's stream + part -> the checkpoint's bytes, cut into values sled can hold. A
+//! tree that cannot be trusted, or was made for another store or generation, is emptied; a
+//! checkpoint ahead of its run's history is not used. Knows nothing of what is in one.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock};
+
+use backstitch_core::checkpoint::Checkpoint;
+use backstitch_core::ids::{ExecutionId, StreamId};
+
+use crate::commit::Origin;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::files;
+use crate::keys;
+use crate::locks::lock;
+use crate::record::{decode_checkpoint, encode_checkpoint};
+use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
+
+/// Checkpoints that may wait to be written; beyond it new ones are dropped.
+const PENDING_MAX: usize = 65_536;
+
+/// All checkpoints of a store; journals in memory keep none.
+pub(crate) struct Checkpoints {
+    place: Option<Place>,
+    /// Made with the first checkpoint.
+    tree: OnceLock<FencedTree>,
+    state: Mutex<State>,
+}
+
+/// Where the tree is, or is to be made.
+struct Place {
+    path: PathBuf,
+    marks: PathBuf,
+    cache_bytes: u64,
+    /// What the tree says of itself: which store and generation it was made for.
+    made_for: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Runs that have one in the tree.
+    kept: HashSet<ExecutionId>,
+    /// To be written, or removed if there is nothing.
+    pending: HashMap<ExecutionId, Option<Box<Checkpoint>>>,
+}
+
+impl Checkpoints {
+    /// No checkpoints, for journals in memory.
+    pub(crate) fn none() -> Self {
+        Self { place: None, tree: OnceLock::new(), state: Mutex::default() }
+    }
+
+    /// Opens the tree if there is one that can be trusted; answers why it was removed, if it
+    /// was.
+    pub(crate) fn open(
+        directory: &Directory,
+        origin: &Origin,
+        cache_bytes: u64,
+    ) -> Result<(Self, Option<String>), Error> {
+        let mut made_for = origin.store.to_vec();
+        made_for.extend(origin.generation.to_le_bytes());
+        let (path, marks) = (directory.checkpoints(), directory.checkpoints_marks());
+        let mut own = Self::none();
+        let why = match path.exists() {
+            false => None,
+            true => match FencedTree::open(&path, &marks, cache_bytes)? {
+                Ok((tree, applied)) if applied == made_for => {
+                    own = Self::over(tree)?;
+                    None
+                }
+                Ok(_) => Some("they are of another store or generation".to_owned()),
+                Err(untrusted) => Some(untrusted.0),
+            },
+        };
+        if why.is_some() {
+            files::remove(&marks)?;
+            files::remove(&path)?;
+        }
+        own.place = Some(Place { path, marks, cache_bytes, made_for });
+        Ok((own, why))
+    }
+
+    fn over(tree: FencedTree) -> Result<Self, Error> {
+        let mut kept = HashSet::new();
+        tree.scan(&[], &[], |key, _| {
+            if let Ok((StreamId::Execution(run), _)) = keys::stream_of(key) {
+                kept.insert(run);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let state = Mutex::new(State { kept, pending: HashMap::new() });
+        Ok(Self { place: None, tree: OnceLock::from(tree), state })
+    }
+
+    /// Gives the tree's files back.
+    pub(crate) fn close(&self) {
+        self.tree.get().into_iter().for_each(FencedTree::close);
+    }
+
+    /// How many runs have one.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.state).kept.len()
+    }
+
+    /// Takes newer checkpoints of some runs.
+    pub(crate) fn put(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
+        if self.place.is_none() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        for (run, checkpoint) in made {
+            if state.pending.len() < PENDING_MAX || state.pending.contains_key(&run) {
+                state.pending.insert(run, Some(checkpoint));
+            }
+        }
+    }
+
+    /// Forgets the checkpoints of runs that need none any more.
+    pub(crate) fn remove<'a>(&self, runs: impl Iterator<Item = &'a StreamId>) {
+        let mut state = lock(&self.state);
+        for stream in runs {
+            let StreamId::Execution(run) = stream else { continue };
+            if state.kept.contains(run) {
+                state.pending.insert(*run, None);
+            } else {
+                state.pending.remove(run);
+            }
+        }
+    }
+
+    /// The newest written checkpoint of a run; nothing if there is none that reads.
+    pub(crate) fn get(&self, run: &ExecutionId) -> Result<Option<Checkpoint>, Error> {
+        let Some(tree) = self.tree.get() else { return Ok(None) };
+        if !lock(&self.state).kept.contains(run) {
+            return Ok(None);
+        }
+        let (prefix, mut bytes) = (prefix(run), Vec::new());
+        tree.scan(&prefix, &prefix, |_, value| {
+            bytes.extend(value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(decode_checkpoint(&bytes).ok())
+    }
+
+    /// Writes what is pending, durably.
+    pub(crate) fn tick(&self) -> Result<(), Error> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let pending = std::mem::take(&mut lock(&self.state).pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let tree = self.made(place)?;
+        let mut units = Vec::with_capacity(pending.len());
+        let mut kept = Vec::with_capacity(pending.len());
+        for (run, checkpoint) in pending {
+            let bytes = checkpoint.and_then(|checkpoint| encode_checkpoint(&*checkpoint));
+            kept.push((run, bytes.is_some()));
+            units.push(unit(tree, &run, bytes.as_deref().unwrap_or_default())?);
+        }
+        tree.tick(units, &place.made_for)?;
+        let mut state = lock(&self.state);
+        for (run, is_kept) in kept {
+            if is_kept {
+                state.kept.insert(run)
+            } else {
+                state.kept.remove(&run)
+            };
+        }
+        Ok(())
+    }
+
+    /// The tree, made if there is none yet. Only ticks call this, one after the other.
+    fn made(&self, place: &Place) -> Result<&FencedTree, Error> {
+        if self.tree.get().is_none() {
+            let Place { path, marks, cache_bytes, made_for } = place;
+            let tree = FencedTree::create(path, marks, *cache_bytes, made_for)?;
+            drop(self.tree.set(tree));
+        }
+        Ok(self.tree.get().expect("it was made just now"))
+    }
+}
+
+/// What writing a checkpoint changes: its parts, and those of a longer one before it.
+fn unit(tree: &FencedTree, run: &ExecutionId, bytes: &[u8]) -> Result<Unit, Error> {
+    let prefix = prefix(run);
+    let key = |part: u16| {
+        let mut key = prefix.clone();
+        key.extend(part.to_be_bytes());
+        key
+    };
+    let mut unit: Unit = (0u16..)
+        .zip(bytes.chunks(VALUE_BYTES_MAX))
+        .map(|(part, value)| (key(part), Some(value.to_vec())))
+        .collect();
+    let from = key(u16::try_from(unit.len()).expect("a checkpoint has few parts"));
+    tree.scan(&prefix, &from, |key, _| {
+        unit.push((key.to_vec(), None));
+        ControlFlow::Continue(())
+    })?;
+    Ok(unit)
+}
+
+fn prefix(run: &ExecutionId) -> Vec<u8> {
+    keys::stream(&StreamId::Execution(*run))
+}

@@ -45,18 +45,20 @@ impl Writing {
         drop(Reader::open(directory)?);
         let options = Options { ballast_bytes: 0, ..Options::default() };
         let Opened { journal, heads, streams, report } = Journal::open(directory, options)?;
-        let mut definitions = Definitions::default();
-        for (stream, records) in &streams {
-            for record in records {
+        let mut writing = Self { journal, heads, definitions: Definitions::default() };
+        let (runs, others): (Vec<_>, Vec<_>) =
+            streams.iter().partition(|stream| matches!(stream, StreamId::Execution(_)));
+        for stream in others {
+            for record in writing.journal.history(stream)?.unwrap_or_default() {
                 if let Event::Workflow(event) = &record.event {
-                    definitions.take(stream, event, record.recorded_at);
+                    writing.definitions.take(stream, event, record.recorded_at);
                 }
             }
         }
-        let mut writing = Self { journal, heads, definitions };
-        for (stream, records) in &streams {
+        // Without their rows the next start would read every history to make them.
+        for stream in runs {
             let StreamId::Execution(run) = stream else { continue };
-            if let Fold::Whole(state) = Fold::of(*run, records, &mut writing.definitions) {
+            if let Ok(Some(state)) = writing.state(*run) {
                 writing.journal.mark(Vec::new(), rows(&state));
             }
         }

@@ -67,17 +67,21 @@ impl Archive {
         (self.reader.store_id(), self.reader.partitions())
     }
 
-    /// Visits every record in order of writing, with the store's generation. Answers where
-    /// reading stopped early, if it may.
+    /// Visits the records of the wanted streams in order of writing, with the store's
+    /// generation. Answers where reading stopped early, if it may.
     ///
     /// # Errors
     /// If the log cannot be read, or is damaged and must not be.
-    pub fn scan(&self, mut visit: impl FnMut(u32, Record)) -> Result<Option<Damage>, Error> {
+    pub fn scan(
+        &self,
+        wanted: impl Fn(&StreamId) -> bool,
+        mut visit: impl FnMut(u32, Record),
+    ) -> Result<Option<Damage>, Error> {
         let mut progress = Progress::bytes(self.watched, "reading the log", self.log.bytes);
         let read = self.reader.for_each_commit(|commit, place| {
             progress.reach(self.log.before(place.segment) + place.offset);
             let generation = commit.origin().generation;
-            commit.records().into_iter().for_each(|record| visit(generation, record));
+            commit.records_of(&wanted).for_each(|record| visit(generation, record));
             true
         });
         match (read.map_err(Error::from), self.damage) {
@@ -98,8 +102,13 @@ impl Archive {
         let mut count = 0;
         let mut records = Vec::new();
         let mut last_generation = 0;
-        let damage = self.scan(|generation, record| match (&record.stream, &record.event) {
-            (StreamId::Execution(run), _) if matches(&prefix, *run) => {
+        let wanted = |stream: &StreamId| match stream {
+            StreamId::Execution(run) => matches(&prefix, *run),
+            StreamId::Workflow { .. } => true,
+            _ => false,
+        };
+        let take = |generation, record: Record| match (&record.stream, &record.event) {
+            (StreamId::Execution(run), _) => {
                 last_generation = generation;
                 let listed = found.contains(run);
                 if found.len() < CANDIDATES_MAX && !listed {
@@ -118,7 +127,8 @@ impl Archive {
                 definitions.take(stream, event, record.recorded_at);
             }
             _ => {}
-        })?;
+        };
+        let damage = self.scan(wanted, take)?;
         let prefix = prefix.text();
         match (count, found.first()) {
             (1, Some(&run)) => {

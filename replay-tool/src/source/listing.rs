@@ -87,18 +87,23 @@ pub struct Listing {
 pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Error> {
     let mut first = Pass { workflow, ..Pass::default() };
     let (mut records, mut last_generation) = (0, 0);
-    let damage = archive.scan(|generation, record| {
-        (records, last_generation) = (records + 1, generation);
-        first.take(&record);
-    })?;
+    let damage = archive.scan(
+        |_| true,
+        |generation, record| {
+            (records, last_generation) = (records + 1, generation);
+            first.take(&record);
+        },
+    )?;
     let mut rows = std::mem::take(&mut first.closed);
     if !first.reopened.is_empty() {
+        let reopened = std::mem::take(&mut first.reopened);
         let mut second = Pass {
-            only: Some(std::mem::take(&mut first.reopened)),
+            only: Some(reopened.clone()),
             definitions: std::mem::take(&mut first.definitions),
             ..Pass::default()
         };
-        archive.scan(|_, record| second.take(&record))?;
+        let wanted = |stream: &StreamId| matches!(stream, StreamId::Execution(run) if reopened.contains(run));
+        archive.scan(wanted, |_, record| second.take(&record))?;
         rows.extend(second.tracked.drain().map(|(run, tracked)| (run, tracked.into_row())));
         first.definitions = second.definitions;
     }

@@ -26,6 +26,7 @@ pub mod state;
 pub mod summary;
 pub mod template;
 pub mod time;
+pub mod travel;
 mod unwind;
 pub mod workflow;
 pub mod yaml;

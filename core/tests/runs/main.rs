@@ -7,4 +7,5 @@ mod lives;
 mod outputs;
 mod stage;
 mod transitions;
+mod travel;
 mod work;

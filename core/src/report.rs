@@ -3,6 +3,7 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod events;
+mod types;
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,7 @@ use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
 pub use events::event_json;
+pub use types::{EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {

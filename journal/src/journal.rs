@@ -5,6 +5,7 @@
 //! that was acknowledged and nothing that was not.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -190,6 +191,21 @@ impl Journal {
         Ok(())
     }
 
+    /// Visits the durable commits of a partition that hold records behind a position, in
+    /// order, until `visit` breaks off. Goes through the files while the log is being written;
+    /// commits acknowledged meanwhile may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the chain is not whole; what was visited before is right.
+    pub fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.parts().log.commits_after(partition, after_position, visit)
+    }
+
     /// A run's row.
     ///
     /// # Errors
@@ -231,6 +247,24 @@ impl Journal {
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
         self.parts().views.letters(filter, after, limit)
+    }
+
+    /// The durable end of each partition.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        self.parts().log.heads()
+    }
+
+    /// Which store this is: its id and how often it was restored.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.parts().origin
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partition_count(&self) -> u16 {
+        self.parts().options.partitions
     }
 
     /// What the journal is and how it stands.

@@ -11,6 +11,7 @@ mod checkpoints;
 mod commit;
 mod directory;
 mod error;
+mod events;
 mod files;
 mod info;
 mod journal;
@@ -25,6 +26,7 @@ mod reader;
 mod record;
 mod repair;
 mod sled;
+mod sources;
 mod store;
 mod verify;
 mod views;
@@ -34,6 +36,10 @@ pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
+pub use events::{
+    Chain, ChainCursor, ChainEvent, EventPage, EventQuery, PAGE_SCAN_BYTES_MAX,
+    PAGE_SKIP_BYTES_MAX, events,
+};
 pub use info::Info;
 pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX, Recoverable};
 pub use log::AppendError;

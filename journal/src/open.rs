@@ -21,6 +21,7 @@ use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::sled::FencedTree;
+use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
 
@@ -283,7 +284,8 @@ fn start(
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     let streams = sorted(streams);
-    let wal = Wal::start(&directory.log(), shape, options.fsync, &recovered)?;
+    let sources = Sources::of_log(&directory.log(), shape);
+    let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),

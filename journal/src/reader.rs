@@ -2,9 +2,10 @@
 //!
 //! Knows the log only, so what it shows is what was committed, whatever became of the store.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::commit::Commit;
 use crate::directory::{Directory, DirectoryLock};
@@ -13,6 +14,7 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::sources::Sources;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
@@ -94,6 +96,21 @@ impl Reader {
             Some(damage) => Err(Error::Damaged { damage }),
             None => Ok(torn),
         }
+    }
+
+    /// Visits the commits of a partition that hold records behind a position, in order, until
+    /// `visit` breaks off. Reads only what it needs, and checks only what it reads.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the log is not whole; what was visited before is right.
+    pub fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let sources = Sources::of_log(&self.directory.log(), self.shape);
+        sources.commits_after(None, partition, after_position, visit)
     }
 
     /// Visits every record in order of writing, until `visit` answers `false`.

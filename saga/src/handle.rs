@@ -1,8 +1,10 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+pub(crate) mod events;
 mod letters;
 mod reads;
 mod request;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +29,9 @@ use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
 use request::{check_words, deadline, request_digest};
 
+pub use events::EventRows;
 pub use request::{Accepted, Defined, Request, Retried};
+pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.
 #[derive(Debug)]

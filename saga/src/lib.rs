@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod handle;
 pub mod metrics;
+mod owners;
 pub mod partition;
 pub mod retry;
 

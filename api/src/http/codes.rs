@@ -24,6 +24,10 @@ pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
 /// The body is neither JSON nor YAML by its content type.
 pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
+/// The run has no state at the version or instant asked for.
+pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
+/// The cursor was given out before the store was restored, or by another store.
+pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
 /// The path takes other methods; the header `Allow` lists them.
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 /// The idempotency key was used with another request.
@@ -44,11 +48,13 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 19] = [
+pub const ALL: [(&str, StatusCode); 21] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
+    (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_REQUEST, StatusCode::BAD_REQUEST),

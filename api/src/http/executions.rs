@@ -12,7 +12,7 @@ use axum::response::Response;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::report::{event_json, run_row_json};
 use backstitch_core::summary::RunStatus;
-use backstitch_journal::RunFilter;
+use backstitch_journal::{Record, RunFilter};
 use backstitch_saga::Error;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use super::fields::Fields;
 use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{ACTOR, App, answer, codes, history, travel};
 
 /// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
 /// 200 and the whole run, if it ends by then.
@@ -62,11 +62,18 @@ fn standing(execution: &Value) -> Option<&'static str> {
     execution["status"].as_str().and_then(RunStatus::of_word).map(RunStatus::word)
 }
 
-/// `GET /api/v1/executions/{id}`.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
+/// `GET /api/v1/executions/{id}`: as it stands, or as it was at a version or an instant.
+pub(super) async fn show(
+    State(app): State<App>,
+    PathId(id): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let shown = engine.execution(read_id(&id)?).await?;
-    Ok(answer::ok(&*shown))
+    let run = read_id(&id)?;
+    match travel::point(&Parameters::of(&uri, &["version", "at"])?)? {
+        Some(point) => Ok(answer::ok(&engine.execution_at(run, point).await?)),
+        None => Ok(answer::ok(&*engine.execution(run).await?)),
+    }
 }
 
 /// `GET /api/v1/executions`: newest first.
@@ -94,32 +101,39 @@ pub(super) async fn events(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let opened = app.opened_engine()?;
-    let asked = Parameters::of(&uri, &["after_version", "limit"])?;
+    let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
+    let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
     let run = read_id(&id)?;
     let (records, plan) = opened.handle.history(run).await?;
     let generation = opened.generation;
-    let later = records.len() - records.partition_point(|record| record.version <= after);
-    let events: Vec<_> = records[records.len() - later..]
-        .iter()
-        .take(limit)
-        .map(|record| {
-            let (kind, data) = event_json(&record.event, plan.as_deref());
-            json!({
-                "position": format!("{generation}:{}:{}", run.partition, record.position),
-                "version": record.version,
-                "recorded_at": record.recorded_at.to_string(),
-                "type": kind,
-                "data": data,
-            })
-        })
-        .collect();
-    let more = (later > limit).then(|| events.last().map(|event| event["version"].clone()));
+    let behind = records.partition_point(|record| record.version <= after);
+    let wanted = |record: &&Record| {
+        filter.spans(record.recorded_at) && filter.passes(&record.stream, &record.event, |_| None)
+    };
+    let mut chosen = records[behind..].iter().filter(wanted).peekable();
+    let mut events = Vec::new();
+    let mut last = None;
+    while events.len() < limit
+        && let Some(record) = chosen.next()
+    {
+        last = Some(record.version);
+        let (kind, data) = event_json(&record.event, plan.as_deref());
+        events.push(json!({
+            "position": format!("{generation}:{}:{}", run.partition, record.position),
+            "stream": record.stream.to_string(),
+            "version": record.version,
+            "recorded_at": record.recorded_at.to_string(),
+            "type": kind,
+            "data": data,
+        }));
+    }
+    let more = chosen.peek().and(last);
     Ok(answer::ok(&json!({
         "execution_id": run.to_string(),
         "events": events,
-        "next_after_version": more.flatten(),
+        "next_after_version": more,
     })))
 }
 
@@ -150,7 +164,7 @@ pub(super) fn read_cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, R
 }
 
 /// What is no execution id is the id of no execution.
-fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
+pub(super) fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
     text.parse().map_err(|bad| Refusal::new(codes::EXECUTION_NOT_FOUND, format!("{bad}")))
 }
 

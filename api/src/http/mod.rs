@@ -8,6 +8,7 @@ pub mod codes;
 mod document;
 mod executions;
 mod fields;
+mod history;
 mod hosts;
 mod letters;
 mod path;
@@ -17,6 +18,7 @@ mod room;
 mod shield;
 mod status;
 pub mod telemetry;
+mod travel;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};
@@ -117,7 +119,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
-        .route("/api/v1/executions/{execution_id}", get(executions::show))
+        .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
@@ -126,7 +128,10 @@ pub fn router(app: App) -> Router {
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
         .route("/api/v1/executions", get(executions::list))
+        .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
+        .route("/api/v1/events", get(history::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
         without_query.merge(with_query).fallback(shield::unknown_path).with_state(app.clone());

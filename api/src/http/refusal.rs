@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::travel::NoSuchPoint;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
@@ -112,6 +113,10 @@ impl From<Error> for Refusal {
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::NoSuchPoint(why) => no_such_point(&why, message),
+            Error::CursorOutdated { generation, .. } => {
+                Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
+            }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
             Error::InvalidSubmission(problems) => Self::wrong_fields(&problems),
             Error::SubmissionTooLarge { bytes, max } => {
@@ -144,6 +149,18 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }
     }
+}
+
+fn no_such_point(why: &NoSuchPoint, message: String) -> Refusal {
+    let details = match why {
+        NoSuchPoint::VersionZero => json!({ "first_version": 1 }),
+        NoSuchPoint::BeyondTheEnd { last, .. } => json!({ "last_version": last }),
+        NoSuchPoint::BeforeTheSubmission { submitted_at, .. } => {
+            json!({ "submitted_at": submitted_at.to_string() })
+        }
+        NoSuchPoint::StillToCome { now, .. } => json!({ "now": now.to_string() }),
+    };
+    Refusal::new(codes::POINT_NOT_FOUND, message).with(details)
 }
 
 /// The client learns that it is not its fault; the log learns the rest.

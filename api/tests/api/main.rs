@@ -4,3 +4,4 @@ mod contract;
 mod process;
 mod refused;
 mod server;
+mod travel;

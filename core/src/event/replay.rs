@@ -52,6 +52,8 @@ pub struct ReplayRequest {
     pub filter: Payload,
     /// Deliveries per second.
     pub rate_per_second: u32,
+    /// Attempts at one delivery before the replay stops.
+    pub attempts_max: u16,
     /// Who.
     pub actor: String,
 }

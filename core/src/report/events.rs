@@ -62,7 +62,8 @@ fn replay_event(event: &ReplayEvent) -> (&'static str, Value) {
             let data = json!({
                 "namespace": &*request.namespace, "url": request.url, "after": request.after,
                 "until": request.until, "filter": request.filter.value(),
-                "rate_per_second": request.rate_per_second, "actor": request.actor,
+                "rate_per_second": request.rate_per_second,
+                "attempts_max": request.attempts_max, "actor": request.actor,
             });
             ("ReplayRequested", data)
         }

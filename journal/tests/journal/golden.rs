@@ -14,6 +14,7 @@ use backstitch_core::event::{
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
+use backstitch_core::report::{EVENT_TYPES, event_json, event_type};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
@@ -255,6 +256,7 @@ fn commit_2() -> Commit {
             until: vec![3, 4],
             filter: Payload::of(&serde_json::json!({})),
             rate_per_second: 50,
+            attempts_max: 5,
             actor: actor.clone(),
         })),
         ReplayEvent::Advanced { positions: vec![2, 3], delivered: 2 },
@@ -295,7 +297,12 @@ fn golden_commits_decode_for_ever() {
         let decoded = Commit::decode(bytes.clone()).unwrap();
         assert_eq!(decoded, commit, "{name} means what it meant");
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
-        kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
+        for record in decoded.records() {
+            let word = event_type(&record.event);
+            assert_eq!(event_json(&record.event, None).0, word, "an event has one type word");
+            assert!(EVENT_TYPES.contains(&word), "{word} is listed");
+            kinds.insert(kind(&record.event));
+        }
     }
     assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
 }

@@ -33,6 +33,7 @@ pub(crate) const COMMIT_LENGTH_BYTES: usize = 4;
 const SEGMENT_FORMAT: u16 = 1;
 const SEGMENT_MAGIC: [u8; 8] = *b"\xFFbslog\xFE\n";
 const GROUP_MAGIC: [u8; 4] = [0xFF, b'b', b's', b'g'];
+const GROUP_LENGTH_AT: usize = 24;
 const GROUP_HASH_AT: usize = 28;
 
 /// How a segment begins.
@@ -155,6 +156,17 @@ pub(crate) fn encode_group<'a>(
     let hash = group_hash(origin, &out[..GROUP_HASH_AT], &out[GROUP_HEADER_BYTES..]);
     out[GROUP_HASH_AT..GROUP_HASH_AT + 32].copy_from_slice(&hash);
     out.resize(out.len().next_multiple_of(SECTOR_BYTES), 0);
+}
+
+/// How many bytes the group takes whose first bytes these are, its padding left out; `None`
+/// if no group begins so.
+pub(crate) fn group_bytes(header: &[u8]) -> Option<usize> {
+    let mut fields = Fields::of(header);
+    if fields.array().ok()? != GROUP_MAGIC {
+        return None;
+    }
+    fields.take(GROUP_LENGTH_AT - GROUP_MAGIC.len()).ok()?;
+    GROUP_HEADER_BYTES.checked_add(fields.u32().ok()? as usize)
 }
 
 /// The group that begins at `offset`, if a whole one does.

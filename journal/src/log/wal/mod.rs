@@ -10,12 +10,14 @@ pub(crate) mod segments;
 pub(crate) mod walk;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use backstitch_core::ids::PartitionId;
 pub use recover::TornTail;
 
 use crate::commit::{Commit, Head, Origin};
@@ -25,6 +27,8 @@ use crate::log::{AppendError, Done, Log, LogStats};
 use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
+
+use crate::sources::Sources;
 
 /// Bytes of commits that may wait to be written; beyond it, append waits.
 pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -36,6 +40,7 @@ pub const MARKER_IDLE_MS: u64 = 100;
 /// The write-ahead log of a data directory.
 pub struct Wal {
     shared: Arc<Shared>,
+    sources: Sources,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -46,8 +51,22 @@ struct Shared {
     arrived: Condvar,
     /// The queue has room again.
     room: Condvar,
-    heads: Mutex<Vec<Head>>,
+    durable: Mutex<Durable>,
     counters: Counters,
+}
+
+/// How far the log is acknowledged.
+#[derive(Debug, Clone)]
+struct Durable {
+    heads: Vec<Head>,
+    end: End,
+}
+
+/// A place in the log behind a whole group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    pub segment: u64,
+    pub offset: u64,
 }
 
 #[derive(Default)]
@@ -108,13 +127,14 @@ impl Wal {
             visit(commit);
             Ok(())
         })?;
-        Self::start(directory, shape, options.fsync, &recovered)
+        let sources = Sources::of_log(directory, shape);
+        Self::start(directory, sources, options.fsync, &recovered)
     }
 
     /// Goes on where recovery ended.
     pub(crate) fn start(
         directory: &Path,
-        shape: Shape,
+        sources: Sources,
         fsync: Fsync,
         recovered: &Recovered,
     ) -> Result<Self, Error> {
@@ -122,15 +142,24 @@ impl Wal {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             room: Condvar::new(),
-            heads: Mutex::new(recovered.heads.clone()),
+            durable: Mutex::new(Durable {
+                heads: recovered.heads.clone(),
+                end: End { segment: recovered.segment, offset: recovered.offset },
+            }),
             counters: Counters::default(),
         });
-        let writer = writer::Writer::new(directory, shape, fsync, recovered, Arc::clone(&shared))?;
+        let writer = writer::Writer::new(
+            directory,
+            *sources.shape(),
+            fsync,
+            recovered,
+            Arc::clone(&shared),
+        )?;
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|e| Error::io("starting a thread for", directory, e))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, sources, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -153,7 +182,20 @@ impl Log for Wal {
     }
 
     fn heads(&self) -> Vec<Head> {
-        lock(&self.shared.heads).clone()
+        lock(&self.shared.durable).heads.clone()
+    }
+
+    fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if lock(&self.shared.queue).closing {
+            return Err(Error::Closed);
+        }
+        let end = lock(&self.shared.durable).end;
+        self.sources.commits_after(Some(end), partition, after_position, visit)
     }
 
     fn sync(&self) -> Result<(), AppendError> {

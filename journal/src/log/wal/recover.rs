@@ -12,7 +12,7 @@ use crate::commit::{Commit, Head};
 use crate::error::{Damage, Error};
 use crate::files;
 use crate::log::wal::layout;
-use crate::log::wal::scan::{Chains, Segment, Shape};
+use crate::log::wal::scan::{self, Chains, Segment, Shape};
 use crate::log::wal::segments;
 
 /// What a scan found, and where writing goes on.
@@ -143,16 +143,12 @@ fn load_header(
     let path = segments::path_of(directory, number);
     let file = segments::open(directory, number)?;
     let length = file.metadata().map_err(|e| Error::io("measuring", &path, e))?.len();
-    if length != shape.segment_bytes {
-        return Ok(Err(format!("the segment file has {length} bytes, not its whole length")));
-    }
     let mut bytes = vec![0; layout::segment_header_bytes(shape.partitions)];
+    if length < bytes.len() as u64 {
+        return Ok(Err(format!("the segment has {length} bytes, not its whole length")));
+    }
     file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io("reading", &path, e))?;
-    let header = layout::decode_segment_header(&bytes).map_err(|e| e.to_string());
-    Ok(header.and_then(|header| match header.number == number && header.origin == shape.origin {
-        true if header.heads.len() == shape.partitions => Ok(header),
-        _ => Err("the segment belongs to another log".to_owned()),
-    }))
+    Ok(scan::check_header(&bytes, length, number, shape))
 }
 
 /// Follows the groups of one segment; answers where they end.

@@ -24,7 +24,7 @@ impl Segment {
     pub(crate) fn load(directory: &Path, number: u64, expected: &Shape) -> Result<Self, Error> {
         let path = segments::path_of(directory, number);
         let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
-        let header = check_header(&bytes, number, expected);
+        let header = check_header(&bytes, bytes.len() as u64, number, expected);
         Ok(Self { number, bytes, header })
     }
 
@@ -76,7 +76,13 @@ impl Shape {
     }
 }
 
-fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {
+/// Reads a segment's header from its first bytes and checks that it is this segment's.
+pub(crate) fn check_header(
+    bytes: &[u8],
+    length: u64,
+    number: u64,
+    expected: &Shape,
+) -> Result<SegmentHeader, String> {
     let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
     if header.origin != expected.origin {
         return Err("the segment belongs to another store".to_owned());
@@ -87,9 +93,8 @@ fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHe
     if header.heads.len() != expected.partitions {
         return Err(format!("the segment has {} partitions", header.heads.len()));
     }
-    if header.segment_bytes != expected.segment_bytes || bytes.len() as u64 != header.segment_bytes
-    {
-        return Err(format!("the segment has {} bytes, not its whole length", bytes.len()));
+    if header.segment_bytes != expected.segment_bytes || length != header.segment_bytes {
+        return Err(format!("the segment has {length} bytes, not its whole length"));
     }
     Ok(header)
 }

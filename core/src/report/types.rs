@@ -1,0 +1,112 @@
+//! The type word of each event, without its data: what filters look at.
+
+use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
+
+/// Every type word there is, in the order of the format.
+pub const EVENT_TYPES: [&str; 44] = [
+    "ExecutionSubmitted",
+    "StepReady",
+    "StepWaiting",
+    "StepStarted",
+    "StepSucceeded",
+    "StepAttemptFailed",
+    "StepTimedOut",
+    "StepAttemptLost",
+    "StepRetryScheduled",
+    "StepFailed",
+    "StepSkipped",
+    "StepsPruned",
+    "StepCancelled",
+    "CancelRequested",
+    "DeadlinePassed",
+    "ExecutionFailing",
+    "UnwindingStarted",
+    "UndoReady",
+    "UndoStarted",
+    "UndoSucceeded",
+    "UndoAttemptFailed",
+    "UndoRetryScheduled",
+    "UndoFailed",
+    "ExecutionSuspended",
+    "ExecutionEnded",
+    "DeadLetterOpened",
+    "DeadLetterRetried",
+    "DeadLetterDiscarded",
+    "CallbackScheduled",
+    "CallbackDelivered",
+    "CallbackAttemptFailed",
+    "CallbackFailed",
+    "DefinitionPart",
+    "WorkflowDefined",
+    "RunsRemoved",
+    "PayloadErased",
+    "LogCut",
+    "Restored",
+    "RunsImported",
+    "ReplayRequested",
+    "ReplayAdvanced",
+    "ReplayStopped",
+    "ReplayResumed",
+    "ReplayCompleted",
+];
+
+/// The type word of an event, as [`event_json`](super::event_json) answers it.
+#[must_use]
+pub fn event_type(event: &Event) -> &'static str {
+    match event {
+        Event::Run(event) => run_type(event),
+        Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => "DefinitionPart",
+        Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
+        Event::Partition(event) => match event {
+            PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
+            PartitionEvent::PayloadErased { .. } => "PayloadErased",
+            PartitionEvent::LogCut { .. } => "LogCut",
+            PartitionEvent::Restored { .. } => "Restored",
+            PartitionEvent::RunsImported { .. } => "RunsImported",
+        },
+        Event::Replay(event) => match event {
+            ReplayEvent::Requested(_) => "ReplayRequested",
+            ReplayEvent::Advanced { .. } => "ReplayAdvanced",
+            ReplayEvent::Stopped { .. } => "ReplayStopped",
+            ReplayEvent::Resumed { .. } => "ReplayResumed",
+            ReplayEvent::Completed { .. } => "ReplayCompleted",
+        },
+    }
+}
+
+fn run_type(event: &RunEvent) -> &'static str {
+    match event {
+        RunEvent::Submitted(_) => "ExecutionSubmitted",
+        RunEvent::StepReady { .. } => "StepReady",
+        RunEvent::StepWaiting { .. } => "StepWaiting",
+        RunEvent::StepStarted { .. } => "StepStarted",
+        RunEvent::StepSucceeded { .. } => "StepSucceeded",
+        RunEvent::StepAttemptFailed { .. } => "StepAttemptFailed",
+        RunEvent::StepTimedOut { .. } => "StepTimedOut",
+        RunEvent::StepAttemptLost { .. } => "StepAttemptLost",
+        RunEvent::StepRetryScheduled { .. } => "StepRetryScheduled",
+        RunEvent::StepFailed { .. } => "StepFailed",
+        RunEvent::StepSkipped { .. } => "StepSkipped",
+        RunEvent::StepsPruned { .. } => "StepsPruned",
+        RunEvent::StepCancelled { .. } => "StepCancelled",
+        RunEvent::CancelRequested { .. } => "CancelRequested",
+        RunEvent::DeadlinePassed => "DeadlinePassed",
+        RunEvent::RunFailing { .. } => "ExecutionFailing",
+        RunEvent::UnwindingStarted => "UnwindingStarted",
+        RunEvent::UndoReady { .. } => "UndoReady",
+        RunEvent::UndoStarted { .. } => "UndoStarted",
+        RunEvent::UndoSucceeded { .. } => "UndoSucceeded",
+        RunEvent::UndoAttemptFailed { .. } => "UndoAttemptFailed",
+        RunEvent::UndoRetryScheduled { .. } => "UndoRetryScheduled",
+        RunEvent::UndoFailed { .. } => "UndoFailed",
+        RunEvent::RunSuspended { .. } => "ExecutionSuspended",
+        RunEvent::RunEnded { .. } => "ExecutionEnded",
+        RunEvent::LetterOpened { .. } => "DeadLetterOpened",
+        RunEvent::LetterRetried { .. } => "DeadLetterRetried",
+        RunEvent::LetterDiscarded { .. } => "DeadLetterDiscarded",
+        RunEvent::CallbackScheduled { .. } => "CallbackScheduled",
+        RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
+        RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
+        RunEvent::CallbackFailed { .. } => "CallbackFailed",
+    }
+}

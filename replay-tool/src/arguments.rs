@@ -12,6 +12,7 @@ use backstitch_core::ids::LetterId;
 use backstitch_core::report::{kind_word, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
 use backstitch_core::time::Timestamp;
+use backstitch_core::travel::Point;
 
 use crate::help;
 use crate::source::Standing;
@@ -134,7 +135,27 @@ pub enum Command {
         id: String,
         /// After which events.
         #[command(flatten)]
-        point: Point,
+        point: PointWanted,
+    },
+    /// Show what changed in a run between two points of its history.
+    #[command(after_help = help::DIFF)]
+    Diff {
+        /// The run's ID, or its beginning.
+        id: String,
+        /// From there: a version or an instant; the submission if absent.
+        #[arg(long, value_name = "POINT", value_parser = point)]
+        from: Option<Point>,
+        /// Up to there; the newest event if absent.
+        #[arg(long, value_name = "POINT", value_parser = point)]
+        to: Option<Point>,
+    },
+    /// Lay two runs side by side: where they first parted, and each step in both.
+    #[command(after_help = help::COMPARE)]
+    Compare {
+        /// The one run's ID, or its beginning.
+        left: String,
+        /// The other's.
+        right: String,
     },
     /// Check the whole log: every byte, every chain, every history. Offline only.
     #[command(after_help = help::VERIFY)]
@@ -177,13 +198,22 @@ pub struct ListWanted {
 /// A place in a run's history.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(required = true, multiple = false)]
-pub struct Point {
+pub struct PointWanted {
     /// After this many events, from 1.
     #[arg(long, value_name = "N", alias = "at-version")]
     pub version: Option<u64>,
     /// After all events recorded up to this instant, such as 2026-01-31T03:00:00Z.
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub at: Option<Timestamp>,
+}
+
+impl PointWanted {
+    /// The one that was given.
+    #[must_use]
+    pub fn point(self) -> Point {
+        let version = Point::Version(self.version.unwrap_or(0));
+        self.at.map_or(version, Point::At)
+    }
 }
 
 /// What can be done with dead letters.
@@ -300,4 +330,9 @@ fn kinds() -> impl TypedValueParser<Value = LetterKind> {
 fn instant(text: &str) -> Result<Timestamp, String> {
     let example = "write it as 2026-01-31T03:00:00Z";
     Timestamp::parse(text).ok_or_else(|| format!("this is no instant; {example}"))
+}
+
+fn point(text: &str) -> Result<Point, String> {
+    let example = "write a version such as 12, or an instant such as 2026-01-31T03:00:00Z";
+    Point::read(text).ok_or_else(|| format!("this is no point of a history; {example}"))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use backstitch_core::command::Rejection;
 use backstitch_core::ids::LetterId;
+use backstitch_core::travel::NoSuchPoint;
 
 /// The exit codes of the program.
 pub mod exit {
@@ -60,15 +61,13 @@ pub enum Error {
         /// The newest there is.
         last: u64,
     },
-    /// The run had not been submitted at that instant.
-    #[error("{run} was submitted at {submitted_at}, so there is nothing of it at {asked}")]
-    Before {
+    /// The run has no such instant.
+    #[error("there is nothing to show of {run}: {why}")]
+    NoPoint {
         /// The run.
         run: String,
-        /// What was asked for.
-        asked: String,
-        /// When the run began.
-        submitted_at: String,
+        /// Why not.
+        why: NoSuchPoint,
     },
     /// There is no such letter.
     #[error("there is no dead letter {letter}; `replay-tool dlq list --status all` shows the ids")]
@@ -248,7 +247,7 @@ impl Error {
             Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::NoVersion { .. }
-            | Self::Before { .. }
+            | Self::NoPoint { .. }
             | Self::NoLetter { .. }
             | Self::Rejected { .. }
             | Self::Quarantined { .. }

@@ -66,6 +66,22 @@ Examples:
 
 Offline and online. `events` shows the versions and their instants.";
 
+/// `diff`
+pub const DIFF: &str = "\
+Examples:
+  replay-tool diff exec_0003019a
+  replay-tool diff exec_0003019a --from 12 --to 2026-01-31T03:00:00Z
+
+Offline and online. A point is a version (a number) or an instant.";
+
+/// `compare`
+pub const COMPARE: &str = "\
+Examples:
+  replay-tool compare exec_0003019a exec_0007ff02
+  replay-tool --json compare exec_0003019a exec_0007ff02 | jq .first_divergence
+
+Offline and online. Runs are aligned by what their steps did, not by time.";
+
 /// `verify`
 pub const VERIFY: &str = "\
 Examples:

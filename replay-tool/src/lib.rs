@@ -32,7 +32,7 @@ pub use rows::{LANES_UNFOLDED_MAX, NEIGHBOURS_MIN};
 pub use source::{CANDIDATES_MAX, Standing, panic_message};
 pub use text::{Screen, WIDTH_DEFAULT};
 
-use answers::{events, letters, list, manual, show, stats, timeline, verify};
+use answers::{events, letters, list, manual, show, stats, timeline, travel, verify};
 use arguments::{Dlq, LetterStanding, LettersWanted, When};
 use place::variable;
 use rows::Drawn;
@@ -90,12 +90,18 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
     match &arguments.command {
         Command::List(wanted) => Ok(list::answer(&source()?.runs(wanted)?, &form)),
         Command::Show { id } => Ok(show::answer(&source()?.run(id, Need::Standing)?, &form)),
-        Command::State { id, point } => Ok(show::answer_at(&source()?.run_at(id, *point)?, &form)),
+        Command::State { id, point } => {
+            Ok(show::answer_at(&source()?.run_at(id, point.point())?, &form))
+        }
         Command::Timeline { id, all } => {
             let drawn = if *all { Drawn::Every } else { Drawn::Readable };
             Ok(timeline::answer(&source()?.run(id, Need::Both)?, drawn, &form))
         }
         Command::Events { id } => Ok(events::answer(&source()?.run(id, Need::Events)?, &form)),
+        Command::Diff { id, from, to } => Ok(travel::diff(&source()?.diff(id, *from, *to)?, &form)),
+        Command::Compare { left, right } => {
+            Ok(travel::compare(&source()?.compare(left, right)?, &form))
+        }
         Command::Verify => verify::answer(&files(arguments, "verify")?, &form),
         Command::Dlq(command) => dlq(command, &*source()?, &form),
         Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),

@@ -155,6 +155,7 @@ pub fn in_ascii(text: &str) -> String {
             '✗' => plain.push('x'),
             '▸' => plain.push('>'),
             '…' => plain.push('~'),
+            '≠' => plain.push('!'),
             c if c.is_ascii() => plain.push(c),
             c => plain.extend(c.escape_unicode()),
         }

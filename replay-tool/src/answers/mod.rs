@@ -10,6 +10,7 @@ mod marks;
 pub mod show;
 pub mod stats;
 pub mod timeline;
+pub mod travel;
 pub mod verify;
 
 use backstitch_core::ids::DEFAULT_NAMESPACE;

@@ -8,7 +8,6 @@ use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
 use backstitch_journal::{Damage, Reader, Record};
 
 use super::definitions::Definitions;
@@ -147,24 +146,6 @@ impl History {
     /// The state that all records add up to.
     pub fn fold(&mut self) -> Fold {
         Fold::of(self.run, &self.records, &mut self.definitions)
-    }
-
-    /// The last version recorded up to an instant.
-    ///
-    /// # Errors
-    /// If the run had not been submitted by then.
-    pub fn version_at(&self, at: Timestamp) -> Result<u64, Error> {
-        match self.records.partition_point(|record| record.recorded_at <= at) {
-            0 => Err(Error::Before {
-                run: self.run.to_string(),
-                asked: at.to_string(),
-                submitted_at: self
-                    .records
-                    .first()
-                    .map_or_else(String::new, |first| first.recorded_at.to_string()),
-            }),
-            count => Ok(count as u64),
-        }
     }
 
     /// The state that the first records add up to.

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use backstitch_core::ids::LetterId;
 use backstitch_core::report::{event_json, execution_json, letter_row_json, run_row_json};
+use backstitch_core::travel::Point;
 use backstitch_journal::Damage;
 use serde_json::{Value, json};
 
 use super::archive::{Archive, History, OnDamage};
 use super::fold::Fold;
 use super::listing::{Row, fold_all};
-use super::{Need, Rows, Run, Settled, Settling, Source, sizes, writing};
-use crate::arguments::{LetterStanding, LettersWanted, ListWanted, Point};
+use super::{Need, Rows, Run, Settled, Settling, Source, sizes, travel, writing};
+use crate::arguments::{LetterStanding, LettersWanted, ListWanted};
 use crate::error::Error;
 
 /// A data directory whose server does not run.
@@ -75,14 +76,17 @@ impl Source for Directory {
 
     fn run_at(&self, id: &str, point: Point) -> Result<Run, Error> {
         let mut history = self.archive()?.find(id)?;
-        let version = match (point.version, point.at) {
-            (Some(version), _) => version,
-            (None, Some(at)) => history.version_at(at)?,
-            (None, None) => history.records.len() as u64,
-        };
-        let state = history.state_at(version)?;
-        let execution = Some(execution_json(&state));
+        let execution = Some(travel::execution_at(&mut history, point)?);
         Ok(Run { execution, ..outline(&mut history) })
+    }
+
+    fn diff(&self, id: &str, from: Option<Point>, to: Option<Point>) -> Result<Value, Error> {
+        travel::diff(&mut self.archive()?.find(id)?, from, to)
+    }
+
+    fn compare(&self, left: &str, right: &str) -> Result<Value, Error> {
+        let archive = self.archive()?;
+        travel::compare(&mut archive.find(left)?, &mut archive.find(right)?)
     }
 
     fn letters(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
@@ -170,6 +174,7 @@ fn events(history: &mut History) -> Vec<Value> {
         let (kind, data) = event_json(&record.event, plan.as_deref());
         json!({
             "position": format!("{generation}:{partition}:{}", record.position),
+            "stream": record.stream.to_string(),
             "version": record.version,
             "recorded_at": record.recorded_at.to_string(),
             "type": kind,

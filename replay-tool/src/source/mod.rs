@@ -10,12 +10,14 @@ mod fold;
 mod listing;
 mod server;
 mod sizes;
+mod travel;
 mod writing;
 
 use backstitch_core::ids::LetterId;
+use backstitch_core::travel::Point;
 use serde_json::Value;
 
-use crate::arguments::{LettersWanted, ListWanted, Point};
+use crate::arguments::{LettersWanted, ListWanted};
 use crate::error::Error;
 
 pub use archive::OnDamage;
@@ -49,6 +51,18 @@ pub trait Source {
     /// # Errors
     /// The same, and if there is no such point or what stands before it does not fold.
     fn run_at(&self, id: &str, point: Point) -> Result<Run, Error>;
+
+    /// What changed in a run between two points, and the events between them.
+    ///
+    /// # Errors
+    /// As [`Source::run_at`].
+    fn diff(&self, id: &str, from: Option<Point>, to: Option<Point>) -> Result<Value, Error>;
+
+    /// Two runs side by side.
+    ///
+    /// # Errors
+    /// As [`Source::run_at`].
+    fn compare(&self, left: &str, right: &str) -> Result<Value, Error>;
 
     /// Dead letters, newest first.
     ///

@@ -4,12 +4,13 @@
 
 use backstitch_core::ids::{DEFAULT_NAMESPACE, LetterId};
 use backstitch_core::report::kind_word;
+use backstitch_core::travel::Point;
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::listing::Standing;
 use super::{CANDIDATES_MAX, Need, Prefix, Rows, Run, Settled, Settling, Source};
-use crate::arguments::{LettersWanted, ListWanted, Point};
+use crate::arguments::{LettersWanted, ListWanted};
 use crate::error::Error;
 use crate::progress::Progress;
 
@@ -137,8 +138,7 @@ impl Server {
                     run.quarantined = Some(message);
                     Ok(())
                 }
-                "EXECUTION_NOT_FOUND" => Err(Error::NotFound { prefix: id.to_owned() }),
-                _ => Err(Error::Refused { code, message }),
+                _ => Err(no_run(Error::Refused { code, message }, id)),
             },
             Err(error) => Err(error),
         }
@@ -172,12 +172,7 @@ impl Server {
         let (mut events, mut after) = (Vec::new(), 0_u64);
         loop {
             let query = [("after_version", after.to_string()), ("limit", PAGE_ROWS.to_string())];
-            let mut page = match self.client.get(&path, &query) {
-                Err(Error::Refused { code, .. }) if code == "EXECUTION_NOT_FOUND" => {
-                    return Err(Error::NotFound { prefix: id.to_owned() });
-                }
-                page => page?,
-            };
+            let mut page = self.client.get(&path, &query).map_err(|error| no_run(error, id))?;
             let Value::Array(rows) = page["events"].take() else {
                 return Err(self.client.no_backstitch("no `events` in its answer"));
             };
@@ -241,11 +236,30 @@ impl Source for Server {
     fn run_at(&self, id: &str, point: Point) -> Result<Run, Error> {
         let id = self.find(id)?;
         let mut run = Run { id: id.clone(), ..Run::default() };
-        let version = point.version.map(|version| ("version", version.to_string()));
-        let at = point.at.map(|at| ("at", at.to_string()));
-        let query: Vec<_> = version.into_iter().chain(at).collect();
+        let query = match point {
+            Point::Version(version) => [("version", version.to_string())],
+            Point::At(at) => [("at", at.to_string())],
+        };
         self.execution(&id, &query, &mut run)?;
         Ok(run)
+    }
+
+    fn diff(&self, id: &str, from: Option<Point>, to: Option<Point>) -> Result<Value, Error> {
+        let id = self.find(id)?;
+        let word = |point| match point {
+            Point::Version(version) => version.to_string(),
+            Point::At(at) => at.to_string(),
+        };
+        let ends = [("from", from), ("to", to)];
+        let given = ends.into_iter().filter_map(|(name, point)| Some((name, word(point?))));
+        let path = [&EXECUTIONS[..], &[id.as_str(), "diff"]].concat();
+        self.client.get(&path, &given.collect::<Vec<_>>()).map_err(|error| no_run(error, &id))
+    }
+
+    fn compare(&self, left: &str, right: &str) -> Result<Value, Error> {
+        let (left, right) = (self.find(left)?, self.find(right)?);
+        let path = [&EXECUTIONS[..], &[left.as_str(), "compare", right.as_str()]].concat();
+        self.client.get(&path, &[]).map_err(|error| no_run(error, &left))
     }
 
     fn letters(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
@@ -300,6 +314,15 @@ fn no_letter(error: Error, letter: LetterId) -> Error {
     match error {
         Error::Refused { code, .. } if code == "DEAD_LETTER_NOT_FOUND" => {
             Error::NoLetter { letter }
+        }
+        error => error,
+    }
+}
+
+fn no_run(error: Error, id: &str) -> Error {
+    match error {
+        Error::Refused { code, .. } if code == "EXECUTION_NOT_FOUND" => {
+            Error::NotFound { prefix: id.to_owned() }
         }
         error => error,
     }

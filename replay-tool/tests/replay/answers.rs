@@ -89,7 +89,11 @@ fn a_state_is_the_fold_of_the_first_events() {
         day.written.text(&["state", &day.undone, "--at-version", "9"])
     );
     let state = |version: u64| {
-        day.written.json(&["state", &day.undone, "--at-version", &version.to_string()])
+        let version = version.to_string();
+        let mut state = day.written.json(&["state", &day.undone, "--at-version", &version]);
+        let as_of = state.as_object_mut().unwrap().remove("as_of").unwrap();
+        assert_eq!(as_of["version"], state["version"]);
+        state
     };
     let whole = day.written.json(&["show", &day.undone]);
     let last = whole["version"].as_u64().unwrap();

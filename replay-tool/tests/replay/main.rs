@@ -13,3 +13,4 @@ mod process;
 mod refusals;
 mod runs;
 mod server;
+mod travel;

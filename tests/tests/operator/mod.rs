@@ -154,8 +154,11 @@ fn a_server_and_its_directory_answer_alike() {
             vec!["show", &runs[0][..20]],
         ];
         for run in &runs {
-            questions.extend(["show", "timeline", "events"].map(|word| vec![word, run]));
+            questions.extend(["show", "timeline", "events", "diff"].map(|word| vec![word, run]));
+            questions.push(vec!["state", run, "--version", "3"]);
+            questions.push(vec!["diff", run, "--from", "3", "--to", "2"]);
         }
+        questions.push(vec!["compare", &runs[0], &runs[1]]);
         let both = |place| -> Vec<[String; 2]> {
             let ask = |question: &Vec<&str>| {
                 [told(place, question), told(place, &[&["--json"], &question[..]].concat())]

@@ -125,9 +125,9 @@ impl Server {
         }
     }
 
-    fn execution(&self, id: &str, query: &[(&str, String)], run: &mut Run) -> Result<(), Error> {
+    fn execution(&self, id: &str, run: &mut Run) -> Result<(), Error> {
         let path = [&EXECUTIONS[..], &[id]].concat();
-        match self.client.get(&path, query) {
+        match self.client.get(&path, &[]) {
             Ok(execution) => {
                 self.describe(&execution, run)?;
                 run.execution = Some(execution);
@@ -225,7 +225,7 @@ impl Source for Server {
         let id = self.find(id)?;
         let mut run = Run { id: id.clone(), ..Run::default() };
         if need != Need::Events {
-            self.execution(&id, &[], &mut run)?;
+            self.execution(&id, &mut run)?;
         }
         if need != Need::Standing || run.quarantined.is_some() {
             run.events = self.events(&id)?;
@@ -240,8 +240,11 @@ impl Source for Server {
             Point::Version(version) => [("version", version.to_string())],
             Point::At(at) => [("at", at.to_string())],
         };
-        self.execution(&id, &query, &mut run)?;
-        Ok(run)
+        // As it stands now it says how long its history is.
+        self.execution(&id, &mut run)?;
+        let path = [&EXECUTIONS[..], &[id.as_str()]].concat();
+        let then = self.client.get(&path, &query).map_err(|error| no_run(error, &id))?;
+        Ok(Run { execution: Some(then), events: Vec::new(), ..run })
     }
 
     fn diff(&self, id: &str, from: Option<Point>, to: Option<Point>) -> Result<Value, Error> {

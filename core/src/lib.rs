@@ -5,6 +5,7 @@
 //! only results are events and orders.
 
 pub mod advance;
+mod allot;
 pub mod arrows;
 pub mod checkpoint;
 pub mod command;
@@ -17,6 +18,7 @@ pub mod failure;
 pub mod history;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod payload;
 pub mod plan;
 pub mod replays;

@@ -3,6 +3,7 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod events;
+mod replays;
 mod types;
 
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
 pub use events::event_json;
+pub use replays::replay_json;
 pub use types::{EVENT_TYPES, event_type};
 
 impl Scope for State {

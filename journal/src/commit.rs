@@ -12,6 +12,7 @@
 use backstitch_core::ids::{Digest, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
+use crate::blobs::Text;
 use crate::bytes::{Fields, Malformed};
 use crate::error::Damage;
 use crate::record::{self, Record};
@@ -96,7 +97,7 @@ pub(crate) fn glance(bytes: &[u8]) -> Result<Glance, Malformed> {
 }
 
 /// A finished commit: checked, hashed, and never changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Commit {
     pub(crate) origin: Origin,
     pub(crate) partition: PartitionId,
@@ -106,7 +107,18 @@ pub struct Commit {
     pub(crate) head: Head,
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: Vec<u8>,
+    /// Contents its records name, for whoever makes it durable; none once it was read back.
+    pub(crate) beside: Vec<Text>,
 }
+
+impl PartialEq for Commit {
+    /// The bytes are the commit; everything else is read off them.
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Commit {}
 
 impl Commit {
     /// Reads a commit back and checks everything: format, lengths, hash, every record.
@@ -146,7 +158,17 @@ impl Commit {
             .ok_or_else(|| Malformed::because("its positions wrap"))?;
         let entries = decode_entries(fields, count, first_position, covered.len())?;
         let head = Head { sequence, position, hash, committed_at };
-        Ok(Self { origin, partition, epoch, first_position, previous, head, entries, bytes })
+        Ok(Self {
+            origin,
+            partition,
+            epoch,
+            first_position,
+            previous,
+            head,
+            entries,
+            bytes,
+            beside: Vec::new(),
+        })
     }
 
     /// Where the partition stands after this commit.
@@ -203,7 +225,7 @@ impl Commit {
         &self.bytes
     }
 
-    /// Its records in order.
+    /// Its records in order; payloads that are kept beside them are absent.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.records_of(|_| true).collect()
@@ -215,6 +237,17 @@ impl Commit {
             record::decode(self.body(entry), entry.position)
                 .expect("each record was encoded or decoded when the commit was made")
         })
+    }
+
+    /// The payloads that are kept beside its records: digests and lengths, as often as they
+    /// are named.
+    #[must_use]
+    pub fn named(&self) -> Vec<(Digest, u64)> {
+        let mut named = Vec::new();
+        for record in self.records() {
+            record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
+        }
+        named
     }
 
     pub(crate) fn body(&self, entry: &Entry) -> &[u8] {

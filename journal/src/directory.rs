@@ -5,6 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
+//! blobs/       contents that records name by digest
 //! store/ views/ checkpoints/ and their .marks
 //! ```
 //! Knows names and the identity; not what is in the parts.
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::blobs;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Origin;
 use crate::error::Error;
@@ -89,6 +91,10 @@ impl Directory {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join(LOG)
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join(blobs::check::DIRECTORY)
     }
 
     pub(crate) fn store(&self) -> PathBuf {

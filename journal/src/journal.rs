@@ -15,6 +15,8 @@ use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
 use backstitch_core::checkpoint::Checkpoint;
 
+use crate::blobs::Blobs;
+use crate::blobs::writer::Queue;
 use crate::builder::CommitBuilder;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
@@ -28,6 +30,7 @@ use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 use crate::store::Store;
 use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
 
@@ -60,6 +63,7 @@ pub struct Journal {
 struct Inner {
     parts: Arc<Parts>,
     storer: Mutex<Option<JoinHandle<()>>>,
+    blob_writer: Mutex<Option<JoinHandle<()>>>,
     /// Released with the last handle.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -73,6 +77,8 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub blobs: Blobs,
+    pub queue: Queue,
     pub checkpoints: Checkpoints,
 }
 
@@ -88,19 +94,21 @@ pub struct Recoverable {
 impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
-        let storer = match &parts.directory {
-            Some(directory) => {
-                let shared = Arc::clone(&parts);
-                let thread = std::thread::Builder::new()
-                    .name("journal-storer".to_owned())
-                    .spawn(move || shared.store_until_closed())
-                    .map_err(|e| Error::io("starting a thread for", directory, e))?;
-                Some(thread)
-            }
-            None => None,
+        let thread = |name: &str, work: fn(&Parts)| {
+            let Some(directory) = &parts.directory else { return Ok(Mutex::new(None)) };
+            let shared = Arc::clone(&parts);
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&shared))
+                .map_err(|e| Error::io("starting a thread for", directory, e))?;
+            Ok(Mutex::new(Some(thread)))
         };
-        let (storer, lock) = (Mutex::new(storer), Mutex::new(lock));
-        Ok(Self { inner: Arc::new(Inner { parts, storer, lock }) })
+        let storer = thread("journal-storer", Parts::store_until_closed)?;
+        let blob_writer = thread("journal-blobs", |parts| {
+            parts.queue.run(&parts.blobs, parts.log.as_ref());
+        })?;
+        let lock = Mutex::new(lock);
+        Ok(Self { inner: Arc::new(Inner { parts, storer, blob_writer, lock }) })
     }
 
     /// Starts the commit that follows `head` in a partition.
@@ -116,18 +124,31 @@ impl Journal {
         if parts.directory.is_some() {
             parts.store.pending.wait_for_room(PENDING_BYTES_MAX);
         }
-        let Batch { commit, quiescent, changes } = batch;
+        let Batch { mut commit, quiescent, changes } = batch;
+        let in_files = parts.directory.is_some();
+        let texts = if in_files { std::mem::take(&mut commit.beside) } else { Vec::new() };
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
+                parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
+                parts.views.remove(removed);
+                parts.views.apply(commit.partition().0, commit.sequence(), changes);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
+                parts.erase_what_is_named_by(commit);
                 callback(Ok(()));
             }
             Err(error) => callback(Err(error)),
         };
-        self.parts().log.append(commit, Box::new(done));
+        let (own, done) = (self.parts(), Box::new(done));
+        if in_files {
+            return own.queue.append(own.log.as_ref(), texts, commit, done);
+        }
+        if let Err(error) = own.blobs.keep(&commit.beside) {
+            own.log.poison(&open::with_source(&error));
+        }
+        own.log.append(commit, done);
     }
 
     /// Takes what recovery learned without a commit: runs that owe nothing, and rows. Every
@@ -149,7 +170,33 @@ impl Journal {
     /// # Errors
     /// If the store cannot be read.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
-        self.parts().store.history(stream)
+        let mut records = self.parts().store.history(stream)?;
+        self.parts().blobs.give_back(records.as_deref_mut().unwrap_or_default())?;
+        Ok(records)
+    }
+
+    /// A stream's last version, `None` if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        self.parts().store.last_version(stream)
+    }
+
+    /// Bytes of keys and values in the store's tree. Reads all of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64, Error> {
+        self.parts().store.live_bytes()
+    }
+
+    /// When and why a run was removed; `None` if it was not, or the log was cut since.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
+        self.parts().store.removed_run(&StreamId::Execution(*run))
     }
 
     /// What a run's state is recovered from: its checkpoint and what came after it.
@@ -158,9 +205,15 @@ impl Journal {
     /// If the store cannot be read.
     pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
         let stream = StreamId::Execution(*run);
-        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
+        // One of a life that was removed would fit the versions of the next, and be wrong.
+        let removed_at = self.removed_run(run)?.map(|removed| removed.at);
+        if let Some(mut checkpoint) = self.parts().checkpoints.get(run)?
+            && removed_at.is_none_or(|at| checkpoint.submitted_at() > at)
+        {
             let after = self.parts().store.history_after(&stream, checkpoint.version())?;
-            if let Some(records) = after {
+            let whole = self.parts().blobs.give_back_to_checkpoint(&mut checkpoint)?;
+            if let Some(mut records) = after.filter(|_| whole) {
+                self.parts().blobs.give_back(&mut records)?;
                 return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
             }
         }
@@ -296,7 +349,7 @@ impl Journal {
         self.inner.close()
     }
 
-    fn parts(&self) -> &Arc<Parts> {
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.inner.parts
     }
 }
@@ -308,6 +361,12 @@ impl Inner {
             self.parts.log.close();
             return Ok(());
         };
+        self.parts.queue.close();
+        if let Some(writer) = lock(&self.blob_writer).take()
+            && writer.join().is_err()
+        {
+            self.parts.log.poison("the thread that keeps contents panicked");
+        }
         self.parts.log.close();
         self.parts.store.pending.close();
         if let Some(storer) = lock(&self.storer).take() {
@@ -368,14 +427,21 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
-        let Some(selection) = self.store.select(take) else { return Ok(()) };
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
-            return Ok(());
+            return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
-        self.checkpoints.tick()
+        self.checkpoints.tick()?;
+        Ok(selection.deferred)
     }
 }
 

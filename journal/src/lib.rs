@@ -5,6 +5,7 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod blobs;
 mod builder;
 mod bytes;
 mod checkpoints;
@@ -24,6 +25,7 @@ mod options;
 mod pending;
 mod reader;
 mod record;
+mod removal;
 mod repair;
 mod sled;
 mod sources;
@@ -32,6 +34,8 @@ mod verify;
 mod views;
 mod watchdog;
 
+pub use blobs::check::{BLOB_AGE_MIN, BlobReport, Collected, Named, check as check_blobs};
+pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
@@ -48,5 +52,6 @@ pub use open::{OpenReport, Opened};
 pub use options::{Fsync, Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::{Location, Reader};
 pub use record::Record;
+pub use removal::RemovedRun;
 pub use verify::{PROBLEMS_LISTED_MAX, PartitionReport, Problem, VerifyReport, verify};
 pub use views::{Cursor, LetterFilter, Page, RunFilter};

@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::writer::Queue;
+use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
@@ -20,6 +22,7 @@ use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
+use crate::removal;
 use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
@@ -111,10 +114,14 @@ impl Journal {
         let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::new(None, &zeros));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
+        let blobs = Blobs::memory();
         for commit in log.durable() {
+            blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
             report.commits_replayed += 1;
         }
+        erase_again(&store, &blobs, partitions)?;
+        seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
         let parts = Parts {
@@ -125,6 +132,8 @@ impl Journal {
             log,
             store,
             views,
+            blobs,
+            queue: Queue::default(),
             checkpoints: Checkpoints::none(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
@@ -162,13 +171,13 @@ fn prepare(
     report.views_missing =
         views_applied.iter().zip(&store_applied).any(|(views, store)| views < store);
     let views = Views::new(Some(views_tree), &views_applied);
-    let first = replay(directory, &shape, options, store_tree, &store_applied, report)?;
+    let first = replay(directory, &shape, options, store_tree, &store_applied, &views, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(directory, &shape, options, tree, &applied, report)? {
+            match replay(directory, &shape, options, tree, &applied, &views, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
@@ -180,6 +189,8 @@ fn prepare(
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
+        // They may show runs whose removal the log's end does not tell of.
+        views.remove(store.removed_runs()?);
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
@@ -249,6 +260,7 @@ fn replay(
     options: &Options,
     tree: FencedTree,
     applied: &[u64],
+    views: &Views,
     report: &mut OpenReport,
 ) -> Result<Option<Replayed>, Error> {
     let store = Store::new(Some(tree), applied, options.tick_after_bytes);
@@ -258,6 +270,7 @@ fn replay(
             return Ok(());
         }
         gap = !store.replay(commit, &mut seen)?;
+        views.remove(removal::of_commit(commit));
         replayed += 1;
         if store.pending.bytes() >= options.tick_after_bytes
             && let Some(selection) = store.select(Take::All)
@@ -266,6 +279,8 @@ fn replay(
         }
         Ok(())
     })?;
+    // A removed run is nobody's to take over.
+    seen.retain(|_, version| *version > 0);
     report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
     report.segments_read = recovered.segments_read;
     report.commits_replayed = replayed;
@@ -283,10 +298,13 @@ fn start(
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
+    streams.extend(store.replays()?);
     let streams = sorted(streams);
+    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
+    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
+    erase_again(&store, &blobs, partitions)?;
     let sources = Sources::of_log(&directory.log(), shape);
     let wal = Wal::start(&directory.log(), sources, options.fsync, &recovered)?;
-    let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -295,10 +313,24 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        blobs,
+        queue: Queue::default(),
         checkpoints,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
+}
+
+/// Erases what some record says is erased: a crash may have come between the two.
+fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    for partition in (0..partitions).map(PartitionId) {
+        let records = store.history(&StreamId::Partition(partition))?;
+        for digest in erased_by(records.iter().flatten()) {
+            blobs.erase_once(&digest)?;
+            blobs.note_erased([digest]);
+        }
+    }
+    Ok(())
 }
 
 fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {

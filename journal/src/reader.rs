@@ -7,6 +7,7 @@ use std::path::Path;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::Blobs;
 use crate::commit::Commit;
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
@@ -14,12 +15,14 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::removal;
 use crate::sources::Sources;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) directory: Directory,
+    blobs: Blobs,
     pub(crate) shape: Shape,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
@@ -47,7 +50,8 @@ impl Reader {
             detail: "it has no `identity`".to_owned(),
         })?;
         let lock = directory.lock_for_reading()?;
-        Ok(Self { directory, shape, _lock: lock })
+        let blobs = Blobs::at(directory.blobs(), false);
+        Ok(Self { directory, blobs, shape, _lock: lock })
     }
 
     /// How many partitions there are.
@@ -113,16 +117,32 @@ impl Reader {
         sources.commits_after(None, partition, after_position, visit)
     }
 
+    /// Gives records that were read off a commit the payloads back that are kept beside them;
+    /// one that cannot be had stays absent and says why.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        self.blobs.give_back(records)
+    }
+
     /// Visits every record in order of writing, until `visit` answers `false`.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
-        Ok(())
+        let mut refused = None;
+        self.for_each_commit(|commit, _| {
+            commit.records().into_iter().all(|mut record| {
+                refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
+                refused.is_none() && visit(record)
+            })
+        })?;
+        refused.map_or(Ok(()), Err)
     }
 
-    /// A stream's whole history in order, `None` if there is none. Reads the whole log.
+    /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
+    /// whole log.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
@@ -130,7 +150,13 @@ impl Reader {
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         let mut records: Vec<Record> = Vec::new();
         self.for_each_commit(|commit, _| {
-            for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
+            for entry in &commit.entries {
+                if removal::of_entry(commit, entry).iter().any(|(run, _)| run == stream) {
+                    records.clear();
+                }
+                if entry.stream != *stream {
+                    continue;
+                }
                 let decoded = record::decode(commit.body(entry), entry.position);
                 records.push(decoded.expect("the commit decoded as a whole"));
             }
@@ -140,6 +166,7 @@ impl Reader {
         if let Some((missing, _)) = gap {
             return Err(Error::Gap { stream: stream.clone(), missing });
         }
+        self.blobs.give_back(&mut records)?;
         Ok(Some(records).filter(|records| !records.is_empty()))
     }
 }

@@ -1,9 +1,12 @@
 //! Histories by stream: the tree behind the log, and what is still on its way there.
 //!
 //! Keys: `h` + stream + first version + part -> packed records, cut into values sled can
-//! hold; `l` + stream -> nothing, for each run that is not quiescent. A unit of the tree is
-//! whole records of one stream, so a crash never leaves a part of a record. Knows nothing of
+//! hold; `l` + stream -> nothing, for each run that is not quiescent; `t` + stream -> when and
+//! why, for each run that was removed. A unit of the tree is whole records of one stream, so a
+//! crash never leaves a part of a record, or all there is to a removal. Knows nothing of
 //! segments, and of sled only its fence.
+
+mod removed;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -14,8 +17,11 @@ use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
-use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
+use crate::pending::{
+    OfStream, PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack,
+};
 use crate::record::{self, Record};
+use crate::removal;
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
 
 const HISTORY: u8 = b'h';
@@ -74,20 +80,42 @@ impl Store {
         Ok(Some(records).filter(|_| last >= version))
     }
 
-    /// All packed records of a stream.
+    /// A stream's last version; `None` if it has no history.
+    pub(crate) fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        let count = self.count(stream, &self.packed(stream)?)?;
+        Ok(Some(count).filter(|count| *count > 0))
+    }
+
+    /// A stream's packed records, stored and pending, without those that were removed.
     fn packed(&self, stream: &StreamId) -> Result<Vec<u8>, Error> {
-        // Pending first: what a tick stores in between is then found twice, never not at all.
-        let pending = self.pending.of_stream(stream);
-        let bound = pending.as_ref().map_or(u64::MAX, |(first, _)| *first);
-        let mut packed = self.stored(stream, bound)?;
-        packed.extend(pending.into_iter().flat_map(|(_, bytes)| bytes));
-        Ok(packed)
+        let join = |mut packed: Vec<u8>, records: Option<(u64, Vec<u8>)>| {
+            packed.extend(records.into_iter().flat_map(|(_, bytes)| bytes));
+            packed
+        };
+        loop {
+            let before = self.removed_run(stream)?;
+            // Pending first: what a tick stores in between is then found twice, never not at
+            // all.
+            let OfStream { records, removed } = self.pending.of_stream(stream);
+            if removed.is_some() {
+                return Ok(join(Vec::new(), records));
+            }
+            let bound = records.as_ref().map_or(u64::MAX, |(first, _)| *first);
+            let packed = self.stored(stream, bound)?;
+            // A removal that came in between may have left a part, which nobody must see.
+            if self.removed_run(stream)? == before {
+                return Ok(join(packed, records));
+            }
+        }
     }
 
     /// The last version in the tree; 0 if there is none.
     pub(crate) fn last_stored_version(&self, stream: &StreamId) -> Result<u64, Error> {
-        let packed = self.stored(stream, u64::MAX)?;
-        let count = unpack(&packed).try_fold(0, |count, piece| piece.map(|_| count + 1));
+        self.count(stream, &self.stored(stream, u64::MAX)?)
+    }
+
+    fn count(&self, stream: &StreamId, packed: &[u8]) -> Result<u64, Error> {
+        let count = unpack(packed).try_fold(0, |count, piece| piece.map(|_| count + 1));
         count.map_err(|e| self.broken(stream, &e))
     }
 
@@ -122,6 +150,11 @@ impl Store {
         self.streams_with(&[HISTORY, keys::WORKFLOW])
     }
 
+    /// Every replay with a history in the tree.
+    pub(crate) fn replays(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[HISTORY, keys::REPLAY])
+    }
+
     /// Every run with a history in the tree.
     pub(crate) fn executions(&self) -> Result<Vec<StreamId>, Error> {
         self.streams_with(&[HISTORY, keys::EXECUTION])
@@ -152,9 +185,22 @@ impl Store {
         }
     }
 
+    /// Bytes of the tree's keys and values.
+    pub(crate) fn live_bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        if let Some(tree) = &self.tree {
+            tree.scan(&[], &[], |key, value| {
+                bytes += (key.len() + value.len()) as u64;
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(bytes)
+    }
+
     /// Every run there is, stored or pending.
     pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
         let mut streams = self.executions()?;
+        streams.retain(|stream| self.pending.removed(stream).is_none());
         let stored: HashSet<&StreamId> = streams.iter().collect();
         let pending = self.pending.streams();
         let fresh: Vec<StreamId> = pending
@@ -184,6 +230,9 @@ impl Store {
                 units.push(vec![(live_key(stream), (!quiescent).then(Vec::new))]);
             }
         }
+        for (stream, mark) in &selection.removed {
+            units.push(self.removal_unit(stream, mark)?);
+        }
         tree.tick(units, &encode_applied(&selection.applied))?;
         self.pending.stored(selection);
         Ok(())
@@ -198,20 +247,29 @@ impl Store {
     ) -> Result<bool, Error> {
         let mut fresh = HashSet::new();
         for entry in &commit.entries {
+            for (run, mark) in removal::of_entry(commit, entry) {
+                if self.is_removed_at(&run, mark.position)? {
+                    seen.remove(&run);
+                } else {
+                    seen.insert(run.clone(), 0);
+                    fresh.insert((run, mark.position));
+                }
+            }
             let last = match seen.get(&entry.stream) {
                 Some(&last) => last,
+                None if self.is_removed_at(&entry.stream, entry.position)? => continue,
                 None => self.last_stored_version(&entry.stream)?,
             };
             if entry.version > last + 1 {
                 return Ok(false);
             }
             if entry.version == last + 1 {
-                fresh.insert((entry.stream.clone(), entry.version));
+                fresh.insert((entry.stream.clone(), entry.position));
             }
             seen.insert(entry.stream.clone(), last.max(entry.version));
         }
         self.pending
-            .push(commit, &[], |stream, version| !fresh.contains(&(stream.clone(), version)));
+            .push(commit, &[], |stream, position| !fresh.contains(&(stream.clone(), position)));
         Ok(true)
     }
 }

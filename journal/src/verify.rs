@@ -14,6 +14,7 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::Chains;
 use crate::log::wal::walk::{Found, walk};
 use crate::reader::Reader;
+use crate::removal;
 
 /// Problems beyond this many are counted and not listed.
 pub const PROBLEMS_LISTED_MAX: usize = 1_000;
@@ -158,6 +159,10 @@ impl<'a> Check<'a> {
                 self.problem(place(&detail), Some(entry.stream.to_string()));
             }
             self.versions.insert(entry.stream.clone(), entry.version);
+            // Whoever begins again under the same id begins at version 1.
+            for (run, _) in removal::of_entry(commit, entry) {
+                self.versions.remove(&run);
+            }
         }
     }
 

@@ -2,7 +2,9 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
+use backstitch_core::replays::ReplayRejection;
 use backstitch_core::travel::NoSuchPoint;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
@@ -20,6 +22,12 @@ pub enum Error {
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
+    /// No replay of that id.
+    #[error("there is no replay {0}")]
+    ReplayNotFound(ReplayId),
+    /// The command is wrong where the replay stands.
+    #[error(transparent)]
+    ReplayRejected(#[from] ReplayRejection),
     /// The run has no state at the point asked for.
     #[error(transparent)]
     NoSuchPoint(#[from] NoSuchPoint),
@@ -49,6 +57,12 @@ pub enum Error {
         /// Allowed.
         max: usize,
     },
+    /// No record names a content of that digest, and none is kept.
+    #[error("no payload {0} is kept beside the records")]
+    PayloadNotFound(Digest),
+    /// What the request needs of a run is erased or missing.
+    #[error("{}", .0.message)]
+    PayloadAbsent(Box<Failure>),
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for {0} with another request")]
     KeyConflict(ExecutionId),

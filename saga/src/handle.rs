@@ -2,7 +2,9 @@
 
 pub(crate) mod events;
 mod letters;
+mod payloads;
 mod reads;
+mod replays;
 mod request;
 mod travel;
 
@@ -30,6 +32,8 @@ use crate::partition::{Abandon, Answer, Definition, Input};
 use request::{check_words, deadline, request_digest};
 
 pub use events::EventRows;
+pub use payloads::KeptPayload;
+pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
 pub use travel::DIFF_EVENTS_MAX;
 

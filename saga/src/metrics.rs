@@ -16,6 +16,8 @@ pub const ATTEMPTS: &str = "backstitch_attempts_total";
 pub const STAGES: &str = "backstitch_commits_total";
 /// Events made durable.
 pub const EVENTS: &str = "backstitch_events_total";
+/// Attempts of replays to deliver an event, by `result`.
+pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
@@ -26,6 +28,7 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
 }
 
@@ -46,6 +49,11 @@ pub(crate) fn committed(took: std::time::Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn replay_delivered(taken: bool) {
+    let word = if taken { "succeeded" } else { "failed" };
+    metrics::counter!(REPLAY_DELIVERIES, "result" => word).increment(1);
 }
 
 pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {

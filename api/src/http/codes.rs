@@ -28,6 +28,12 @@ pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
 pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 /// The cursor was given out before the store was restored, or by another store.
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// No replay of that id.
+pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The replay has delivered everything.
+pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
+/// As many replays as there may be are under way.
+pub const TOO_MANY_REPLAYS: &str = "TOO_MANY_REPLAYS";
 /// The path takes other methods; the header `Allow` lists them.
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 /// The idempotency key was used with another request.
@@ -48,12 +54,15 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 21] = [
+pub const ALL: [(&str, StatusCode); 24] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
     (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_COMPLETED, StatusCode::CONFLICT),
+    (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),

@@ -14,6 +14,7 @@ mod letters;
 mod path;
 mod query;
 mod refusal;
+mod replays;
 mod room;
 mod shield;
 mod status;
@@ -124,6 +125,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/replays", get(replays::list).post(replays::begin))
+        .route("/api/v1/replays/{replay_id}", get(replays::show))
+        .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
+        .route("/api/v1/replays/{replay_id}/resume", post(replays::resume))
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
 use backstitch_core::travel::NoSuchPoint;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
@@ -113,6 +114,17 @@ impl From<Error> for Refusal {
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::ReplayNotFound(_) | Error::ReplayRejected(ReplayRejection::Unknown) => {
+                Self::new(codes::REPLAY_NOT_FOUND, message)
+            }
+            Error::ReplayRejected(ReplayRejection::AlreadyCompleted) => {
+                Self::new(codes::REPLAY_COMPLETED, message)
+            }
+            Error::ReplayRejected(ReplayRejection::TooMany) => {
+                Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
+            }
+            Error::PayloadNotFound(_) => Self::new(codes::NOT_FOUND, message),
+            Error::PayloadAbsent(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))

@@ -3,7 +3,7 @@
 use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 44] = [
+pub const EVENT_TYPES: [&str; 45] = [
     "ExecutionSubmitted",
     "StepReady",
     "StepWaiting",
@@ -43,6 +43,7 @@ pub const EVENT_TYPES: [&str; 44] = [
     "LogCut",
     "Restored",
     "RunsImported",
+    "RetentionPolicySet",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -63,6 +64,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::LogCut { .. } => "LogCut",
             PartitionEvent::Restored { .. } => "Restored",
             PartitionEvent::RunsImported { .. } => "RunsImported",
+            PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

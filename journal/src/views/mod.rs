@@ -4,11 +4,12 @@
 //! with each commit and reach the tree at ticks. Knows how rows are listed and not how they
 //! come about: they arrive with each commit.
 
+mod removed;
 mod row;
 mod table;
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::summary::{LetterStatus, LetterSummary, RunStatus, RunSummary, ViewChange};
@@ -17,10 +18,12 @@ pub use table::{Cursor, Page};
 
 use crate::error::Error;
 use crate::locks::lock;
-use crate::sled::FencedTree;
+use crate::sled::{FencedTree, Unit};
 use crate::store::encode_applied;
-use row::{Query, Row as _};
+use row::{Query, Row};
 use table::Table;
+
+use crate::removal::RemovedRun;
 
 /// Which runs a list shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +107,17 @@ impl Views {
         }
     }
 
+    /// Forgets the rows of removed runs, and of their letters.
+    pub(crate) fn remove(&self, removed: Vec<(StreamId, RemovedRun)>) {
+        let mut progress = lock(&self.progress);
+        for (stream, mark) in removed {
+            let StreamId::Execution(run) = stream else { continue };
+            progress.awaited.remove(&run);
+            self.runs.remove(run, mark.position);
+            self.letters.remove(run, mark.position);
+        }
+    }
+
     /// Takes rows that recovery folded, but for those older than what is known.
     pub(crate) fn supply(&self, changes: Vec<ViewChange>) {
         for change in changes {
@@ -174,23 +188,18 @@ impl Views {
     /// Writes the rows that changed into the tree, durably.
     pub(crate) fn tick(&self) -> Result<(), Error> {
         let Some(tree) = &self.tree else { return Ok(()) };
-        let (applied, runs, letters) = {
+        let (applied, removed, runs, letters) = {
             let progress = lock(&self.progress);
             let behind = !progress.awaited.is_empty();
             let applied = if behind { &progress.applied } else { &progress.sequences };
-            (applied.clone(), self.runs.changed(), self.letters.changed())
+            (applied.clone(), self.runs.removed(), self.runs.changed(), self.letters.changed())
         };
-        let mut units = Vec::new();
-        for row in &runs {
-            units.extend(table::unit(tree, row.as_ref())?);
-        }
-        for row in &letters {
-            units.extend(table::unit(tree, row.as_ref())?);
-        }
+        let mut units = changes(tree, &runs, &removed)?;
+        units.extend(changes(tree, &letters, &removed)?);
         tree.tick(units, &encode_applied(&applied))?;
         lock(&self.progress).applied = applied;
-        self.runs.written(&runs);
-        self.letters.written(&letters);
+        self.runs.written(&runs, &removed);
+        self.letters.written(&letters, &removed);
         Ok(())
     }
 
@@ -210,4 +219,25 @@ impl Views {
             })
             .collect()
     }
+}
+
+/// What a tick changes of one kind of rows.
+fn changes<R: Row>(
+    tree: &FencedTree,
+    rows: &[Arc<R>],
+    removed: &HashMap<ExecutionId, u64>,
+) -> Result<Vec<Unit>, Error> {
+    let mut fresh: HashMap<ExecutionId, Vec<&R>> =
+        removed.keys().map(|run| (*run, Vec::new())).collect();
+    let mut units = Vec::new();
+    for row in rows {
+        match fresh.get_mut(&R::run_of(&row.id())) {
+            Some(fresh) => fresh.push(row.as_ref()),
+            None => units.extend(table::unit(tree, row.as_ref())?),
+        }
+    }
+    for (run, fresh) in fresh {
+        units.push(removed::unit(tree, run, &fresh)?);
+    }
+    Ok(units)
 }

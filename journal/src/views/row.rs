@@ -35,6 +35,8 @@ pub(super) trait Row: Clone + Serialize + DeserializeOwned {
     const KIND: u8;
 
     fn id(&self) -> Self::Id;
+    /// The run that it goes with when that is removed.
+    fn run_of(id: &Self::Id) -> ExecutionId;
     fn id_key(id: &Self::Id) -> Vec<u8>;
     fn id_of(key: &[u8]) -> Option<Self::Id>;
     fn namespace(&self) -> &str;
@@ -148,6 +150,10 @@ impl Row for RunSummary {
         self.execution
     }
 
+    fn run_of(id: &ExecutionId) -> ExecutionId {
+        *id
+    }
+
     fn id_key(id: &ExecutionId) -> Vec<u8> {
         keys::execution(id).to_vec()
     }
@@ -190,6 +196,10 @@ impl Row for LetterSummary {
 
     fn id(&self) -> LetterId {
         self.letter
+    }
+
+    fn run_of(id: &LetterId) -> ExecutionId {
+        id.execution
     }
 
     fn id_key(id: &LetterId) -> Vec<u8> {

@@ -9,6 +9,8 @@ use std::ops::ControlFlow;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::ids::ExecutionId;
+
 use crate::error::Error;
 use crate::locks::lock;
 use crate::record::{decode_row, encode_row};
@@ -58,18 +60,21 @@ pub struct Page<Row> {
 
 /// Rows by id and by their place in lists.
 pub(super) struct Table<R: Row> {
-    changed: Mutex<Changed<R>>,
+    pub(super) changed: Mutex<Changed<R>>,
 }
 
-struct Changed<R: Row> {
-    rows: HashMap<R::Id, Arc<R>>,
+pub(super) struct Changed<R: Row> {
+    pub(super) rows: HashMap<R::Id, Arc<R>>,
+    /// Runs whose rows in the tree count no more, with the position that says so.
+    pub(super) removed: HashMap<ExecutionId, u64>,
     /// Namespace and place -> id.
-    order: BTreeMap<(String, Vec<u8>), R::Id>,
+    pub(super) order: BTreeMap<(String, Vec<u8>), R::Id>,
 }
 
 impl<R: Row> Default for Table<R> {
     fn default() -> Self {
-        let changed = Changed { rows: HashMap::new(), order: BTreeMap::new() };
+        let (rows, removed, order) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+        let changed = Changed { rows, removed, order };
         Self { changed: Mutex::new(changed) }
     }
 }
@@ -90,10 +95,10 @@ impl<R: Row> Table<R> {
     }
 
     pub(super) fn get(&self, tree: Option<&FencedTree>, id: &R::Id) -> Result<Option<R>, Error> {
-        let in_memory = self.in_memory(id);
+        let (in_memory, removed) = (self.in_memory(id), self.is_removed(id));
         let stored = match tree {
-            Some(tree) => stored::<R>(tree, id)?,
-            None => None,
+            Some(tree) if !removed => stored::<R>(tree, id)?,
+            _ => None,
         };
         Ok(match (in_memory, stored) {
             (Some(row), Some(stored)) if stored.version() > row.version() => Some(stored),
@@ -175,7 +180,7 @@ impl<R: Row> Table<R> {
             }
             let row = match self.in_memory(&id) {
                 Some(row) => Some(R::clone(&row)),
-                None if other_status => None,
+                None if other_status || self.is_removed(&id) => None,
                 None => stored::<R>(tree, &id).unwrap_or_else(|error| {
                     failure = Some(error);
                     None
@@ -199,9 +204,10 @@ impl<R: Row> Table<R> {
         lock(&self.changed).rows.len()
     }
 
-    /// Forgets rows that are written, unless they changed again.
-    pub(super) fn written(&self, rows: &[Arc<R>]) {
+    /// Forgets rows that are written, unless they changed again, and removals carried out.
+    pub(super) fn written(&self, rows: &[Arc<R>], removed: &HashMap<ExecutionId, u64>) {
         let mut changed = lock(&self.changed);
+        changed.removed.retain(|run, position| removed.get(run) != Some(position));
         for row in rows {
             if changed.rows.get(&row.id()).is_some_and(|known| Arc::ptr_eq(known, row)) {
                 changed.rows.remove(&row.id());
@@ -211,7 +217,7 @@ impl<R: Row> Table<R> {
     }
 }
 
-fn stored<R: Row>(tree: &FencedTree, id: &R::Id) -> Result<Option<R>, Error> {
+pub(super) fn stored<R: Row>(tree: &FencedTree, id: &R::Id) -> Result<Option<R>, Error> {
     let Some(bytes) = tree.get(&row::row_key::<R>(id))? else { return Ok(None) };
     decode_row(&bytes).map(Some).map_err(|e| Error::Store {
         path: tree.path().to_owned(),
@@ -225,20 +231,27 @@ pub(super) fn unit<R: Row>(tree: &FencedTree, row: &R) -> Result<Option<Unit>, E
     if old.as_ref().is_some_and(|old| old.version() >= row.version()) {
         return Ok(None);
     }
+    let mut unit = entries(row);
+    if let Some(old) = old.filter(|old| old.status() != row.status()) {
+        let mut key = row::status_prefix::<R>(row.namespace(), old.status());
+        key.extend(row::place(row));
+        unit.push((key, None));
+    }
+    Ok(Some(unit))
+}
+
+/// A row's keys, each with its value.
+pub(super) fn entries<R: Row>(row: &R) -> Unit {
     let place = row::place(row);
     let at = |mut prefix: Vec<u8>| {
         prefix.extend(&place);
         prefix
     };
-    let status_key = |status: u8| at(row::status_prefix::<R>(row.namespace(), status));
-    let mut unit = vec![
+    let (namespace, status) = (row.namespace(), row.status());
+    vec![
         (row::row_key::<R>(&row.id()), Some(encode_row(row))),
-        (at(row::all_prefix::<R>(row.namespace())), Some(Vec::new())),
-        (status_key(row.status()), Some(Vec::new())),
-        (at(row::workflow_prefix::<R>(row.namespace(), row.workflow())), Some(vec![row.status()])),
-    ];
-    if let Some(old) = old.filter(|old| old.status() != row.status()) {
-        unit.push((status_key(old.status()), None));
-    }
-    Ok(Some(unit))
+        (at(row::all_prefix::<R>(namespace)), Some(Vec::new())),
+        (at(row::status_prefix::<R>(namespace, status)), Some(Vec::new())),
+        (at(row::workflow_prefix::<R>(namespace, row.workflow())), Some(vec![status])),
+    ]
 }

@@ -1,13 +1,17 @@
 //! Damage at rest: every flipped bit is refused, healed or harmless, never served.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_journal::{Error, Journal, verify};
+use backstitch_core::ids::StreamId;
+use backstitch_core::payload::AbsentWhy;
+use backstitch_journal::{Error, Journal, check_blobs, verify};
 
+use crate::blobs::named;
 use crate::crash::count_from_environment;
 use crate::life::{check_open, check_served, quiet_directory};
-use crate::workload::{Dice, options};
+use crate::workload::{Dice, event_of, options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
 const FLIPS: u64 = 200;
@@ -70,6 +74,11 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
         content[at] ^= 1 << dice.below(8);
         fs::write(&path, &content).unwrap();
         let place = format!("flip {flip}: byte {at} of {}", path.display());
+        if path.starts_with(damaged.join("blobs")) {
+            check_flipped_content(&damaged, &place);
+            latent += 1;
+            continue;
+        }
         match Journal::open(&damaged, options()) {
             Err(Error::Damaged { damage }) => {
                 let report = verify(&damaged).unwrap();
@@ -97,6 +106,28 @@ fn single_bit_flips_are_refused_healed_or_harmless() {
         }
     }
     println!("{refused} refused, {healed} healed, {harmless} harmless, {latent} latent");
+}
+
+/// Every history is as it was written but for one content, which is named and not served.
+fn check_flipped_content(directory: &Path, place: &str) {
+    let opened = Journal::open(directory, options()).unwrap();
+    let (mut damaged, mut wrong) = (0, 0);
+    let each = opened.journal.for_each_history(|stream, records| {
+        let StreamId::Execution(run) = stream else { return };
+        for mut record in records {
+            let mut lost = false;
+            record.event.for_each_payload_mut(&mut |payload| {
+                lost |= payload.absent().is_some_and(|own| own.why == AbsentWhy::Damaged);
+            });
+            damaged += usize::from(lost);
+            wrong += usize::from(!lost && record.event != event_of(&run, record.version));
+        }
+    });
+    each.unwrap();
+    assert!(damaged > 0 && wrong == 0, "{place}: {damaged} damaged, {wrong} wrong");
+    drop(opened);
+    let report = check_blobs(directory, &named(directory), &BTreeSet::new()).unwrap();
+    assert_eq!((report.damaged.len(), report.missing.len()), (1, 0), "{place}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
+mod blobs;
 mod chain;
 mod child;
 mod conformance;
@@ -8,10 +9,13 @@ mod damage;
 mod disk_full;
 mod events;
 mod golden;
+mod golden_blob;
 mod life;
 mod medium;
 mod power_cut;
 mod refusals;
+mod removal;
+mod removal_crash;
 mod throughput;
 mod views;
 mod workload;

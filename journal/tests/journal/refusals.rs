@@ -50,6 +50,7 @@ fn a_log_without_its_identity_is_not_taken_for_new() {
         fs::remove_dir_all(directory.path().join(name)).unwrap();
         fs::remove_file(directory.path().join(format!("{name}.marks"))).unwrap();
     }
+    drop(fs::remove_dir_all(directory.path().join("blobs")));
     let error = refusal(directory.path());
     assert!(error.to_string().contains("its log has records"), "{error}");
 }

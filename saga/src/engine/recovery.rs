@@ -58,15 +58,24 @@ pub(super) fn recover(
     let (runs, others): (Vec<_>, Vec<_>) =
         streams.into_iter().partition(|stream| matches!(stream, StreamId::Execution(_)));
     for stream in others {
-        let StreamId::Workflow { .. } = stream else { continue };
         let Some(records) = journal.history(&stream)? else { continue };
         let partition = &mut starts[usize::from(WORKFLOWS_PARTITION.0)].partition;
-        partition.adopt_workflow(stream, &timed(records)).map_err(Error::Fold)?;
+        match stream {
+            StreamId::Workflow { .. } => partition.adopt_workflow(stream, &timed(records)),
+            StreamId::Replay(id) => partition.adopt_replay(id, &timed(records)),
+            StreamId::Execution(_) | StreamId::Partition(_) => Ok(()),
+        }
+        .map_err(Error::Fold)?;
     }
     for (name, revision) in
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?
     {
         catalog.add(name, revision);
+    }
+    for start in &mut starts {
+        let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();
+        let events = own.iter().map(|record| (&record.event, record.recorded_at));
+        start.partition.adopt_own(events).map_err(Error::Fold)?;
     }
     let mut recovered = Recovered { live: 0, quarantined: 0, checkpoints: 0, journal: report };
     for share in recover_runs(&mut starts, &runs, &histories)? {

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::partition::{Answer, Definition, Input, Partition, Release, Stage};
+use crate::replays::Replays;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     journal: Arc<Journal>,
     catalog: Arc<Catalog>,
     driver: Driver,
+    replays: Replays,
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, usize)>,
     resident: metrics::Resident,
@@ -78,6 +80,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
+        replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         // Bounded by the effects and stages in flight, which the partition itself limits.
@@ -92,6 +95,7 @@ impl Worker {
             journal,
             catalog,
             driver,
+            replays,
             stopping,
             staged_at: std::collections::VecDeque::new(),
             resident,
@@ -217,6 +221,7 @@ impl Worker {
         for release in releases {
             match release {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
+                Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;
 use backstitch_core::failure::Failure;
+use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::Order;
@@ -24,6 +25,13 @@ pub struct Books {
 }
 
 impl Books {
+    /// A removed run's keys may come again, with its id: services have forgotten them by then.
+    pub fn forget(&mut self, run: &ExecutionId) {
+        let prefix = run.to_string();
+        self.applied.retain(|key, _| !key.starts_with(&prefix));
+        self.callbacks.retain(|key, _| !key.starts_with(&prefix));
+    }
+
     /// A service that honours idempotency keys applies each once.
     pub fn apply(&mut self, order: &Order) {
         self.counter += 1;

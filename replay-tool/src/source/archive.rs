@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
@@ -45,6 +45,8 @@ pub struct History {
     pub records: Vec<Record>,
     /// The revisions of the whole log.
     pub definitions: Definitions,
+    /// When and why the run was removed, if it is no more.
+    pub removed: Option<String>,
     /// Where reading stopped early.
     pub damage: Option<Damage>,
 }
@@ -67,7 +69,7 @@ impl Archive {
     }
 
     /// Visits the records of the wanted streams in order of writing, with the store's
-    /// generation. Answers where reading stopped early, if it may.
+    /// generation, and without the payloads that are kept beside them. Answers where reading stopped early, if it may.
     ///
     /// # Errors
     /// If the log cannot be read, or is damaged and must not be.
@@ -90,54 +92,79 @@ impl Archive {
         }
     }
 
-    /// The one run whose id begins so.
+    /// The one run whose id begins so, with its payloads. Of a run that was removed, what the
+    /// log still has of it.
     ///
     /// # Errors
     /// If there is none, there are several, or the log cannot be read.
     pub fn find(&self, given: &str) -> Result<History, Error> {
         let prefix = Prefix::of(given)?;
-        let mut definitions = Definitions::default();
-        let mut found: Vec<ExecutionId> = Vec::new();
-        let mut count = 0;
-        let mut records = Vec::new();
-        let mut last_generation = 0;
+        let mut search = Search::default();
         let wanted = |stream: &StreamId| match stream {
             StreamId::Execution(run) => matches(&prefix, *run),
-            StreamId::Workflow { .. } => true,
-            _ => false,
+            StreamId::Workflow { .. } | StreamId::Partition(_) => true,
+            StreamId::Replay(_) => false,
         };
-        let take = |generation, record: Record| match (&record.stream, &record.event) {
+        let damage = self.scan(wanted, |generation, record| search.take(generation, record))?;
+        let Search { found, count, records, removed, definitions, generation } = search;
+        match (count, found.first()) {
+            (1, Some(&run)) => {
+                let (mut records, removed) = match removed {
+                    Some((old, words)) if records.is_empty() => (old, Some(words)),
+                    _ => (records, None),
+                };
+                self.reader.give_back(&mut records)?;
+                Ok(History { run, generation, records, definitions, removed, damage })
+            }
+            (0, _) | (_, None) => Err(Error::NotFound { prefix: prefix.text() }),
+            _ => {
+                let some = found.iter().map(ExecutionId::to_string).collect();
+                Err(Error::Ambiguous { prefix: prefix.text(), count, some })
+            }
+        }
+    }
+}
+
+/// The records of one run, as long as only one was met.
+#[derive(Default)]
+struct Search {
+    found: Vec<ExecutionId>,
+    count: u64,
+    records: Vec<Record>,
+    /// What the run was before it was removed, and how that came.
+    removed: Option<(Vec<Record>, String)>,
+    definitions: Definitions,
+    generation: u32,
+}
+
+impl Search {
+    fn take(&mut self, generation: u32, record: Record) {
+        match (&record.stream, &record.event) {
             (StreamId::Execution(run), _) => {
-                last_generation = generation;
-                let listed = found.contains(run);
-                if found.len() < CANDIDATES_MAX && !listed {
-                    found.push(*run);
-                    count += 1;
+                self.generation = generation;
+                let listed = self.found.contains(run);
+                if self.found.len() < CANDIDATES_MAX && !listed {
+                    self.found.push(*run);
+                    self.count += 1;
                 } else if !listed && record.version == 1 {
-                    count += 1;
+                    self.count += 1;
                 }
-                if count == 1 {
-                    records.push(record);
+                if self.count == 1 {
+                    self.records.push(record);
                 } else {
-                    records = Vec::new();
+                    self.records = Vec::new();
                 }
             }
             (stream, Event::Workflow(event)) => {
-                definitions.take(stream, event, record.recorded_at);
+                self.definitions.take(stream, event, record.recorded_at);
+            }
+            (_, Event::Partition(PartitionEvent::RunsRemoved { runs, rule, .. }))
+                if self.count == 1 && self.found.iter().any(|run| runs.contains(run)) =>
+            {
+                let words = format!("this run was removed at {} by `{rule}`", record.recorded_at);
+                self.removed = Some((std::mem::take(&mut self.records), words));
             }
             _ => {}
-        };
-        let damage = self.scan(wanted, take)?;
-        let prefix = prefix.text();
-        match (count, found.first()) {
-            (1, Some(&run)) => {
-                Ok(History { run, generation: last_generation, records, definitions, damage })
-            }
-            (0, _) | (_, None) => Err(Error::NotFound { prefix }),
-            _ => {
-                let some = found.iter().map(ExecutionId::to_string).collect();
-                Err(Error::Ambiguous { prefix, count, some })
-            }
         }
     }
 }

@@ -161,7 +161,7 @@ fn outline(history: &mut History) -> Run {
         steps: steps.collect(),
         label: plan.as_ref().map_or_else(String::new, |plan| plan.label.clone()),
         last_version: history.records.len() as u64,
-        warning: up_to(history.damage.as_ref()),
+        warning: history.removed.clone().or_else(|| up_to(history.damage.as_ref())),
         ..Run::default()
     }
 }

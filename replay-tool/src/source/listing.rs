@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary};
@@ -102,7 +102,11 @@ pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Er
             definitions: std::mem::take(&mut first.definitions),
             ..Pass::default()
         };
-        let wanted = |stream: &StreamId| matches!(stream, StreamId::Execution(run) if reopened.contains(run));
+        let wanted = |stream: &StreamId| match stream {
+            StreamId::Execution(run) => reopened.contains(run),
+            StreamId::Partition(_) => true,
+            _ => false,
+        };
         archive.scan(wanted, |_, record| second.take(&record))?;
         rows.extend(second.tracked.drain().map(|(run, tracked)| (run, tracked.into_row())));
         first.definitions = second.definitions;
@@ -141,6 +145,13 @@ impl Pass<'_> {
             (StreamId::Execution(run), _) => self.take_run(*run, record),
             (stream, Event::Workflow(event)) if self.only.is_none() => {
                 self.definitions.take(stream, event, record.recorded_at);
+            }
+            (_, Event::Partition(PartitionEvent::RunsRemoved { runs, .. })) => {
+                for run in runs {
+                    self.tracked.remove(run);
+                    self.closed.remove(run);
+                    self.reopened.remove(run);
+                }
             }
             _ => {}
         }

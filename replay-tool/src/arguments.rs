@@ -166,6 +166,16 @@ pub enum Command {
     /// Sizes, counts of runs by status and of dead letters.
     #[command(after_help = help::STATS)]
     Stats,
+    /// How long runs are kept: what a policy would remove, and removing it. Online only.
+    #[command(subcommand, after_help = help::RETENTION)]
+    Retention(Retention),
+    /// Rebuild a view of lists from the histories while the server goes on. Online only.
+    #[command(after_help = help::REBUILD)]
+    Rebuild {
+        /// Which view; all of them if absent.
+        #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"])]
+        view: Option<String>,
+    },
     /// Print completions for a shell.
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -259,6 +269,48 @@ pub enum Dlq {
         #[arg(long, value_name = "NAME", conflicts_with = "server")]
         actor: Option<String>,
     },
+}
+
+/// What can be done about how long runs are kept.
+#[derive(Debug, Subcommand)]
+pub enum Retention {
+    /// Show the policy in force, and who set it.
+    #[command(after_help = help::RETENTION_POLICY)]
+    Policy,
+    /// Say which runs would be removed, by which rule, and which are held back and why.
+    #[command(after_help = help::RETENTION_PLAN)]
+    Plan {
+        /// What is to go.
+        #[command(flatten)]
+        wanted: RetentionWanted,
+        /// How many runs to name at most.
+        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
+        limit: usize,
+    },
+    /// Remove them, and say how far it is until it is done.
+    #[command(after_help = help::RETENTION_APPLY)]
+    Apply {
+        /// What is to go.
+        #[command(flatten)]
+        wanted: RetentionWanted,
+        /// Say yes: runs that are removed are gone.
+        #[arg(long, required = true)]
+        confirm: bool,
+        /// How many runs a second at most.
+        #[arg(long, value_name = "N")]
+        runs_per_second: Option<u32>,
+    },
+}
+
+/// What retention is to remove.
+#[derive(Debug, Clone, Args)]
+pub struct RetentionWanted {
+    /// A file with a policy in JSON, instead of the one in force.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// As if it were that instant, not in the future.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub at: Option<Timestamp>,
 }
 
 /// Which dead letters to list.

@@ -150,6 +150,46 @@ Examples:
 
 Offline and online.";
 
+/// `retention`
+pub const RETENTION: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention plan
+  replay-tool --server http://127.0.0.1:8080 retention apply --confirm
+
+Online only: whether a run may go is decided by the server that owns it.";
+
+/// `retention policy`
+pub const RETENTION_POLICY: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 --json retention policy | jq .policy > policy.json
+
+Online only.";
+
+/// `retention plan`
+pub const RETENTION_PLAN: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention plan
+  replay-tool --server http://127.0.0.1:8080 retention plan --policy policy.json --limit 1000
+
+Online only. Nothing changes.";
+
+/// `retention apply`
+pub const RETENTION_APPLY: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention apply --confirm
+  replay-tool --server http://127.0.0.1:8080 retention apply --policy policy.json --confirm
+
+Online only. Goes on in the server if this is interrupted.";
+
+/// `rebuild`
+pub const REBUILD: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 rebuild
+  replay-tool --server http://127.0.0.1:8080 rebuild --view runs
+
+Online only. The old view serves until the new one is whole. Offline there is nothing to do: a
+view that cannot prove itself is made anew at the next start.";
+
 /// `completions`
 pub const COMPLETIONS: &str = "\
 Examples:

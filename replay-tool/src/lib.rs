@@ -32,7 +32,9 @@ pub use rows::{LANES_UNFOLDED_MAX, NEIGHBOURS_MIN};
 pub use source::{CANDIDATES_MAX, Standing, panic_message};
 pub use text::{Screen, WIDTH_DEFAULT};
 
-use answers::{events, letters, list, manual, show, stats, timeline, travel, verify};
+use answers::{
+    events, letters, list, manual, rebuild, retention, show, stats, timeline, travel, verify,
+};
 use arguments::{Dlq, LetterStanding, LettersWanted, When};
 use place::variable;
 use rows::Drawn;
@@ -105,6 +107,12 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
         Command::Verify => verify::answer(&files(arguments, "verify")?, &form),
         Command::Dlq(command) => dlq(command, &*source()?, &form),
         Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),
+        Command::Retention(command) => {
+            retention::answer(command, &server(arguments, &form, "retention")?, &form)
+        }
+        Command::Rebuild { view } => {
+            rebuild::answer(view.as_deref(), &server(arguments, &form, "rebuild")?, &form)
+        }
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::man(directory.as_deref(), &form),
     }
@@ -151,6 +159,12 @@ fn directory(path: std::path::PathBuf, arguments: &Arguments, form: &Form) -> Di
         false => OnDamage::Refuse,
     };
     Directory::at(path, damage, form.watched())
+}
+
+/// The server of a command that only a server can carry out.
+fn server(arguments: &Arguments, form: &Form, command: &str) -> Result<Server, Error> {
+    let (url, token) = Place::server_only(&arguments.place, &variable, command)?;
+    Server::at(&url, token, form.watched())
 }
 
 /// The directory of a command that works on files alone.

@@ -49,6 +49,24 @@ impl Place {
         }
     }
 
+    /// The server for a command that only a server can carry out.
+    ///
+    /// # Errors
+    /// [`Error::Misplaced`] if a directory was named for it, or no server at all.
+    pub fn server_only(
+        given: &Where,
+        environment: &dyn Fn(&str) -> Option<String>,
+        command: &str,
+    ) -> Result<(String, Option<String>), Error> {
+        match Self::of(given, environment) {
+            Self::Server { url, token } => Ok((url, token)),
+            Self::Directory(_) => Err(Error::Misplaced {
+                command: format!("`{command}`"),
+                why: "is carried out by a running server: name it with --server URL",
+            }),
+        }
+    }
+
     /// The directory for a command that works on files alone.
     ///
     /// # Errors

@@ -24,34 +24,50 @@ impl Progress {
     /// Work of so many bytes (0 if nobody knows), shown if somebody watches.
     #[must_use]
     pub fn bytes(watched: bool, doing: &'static str, total_bytes: u64) -> Self {
+        let template = match total_bytes {
+            0 => "{msg} {spinner} {bytes} {elapsed}",
+            _ => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
+        };
+        Self::of(watched, doing, total_bytes, template)
+    }
+
+    /// The same of things that are counted.
+    #[must_use]
+    pub fn count(watched: bool, doing: &'static str, total: u64) -> Self {
+        let template = match total {
+            0 => "{msg} {spinner} {pos} {elapsed}",
+            _ => "{msg} {wide_bar} {pos}/{len} {eta}",
+        };
+        Self::of(watched, doing, total, template)
+    }
+
+    fn of(watched: bool, doing: &'static str, total: u64, template: &str) -> Self {
         let bar = watched.then(|| {
-            let target = ProgressDrawTarget::hidden();
-            let length = Some(total_bytes).filter(|&bytes| bytes > 0);
-            let bar = ProgressBar::with_draw_target(length, target);
-            bar.with_style(style(length.is_some())).with_message(doing)
+            let style = ProgressStyle::with_template(template);
+            let style = style.expect("templates are constants, and right");
+            let length = Some(total).filter(|&total| total > 0);
+            let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
+            bar.with_style(style).with_message(doing)
         });
         Self { bar, begun: Instant::now(), shown: false }
     }
 
+    /// So far it got, of so many as far as known now.
+    pub fn reach_of(&mut self, done: u64, total: u64) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| total > 0) {
+            bar.set_length(total);
+        }
+        self.reach(done);
+    }
+
     /// So far it got.
-    pub fn reach(&mut self, bytes: u64) {
+    pub fn reach(&mut self, done: u64) {
         let Some(bar) = &self.bar else { return };
-        bar.set_position(bytes);
+        bar.set_position(done);
         if !self.shown && self.begun.elapsed() >= PATIENCE {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
             self.shown = true;
         }
-    }
-
-    /// The same where the whole is only known now.
-    pub fn reach_of(&mut self, bytes: u64, total_bytes: u64) {
-        if let Some(bar) = &self.bar {
-            if bar.length().is_none() {
-                bar.set_style(style(true));
-            }
-            bar.set_length(total_bytes);
-        }
-        self.reach(bytes);
     }
 }
 
@@ -61,12 +77,4 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-fn style(known: bool) -> ProgressStyle {
-    let template = match known {
-        true => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
-        false => "{msg} {spinner} {bytes} {elapsed}",
-    };
-    ProgressStyle::with_template(template).expect("the template is a constant")
 }

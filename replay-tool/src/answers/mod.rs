@@ -7,6 +7,8 @@ pub mod letters;
 pub mod list;
 pub mod manual;
 mod marks;
+pub mod rebuild;
+pub mod retention;
 pub mod show;
 pub mod stats;
 pub mod timeline;

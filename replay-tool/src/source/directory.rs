@@ -3,7 +3,7 @@
 //! Knows the log, which is the truth, and folds it with production code; not the store or the
 //! views beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use backstitch_core::ids::LetterId;
 use backstitch_core::report::{event_json, execution_json, letter_row_json, run_row_json};
@@ -39,12 +39,6 @@ impl Directory {
     /// If there is none, it is something else, or a server has it.
     pub(crate) fn archive(&self) -> Result<Archive, Error> {
         Archive::open(&self.path, self.damage, self.watched)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 

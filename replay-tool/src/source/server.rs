@@ -2,6 +2,8 @@
 //!
 //! Knows the API's paths; the journal is the server's.
 
+use std::time::Duration;
+
 use backstitch_core::ids::{DEFAULT_NAMESPACE, LetterId};
 use backstitch_core::report::kind_word;
 use backstitch_core::travel::Point;
@@ -16,6 +18,8 @@ use crate::progress::Progress;
 
 /// Rows asked for at a time: the most that the API gives.
 const PAGE_ROWS: usize = 1_000;
+/// Pause between two questions how far something is.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
 const EXECUTIONS: [&str; 3] = ["api", "v1", "executions"];
 const LETTERS: [&str; 3] = ["api", "v1", "dlq"];
 
@@ -40,6 +44,29 @@ impl Server {
         &self.client
     }
 
+    /// Asks again and again how far something is, until it is over; `done` answers that, and
+    /// says how much of how much.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub(crate) fn watch(
+        &self,
+        doing: &'static str,
+        path: &[&str],
+        mut done: impl FnMut(&Value) -> (u64, u64, bool),
+    ) -> Result<Value, Error> {
+        let mut progress = Progress::count(self.watched, doing, 0);
+        loop {
+            let standing = self.client.get(path, &[])?;
+            let (reached, total, over) = done(&standing);
+            progress.reach_of(reached, total);
+            if over {
+                return Ok(standing);
+            }
+            std::thread::sleep(WATCH_EVERY);
+        }
+    }
+
     /// Visits the rows of a list, page by page, until `visit` answers `false`.
     fn each_row(
         &self,
@@ -49,7 +76,7 @@ impl Server {
         visit: &mut dyn FnMut(Value) -> bool,
     ) -> Result<(), Error> {
         let mut cursor: Option<String> = None;
-        let mut progress = Progress::bytes(self.watched, "asking the server", 0);
+        let mut progress = Progress::count(self.watched, "pages of the server's list", 0);
         let mut pages = 0;
         loop {
             let mut query = query.to_vec();
@@ -305,11 +332,16 @@ impl Source for Server {
 
     fn stats(&self) -> Result<Rows, Error> {
         let info = self.client.get(&["info"], &[])?;
-        let journal = &info["journal"];
-        if !journal.is_object() {
+        if !info["journal"].is_object() {
             return Err(self.client.no_backstitch("no `journal` in its `/info`"));
         }
-        Ok(Rows { rows: vec![super::sizes::of_info(&info)], count: None, warning: None })
+        let statistics = match self.client.get(&["api", "v1", "statistics"], &[]) {
+            // An older server keeps none.
+            Err(Error::NoBackstitch { .. }) => Value::Null,
+            statistics => statistics?,
+        };
+        let document = super::sizes::of_info(&info, &statistics);
+        Ok(Rows { rows: vec![document], count: None, warning: None })
     }
 }
 

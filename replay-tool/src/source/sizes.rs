@@ -41,23 +41,36 @@ pub(super) fn document(directory: &Path, archive: &Archive, listing: &Listing) -
     })
 }
 
-/// Of a server, from its `/info`.
-pub(super) fn of_info(info: &Value) -> Value {
+/// Of a server, from its `/info` and its statistics.
+pub(super) fn of_info(info: &Value, statistics: &Value) -> Value {
     let journal = &info["journal"];
     let fields = journal.as_object().into_iter().flatten();
     let bytes: Map<_, _> = fields
+        .filter(|(_, value)| value.is_u64())
         .filter_map(|(name, value)| Some((name.strip_suffix("_bytes")?.to_owned(), value.clone())))
         .collect();
+    let total = &statistics["total"];
+    let runs = match total["executions"].as_u64() {
+        Some(count) => json!({ "total": count, "by_status": held(&total["by_status"]) }),
+        None => Value::Null,
+    };
     json!({
         "store_id": journal["store_id"],
         "generation": journal["generation"],
         "partitions": journal["partitions"],
         "records": journal["records"],
-        "runs": null,
+        "runs": runs,
         "dead_letters": null,
         "bytes": bytes,
         "server": info,
     })
+}
+
+/// Counts that are not nought.
+fn held(counts: &Value) -> Map<String, Value> {
+    let counts = counts.as_object().into_iter().flatten();
+    let held = counts.filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0));
+    held.map(|(name, count)| (name.clone(), count.clone())).collect()
 }
 
 /// Bytes of a folder's files, as far as they can be read.

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::mpsc;
 
-use backstitch_core::command::{Command, Rejection};
+use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::machine::{self, Refusal};
@@ -153,8 +153,21 @@ impl Writing {
             actor: actor.to_owned(),
             ..(*parent.submitted).clone()
         });
-        let state = State::begin(run, plan, submitted.clone(), moment.stamp);
-        self.append(&state, 0, &[RunEvent::Submitted(submitted)], moment.stamp)?;
+        let submission = Submission { execution: run, plan: plan.clone(), submitted };
+        let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
+            run: run.to_string(),
+            why: why.to_string(),
+        };
+        let (_, decision) = machine::submit(submission, moment).map_err(|why| illegal(&why))?;
+        // Every prefix of a decision is a place to go on from.
+        let follows = |event: &RunEvent| {
+            matches!(event, RunEvent::StepReady { .. } | RunEvent::StepStarted { .. })
+        };
+        let facts: Vec<_> = decision.events.into_iter().take_while(|e| !follows(e)).collect();
+        let events: Vec<_> = facts.iter().cloned().map(Event::Run).collect();
+        let stamped = events.iter().map(|event| (event, moment.stamp));
+        let state = machine::replay(run, &plan, stamped).map_err(|why| illegal(&why))?;
+        self.append(&state, 0, &facts, moment.stamp)?;
         Ok((run, state.status().word()))
     }
 

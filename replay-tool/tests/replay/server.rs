@@ -114,3 +114,32 @@ fn what_works_on_files_is_not_asked_of_a_server() {
     let path = day.written.path().to_str().unwrap();
     refused(&ask(url, &["--data-dir", path, "list"]), 2, "cannot be used with");
 }
+
+#[test]
+fn what_only_a_server_can_do_wants_one() {
+    let day = day();
+    for arguments in [vec!["rebuild"], vec!["retention", "plan"], vec!["retention", "policy"]] {
+        let printed = day.written.ask(&arguments);
+        refused(&printed, 2, "is carried out by a running server: name it with --server URL");
+    }
+    let unsure = ask("http://127.0.0.1:9", &["retention", "apply"]);
+    refused(&unsure, 2, "--confirm");
+}
+
+#[test]
+fn a_plan_of_retention_names_runs_rules_and_what_is_held_back() {
+    let plan = r#"{
+        "policy": { "rules": [] }, "at": "2026-01-01T00:00:00.000000Z", "examined": 3,
+        "executions": [ { "execution_id": "exec_1", "workflow_id": "order", "status": "completed",
+            "closed_at": "2025-01-01T00:00:00.000000Z", "bytes": 2048, "rule": "old" } ],
+        "by_rule": [ { "rule": "old", "executions": 1, "bytes": 2048 } ],
+        "held": [ { "execution_id": "exec_2", "rule": "old", "reason": "open_letter",
+            "message": "a dead letter of it is open: retry or discard it" } ],
+        "held_count": { "open_letter": 1 }, "next_cursor": null }"#;
+    let (url, thread) = answering("200 OK", plan);
+    let printed = ask(&url, &["retention", "plan", "--at", "2026-01-01T00:00:00Z"]);
+    assert_eq!((printed.code, printed.complaints.as_str()), (0, ""));
+    insta::assert_snapshot!("retention_plan", printed.out);
+    let asked = thread.join().unwrap();
+    assert!(asked.starts_with("POST /api/v1/admin/retention/plan "), "{asked}");
+}

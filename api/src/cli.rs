@@ -92,6 +92,12 @@ pub struct ServeFlags {
     /// The name of this node, as /info shows it [default: local]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// How long runs are kept: a retention policy as JSON [default: for ever]
+    #[arg(long, value_name = "POLICY")]
+    pub retention: Option<String>,
+    /// How often the retention policy is applied: off or a duration [default: off]
+    #[arg(long, value_name = "DURATION")]
+    pub retention_interval: Option<String>,
 }
 
 impl ServeFlags {
@@ -111,6 +117,8 @@ impl ServeFlags {
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
+            ("retention", self.retention.clone()),
+            ("retention_interval", self.retention_interval.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
         Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::event::{Event, RunEvent};
 use crate::ids::{ExecutionId, StreamId};
-use crate::payload::Payload;
 use crate::report::{event_json, event_type};
 use crate::time::Timestamp;
 
@@ -20,35 +19,29 @@ use crate::time::Timestamp;
 #[serde(default)]
 pub struct EventFilter {
     /// Its type is one of these.
+    #[serde(rename = "type", skip_serializing_if = "BTreeSet::is_empty")]
     pub types: BTreeSet<String>,
     /// It belongs to a run of this workflow, or to the workflow itself.
+    #[serde(rename = "workflow_id", skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     /// It belongs to this run: its id as text.
+    #[serde(rename = "execution_id", skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
     /// It belongs to a run or workflow of this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// At this instant or later, in microseconds since 1970.
-    pub from: Option<i64>,
+    /// At this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
     /// Before this instant.
-    pub to: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
 }
 
 /// Namespace and workflow of a run.
 pub type Owner = (Arc<str>, Arc<str>);
 
 impl EventFilter {
-    /// The filter as canonical JSON.
-    #[must_use]
-    pub fn payload(&self) -> Payload {
-        Payload::of(&serde_json::to_value(self).expect("a filter is plain data"))
-    }
-
-    /// The filter that [`EventFilter::payload`] wrote; `None` for anything else.
-    #[must_use]
-    pub fn of_payload(payload: &Payload) -> Option<Self> {
-        serde_json::from_str(payload.text()).ok()
-    }
-
     /// The run it is limited to, if it is and the id is one.
     #[must_use]
     pub fn run(&self) -> Option<ExecutionId> {
@@ -58,7 +51,7 @@ impl EventFilter {
     /// Whether an instant lies between `from` and `to`.
     #[must_use]
     pub fn spans(&self, at: Timestamp) -> bool {
-        self.from.is_none_or(|from| from <= at.0) && self.to.is_none_or(|to| at.0 < to)
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
     }
 
     /// Whether an event passes, its instant aside. `owner` looks up whom a run belongs to; it
@@ -158,7 +151,8 @@ mod tests {
         let with = |change: fn(&mut EventFilter)| {
             let mut filter = EventFilter::default();
             change(&mut filter);
-            assert_eq!(EventFilter::of_payload(&filter.payload()), Some(filter.clone()));
+            let written = serde_json::to_string(&filter).expect("plain data");
+            assert_eq!(serde_json::from_str::<EventFilter>(&written).expect("ours"), filter);
             passes(&filter, &run, &event)
         };
         assert!(with(|_| {}));
@@ -169,9 +163,9 @@ mod tests {
         assert!(!with(|own| own.namespace = Some("other".into())));
         assert!(with(|own| own.execution = Some(RUN.to_string())));
         assert!(!with(|own| own.execution = Some("exec_".into())));
-        assert!(with(|own| (own.from, own.to) = (Some(50), Some(51))));
-        assert!(!with(|own| own.from = Some(51)));
-        assert!(!with(|own| own.to = Some(50)));
+        assert!(with(|own| (own.from, own.to) = (Some(Timestamp(50)), Some(Timestamp(51)))));
+        assert!(!with(|own| own.from = Some(Timestamp(51))));
+        assert!(!with(|own| own.to = Some(Timestamp(50))));
     }
 
     #[test]

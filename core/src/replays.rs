@@ -3,7 +3,11 @@
 //! A replay runs no step and changes no run. Knows how far a replay is and whether it goes on;
 //! not how anything is delivered, nor when the next attempt is due.
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{ReplayEvent, ReplayRequest};
+use crate::history::EventFilter;
+use crate::payload::Payload;
 use crate::time::Timestamp;
 
 /// Deliveries per second unless told otherwise.
@@ -16,6 +20,30 @@ pub const ATTEMPTS_DEFAULT: u16 = 5;
 pub const ATTEMPTS_MAX: u16 = 20;
 /// Replays under way at a time in a store.
 pub const RUNNING_MAX: usize = 16;
+
+/// What a replay was asked for beside its range and its rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Which events.
+    pub filter: EventFilter,
+    /// Attempts at one delivery before the replay stops.
+    pub max_attempts: u16,
+}
+
+impl Terms {
+    /// As canonical JSON.
+    #[must_use]
+    pub fn payload(&self) -> Payload {
+        Payload::of(&serde_json::to_value(self).expect("terms are plain data"))
+    }
+
+    /// What [`Terms::payload`] wrote; every event and the default for anything else.
+    #[must_use]
+    pub fn of_payload(payload: &Payload) -> Self {
+        let everything = Self { filter: EventFilter::default(), max_attempts: ATTEMPTS_DEFAULT };
+        serde_json::from_str(payload.text()).unwrap_or(everything)
+    }
+}
 
 /// One replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +245,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::payload::Payload;
 
     fn request() -> Box<ReplayRequest> {
         Box::new(ReplayRequest {
@@ -227,7 +254,6 @@ mod tests {
             until: vec![9, 9],
             filter: Payload::null(),
             rate_per_second: 1,
-            attempts_max: 1,
             actor: "ann".to_owned(),
         })
     }

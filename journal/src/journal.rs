@@ -183,6 +183,21 @@ impl Journal {
         self.parts().store.last_version(stream)
     }
 
+    /// Forgets when and why runs were removed up to these commits, one for each partition:
+    /// call it with what was cut, for nothing before it is ever read again. It happens in the
+    /// next ticks.
+    pub fn forget_removed(&self, cut: &[u64]) {
+        self.parts().store.pending.forget(cut);
+    }
+
+    /// Bytes of a stream's records; 0 if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        self.parts().store.history_bytes(stream)
+    }
+
     /// Bytes of keys and values in the store's tree. Reads all of it.
     ///
     /// # Errors

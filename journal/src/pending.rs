@@ -45,6 +45,8 @@ struct State {
     streams: HashMap<StreamId, Stream>,
     /// Runs that are gone for readers and still to be taken out of the tree.
     removed: HashMap<StreamId, RemovedRun>,
+    /// Marks of removals up to these commits are to be forgotten.
+    forget: Option<Vec<u64>>,
     bytes: usize,
     /// Last durable commit of each partition.
     sequences: Vec<u64>,
@@ -67,6 +69,8 @@ pub(crate) struct Selection {
     pub streams: Vec<(StreamId, Option<Arc<Run>>, bool)>,
     /// Runs to take out of the tree.
     pub removed: Vec<(StreamId, RemovedRun)>,
+    /// Up to these commits, by partition, marks of removals go.
+    pub forget: Option<Vec<u64>>,
     /// Per partition: up to this commit everything is in the store once this is written.
     pub applied: Vec<u64>,
     /// Something waits for the next tick: what follows a removal under the same id, or
@@ -211,7 +215,8 @@ impl Pending {
                 *applied = (*applied).min(mark.sequence.saturating_sub(1));
             }
         }
-        Selection { streams, removed, applied, deferred }
+        let forget = state.forget.clone();
+        Selection { streams, removed, forget, applied, deferred }
     }
 
     /// Forgets what a tick has written.
@@ -234,6 +239,19 @@ impl Pending {
         }
         drop(guard);
         self.changed.notify_all();
+    }
+
+    /// Has ticks forget the marks of removals up to these commits, by partition.
+    pub(crate) fn forget(&self, sequences: &[u64]) {
+        lock(&self.state).forget = Some(sequences.to_vec());
+    }
+
+    /// Notes that a tick has found no more such marks.
+    pub(crate) fn forgotten(&self, sequences: &[u64]) {
+        let mut state = lock(&self.state);
+        if state.forget.as_deref() == Some(sequences) {
+            state.forget = None;
+        }
     }
 
     /// Waits until a tick is due: so many milliseconds, or earlier if much is pending.

@@ -86,6 +86,11 @@ impl Store {
         Ok(Some(count).filter(|count| *count > 0))
     }
 
+    /// Bytes of a stream's packed records.
+    pub(crate) fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        Ok(self.packed(stream)?.len() as u64)
+    }
+
     /// A stream's packed records, stored and pending, without those that were removed.
     fn packed(&self, stream: &StreamId) -> Result<Vec<u8>, Error> {
         let join = |mut packed: Vec<u8>, records: Option<(u64, Vec<u8>)>| {
@@ -140,9 +145,11 @@ impl Store {
         Error::Store { path, detail: format!("the history of {stream}: {error}") }
     }
 
-    /// Runs that are not quiescent, as far as the tree knows.
+    /// Runs that are not quiescent, as far as the tree knows, and not removed.
     pub(crate) fn live(&self) -> Result<Vec<StreamId>, Error> {
-        self.streams_with(&[LIVE])
+        let mut live = self.streams_with(&[LIVE])?;
+        live.retain(|stream| self.pending.removed(stream).is_none());
+        Ok(live)
     }
 
     /// Every workflow with a history in the tree.
@@ -233,8 +240,12 @@ impl Store {
         for (stream, mark) in &selection.removed {
             units.push(self.removal_unit(stream, mark)?);
         }
+        let forgotten = self.forget_units(selection, &mut units)?;
         tree.tick(units, &encode_applied(&selection.applied))?;
         self.pending.stored(selection);
+        if let Some(sequences) = selection.forget.as_ref().filter(|_| forgotten) {
+            self.pending.forgotten(sequences);
+        }
         Ok(())
     }
 

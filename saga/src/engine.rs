@@ -27,6 +27,7 @@ use crate::handle::{Handle, Ticket};
 use crate::metrics;
 use crate::partition::{Histories, Input};
 use crate::replays::Replays;
+use crate::retention;
 
 pub use recovery::Recovered;
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// How long runs are kept.
+    pub retention: retention::Settings,
 }
 
 /// A running engine.
@@ -56,6 +59,8 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    /// Ends with the engine.
+    sweeper: Option<JoinSet<()>>,
 }
 
 impl Engine {
@@ -69,6 +74,7 @@ impl Engine {
         let opened = Journal::open(&config.data_dir, config.journal)?;
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
+        let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
@@ -94,8 +100,14 @@ impl Engine {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
-        let handle = Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain })
+        let handle =
+            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+        let sweeper = handle.retention().sweep_every().map(|every| {
+            let mut sweeper = JoinSet::new();
+            sweeper.spawn(retention::sweep(handle.clone(), every));
+            sweeper
+        });
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, sweeper })
     }
 
     /// A cheap way to talk to the engine.
@@ -122,6 +134,7 @@ impl Engine {
             ended = self.workers.join_next() => Some(sentence(ended)),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
+        drop(self.sweeper.take());
         if let Some(why) = failed {
             return Err(why);
         }

@@ -5,6 +5,7 @@ use backstitch_core::definition::problem::Problem;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
 use backstitch_core::replays::ReplayRejection;
+use backstitch_core::time::Timestamp;
 use backstitch_core::travel::NoSuchPoint;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
@@ -19,6 +20,19 @@ pub enum Error {
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),
+    /// The run was removed: its history is gone from the store.
+    #[error("execution {run} was removed at {at} by the rule `{rule}`")]
+    ExecutionRemoved {
+        /// The run.
+        run: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// By which rule of retention.
+        rule: String,
+    },
+    /// A policy of retention is being applied already.
+    #[error("a retention policy is being applied; wait until it is done")]
+    RetentionRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),

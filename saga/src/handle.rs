@@ -26,9 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::WORKFLOWS_PARTITION;
+use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
 pub use events::EventRows;
@@ -66,6 +67,7 @@ struct Shared {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    retention: Retention,
 }
 
 impl Handle {
@@ -75,13 +77,27 @@ impl Handle {
         journal: Arc<Journal>,
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
+        retention: Retention,
     ) -> Self {
-        let shared = Shared { mailboxes, catalog, journal, registry, draining };
+        let shared = Shared { mailboxes, catalog, journal, registry, draining, retention };
         Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {
         &self.shared.draining
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.shared.retention
+    }
+
+    pub(crate) fn histories(&self) -> JournalHistories {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        JournalHistories { journal, catalog }
     }
 
     /// Whether new work is taken.
@@ -210,6 +226,7 @@ impl Handle {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),
+            Answer::NotFound => Err(self.missing(run).await?),
             answer => Err(unexpected(answer, Some(run))),
         }
     }
@@ -226,7 +243,7 @@ impl Handle {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         partition: PartitionId,
         input: impl FnOnce(Ticket) -> Input<Ticket>,
@@ -311,7 +328,7 @@ pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String)
     Ok((plan, definition.canonical_text()))
 }
 
-fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
@@ -322,7 +339,7 @@ fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     }
 }
 
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)

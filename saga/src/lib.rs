@@ -13,6 +13,7 @@ pub mod metrics;
 mod owners;
 pub mod partition;
 pub mod replays;
+pub mod retention;
 pub mod retry;
 
 pub use engine::{Config, Engine};

@@ -21,6 +21,13 @@ pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
+/// Runs removed by retention.
+pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
+/// Bytes of the histories of removed runs.
+pub const BYTES_REMOVED: &str = "backstitch_retention_removed_bytes_total";
+/// Seconds that applying a retention policy took.
+pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
+
 /// Tells the recorder what each name means.
 pub fn describe() {
     metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
@@ -29,6 +36,9 @@ pub fn describe() {
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
+    metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
+    metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
+    metrics::describe_histogram!(RETENTION_SECONDS, "seconds that applying a policy took");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
 }
 
@@ -54,6 +64,15 @@ pub(crate) fn committed(took: std::time::Duration, events: usize) {
 pub(crate) fn replay_delivered(taken: bool) {
     let word = if taken { "succeeded" } else { "failed" };
     metrics::counter!(REPLAY_DELIVERIES, "result" => word).increment(1);
+}
+
+pub(crate) fn runs_removed(runs: usize, bytes: u64) {
+    metrics::counter!(RUNS_REMOVED).increment(runs as u64);
+    metrics::counter!(BYTES_REMOVED).increment(bytes);
+}
+
+pub(crate) fn retention_ended(took: std::time::Duration) {
+    metrics::histogram!(RETENTION_SECONDS).record(took.as_secs_f64());
 }
 
 pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {

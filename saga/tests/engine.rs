@@ -73,6 +73,7 @@ impl Node {
             registry: Arc::new(registry),
             attempts_max: ATTEMPTS_MAX,
             drain: Duration::from_secs(60),
+            retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");
         let (handle, recovered) = (engine.handle(), engine.recovered().clone());

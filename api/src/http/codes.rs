@@ -8,6 +8,10 @@ use axum::http::StatusCode;
 pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
 /// No execution of that id.
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+/// The run was removed by a rule of retention.
+pub const EXECUTION_REMOVED: &str = "EXECUTION_REMOVED";
+/// A retention policy is being applied already.
+pub const RETENTION_RUNNING: &str = "RETENTION_RUNNING";
 /// No dead letter of that id.
 pub const DEAD_LETTER_NOT_FOUND: &str = "DEAD_LETTER_NOT_FOUND";
 /// No such path.
@@ -54,9 +58,11 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 24] = [
+pub const ALL: [(&str, StatusCode); 26] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
+    (EXECUTION_REMOVED, StatusCode::GONE),
+    (RETENTION_RUNNING, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
     (POINT_NOT_FOUND, StatusCode::NOT_FOUND),

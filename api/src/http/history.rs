@@ -50,8 +50,8 @@ pub(super) fn filter(asked: &Parameters) -> Result<EventFilter, Refusal> {
         workflow: asked.text("workflow_id").map(str::to_owned),
         execution,
         namespace: asked.text("namespace").map(str::to_owned),
-        from: instant(asked, "from")?.map(|at| at.0),
-        to: instant(asked, "to")?.map(|at| at.0),
+        from: instant(asked, "from")?,
+        to: instant(asked, "to")?,
     })
 }
 

@@ -15,6 +15,7 @@ mod path;
 mod query;
 mod refusal;
 mod replays;
+mod retention;
 mod room;
 mod shield;
 mod status;
@@ -129,6 +130,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/replays/{replay_id}", get(replays::show))
         .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
         .route("/api/v1/replays/{replay_id}/resume", post(replays::resume))
+        .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/retention/plan", post(retention::plan))
+        .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))

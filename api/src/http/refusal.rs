@@ -12,7 +12,7 @@ use backstitch_core::travel::NoSuchPoint;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
-use super::{answer, codes};
+use super::{answer, codes, retention};
 
 /// When a client that was told 503 may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -108,11 +108,16 @@ impl IntoResponse for Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        if let Some(removed) = retention::removed(&error) {
+            return removed;
+        }
         let message = error.to_string();
         match error {
             Error::WorkflowNotFound { workflow } => Self::new(codes::WORKFLOW_NOT_FOUND, message)
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
+            Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
+            Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
             Error::ReplayNotFound(_) | Error::ReplayRejected(ReplayRejection::Unknown) => {
                 Self::new(codes::REPLAY_NOT_FOUND, message)

@@ -96,7 +96,7 @@ fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
         url,
         after,
         until,
-        filter: EventFilter { from: from.map(|at| at.0), to: to.map(|at| at.0), ..filter },
+        filter: EventFilter { from, to, ..filter },
         rate_per_second,
         attempts_max: u16::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX),
         actor: ACTOR.to_owned(),

@@ -45,6 +45,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
     pub node: String,
+    /// How long runs are kept.
+    pub retention: backstitch_saga::retention::Settings,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             allow_unauthenticated: false,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
+            retention: backstitch_saga::retention::Settings::default(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::retention::Policy;
 use backstitch_core::time::parse_duration_ms;
 use backstitch_journal::{Fsync, PARTITIONS_MAX};
 
@@ -12,6 +14,8 @@ use crate::error::Error;
 
 /// The longest time between syncs.
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
+/// The longest time between sweeps of retention: 30 days.
+const INTERVAL_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// How much is logged, from nothing to everything.
@@ -38,6 +42,8 @@ impl Settings {
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
+        put(sources, "retention", &mut settings.retention.policy, policy)?;
+        put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         Ok(settings)
     }
 }
@@ -54,6 +60,27 @@ fn put<T>(
         Error::Setting(format!("{}: `{}` must be {wanted}", given.origin, given.text))
     })?;
     Ok(())
+}
+
+fn policy(text: &str) -> Result<Option<Policy>, String> {
+    let wrong = |problems: Vec<Problem>| {
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        format!("a retention policy as JSON; {first}")
+    };
+    Policy::read_text(text).map(Some).map_err(wrong)
+}
+
+fn interval(text: &str) -> Result<Option<Duration>, String> {
+    let wanted = || "off, or a duration from 1s to 30d".to_owned();
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).map_err(|_| wanted())?;
+    let range = 1_000..=INTERVAL_MS_MAX;
+    Some(ms)
+        .filter(|ms| range.contains(ms))
+        .map(|ms| Some(Duration::from_millis(ms)))
+        .ok_or_else(wanted)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

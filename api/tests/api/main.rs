@@ -3,5 +3,6 @@
 mod contract;
 mod process;
 mod refused;
+mod retention;
 mod server;
 mod travel;

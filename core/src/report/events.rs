@@ -67,7 +67,7 @@ fn replay_event(event: &ReplayEvent) -> (&'static str, Value) {
                 "namespace": &*request.namespace, "url": request.url, "after": request.after,
                 "until": request.until, "filter": request.filter.value(),
                 "rate_per_second": request.rate_per_second,
-                "attempts_max": request.attempts_max, "actor": request.actor,
+                "actor": request.actor,
             });
             ("ReplayRequested", data)
         }

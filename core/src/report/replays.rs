@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::ids::ReplayId;
-use crate::replays::{ReplayState, ReplayStatus};
+use crate::replays::{ReplayState, ReplayStatus, Terms};
 
 /// A replay: what it delivers, how far it is, and why it stopped if it did.
 #[must_use]
 pub fn replay_json(id: ReplayId, state: &ReplayState) -> Value {
     let request = &state.request;
+    let terms = Terms::of_payload(&request.filter);
     let stopped = match &state.status {
         ReplayStatus::Stopped { reason, actor } => json!({ "reason": reason, "actor": actor }),
         ReplayStatus::Running | ReplayStatus::Completed => Value::Null,
@@ -18,9 +19,9 @@ pub fn replay_json(id: ReplayId, state: &ReplayState) -> Value {
         "status": state.status.word(),
         "stopped": stopped,
         "url": request.url,
-        "filter": request.filter.value(),
+        "filter": terms.filter,
         "rate_per_second": request.rate_per_second,
-        "max_attempts": request.attempts_max,
+        "max_attempts": terms.max_attempts,
         "from_positions": request.after,
         "to_positions": request.until,
         "positions": state.positions,

@@ -1,6 +1,7 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod export;
 mod laws;
 mod letters;
 mod lives;

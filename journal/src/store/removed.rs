@@ -3,6 +3,7 @@
 //! A removal is one unit of the tree: its mark is there if and only if nothing is left of what
 //! was before it. So replaying the log's end knows what is behind it already.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use backstitch_core::ids::StreamId;
@@ -10,11 +11,14 @@ use backstitch_core::ids::StreamId;
 use super::{Store, history_prefix, live_key};
 use crate::error::Error;
 use crate::keys;
+use crate::pending::Selection;
 use crate::record::{decode_row, encode_row};
 use crate::removal::RemovedRun;
 use crate::sled::Unit;
 
 const REMOVED: u8 = b't';
+/// Marks that one tick forgets.
+const MARKS_FORGOTTEN_PER_TICK_MAX: usize = 4_096;
 
 impl Store {
     /// When and why a run was removed, if it was and the log still reaches back to it.
@@ -60,6 +64,29 @@ impl Store {
             detail: format!("the mark of a removed run is malformed: {error}"),
         };
         failure.map_or(Ok(found), |error| Err(broken(error)))
+    }
+
+    /// Takes marks away that a selection wants forgotten, a bounded number. Answers whether
+    /// those were all.
+    pub(super) fn forget_units(
+        &self,
+        selection: &Selection,
+        units: &mut Vec<Unit>,
+    ) -> Result<bool, Error> {
+        let Some(sequences) = &selection.forget else { return Ok(false) };
+        let renewed: HashSet<&StreamId> = selection.removed.iter().map(|(run, _)| run).collect();
+        let goes = |run: &StreamId, mark: &RemovedRun| match run {
+            StreamId::Execution(id) => {
+                let until = sequences.get(usize::from(id.partition.0));
+                until.is_some_and(|until| mark.sequence <= *until) && !renewed.contains(run)
+            }
+            _ => false,
+        };
+        let marks = self.removed_runs()?;
+        let gone: Vec<_> = marks.iter().filter(|(run, mark)| goes(run, mark)).collect();
+        let now = gone.iter().take(MARKS_FORGOTTEN_PER_TICK_MAX);
+        units.extend(now.map(|(run, _)| vec![(mark_key(run), None)]));
+        Ok(gone.len() <= MARKS_FORGOTTEN_PER_TICK_MAX)
     }
 
     /// What removing a run changes in the tree.

@@ -26,7 +26,7 @@ use table::Table;
 use crate::removal::RemovedRun;
 
 /// Which runs a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// Of this tenant.
     pub namespace: String,

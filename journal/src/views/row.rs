@@ -77,10 +77,14 @@ impl Query<'_> {
 
 /// Where a row stands in every list: turned instant, then id.
 pub(super) fn place<R: Row>(row: &R) -> Vec<u8> {
-    let turned = !(row.at().0.cast_unsigned() ^ (1 << 63));
-    let mut place = turned.to_be_bytes().to_vec();
+    let mut place = turned(row.at()).to_vec();
     place.extend(R::id_key(&row.id()));
     place
+}
+
+/// An instant turned so that later ones sort first.
+pub(super) fn turned(at: Timestamp) -> [u8; INSTANT_BYTES] {
+    (!(at.0.cast_unsigned() ^ (1 << 63))).to_be_bytes()
 }
 
 pub(super) fn row_key<R: Row>(id: &R::Id) -> Vec<u8> {

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::summary::RunSummary;
+use backstitch_core::time::Timestamp;
 
 use crate::error::Error;
 use crate::locks::lock;
@@ -18,8 +20,22 @@ use crate::sled::{FencedTree, Unit};
 use crate::views::row::{self, INSTANT_BYTES, Query, Row};
 
 /// A place in a list, to go on from. Opaque outside; printed in hex.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(Vec<u8>);
+
+impl Cursor {
+    /// Before the newest run that was submitted at an instant or earlier.
+    #[must_use]
+    pub fn submitted_by(at: Timestamp) -> Self {
+        Self(row::turned(at).to_vec())
+    }
+
+    /// Behind a run's place in the lists of runs.
+    #[must_use]
+    pub fn of_run(run: &RunSummary) -> Self {
+        Self(row::place(run))
+    }
+}
 
 /// The longest text of a cursor that is read at all.
 const CURSOR_CHARS_MAX: usize = 128;

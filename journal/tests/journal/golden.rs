@@ -11,6 +11,7 @@ use backstitch_core::event::{
     Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, PartitionEvent, Recourse,
     ReplayEvent, ReplayRequest, RunEvent, Submitted, SuspendReason, WorkflowEvent,
 };
+use backstitch_core::export::{event_from_value, event_to_value};
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
@@ -258,7 +259,6 @@ pub fn commit_2() -> Commit {
             until: vec![3, 4],
             filter: Payload::of(&serde_json::json!({})),
             rate_per_second: 50,
-            attempts_max: 5,
             actor: actor.clone(),
         })),
         ReplayEvent::Advanced { positions: vec![2, 3], delivered: 2 },
@@ -320,6 +320,12 @@ fn golden_commits_decode_for_ever() {
             let word = event_type(&record.event);
             assert_eq!(event_json(&record.event, None).0, word, "an event has one type word");
             assert!(EVENT_TYPES.contains(&word), "{word} is listed");
+            if name != "commit-blob.bin" && matches!(record.event, Event::Run(_)) {
+                let value = event_to_value(&record.event);
+                let read =
+                    event_from_value(value.clone()).unwrap_or_else(|why| panic!("{value}: {why}"));
+                assert_eq!(read, record.event, "an exported event reads back: {value}");
+            }
             kinds.insert(kind(&record.event));
         }
     }

@@ -16,6 +16,7 @@ mod power_cut;
 mod refusals;
 mod removal;
 mod removal_crash;
+mod removal_lives;
 mod throughput;
 mod views;
 mod workload;

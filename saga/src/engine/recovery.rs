@@ -15,6 +15,7 @@ use super::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::partition::{Partition, fold, fold_more};
+use crate::retention::{self, Retention};
 
 /// What was found when the engine was opened.
 #[derive(Debug, Clone)]
@@ -191,4 +192,10 @@ fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result
     })?;
     journal.mark(Vec::new(), changes);
     Ok(())
+}
+
+/// What partition 0 knows of retention.
+pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Retention {
+    let own = starts[usize::from(WORKFLOWS_PARTITION.0)].partition.own();
+    Retention::new(settings, own.version, own.policy.as_ref())
 }

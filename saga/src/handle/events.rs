@@ -1,7 +1,6 @@
 //! The whole history, page by page, through a filter.
 
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
-use backstitch_core::time::Timestamp;
 use backstitch_journal::{
     ChainCursor, ChainEvent, EventPage, EventQuery, Journal, PAGE_SCAN_BYTES_MAX, events,
 };
@@ -90,8 +89,8 @@ pub(crate) fn page(
     let query = EventQuery {
         after: range.after,
         until: range.until,
-        from: filter.from.map(Timestamp),
-        to: filter.to.map(Timestamp),
+        from: filter.from,
+        to: filter.to,
         // A run's events are all in its own partition.
         partition: filter.run().map(|run| run.partition),
         rows_max: range.rows_max,

@@ -8,7 +8,7 @@ use backstitch_core::event::ReplayRequest;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ReplayId;
 use backstitch_core::replays::{
-    ATTEMPTS_MAX, RATE_MAX, ReplayCommand, ReplayRejection, ReplayState,
+    ATTEMPTS_MAX, RATE_MAX, ReplayCommand, ReplayRejection, ReplayState, Terms,
 };
 use backstitch_journal::ChainCursor;
 
@@ -67,9 +67,8 @@ impl Handle {
             url: wish.url,
             after,
             until: until.collect(),
-            filter: wish.filter.payload(),
+            filter: Terms { filter: wish.filter, max_attempts: wish.attempts_max }.payload(),
             rate_per_second: wish.rate_per_second,
-            attempts_max: wish.attempts_max,
             actor: wish.actor,
         });
         let id = ReplayId(clock::draw_digits(clock::now()));

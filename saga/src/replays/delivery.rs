@@ -25,12 +25,17 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn new(id: ReplayId, state: &ReplayState, registry: Arc<Registry>) -> Self {
+    pub(super) fn new(
+        id: ReplayId,
+        state: &ReplayState,
+        attempts_max: u16,
+        registry: Arc<Registry>,
+    ) -> Self {
         Self {
             id,
             url: state.request.url.clone(),
             requested_at: state.requested_at.to_string(),
-            attempts_max: state.request.attempts_max.max(1),
+            attempts_max: attempts_max.max(1),
             registry,
         }
     }

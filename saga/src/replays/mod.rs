@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ReplayId;
-use backstitch_core::replays::{ReplayCommand, ReplayState, ReplayStatus};
+use backstitch_core::replays::{ReplayCommand, ReplayState, ReplayStatus, Terms};
 use backstitch_executors::Registry;
 use backstitch_journal::{ChainEvent, Journal};
 use serde_json::Value;
@@ -102,8 +102,8 @@ impl Job {
         let rate = state.request.rate_per_second.max(1);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let filter = EventFilter::of_payload(&state.request.filter).unwrap_or_default();
-        let receiver = Receiver::new(id, &state, replays.registry.clone());
+        let Terms { filter, max_attempts } = Terms::of_payload(&state.request.filter);
+        let receiver = Receiver::new(id, &state, max_attempts, replays.registry.clone());
         let recorded = (state.delivered, Instant::now());
         Self { replays, id, state, filter, receiver, pace, recorded }
     }

@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use backstitch_core::export::Redaction;
 use backstitch_core::ids::LetterId;
 use backstitch_core::report::{kind_word, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
@@ -176,6 +177,10 @@ pub enum Command {
         #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"])]
         view: Option<String>,
     },
+    /// Write runs with their definitions and all their events to a file of JSON lines. Offline
+    /// only.
+    #[command(after_help = help::EXPORT)]
+    Export(ExportWanted),
     /// Print completions for a shell.
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -311,6 +316,26 @@ pub struct RetentionWanted {
     /// As if it were that instant, not in the future.
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub at: Option<Timestamp>,
+}
+
+/// Which runs to export, and where to.
+#[derive(Debug, Clone, Args)]
+pub struct ExportWanted {
+    /// The runs' IDs, or their beginnings; all runs if absent.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// The file to write; it must not be there yet.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Only runs that stand so.
+    #[arg(long, value_name = "STATUS", value_parser = standings())]
+    pub status: Option<Standing>,
+    /// Only runs of this workflow.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Fields to leave out of payloads: names, or JSON pointers such as /card/number.
+    #[arg(long, value_name = "PLACE,...", value_parser = Redaction::read)]
+    pub redact: Option<Redaction>,
 }
 
 /// Which dead letters to list.

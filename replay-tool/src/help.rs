@@ -190,6 +190,15 @@ Examples:
 Online only. The old view serves until the new one is whole. Offline there is nothing to do: a
 view that cannot prove itself is made anew at the next start.";
 
+/// `export`
+pub const EXPORT: &str = "\
+Examples:
+  replay-tool export exec_0003019a --output run.jsonl
+  replay-tool export --workflow order --status failed --redact card,/customer/email -o failed.jsonl
+
+Offline only. Fields named by --redact are replaced by \"[redacted]\". Exit code 1 if a run was
+left out because it does not fold.";
+
 /// `completions`
 pub const COMPLETIONS: &str = "\
 Examples:

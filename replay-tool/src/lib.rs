@@ -33,7 +33,8 @@ pub use source::{CANDIDATES_MAX, Standing, panic_message};
 pub use text::{Screen, WIDTH_DEFAULT};
 
 use answers::{
-    events, letters, list, manual, rebuild, retention, show, stats, timeline, travel, verify,
+    events, export, letters, list, manual, rebuild, retention, show, stats, timeline, travel,
+    verify,
 };
 use arguments::{Dlq, LetterStanding, LettersWanted, When};
 use place::variable;
@@ -113,6 +114,7 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
         Command::Rebuild { view } => {
             rebuild::answer(view.as_deref(), &server(arguments, &form, "rebuild")?, &form)
         }
+        Command::Export(wanted) => export::answer(&files(arguments, "export")?, wanted, &form),
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::man(directory.as_deref(), &form),
     }

@@ -3,6 +3,7 @@
 //! JSON shapes are documented in `docs/replay-tool.md`; they only grow.
 
 pub mod events;
+pub mod export;
 pub mod letters;
 pub mod list;
 pub mod manual;

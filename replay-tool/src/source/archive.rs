@@ -68,6 +68,14 @@ impl Archive {
         (self.reader.store_id(), self.reader.partitions())
     }
 
+    /// Gives records back the payloads that are kept beside them, as far as they can be had.
+    ///
+    /// # Errors
+    /// If the system refuses to read.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        Ok(self.reader.give_back(records)?)
+    }
+
     /// Visits the records of the wanted streams in order of writing, with the store's
     /// generation, and without the payloads that are kept beside them. Answers where reading stopped early, if it may.
     ///

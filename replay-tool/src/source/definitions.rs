@@ -39,6 +39,12 @@ impl Definitions {
         }
     }
 
+    /// The canonical JSON of a revision.
+    #[must_use]
+    pub fn text(&self, digest: &Digest) -> Option<Arc<str>> {
+        self.texts.get(digest).cloned()
+    }
+
     /// The plan of a revision.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod archive;
 mod client;
 mod definitions;
 mod directory;
+pub(crate) mod export;
 mod fold;
 mod listing;
 mod server;
@@ -27,7 +28,7 @@ pub use listing::Standing;
 pub use server::Server;
 
 pub(crate) use archive::{Archive, check_directory};
-pub(crate) use listing::{Listing, fold_all};
+pub(crate) use listing::{Listing, Row, fold_all};
 
 /// Candidates that an ambiguous id is answered with.
 pub const CANDIDATES_MAX: usize = 5;

@@ -7,6 +7,7 @@ mod answers;
 mod archive;
 mod damage;
 mod directory;
+mod export;
 mod letters;
 mod look;
 mod process;

@@ -221,3 +221,40 @@ fn letters_are_settled_by_a_server_and_by_its_directory() {
         assert_eq!(scene.service.calls() - calls, 2);
     });
 }
+
+#[test]
+fn runs_that_a_policy_lets_go_leave_the_server_and_its_directory() {
+    on_runtime(async {
+        let scene = Scene::new();
+        let server = scene.serve().await;
+        let (at, url) = (server.address(), format!("http://{}", server.address()));
+        let online = ["--server", url.as_str()];
+        scene.define(at, "order", "compensate").await;
+        scene.define(at, "parked", "suspend").await;
+        let gone = execute(at, "order", WAIT_SECONDS).await;
+        scene.service.refuse(true);
+        let kept = execute(at, "parked", 0).await;
+        until(online, &kept, "suspended");
+        let policy = scene.folder.path().join("policy.json");
+        let rules = json!({ "rules": [{ "name": "nothing stays", "keep_for": "0s" }] });
+        std::fs::write(&policy, rules.to_string()).expect("the policy can be written");
+        let policy = policy.to_str().expect("the path is text");
+        let plan = told(online, &["retention", "plan", "--policy", policy]);
+        assert!(plan.contains(&gone) && !plan.contains(&kept), "{plan}");
+        assert!(told(online, &["retention", "policy"]).contains("rules"));
+        let unsure = ask(online, &["retention", "apply", "--policy", policy]);
+        assert_eq!(unsure.code, Some(2), "{}", unsure.complaints);
+        let done = told(online, &["retention", "apply", "--policy", policy, "--confirm"]);
+        assert!(done.contains("1 run removed"), "{done}");
+        let shown = ask(online, &["show", &gone]);
+        assert_eq!(shown.code, Some(1));
+        assert!(shown.complaints.contains("EXECUTION_REMOVED"), "{}", shown.complaints);
+        server.kill().expect("the server can be killed");
+        let data_dir = scene.data_dir();
+        let offline = ["--data-dir", data_dir.as_str()];
+        assert_eq!(told_json(offline, &["list"])["count"], 1);
+        let still = ask(offline, &["show", &gone]);
+        assert_eq!(still.code, Some(0));
+        assert!(still.complaints.contains("was removed at"), "{}", still.complaints);
+    });
+}

@@ -2,6 +2,9 @@
 //!
 //! Knows words only; nothing here looks at a directory or a server.
 
+mod dlq;
+mod retention;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,14 +12,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use backstitch_core::export::Redaction;
-use backstitch_core::ids::LetterId;
-use backstitch_core::report::{kind_word, letter_word};
-use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
+use backstitch_core::summary::RunStatus;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::Point;
 
 use crate::help;
 use crate::source::Standing;
+
+pub use dlq::{Dlq, LetterStanding, LettersWanted};
+pub use retention::{Retention, RetentionWanted};
 
 /// Rows that lists show unless told otherwise.
 pub const LIST_LIMIT: usize = 50;
@@ -231,93 +235,6 @@ impl PointWanted {
     }
 }
 
-/// What can be done with dead letters.
-#[derive(Debug, Subcommand)]
-pub enum Dlq {
-    /// List letters, newest first.
-    #[command(after_help = help::DLQ_LIST)]
-    List(LettersWanted),
-    /// Show a letter with its input, its error, and how it was settled.
-    #[command(after_help = help::DLQ_SHOW)]
-    Show {
-        /// The letter's ID.
-        #[arg(value_name = "LETTER")]
-        id: LetterId,
-    },
-    /// Count letters by status, workflow, kind, error code and age.
-    #[command(after_help = help::DLQ_STATS)]
-    Stats {
-        /// Only letters of this workflow.
-        #[arg(long, value_name = "ID")]
-        workflow: Option<String>,
-    },
-    /// Have the operation tried again: in place, or by a new run that starts over.
-    #[command(after_help = help::DLQ_RETRY)]
-    Retry {
-        /// The letters' IDs.
-        #[arg(value_name = "LETTER", required = true)]
-        ids: Vec<LetterId>,
-        /// Who decides, for the record. Offline only: a server records its caller.
-        #[arg(long, value_name = "NAME", conflicts_with = "server")]
-        actor: Option<String>,
-    },
-    /// Give the operation up.
-    #[command(after_help = help::DLQ_DISCARD)]
-    Discard {
-        /// The letters' IDs.
-        #[arg(value_name = "LETTER", required = true)]
-        ids: Vec<LetterId>,
-        /// Why, for the record.
-        #[arg(long, value_name = "WORDS")]
-        reason: String,
-        /// Who decides, for the record. Offline only: a server records its caller.
-        #[arg(long, value_name = "NAME", conflicts_with = "server")]
-        actor: Option<String>,
-    },
-}
-
-/// What can be done about how long runs are kept.
-#[derive(Debug, Subcommand)]
-pub enum Retention {
-    /// Show the policy in force, and who set it.
-    #[command(after_help = help::RETENTION_POLICY)]
-    Policy,
-    /// Say which runs would be removed, by which rule, and which are held back and why.
-    #[command(after_help = help::RETENTION_PLAN)]
-    Plan {
-        /// What is to go.
-        #[command(flatten)]
-        wanted: RetentionWanted,
-        /// How many runs to name at most.
-        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
-        limit: usize,
-    },
-    /// Remove them, and say how far it is until it is done.
-    #[command(after_help = help::RETENTION_APPLY)]
-    Apply {
-        /// What is to go.
-        #[command(flatten)]
-        wanted: RetentionWanted,
-        /// Say yes: runs that are removed are gone.
-        #[arg(long, required = true)]
-        confirm: bool,
-        /// How many runs a second at most.
-        #[arg(long, value_name = "N")]
-        runs_per_second: Option<u32>,
-    },
-}
-
-/// What retention is to remove.
-#[derive(Debug, Clone, Args)]
-pub struct RetentionWanted {
-    /// A file with a policy in JSON, instead of the one in force.
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
-    /// As if it were that instant, not in the future.
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
-    pub at: Option<Timestamp>,
-}
-
 /// Which runs to export, and where to.
 #[derive(Debug, Clone, Args)]
 pub struct ExportWanted {
@@ -338,70 +255,10 @@ pub struct ExportWanted {
     pub redact: Option<Redaction>,
 }
 
-/// Which dead letters to list.
-#[derive(Debug, Clone, Args)]
-pub struct LettersWanted {
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
-    pub limit: usize,
-    /// Only letters that stand so.
-    #[arg(long, value_name = "STATUS", value_parser = letter_standings(), default_value = "open")]
-    pub status: LetterStanding,
-    /// Only letters of this workflow.
-    #[arg(long, value_name = "ID")]
-    pub workflow: Option<String>,
-    /// Only letters about this kind of operation.
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
-    pub kind: Option<LetterKind>,
-    /// Only letters with this error code.
-    #[arg(long, value_name = "CODE")]
-    pub code: Option<String>,
-}
-
-/// Where the letters wanted stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterStanding {
-    /// Anywhere.
-    All,
-    /// There.
-    Only(LetterStatus),
-}
-
-impl LetterStanding {
-    const ALL: &'static str = "all";
-
-    /// The word of the API.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => Self::ALL,
-            Self::Only(status) => letter_word(status),
-        }
-    }
-}
-
 fn standings() -> impl TypedValueParser<Value = Standing> {
     let words = RunStatus::ALL.map(RunStatus::word).into_iter().chain([Standing::QUARANTINED]);
     PossibleValuesParser::new(words)
         .map(|word| RunStatus::of_word(&word).map_or(Standing::Quarantined, Standing::Run))
-}
-
-fn letter_standings() -> impl TypedValueParser<Value = LetterStanding> {
-    const ALL: [LetterStatus; 3] =
-        [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded];
-    let words = ALL.map(letter_word).into_iter().chain([LetterStanding::ALL]);
-    PossibleValuesParser::new(words).map(|word| {
-        let status = ALL.into_iter().find(|status| letter_word(*status) == word);
-        status.map_or(LetterStanding::All, LetterStanding::Only)
-    })
-}
-
-fn kinds() -> impl TypedValueParser<Value = LetterKind> {
-    const ALL: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
-    PossibleValuesParser::new(ALL.map(kind_word)).map(|word| {
-        let kind = ALL.into_iter().find(|kind| kind_word(*kind) == word);
-        kind.expect("the parser takes no other word")
-    })
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {

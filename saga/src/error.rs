@@ -2,6 +2,7 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
 use backstitch_core::replays::ReplayRejection;
@@ -36,6 +37,9 @@ pub enum Error {
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
+    /// The file is no export, or not whole. What came before the line is imported.
+    #[error("the export can't be read on: {0}")]
+    BadExport(BadLine),
     /// No replay of that id.
     #[error("there is no replay {0}")]
     ReplayNotFound(ReplayId),

@@ -6,6 +6,7 @@ mod payloads;
 mod reads;
 mod replays;
 mod request;
+mod transfer;
 mod travel;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use events::EventRows;
 pub use payloads::KeptPayload;
 pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
+pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
 pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.

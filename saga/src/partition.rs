@@ -12,6 +12,7 @@ mod definitions;
 mod fold;
 mod forget;
 mod gauges;
+mod import;
 mod input;
 mod life;
 mod own;
@@ -37,8 +38,9 @@ use fold::guarded;
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
-pub use definitions::Definition;
+pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
+pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
 pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
 pub use replays::REPLAYS_LISTED_MAX;
@@ -56,6 +58,10 @@ pub struct Partition<T> {
     own: PartitionState,
     /// Runs whose removal is staged and not durable yet, with the stage.
     leaving: HashMap<ExecutionId, u64>,
+    /// Runs whose import is staged and not durable yet, with the stage: nobody sees a part.
+    arriving: HashMap<ExecutionId, u64>,
+    /// Runs whose import a crash cut short; they are removed at the start.
+    cut_short: Vec<ExecutionId>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -82,6 +88,8 @@ impl<T: Abandon> Partition<T> {
             replays: replays::Replays::new(),
             own: PartitionState::default(),
             leaving: HashMap::new(),
+            arriving: HashMap::new(),
+            cut_short: Vec::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -117,6 +125,14 @@ impl<T: Abandon> Partition<T> {
         self.workflows.revisions()
     }
 
+    /// The contents kept for imported runs that were taken in at the start.
+    ///
+    /// # Errors
+    /// A sentence, when a recorded definition can't be compiled.
+    pub fn kept(&self) -> Result<Vec<Kept>, String> {
+        self.workflows.kept()
+    }
+
     /// The next instant at which [`Partition::fire`] has something to do.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
@@ -138,6 +154,8 @@ impl<T: Abandon> Partition<T> {
         match input {
             Input::Submit(_, ticket)
             | Input::Define(_, ticket)
+            | Input::Keep(_, ticket)
+            | Input::Import(_, ticket)
             | Input::Record(_, ticket)
             | Input::Remove(_, ticket)
                 if self.draining =>
@@ -158,6 +176,13 @@ impl<T: Abandon> Partition<T> {
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Keep(definition, ticket) => {
+                let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
+                self.releases.push(Release::Publish(definition, answer.clone()));
+                self.answer(ticket, answer);
+            }
+            Input::Import(import, ticket) => self.import(*import, ticket, moment),
+            Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
@@ -196,7 +221,7 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let mut stage = std::mem::take(&mut self.open);
-        stage.id = self.next_stage;
+        (stage.id, stage.at) = (self.next_stage, self.last_at);
         self.next_stage += 1;
         // A run may have been reopened since it ended, within this very stage.
         self.ended.retain(|id| match self.runs.get(id) {
@@ -219,6 +244,7 @@ impl<T: Abandon> Partition<T> {
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
         self.leaving.retain(|_, staged| *staged > stage);
+        self.arriving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
@@ -351,7 +377,7 @@ impl<T: Abandon> Partition<T> {
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
-            if self.leaving.contains_key(&id) {
+            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
                 return Ok(None);
             }
             let Some(events) = self.histories.history(id)? else { return Ok(None) };

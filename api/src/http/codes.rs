@@ -20,6 +20,8 @@ pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const INVALID_WORKFLOW_DEFINITION: &str = "INVALID_WORKFLOW_DEFINITION";
 /// The body's fields are wrong; `details.problems` has every place.
 pub const INVALID_INPUT: &str = "INVALID_INPUT";
+/// The export can't be read on; `details.line` says where.
+pub const INVALID_EXPORT: &str = "INVALID_EXPORT";
 /// The request can't be read: not JSON, not YAML, not UTF-8, a bad query or header.
 pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
 /// The body did not arrive in time.
@@ -58,7 +60,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 26] = [
+pub const ALL: [(&str, StatusCode); 27] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -72,6 +74,7 @@ pub const ALL: [(&str, StatusCode); 26] = [
     (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
+    (INVALID_EXPORT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_REQUEST, StatusCode::BAD_REQUEST),
     (REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT),
     (PAYLOAD_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),

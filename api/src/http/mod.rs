@@ -20,6 +20,7 @@ mod room;
 mod shield;
 mod status;
 pub mod telemetry;
+mod transfer;
 mod travel;
 mod workflows;
 
@@ -126,6 +127,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/import", post(transfer::import))
         .route("/api/v1/replays", get(replays::list).post(replays::begin))
         .route("/api/v1/replays/{replay_id}", get(replays::show))
         .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
@@ -140,6 +142,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
         .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
+        .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
+        .route("/api/v1/export", get(transfer::export))
         .route("/api/v1/events", get(history::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =

@@ -119,6 +119,9 @@ impl From<Error> for Refusal {
             Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
             Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::BadExport(bad) => {
+                Self::new(codes::INVALID_EXPORT, message).with(json!({ "line": bad.line }))
+            }
             Error::ReplayNotFound(_) | Error::ReplayRejected(ReplayRejection::Unknown) => {
                 Self::new(codes::REPLAY_NOT_FOUND, message)
             }

@@ -5,4 +5,5 @@ mod process;
 mod refused;
 mod retention;
 mod server;
+mod transfer;
 mod travel;

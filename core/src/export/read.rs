@@ -25,7 +25,7 @@ pub struct BadLine {
 #[derive(Debug)]
 pub enum Item {
     /// A definition that runs behind it are pinned to.
-    Definition(ImportedDefinition),
+    Definition(Box<ImportedDefinition>),
     /// A run with all of its events.
     Run(ImportedRun),
 }
@@ -158,7 +158,7 @@ impl Importer {
             return Err(self.bad("the definition is one of another workflow"));
         }
         self.definitions += 1;
-        Ok(Item::Definition(ImportedDefinition { definition, plan }))
+        Ok(Item::Definition(Box::new(ImportedDefinition { definition, plan })))
     }
 
     fn take_run(&mut self, run: Run) -> Result<(), BadLine> {

@@ -68,18 +68,26 @@ fn cover(value: &mut Value) {
     *value = Value::from(REDACTED);
 }
 
+/// Covers every field of a name, at any depth.
 fn cover_named(value: &mut Value, name: &str) -> bool {
+    let mut found = false;
     match value {
-        Value::Object(fields) => fields.iter_mut().fold(false, |found, (own, field)| {
-            if own == name {
-                cover(field);
-                return true;
+        Value::Object(fields) => {
+            for (own, field) in fields {
+                if own == name {
+                    cover(field);
+                    found = true;
+                } else {
+                    found |= cover_named(field, name);
+                }
             }
-            cover_named(field, name) || found
-        }),
-        Value::Array(items) => {
-            items.iter_mut().fold(false, |found, item| cover_named(item, name) || found)
         }
-        _ => false,
+        Value::Array(items) => {
+            for item in items {
+                found |= cover_named(item, name);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+    found
 }

@@ -25,6 +25,10 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
             });
             ("WorkflowDefined", data)
         }
+        Event::Workflow(WorkflowEvent::Kept { digest, text, actor }) => {
+            let digest = digest.to_string();
+            ("DefinitionKept", json!({ "digest": digest, "bytes": text.len(), "actor": actor }))
+        }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),
     }

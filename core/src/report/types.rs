@@ -3,7 +3,7 @@
 use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 45] = [
+pub const EVENT_TYPES: [&str; 46] = [
     "ExecutionSubmitted",
     "StepReady",
     "StepWaiting",
@@ -38,6 +38,7 @@ pub const EVENT_TYPES: [&str; 45] = [
     "CallbackFailed",
     "DefinitionPart",
     "WorkflowDefined",
+    "DefinitionKept",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -58,6 +59,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Run(event) => run_type(event),
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
+        Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",

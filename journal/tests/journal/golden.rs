@@ -29,6 +29,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Run(event) => event,
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
+        Event::Workflow(WorkflowEvent::Kept { .. }) => return "Kept",
         Event::Partition(event) => return partition_kind(event),
         Event::Replay(event) => return replay_kind(event),
     };
@@ -289,6 +290,17 @@ fn commit_retention() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// A definition kept for imported runs.
+fn commit_kept() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
+    let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
+    let (digest, text, actor) = (Digest::of(b"{}"), "{}".to_owned(), "ann".to_owned());
+    let kept = Event::Workflow(WorkflowEvent::Kept { digest, text, actor });
+    assert_eq!(builder.push(&workflow, 3, Timestamp(1_763_639_179_000_000), &kept), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -300,6 +312,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-2.bin", commit_2()),
         ("commit-blob.bin", commit_blob()),
         ("commit-retention.bin", commit_retention()),
+        ("commit-kept.bin", commit_kept()),
     ]
 }
 
@@ -329,7 +342,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 45, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

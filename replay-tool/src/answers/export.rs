@@ -1,8 +1,7 @@
 //! Runs written to a file.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use backstitch_core::export::Redaction;
 use serde_json::Value;
 
 use super::Answer;
@@ -19,7 +18,7 @@ use crate::text::{counted, printable, size};
 /// If the directory cannot be read, a run that was named is not there, or the file cannot be
 /// written.
 pub(crate) fn answer(
-    directory: &PathBuf,
+    directory: &Path,
     wanted: &ExportWanted,
     form: &Form,
 ) -> Result<Answer, Error> {
@@ -30,7 +29,7 @@ pub(crate) fn answer(
         [] => listing.rows,
         ids => named(&listing.rows, ids)?,
     };
-    let redaction = wanted.redact.clone().unwrap_or_else(Redaction::default);
+    let redaction = wanted.redact.clone().unwrap_or_default();
     let written = export::write(&archive, rows, listing.generation, redaction, &wanted.output)?;
     let skipped = written["skipped"].as_array().map_or(0, Vec::len);
     let mut answer = match form.json {

@@ -231,7 +231,7 @@ fn callbacks(callbacks: &[Value]) -> Table {
             (format!("{word}{answered}"), style_of(word)),
             (own["attempts"].to_string(), Style::Plain),
             (
-                own["error"].is_object().then(|| failure(&own["error"])).unwrap_or_default(),
+                if own["error"].is_object() { failure(&own["error"]) } else { String::new() },
                 Style::Bad,
             ),
         ]);

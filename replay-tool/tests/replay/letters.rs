@@ -42,7 +42,7 @@ fn letters_are_listed_counted_and_shown() {
         rows.iter().map(|row| row["letter_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&[]), [stuck.clone(), undone.clone()]);
-    assert_eq!(ids(&["--kind", "undo"]), [stuck.clone()]);
+    assert_eq!(ids(&["--kind", "undo"]), std::slice::from_ref(&stuck));
     assert_eq!(ids(&["--status", "discarded"]), [discarded]);
     assert_eq!(ids(&["--code", "HTTP_STATUS", "--limit", "1"]), [stuck]);
     assert!(ids(&["--workflow", "returns"]).is_empty());

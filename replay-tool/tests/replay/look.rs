@@ -90,7 +90,7 @@ fn the_state_at_an_instant_is_that_of_the_version_recorded_by_then() {
     for event in events["events"].as_array().unwrap() {
         let at = event["recorded_at"].as_str().unwrap();
         let same = |other: &&serde_json::Value| other["recorded_at"] == event["recorded_at"];
-        let last = events["events"].as_array().unwrap().iter().filter(same).next_back().unwrap();
+        let last = events["events"].as_array().unwrap().iter().rfind(same).unwrap();
         let version = last["version"].to_string();
         assert_eq!(
             day.written.json(&["state", &day.undone, "--at", at]),

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::time::Timestamp;
 use backstitch_journal::{Batch, Commit, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
@@ -236,7 +235,13 @@ impl Worker {
     }
 
     fn publish(&self, definition: &Definition, answer: &Answer) {
-        let Answer::Defined { revision, .. } = answer else { return };
+        let revision = match answer {
+            Answer::Defined { revision, .. } => revision,
+            Answer::Kept => {
+                return self.catalog.keep(definition.plan.clone(), definition.text.clone());
+            }
+            _ => return,
+        };
         let revision = Revision {
             number: *revision,
             plan: definition.plan.clone(),
@@ -250,16 +255,15 @@ impl Worker {
 
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
-        let Stage { id, records, quiescent, changes } = stage;
+        let Stage { id, at, records, quiescent, changes } = stage;
         self.staged_at.push_back((Instant::now(), records.len()));
-        let last_at = records.last().map_or_else(Timestamp::default, |record| record.at);
         let mut builder = self.builder();
         for record in &records {
             let fit = builder.push(&record.stream, record.version, record.at, &record.event);
             match fit {
                 Fit::Fits => continue,
                 Fit::Full => {
-                    let commit = builder.finish(record.at);
+                    let commit = builder.finish(at);
                     self.send(commit, Vec::new(), Vec::new(), None);
                     builder = self.builder();
                 }
@@ -270,7 +274,7 @@ impl Worker {
                 return Err(format!("an event of {} is larger than a commit", record.stream));
             }
         }
-        self.send(builder.finish(last_at), quiescent, changes, Some(id));
+        self.send(builder.finish(at), quiescent, changes, Some(id));
         Ok(())
     }
 

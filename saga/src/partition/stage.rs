@@ -14,6 +14,9 @@ use super::{Answer, Definition, Order};
 pub struct Stage {
     /// Counts the partition's stages since its start.
     pub id: u64,
+    /// When it was staged: the time of its commits. Records may be older: those of imported
+    /// runs keep their own.
+    pub at: Timestamp,
     /// The records.
     pub records: Vec<StagedRecord>,
     /// Streams of which nothing is outstanding after these records.

@@ -342,7 +342,7 @@ impl World {
 
     /// A stage becomes one commit, or several.
     fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, mut records, quiescent, changes } = stage;
+        let Stage { id, at: _, mut records, quiescent, changes } = stage;
         while records.len() > 1 && self.random.chance(25) {
             let cut = 1 + self.random.index(records.len() - 1);
             let rest = records.split_off(cut);

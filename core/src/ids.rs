@@ -34,6 +34,28 @@ pub struct ExecutionId {
     pub digits: u128,
 }
 
+impl ExecutionId {
+    /// The id whose digits and partition are a hash of some words: the same words, the same run,
+    /// as long as the number of partitions is the same.
+    ///
+    /// # Panics
+    /// If there are no partitions, or more than ids can name.
+    #[must_use]
+    pub fn derived(words: &[&str], partitions: usize) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for word in words {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+        let [a, b, c, d, rest @ ..] = *hasher.finalize().as_bytes();
+        let mut digits = [0_u8; 16];
+        digits.copy_from_slice(&rest[..16]);
+        let partition = u32::from_le_bytes([a, b, c, d]) as usize % partitions;
+        let partition = u16::try_from(partition).expect("partitions are counted in u16");
+        Self { partition: PartitionId(partition), digits: u128::from_le_bytes(digits) }
+    }
+}
+
 impl fmt::Display for ExecutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exec_{:04x}{:032x}", self.partition.0, self.digits)

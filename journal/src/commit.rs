@@ -238,13 +238,15 @@ impl Commit {
     /// Its records in order; payloads that are kept beside them are absent.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.entries
-            .iter()
-            .map(|entry| {
-                record::decode(self.body(entry), entry.position)
-                    .expect("each record was encoded or decoded when the commit was made")
-            })
-            .collect()
+        self.records_of(|_| true).collect()
+    }
+
+    /// The records of the wanted streams, in order; the events of others are not decoded.
+    pub fn records_of(&self, wanted: impl Fn(&StreamId) -> bool) -> impl Iterator<Item = Record> {
+        self.entries.iter().filter(move |entry| wanted(&entry.stream)).map(|entry| {
+            record::decode(self.body(entry), entry.position)
+                .expect("each record was encoded or decoded when the commit was made")
+        })
     }
 
     /// The payloads that are kept beside its records: digests and lengths, as often as they

@@ -327,17 +327,7 @@ impl Handle {
 
     /// The id whose digits are a hash of some words: the same words, the same run.
     fn id_of(&self, words: &[&str]) -> ExecutionId {
-        let mut hasher = blake3::Hasher::new();
-        for word in words {
-            hasher.update(&(word.len() as u64).to_le_bytes());
-            hasher.update(word.as_bytes());
-        }
-        let hash = *hasher.finalize().as_bytes();
-        let [a, b, c, d, rest @ ..] = hash;
-        let mut digits = [0_u8; 16];
-        digits.copy_from_slice(&rest[..16]);
-        let partition = self.partition_of(u32::from_le_bytes([a, b, c, d]));
-        ExecutionId { partition, digits: u128::from_le_bytes(digits) }
+        ExecutionId::derived(words, self.shared.mailboxes.len())
     }
 }
 

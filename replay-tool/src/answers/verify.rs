@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use crate::Form;
-use crate::archive::{Archive, OnDamage, check_directory};
 use crate::error::{Error, exit};
-use crate::listing::{Listing, fold_all};
+use crate::source::{Archive, Listing, OnDamage, check_directory, fold_all};
 use crate::text::{Screen, Style, Table, counted, printable};
 
 /// Checks the whole log, then folds every run.
@@ -20,7 +19,7 @@ pub(crate) fn answer(directory: &Path, form: &Form) -> Result<Answer, Error> {
     check_directory(directory)?;
     let report = verify(directory)?;
     let listing = match report.ok {
-        true => Some(fold_all(&Archive::open(directory, OnDamage::Refuse)?, None)?),
+        true => Some(fold_all(&Archive::open(directory, OnDamage::Refuse, form.watched())?, None)?),
         false => None,
     };
     let unfolded = listing.as_ref().map(unfolded).unwrap_or_default();

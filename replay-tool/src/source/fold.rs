@@ -12,7 +12,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::state::State;
 use backstitch_journal::Record;
 
-use crate::definitions::Definitions;
+use super::definitions::Definitions;
 
 /// A run as far as its records were folded.
 #[derive(Debug)]

@@ -45,6 +45,12 @@ impl Definitions {
         self.texts.extend(fresh);
     }
 
+    /// The canonical JSON of a revision.
+    #[must_use]
+    pub fn text(&self, digest: &Digest) -> Option<Arc<str>> {
+        self.texts.get(digest).cloned()
+    }
+
     /// The plan of a revision.
     ///
     /// # Errors

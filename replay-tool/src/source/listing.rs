@@ -8,16 +8,16 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
-use backstitch_core::report::run_summary;
-use backstitch_core::summary::{RunStatus, RunSummary};
+use backstitch_core::report::{letter_summaries, run_summary};
+use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary};
 use backstitch_journal::{Damage, Record};
 
-use crate::archive::Archive;
-use crate::definitions::Definitions;
+use super::archive::Archive;
+use super::definitions::Definitions;
+use super::fold::Fold;
 use crate::error::Error;
-use crate::fold::Fold;
 
 /// Where a run stands, as lists show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Row {
     pub summary: RunSummary,
     /// Why the run does not fold.
     pub quarantined: Option<String>,
+    /// Its dead letters.
+    pub letters: Vec<LetterSummary>,
 }
 
 impl Row {
@@ -70,6 +72,10 @@ pub struct Listing {
     pub rows: Vec<Row>,
     /// Workflow streams that do not fold, and why.
     pub broken_workflows: BTreeMap<StreamId, String>,
+    /// How many records were read, of runs and of everything else.
+    pub records: u64,
+    /// The store's generation, by its last commit.
+    pub generation: u32,
     /// Where reading stopped early.
     pub damage: Option<Damage>,
 }
@@ -80,22 +86,36 @@ pub struct Listing {
 /// If the log cannot be read.
 pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Error> {
     let mut first = Pass { workflow, ..Pass::default() };
-    let damage = archive.scan(|_, record| first.take(&record))?;
+    let (mut records, mut last_generation) = (0, 0);
+    let damage = archive.scan(
+        |_| true,
+        |generation, record| {
+            (records, last_generation) = (records + 1, generation);
+            first.take(&record);
+        },
+    )?;
     let mut rows = std::mem::take(&mut first.closed);
     if !first.reopened.is_empty() {
+        let reopened = std::mem::take(&mut first.reopened);
         let mut second = Pass {
-            only: Some(std::mem::take(&mut first.reopened)),
+            only: Some(reopened.clone()),
             definitions: std::mem::take(&mut first.definitions),
             ..Pass::default()
         };
-        archive.scan(|_, record| second.take(&record))?;
+        let wanted = |stream: &StreamId| match stream {
+            StreamId::Execution(run) => reopened.contains(run),
+            StreamId::Partition(_) => true,
+            _ => false,
+        };
+        archive.scan(wanted, |_, record| second.take(&record))?;
         rows.extend(second.tracked.drain().map(|(run, tracked)| (run, tracked.into_row())));
         first.definitions = second.definitions;
     }
     rows.extend(first.tracked.drain().map(|(run, tracked)| (run, tracked.into_row())));
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by_key(|row| Reverse((row.summary.submitted_at, row.summary.execution)));
-    Ok(Listing { rows, broken_workflows: first.definitions.broken, damage })
+    let (broken_workflows, generation) = (first.definitions.broken, last_generation);
+    Ok(Listing { rows, broken_workflows, records, generation, damage })
 }
 
 /// One reading of the log.
@@ -125,6 +145,13 @@ impl Pass<'_> {
             (StreamId::Execution(run), _) => self.take_run(*run, record),
             (stream, Event::Workflow(event)) if self.only.is_none() => {
                 self.definitions.take(stream, event, record.recorded_at);
+            }
+            (_, Event::Partition(PartitionEvent::RunsRemoved { runs, .. })) => {
+                for run in runs {
+                    self.tracked.remove(run);
+                    self.closed.remove(run);
+                    self.reopened.remove(run);
+                }
             }
             _ => {}
         }
@@ -162,14 +189,20 @@ impl Pass<'_> {
 impl Tracked {
     fn into_row(self) -> Row {
         match self.fold {
-            Fold::Whole(state) => Row { summary: run_summary(&state), quarantined: None },
+            Fold::Whole(state) => Row {
+                summary: run_summary(&state),
+                quarantined: None,
+                letters: letter_summaries(&state).collect(),
+            },
             Fold::Broken { why } => {
                 let summary = RunSummary { version: self.records, ..self.summary };
-                Row { summary, quarantined: Some(why) }
+                Row { summary, quarantined: Some(why), letters: Vec::new() }
             }
-            Fold::Empty => {
-                Row { summary: self.summary, quarantined: Some("nothing was recorded".to_owned()) }
-            }
+            Fold::Empty => Row {
+                summary: self.summary,
+                quarantined: Some("nothing was recorded".to_owned()),
+                letters: Vec::new(),
+            },
         }
     }
 }

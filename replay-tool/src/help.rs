@@ -97,7 +97,10 @@ Examples:
   replay-tool --data-dir backstitch-data backup /backups/monday
   replay-tool --data-dir /backups/monday verify
 
-Offline: the server is stopped. A backup that was broken off goes on where it was.";
+  replay-tool --server http://127.0.0.1:8080 backup nightly
+
+Offline and online. Online the directory is a name below the server's `backup_directory`. A
+backup that was broken off goes on where it was.";
 
 /// `restore`
 pub const RESTORE: &str = "\

@@ -111,7 +111,12 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             let options = VerifyOptions { store: !no_store, scratch: scratch.clone() };
             verify::answer(&files(arguments, "verify")?, &options, &form)
         }
-        Command::Backup { to } => backup::answer(&files(arguments, "backup")?, to, &form),
+        Command::Backup { to } => match Place::of(&arguments.place, &variable) {
+            Place::Server { url, token } => {
+                backup::of_server(&Server::at(&url, token, form.watched())?, to, &form)
+            }
+            Place::Directory(from) => backup::of_files(&from, to, &form),
+        },
         Command::Restore(wanted) => restore::answer(&files(arguments, "restore")?, wanted, &form),
         Command::Salvage { to, dry_run, scratch, actor } => {
             let request = SalvageRequest {

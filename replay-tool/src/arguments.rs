@@ -162,9 +162,50 @@ pub enum Command {
         /// The other's.
         right: String,
     },
-    /// Check the whole log: every byte, every chain, every history. Offline only.
+    /// Check everything: log, archive, payloads and store, every byte, every chain, every
+    /// history; also of a backup. Offline only.
     #[command(after_help = help::VERIFY)]
-    Verify,
+    Verify {
+        /// Leave the store and the views out, which are checked in a private copy.
+        #[arg(long)]
+        no_store: bool,
+        /// Where that copy goes, instead of where the system keeps temporary files.
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+    },
+    /// Copy the journal to a directory that can be verified and restored; a later backup to
+    /// the same directory copies only what is new.
+    #[command(after_help = help::BACKUP)]
+    Backup {
+        /// Where to: a new directory, or one with an earlier backup of the same journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Restore a data directory or a backup, as it stood at a point, into a new directory.
+    /// Offline only.
+    #[command(after_help = help::RESTORE)]
+    Restore(RestoreWanted),
+    /// Write everything of a damaged directory that can be proven into a new one. Offline only.
+    #[command(after_help = help::SALVAGE)]
+    Salvage {
+        /// Where to: a new or empty directory.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+        /// Only say what would come of it.
+        #[arg(long)]
+        dry_run: bool,
+        /// Where the store is copied to be looked into, instead of where the system keeps
+        /// temporary files.
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+        /// Who decides, for the record.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        actor: String,
+    },
+    /// List the segments of log and archive, and the oldest point that can be restored.
+    /// Offline only.
+    #[command(after_help = help::ARCHIVE)]
+    Archive,
     /// Dead letters: operations that are out of retries and wait for a person.
     #[command(subcommand, after_help = help::DLQ)]
     Dlq(Dlq),
@@ -233,6 +274,30 @@ impl PointWanted {
         let version = Point::Version(self.version.unwrap_or(0));
         self.at.map_or(version, Point::At)
     }
+}
+
+/// What to restore, and how.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreWanted {
+    /// Where to: a new or empty directory.
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+    /// Everything recorded up to this instant, such as 2026-01-31T03:00:00Z; everything there
+    /// is if absent.
+    #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "positions")]
+    pub at: Option<Timestamp>,
+    /// Everything up to a position of each partition, from partition 0 on.
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    pub positions: Option<Vec<u64>>,
+    /// Only say what would be lost and what may happen twice.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "WORDS", default_value = "restored by hand")]
+    pub reason: String,
+    /// Who decides, for the record.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub actor: String,
 }
 
 /// Which runs to export, and where to.

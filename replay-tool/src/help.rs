@@ -88,7 +88,44 @@ Examples:
   replay-tool verify && echo whole
   replay-tool --data-dir /backups/monday --json verify | jq .problems
 
-Offline only. Changes nothing. Exit code 0 if everything is whole, 1 if not.";
+Offline only. Changes nothing. Exit code 0 if everything is whole, 1 if not. What is `healable`
+is whole elsewhere: the next start or `salvage` puts it right.";
+
+/// `backup`
+pub const BACKUP: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data backup /backups/monday
+  replay-tool --data-dir /backups/monday verify
+
+  replay-tool --server http://127.0.0.1:8080 backup nightly
+
+Offline and online. Online the directory is a name below the server's `backup_directory`. A
+backup that was broken off goes on where it was.";
+
+/// `restore`
+pub const RESTORE: &str = "\
+Examples:
+  replay-tool --data-dir /backups/monday restore /srv/restored --at 2026-01-31T03:00:00Z --dry-run
+  replay-tool --data-dir /backups/monday restore /srv/restored --at 2026-01-31T03:00:00Z
+
+Offline only. The source is never changed. Effects that happened after the point are listed:
+they may happen again when a server starts on what was restored.";
+
+/// `salvage`
+pub const SALVAGE: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data salvage /srv/salvaged --dry-run
+  replay-tool --data-dir backstitch-data salvage /srv/salvaged
+
+Offline only. The source is never changed. Exit code 1 if something was lost.";
+
+/// `archive`
+pub const ARCHIVE: &str = "\
+Examples:
+  replay-tool archive
+  replay-tool --json archive | jq .oldest
+
+Offline only. Changes nothing.";
 
 /// `dlq`
 pub const DLQ: &str = "\

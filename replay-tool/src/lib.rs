@@ -32,9 +32,11 @@ pub use rows::{LANES_UNFOLDED_MAX, NEIGHBOURS_MIN};
 pub use source::{CANDIDATES_MAX, Standing, panic_message};
 pub use text::{Screen, WIDTH_DEFAULT};
 
+use backstitch_journal::{SalvageRequest, VerifyOptions};
+
 use answers::{
-    events, export, letters, list, manual, rebuild, retention, show, stats, timeline, travel,
-    verify,
+    archive, backup, events, export, letters, list, manual, rebuild, restore, retention, salvage,
+    show, stats, timeline, travel, verify,
 };
 use arguments::{Dlq, LetterStanding, LettersWanted, When};
 use place::variable;
@@ -105,7 +107,29 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
         Command::Compare { left, right } => {
             Ok(travel::compare(&source()?.compare(left, right)?, &form))
         }
-        Command::Verify => verify::answer(&files(arguments, "verify")?, &form),
+        Command::Verify { no_store, scratch } => {
+            let options = VerifyOptions { store: !no_store, scratch: scratch.clone() };
+            verify::answer(&files(arguments, "verify")?, &options, &form)
+        }
+        Command::Backup { to } => match Place::of(&arguments.place, &variable) {
+            Place::Server { url, token } => {
+                backup::of_server(&Server::at(&url, token, form.watched())?, to, &form)
+            }
+            Place::Directory(from) => backup::of_files(&from, to, &form),
+        },
+        Command::Restore(wanted) => restore::answer(&files(arguments, "restore")?, wanted, &form),
+        Command::Salvage { to, dry_run, scratch, actor } => {
+            let request = SalvageRequest {
+                from: files(arguments, "salvage")?,
+                to: to.clone(),
+                dry_run: *dry_run,
+                scratch: scratch.clone(),
+                at: clock::now(),
+                actor: actor.clone(),
+            };
+            salvage::answer(&request, &form)
+        }
+        Command::Archive => archive::answer(&files(arguments, "archive")?, &form),
         Command::Dlq(command) => dlq(command, &*source()?, &form),
         Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),
         Command::Retention(command) => {

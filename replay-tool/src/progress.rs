@@ -3,6 +3,7 @@
 //! Knows amounts only. Nothing is drawn in a pipe, with `--json`, or for work that is over
 //! soon.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,6 +12,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const PATIENCE: Duration = Duration::from_millis(400);
 /// How often a bar is drawn anew.
 const DRAWS_PER_SECOND: u8 = 8;
+
+/// Bytes of so many.
+const KNOWN_BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+/// Bytes of nobody knows how many.
+const UNKNOWN_BYTES: &str = "{msg} {spinner} {bytes} {elapsed}";
 
 /// How far something is.
 #[derive(Debug)]
@@ -24,10 +30,7 @@ impl Progress {
     /// Work of so many bytes (0 if nobody knows), shown if somebody watches.
     #[must_use]
     pub fn bytes(watched: bool, doing: &'static str, total_bytes: u64) -> Self {
-        let template = match total_bytes {
-            0 => "{msg} {spinner} {bytes} {elapsed}",
-            _ => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
-        };
+        let template = if total_bytes > 0 { KNOWN_BYTES } else { UNKNOWN_BYTES };
         Self::of(watched, doing, total_bytes, template)
     }
 
@@ -43,13 +46,28 @@ impl Progress {
 
     fn of(watched: bool, doing: &'static str, total: u64, template: &str) -> Self {
         let bar = watched.then(|| {
-            let style = ProgressStyle::with_template(template);
-            let style = style.expect("templates are constants, and right");
             let length = Some(total).filter(|&total| total > 0);
             let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
-            bar.with_style(style).with_message(doing)
+            bar.with_style(style(template)).with_message(doing)
         });
         Self { bar, begun: Instant::now(), shown: false }
+    }
+
+    /// Work of several phases, each of so many bytes as it says when it is heard of.
+    #[must_use]
+    pub fn phases(watched: bool) -> Self {
+        Self::of(watched, "", 0, UNKNOWN_BYTES)
+    }
+
+    /// Takes what the journal says of its work.
+    pub fn hear(&mut self, heard: &backstitch_journal::Progress) -> ControlFlow<()> {
+        let Some(bar) = &self.bar else { return ControlFlow::Continue(()) };
+        if bar.message() != heard.phase {
+            bar.set_style(style(if heard.bytes_total > 0 { KNOWN_BYTES } else { UNKNOWN_BYTES }));
+            bar.set_message(heard.phase);
+        }
+        self.reach_of(heard.bytes_done, heard.bytes_total);
+        ControlFlow::Continue(())
     }
 
     /// So far it got, of so many as far as known now.
@@ -77,4 +95,8 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("templates are constants, and right")
 }

@@ -3,9 +3,10 @@
 //! Memory: some 150 bytes for each history.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use backstitch_core::event::{Event, PartitionEvent};
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{Digest, StreamId};
 
 use super::report::{
     CheckedPart, Erasure, PROBLEMS_LISTED_MAX, PartitionReport, Problem, Severity, VerifyReport,
@@ -13,8 +14,10 @@ use super::report::{
 use super::store::StoredHistories;
 use crate::archive::base::layout::Entry;
 use crate::backup::Manifest;
+use crate::blobs;
+use crate::blobs::check::Named;
 use crate::commit::{Commit, Head, Origin};
-use crate::error::Damage;
+use crate::error::{Damage, Error};
 use crate::keys;
 use crate::log::wal::scan::Chains;
 use crate::log::wal::walk::Flaw;
@@ -30,6 +33,9 @@ pub(super) struct Check {
     /// Runs whose removal the store has not applied yet, with their last versions.
     removed: HashMap<StreamId, u64>,
     touched: BTreeSet<String>,
+    /// Contents kept beside the records.
+    named: Named,
+    erased: BTreeSet<Digest>,
 }
 
 /// A history as far as it was followed.
@@ -82,6 +88,7 @@ impl Check {
             archived: 0,
             store: None,
             backup: None,
+            contents: None,
         };
         Self {
             report,
@@ -89,6 +96,8 @@ impl Check {
             streams: HashMap::new(),
             removed: HashMap::new(),
             touched: BTreeSet::new(),
+            named: Named::new(),
+            erased: BTreeSet::new(),
         }
     }
 
@@ -109,9 +118,12 @@ impl Check {
         }
         followed.version += u64::from(entry.records);
         followed.stored_up_to = followed.version;
-        if compare {
-            for (position, body) in unpack(&entry.packed).filter_map(Result::ok) {
+        for (position, body) in unpack(&entry.packed).filter_map(Result::ok) {
+            if compare {
                 mix_record(&mut followed.digest, position, body);
+            }
+            if let Ok(record) = record::decode(body, position) {
+                record.event.for_each_payload(&mut |own| self.named.extend(own.reference()));
             }
         }
     }
@@ -143,6 +155,7 @@ impl Check {
             self.lost(damage(&detail), None);
             self.chains.jump(commit);
         }
+        self.named.extend(commit.named());
         let applied = stored.and_then(|stored| stored.applied.get(index)).copied().unwrap_or(0);
         for entry in &commit.entries {
             let followed = self.streams.entry(entry.stream.clone()).or_default();
@@ -179,6 +192,7 @@ impl Check {
         let recorded_at = found.recorded_at;
         match found.event {
             Event::Partition(PartitionEvent::PayloadErased { digest, reason, actor }) => {
+                self.erased.insert(digest);
                 let digest = digest.to_string();
                 self.report.erasures.push(Erasure { digest, reason, actor, recorded_at });
             }
@@ -231,6 +245,22 @@ impl Check {
         if self.report.problems.len() < PROBLEMS_LISTED_MAX {
             self.report.problems.push(problem);
         }
+    }
+
+    /// Contents that records name, against what is kept in the directory.
+    pub(super) fn contents(&mut self, directory: &Path) -> Result<(), Error> {
+        let found = blobs::check::check(directory, &self.named, &self.erased)?;
+        for (contents, how) in [(&found.missing, "missing"), (&found.damaged, "damaged")] {
+            for digest in contents {
+                let detail = format!("the content {digest} is {how}");
+                let place =
+                    Damage { segment: 0, offset: 0, partition: None, sequence: None, detail };
+                let (part, severity) = (CheckedPart::Blobs, Severity::Lost);
+                self.problem(Problem { damage: place, stream: None, part, severity });
+            }
+        }
+        self.report.contents = Some(found);
+        Ok(())
     }
 
     /// What can be said once everything was read: where a backup should end, and which

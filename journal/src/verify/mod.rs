@@ -81,6 +81,7 @@ fn run(
     };
     begin(reader, &mut check, stored.is_some())?;
     follow(reader, &mut check, stored.as_ref(), heard)?;
+    check.contents(&reader.directory.path)?;
     Ok(check.finish(manifest.as_ref(), stored.as_ref()))
 }
 

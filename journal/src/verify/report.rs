@@ -3,6 +3,7 @@
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
+use crate::blobs::check::BlobReport;
 use crate::error::Damage;
 use crate::log::wal::TornTail;
 
@@ -49,6 +50,8 @@ pub struct VerifyReport {
     pub store: Option<StoreReport>,
     /// The backup, if the directory is one.
     pub backup: Option<BackupCheck>,
+    /// Contents kept beside the records: those that are named, and what became of them.
+    pub contents: Option<BlobReport>,
 }
 
 /// What was found of one partition.

@@ -2,6 +2,8 @@
 //!
 //! JSON shapes are documented in `docs/replay-tool.md`; they only grow.
 
+pub mod archive;
+pub mod backup;
 pub mod events;
 pub mod export;
 pub mod letters;
@@ -9,7 +11,9 @@ pub mod list;
 pub mod manual;
 mod marks;
 pub mod rebuild;
+pub mod restore;
 pub mod retention;
+pub mod salvage;
 pub mod show;
 pub mod stats;
 pub mod timeline;
@@ -46,6 +50,12 @@ impl Answer {
     #[must_use]
     pub fn json(document: &Value) -> Self {
         Self { drawn: false, ..Self::text(format!("{document:#}\n")) }
+    }
+
+    /// The same of a report.
+    #[must_use]
+    pub(crate) fn report<Report: serde::Serialize>(report: &Report) -> Self {
+        Self::json(&serde_json::to_value(report).expect("a report is plain data"))
     }
 
     /// The same, with a warning if there is one.

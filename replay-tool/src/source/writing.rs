@@ -153,7 +153,8 @@ impl Writing {
             actor: actor.to_owned(),
             ..(*parent.submitted).clone()
         });
-        let submission = Submission { execution: run, plan: plan.clone(), submitted };
+        let tags = parent.tags.to_vec();
+        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

@@ -5,6 +5,7 @@
 
 mod answers;
 mod archive;
+mod copies;
 mod damage;
 mod directory;
 mod export;

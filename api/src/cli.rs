@@ -74,6 +74,15 @@ pub struct ServeFlags {
     /// Partitions of a new journal; an existing one keeps its own [default: 16]
     #[arg(long, value_name = "N")]
     pub partitions: Option<String>,
+    /// Whether sealed segments of the log are archived: true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub archive: Option<String>,
+    /// Where the archive is [default: where it was, at first `archive` in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub archive_directory: Option<String>,
+    /// Sealed segments that stay in the log although they are archived [default: 2]
+    #[arg(long, value_name = "N")]
+    pub log_segments_kept: Option<String>,
     /// How long a shutdown waits for attempts under way [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub drain: Option<String>,
@@ -108,6 +117,9 @@ impl ServeFlags {
             ("listen", self.listen.clone()),
             ("fsync", self.fsync.clone()),
             ("partitions", self.partitions.clone()),
+            ("archive", self.archive.clone()),
+            ("archive_directory", self.archive_directory.clone()),
+            ("log_segments_kept", self.log_segments_kept.clone()),
             ("drain", self.drain.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),

@@ -9,6 +9,7 @@
 //!
 //! Decides nothing about runs: that is `backstitch-core` under `backstitch-saga`.
 
+pub mod archive_watch;
 pub mod cli;
 pub mod client;
 pub mod commands;

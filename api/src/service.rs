@@ -12,6 +12,7 @@ use backstitch_saga::{Config, Engine, Handle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
 use crate::http::{self, About, App, Hosts, telemetry};
 use crate::server;
@@ -69,7 +70,7 @@ impl Service {
         let router = http::router(app.clone());
         let connections =
             tokio::spawn(server::serve(listener, router, stopped(stopping), ANSWERS_GRACE));
-        let upkeep = tokio::spawn(keep_metrics());
+        let upkeep = tokio::spawn(keep_metrics(app.clone()));
         let ended = serve(&settings, registry, address, &app, shutdown).await;
         stop.send_replace(true);
         upkeep.abort();
@@ -90,7 +91,7 @@ async fn serve(
     let mut shutdown = std::pin::pin!(shutdown);
     let config = Config {
         data_dir: settings.data_dir.clone(),
-        journal: settings.journal,
+        journal: settings.journal.clone(),
         registry,
         attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
         drain: settings.drain,
@@ -143,10 +144,12 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     }
 }
 
-async fn keep_metrics() {
+async fn keep_metrics(app: App) {
     let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    let mut archive = ArchiveWatch::default();
     loop {
         ticks.tick().await;
+        app.archive().iter().for_each(|info| archive.look(info));
         telemetry::recorded().run_upkeep();
     }
 }

@@ -24,6 +24,9 @@ pub const COMMIT_FORMAT: u16 = 1;
 pub(crate) const MAGIC: [u8; 4] = [0xFF, b'b', b's', b'c'];
 pub(crate) const HEADER_BYTES: usize = 96;
 pub(crate) const HASH_BYTES: usize = 32;
+/// Format, store id and generation, between the magic and the partition.
+const FORMAT_AND_ORIGIN_BYTES: usize = 2 + 16 + 4;
+const EPOCH_BYTES: usize = 8;
 /// What one more record costs beside its own bytes.
 pub(crate) const RECORD_END_BYTES: usize = 4;
 
@@ -57,6 +60,39 @@ pub(crate) struct Entry {
     pub position: u64,
     pub start: usize,
     pub end: usize,
+}
+
+/// What a commit's bytes say of its place, before anything of them is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Glance {
+    pub partition: PartitionId,
+    pub first_position: u64,
+    pub previous: Digest,
+    pub head: Head,
+}
+
+/// Reads a commit's place without its records; nothing is hashed.
+///
+/// # Errors
+/// If the bytes are too short for a commit or begin differently.
+pub(crate) fn glance(bytes: &[u8]) -> Result<Glance, Malformed> {
+    let short = || Malformed::because("no commit has this length");
+    let hash_at = bytes.len().checked_sub(HASH_BYTES).ok_or_else(short)?;
+    let mut fields = Fields::of(bytes);
+    if fields.array()? != MAGIC {
+        return Err(Malformed::because("it does not begin like a commit"));
+    }
+    fields.take(FORMAT_AND_ORIGIN_BYTES)?;
+    let partition = PartitionId(fields.u16()?);
+    fields.take(EPOCH_BYTES)?;
+    let (sequence, first_position) = (fields.u64()?, fields.u64()?);
+    let count = u64::from(fields.u32()?);
+    let committed_at = Timestamp(fields.i64()?);
+    let previous = Digest(fields.array()?);
+    let position = first_position.saturating_add(count).saturating_sub(1);
+    let hash = Digest(Fields::of(&bytes[hash_at..]).array()?);
+    let head = Head { sequence, position, hash, committed_at };
+    Ok(Glance { partition, first_position, previous, head })
 }
 
 /// A finished commit: checked, hashed, and never changed.
@@ -190,6 +226,15 @@ impl Commit {
     }
 
     /// Whether this commit comes right after `head`, and if not, why.
+    pub(crate) fn follows(&self, head: &Head) -> Result<(), &'static str> {
+        let (partition, first_position) = (self.partition, self.first_position);
+        let (previous, own) = (self.previous, self.head);
+        Glance { partition, first_position, previous, head: own }.follows(head)
+    }
+}
+
+impl Glance {
+    /// Whether the commit comes right after `head`, and if not, why.
     pub(crate) fn follows(&self, head: &Head) -> Result<(), &'static str> {
         if self.head.sequence != head.sequence + 1 {
             return Err("its sequence does not follow");

@@ -5,6 +5,7 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
+//! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
 //! store/ checkpoints/ and their .marks
 //! views/       a directory of each view, see `views/home.rs`
 //! ```
@@ -33,6 +34,9 @@ const IDENTITY: &str = "identity";
 const LOCK_FILE: &str = "LOCK";
 const BALLAST: &str = "ballast";
 const LOG: &str = "log";
+const ARCHIVE: &str = "archive";
+/// Names the archive's directory when it is elsewhere.
+const ARCHIVE_PLACE: &str = "archive-directory";
 
 /// A data directory and its parts.
 #[derive(Debug, Clone)]
@@ -90,6 +94,41 @@ impl Directory {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join(LOG)
+    }
+
+    /// Where the archive is, as far as the directory knows.
+    pub(crate) fn archive(&self) -> Result<PathBuf, Error> {
+        let path = self.path.join(ARCHIVE_PLACE);
+        match fs::read_to_string(&path) {
+            Ok(place) => Ok(PathBuf::from(place.trim_end_matches('\n'))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.path.join(ARCHIVE)),
+            Err(error) => Err(Error::io("reading", &path, error)),
+        }
+    }
+
+    /// Where the archive is wanted; where it was if nothing is said.
+    pub(crate) fn archive_at(&self, wanted: Option<&Path>) -> Result<PathBuf, Error> {
+        let Some(wanted) = wanted else { return self.archive() };
+        let absolute = std::path::absolute(wanted).map_err(|e| Error::io("finding", wanted, e))?;
+        let is_text = absolute.to_str().is_some_and(|text| !text.contains('\n'));
+        let range = || "a path in UTF-8 without line breaks".to_owned();
+        match is_text {
+            true => Ok(absolute),
+            false => Err(Error::Options { option: "archive_directory", range: range() }),
+        }
+    }
+
+    /// Remembers where the archive is.
+    pub(crate) fn keep_archive_place(&self, archive: &Path) -> Result<(), Error> {
+        let (path, own) = (self.path.join(ARCHIVE_PLACE), self.path.join(ARCHIVE));
+        if archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive) {
+            return files::remove(&path);
+        }
+        let content = format!("{}\n", archive.display());
+        match fs::read(&path) {
+            Ok(known) if known == content.as_bytes() => Ok(()),
+            _ => files::replace(&path, content.as_bytes()),
+        }
     }
 
     pub(crate) fn store(&self) -> PathBuf {

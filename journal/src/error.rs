@@ -139,6 +139,23 @@ pub enum Error {
         /// The first version that is not there.
         missing: u64,
     },
+    /// What was asked for is before the chain's beginning: it was cut off.
+    #[error(
+        "the chain of partition {partition} begins behind position {position}; what came before \
+         was cut, and only histories that are kept are left of it"
+    )]
+    Cut {
+        /// Which partition.
+        partition: u16,
+        /// The last position that is gone.
+        position: u64,
+    },
+    /// The chain is not cut as planned; nothing was changed.
+    #[error("the chain is not cut: {detail}")]
+    CutRefused {
+        /// What stands in the way.
+        detail: String,
+    },
     /// The journal was closed before.
     #[error("the journal is closed")]
     Closed,
@@ -192,6 +209,12 @@ pub struct Damage {
     pub sequence: Option<u64>,
     /// What is wrong.
     pub detail: String,
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged { damage }
+    }
 }
 
 impl std::fmt::Display for Damage {

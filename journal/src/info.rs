@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::archive::archiver::ArchiveInfo;
 use crate::commit::Head;
 use crate::journal::Parts;
 use crate::log::LogStats;
@@ -35,6 +36,8 @@ pub struct Info {
     pub pending_bytes: u64,
     /// Rows not yet in the views' files.
     pub pending_rows: u64,
+    /// How archiving the log stands.
+    pub archive: ArchiveInfo,
     /// What the log has done since opening.
     pub log: LogStats,
     /// Why nothing more is taken, if so.
@@ -57,9 +60,15 @@ pub(crate) fn of(parts: &Parts) -> Info {
         checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,
         pending_rows: parts.views.pending_rows() as u64,
+        archive: archive_of(parts),
         log: parts.log.stats(),
         poisoned: parts.log.poisoned(),
     }
+}
+
+fn archive_of(parts: &Parts) -> ArchiveInfo {
+    let Some(archiver) = &parts.archiver else { return ArchiveInfo::default() };
+    ArchiveInfo { bytes: size_bytes(archiver.directory()), ..archiver.info() }
 }
 
 /// Bytes of a directory's files, as far as they can be read.

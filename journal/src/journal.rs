@@ -14,6 +14,7 @@ use backstitch_core::summary::ViewChange;
 
 use backstitch_core::checkpoint::Checkpoint;
 
+use crate::archive::archiver::Archiver;
 use crate::builder::CommitBuilder;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub store: Store,
     pub views: Views,
     pub checkpoints: Checkpoints,
+    pub archiver: Option<Archiver>,
 }
 
 /// What a run's state is recovered from.
@@ -87,6 +89,7 @@ pub struct Recoverable {
 impl Journal {
     pub(crate) fn of(parts: Parts, lock: Option<DirectoryLock>) -> Result<Self, Error> {
         let parts = Arc::new(parts);
+        parts.tell_archiver();
         let storer = match &parts.directory {
             Some(directory) => {
                 let shared = Arc::clone(&parts);
@@ -242,6 +245,7 @@ impl Inner {
             None => self.parts.tick(Take::All),
             Some(_) => Ok(()),
         };
+        self.parts.archiver.iter().for_each(Archiver::close);
         self.parts.store.close();
         self.parts.views.close();
         self.parts.checkpoints.close();
@@ -292,6 +296,7 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
+        let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(()) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
@@ -299,7 +304,17 @@ impl Parts {
         }
         self.views.tick()?;
         self.store.write(&selection)?;
+        self.tell_archiver();
         self.checkpoints.tick()
+    }
+
+    /// Says how far store and views have come, so that the log can be taken off.
+    fn tell_archiver(&self) {
+        if let Some(archiver) = &self.archiver {
+            let (store, views) = (self.store.applied(), self.views.applied_by_all());
+            let both = store.into_iter().zip(views).map(|(store, views)| store.min(views));
+            archiver.signals().applied(both.collect());
+        }
     }
 }
 

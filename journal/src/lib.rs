@@ -5,8 +5,10 @@
 //! clock but for its own pacing. sled is named in `sled.rs` only, bincode in `record.rs`
 //! only.
 
+mod archive;
 mod builder;
 mod bytes;
+mod chain;
 mod checkpoints;
 mod commit;
 mod directory;
@@ -25,12 +27,17 @@ mod pending;
 mod reader;
 mod record;
 mod repair;
+mod replay;
 mod sled;
+mod sources;
 mod store;
 mod verify;
 mod views;
 mod watchdog;
 
+pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
+pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
+pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};

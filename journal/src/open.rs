@@ -5,9 +5,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use backstitch_core::ids::StreamId;
 
+use crate::archive;
+use crate::archive::archiver::{Archiver, Signals};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
@@ -15,12 +18,13 @@ use crate::error::Error;
 use crate::journal::{Journal, Parts, Versions};
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
-use crate::log::wal::recover::{Recovered, recover};
+use crate::log::wal::recover::Recovered;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
-use crate::pending::Take;
+use crate::replay::replay;
 use crate::sled::FencedTree;
+use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
 
@@ -45,9 +49,11 @@ pub struct OpenReport {
     pub created: bool,
     /// A write that a crash had left half done, now cut.
     pub torn_tail: Option<TornTail>,
-    /// Segments of the log that were read.
+    /// Segments that were read, of the log and of the archive.
     pub segments_read: u64,
-    /// Commits of the log beyond what the store had applied.
+    /// Segments of the log that were not whole and were put back from the archive.
+    pub segments_healed: Vec<u64>,
+    /// Commits of the chain beyond what the store had applied.
     pub commits_replayed: u64,
     /// Why the store was made anew from the log, if it was. Then every run counts as not
     /// quiescent until marked.
@@ -126,6 +132,7 @@ impl Journal {
             store,
             views,
             checkpoints: Checkpoints::none(),
+            archiver: None,
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -133,7 +140,7 @@ impl Journal {
 
 /// Everything read, nothing running yet.
 struct Prepared {
-    shape: Shape,
+    sources: Sources,
     store: Store,
     views: Views,
     checkpoints: Checkpoints,
@@ -165,14 +172,17 @@ fn prepare(
     let [runs, letters, audit] = &views_applied;
     report.views_missing = lacks(runs) || lacks(letters);
     let audit_missing = lacks(audit);
-    let trees = (store_tree, &views);
-    let first = replay(directory, &shape, options, trees, &store_applied, report)?;
+    let archive = directory.archive_at(options.archive_directory.as_deref())?;
+    archive::remove_unfinished(&archive)?;
+    let sources = Sources::of(&directory.log(), &archive, shape);
+    archive::cut::finish(&sources)?;
+    let first = replay(&sources, options, (store_tree, &views), &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(directory, &shape, options, (tree, &views), &applied, report)? {
+            match replay(&sources, options, (tree, &views), &applied, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
@@ -182,7 +192,8 @@ fn prepare(
     for applied in views_applied.iter().chain([&store_applied]) {
         check_not_ahead(&sequences, applied)?;
     }
-    if audit_missing {
+    // A base holds histories, not commits to read the audit off.
+    if audit_missing || report.store_rebuilt.is_some() {
         make_audit(&store, &views)?;
     }
     let mut awaited = Views::executions(seen.keys());
@@ -190,9 +201,10 @@ fn prepare(
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
+    directory.keep_archive_place(&archive)?;
     let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
     report.checkpoints_dropped = dropped;
-    Ok(Prepared { shape, store, views, checkpoints, recovered, seen })
+    Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }
 
 fn open_store(
@@ -235,41 +247,6 @@ fn make_audit(store: &Store, views: &Views) -> Result<(), Error> {
     Ok(())
 }
 
-/// The store with the log's end in it, where the log ends, and the streams met on the way.
-type Replayed = (Store, Recovered, Versions);
-
-/// Reads the log beyond what the store has applied, into the store. `None` if the store
-/// misses records that the log does not show from where it was read.
-fn replay(
-    directory: &Directory,
-    shape: &Shape,
-    options: &Options,
-    (tree, views): (FencedTree, &Views),
-    applied: &[u64],
-    report: &mut OpenReport,
-) -> Result<Option<Replayed>, Error> {
-    let store = Store::new(Some(tree), applied, options.tick_after_bytes);
-    let (mut seen, mut gap, mut replayed) = (Versions::new(), false, 0);
-    let recovered = recover(&directory.log(), shape, applied, &mut |commit| {
-        if gap {
-            return Ok(());
-        }
-        gap = !store.replay(commit, &mut seen)?;
-        views.replay(commit, |stream| store.history(stream).ok().flatten());
-        replayed += 1;
-        if store.pending.bytes() >= options.tick_after_bytes
-            && let Some(selection) = store.select(Take::All)
-        {
-            store.write(&selection)?;
-        }
-        Ok(())
-    })?;
-    report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
-    report.segments_read = recovered.segments_read;
-    report.commits_replayed = replayed;
-    Ok(Some((store, recovered, seen)).filter(|_| !gap))
-}
-
 fn start(
     directory: &Directory,
     options: Options,
@@ -277,12 +254,13 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { shape, store, views, checkpoints, recovered, seen } = prepared;
+    let Prepared { sources, store, views, checkpoints, recovered, seen } = prepared;
+    let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     let streams = sorted(streams);
-    let wal = Wal::start(&directory.log(), shape, options.fsync, &recovered)?;
+    let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let parts = Parts {
         directory: Some(directory.path.clone()),
@@ -293,6 +271,7 @@ fn start(
         store,
         views,
         checkpoints,
+        archiver,
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
@@ -318,6 +297,24 @@ fn first_gap(directory: &Directory) -> Error {
         path: directory.store(),
         detail: "the log's own histories have gaps; run `replay-tool verify`".to_owned(),
     }
+}
+
+/// Starts the log's writer and, if there is to be an archive, the archiver.
+fn start_log(
+    directory: &Directory,
+    options: &Options,
+    sources: Sources,
+    recovered: &Recovered,
+) -> Result<(Wal, Option<Archiver>), Error> {
+    let (log, signals) = (directory.log(), Arc::<Signals>::default());
+    let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
+    let archiver = match (options.archive, sources.archive().map(Path::to_owned)) {
+        (true, Some(archive)) => {
+            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+        }
+        _ => None,
+    };
+    Ok((wal, archiver))
 }
 
 /// An error's message with its cause.

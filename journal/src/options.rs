@@ -2,6 +2,8 @@
 //!
 //! Plain data; read once and passed down.
 
+use std::path::PathBuf;
+
 use crate::error::Error;
 
 /// When a commit counts as durable.
@@ -21,7 +23,7 @@ pub enum Fsync {
 
 /// How a journal is kept. Partitions and segment size are fixed when it is created; opening
 /// an existing one takes those from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How many partitions, 1 to [`PARTITIONS_MAX`].
     pub partitions: u16,
@@ -41,6 +43,13 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Space kept back and freed when a full disk stands in the way of opening; 0 for none.
     pub ballast_bytes: u64,
+    /// Whether sealed segments of the log are packed into the archive. Without it they stay
+    /// in the log for ever.
+    pub archive: bool,
+    /// Where the archive is; `None` for where it was, at first `archive` in the data directory.
+    pub archive_directory: Option<PathBuf>,
+    /// How many sealed segments stay in the log although they are archived.
+    pub log_segments_kept: u64,
 }
 
 /// The most partitions a journal may have.
@@ -62,6 +71,9 @@ impl Default for Options {
             tick_after_bytes: 32 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
             ballast_bytes: 32 * 1024 * 1024,
+            archive: true,
+            archive_directory: None,
+            log_segments_kept: 2,
         }
     }
 }

@@ -121,6 +121,35 @@ impl Pending {
         }
     }
 
+    /// Takes records of a stream that come from the base, packed, behind what is stored.
+    pub(crate) fn restore(
+        &self,
+        stream: StreamId,
+        partition: u16,
+        first_version: u64,
+        packed: &[u8],
+    ) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let stream = state.streams.entry(stream).or_default();
+        stream.partition = partition;
+        stream.quiescent = false;
+        let run = &mut stream.fresh;
+        if run.bytes.is_empty() {
+            run.first_version = first_version;
+            // Whatever is stored of the base, nothing counts as applied until all of it is.
+            run.first_sequence = 0;
+            run.since = Some(Instant::now());
+        }
+        run.bytes.extend(packed);
+        state.bytes += packed.len();
+    }
+
+    /// Says up to which commits everything was taken, once the whole base was.
+    pub(crate) fn begin_at(&self, sequences: Vec<u64>) {
+        lock(&self.state).sequences = sequences;
+    }
+
     /// Notes streams for which nothing is owed any more.
     pub(crate) fn mark_quiescent(&self, streams: &[StreamId]) {
         mark_quiescent(&mut lock(&self.state), streams);

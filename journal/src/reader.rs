@@ -1,24 +1,27 @@
 //! Reading a data directory without opening it: no server, no store, nothing changed.
 //!
-//! Knows the log only, so what it shows is what was committed, whatever became of the store.
+//! Knows the chain only, log and archive, so what it shows is what was committed, whatever became
+//! of the store.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
-use crate::commit::Commit;
+use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::sources::Sources;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
-    pub(crate) directory: Directory,
     pub(crate) shape: Shape,
+    pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
     _lock: Option<DirectoryLock>,
 }
@@ -45,7 +48,8 @@ impl Reader {
             detail: "it has no `identity`".to_owned(),
         })?;
         let lock = directory.lock_for_reading()?;
-        Ok(Self { directory, shape, _lock: lock })
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        Ok(Self { shape, sources, _lock: lock })
     }
 
     /// How many partitions there are.
@@ -60,7 +64,16 @@ impl Reader {
         self.shape.origin.store.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Visits every commit in order of writing, with all checks, until `visit` answers
+    /// Where the chain begins: each partition's last commit that was cut; zeros if none was.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.sources.beginning().map(|beginning| beginning.heads)
+    }
+
+    /// Visits every commit of the chain, which may begin behind a cut, in order of writing, with
+    /// all checks, until `visit` answers
     /// `false`. Answers the torn tail, if a crash left one.
     ///
     /// # Errors
@@ -69,10 +82,10 @@ impl Reader {
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
-        let mut chains = Chains::empty(self.shape.partitions);
+        let mut chains = Chains { heads: self.sources.beginning()?.heads };
         let mut failure = None;
         let mut torn = None;
-        walk(&self.directory.log(), &self.shape, &mut |found| match found {
+        walk(&self.sources, &mut |found| match found {
             Found::Commit { segment, offset, commit } => {
                 if let Err(detail) = chains.accept(&self.shape.origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
@@ -96,22 +109,53 @@ impl Reader {
         }
     }
 
-    /// Visits every record in order of writing, until `visit` answers `false`.
+    /// Visits the commits of a partition that hold records behind a position, in order, until
+    /// `visit` breaks off. Reads only what it needs, and checks only what it reads.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the log is not whole; what was visited before is right.
+    pub fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.sources.commits_after(None, partition, after_position, visit)
+    }
+
+    /// Visits every record, until `visit` answers `false`: what the base keeps of what was cut,
+    /// stream by stream, then the rest in order of writing.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+        let mut going = true;
+        if let Some(base) = self.sources.base()? {
+            base.for_each_entry(|entry| {
+                for record in entry.decode()? {
+                    going = going && visit(record);
+                }
+                Ok(())
+            })?;
+        }
+        if going {
+            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+        }
         Ok(())
     }
 
-    /// A stream's whole history in order, `None` if there is none. Reads the whole log.
+    /// A stream's whole history in order, `None` if there is none. Reads the whole chain.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
     /// is missing.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
         let mut records: Vec<Record> = Vec::new();
+        if let Some(base) = self.sources.base()? {
+            for entry in base.entries_of(stream)? {
+                records.extend(entry.decode()?);
+            }
+        }
         self.for_each_commit(|commit, _| {
             for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
                 let decoded = record::decode(commit.body(entry), entry.position);

@@ -7,13 +7,16 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard};
 
 use backstitch_core::ids::StreamId;
 
+use crate::archive::base::layout::Entry;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::keys;
+use crate::locks::lock;
 use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
 use crate::record::{self, Record};
 use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
@@ -29,13 +32,28 @@ const SUFFIX_BYTES: usize = 10;
 pub(crate) struct Store {
     pub pending: Pending,
     tree: Option<FencedTree>,
+    /// Up to these commits everything is in the tree, durably.
+    applied: Mutex<Vec<u64>>,
+    ticking: Mutex<()>,
 }
 
 impl Store {
     /// A store over a tree that has applied the log up to `applied`; without a tree
     /// everything stays pending.
     pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64], tick_after_bytes: usize) -> Self {
-        Self { pending: Pending::new(applied.to_vec(), tick_after_bytes), tree }
+        let pending = Pending::new(applied.to_vec(), tick_after_bytes);
+        Self { pending, tree, applied: Mutex::new(applied.to_vec()), ticking: Mutex::default() }
+    }
+
+    /// Takes the turn to tick: of two ticks at once, one would select what the other has not
+    /// written yet as if it were stored.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.ticking)
+    }
+
+    /// Up to which commits the tree has everything, durably.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        lock(&self.applied).clone()
     }
 
     /// Gives the tree's files back; reading is refused from then on.
@@ -144,10 +162,7 @@ impl Store {
             }
         })?;
         match malformed {
-            Some(error) => Err(Error::Store {
-                path: tree.path().to_owned(),
-                detail: format!("a key is malformed: {error}"),
-            }),
+            Some(error) => Err(self.broken_key(&error)),
             None => Ok(found),
         }
     }
@@ -158,6 +173,11 @@ impl Store {
             self.streams_with(&[HISTORY])?.into_iter().collect();
         streams.extend(self.pending.streams());
         Ok(streams.into_iter().collect())
+    }
+
+    fn broken_key(&self, error: &Malformed) -> Error {
+        let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
+        Error::Store { path, detail: format!("a key is malformed: {error}") }
     }
 
     /// Every run there is, stored or pending.
@@ -193,7 +213,37 @@ impl Store {
             }
         }
         tree.tick(units, &encode_applied(&selection.applied))?;
+        lock(&self.applied).clone_from(&selection.applied);
         self.pending.stored(selection);
+        Ok(())
+    }
+
+    /// Takes an entry of the base at open, less what the tree has of it already. `seen` holds the
+    /// last version known of each stream met so far.
+    pub(crate) fn restore(
+        &self,
+        entry: &Entry,
+        seen: &mut std::collections::HashMap<StreamId, u64>,
+    ) -> Result<(), Error> {
+        let (stream, _) = keys::stream_of(&entry.key).map_err(|e| self.broken_key(&e))?;
+        let last = match seen.get(&stream) {
+            Some(&last) => last,
+            None => self.last_stored_version(&stream)?,
+        };
+        let (mut from, mut version) = (0, entry.first_version);
+        for piece in unpack(&entry.packed) {
+            let (_, body) = piece.map_err(|e| self.broken(&stream, &e))?;
+            if version > last {
+                break;
+            }
+            version += 1;
+            from += PACKED_HEADER_BYTES + body.len();
+        }
+        let end = entry.first_version + u64::from(entry.records) - 1;
+        seen.insert(stream.clone(), last.max(end));
+        if from < entry.packed.len() {
+            self.pending.restore(stream, entry.partition, version, &entry.packed[from..]);
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::commit::{Commit, Head};
 use crate::error::{Damage, Error};
+use crate::keys;
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::Chains;
 use crate::log::wal::walk::{Found, walk};
@@ -83,7 +84,8 @@ pub struct Problem {
 pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
     let reader = Reader::open(directory)?;
     let mut check = Check::new(&reader);
-    walk(&reader.directory.log(), &reader.shape, &mut |found| {
+    check.begin()?;
+    walk(&reader.sources, &mut |found| {
         match found {
             Found::Commit { segment, offset, commit } => check.commit(segment, offset, commit),
             Found::Group => check.report.groups += 1,
@@ -93,6 +95,9 @@ pub fn verify(directory: impl AsRef<Path>) -> Result<VerifyReport, Error> {
         }
         true
     })?;
+    for damage in reader.sources.archive_damages()? {
+        check.problem(damage, None);
+    }
     Ok(check.finish())
 }
 
@@ -130,6 +135,24 @@ impl<'a> Check<'a> {
         };
         let chains = Chains::empty(reader.partitions());
         Self { reader, report, chains, versions: HashMap::new() }
+    }
+
+    /// Starts behind what was cut: with the heads and histories of the base.
+    fn begin(&mut self) -> Result<(), Error> {
+        let Some(base) = self.reader.sources.base()? else { return Ok(()) };
+        self.chains = Chains { heads: base.header().heads.clone() };
+        let versions = &mut self.versions;
+        let read = base.for_each_entry(|entry| {
+            if let Ok((stream, _)) = keys::stream_of(&entry.key) {
+                versions.insert(stream, entry.first_version + u64::from(entry.records) - 1);
+            }
+            Ok(())
+        });
+        match read {
+            // Named with all that is wrong with the archive's files.
+            Ok(()) | Err(Error::Damaged { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn commit(&mut self, segment: u64, offset: u64, commit: &Commit) {

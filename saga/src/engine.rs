@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod open_report;
 mod rebuild;
 mod recovery;
 mod worker;
@@ -69,6 +70,7 @@ impl Engine {
     pub fn open(config: Config) -> Result<Self, Error> {
         metrics::describe();
         let opened = Journal::open(&config.data_dir, config.journal)?;
+        open_report::tell(&opened.report);
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let (stop, stopping) = watch::channel(false);

@@ -28,6 +28,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
@@ -84,6 +85,12 @@ impl App {
     fn opened_engine(&self) -> Result<&Opened, Refusal> {
         let starting = || Refusal::unavailable("the server is starting: it reads its journal");
         self.0.engine.get().ok_or_else(starting)
+    }
+
+    /// How archiving the journal stands, once it is open.
+    #[must_use]
+    pub fn archive(&self) -> Option<ArchiveInfo> {
+        self.0.engine.get()?.handle.journal().archive()
     }
 
     /// Why the journal can't be written any more, if that is so.

@@ -70,6 +70,7 @@ fn journal_json(journal: &Info) -> Value {
         "commits": total(|head| head.sequence),
         "records": total(|head| head.position),
         "log_bytes": journal.log_bytes,
+        "archive": journal.archive,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
         "pending_bytes": journal.pending_bytes,

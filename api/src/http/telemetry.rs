@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::App;
+use crate::archive_watch;
 
 /// Requests answered, by `method`, `route` and `status`.
 pub const REQUESTS: &str = "backstitch_http_requests_total";
@@ -47,6 +48,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
         metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
         metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
+        archive_watch::describe();
         handle
     })
 }

@@ -12,6 +12,8 @@ use crate::error::Error;
 
 /// The longest time between syncs.
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
+/// More segments than fit on any disk.
+const LOG_SEGMENTS_KEPT_MAX: u64 = 1_000_000;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// How much is logged, from nothing to everything.
@@ -32,6 +34,11 @@ impl Settings {
         put(sources, "listen", &mut settings.listen, address)?;
         put(sources, "fsync", &mut settings.journal.fsync, fsync)?;
         put(sources, "partitions", &mut settings.journal.partitions, partitions)?;
+        put(sources, "archive", &mut settings.journal.archive, truth)?;
+        put(sources, "archive_directory", &mut settings.journal.archive_directory, |text| {
+            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
+        })?;
+        put(sources, "log_segments_kept", &mut settings.journal.log_segments_kept, segments)?;
         put(sources, "drain", &mut settings.drain, drain)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
@@ -77,6 +84,11 @@ fn fsync(text: &str) -> Result<Fsync, String> {
 fn partitions(text: &str) -> Result<u16, String> {
     let number = u16::from_str(text).ok().filter(|number| (1..=PARTITIONS_MAX).contains(number));
     number.ok_or_else(|| format!("a whole number from 1 to {PARTITIONS_MAX}"))
+}
+
+fn segments(text: &str) -> Result<u64, String> {
+    let number = u64::from_str(text).ok().filter(|number| *number <= LOG_SEGMENTS_KEPT_MAX);
+    number.ok_or_else(|| format!("a whole number up to {LOG_SEGMENTS_KEPT_MAX}"))
 }
 
 fn drain(text: &str) -> Result<Duration, String> {
@@ -182,6 +194,9 @@ mod tests {
         assert!(nested.contains("`listen` must be a single value"), "{nested}");
         for (key, text) in [
             ("listen", "8080"),
+            ("archive", "on"),
+            ("archive_directory", ""),
+            ("log_segments_kept", "-1"),
             ("drain", "10"),
             ("drain", "2h"),
             ("fsync", "interval:0"),

@@ -16,11 +16,14 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 10] = [
+pub const KEYS: [&str; 13] = [
     "data_dir",
     "listen",
     "fsync",
     "partitions",
+    "archive",
+    "archive_directory",
+    "log_segments_kept",
     "drain",
     "log_level",
     "log_format",

@@ -4,9 +4,13 @@
 //! [`MemoryLog::complete`] says so, and a crash keeps what the caller chooses.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex};
 
+use backstitch_core::ids::PartitionId;
+
 use crate::commit::{Commit, Head, Origin};
+use crate::error::Error;
 use crate::locks::{lock, wait};
 use crate::log::{AppendError, Done, Log, LogStats};
 
@@ -216,6 +220,36 @@ impl Log for MemoryLog {
 
     fn heads(&self) -> Vec<Head> {
         lock(&self.shared.state).durable_heads.clone()
+    }
+
+    fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut from = 0;
+        loop {
+            let found = {
+                let state = lock(&self.shared.state);
+                let wanted = |commit: &Commit| {
+                    commit.partition() == partition && commit.head().position > after_position
+                };
+                let rest = state.durable.iter().enumerate().skip(from);
+                rest.map(|(index, commit)| (index + 1, commit))
+                    .find(|(_, commit)| wanted(commit))
+                    .map(|(next, commit)| (next, commit.clone()))
+            };
+            let Some((next, commit)) = found else { return Ok(()) };
+            from = next;
+            if visit(&commit).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        Ok(vec![Head::default(); lock(&self.shared.state).durable_heads.len()])
     }
 
     fn sync(&self) -> Result<(), AppendError> {

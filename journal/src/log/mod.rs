@@ -6,9 +6,13 @@
 pub mod memory;
 pub mod wal;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use backstitch_core::ids::PartitionId;
+
 use crate::commit::{Commit, Head};
+use crate::error::Error;
 
 /// Takes the answer to one append, on the log's own thread: it must be quick and must not
 /// wait for another append.
@@ -78,6 +82,24 @@ pub trait Log: Send + Sync {
 
     /// The durable end of every partition.
     fn heads(&self) -> Vec<Head>;
+
+    /// Visits the durable commits of a partition that hold records behind a position, in
+    /// order, until `visit` breaks off. Commits answered meanwhile may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the log is not whole; what was visited before is right.
+    fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+
+    /// Where the log begins: each partition's last commit that was cut; zeros if none was.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    fn beginning(&self) -> Result<Vec<Head>, Error>;
 
     /// Waits until every commit answered before this call is on the disk, whatever the
     /// policy.

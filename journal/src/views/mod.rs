@@ -311,6 +311,13 @@ impl Views {
         if progress.awaited.is_empty() { progress.sequences.clone() } else { before.to_vec() }
     }
 
+    /// Up to which commits every tree has all rows, durably.
+    pub(crate) fn applied_by_all(&self) -> Vec<u64> {
+        let [runs, letters, audit] = self.applied();
+        let least = runs.into_iter().zip(letters).zip(audit);
+        least.map(|((runs, letters), audit)| runs.min(letters).min(audit)).collect()
+    }
+
     /// Rows not yet in the trees.
     pub(crate) fn pending_rows(&self) -> usize {
         self.runs.table().changed_count()

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use backstitch_journal::{Fsync, Journal, Options};
 
+use crate::archive::small;
+use crate::cut::cut_now;
 use crate::workload::{Acknowledged, Writer, options};
 
 /// The child's data directory; set only for the child.
@@ -21,6 +23,11 @@ pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
 
 /// Set if the child is not to sync its log: for showing that it matters.
 pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
+
+/// Set if the child is to fill small segments and to cut its chain again and again.
+pub const CUTTING: &str = "JOURNAL_CHILD_CUTTING";
+/// Commits between two cuts.
+const COMMITS_OF_A_CUT: usize = 40;
 
 /// The command that starts the child.
 pub fn command(directory: &Path, acknowledged: &Path, seed: u64, commits: usize) -> Command {
@@ -52,7 +59,9 @@ fn writes_until_it_dies() {
     let fsync = if unsynced { Fsync::Never } else { Fsync::Always };
     // The store's ticks would sync the log too.
     let tick_ms = if unsynced { u64::from(u32::MAX) } else { options().tick_ms };
-    let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options() }) {
+    let cutting = std::env::var_os(CUTTING).is_some();
+    let options = if cutting { small() } else { options() };
+    let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options }) {
         Ok(opened) => opened,
         Err(error) => {
             println!("\nREFUSED {error}");
@@ -64,7 +73,19 @@ fn writes_until_it_dies() {
         let mut file = acknowledged.lock().unwrap();
         file.write_all(commit.line().as_bytes()).unwrap();
     };
-    if let Err(error) = writer.write(commits, &(Arc::new(told) as Arc<_>)) {
+    let told = Arc::new(told) as Arc<_>;
+    let mut left = if cutting { commits } else { 0 };
+    while left > 0 {
+        let piece = left.min(COMMITS_OF_A_CUT);
+        left -= piece;
+        if let Err(error) = writer.write(piece, &told) {
+            println!("\nREFUSED {error}");
+            return;
+        }
+        cut_now(&mut writer);
+    }
+    let uncut = if cutting { 0 } else { commits };
+    if let Err(error) = writer.write(uncut, &told) {
         println!("\nREFUSED {error}");
         writer.journal.close().unwrap();
         return;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::child;
 use crate::life::check_open;
@@ -17,11 +17,20 @@ pub fn count_from_environment(name: &str, default: u64) -> u64 {
 
 /// Starts a life and kills it after some acknowledgements; answers all of them.
 fn live_and_die(directory: &Path, seed: u64, after: u64) -> Vec<(u16, u64, String)> {
-    let mut process = child::command(directory, Path::new("/dev/stdout"), seed, usize::MAX)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the child starts");
+    live_and_die_with(directory, seed, after, &|_| {})
+}
+
+/// The same with a child that is told more.
+pub fn live_and_die_with(
+    directory: &Path,
+    seed: u64,
+    after: u64,
+    tell: &dyn Fn(&mut Command),
+) -> Vec<(u16, u64, String)> {
+    let mut command = child::command(directory, Path::new("/dev/stdout"), seed, usize::MAX);
+    tell(&mut command);
+    let mut process =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the child starts");
     let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
     let mut text = String::new();
     let mut acknowledged = 0;

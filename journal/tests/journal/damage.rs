@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_journal::{Error, Journal, verify};
+use backstitch_journal::{Error, Journal, Options, verify};
 
 use crate::crash::count_from_environment;
-use crate::life::{check_open, check_served, quiet_directory};
+use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
 use crate::workload::{Dice, options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
@@ -126,10 +126,13 @@ fn damage_in_the_log_is_named() {
 #[test]
 fn a_missing_segment_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    quiet_directory(directory.path(), 600);
+    let unarchived = Options { archive: false, ..options() };
+    quiet_directory_with(directory.path(), 600, unarchived.clone());
     fs::remove_file(directory.path().join("log/0000000001.seg")).unwrap();
-    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
-    assert!(error.to_string().contains("the segment file is missing"), "{error}");
+    for options in [unarchived, options()] {
+        let error = Journal::open(directory.path(), options).err().expect("it is damaged");
+        assert!(error.to_string().contains("not in the archive"), "{error}");
+    }
     assert!(!verify(directory.path()).unwrap().ok);
 }
 

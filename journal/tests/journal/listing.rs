@@ -81,7 +81,7 @@ fn pages_by_every_index() {
     let rows = count_from_environment("JOURNAL_LIST_ROWS", 2_000);
     let directory = tempfile::tempdir().unwrap();
     let options = Options { partitions: 1, ballast_bytes: 0, ..Options::default() };
-    let journal = Journal::open(directory.path(), options).unwrap().journal;
+    let journal = Journal::open(directory.path(), options.clone()).unwrap().journal;
     journal.rows_complete();
     let begun = Instant::now();
     filled(&journal, rows);

@@ -1,8 +1,11 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
+mod archive;
+mod chain;
 mod child;
 mod conformance;
 mod crash;
+mod cut;
 mod damage;
 mod disk_full;
 mod golden;

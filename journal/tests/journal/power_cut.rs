@@ -71,6 +71,8 @@ fn record_life(work: &Path, shim: &Path, seed: u64, synced: bool) -> Life {
         child::command(&store(&disk), &acknowledged, seed, 60 + (seed % 120) as usize);
     if !synced {
         command.env(child::UNSYNCED, "1");
+    } else if seed.is_multiple_of(2) {
+        command.env(child::CUTTING, "1");
     }
     command.env("SHIM_LOG", &record).env("SHIM_ACK", &acknowledged);
     let output = run_child(command, shim, &disk);

@@ -10,7 +10,7 @@ use backstitch_core::ids::{ExecutionId, PartitionId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::{Batch, Fit, Head, Journal, Options};
+use backstitch_journal::{Batch, Fit, Head, Info, Journal, Options};
 
 use crate::crash::count_from_environment;
 use crate::workload::{Dice, row_of};
@@ -18,7 +18,9 @@ use crate::workload::{Dice, row_of};
 /// One commit in flight, so many records of about 200 bytes in each; runs of 22 events.
 fn append_one_by_one(records: u64, window: Duration, commits_min: u64) -> String {
     let directory = tempfile::tempdir().expect("there is space");
-    let options = Options { partitions: 1, ballast_bytes: 0, ..Options::default() };
+    // To compare: what does archiving cost?
+    let archive = std::env::var_os("JOURNAL_UNARCHIVED").is_none();
+    let options = Options { partitions: 1, ballast_bytes: 0, archive, ..Options::default() };
     let opened = Journal::open(directory.path(), options).expect("it opens");
     let journal = opened.journal;
     let mut head = Head::default();
@@ -59,8 +61,19 @@ fn append_one_by_one(records: u64, window: Duration, commits_min: u64) -> String
     latencies_us.sort_unstable();
     let at = |share: usize| latencies_us[(latencies_us.len() - 1) * share / 100];
     let rate = written as f64 / seconds;
+    let archive = archive_in_words(&journal.info());
     journal.close().expect("it closes");
-    format!("{records} records: {rate:.0} records/s, p50 {} us, p99 {} us", at(50), at(99))
+    let latencies = format!("p50 {} us, p99 {} us", at(50), at(99));
+    format!("{records} records: {rate:.0} records/s, {latencies}; {archive}")
+}
+
+/// What archiving cost so far, for segments of 64 MiB.
+fn archive_in_words(info: &Info) -> String {
+    let archive = &info.archive;
+    let segments = archive.segments_archived;
+    let ms = archive.busy_us as f64 / 1_000.0 / segments.max(1) as f64;
+    let share = archive.archived_bytes as f64 / archive.raw_bytes.max(1) as f64;
+    format!("{segments} segments archived, {ms:.0} ms each, to {share:.3} of their bytes")
 }
 
 #[test]
@@ -115,7 +128,7 @@ fn many_runs_are_stored_and_handed_out_again() {
     for live in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let options = Options { partitions: 1, ballast_bytes: 0, ..Options::default() };
-        let opened = Journal::open(directory.path(), options).unwrap();
+        let opened = Journal::open(directory.path(), options.clone()).unwrap();
         println!("live {live}: {}", write_runs(&opened.journal, opened.heads[0], runs, live));
         opened.journal.close().unwrap();
         for rebuild in [false, true] {
@@ -123,7 +136,7 @@ fn many_runs_are_stored_and_handed_out_again() {
                 std::fs::remove_file(directory.path().join("store.marks")).unwrap();
             }
             let begun = Instant::now();
-            let opened = Journal::open(directory.path(), options).unwrap();
+            let opened = Journal::open(directory.path(), options.clone()).unwrap();
             let ms = begun.elapsed().as_millis();
             let expected = if live || rebuild { runs } else { 0 };
             assert_eq!(opened.streams.len() as u64, expected);

@@ -33,6 +33,7 @@ pub(crate) const COMMIT_LENGTH_BYTES: usize = 4;
 const SEGMENT_FORMAT: u16 = 1;
 const SEGMENT_MAGIC: [u8; 8] = *b"\xFFbslog\xFE\n";
 const GROUP_MAGIC: [u8; 4] = [0xFF, b'b', b's', b'g'];
+const GROUP_LENGTH_AT: usize = 24;
 const GROUP_HASH_AT: usize = 28;
 
 /// How a segment begins.
@@ -157,22 +158,39 @@ pub(crate) fn encode_group<'a>(
     out.resize(out.len().next_multiple_of(SECTOR_BYTES), 0);
 }
 
+/// How many bytes the group takes whose first bytes these are, its padding left out; `None`
+/// if no group begins so.
+pub(crate) fn group_bytes(header: &[u8]) -> Option<usize> {
+    let mut fields = Fields::of(header);
+    if fields.array().ok()? != GROUP_MAGIC {
+        return None;
+    }
+    fields.take(GROUP_LENGTH_AT - GROUP_MAGIC.len()).ok()?;
+    GROUP_HEADER_BYTES.checked_add(fields.u32().ok()? as usize)
+}
+
 /// The group that begins at `offset`, if a whole one does.
 pub(crate) fn group_at<'a>(segment: &'a [u8], offset: usize, origin: &Origin) -> Option<Group<'a>> {
     let bytes = segment.get(offset..)?;
+    let group = group_unproven(bytes)?;
+    let hash = bytes.get(GROUP_HASH_AT..GROUP_HASH_AT + 32)?;
+    if hash != group_hash(origin, &bytes[..GROUP_HASH_AT], group.payload) {
+        return None;
+    }
+    Some(Group { end: offset + group.end, ..group })
+}
+
+/// The group these bytes begin with, by what they say of themselves: for bytes proven before.
+pub(crate) fn group_unproven(bytes: &[u8]) -> Option<Group<'_>> {
     let mut fields = Fields::of(bytes);
     if fields.array().ok()? != GROUP_MAGIC {
         return None;
     }
     let (number, proven) = (fields.u64().ok()?, fields.u64().ok()?);
     let (commits, length) = (fields.u32().ok()?, fields.u32().ok()? as usize);
-    let hash: [u8; 32] = fields.array().ok()?;
     let end_of_payload = GROUP_HEADER_BYTES.checked_add(length)?;
     let payload = bytes.get(GROUP_HEADER_BYTES..end_of_payload)?;
-    if hash != group_hash(origin, &bytes[..GROUP_HASH_AT], payload) {
-        return None;
-    }
-    let end = offset + end_of_payload.next_multiple_of(SECTOR_BYTES);
+    let end = end_of_payload.next_multiple_of(SECTOR_BYTES);
     Some(Group { number, proven, commits, payload, end })
 }
 

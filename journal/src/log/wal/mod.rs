@@ -3,6 +3,7 @@
 //! `layout` is the bytes, `segments` the files, `scan`, `recover` and `walk` read, `writer` is the
 //! one thread that writes. Nothing here knows what records mean.
 
+pub(crate) mod heal;
 pub(crate) mod layout;
 pub(crate) mod recover;
 pub(crate) mod scan;
@@ -10,14 +11,17 @@ pub(crate) mod segments;
 pub(crate) mod walk;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use backstitch_core::ids::PartitionId;
 pub use recover::TornTail;
 
+use crate::archive::archiver::Signals;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::locks::{lock, wait};
@@ -25,6 +29,8 @@ use crate::log::{AppendError, Done, Log, LogStats};
 use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
+
+use crate::sources::Sources;
 
 /// Bytes of commits that may wait to be written; beyond it, append waits.
 pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -36,6 +42,7 @@ pub const MARKER_IDLE_MS: u64 = 100;
 /// The write-ahead log of a data directory.
 pub struct Wal {
     shared: Arc<Shared>,
+    sources: Sources,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -46,8 +53,23 @@ struct Shared {
     arrived: Condvar,
     /// The queue has room again.
     room: Condvar,
-    heads: Mutex<Vec<Head>>,
+    durable: Mutex<Durable>,
     counters: Counters,
+    signals: Arc<Signals>,
+}
+
+/// How far the log is acknowledged.
+#[derive(Debug, Clone)]
+struct Durable {
+    heads: Vec<Head>,
+    end: End,
+}
+
+/// A place in the log behind a whole group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    pub segment: u64,
+    pub offset: u64,
 }
 
 #[derive(Default)]
@@ -104,33 +126,46 @@ impl Wal {
         let shape = Shape::of(origin, options);
         segments::remove_unfinished(directory)?;
         let zeros = vec![0; shape.partitions];
-        let recovered = recover::recover(directory, &shape, &zeros, &mut |commit| {
+        let sources = Sources::of_log(directory, shape);
+        let recovered = recover::recover(&sources, &zeros, &mut |commit| {
             visit(commit);
             Ok(())
         })?;
-        Self::start(directory, shape, options.fsync, &recovered)
+        Self::start(directory, sources, options.fsync, &recovered, Arc::default())
     }
 
-    /// Goes on where recovery ended.
+    /// Goes on where recovery ended; `signals` hears of every segment that is sealed.
     pub(crate) fn start(
         directory: &Path,
-        shape: Shape,
+        sources: Sources,
         fsync: Fsync,
         recovered: &Recovered,
+        signals: Arc<Signals>,
     ) -> Result<Self, Error> {
+        signals.sealed(recovered.segment - 1);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             room: Condvar::new(),
-            heads: Mutex::new(recovered.heads.clone()),
+            durable: Mutex::new(Durable {
+                heads: recovered.heads.clone(),
+                end: End { segment: recovered.segment, offset: recovered.offset },
+            }),
             counters: Counters::default(),
+            signals,
         });
-        let writer = writer::Writer::new(directory, shape, fsync, recovered, Arc::clone(&shared))?;
+        let writer = writer::Writer::new(
+            directory,
+            *sources.shape(),
+            fsync,
+            recovered,
+            Arc::clone(&shared),
+        )?;
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|e| Error::io("starting a thread for", directory, e))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, sources, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -153,7 +188,24 @@ impl Log for Wal {
     }
 
     fn heads(&self) -> Vec<Head> {
-        lock(&self.shared.heads).clone()
+        lock(&self.shared.durable).heads.clone()
+    }
+
+    fn commits_after(
+        &self,
+        partition: PartitionId,
+        after_position: u64,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if lock(&self.shared.queue).closing {
+            return Err(Error::Closed);
+        }
+        let end = lock(&self.shared.durable).end;
+        self.sources.commits_after(Some(end), partition, after_position, visit)
+    }
+
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        self.sources.beginning().map(|beginning| beginning.heads)
     }
 
     fn sync(&self) -> Result<(), AppendError> {

@@ -11,9 +11,11 @@ use std::path::Path;
 use crate::commit::{Commit, Head};
 use crate::error::{Damage, Error};
 use crate::files;
+use crate::log::wal::heal;
 use crate::log::wal::layout;
-use crate::log::wal::scan::{Chains, Segment, Shape};
+use crate::log::wal::scan::{self, Chains, Segment, Shape};
 use crate::log::wal::segments;
+use crate::sources::Sources;
 
 /// What a scan found, and where writing goes on.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(crate) struct Recovered {
     pub next_group: u64,
     pub segments_read: u64,
     pub torn: Option<TornTail>,
+    /// Segments put back from the archive.
+    pub healed: Vec<u64>,
 }
 
 /// Bytes at the end of the log that a crash left half written; they were never acknowledged.
@@ -40,32 +44,53 @@ pub struct TornTail {
 /// Receives each commit beyond what the caller has applied, in order.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> Result<(), Error>;
 
+/// What the log must go on from if its first segment is not the chain's first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub next_group: u64,
+    pub heads: Vec<Head>,
+}
+
 /// Reads the log from the last segment that begins at or before `applied` (one sequence per
-/// partition), hands every commit beyond `applied` to `visit` and repairs a torn tail.
+/// partition), hands every commit beyond `applied` to `visit` and repairs a torn tail. A sealed
+/// segment that is not whole is put back from the archive, if it is whole there.
 ///
 /// # Errors
-/// [`Error::Damaged`] for anything but a torn tail; then nothing was changed.
+/// [`Error::Damaged`] for anything but a torn tail and what the archive heals; then nothing else
+/// was changed.
 pub(crate) fn recover(
-    directory: &Path,
-    shape: &Shape,
+    sources: &Sources,
     applied: &[u64],
     visit: Visit<'_>,
 ) -> Result<Recovered, Error> {
-    let plan = plan(directory, shape, applied)?;
-    let mut chains = Chains { heads: plan.heads };
-    let mut next_group = plan.next_group;
+    let (directory, shape) = (sources.log(), sources.shape());
+    let mut healed = heal::heal_headers(sources)?;
+    let plan = plan(sources, applied)?;
+    let mut reading = Reading {
+        chains: Chains { heads: plan.heads },
+        next_group: plan.next_group,
+        offset: 0,
+        applied,
+        visit,
+    };
     for number in plan.first..=plan.last {
         let segment = Segment::load(directory, number, shape)?;
         let header =
             segment.header.as_ref().map_err(|detail| damaged(segment.damage(0, detail)))?;
-        if header.first_group != next_group || header.heads != chains.heads {
+        if header.first_group != reading.next_group || header.heads != reading.chains.heads {
             let detail = "the segment before it ends elsewhere than this one begins";
             return Err(damaged(segment.damage(0, detail)));
         }
-        let offset = read_groups(&segment, shape, applied, &mut chains, &mut next_group, visit)?;
+        reading.offset = segment.first_group_at(shape);
         if number < plan.last {
+            let sealed_at = load_header(directory, number + 1, shape)?
+                .map_err(|detail| damaged(Damage { detail, ..missing(number + 1) }))?
+                .first_group;
+            healed.extend(reading.read_sealed(sources, segment, sealed_at)?);
             continue;
         }
+        reading.read_groups(&segment, shape)?;
+        let Reading { chains, next_group, offset, .. } = reading;
         let tear = check_end(&segment, shape, offset, next_group)?;
         check_unused(directory, shape, &plan.unused)?;
         let torn = tear.map(|bytes| TornTail { segment: number, offset: offset as u64, bytes });
@@ -77,6 +102,7 @@ pub(crate) fn recover(
             next_group,
             segments_read: plan.last - plan.first + 1,
             torn,
+            healed,
         });
     }
     unreachable!("a plan has at least one segment");
@@ -91,19 +117,13 @@ struct Plan {
     unused: Vec<u64>,
 }
 
-fn plan(directory: &Path, shape: &Shape, applied: &[u64]) -> Result<Plan, Error> {
+fn plan(sources: &Sources, applied: &[u64]) -> Result<Plan, Error> {
+    let (directory, shape) = (sources.log(), sources.shape());
     let numbers = segments::numbers(directory)?;
-    let missing = |segment: u64| Damage {
-        segment,
-        offset: 0,
-        partition: None,
-        sequence: None,
-        detail: "the segment file is missing".to_owned(),
-    };
-    if numbers.first() != Some(&1) {
-        return Err(damaged(missing(1)));
-    }
-    if let Some((_, number)) = (1..).zip(&numbers).find(|(expected, number)| expected != *number) {
+    let first = numbers.first().copied().unwrap_or(sources.last_archived()?.unwrap_or(0) + 1);
+    if let Some((_, number)) =
+        (first..).zip(&numbers).find(|(expected, number)| expected != *number)
+    {
         return Err(damaged(missing(number - 1)));
     }
     let mut plan: Option<Plan> = None;
@@ -114,6 +134,9 @@ fn plan(directory: &Path, shape: &Shape, applied: &[u64]) -> Result<Plan, Error>
                 if let Some(&gap) = unused.first() {
                     let detail = "the segment has no header, but one after it was begun";
                     return Err(damaged(Damage { detail: detail.to_owned(), ..missing(gap) }));
+                }
+                if number == first {
+                    check_before(sources, &header)?;
                 }
                 let covered =
                     header.heads.iter().zip(applied).all(|(head, &at)| head.sequence <= at);
@@ -127,12 +150,44 @@ fn plan(directory: &Path, shape: &Shape, applied: &[u64]) -> Result<Plan, Error>
                     }
                 }
             }
-            Err(detail) if number == 1 => return Err(damaged(Damage { detail, ..missing(1) })),
+            Err(detail) if number == first => {
+                return Err(damaged(Damage { detail, ..missing(first) }));
+            }
             Err(_) => unused.push(number),
         }
     }
-    let plan = plan.ok_or_else(|| damaged(missing(1)))?;
-    Ok(Plan { unused, ..plan })
+    let plan = plan.ok_or_else(|| damaged(missing(first)))?;
+    match sources.last_archived()?.filter(|archived| *archived >= plan.last) {
+        // What is archived was sealed: a segment behind it was begun.
+        Some(archived) => Err(damaged(missing(archived + 1))),
+        None => Ok(Plan { unused, ..plan }),
+    }
+}
+
+/// Whether the log's first segment goes on where what is not in the log any more ends.
+fn check_before(sources: &Sources, header: &layout::SegmentHeader) -> Result<(), Error> {
+    if header.number == 1 {
+        return Ok(());
+    }
+    let before = sources
+        .before(header.number)?
+        .ok_or_else(|| damaged(missing_in_archive(header.number - 1)))?;
+    if before.next_group == header.first_group && before.heads == header.heads {
+        return Ok(());
+    }
+    let detail = "the archive ends elsewhere than the log's first segment begins".to_owned();
+    Err(damaged(Damage { detail, ..missing(header.number) }))
+}
+
+fn missing(segment: u64) -> Damage {
+    let detail = "the segment file is missing".to_owned();
+    Damage { segment, offset: 0, partition: None, sequence: None, detail }
+}
+
+fn missing_in_archive(segment: u64) -> Damage {
+    let detail = "the log begins behind this segment, but it is not in the archive; if the \
+                  archive was moved, say where it is";
+    Damage { detail: detail.to_owned(), ..missing(segment) }
 }
 
 fn load_header(
@@ -143,44 +198,73 @@ fn load_header(
     let path = segments::path_of(directory, number);
     let file = segments::open(directory, number)?;
     let length = file.metadata().map_err(|e| Error::io("measuring", &path, e))?.len();
-    if length != shape.segment_bytes {
-        return Ok(Err(format!("the segment file has {length} bytes, not its whole length")));
-    }
     let mut bytes = vec![0; layout::segment_header_bytes(shape.partitions)];
+    if length < bytes.len() as u64 {
+        return Ok(Err(format!("the segment has {length} bytes, not its whole length")));
+    }
     file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io("reading", &path, e))?;
-    let header = layout::decode_segment_header(&bytes).map_err(|e| e.to_string());
-    Ok(header.and_then(|header| match header.number == number && header.origin == shape.origin {
-        true if header.heads.len() == shape.partitions => Ok(header),
-        _ => Err("the segment belongs to another log".to_owned()),
-    }))
+    Ok(scan::check_header(&bytes, length, number, shape))
 }
 
-/// Follows the groups of one segment; answers where they end.
-fn read_groups(
-    segment: &Segment,
-    shape: &Shape,
-    applied: &[u64],
-    chains: &mut Chains,
-    next_group: &mut u64,
-    visit: Visit<'_>,
-) -> Result<usize, Error> {
-    let mut offset = segment.first_group_at(shape);
-    while let Some(group) = layout::group_at(&segment.bytes, offset, &shape.origin)
-        .filter(|group| group.number == *next_group)
-    {
-        for (at, commit) in segment.commits(offset, &group).map_err(damaged)? {
-            chains
-                .accept(&shape.origin, &commit)
-                .map_err(|detail| damaged(commit.damage(segment.number, at as u64, detail)))?;
-            let seen = applied.get(usize::from(commit.partition().0)).copied().unwrap_or(0);
-            if commit.sequence() > seen {
-                visit(&commit)?;
+/// On the way through the segments.
+struct Reading<'a> {
+    chains: Chains,
+    next_group: u64,
+    /// Behind the last whole group of the segment.
+    offset: usize,
+    applied: &'a [u64],
+    visit: Visit<'a>,
+}
+
+impl Reading<'_> {
+    /// Follows a sealed segment to its end, which the next one tells; from the archive where it
+    /// is not whole. Answers its number if it was put back from there.
+    fn read_sealed(
+        &mut self,
+        sources: &Sources,
+        segment: Segment,
+        sealed_at: u64,
+    ) -> Result<Option<u64>, Error> {
+        let number = segment.number;
+        let read = self.read_groups(&segment, sources.shape());
+        let broken = match read {
+            Ok(()) if self.next_group == sealed_at => return Ok(None),
+            Ok(()) => {
+                let detail = format!(
+                    "groups {} to {} cannot be read",
+                    self.next_group,
+                    sealed_at.saturating_sub(1)
+                );
+                damaged(segment.damage(self.offset, detail))
             }
-        }
-        *next_group += 1;
-        offset = group.end;
+            Err(error @ Error::Damaged { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(segment) = heal::heal(sources, number)? else { return Err(broken) };
+        self.read_groups(&segment, sources.shape())?;
+        if self.next_group == sealed_at { Ok(Some(number)) } else { Err(broken) }
     }
-    Ok(offset)
+
+    /// Follows the groups of one segment as far as they are whole.
+    fn read_groups(&mut self, segment: &Segment, shape: &Shape) -> Result<(), Error> {
+        while let Some(group) = layout::group_at(&segment.bytes, self.offset, &shape.origin)
+            .filter(|group| group.number == self.next_group)
+        {
+            for (at, commit) in segment.commits(self.offset, &group).map_err(damaged)? {
+                self.chains
+                    .accept(&shape.origin, &commit)
+                    .map_err(|detail| damaged(commit.damage(segment.number, at as u64, detail)))?;
+                let partition = usize::from(commit.partition().0);
+                let seen = self.applied.get(partition).copied().unwrap_or(0);
+                if commit.sequence() > seen {
+                    (self.visit)(&commit)?;
+                }
+            }
+            self.next_group += 1;
+            self.offset = group.end;
+        }
+        Ok(())
+    }
 }
 
 /// Whether what follows the last whole group is nothing (`None`) or a tear of so many bytes.

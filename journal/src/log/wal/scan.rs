@@ -24,8 +24,13 @@ impl Segment {
     pub(crate) fn load(directory: &Path, number: u64, expected: &Shape) -> Result<Self, Error> {
         let path = segments::path_of(directory, number);
         let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
-        let header = check_header(&bytes, number, expected);
-        Ok(Self { number, bytes, header })
+        Ok(Self::of(number, bytes, expected))
+    }
+
+    /// A segment of bytes that are in memory already.
+    pub(crate) fn of(number: u64, bytes: Vec<u8>, expected: &Shape) -> Self {
+        let header = check_header(&bytes, bytes.len() as u64, number, expected);
+        Self { number, bytes, header }
     }
 
     /// Where the first group begins.
@@ -74,11 +79,22 @@ impl Shape {
         let (partitions, segment_bytes) = (options.partitions.into(), options.segment_bytes);
         Self { origin, partitions, segment_bytes }
     }
+
+    /// Whether a segment or commit of this origin may be part of the log.
+    pub(crate) fn admits(&self, origin: &Origin) -> bool {
+        *origin == self.origin
+    }
 }
 
-fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHeader, String> {
+/// Reads a segment's header from its first bytes and checks that it is this segment's.
+pub(crate) fn check_header(
+    bytes: &[u8],
+    length: u64,
+    number: u64,
+    expected: &Shape,
+) -> Result<SegmentHeader, String> {
     let header = layout::decode_segment_header(bytes).map_err(|e| e.to_string())?;
-    if header.origin != expected.origin {
+    if !expected.admits(&header.origin) {
         return Err("the segment belongs to another store".to_owned());
     }
     if header.number != number {
@@ -87,9 +103,8 @@ fn check_header(bytes: &[u8], number: u64, expected: &Shape) -> Result<SegmentHe
     if header.heads.len() != expected.partitions {
         return Err(format!("the segment has {} partitions", header.heads.len()));
     }
-    if header.segment_bytes != expected.segment_bytes || bytes.len() as u64 != header.segment_bytes
-    {
-        return Err(format!("the segment has {} bytes, not its whole length", bytes.len()));
+    if header.segment_bytes != expected.segment_bytes || length != header.segment_bytes {
+        return Err(format!("the segment has {length} bytes, not its whole length"));
     }
     Ok(header)
 }

@@ -68,6 +68,20 @@ pub(crate) fn create(directory: &Path, number: u64, segment_bytes: u64) -> Resul
     Ok(file)
 }
 
+/// Puts a whole segment in its place, durably.
+pub(crate) fn put(directory: &Path, number: u64, bytes: &[u8]) -> Result<(), Error> {
+    let unfinished = directory.join(format!("{number:010}{UNFINISHED_SUFFIX}"));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Error::io("writing", &unfinished, e))?;
+    let path = path_of(directory, number);
+    fs::rename(&unfinished, &path).map_err(|e| Error::io("naming", &path, e))?;
+    files::sync_directory(directory)
+}
+
 pub(crate) fn open(directory: &Path, number: u64) -> Result<File, Error> {
     let path = path_of(directory, number);
     OpenOptions::new()

@@ -1,16 +1,14 @@
-//! Walking a log to its end whatever state it is in, changing nothing.
+//! Walking a chain to its end whatever state it is in, changing nothing.
 //!
 //! Where recovery stops at the first damage, a walk names it and goes on with the next thing
 //! that is whole. Knows segments, groups and commits, not chains or streams.
-
-use std::path::Path;
 
 use crate::commit::Commit;
 use crate::error::{Damage, Error};
 use crate::log::wal::layout;
 use crate::log::wal::recover::TornTail;
 use crate::log::wal::scan::{Segment, Shape};
-use crate::log::wal::segments;
+use crate::sources::Sources;
 
 /// What a walk meets, in order.
 pub(crate) enum Found<'a> {
@@ -26,23 +24,29 @@ pub(crate) enum Found<'a> {
     Torn(TornTail),
 }
 
-/// Walks all segments. `visit` answers whether to go on.
+/// Walks all segments, archived and in the log. `visit` answers whether to go on.
 pub(crate) fn walk(
-    directory: &Path,
-    shape: &Shape,
+    sources: &Sources,
     visit: &mut dyn FnMut(Found<'_>) -> bool,
 ) -> Result<(), Error> {
-    let numbers = segments::numbers(directory)?;
-    let mut next_group: u64 = 1;
+    let shape = sources.shape();
+    let numbers = sources.numbers()?;
+    let beginning = sources.beginning()?;
+    let mut next_group = beginning.next_group;
     let mut end: Option<(Segment, usize)> = None;
-    for (expected, &number) in (1..).zip(&numbers) {
+    let mut expected = beginning.number;
+    for &number in &numbers {
         if number != expected && !visit(Found::Damage(missing(expected))) {
             return Ok(());
         }
-        let segment = Segment::load(directory, number, shape)?;
+        expected = number + 1;
+        let (segment, damages) = sources.load(number)?;
+        if !damages.into_iter().all(|damage| visit(Found::Damage(damage))) {
+            return Ok(());
+        }
         let first = segment.first_group_at(shape);
         match &segment.header {
-            Err(_) if number != 1 && !has_group(&segment, shape, first) => continue,
+            Err(_) if number != beginning.number && !has_group(&segment, shape, first) => continue,
             Err(detail) => {
                 if !visit(Found::Damage(segment.damage(0, detail.as_str()))) {
                     return Ok(());
@@ -70,7 +74,7 @@ pub(crate) fn walk(
         }
     }
     if numbers.is_empty() {
-        visit(Found::Damage(missing(1)));
+        visit(Found::Damage(missing(beginning.number)));
     }
     if let Some((segment, offset)) = end.filter(|(segment, offset)| !segment.is_zero_from(*offset))
     {

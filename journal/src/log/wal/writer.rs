@@ -19,7 +19,7 @@ use crate::log::wal::layout::{self, GROUP_HEADER_BYTES, SECTOR_BYTES, SegmentHea
 use crate::log::wal::recover::Recovered;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments::{self, Preparer};
-use crate::log::wal::{GROUP_BYTES_MAX, MARKER_IDLE_MS, Shared, Work};
+use crate::log::wal::{End, GROUP_BYTES_MAX, MARKER_IDLE_MS, Shared, Work};
 use crate::log::{AppendError, Done};
 use crate::options::Fsync;
 
@@ -202,8 +202,15 @@ impl Writer {
         if let Some(reason) = reason {
             return answer_poisoned(work, &reason);
         }
-        lock(&self.shared.heads).clone_from(&self.heads);
+        self.publish();
         self.answer(work, verdicts);
+    }
+
+    /// Says how far the log may be read.
+    fn publish(&self) {
+        let mut durable = lock(&self.shared.durable);
+        durable.heads.clone_from(&self.heads);
+        durable.end = End { segment: self.segment, offset: self.offset };
     }
 
     /// Whether a commit continues its chain; moves the staged head if so.
@@ -285,6 +292,7 @@ impl Writer {
         self.file = next;
         self.segment = number;
         self.offset = layout::segment_header_bytes(self.shape.partitions) as u64;
+        self.shared.signals.sealed(number - 1);
         Ok(())
     }
 

@@ -1,0 +1,359 @@
+//! The thread that packs sealed segments and takes from the log what is archived.
+//!
+//! A segment leaves the log only when its archive file is whole and the store and the views have
+//! applied and synced all of it, and then only if enough newer ones stay. A failure leaves the
+//! log as it is and is tried again: it never stops an append.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use backstitch_core::ids::Digest;
+
+use crate::archive::cut::{self, CutPlan, CutPoint, History};
+use crate::archive::pack::{SealedAt, pack};
+use crate::archive::scrub;
+use crate::error::Error;
+use crate::files;
+use crate::locks::{lock, wait, wait_ms};
+use crate::log::wal::segments;
+use crate::open;
+use crate::sources::Sources;
+
+/// How long to wait before what failed is tried again.
+pub const ARCHIVE_RETRY_MS: u64 = 5_000;
+
+/// How archiving stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct ArchiveInfo {
+    /// Whether sealed segments are archived.
+    pub on: bool,
+    /// Where.
+    pub directory: String,
+    /// The last segment that is archived.
+    pub last_segment: Option<u64>,
+    /// Bytes of the archive's files.
+    pub bytes: u64,
+    /// Segments archived since opening.
+    pub segments_archived: u64,
+    /// Their bytes as they were in the log.
+    pub raw_bytes: u64,
+    /// Their bytes in the archive.
+    pub archived_bytes: u64,
+    /// Microseconds spent archiving them.
+    pub busy_us: u64,
+    /// Segments taken out of the log since opening.
+    pub segments_removed: u64,
+    /// Segments that were not whole in the log, or in the archive, and were put back from the
+    /// other since opening.
+    pub segments_healed: u64,
+    /// How often archiving failed since opening.
+    pub failures: u64,
+    /// What stands in the way of archiving now.
+    pub failure: Option<String>,
+}
+
+/// What others tell the archiver.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last segment that is sealed.
+    sealed: u64,
+    /// Up to these commits store and views have everything.
+    applied: Vec<u64>,
+    news: bool,
+    closing: bool,
+}
+
+impl Signals {
+    /// A segment is sealed, and with it all before.
+    pub(crate) fn sealed(&self, number: u64) {
+        self.tell(|state| state.sealed = number);
+    }
+
+    /// Store and views have everything up to these commits, synced.
+    pub(crate) fn applied(&self, sequences: Vec<u64>) {
+        self.tell(|state| state.applied = sequences);
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        let mut state = lock(&self.state);
+        change(&mut state);
+        state.news = true;
+        self.changed.notify_all();
+    }
+
+    fn is_closing(&self) -> bool {
+        lock(&self.state).closing
+    }
+}
+
+/// The archiver of an open journal.
+pub(crate) struct Archiver {
+    signals: Arc<Signals>,
+    work: Arc<Work>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread works on.
+struct Work {
+    sources: Sources,
+    archive: PathBuf,
+    segments_kept: u64,
+    info: Mutex<ArchiveInfo>,
+    /// Held while files of the chain are removed, by this thread or by a cut.
+    removing: Mutex<()>,
+}
+
+/// How far the thread has come, so that it looks into directories only when there is cause.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Everything up to this sealed segment is archived.
+    archived: Option<u64>,
+    scrubbed: bool,
+    /// The oldest segment in the log.
+    oldest: u64,
+}
+
+impl Archiver {
+    /// Starts the thread.
+    pub(crate) fn start(
+        sources: Sources,
+        archive: &Path,
+        segments_kept: u64,
+        signals: Arc<Signals>,
+    ) -> Result<Self, Error> {
+        let info = ArchiveInfo {
+            on: true,
+            directory: archive.display().to_string(),
+            last_segment: sources.last_archived()?,
+            ..ArchiveInfo::default()
+        };
+        let (archive, info) = (archive.to_owned(), Mutex::new(info));
+        let removing = Mutex::default();
+        let work = Arc::new(Work { sources, archive, segments_kept, info, removing });
+        let (shared, told) = (Arc::clone(&work), Arc::clone(&signals));
+        let thread = std::thread::Builder::new()
+            .name("journal-archiver".to_owned())
+            .spawn(move || shared.run(&told))
+            .map_err(|e| Error::io("starting a thread for", &work.archive, e))?;
+        Ok(Self { signals, work, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// How archiving stands; the bytes of its files are left to the caller.
+    pub(crate) fn info(&self) -> ArchiveInfo {
+        lock(&self.work.info).clone()
+    }
+
+    /// Where the archive is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.work.archive
+    }
+
+    /// Plans a cut, changing nothing.
+    pub(crate) fn plan_cut(&self, point: &CutPoint) -> Result<CutPlan, Error> {
+        let _removing = lock(&self.work.removing);
+        let applied = self.applied()?;
+        cut::plan(&self.work.sources, &self.work.archive, point, &applied)
+    }
+
+    /// Carries a plan out.
+    pub(crate) fn cut(&self, plan: &CutPlan, history: History<'_>) -> Result<CutPlan, Error> {
+        let _removing = lock(&self.work.removing);
+        let applied = self.applied()?;
+        cut::cut(&self.work.sources, &self.work.archive, plan, &applied, history)
+    }
+
+    /// How far store and views have come.
+    fn applied(&self) -> Result<Vec<u64>, Error> {
+        let state = lock(&self.signals.state);
+        if state.closing { Err(Error::Closed) } else { Ok(state.applied.clone()) }
+    }
+
+    /// Ends the thread behind the segment it is at, and waits for a cut under way.
+    pub(crate) fn close(&self) {
+        lock(&self.signals.state).closing = true;
+        self.signals.changed.notify_all();
+        if let Some(thread) = lock(&self.thread).take() {
+            // What it has not done the next start does.
+            drop(thread.join());
+        }
+        drop(lock(&self.work.removing));
+    }
+}
+
+impl Drop for Archiver {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Work {
+    fn run(&self, signals: &Signals) {
+        let mut progress = Progress::default();
+        while let Some((sealed, applied)) = self.next(signals) {
+            let done = self.work(signals, &mut progress, sealed, &applied);
+            self.note(done);
+        }
+    }
+
+    fn work(
+        &self,
+        signals: &Signals,
+        progress: &mut Progress,
+        sealed: u64,
+        applied: &[u64],
+    ) -> Result<(), Error> {
+        if progress.archived != Some(sealed) {
+            self.archive_up_to(sealed, signals)?;
+            progress.archived = Some(sealed);
+        }
+        if !progress.scrubbed {
+            self.sources.check_links()?;
+            self.scrub(sealed, signals)?;
+            progress.scrubbed = true;
+        }
+        self.remove_applied(progress, sealed, applied)
+    }
+
+    /// Waits for news; behind a failure, until it may be over.
+    fn next(&self, signals: &Signals) -> Option<(u64, Vec<u64>)> {
+        let failed = lock(&self.info).failure.is_some();
+        let begun = Instant::now();
+        let mut state = lock(&signals.state);
+        while !state.closing && (failed || !state.news) {
+            if !failed {
+                state = wait(&signals.changed, state);
+                continue;
+            }
+            let waited_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let Some(left_ms) = ARCHIVE_RETRY_MS.checked_sub(waited_ms).filter(|left| *left > 0)
+            else {
+                break;
+            };
+            state = wait_ms(&signals.changed, state, left_ms).0;
+        }
+        state.news = false;
+        (!state.closing).then(|| (state.sealed, state.applied.clone()))
+    }
+
+    /// Archives every sealed segment of the log that is not archived yet, in order.
+    fn archive_up_to(&self, sealed: u64, signals: &Signals) -> Result<(), Error> {
+        let archived = crate::archive::numbers(&self.archive)?;
+        for number in segments::numbers(self.sources.log())? {
+            if number > sealed || signals.is_closing() {
+                return Ok(());
+            }
+            if archived.binary_search(&number).is_err() {
+                self.archive_one(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn archive_one(&self, number: u64) -> Result<(), Error> {
+        files::make_directories(&self.archive)?;
+        let begun = Instant::now();
+        let sealed_at = self.sealed_at(number)?;
+        let previous = self.previous(number)?;
+        let header = pack(
+            self.sources.log(),
+            &self.archive,
+            number,
+            self.sources.shape(),
+            &sealed_at,
+            previous,
+        )?;
+        let mut info = lock(&self.info);
+        info.failure = None;
+        info.last_segment = info.last_segment.max(Some(number));
+        info.segments_archived += 1;
+        info.raw_bytes += header.raw_bytes;
+        info.archived_bytes += header.packed_bytes;
+        info.busy_us += u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Where the next segment begins.
+    fn sealed_at(&self, number: u64) -> Result<SealedAt, Error> {
+        let next = self.sources.begun_header(number + 1)?;
+        let next = next.ok_or_else(|| crate::sources::missing(number + 1))?;
+        Ok(SealedAt { next_group: next.first_group, heads: next.heads })
+    }
+
+    /// The link of the archive file before.
+    fn previous(&self, number: u64) -> Result<Digest, Error> {
+        if let Some(base) = self.sources.base()?.filter(|base| base.header().next_segment == number)
+        {
+            return Ok(base.header().last_archived);
+        }
+        match self.sources.archived(number.saturating_sub(1))? {
+            Some(before) => Ok(before.header().link()),
+            None => Ok(Digest::default()),
+        }
+    }
+
+    /// Compares what is both in the log and in the archive, and heals one from the other.
+    fn scrub(&self, sealed: u64, signals: &Signals) -> Result<(), Error> {
+        for number in segments::numbers(self.sources.log())? {
+            let _removing = lock(&self.removing);
+            if number > sealed || signals.is_closing() {
+                return Ok(());
+            }
+            if !segments::path_of(self.sources.log(), number).exists() {
+                continue;
+            }
+            let sealed_at = self.sealed_at(number)?;
+            let previous = self.previous(number)?;
+            if scrub::scrub(&self.sources, &self.archive, number, &sealed_at, previous)? {
+                lock(&self.info).segments_healed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of the log what is archived and applied, oldest first.
+    fn remove_applied(
+        &self,
+        progress: &mut Progress,
+        sealed: u64,
+        applied: &[u64],
+    ) -> Result<(), Error> {
+        let last = sealed.saturating_sub(self.segments_kept);
+        if last == 0 || last < progress.oldest {
+            return Ok(());
+        }
+        let _removing = lock(&self.removing);
+        for number in segments::numbers(self.sources.log())? {
+            progress.oldest = number;
+            let Some(archived) = self.sources.archived(number)?.filter(|_| number <= last) else {
+                return Ok(());
+            };
+            let after = &archived.header().heads_after;
+            let at = applied.iter().copied().chain(std::iter::repeat(0));
+            if !after.iter().zip(at).all(|(head, at)| head.sequence <= at) {
+                return Ok(());
+            }
+            files::remove(&segments::path_of(self.sources.log(), number))?;
+            lock(&self.info).segments_removed += 1;
+        }
+        Ok(())
+    }
+
+    /// Shows a failure, until it is over.
+    fn note(&self, done: Result<(), Error>) {
+        let mut info = lock(&self.info);
+        info.failure = done.err().map(|error| open::with_source(&error));
+        info.failures += u64::from(info.failure.is_some());
+    }
+}

@@ -1,0 +1,212 @@
+//! The bytes of the base: what is kept of everything before the chain's beginning.
+//!
+//! ```text
+//! header:
+//!   magic 8 | format u16 | header bytes u32 | store id 16 | generation u32 |
+//!   next segment u64 | next group u64 | link of the last archive file cut 32 |
+//!   streams u64 | records u64 | blocks u32 | packed bytes u64 | packed hash 32 |
+//!   partitions u16 | partitions x head | hash 32
+//! block: as in an archive file; raw, it holds whole entries
+//! entry: key length u16 | key of the stream | partition u16 | first version u64 |
+//!   records u32 | length u32 | records x (position u64, length u32, record)
+//! footer: the header again | blocks x (offset u64, key length u16, first key) | hash 32
+//! end: footer bytes u32 | magic 8
+//! ```
+//! Entries are in the order of their keys, those of one stream in the order of versions; a
+//! stream is there from version 1 on or not at all. The heads are those at the anchor: the end
+//! of the last segment cut. Knows no file.
+
+use backstitch_core::ids::Digest;
+
+use crate::archive::layout::{push_head, read_heads};
+use crate::bytes::{Fields, Malformed, length_u32};
+use crate::commit::{Head, Origin};
+
+/// The longest that the records of one entry may be, if none is longer by itself.
+pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
+/// The first bytes of a header: enough to know how long it is.
+pub(crate) const HEADER_BEGIN_BYTES: usize = 14;
+/// The longest header that is read: 1,024 partitions and what is fixed.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// The format of base files that this code writes.
+const BASE_FORMAT: u16 = 1;
+const BASE_MAGIC: [u8; 8] = *b"\xFFbsbas\xFE\n";
+
+/// What a base says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseHeader {
+    /// Of the store at the anchor.
+    pub origin: Origin,
+    /// The first segment that is kept.
+    pub next_segment: u64,
+    /// Its first group.
+    pub next_group: u64,
+    /// The link that the first archive file kept carries.
+    pub last_archived: Digest,
+    pub streams: u64,
+    pub records: u64,
+    pub blocks: u32,
+    pub packed_bytes: u64,
+    pub packed_hash: Digest,
+    /// The anchor: where each partition stands before the first segment kept.
+    pub heads: Vec<Head>,
+}
+
+/// Where a block is and which stream it begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlockPlace {
+    pub offset: u64,
+    pub first_key: Vec<u8>,
+}
+
+/// Consecutive records of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub key: Vec<u8>,
+    pub partition: u16,
+    pub first_version: u64,
+    pub records: u32,
+    /// Position, length and bytes of each.
+    pub packed: Vec<u8>,
+}
+
+pub(crate) fn encode_header(header: &BaseHeader) -> Vec<u8> {
+    let mut bytes = BASE_MAGIC.to_vec();
+    bytes.extend(BASE_FORMAT.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(header.origin.store);
+    bytes.extend(header.origin.generation.to_le_bytes());
+    bytes.extend(header.next_segment.to_le_bytes());
+    bytes.extend(header.next_group.to_le_bytes());
+    bytes.extend(header.last_archived.0);
+    bytes.extend(header.streams.to_le_bytes());
+    bytes.extend(header.records.to_le_bytes());
+    bytes.extend(header.blocks.to_le_bytes());
+    bytes.extend(header.packed_bytes.to_le_bytes());
+    bytes.extend(header.packed_hash.0);
+    let partitions = u16::try_from(header.heads.len()).expect("partitions are counted in u16");
+    bytes.extend(partitions.to_le_bytes());
+    header.heads.iter().for_each(|head| push_head(&mut bytes, head));
+    let length = length_u32(bytes.len() + 32);
+    bytes[HEADER_BEGIN_BYTES - 4..HEADER_BEGIN_BYTES].copy_from_slice(&length.to_le_bytes());
+    bytes.extend(Digest::of(&bytes).0);
+    bytes
+}
+
+/// How long the header is that begins so.
+pub(crate) fn header_bytes(begin: &[u8]) -> Result<usize, Malformed> {
+    let mut fields = Fields::of(begin);
+    if fields.array()? != BASE_MAGIC {
+        return Err(Malformed::because("it does not begin like a base"));
+    }
+    let format = fields.u16()?;
+    if format != BASE_FORMAT {
+        return Err(Malformed(format!("base format {format} is not known here")));
+    }
+    let length = fields.u32()? as usize;
+    match (HEADER_BEGIN_BYTES..=HEADER_BYTES_MAX).contains(&length) {
+        true => Ok(length),
+        false => Err(Malformed::because("no base header has this length")),
+    }
+}
+
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<BaseHeader, Malformed> {
+    let length = header_bytes(bytes)?;
+    let whole = bytes.get(..length).ok_or_else(too_short)?;
+    let mut fields = Fields::of(whole);
+    fields.take(HEADER_BEGIN_BYTES)?;
+    let origin = Origin { store: fields.array()?, generation: fields.u32()? };
+    let (next_segment, next_group) = (fields.u64()?, fields.u64()?);
+    let last_archived = Digest(fields.array()?);
+    let (streams, records, blocks) = (fields.u64()?, fields.u64()?, fields.u32()?);
+    let (packed_bytes, packed_hash) = (fields.u64()?, Digest(fields.array()?));
+    let partitions = fields.u16()?;
+    let heads = read_heads(&mut fields, partitions)?;
+    let covered = &whole[..whole.len() - fields.rest().len()];
+    if Digest(fields.array()?) != Digest::of(covered) || !fields.rest().is_empty() {
+        return Err(Malformed::because("the base header's hash does not match"));
+    }
+    Ok(BaseHeader {
+        origin,
+        next_segment,
+        next_group,
+        last_archived,
+        streams,
+        records,
+        blocks,
+        packed_bytes,
+        packed_hash,
+        heads,
+    })
+}
+
+/// Everything behind the blocks but the end.
+pub(crate) fn encode_footer(header: &[u8], blocks: &[BlockPlace]) -> Vec<u8> {
+    let mut bytes = header.to_vec();
+    for block in blocks {
+        bytes.extend(block.offset.to_le_bytes());
+        push_key(&mut bytes, &block.first_key);
+    }
+    bytes.extend(Digest::of(&bytes).0);
+    bytes
+}
+
+pub(crate) fn decode_footer(bytes: &[u8]) -> Result<(BaseHeader, Vec<BlockPlace>), Malformed> {
+    let hash_at = bytes.len().checked_sub(32).ok_or_else(too_short)?;
+    let (covered, hash) = bytes.split_at(hash_at);
+    if Digest::of(covered).0 != *hash {
+        return Err(Malformed::because("the base footer's hash does not match"));
+    }
+    let header = decode_header(covered)?;
+    let mut fields = Fields::of(&covered[header_bytes(covered)?..]);
+    let mut place = || {
+        let offset = fields.u64()?;
+        Ok(BlockPlace { offset, first_key: read_key(&mut fields)? })
+    };
+    let blocks = (0..header.blocks).map(|_| place()).collect::<Result<_, _>>()?;
+    Ok((header, blocks))
+}
+
+/// Bytes an entry takes in a block.
+pub(crate) fn entry_bytes(entry: &Entry) -> usize {
+    2 + entry.key.len() + 2 + 8 + 4 + 4 + entry.packed.len()
+}
+
+pub(crate) fn push_entry(bytes: &mut Vec<u8>, entry: &Entry) {
+    push_key(bytes, &entry.key);
+    bytes.extend(entry.partition.to_le_bytes());
+    bytes.extend(entry.first_version.to_le_bytes());
+    bytes.extend(entry.records.to_le_bytes());
+    bytes.extend(length_u32(entry.packed.len()).to_le_bytes());
+    bytes.extend(&entry.packed);
+}
+
+/// The entries of a block.
+pub(crate) fn decode_entries(raw: &[u8]) -> Result<Vec<Entry>, Malformed> {
+    let mut fields = Fields::of(raw);
+    let mut entries = Vec::new();
+    while !fields.rest().is_empty() {
+        let key = read_key(&mut fields)?;
+        let (partition, first_version) = (fields.u16()?, fields.u64()?);
+        let (records, length) = (fields.u32()?, fields.u32()? as usize);
+        let packed = fields.take(length)?.to_vec();
+        entries.push(Entry { key, partition, first_version, records, packed });
+    }
+    Ok(entries)
+}
+
+fn push_key(bytes: &mut Vec<u8>, key: &[u8]) {
+    let length = u16::try_from(key.len()).expect("a stream's key is bounded far below 64 KiB");
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(key);
+}
+
+fn read_key(fields: &mut Fields<'_>) -> Result<Vec<u8>, Malformed> {
+    let length = usize::from(fields.u16()?);
+    Ok(fields.take(length)?.to_vec())
+}
+
+fn too_short() -> Malformed {
+    Malformed::because("the bytes end too early")
+}

@@ -1,0 +1,333 @@
+//! Where old commits are read: one ordered chain, the archive below the log.
+//!
+//! Everything that needs commits from before goes through here. A segment is read from the log
+//! while it is there and whole, else from its archive file: both give the same bytes. Finds its
+//! way by the heads in the segments' headers and reads only what was asked for. Changes
+//! nothing; knows commits by their place and nothing of their records.
+
+mod bookmarks;
+mod chain;
+mod feed;
+mod links;
+mod piece;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backstitch_core::ids::PartitionId;
+
+use crate::archive;
+use crate::archive::base::read::Base;
+use crate::archive::unpack::Archived;
+use crate::commit::{Commit, Head};
+use crate::error::{Damage, Error};
+use crate::log::wal::End;
+use crate::log::wal::layout::SegmentHeader;
+use crate::log::wal::recover::Before;
+use crate::log::wal::scan::{Segment, Shape};
+use crate::log::wal::segments;
+use bookmarks::Bookmarks;
+use chain::Follower;
+use piece::Piece;
+
+/// The chain of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    log: PathBuf,
+    archive: Option<PathBuf>,
+    shape: Shape,
+    bookmarks: Arc<Bookmarks>,
+}
+
+/// Where a chain begins: at the very first commit, or behind a cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// The first segment.
+    pub number: u64,
+    /// Its first group.
+    pub next_group: u64,
+    /// The heads before it.
+    pub heads: Vec<Head>,
+}
+
+/// Receives commits in order.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
+
+impl Sources {
+    /// A chain of an archive and a log.
+    pub(crate) fn of(log: &Path, archive: &Path, shape: Shape) -> Self {
+        let bookmarks = Arc::default();
+        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape, bookmarks }
+    }
+
+    /// A chain that is the log alone.
+    pub(crate) fn of_log(log: &Path, shape: Shape) -> Self {
+        Self { log: log.to_owned(), archive: None, shape, bookmarks: Arc::default() }
+    }
+
+    /// What all of its segments have in common.
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    pub(crate) fn archive(&self) -> Option<&Path> {
+        self.archive.as_deref()
+    }
+
+    /// Visits the commits of a partition with records behind a position, up to `end` or, without
+    /// one, to the last whole group.
+    pub(crate) fn commits_after(
+        &self,
+        end: Option<End>,
+        partition: PartitionId,
+        after_position: u64,
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let index = usize::from(partition.0);
+        if index >= self.shape.partitions {
+            return Ok(());
+        }
+        let numbers = self.unbroken_numbers(end)?;
+        let start = self.seek(&numbers, index, after_position)?;
+        let mut header = self.header(numbers[start])?;
+        for (at, &number) in numbers.iter().enumerate().skip(start) {
+            let next = match numbers.get(at + 1) {
+                Some(&next) => self.begun_header(next)?,
+                None => None,
+            };
+            let untouched =
+                next.as_ref().is_some_and(|next| next.heads[index] == header.heads[index]);
+            if !untouched {
+                let mut piece = self.piece(number, &header, next.as_ref(), end)?;
+                let mut follower = Follower::of(partition, header.heads[index], after_position);
+                if let Some(known) = self.bookmarks.find(partition, number, after_position) {
+                    follower.go_on(&mut piece, &known);
+                }
+                let followed = follower.follow(&mut piece, visit)?;
+                follower.place().into_iter().for_each(|place| self.bookmarks.put(place));
+                if followed.is_break() {
+                    return Ok(());
+                }
+            }
+            match next {
+                Some(next) => header = next,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the chain begins.
+    pub(crate) fn beginning(&self) -> Result<Beginning, Error> {
+        Ok(match self.base()? {
+            Some(base) => {
+                let header = base.header();
+                let (number, next_group) = (header.next_segment, header.next_group);
+                Beginning { number, next_group, heads: header.heads.clone() }
+            }
+            None => {
+                let heads = vec![Head::default(); self.shape.partitions];
+                Beginning { number: 1, next_group: 1, heads }
+            }
+        })
+    }
+
+    /// What is kept of everything before the chain's beginning, if it was cut.
+    pub(crate) fn base(&self) -> Result<Option<Base>, Error> {
+        match &self.archive {
+            Some(archive) => Base::open(archive, &self.shape),
+            None => Ok(None),
+        }
+    }
+
+    /// Every segment there is, ascending: archived, in the log, or both.
+    pub(crate) fn numbers(&self) -> Result<Vec<u64>, Error> {
+        // The log first: what leaves it meanwhile is in the archive already.
+        let mut numbers: BTreeSet<u64> = segments::numbers(&self.log)?.into_iter().collect();
+        if let Some(archive) = &self.archive {
+            numbers.extend(archive::numbers(archive)?);
+        }
+        let first = self.beginning()?.number;
+        Ok(numbers.into_iter().filter(|number| *number >= first).collect())
+    }
+
+    /// The segments up to `end` back to the chain's beginning, or to the first gap.
+    fn unbroken_numbers(&self, end: Option<End>) -> Result<Vec<u64>, Error> {
+        let mut numbers = self.numbers()?;
+        if let Some(end) = end {
+            numbers.retain(|number| *number <= end.segment);
+        }
+        if numbers.is_empty() {
+            return Err(missing(self.beginning()?.number));
+        }
+        let gap = numbers.windows(2).rposition(|pair| pair[0] + 1 != pair[1]);
+        Ok(numbers.split_off(gap.map_or(0, |at| at + 1)))
+    }
+
+    /// Which of the segments holds what comes behind a position: the last one that begins at
+    /// or before it.
+    fn seek(&self, numbers: &[u64], index: usize, after_position: u64) -> Result<usize, Error> {
+        let (mut low, mut high) = (0, numbers.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            let begins_before = match self.begun_header(numbers[middle])? {
+                Some(header) => header.heads[index].position <= after_position,
+                None => false,
+            };
+            if begins_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        match low.checked_sub(1) {
+            Some(start) => Ok(start),
+            None => Err(self.gone(numbers[0].saturating_sub(1), Some(index))),
+        }
+    }
+
+    /// Why a segment is not there: it was cut, or it should be.
+    fn gone(&self, number: u64, index: Option<usize>) -> Error {
+        match self.beginning() {
+            Ok(beginning) if number < beginning.number => {
+                let index = index.unwrap_or(0);
+                let partition = u16::try_from(index).unwrap_or(u16::MAX);
+                let position = beginning.heads.get(index).map_or(0, |head| head.position);
+                Error::Cut { partition, position }
+            }
+            Ok(_) => missing(number.max(1)),
+            Err(error) => error,
+        }
+    }
+
+    fn header(&self, number: u64) -> Result<SegmentHeader, Error> {
+        self.begun_header(number)?.ok_or_else(|| self.gone(number, None))
+    }
+
+    /// A segment's header; `None` if it was made ready and never begun.
+    pub(crate) fn begun_header(&self, number: u64) -> Result<Option<SegmentHeader>, Error> {
+        let in_log = self.log_header(number);
+        if let Ok(Some(header)) = in_log {
+            return Ok(Some(header));
+        }
+        if let Some(archived) = self.archived(number)? {
+            return Ok(Some(archived.header().segment.clone()));
+        }
+        match in_log {
+            Ok(_) if segments::path_of(&self.log, number).exists() => Ok(None),
+            Ok(_) => Err(self.gone(number, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The header of a segment in the log; `None` if it is not there, or was never begun.
+    pub(crate) fn log_header(&self, number: u64) -> Result<Option<SegmentHeader>, Error> {
+        piece::log_header(&self.log, number, &self.shape)
+    }
+
+    /// The archive file of a segment, if there is one.
+    pub(crate) fn archived(&self, number: u64) -> Result<Option<Archived>, Error> {
+        match &self.archive {
+            Some(archive) => Archived::open(archive, number, &self.shape),
+            None => Ok(None),
+        }
+    }
+
+    /// What is wrong with the archive's files as files, also where the log has the same
+    /// segments or a spare copy of what is damaged is used.
+    pub(crate) fn archive_damages(&self) -> Result<Vec<Damage>, Error> {
+        let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;
+        let mut damages: Vec<Damage> = match self.base() {
+            Ok(base) => base.into_iter().flat_map(|base| base.damages()).collect(),
+            Err(Error::Damaged { damage }) => return Ok(vec![damage]),
+            Err(error) => return Err(error),
+        };
+        for number in numbers.unwrap_or_default() {
+            match self.archived(number) {
+                Ok(archived) => {
+                    damages.extend(archived.into_iter().flat_map(|mut file| file.damages()));
+                }
+                Err(Error::Damaged { damage }) => damages.push(damage),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damages)
+    }
+
+    /// The last segment that is in the archive.
+    pub(crate) fn last_archived(&self) -> Result<Option<u64>, Error> {
+        let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;
+        Ok(numbers.and_then(|numbers| numbers.last().copied()))
+    }
+
+    /// Where the log must begin if its first segment is `number`: what its archive says.
+    pub(crate) fn before(&self, number: u64) -> Result<Option<Before>, Error> {
+        let beginning = self.beginning()?;
+        if beginning.number == number {
+            let Beginning { next_group, heads, .. } = beginning;
+            return Ok(Some(Before { next_group, heads }));
+        }
+        let archived = match number.checked_sub(1) {
+            Some(before) => self.archived(before)?,
+            None => None,
+        };
+        Ok(archived.map(|archived| {
+            let header = archived.header();
+            Before { next_group: header.groups_end, heads: header.heads_after.clone() }
+        }))
+    }
+
+    /// A segment in memory, from the log or else from the archive, with what cannot be read of
+    /// it there.
+    pub(crate) fn load(&self, number: u64) -> Result<(Segment, Vec<Damage>), Error> {
+        let path = segments::path_of(&self.log, number);
+        match fs::metadata(&path) {
+            Ok(_) => Ok((Segment::load(&self.log, number, &self.shape)?, Vec::new())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (bytes, damages) = match self.archived(number) {
+                    Ok(Some(mut archived)) => archived.unpack_what_is_whole(),
+                    Ok(None) => return Err(missing(number)),
+                    Err(Error::Damaged { damage }) => (Vec::new(), vec![damage]),
+                    Err(error) => return Err(error),
+                };
+                Ok((Segment::of(number, bytes, &self.shape), damages))
+            }
+            Err(error) => Err(Error::io("reading", &path, error)),
+        }
+    }
+
+    fn piece(
+        &self,
+        number: u64,
+        header: &SegmentHeader,
+        next: Option<&SegmentHeader>,
+        end: Option<End>,
+    ) -> Result<Piece, Error> {
+        let end_offset = end.filter(|end| end.segment == number).map(|end| end.offset);
+        let log = piece::open_in_log(&self.log, number)?;
+        // Where the log has the segment, the archive is a spare: its damage is not in the way.
+        let archived = match self.archived(number) {
+            Err(_) if log.is_some() => None,
+            archived => archived?,
+        };
+        let archived_end = archived.as_ref().map(|archived| archived.header().groups_end);
+        let groups_end = next.map(|next| next.first_group).or(archived_end);
+        if log.is_none() && archived.is_none() {
+            return Err(self.gone(number, None));
+        }
+        Ok(Piece::new(header, groups_end, end_offset, log, archived))
+    }
+}
+
+pub(crate) fn missing(segment: u64) -> Error {
+    let detail = "the segment file is missing".to_owned();
+    Damage { segment, offset: 0, partition: None, sequence: None, detail }.into()
+}

@@ -1,0 +1,97 @@
+//! Reading the chain from any position, while it grows and when nobody writes.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use backstitch_core::ids::PartitionId;
+use backstitch_journal::{Commit, Error, Journal, Reader};
+
+use crate::workload::{Acknowledged, Writer, nobody, options};
+
+type ReadAfter<'a> = &'a dyn Fn(PartitionId, u64, Visit<'_>) -> Result<(), Error>;
+type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
+
+/// What a partition's chain holds behind a position.
+fn read_after(read: ReadAfter<'_>, partition: u16, after: u64) -> Vec<Acknowledged> {
+    let mut found = Vec::new();
+    read(PartitionId(partition), after, &mut |commit| {
+        assert!(commit.head().position > after);
+        found.push(Acknowledged::of(commit));
+        ControlFlow::Continue(())
+    })
+    .expect("the chain is whole");
+    found
+}
+
+/// Checks what reading answers from several positions of every partition.
+pub fn check_chain(read: ReadAfter<'_>, partitions: u16, written: &[Acknowledged]) {
+    for partition in 0..partitions {
+        let all: Vec<_> = written.iter().filter(|a| a.partition == partition).cloned().collect();
+        assert_eq!(read_after(read, partition, 0), all);
+        let mut positions = Vec::new();
+        read(PartitionId(partition), 0, &mut |commit| {
+            positions.push(commit.head().position);
+            ControlFlow::Continue(())
+        })
+        .expect("the chain is whole");
+        for (at, position) in positions.iter().enumerate().step_by(7) {
+            assert_eq!(read_after(read, partition, *position), all[at + 1..]);
+            // From the middle of a commit on, that commit is needed too.
+            assert_eq!(read_after(read, partition, position - 1), all[at..]);
+        }
+        let mut visits = 0;
+        read(PartitionId(partition), 0, &mut |_| {
+            visits += 1;
+            ControlFlow::Break(())
+        })
+        .expect("the chain is whole");
+        assert_eq!(visits, usize::from(!all.is_empty()));
+    }
+    assert_eq!(read_after(read, partitions, 0), []);
+}
+
+/// Reads the chain of a directory that no process has open.
+pub fn check_reader(directory: &Path, written: &[Acknowledged]) {
+    let reader = Reader::open(directory).expect("nobody has it open");
+    let partitions = u16::try_from(reader.partitions()).expect("few partitions");
+    check_chain(
+        &|partition, after, visit| reader.commits_after(partition, after, visit),
+        partitions,
+        written,
+    );
+}
+
+#[test]
+fn commits_are_read_back_from_any_position() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = Journal::open(directory.path(), options()).unwrap();
+    let mut writer = Writer::take_over(opened, 3);
+    let mut written = Vec::new();
+    for _ in 0..4 {
+        written.extend(writer.write(150, &nobody()).unwrap());
+        let journal = writer.journal.clone();
+        check_chain(
+            &|partition, after, visit| journal.commits_after(partition, after, visit),
+            4,
+            &written,
+        );
+    }
+    writer.journal.close().unwrap();
+    let closed =
+        writer.journal.commits_after(PartitionId(0), 0, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(closed, Err(Error::Closed)));
+    drop(writer);
+    check_reader(directory.path(), &written);
+}
+
+#[test]
+fn a_journal_in_memory_reads_its_chain_too() {
+    let mut writer = Writer::take_over(Journal::memory(3), 4);
+    let written = writer.write(100, &nobody()).unwrap();
+    let journal = writer.journal.clone();
+    check_chain(
+        &|partition, after, visit| journal.commits_after(partition, after, visit),
+        3,
+        &written,
+    );
+}

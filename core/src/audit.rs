@@ -38,11 +38,13 @@ pub enum AuditAction {
     ReplayStopped,
     /// A replay goes on.
     ReplayResumed,
+    /// How long runs are kept was decided.
+    RetentionPolicySet,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -55,6 +57,7 @@ impl AuditAction {
         Self::ReplayRequested,
         Self::ReplayStopped,
         Self::ReplayResumed,
+        Self::RetentionPolicySet,
     ];
 
     /// The word the API prints.
@@ -73,6 +76,7 @@ impl AuditAction {
             Self::ReplayRequested => "replay.requested",
             Self::ReplayStopped => "replay.stopped",
             Self::ReplayResumed => "replay.resumed",
+            Self::RetentionPolicySet => "retention.policy_set",
         }
     }
 
@@ -181,6 +185,9 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         PartitionEvent::RunsImported { runs, source, actor } => {
             let detail = format!("{} runs of the store {source}", runs.len());
             (actor, AuditAction::RunsImported, stream.to_string(), detail)
+        }
+        PartitionEvent::RetentionPolicySet { policy, actor } => {
+            (actor, AuditAction::RetentionPolicySet, stream.to_string(), policy.clone())
         }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }

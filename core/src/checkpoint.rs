@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::arrows::Phase;
 use crate::event::Submitted;
 use crate::ids::ExecutionId;
+use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::state::payloads::for_each_mut;
 use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Sets, State, StepState};
 use crate::time::Timestamp;
 
@@ -34,6 +36,7 @@ pub struct Checkpoint {
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
+    payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
     tags: Arc<[Arc<str>]>,
@@ -69,6 +72,7 @@ impl Checkpoint {
             ending: own.ending,
             deliveries: own.deliveries,
             letters: own.letters,
+            payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
@@ -79,6 +83,19 @@ impl Checkpoint {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Visits every payload to change it: those kept beside their records are absent in a
+    /// checkpoint that was read.
+    pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
+        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
+    }
+
+    /// When the run was submitted.
+    #[must_use]
+    pub fn submitted_at(&self) -> Timestamp {
+        self.submitted_at
     }
 
     /// What the run was submitted with: it names the plan.
@@ -116,6 +133,7 @@ impl Checkpoint {
             ending: self.ending,
             deliveries: self.deliveries,
             letters: self.letters,
+            payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,
             tags: self.tags,

@@ -5,6 +5,7 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod partition;
+mod payloads;
 mod replay;
 mod workflow;
 

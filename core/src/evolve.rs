@@ -42,6 +42,7 @@ pub fn evolve(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), 
         why,
     })?;
     state.version = version;
+    state.payload_bytes = state.payload_bytes.saturating_add(event.payload_bytes());
     state.updated_at = at;
     Ok(())
 }

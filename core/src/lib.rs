@@ -5,6 +5,7 @@
 //! only results are events and orders.
 
 pub mod advance;
+mod allot;
 pub mod arrows;
 pub mod audit;
 pub mod checkpoint;
@@ -17,9 +18,11 @@ pub mod evolve;
 pub mod failure;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod payload;
 pub mod plan;
 pub mod report;
+pub mod retention;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;

@@ -51,6 +51,8 @@ pub struct Plan {
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
+    /// Whether every payload of its runs is kept so that it can be erased.
+    pub erasable: bool,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,
@@ -203,7 +205,8 @@ impl Plan {
 
     /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
     /// depends on, by id. An entry of `outputs` that looks below the output of a step that did
-    /// not succeed is null; without `outputs` there is none at all if it would be too large.
+    /// not succeed is null; without `outputs` there is none at all if it
+    /// would be too large or one of them cannot be had.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE` for any other entry of `outputs`.
@@ -227,8 +230,9 @@ impl Plan {
             }
             let at = u32::try_from(at).expect("a plan has at most 10,000 steps");
             let output = scope.step(StepIndex(at)).output;
-            size_bytes += output.as_ref().map_or(0, |output| output.text().len());
-            if size_bytes > PAYLOAD_BYTES_MAX {
+            size_bytes += output.as_ref().map_or(0, Payload::length_bytes);
+            let absent = output.as_ref().is_some_and(|output| output.absent().is_some());
+            if absent || size_bytes > PAYLOAD_BYTES_MAX {
                 return None;
             }
             outputs

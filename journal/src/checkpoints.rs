@@ -15,11 +15,12 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use crate::commit::Origin;
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::fence::{FencedTree, TreeOptions, Unit};
 use crate::files;
 use crate::keys;
 use crate::locks::lock;
 use crate::record::{decode_checkpoint, encode_checkpoint};
-use crate::sled::{FencedTree, Unit, VALUE_BYTES_MAX};
+use crate::sled::VALUE_BYTES_MAX;
 
 /// Checkpoints that may wait to be written; beyond it new ones are dropped.
 const PENDING_MAX: usize = 65_536;
@@ -36,7 +37,7 @@ pub(crate) struct Checkpoints {
 struct Place {
     path: PathBuf,
     marks: PathBuf,
-    cache_bytes: u64,
+    options: TreeOptions,
     /// What the tree says of itself: which store and generation it was made for.
     made_for: Vec<u8>,
 }
@@ -60,7 +61,7 @@ impl Checkpoints {
     pub(crate) fn open(
         directory: &Directory,
         origin: &Origin,
-        cache_bytes: u64,
+        options: TreeOptions,
     ) -> Result<(Self, Option<String>), Error> {
         let mut made_for = origin.store.to_vec();
         made_for.extend(origin.generation.to_le_bytes());
@@ -68,7 +69,7 @@ impl Checkpoints {
         let mut own = Self::none();
         let why = match path.exists() {
             false => None,
-            true => match FencedTree::open(&path, &marks, cache_bytes)? {
+            true => match FencedTree::open(&path, &marks, options)? {
                 Ok((tree, applied)) if applied == made_for => {
                     own = Self::over(tree)?;
                     None
@@ -81,7 +82,7 @@ impl Checkpoints {
             files::remove(&marks)?;
             files::remove(&path)?;
         }
-        own.place = Some(Place { path, marks, cache_bytes, made_for });
+        own.place = Some(Place { path, marks, options, made_for });
         Ok((own, why))
     }
 
@@ -95,6 +96,11 @@ impl Checkpoints {
         })?;
         let state = Mutex::new(State { kept, pending: HashMap::new() });
         Ok(Self { place: None, tree: OnceLock::from(tree), state })
+    }
+
+    /// Its tree, if there is one.
+    pub(crate) fn tree(&self) -> Option<&FencedTree> {
+        self.tree.get()
     }
 
     /// Gives the tree's files back.
@@ -177,8 +183,8 @@ impl Checkpoints {
     /// The tree, made if there is none yet. Only ticks call this, one after the other.
     fn made(&self, place: &Place) -> Result<&FencedTree, Error> {
         if self.tree.get().is_none() {
-            let Place { path, marks, cache_bytes, made_for } = place;
-            let tree = FencedTree::create(path, marks, *cache_bytes, made_for)?;
+            let Place { path, marks, options, made_for } = place;
+            let tree = FencedTree::create(path, marks, *options, made_for)?;
             drop(self.tree.set(tree));
         }
         Ok(self.tree.get().expect("it was made just now"))

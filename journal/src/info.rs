@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::archive::archiver::ArchiveInfo;
 use crate::commit::Head;
+use crate::fence::ScrubState;
 use crate::journal::Parts;
+use crate::keeper::Part;
 use crate::log::LogStats;
 use crate::options::Fsync;
 
@@ -28,6 +30,10 @@ pub struct Info {
     pub store_bytes: u64,
     /// Bytes of the views' files.
     pub views_bytes: u64,
+    /// Contents kept beside records, as far as they were counted since opening.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blobs_bytes: u64,
     /// Bytes of the checkpoints' files.
     pub checkpoints_bytes: u64,
     /// Runs that have a checkpoint.
@@ -40,6 +46,8 @@ pub struct Info {
     pub archive: ArchiveInfo,
     /// What the log has done since opening.
     pub log: LogStats,
+    /// How the reading stands that follows a quick open, of each tree.
+    pub scrub: Vec<(Part, ScrubState)>,
     /// Why nothing more is taken, if so.
     pub poisoned: Option<String>,
 }
@@ -47,6 +55,7 @@ pub struct Info {
 pub(crate) fn of(parts: &Parts) -> Info {
     let part_bytes =
         |name: &str| parts.directory.as_ref().map_or(0, |path| size_bytes(&path.join(name)));
+    let (blobs, blobs_bytes) = parts.blobs.counted();
     Info {
         store_id: parts.origin.store.iter().map(|byte| format!("{byte:02x}")).collect(),
         generation: parts.origin.generation,
@@ -56,12 +65,15 @@ pub(crate) fn of(parts: &Parts) -> Info {
         log_bytes: part_bytes("log"),
         store_bytes: part_bytes("store"),
         views_bytes: part_bytes("views"),
+        blobs,
+        blobs_bytes,
         checkpoints_bytes: part_bytes("checkpoints"),
         checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,
         pending_rows: parts.views.pending_rows() as u64,
         archive: archive_of(parts),
         log: parts.log.stats(),
+        scrub: parts.scrub_state(),
         poisoned: parts.log.poisoned(),
     }
 }
@@ -72,7 +84,7 @@ fn archive_of(parts: &Parts) -> ArchiveInfo {
 }
 
 /// Bytes of a directory's files, as far as they can be read.
-fn size_bytes(path: &Path) -> u64 {
+pub(crate) fn size_bytes(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return 0 };
     entries
         .filter_map(Result::ok)

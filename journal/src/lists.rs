@@ -73,7 +73,7 @@ impl Journal {
     /// Statistics of a namespace's retained runs by workflow, as of the last tick: at most
     /// so many milliseconds ago as ticks are apart.
     #[must_use]
-    pub fn statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
+    pub fn run_statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
         self.parts().views.statistics(namespace)
     }
 

@@ -15,10 +15,40 @@ use crate::files;
 
 /// Bytes of one slot.
 const SLOT_BYTES: usize = 64 * 1024;
-const MAGIC: [u8; 8] = *b"\xFFbsmrk\x01\n";
+const MAGIC: [u8; 6] = *b"\xFFbsmrk";
+const MAGIC_END: u8 = b'\n';
+/// Format 2 adds what is counted; 1 is still read.
+const FORMAT: u8 = 2;
 
 /// The most states one tick may pass through; see [`Marks::states`].
 pub(crate) const STATES_MAX: usize = 512;
+
+/// What a whole tree amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Totals {
+    /// Hashes of all entries, joined by XOR.
+    pub digest: [u8; 32],
+    /// How many entries.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+impl Totals {
+    /// Counts an entry in.
+    pub(crate) fn add(&mut self, hash: &[u8; 32], bytes: u64) {
+        join(&mut self.digest, hash);
+        self.entries = self.entries.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(bytes);
+    }
+
+    /// Counts an entry out again.
+    pub(crate) fn remove(&mut self, hash: &[u8; 32], bytes: u64) {
+        join(&mut self.digest, hash);
+        self.entries = self.entries.wrapping_sub(1);
+        self.bytes = self.bytes.wrapping_sub(bytes);
+    }
+}
 
 /// What a slot says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,8 +59,12 @@ pub(crate) struct Marks {
     pub applied_after: Vec<u8>,
     /// What is applied if it is an earlier one.
     pub applied_before: Vec<u8>,
-    /// Digests of the states the tick passes through, from before to after; at least one.
-    pub states: Vec<[u8; 32]>,
+    /// The states the tick passes through, from before to after; at least one.
+    pub states: Vec<Totals>,
+    /// Whether the states say more than their digests: marks of format 1 do not.
+    pub counted: bool,
+    /// Bytes of sled's file after it was last rewritten; 0 if it never was.
+    pub rewritten_bytes: u64,
     /// The content of sled's `conf`, which it neither syncs nor checks well.
     pub conf: Vec<u8>,
 }
@@ -44,8 +78,14 @@ impl Marks {
             body.extend(part);
         }
         body.extend(length_u32(self.states.len()).to_le_bytes());
-        body.extend(self.states.iter().flatten());
+        for state in &self.states {
+            body.extend(state.digest);
+            body.extend(state.entries.to_le_bytes());
+            body.extend(state.bytes.to_le_bytes());
+        }
+        body.extend(self.rewritten_bytes.to_le_bytes());
         let mut slot = MAGIC.to_vec();
+        slot.extend([FORMAT, MAGIC_END]);
         slot.extend(length_u32(body.len()).to_le_bytes());
         slot.extend(body);
         slot.extend(*blake3::hash(&slot).as_bytes());
@@ -55,9 +95,11 @@ impl Marks {
 
     fn decode(slot: &[u8]) -> Result<Self, Malformed> {
         let mut fields = Fields::of(slot);
-        if fields.array()? != MAGIC {
+        let (magic, [format, end]) = (fields.array()?, fields.array()?);
+        if magic != MAGIC || end != MAGIC_END || !(1..=FORMAT).contains(&format) {
             return Err(Malformed::because("it does not begin like marks"));
         }
+        let counted = format > 1;
         let length = fields.u32()? as usize;
         let mut body = Fields::of(fields.take(length)?);
         let covered = &slot[..slot.len() - fields.rest().len()];
@@ -71,8 +113,14 @@ impl Marks {
         };
         let (applied_after, applied_before, conf) = (part()?, part()?, part()?);
         let count = body.u32()?;
-        let states = (0..count).map(|_| body.array()).collect::<Result<_, _>>()?;
-        Ok(Self { tick, applied_after, applied_before, states, conf })
+        let mut state = || -> Result<Totals, Malformed> {
+            let digest = body.array()?;
+            let counts = if counted { (body.u64()?, body.u64()?) } else { (0, 0) };
+            Ok(Totals { digest, entries: counts.0, bytes: counts.1 })
+        };
+        let states = (0..count).map(|_| state()).collect::<Result<_, _>>()?;
+        let rewritten_bytes = if counted { body.u64()? } else { 0 };
+        Ok(Self { tick, applied_after, applied_before, states, counted, rewritten_bytes, conf })
     }
 }
 
@@ -130,12 +178,17 @@ impl MarksFile {
     }
 }
 
-/// Adds an entry to a digest, or takes it out again: entries are joined by XOR.
-pub(crate) fn mix(digest: &mut [u8; 32], key: &[u8], value: &[u8]) {
+/// The hash of an entry.
+pub(crate) fn hash_of(key: &[u8], value: &[u8]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
-    for (mixed, byte) in digest.iter_mut().zip(hasher.finalize().as_bytes()) {
-        *mixed ^= byte;
+    *hasher.finalize().as_bytes()
+}
+
+/// Adds an entry's hash to a digest, or takes it out again.
+fn join(digest: &mut [u8; 32], hash: &[u8; 32]) {
+    for (joined, byte) in digest.iter_mut().zip(hash) {
+        *joined ^= byte;
     }
 }
 
@@ -144,9 +197,51 @@ mod tests {
     use super::*;
 
     fn marks(tick: u64) -> Marks {
-        let states = vec![[u8::try_from(tick).unwrap(); 32]; 3];
-        let applied_after = vec![9; 20];
-        Marks { tick, applied_after, applied_before: vec![], states, conf: b"conf".to_vec() }
+        let state = Totals { digest: [u8::try_from(tick).unwrap(); 32], entries: 7, bytes: 70 };
+        Marks {
+            tick,
+            applied_after: vec![9; 20],
+            applied_before: vec![],
+            states: vec![state; 3],
+            counted: true,
+            rewritten_bytes: 5,
+            conf: b"conf".to_vec(),
+        }
+    }
+
+    /// The bytes of format 1: digests only.
+    fn encoded_before(marks: &Marks) -> Vec<u8> {
+        let mut body = marks.tick.to_le_bytes().to_vec();
+        for part in [&marks.applied_after, &marks.applied_before, &marks.conf] {
+            body.extend(length_u32(part.len()).to_le_bytes());
+            body.extend(part);
+        }
+        body.extend(length_u32(marks.states.len()).to_le_bytes());
+        body.extend(marks.states.iter().flat_map(|state| state.digest));
+        let mut slot = b"\xFFbsmrk\x01\n".to_vec();
+        slot.extend(length_u32(body.len()).to_le_bytes());
+        slot.extend(body);
+        slot.extend(*blake3::hash(&slot).as_bytes());
+        slot
+    }
+
+    #[test]
+    fn marks_of_the_first_format_are_read() {
+        let mut expected = marks(3);
+        (expected.counted, expected.rewritten_bytes) = (false, 0);
+        let digest = expected.states[0].digest;
+        expected.states = vec![Totals { digest, ..Totals::default() }; 3];
+        assert_eq!(Marks::decode(&encoded_before(&marks(3))), Ok(expected));
+    }
+
+    #[test]
+    fn the_largest_slot_fits() {
+        let mut largest = marks(1);
+        largest.states = vec![Totals::default(); STATES_MAX];
+        let applied = vec![0; 8 * usize::from(crate::options::PARTITIONS_MAX)];
+        (largest.applied_after, largest.applied_before) = (applied.clone(), applied);
+        largest.conf = vec![0; 1_024];
+        assert_eq!(Marks::decode(&largest.encode()), Ok(largest));
     }
 
     #[test]

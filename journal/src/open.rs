@@ -7,15 +7,19 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::archive;
 use crate::archive::archiver::{Archiver, Signals};
+use crate::blobs::writer::Queue;
+use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::journal::{Journal, Parts, Versions};
+use crate::keeper::Bell;
 use crate::log::Log;
 use crate::log::memory::MemoryLog;
 use crate::log::wal::recover::Recovered;
@@ -23,7 +27,6 @@ use crate::log::wal::scan::Shape;
 use crate::log::wal::{TornTail, Wal, segments};
 use crate::options::{Fsync, Options};
 use crate::replay::replay;
-use crate::sled::FencedTree;
 use crate::sources::Sources;
 use crate::store::{Store, decode_applied, encode_applied};
 use crate::views::Views;
@@ -79,19 +82,28 @@ impl Journal {
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Opened, Error> {
         options.check()?;
         let directory = Directory::at(directory.as_ref());
+        match Self::open_once(&directory, options.clone()) {
+            // A tree that was opened quickly and then could not be read has noted so, and is
+            // made anew by the second attempt.
+            Err(Error::Store { .. }) => Self::open_once(&directory, options),
+            opened => opened,
+        }
+    }
+
+    fn open_once(directory: &Directory, options: Options) -> Result<Opened, Error> {
         let lock = directory.take()?;
         let mut report = OpenReport::default();
-        let prepared = match prepare(&directory, &options, &mut report) {
+        let prepared = match prepare(directory, &options, &mut report) {
             Err(error) if error.is_full() && directory.drop_ballast()? => {
                 report = OpenReport { ballast_dropped: true, ..OpenReport::default() };
-                prepare(&directory, &options, &mut report)?
+                prepare(directory, &options, &mut report)?
             }
             prepared => prepared?,
         };
         if !report.ballast_dropped {
             directory.keep_ballast(options.ballast_bytes)?;
         }
-        start(&directory, options, lock, prepared, report)
+        start(directory, options, lock, prepared, report)
     }
 
     /// A journal in memory, without files, for tests.
@@ -116,11 +128,15 @@ impl Journal {
         let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::memory(zeros.len()));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
+        let blobs = Blobs::memory();
         for commit in log.durable() {
+            blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
             views.replay(&commit, |stream| store.history(stream).ok().flatten());
             report.commits_replayed += 1;
         }
+        erase_again(&store, &blobs, partitions)?;
+        seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
         let parts = Parts {
@@ -131,8 +147,11 @@ impl Journal {
             log,
             store,
             views,
+            blobs,
+            queue: Queue::default(),
             checkpoints: Checkpoints::none(),
             archiver: None,
+            bell: Bell::default(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -176,7 +195,8 @@ fn prepare(
     archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
     archive::cut::finish(&sources)?;
-    let first = replay(&sources, options, (store_tree, &views), &store_applied, report)?;
+    let trees = (store_tree, &views);
+    let first = replay(&sources, options, trees, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
@@ -198,11 +218,13 @@ fn prepare(
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
+        // They may show runs whose removal the log's end does not tell of.
+        views.remove_all(store.removed_runs()?.iter().map(|(run, _)| run))?;
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
-    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.cache_bytes)?;
+    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.tree())?;
     report.checkpoints_dropped = dropped;
     Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }
@@ -213,8 +235,7 @@ fn open_store(
     options: &Options,
     report: &mut OpenReport,
 ) -> Result<(FencedTree, Vec<u64>), Error> {
-    let opened =
-        FencedTree::open(&directory.store(), &directory.store_marks(), options.cache_bytes)?;
+    let opened = FencedTree::open(&directory.store(), &directory.store_marks(), options.tree())?;
     let untrusted = match opened {
         Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
             Some(applied) => return Ok((tree, applied)),
@@ -233,7 +254,7 @@ fn new_store(
 ) -> Result<(FencedTree, Vec<u64>), Error> {
     let applied = vec![0; shape.partitions];
     let (path, marks) = (directory.store(), directory.store_marks());
-    let tree = FencedTree::create(&path, &marks, options.cache_bytes, &encode_applied(&applied))?;
+    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
 }
 
@@ -262,6 +283,8 @@ fn start(
     let streams = sorted(streams);
     let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
+    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
+    erase_again(&store, &blobs, partitions)?;
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -270,11 +293,26 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        blobs,
+        queue: Queue::default(),
         checkpoints,
         archiver,
+        bell: Bell::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
+}
+
+/// Erases what some record says is erased: a crash may have come between the two.
+fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    for partition in (0..partitions).map(PartitionId) {
+        let records = store.history(&StreamId::Partition(partition))?;
+        for digest in erased_by(records.iter().flatten()) {
+            blobs.erase_once(&digest)?;
+            blobs.note_erased([digest]);
+        }
+    }
+    Ok(())
 }
 
 fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {

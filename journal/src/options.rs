@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::fence::TreeOptions;
 
 /// When a commit counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -41,6 +42,16 @@ pub struct Options {
     pub tick_after_bytes: usize,
     /// What sled may cache, for the store and for the views each.
     pub cache_bytes: u64,
+    /// Trees of the store and the views whose file is smaller are read and hashed whole at
+    /// open; larger ones are checked quickly and read behind.
+    pub check_whole_below_bytes: u64,
+    /// Changes of a large tree after which sled writes a snapshot, from 1: what a quick open
+    /// looks up. A twentieth of the tree's entries, if that is more.
+    pub recent_changes_max: u64,
+    /// How much of a tree is read in a second while it is read behind or rewritten, from 1.
+    pub keeper_bytes_per_second: u64,
+    /// A tree is rewritten by itself only if its file is larger.
+    pub rewrite_above_bytes: u64,
     /// Space kept back and freed when a full disk stands in the way of opening; 0 for none.
     pub ballast_bytes: u64,
     /// Whether sealed segments of the log are packed into the archive. Without it they stay
@@ -70,6 +81,10 @@ impl Default for Options {
             store_after_bytes: 16 * 1024,
             tick_after_bytes: 32 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
+            check_whole_below_bytes: 128 * 1024 * 1024,
+            recent_changes_max: 50_000,
+            keeper_bytes_per_second: 32 * 1024 * 1024,
+            rewrite_above_bytes: 64 * 1024 * 1024,
             ballast_bytes: 32 * 1024 * 1024,
             archive: true,
             archive_directory: None,
@@ -95,6 +110,23 @@ impl Options {
         if self.tick_ms == 0 {
             return refuse("tick_ms", "at least 1".to_owned());
         }
+        if self.recent_changes_max == 0 || self.keeper_bytes_per_second == 0 {
+            let option = match self.recent_changes_max {
+                0 => "recent_changes_max",
+                _ => "keeper_bytes_per_second",
+            };
+            return refuse(option, "at least 1".to_owned());
+        }
         Ok(())
+    }
+
+    /// How each tree is kept.
+    pub(crate) fn tree(&self) -> TreeOptions {
+        TreeOptions {
+            cache_bytes: self.cache_bytes,
+            check_whole_below_bytes: self.check_whole_below_bytes,
+            recent_changes_max: self.recent_changes_max,
+            rewrite_above_bytes: self.rewrite_above_bytes,
+        }
     }
 }

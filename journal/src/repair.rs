@@ -23,6 +23,14 @@ pub(crate) fn repair_before_open(path: &Path, conf: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
+/// sled's snapshots in order, the one it reads last.
+pub(crate) fn snapshots(path: &Path) -> Result<Vec<String>, Error> {
+    let mut names = files::names(path)?;
+    names.retain(|name| name.starts_with("snap.") && !name.ends_with(".generating"));
+    Ok(names)
+}
+
+/// Whether sled made blob files, which it never syncs.
 pub(crate) fn has_blobs(path: &Path) -> Result<bool, Error> {
     let blobs = path.join("blobs");
     Ok(blobs.exists() && !files::names(&blobs)?.is_empty())

@@ -4,12 +4,13 @@
 
 use crate::commit::Commit;
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::journal::Versions;
 use crate::log::wal::recover::{Recovered, recover};
 use crate::open::OpenReport;
 use crate::options::Options;
 use crate::pending::Take;
-use crate::sled::FencedTree;
+use crate::removal;
 use crate::sources::Sources;
 use crate::store::Store;
 use crate::views::Views;
@@ -36,12 +37,15 @@ pub(crate) fn replay(
             return Ok(());
         }
         gap = !store.replay(commit, &mut seen)?;
+        views.remove_all(removal::of_commit(commit).iter().map(|(run, _)| run))?;
         views.replay(commit, |stream| store.history(stream).ok().flatten());
         replayed += 1;
         write_if_much(&store, options)
     };
     let archived = sources.feed_before_log(applied, &mut take)?;
     let recovered = recover(sources, applied, &mut take)?;
+    // A removed run is nobody's to take over.
+    seen.retain(|_, version| *version > 0);
     report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
     report.segments_read = archived + recovered.segments_read;
     report.segments_healed.extend(&recovered.healed);

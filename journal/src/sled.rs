@@ -1,291 +1,67 @@
-//! The fence around sled: the one file that names it.
+//! The raw calls of sled: the one file that names it.
 //!
 //! sled 0.34.7 loses what it does not sync (its flush is no fdatasync, its blob files are
-//! never synced) and skips damage in silence. So: values are small enough that it never
-//! makes a blob, changes come in ticks, each tick ends with our own fdatasync, and marks
-//! kept outside say what the whole tree must hash to. A tree that does not is dropped by
-//! the caller and rebuilt from the log. Reading the whole tree at open costs about a second
-//! per gigabyte of file, and up to as much memory for a moment, since sled's cache limit
-//! works late.
-//!
-//! Knows keys and values, not what they mean.
+//! never synced), panics on much that it does not expect, may never return from a flush
+//! after a failed write, and applies its cache limit late. Each call here is fenced against
+//! that; what the tree must hold is the business of [`crate::fence`].
 
-use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::files;
-use crate::locks::lock;
-use crate::marks::{Marks, MarksFile, STATES_MAX, mix};
-use crate::repair::{has_blobs, repair_before_open};
+use crate::repair::has_blobs;
 use crate::watchdog::under_watchdog;
 
 /// The largest value: beyond about 21 KiB a page may outgrow a quarter of the segment and
 /// go to a blob file.
 pub(crate) const VALUE_BYTES_MAX: usize = 20_000;
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
-/// Changes applied as one batch of sled, unless one unit is larger. While a batch is applied
-/// sled frees none of the pages it replaces: batches of 512 KiB of small rows took gigabytes.
-const BATCH_BYTES_MAX: usize = 32 * 1024;
 
 /// How often to try again while sled's file is still locked, and how long apart.
 const LOCK_ATTEMPTS_MAX: u32 = 400;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// What a scan reads before it hands it out, so that nobody's code runs inside of sled.
+const SCAN_ENTRIES_FIRST: usize = 16;
+const SCAN_ENTRIES_MAX: usize = 512;
+const SCAN_BYTES_MAX: usize = 256 * 1024;
+
+/// sled looks at its cache only once 64 accesses have gathered in one of its 256 shards; a
+/// long read of pages touched once each would keep thousands of them. So each of so many
+/// entries is looked up so many times, which costs no disk and bounds what gathers to about
+/// two thousand pages.
+const THRIFT_ENTRIES: usize = 8;
+const THRIFT_READS: usize = 4;
+
 /// A change of one key: its new value, or none.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
-/// Changes that are applied together or not at all.
-pub(crate) type Unit = Vec<Change>;
+/// A key with its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
-/// Why a tree cannot be trusted and must be rebuilt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untrusted(pub String);
-
-/// One sled tree that changes only in ticks.
-pub(crate) struct FencedTree {
+/// One sled tree in its directory.
+pub(crate) struct RawTree {
+    path: PathBuf,
+    cache_bytes: u64,
     /// Gone once closed.
-    db: RwLock<Option<::sled::Db>>,
+    handles: RwLock<Option<Handles>>,
+}
+
+struct Handles {
+    db: ::sled::Db,
     /// Our own handle of sled's one data file.
     data: File,
-    path: PathBuf,
-    marks: MarksFile,
-    state: Mutex<TreeState>,
 }
 
-struct TreeState {
-    tick: u64,
-    digest: [u8; 32],
-    applied: Vec<u8>,
-    conf: Vec<u8>,
-}
-
-impl FencedTree {
-    /// Opens a tree, reads all of it and compares it with its marks. Answers what it has
-    /// applied, or why it cannot be trusted.
-    ///
-    /// # Errors
-    /// If the file system refuses; a tree that is merely wrong is [`Untrusted`].
-    pub(crate) fn open(
-        path: &Path,
-        marks_path: &Path,
-        cache_bytes: u64,
-    ) -> Result<Result<(Self, Vec<u8>), Untrusted>, Error> {
-        let untrusted = |detail: &str| Ok(Err(Untrusted(detail.to_owned())));
-        let Some((marks, mut newest)) = MarksFile::open(marks_path)? else {
-            return untrusted("its marks are missing or damaged");
-        };
-        if !path.join("db").exists() {
-            return untrusted("its files are missing");
-        }
-        repair_before_open(path, &newest.conf)?;
-        if has_blobs(path)? {
-            return untrusted("it has blob files");
-        }
-        let opened = guarded(path, || {
-            let db = open_db(path, cache_bytes)?;
-            let digest = digest_of(&db)?;
-            Ok((db, digest))
-        });
-        let (db, digest) = match opened {
-            Ok(opened) => opened,
-            Err(error @ (Error::Full { .. } | Error::Denied { .. })) => return Err(error),
-            Err(error) if is_locked(&error) => return Err(error),
-            Err(error) => return untrusted(&error.to_string()),
-        };
-        if has_blobs(path)? {
-            return untrusted("it has blob files");
-        }
-        let applied = match newest.states.iter().position(|state| *state == digest) {
-            Some(place) if place + 1 == newest.states.len() => newest.applied_after,
-            Some(_) => newest.applied_before,
-            None => return untrusted("its content does not match its marks"),
-        };
-        let conf = std::mem::take(&mut newest.conf);
-        let state = TreeState { tick: newest.tick, digest, applied: applied.clone(), conf };
-        let tree = Self::of(db, path, marks, state)?;
-        // What was read may be in the system's memory only.
-        tree.sync()?;
-        Ok(Ok((tree, applied)))
-    }
-
-    /// Makes an empty tree in place of whatever is there.
-    pub(crate) fn create(
-        path: &Path,
-        marks_path: &Path,
-        cache_bytes: u64,
-        applied: &[u8],
-    ) -> Result<Self, Error> {
-        // Without marks the rest counts for nothing, so a crash from here on starts over.
-        files::remove(marks_path)?;
-        files::remove(path)?;
-        let beside = path.with_extension("new");
-        files::remove(&beside)?;
-        guarded(&beside, || {
-            let db = open_db(&beside, cache_bytes)?;
-            db.flush()?;
-            Ok(())
-        })?;
-        for name in ["db", "conf"] {
-            let file = beside.join(name);
-            File::open(&file)
-                .and_then(|opened| opened.sync_all())
-                .map_err(|e| Error::io("syncing", &file, e))?;
-        }
-        let conf = beside.join("conf");
-        let conf = fs::read(&conf).map_err(|e| Error::io("reading", &conf, e))?;
-        files::sync_directory(&beside)?;
-        fs::rename(&beside, path).map_err(|e| Error::io("naming", path, e))?;
-        files::sync_directory(files::parent(path))?;
-        let (db, digest) = guarded(path, || {
-            let db = open_db(path, cache_bytes)?;
-            let digest = digest_of(&db)?;
-            Ok((db, digest))
-        })?;
-        let applied = applied.to_vec();
-        let (applied_after, applied_before) = (applied.clone(), applied.clone());
-        let first = Marks {
-            tick: 1,
-            applied_after,
-            applied_before,
-            states: vec![digest],
-            conf: conf.clone(),
-        };
-        let marks = MarksFile::create(marks_path, &first)?;
-        Self::of(db, path, marks, TreeState { tick: 1, digest, applied, conf })
-    }
-
-    fn of(db: ::sled::Db, path: &Path, marks: MarksFile, state: TreeState) -> Result<Self, Error> {
-        let data = path.join("db");
-        let data = OpenOptions::new()
-            .write(true)
-            .open(&data)
-            .map_err(|e| Error::io("opening", &data, e))?;
-        let (db, state) = (RwLock::new(Some(db)), Mutex::new(state));
-        Ok(Self { db, data, path: path.to_owned(), marks, state })
-    }
-
-    /// Applies units in order, durably, and notes `applied` with the last one. A crash
-    /// leaves the tree between two batches of units, with what was applied before.
-    /// Within one tick each key may change once.
-    ///
-    /// # Errors
-    /// If the file system or sled fails; then the tree must not be used any more.
-    ///
-    /// # Panics
-    /// If a value is over [`VALUE_BYTES_MAX`] or a key comes twice.
-    pub(crate) fn tick(&self, units: Vec<Unit>, applied: &[u8]) -> Result<(), Error> {
-        check(&units);
-        let mut state = lock(&self.state);
-        let batches = self.plan(units, state.digest)?;
-        if batches.is_empty() && state.applied == applied {
-            return Ok(());
-        }
-        let mut rest = batches.as_slice();
-        loop {
-            let (now, later) = rest.split_at(rest.len().min(STATES_MAX - 1));
-            let after = if later.is_empty() { applied.to_vec() } else { state.applied.clone() };
-            self.apply(now, after, &mut state)?;
-            rest = later;
-            if rest.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn apply(
-        &self,
-        batches: &[(::sled::Batch, [u8; 32])],
-        applied_after: Vec<u8>,
-        state: &mut TreeState,
-    ) -> Result<(), Error> {
-        let states =
-            [state.digest].into_iter().chain(batches.iter().map(|(_, digest)| *digest)).collect();
-        state.tick += 1;
-        self.marks.write(&Marks {
-            tick: state.tick,
-            applied_after: applied_after.clone(),
-            applied_before: state.applied.clone(),
-            states,
-            conf: state.conf.clone(),
-        })?;
-        for (batch, digest) in batches {
-            self.with(|db| db.apply_batch(batch.clone()))?;
-            state.digest = *digest;
-        }
-        if !batches.is_empty() {
-            self.sync()?;
-        }
-        state.applied = applied_after;
-        Ok(())
-    }
-
-    /// Joins units to batches, leaving out what changes nothing, each with the tree's digest
-    /// after it.
-    fn plan(
-        &self,
-        units: Vec<Unit>,
-        mut digest: [u8; 32],
-    ) -> Result<Vec<(::sled::Batch, [u8; 32])>, Error> {
-        let mut batches = Vec::new();
-        let (mut batch, mut bytes) = (::sled::Batch::default(), 0);
-        for unit in units {
-            let unit_bytes = unit_bytes(&unit);
-            if bytes > 0 && bytes + unit_bytes > BATCH_BYTES_MAX {
-                batches.push((std::mem::take(&mut batch), digest));
-                bytes = 0;
-            }
-            for (key, value) in unit {
-                let old = self.get(&key)?;
-                if old == value {
-                    continue;
-                }
-                for content in [&old, &value].into_iter().flatten() {
-                    mix(&mut digest, &key, content);
-                }
-                bytes += key.len() + value.as_ref().map_or(0, Vec::len) + 1;
-                match value {
-                    Some(value) => batch.insert(key, value),
-                    None => batch.remove(key),
-                }
-            }
-        }
-        if bytes > 0 {
-            batches.push((batch, digest));
-        }
-        Ok(batches)
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        let flushed = under_watchdog(&self.path, || self.with(::sled::Tree::flush));
-        flushed?;
-        let synced = under_watchdog(&self.path, || self.data.sync_data());
-        synced.map_err(|e| Error::io("syncing", &self.path, e))?;
-        match has_blobs(&self.path)? {
-            true => Err(failed(&self.path, "sled made a blob file, which it does not sync")),
-            false => Ok(()),
-        }
-    }
-
-    fn with<T>(&self, call: impl FnOnce(&::sled::Tree) -> ::sled::Result<T>) -> Result<T, Error> {
-        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let db = db.as_ref().ok_or(Error::Closed)?;
-        guarded(&self.path, || call(db))
-    }
-
-    /// Gives sled's files back; every later call is refused.
-    pub(crate) fn close(&self) {
-        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Dropping it flushes, which may panic or hang like any other call.
-        let closed = || {
-            drop(db);
-            Ok(())
-        };
-        drop(under_watchdog(&self.path, || guarded(&self.path, closed)));
+impl RawTree {
+    /// Opens a tree, or makes one. sled writes its snapshot here and nowhere else.
+    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let handles = RwLock::new(Some(Handles::open(path, cache_bytes)?));
+        Ok(Self { path: path.to_owned(), cache_bytes, handles })
     }
 
     /// Where it is.
@@ -293,29 +69,197 @@ impl FencedTree {
         &self.path
     }
 
+    /// Bytes of its data file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        file_bytes(&self.path)
+    }
+
     /// A key's value.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.with(|db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// Visits the keys that begin with `prefix`, in order, from `from` on (itself included),
-    /// until told to stop.
+    /// The same, for reading many keys of which few share a page.
+    pub(crate) fn get_thrifty(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.with(|db| {
+            let value = db.get(key)?.map(|value| value.to_vec());
+            for _ in 1..THRIFT_READS {
+                db.get(key)?;
+            }
+            Ok(value)
+        })
+    }
+
+    /// Visits keys in order from `from` on (itself included), until told to stop. Keys that
+    /// change meanwhile are seen before or after their change.
     pub(crate) fn scan(
         &self,
-        prefix: &[u8],
         from: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        let (mut from, mut entries_max) = (from.to_vec(), SCAN_ENTRIES_FIRST);
+        loop {
+            let (entries, end) = self.read(&from, entries_max, SCAN_BYTES_MAX, false)?;
+            if entries.iter().any(|(key, value)| visit(key, value).is_break()) {
+                return Ok(());
+            }
+            let Some(next) = end else { return Ok(()) };
+            from = next;
+            entries_max = (entries_max * 4).min(SCAN_ENTRIES_MAX);
+        }
+    }
+
+    /// Reads entries in order from `from` on, about so many bytes of them, keeping sled's
+    /// cache small; answers where to go on, or `None` at the end.
+    pub(crate) fn read_chunk(
+        &self,
+        from: &[u8],
+        bytes_max: usize,
+    ) -> Result<(Vec<Entry>, Option<Vec<u8>>), Error> {
+        self.read(from, usize::MAX, bytes_max, true)
+    }
+
+    fn read(
+        &self,
+        from: &[u8],
+        entries_max: usize,
+        bytes_max: usize,
+        thrifty: bool,
+    ) -> Result<(Vec<Entry>, Option<Vec<u8>>), Error> {
         self.with(|db| {
+            let (mut entries, mut bytes) = (Vec::new(), 0);
             for entry in db.range(from..) {
                 let (key, value) = entry?;
-                if !key.starts_with(prefix) || visit(&key, &value).is_break() {
-                    break;
+                if thrifty && entries.len() % THRIFT_ENTRIES == 0 {
+                    for _ in 0..THRIFT_READS {
+                        db.get(&key)?;
+                    }
+                }
+                bytes += key.len() + value.len();
+                entries.push((key.to_vec(), value.to_vec()));
+                if entries.len() >= entries_max || bytes >= bytes_max {
+                    let mut next = key.to_vec();
+                    next.push(0);
+                    return Ok((entries, Some(next)));
                 }
             }
-            Ok(())
+            Ok((entries, None))
         })
     }
+
+    /// Applies changes together or not at all; durable only after [`RawTree::sync`].
+    ///
+    /// Afterwards each key is looked up: sled frees the pages it has replaced only as it is
+    /// called, a few with each hundred calls, and a batch is one call. Without this, half a
+    /// million changes of small rows took gigabytes.
+    ///
+    /// # Panics
+    /// If a value is over [`VALUE_BYTES_MAX`].
+    pub(crate) fn apply<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Result<(), Error> {
+        let mut batch = ::sled::Batch::default();
+        let mut keys = Vec::new();
+        for (key, value) in changes {
+            keys.push(key);
+            let bytes = value.map_or(0, <[u8]>::len);
+            assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.with(|db| {
+            db.apply_batch(batch)?;
+            keys.iter().try_for_each(|key| db.get(key).map(drop))
+        })
+    }
+
+    /// Makes everything applied durable.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
+        let handles = handles.as_ref().ok_or(Error::Closed)?;
+        let flush = || guarded(&self.path, || handles.db.flush());
+        under_watchdog(&self.path, flush)?;
+        let synced = under_watchdog(&self.path, || handles.data.sync_data());
+        synced.map_err(|e| Error::io("syncing", &self.path, e))?;
+        match has_blobs(&self.path)? {
+            true => Err(failed(&self.path, "sled made a blob file, which it does not sync")),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives sled's files back; every later call is refused.
+    pub(crate) fn close(&self) {
+        let handles = self.handles.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop_handles(&self.path, handles);
+    }
+
+    /// Closes, does `between`, and opens again, which has sled write a snapshot; everybody
+    /// else waits. If it fails the tree stays closed.
+    pub(crate) fn reopen(&self, between: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
+        if handles.is_none() {
+            return Err(Error::Closed);
+        }
+        drop_handles(&self.path, handles.take());
+        between()?;
+        *handles = Some(Handles::open(&self.path, self.cache_bytes)?);
+        Ok(())
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&::sled::Tree) -> ::sled::Result<T>) -> Result<T, Error> {
+        let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
+        let handles = handles.as_ref().ok_or(Error::Closed)?;
+        guarded(&self.path, || call(&handles.db))
+    }
+}
+
+impl Handles {
+    fn open(path: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let db = guarded(path, || open_db(path, cache_bytes))?;
+        let data = path.join("db");
+        let data = OpenOptions::new()
+            .write(true)
+            .open(&data)
+            .map_err(|e| Error::io("opening", &data, e))?;
+        Ok(Self { db, data })
+    }
+}
+
+/// Dropping sled flushes, which may panic or hang like any other call.
+fn drop_handles(path: &Path, handles: Option<Handles>) {
+    let dropped = || {
+        drop(handles);
+        Ok(())
+    };
+    // What matters was synced before.
+    drop(under_watchdog(path, || guarded(path, dropped)));
+}
+
+/// Makes an empty tree, durable but for its directory's own name.
+pub(crate) fn make_empty(path: &Path, cache_bytes: u64) -> Result<(), Error> {
+    let tree = RawTree::open(path, cache_bytes)?;
+    tree.sync()?;
+    tree.close();
+    sync_files(path)
+}
+
+/// Makes durable what sled never syncs of a closed tree.
+pub(crate) fn sync_files(path: &Path) -> Result<(), Error> {
+    for name in ["db", "conf"] {
+        let file = path.join(name);
+        File::open(&file)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|e| Error::io("syncing", &file, e))?;
+    }
+    files::sync_directory(path)
+}
+
+/// Bytes of a tree's data file, as far as that can be told.
+pub(crate) fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path.join("db")).map_or(0, |metadata| metadata.len())
 }
 
 /// Opens sled. A tree closed a moment ago may keep its lock until sled's own threads have
@@ -340,7 +284,8 @@ fn lock_refused(error: &std::io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
 }
 
-fn is_locked(error: &Error) -> bool {
+/// Whether an error says that sled's file is locked.
+pub(crate) fn is_locked(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if lock_refused(source))
 }
 
@@ -352,28 +297,6 @@ fn config(path: &Path, cache_bytes: u64) -> ::sled::Config {
         .mode(::sled::Mode::LowSpace)
         .use_compression(false)
         .flush_every_ms(None)
-}
-
-fn check(units: &[Unit]) {
-    let mut keys = HashSet::new();
-    for (key, value) in units.iter().flatten() {
-        let bytes = value.as_ref().map_or(0, Vec::len);
-        assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
-        assert!(keys.insert(key), "a key may change once in a tick");
-    }
-}
-
-fn unit_bytes(unit: &Unit) -> usize {
-    unit.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
-}
-
-fn digest_of(db: &::sled::Db) -> ::sled::Result<[u8; 32]> {
-    let mut digest = [0; 32];
-    for entry in db.iter() {
-        let (key, value) = entry?;
-        mix(&mut digest, &key, &value);
-    }
-    Ok(digest)
 }
 
 /// Runs a call of sled, which panics on much that it does not expect.

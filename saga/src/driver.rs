@@ -57,6 +57,10 @@ impl Driver {
 }
 
 async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
+    if let Some(absent) = order.input.absent() {
+        // Nothing is sent in place of what is gone; what was sent before may have worked.
+        return AttemptResult::Answered(Err(absent.failure("the input")));
+    }
     let task_type: Arc<str> = order.task_type.clone().unwrap_or_else(|| "http".into());
     let Some(executor) = registry.get(&task_type) else {
         let message = format!("no executor takes the task type `{task_type}`");

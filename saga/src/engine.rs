@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod journal_watch;
 mod open_report;
 mod rebuild;
 mod recovery;
@@ -28,6 +29,7 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
 use crate::partition::{Histories, Input};
+use crate::retention;
 
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
@@ -49,6 +51,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// How long runs are kept.
+    pub retention: retention::Settings,
 }
 
 /// A running engine.
@@ -59,6 +63,8 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    /// Ends with the engine.
+    keepers: Option<JoinSet<()>>,
 }
 
 impl Engine {
@@ -73,6 +79,7 @@ impl Engine {
         open_report::tell(&opened.report);
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
+        let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
@@ -91,8 +98,15 @@ impl Engine {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
-        let handle = Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain })
+        let handle =
+            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+        let mut keepers = JoinSet::new();
+        keepers.spawn(retention::keep_cut(handle.clone()));
+        if let Some(every) = handle.retention().sweep_every() {
+            keepers.spawn(retention::sweep(handle.clone(), every));
+        }
+        let keepers = Some(keepers);
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -117,8 +131,10 @@ impl Engine {
         let failed = tokio::select! {
             () = shutdown => None,
             ended = self.workers.join_next() => Some(sentence(ended)),
+            why = journal_watch::until_poisoned(&self.journal) => Some(why),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
+        drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
         }
@@ -167,6 +183,11 @@ impl Histories for JournalHistories {
         Ok(records.map(|records| {
             records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
         }))
+    }
+
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
+        let version = self.journal.last_version(&StreamId::Execution(run));
+        version.map_err(|error| error.to_string())
     }
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {

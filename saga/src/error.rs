@@ -2,7 +2,9 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::{Digest, ExecutionId, LetterId};
+use backstitch_core::time::Timestamp;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,22 @@ pub enum Error {
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),
+    /// The run was removed: its history is gone from the store.
+    #[error("execution {run} was removed at {at} by the rule `{rule}`")]
+    ExecutionRemoved {
+        /// The run.
+        run: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// By which rule of retention.
+        rule: String,
+    },
+    /// A policy of retention is being applied already.
+    #[error("a retention policy is being applied; wait until it is done")]
+    RetentionRunning,
+    /// The log is being cut already.
+    #[error("the log is being cut; wait until that is done")]
+    CutRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
@@ -33,6 +51,12 @@ pub enum Error {
         /// Allowed.
         max: usize,
     },
+    /// No record names a content of that digest, and none is kept.
+    #[error("no payload {0} is kept beside the records")]
+    PayloadNotFound(Digest),
+    /// What the request needs of a run is erased or missing.
+    #[error("{}", .0.message)]
+    PayloadAbsent(Box<Failure>),
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for {0} with another request")]
     KeyConflict(ExecutionId),

@@ -2,6 +2,7 @@
 
 mod letters;
 mod lists;
+mod payloads;
 mod reads;
 mod request;
 
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::definition::problem::Problem;
+use backstitch_core::definition::DEFINITION_BYTES_MAX;
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -19,16 +21,18 @@ use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::WORKFLOWS_PARTITION;
+use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
 pub use lists::WorkflowStatistics;
+pub use payloads::KeptPayload;
 pub use request::{Accepted, Defined, Request, Retried};
 
 /// Where an answer goes.
@@ -60,7 +64,12 @@ struct Shared {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    large_prints: Semaphore,
+    retention: Retention,
 }
+
+/// Large runs whose JSON is made at the same time.
+const LARGE_PRINTS_MAX: usize = 4;
 
 impl Handle {
     pub(crate) fn new(
@@ -69,13 +78,29 @@ impl Handle {
         journal: Arc<Journal>,
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
+        retention: Retention,
     ) -> Self {
-        let shared = Shared { mailboxes, catalog, journal, registry, draining };
+        let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
+        let shared =
+            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
         Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {
         &self.shared.draining
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.shared.retention
+    }
+
+    pub(crate) fn histories(&self) -> JournalHistories {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        JournalHistories { journal, catalog }
     }
 
     /// Whether new work is taken.
@@ -204,6 +229,7 @@ impl Handle {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),
+            Answer::NotFound => Err(self.missing(run).await?),
             answer => Err(unexpected(answer, Some(run))),
         }
     }
@@ -220,7 +246,7 @@ impl Handle {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         partition: PartitionId,
         input: impl FnOnce(Ticket) -> Input<Ticket>,
@@ -313,10 +339,15 @@ impl Handle {
 /// Every problem.
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
     let (definition, plan) = Plan::read(definition, registry)?;
-    Ok((plan, definition.canonical_text()))
+    let text = definition.canonical_text();
+    if text.len() > DEFINITION_BYTES_MAX {
+        let message = format!("{} bytes as JSON; at most {DEFINITION_BYTES_MAX}", text.len());
+        return Err(vec![Problem { path: String::new(), code: codes::OUT_OF_RANGE, message }]);
+    }
+    Ok((plan, text))
 }
 
-fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
@@ -327,7 +358,7 @@ fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     }
 }
 
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)

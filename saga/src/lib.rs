@@ -11,6 +11,7 @@ pub mod error;
 pub mod handle;
 pub mod metrics;
 pub mod partition;
+pub mod retention;
 pub mod retry;
 
 pub use engine::{Config, Engine};

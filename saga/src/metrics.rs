@@ -1,8 +1,11 @@
 //! The engine's metrics: every name, unit and label in one place.
 
+use std::time::Duration;
+
 use backstitch_core::command::AttemptResult;
 use backstitch_core::effect::Effect;
 use backstitch_core::ids::PartitionId;
+use backstitch_journal::{Part, ScrubState, Statistics};
 
 use crate::partition::Order;
 
@@ -16,8 +19,38 @@ pub const ATTEMPTS: &str = "backstitch_attempts_total";
 pub const STAGES: &str = "backstitch_commits_total";
 /// Events made durable.
 pub const EVENTS: &str = "backstitch_events_total";
+/// Contents kept beside the records.
+pub const BLOBS: &str = "backstitch_blobs";
+/// Their bytes.
+pub const BLOBS_BYTES: &str = "backstitch_blobs_bytes";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
+
+/// Bytes of the journal's files, by `part`.
+pub const JOURNAL_FILE_BYTES: &str = "backstitch_journal_file_bytes";
+/// Bytes of keys and values, by `part`.
+pub const JOURNAL_LIVE_BYTES: &str = "backstitch_journal_live_bytes";
+/// Entries, by `part`; records of the log.
+pub const JOURNAL_ENTRIES: &str = "backstitch_journal_entries";
+/// Seconds of the last tick, by `part`.
+pub const JOURNAL_TICK_SECONDS: &str = "backstitch_journal_tick_seconds";
+/// How the reading behind a quick open stands, by `part`: 0 none was needed, 1 under way, 2
+/// proven, 3 damaged.
+pub const JOURNAL_SCRUB: &str = "backstitch_journal_scrub_state";
+/// Bytes read so far by the reading behind a quick open, by `part`.
+pub const JOURNAL_SCRUB_BYTES: &str = "backstitch_journal_scrub_bytes";
+/// Seconds of the syncs of the log since the start, by `quantile`; 1 is the longest.
+pub const JOURNAL_SYNC_SECONDS: &str = "backstitch_journal_sync_seconds";
+/// Runs removed by retention.
+pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
+/// Bytes of the histories of removed runs.
+pub const BYTES_REMOVED: &str = "backstitch_retention_removed_bytes_total";
+/// Segments of the log that were cut.
+pub const SEGMENTS_CUT: &str = "backstitch_log_segments_cut_total";
+/// Bytes of files that cutting removed.
+pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
+/// Seconds that applying a retention policy took.
+pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
 
 /// Tells the recorder what each name means.
 pub fn describe() {
@@ -26,7 +59,71 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_gauge!(BLOBS, "contents kept beside the records");
+    metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
+    metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
+    metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
+    metrics::describe_counter!(SEGMENTS_CUT, "segments of the log that were cut");
+    metrics::describe_counter!(BYTES_CUT, "bytes of files that cutting removed");
+    metrics::describe_histogram!(RETENTION_SECONDS, "seconds that applying a policy took");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
+    metrics::describe_gauge!(JOURNAL_FILE_BYTES, "bytes of the journal's files");
+    metrics::describe_gauge!(JOURNAL_LIVE_BYTES, "bytes of keys and values");
+    metrics::describe_gauge!(JOURNAL_ENTRIES, "entries of a part, records of the log");
+    metrics::describe_gauge!(JOURNAL_TICK_SECONDS, "seconds of the last tick");
+    metrics::describe_gauge!(JOURNAL_SCRUB, "0 not needed, 1 under way, 2 proven, 3 damaged");
+    metrics::describe_gauge!(JOURNAL_SCRUB_BYTES, "bytes read behind a quick open");
+    metrics::describe_gauge!(JOURNAL_SYNC_SECONDS, "seconds of the log's syncs");
+}
+
+/// What the journal amounts to.
+pub(crate) fn journal(statistics: &Statistics) {
+    let parts = [
+        (Part::Store, &statistics.store),
+        (Part::Views, &statistics.views),
+        (Part::Checkpoints, &statistics.checkpoints),
+    ];
+    for (part, sizes) in parts {
+        let part = part.name();
+        metrics::gauge!(JOURNAL_FILE_BYTES, "part" => part).set(float(sizes.file_bytes));
+        metrics::gauge!(JOURNAL_LIVE_BYTES, "part" => part).set(float(sizes.live_bytes));
+        metrics::gauge!(JOURNAL_ENTRIES, "part" => part).set(float(sizes.entries));
+        for tree in &sizes.trees {
+            let name = tree.name.clone();
+            let (state, bytes) = match tree.scrub {
+                ScrubState::Idle => (0, 0),
+                ScrubState::Running { done_bytes, .. } => (1, done_bytes),
+                ScrubState::Proven { bytes, .. } => (2, bytes),
+                ScrubState::Damaged => (3, 0),
+            };
+            metrics::gauge!(JOURNAL_TICK_SECONDS, "part" => name.clone())
+                .set(seconds(tree.tick_us));
+            metrics::gauge!(JOURNAL_SCRUB, "part" => name.clone()).set(float(state));
+            metrics::gauge!(JOURNAL_SCRUB_BYTES, "part" => name).set(float(bytes));
+        }
+    }
+    for (part, files) in [("archive", &statistics.archive), ("blobs", &statistics.blobs)] {
+        metrics::gauge!(JOURNAL_FILE_BYTES, "part" => part).set(float(files.file_bytes));
+    }
+    let log = &statistics.log;
+    metrics::gauge!(JOURNAL_FILE_BYTES, "part" => "log").set(float(log.file_bytes));
+    metrics::gauge!(JOURNAL_ENTRIES, "part" => "log").set(float(log.records));
+    let sync = &log.sync;
+    for (quantile, us) in
+        [("0.5", sync.p50_us), ("0.95", sync.p95_us), ("0.99", sync.p99_us), ("1", sync.max_us)]
+    {
+        metrics::gauge!(JOURNAL_SYNC_SECONDS, "quantile" => quantile).set(seconds(us));
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}
+
+/// A count as a gauge wants it; right to 53 bits.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 /// One partition's share of [`RUNS_RESIDENT`].
@@ -42,10 +139,33 @@ impl Resident {
     }
 }
 
-pub(crate) fn committed(took: std::time::Duration, events: usize) {
+/// What is kept beside the records.
+pub fn kept_beside(contents: u64, bytes: u64) {
+    // Gauges are floats; beyond 2^53 the last digits are lost.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    let (contents, bytes) = (contents as f64, bytes as f64);
+    metrics::gauge!(BLOBS).set(contents);
+    metrics::gauge!(BLOBS_BYTES).set(bytes);
+}
+
+pub(crate) fn committed(took: Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn runs_removed(runs: usize, bytes: u64) {
+    metrics::counter!(RUNS_REMOVED).increment(runs as u64);
+    metrics::counter!(BYTES_REMOVED).increment(bytes);
+}
+
+pub(crate) fn cut(segments: u64, bytes: u64) {
+    metrics::counter!(SEGMENTS_CUT).increment(segments);
+    metrics::counter!(BYTES_CUT).increment(bytes);
+}
+
+pub(crate) fn retention_ended(took: std::time::Duration) {
+    metrics::histogram!(RETENTION_SECONDS).record(took.as_secs_f64());
 }
 
 pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {

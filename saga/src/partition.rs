@@ -5,23 +5,28 @@
 //! simulation drives this same code. Everything an input causes is attached to the stage (a
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
+mod begin;
 mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
+mod forget;
 mod gauges;
 mod input;
 mod life;
+mod own;
 mod reads;
+mod removal;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::command::{Command, Submission};
+use backstitch_core::command::Command;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
+use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
@@ -34,6 +39,7 @@ pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::Definition;
 pub use fold::{fold, fold_more};
 pub use input::{Abandon, Answer, Histories, Input};
+pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
@@ -44,6 +50,9 @@ pub struct Partition<T> {
     id: PartitionId,
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
+    own: PartitionState,
+    /// Runs whose removal is staged and not durable yet, with the stage.
+    leaving: HashMap<ExecutionId, u64>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -67,6 +76,8 @@ impl<T: Abandon> Partition<T> {
             id,
             runs: HashMap::new(),
             workflows: Workflows::default(),
+            own: PartitionState::default(),
+            leaving: HashMap::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -121,7 +132,12 @@ impl<T: Abandon> Partition<T> {
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
         let moment = self.tick(now);
         match input {
-            Input::Submit(_, ticket) | Input::Define(_, ticket) if self.draining => {
+            Input::Submit(_, ticket)
+            | Input::Define(_, ticket)
+            | Input::Record(_, ticket)
+            | Input::Remove(_, ticket)
+                if self.draining =>
+            {
                 self.answer(ticket, Answer::Draining);
             }
             Input::Submit(submission, ticket) => self.submit(submission, ticket, moment),
@@ -136,6 +152,9 @@ impl<T: Abandon> Partition<T> {
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
+            Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
+            Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
 
@@ -193,6 +212,7 @@ impl<T: Abandon> Partition<T> {
             self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
+        self.leaving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
@@ -224,38 +244,6 @@ impl<T: Abandon> Partition<T> {
             releases.push(release);
         } else {
             self.releases.push(release);
-        }
-    }
-
-    fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
-        let id = submission.execution;
-        if submission.has_derived_id() || self.runs.contains_key(&id) {
-            match self.resident_run(id) {
-                Ok(Some(run)) => {
-                    let known = run.state.submitted.request;
-                    let status = run.state.status().word();
-                    let answer = if known == submission.submitted.request {
-                        Answer::Submitted { execution: id, status, repeated: true }
-                    } else {
-                        Answer::KeyConflict(id)
-                    };
-                    self.evict(id);
-                    return self.answer(ticket, answer);
-                }
-                Ok(None) => {}
-                Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
-            }
-        }
-        match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                let status = state.status().word();
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
-                self.record(id, decision, 0, moment);
-                let answer = Answer::Submitted { execution: id, status, repeated: false };
-                self.answer(ticket, answer);
-            }
-            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
-            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
         }
     }
 
@@ -357,6 +345,9 @@ impl<T: Abandon> Partition<T> {
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
+            if self.leaving.contains_key(&id) {
+                return Ok(None);
+            }
             let Some(events) = self.histories.history(id)? else { return Ok(None) };
             let state = fold(id, &events, self.histories.as_ref())?;
             self.adopt(state);

@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::report::{event_json, run_row_json};
 use backstitch_core::summary::RunStatus;
-use backstitch_journal::RunFilter;
+use backstitch_journal::{Record, RunFilter};
 use backstitch_saga::Error;
 use serde_json::{Value, json};
 
@@ -118,10 +118,16 @@ pub(super) async fn events(
     let run = read_id(&id)?;
     let (records, plan) = opened.handle.history(run).await?;
     let generation = opened.generation;
+    let beside = |record: &Record| {
+        let mut beside = Vec::new();
+        record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
+        let listed = |(digest, bytes): (Digest, u64)| json!({ "digest": digest.to_string(), "bytes": bytes });
+        beside.into_iter().map(listed).collect::<Vec<_>>()
+    };
     let later = records.len() - records.partition_point(|record| record.version <= after);
     let events: Vec<_> = records[records.len() - later..]
         .iter()
-        .take(limit)
+        .take(fitting(&records[records.len() - later..], limit))
         .map(|record| {
             let (kind, data) = event_json(&record.event, plan.as_deref());
             json!({
@@ -130,15 +136,28 @@ pub(super) async fn events(
                 "recorded_at": record.recorded_at.to_string(),
                 "type": kind,
                 "data": data,
+                "kept_beside": beside(record),
             })
         })
         .collect();
-    let more = (later > limit).then(|| events.last().map(|event| event["version"].clone()));
+    let more = (later > events.len()).then(|| events.last().map(|event| event["version"].clone()));
     Ok(answer::ok(&json!({
         "execution_id": run.to_string(),
         "events": events,
         "next_after_version": more.flatten(),
     })))
+}
+
+/// How many records one answer takes: at least one, and no more than so many payloads.
+fn fitting(records: &[Record], limit: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |record: &&Record| {
+        let first = bytes == 0;
+        record.event.for_each_payload(&mut |own| bytes += own.length_bytes());
+        bytes = bytes.max(1);
+        first || bytes <= EVENTS_BYTES_MAX
+    };
+    records.iter().take(limit).take_while(fits).count()
 }
 
 /// `POST /api/v1/executions/{id}/cancel`.
@@ -162,6 +181,9 @@ pub(super) async fn cancel(
 fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
     text.parse().map_err(|bad| Refusal::new(codes::EXECUTION_NOT_FOUND, format!("{bad}")))
 }
+
+/// Payloads that one page of events holds, in bytes, if it holds more than one event.
+const EVENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The longest that a client may wait for a run's end.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);

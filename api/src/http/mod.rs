@@ -6,15 +6,20 @@
 mod admin;
 mod answer;
 mod audit;
+mod backups;
 pub mod codes;
+mod cut;
+mod database;
 mod document;
 mod executions;
 mod fields;
 mod hosts;
 mod letters;
 mod path;
+mod payloads;
 mod query;
 mod refusal;
+mod retention;
 mod room;
 mod shield;
 mod statistics;
@@ -32,6 +37,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use backups::Backups;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
@@ -53,6 +59,7 @@ struct Parts {
     hosts: Hosts,
     namespace: Arc<str>,
     room: Room,
+    backups: Backups,
 }
 
 struct Opened {
@@ -66,8 +73,9 @@ impl App {
     #[must_use]
     pub fn new(about: About, hosts: Hosts) -> Self {
         let namespace = DEFAULT_NAMESPACE.into();
-        let room = Room::new();
-        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace, room }))
+        let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
+        let engine = OnceLock::new();
+        Self(Arc::new(Parts { engine, about, hosts, namespace, room, backups }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -111,6 +119,10 @@ impl App {
         &self.0.room
     }
 
+    fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
     fn namespace(&self) -> &Arc<str> {
         &self.0.namespace
     }
@@ -123,6 +135,8 @@ pub fn router(app: App) -> Router {
         .route("/ready", get(status::ready))
         .route("/info", get(status::info))
         .route("/metrics", get(telemetry::show))
+        .route("/api/v1/stats/db", get(database::show))
+        .route("/v1/stats/db", get(database::show))
         .route("/api/v1/workflows", post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
@@ -132,10 +146,21 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/admin/payloads/collect", post(payloads::collect))
+        .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
+        .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
+        .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/cut", post(cut::cut))
+        .route("/api/v1/admin/retention/plan", post(retention::plan))
+        .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route("/api/v1/statistics", get(statistics::all))
         .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
         .route("/api/v1/admin/views", get(admin::views))
         .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))
+        .route(
+            "/api/v1/admin/backups",
+            get(backups::show).post(backups::begin).delete(backups::cancel),
+        )
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
         .route("/api/v1/workflows", get(workflows::list))

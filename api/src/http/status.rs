@@ -20,6 +20,8 @@ pub struct About {
     pub listen: String,
     /// The fsync policy, as configured.
     pub fsync: String,
+    /// Where backups may go; none if they are off.
+    pub backup_directory: Option<std::path::PathBuf>,
 }
 
 /// `GET /health`: the process is alive.
@@ -51,6 +53,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "listen": about.listen,
         "data_dir": about.data_dir,
         "fsync": about.fsync,
+        "backup_directory": about.backup_directory,
         "authentication": "none",
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
@@ -62,6 +65,11 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
 
 fn journal_json(journal: &Info) -> Value {
     let total = |of: fn(&Head) -> u64| journal.heads.iter().map(of).sum::<u64>();
+    let scrub: Vec<Value> = journal
+        .scrub
+        .iter()
+        .map(|(part, state)| json!({ "part": part.name(), "scrub": state }))
+        .collect();
     json!({
         "format": COMMIT_FORMAT,
         "store_id": journal.store_id,
@@ -73,9 +81,12 @@ fn journal_json(journal: &Info) -> Value {
         "archive": journal.archive,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
+        "blobs": journal.blobs,
+        "blobs_bytes": journal.blobs_bytes,
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,
+        "scrub": scrub,
         "poisoned": journal.poisoned,
     })
 }

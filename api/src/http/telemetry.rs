@@ -12,6 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use backstitch_saga::metrics::kept_beside;
+
 use super::App;
 use crate::archive_watch;
 
@@ -45,6 +47,7 @@ pub fn recorded() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is in place; /metrics stays empty");
         }
         metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
         metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
         metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
@@ -55,6 +58,10 @@ pub fn recorded() -> &'static PrometheusHandle {
 
 /// `GET /metrics`.
 pub(super) async fn show(State(app): State<App>) -> Response {
+    if let Ok(engine) = app.engine() {
+        let (contents, bytes) = engine.journal().kept_beside_all();
+        kept_beside(contents, bytes);
+    }
     let recorded = recorded();
     if let Ok(engine) = app.engine() {
         for view in engine.views() {

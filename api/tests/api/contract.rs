@@ -217,6 +217,33 @@ async fn a_stop_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_database_has_statistics() {
+    let server = Server::start().await;
+    server.define(TWO_STEPS).await;
+    server.run("two", &json!({})).await;
+    // What was written reaches the store with its next tick.
+    let stored = loop {
+        let (status, found) = server.get("/api/v1/stats/db").await;
+        assert_eq!(status, StatusCode::OK, "{found}");
+        if found["rocksdb.estimate-num-keys"].as_u64().is_some_and(|keys| keys > 0) {
+            break found;
+        }
+    };
+    assert!(stored["log"]["records"].as_u64() > Some(0), "{stored}");
+    assert!(stored["log"]["sync"]["count"].as_u64() > Some(0), "{stored}");
+    for part in ["store", "views"] {
+        let part = &stored[part];
+        assert!(part["file_bytes"].as_u64() >= part["live_bytes"].as_u64(), "{stored}");
+        assert_eq!(part["trees"][0]["scrub"]["state"], "idle", "{stored}");
+    }
+    assert!(stored["memory"]["resident_bytes"].as_u64() > Some(0), "{stored}");
+    let (status, same) = server.get("/v1/stats/db").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(same["rocksdb.estimate-num-keys"].is_u64(), "{same}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_server_tells_about_itself() {
     let server = Server::start().await;
     let (_, info) = server.get("/info").await;

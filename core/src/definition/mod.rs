@@ -87,6 +87,8 @@ pub struct Definition {
     pub on_failure: Option<Recourse>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// Whether every payload of its runs is kept so that it can be erased.
+    pub erasable: bool,
     /// The graph.
     pub steps: Vec<Step>,
     /// The run's output; the outputs of the last steps if absent.

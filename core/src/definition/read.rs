@@ -15,7 +15,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-const DEFINITION_FIELDS: [&str; 13] = [
+const DEFINITION_FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -26,6 +26,7 @@ const DEFINITION_FIELDS: [&str; 13] = [
     "defaults",
     "on_failure",
     "timeout",
+    "erasable",
     "steps",
     "outputs",
     "callbacks",
@@ -73,6 +74,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
+        erasable: fields.boolean("erasable", problems).unwrap_or(false),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
         callbacks: callbacks(&fields, problems),

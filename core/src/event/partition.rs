@@ -54,4 +54,11 @@ pub enum PartitionEvent {
         /// Who.
         actor: String,
     },
+    /// How long runs are kept was decided; the newest of partition 0 counts.
+    RetentionPolicySet {
+        /// The policy, as JSON.
+        policy: String,
+        /// Who.
+        actor: String,
+    },
 }

@@ -53,6 +53,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::RunsImported { runs, source, actor } => {
             ("RunsImported", json!({ "executions": ids(runs), "source": source, "actor": actor }))
         }
+        PartitionEvent::RetentionPolicySet { policy, actor } => {
+            let policy = serde_json::from_str::<Value>(policy).unwrap_or_else(|_| json!(policy));
+            ("RetentionPolicySet", json!({ "policy": policy, "actor": actor }))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod laws;
 mod letters;
 mod lives;
 mod outputs;
+mod payloads;
 mod stage;
 mod transitions;
 mod work;

@@ -36,6 +36,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ReplayRequested => 9,
         AuditAction::ReplayStopped => 10,
         AuditAction::ReplayResumed => 11,
+        AuditAction::RetentionPolicySet => 12,
     }
 }
 

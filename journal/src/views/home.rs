@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::{Fields, Malformed};
 use crate::error::Error;
+use crate::fence::{FencedTree, TreeOptions};
 use crate::files;
-use crate::sled::FencedTree;
 use crate::store::{decode_applied, encode_applied};
 use crate::views::row::FORMAT;
 
@@ -24,7 +24,7 @@ const POINTER: &str = "current";
 pub(super) struct Home {
     path: PathBuf,
     partitions: usize,
-    cache_bytes: u64,
+    options: TreeOptions,
 }
 
 /// A view's tree as it was found.
@@ -37,8 +37,8 @@ pub(super) struct Found {
 }
 
 impl Home {
-    pub(super) fn new(path: PathBuf, partitions: usize, cache_bytes: u64) -> Self {
-        Self { path, partitions, cache_bytes }
+    pub(super) fn new(path: PathBuf, partitions: usize, options: TreeOptions) -> Self {
+        Self { path, partitions, options }
     }
 
     /// Opens the tree in force, or makes an empty one in its place.
@@ -77,7 +77,7 @@ impl Home {
             return Ok(Err(format!("its format is {format}, this program's is {FORMAT}")));
         }
         let (path, marks) = self.paths(number);
-        Ok(match FencedTree::open(&path, &marks, self.cache_bytes)? {
+        Ok(match FencedTree::open(&path, &marks, self.options)? {
             Err(untrusted) => Err(untrusted.0),
             Ok((tree, applied)) => match decode_applied(&applied, self.partitions) {
                 None => Err("its marks are of another number of partitions".to_owned()),
@@ -90,7 +90,7 @@ impl Home {
     pub(super) fn create(&self, number: u64) -> Result<FencedTree, Error> {
         let (path, marks) = self.paths(number);
         let applied = encode_applied(&vec![0; self.partitions]);
-        FencedTree::create(&path, &marks, self.cache_bytes, &applied)
+        FencedTree::create(&path, &marks, self.options, &applied)
     }
 
     /// Puts a tree into force.
@@ -101,10 +101,7 @@ impl Home {
     /// Throws a tree away.
     pub(super) fn discard(&self, number: u64) -> Result<(), Error> {
         let (path, marks) = self.paths(number);
-        // Without marks the rest counts for nothing, so a crash in between is no harm.
-        files::remove(&marks)?;
-        files::remove(&path)?;
-        files::remove(&path.with_extension("new"))
+        FencedTree::discard(&path, &marks)
     }
 
     /// Throws away every tree but the one in force.
@@ -125,8 +122,28 @@ impl Home {
     }
 
     fn paths(&self, number: u64) -> (PathBuf, PathBuf) {
-        (self.path.join(number.to_string()), self.path.join(format!("{number}.marks")))
+        paths_in(&self.path, number)
     }
+}
+
+/// The trees in force below `views`, with their marks, changing nothing.
+pub(crate) fn trees_in_force(views: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let mut found = Vec::new();
+    if !views.exists() {
+        return Ok(found);
+    }
+    for name in files::names(views)? {
+        let home = views.join(name);
+        let pointer = std::fs::read(home.join(POINTER)).ok();
+        if let Some((FORMAT, number)) = pointer.and_then(|bytes| decode_pointer(&bytes).ok()) {
+            found.push(paths_in(&home, number));
+        }
+    }
+    Ok(found)
+}
+
+fn paths_in(home: &Path, number: u64) -> (PathBuf, PathBuf) {
+    (home.join(number.to_string()), home.join(format!("{number}.marks")))
 }
 
 /// Removes the views of the layout that had them all in one tree. Answers whether there

@@ -22,7 +22,7 @@ mod view;
 mod walk;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use backstitch_core::audit::AuditRow;
@@ -38,10 +38,12 @@ pub use table::ROWS_READ_PER_PAGE_MAX;
 use crate::commit::Commit;
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::fence::{FencedTree, TreeOptions};
 use crate::locks::lock;
 use crate::options::Options;
 use crate::record::Record;
 use home::Home;
+pub(crate) use home::trees_in_force;
 use view::View;
 
 /// All views.
@@ -93,7 +95,9 @@ impl Views {
         let single = home::remove_single_tree(&directory.views(), &directory.views_marks())?;
         let home = |name: ViewName, share: u64| {
             let path = directory.views().join(name.word());
-            Home::new(path, partitions, options.cache_bytes / share)
+            let tree = options.tree();
+            let tree = TreeOptions { cache_bytes: tree.cache_bytes / share, ..tree };
+            Home::new(path, partitions, tree)
         };
         let (runs, runs_why) = View::open(home(ViewName::Runs, 2))?;
         let (letters, letters_why) = View::open(home(ViewName::Letters, 4))?;
@@ -114,6 +118,17 @@ impl Views {
         self.runs.close();
         self.letters.close();
         self.audit.close();
+    }
+
+    /// The trees in force, with the names of their views.
+    pub(crate) fn trees(&self) -> Vec<(ViewName, Arc<FencedTree>)> {
+        let [runs, letters, audit] = ViewName::ALL;
+        let found = [
+            (runs, self.runs.table().tree.clone()),
+            (letters, self.letters.table().tree.clone()),
+            (audit, self.audit.table().tree.clone()),
+        ];
+        found.into_iter().filter_map(|(name, tree)| Some((name, tree?))).collect()
     }
 
     /// How far each view's tree has applied the log, in the order of [`ViewName::ALL`].
@@ -228,7 +243,6 @@ impl Views {
     ///
     /// # Errors
     /// If the letters cannot be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "retention comes next"))]
     pub(crate) fn remove(&self, run: &ExecutionId) -> Result<(), Error> {
         let mut progress = lock(&self.progress);
         progress.awaited.remove(run);
@@ -240,6 +254,22 @@ impl Views {
             self.letters.remove(&letter);
         }
         self.runs.remove(run);
+        Ok(())
+    }
+
+    /// The same for each run of some streams.
+    ///
+    /// # Errors
+    /// If the letters cannot be read.
+    pub(crate) fn remove_all<'a>(
+        &self,
+        streams: impl Iterator<Item = &'a StreamId>,
+    ) -> Result<(), Error> {
+        for stream in streams {
+            if let StreamId::Execution(run) = stream {
+                self.remove(run)?;
+            }
+        }
         Ok(())
     }
 
@@ -309,13 +339,6 @@ impl Views {
     fn reached(&self, before: &[u64]) -> Vec<u64> {
         let progress = lock(&self.progress);
         if progress.awaited.is_empty() { progress.sequences.clone() } else { before.to_vec() }
-    }
-
-    /// Up to which commits every tree has all rows, durably.
-    pub(crate) fn applied_by_all(&self) -> Vec<u64> {
-        let [runs, letters, audit] = self.applied();
-        let least = runs.into_iter().zip(letters).zip(audit);
-        least.map(|((runs, letters), audit)| runs.min(letters).min(audit)).collect()
     }
 
     /// Rows not yet in the trees.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use backstitch_core::statistics::RunStatistics;
 
 use crate::error::Error;
+use crate::fence::FencedTree;
 use crate::locks::lock;
 use crate::record::decode_row;
-use crate::sled::FencedTree;
 use crate::views::filter::Order;
 use crate::views::home::Home;
 use crate::views::page::{Cursor, Page, Part, Span, join};
@@ -30,7 +30,7 @@ const ENTRIES_PER_SCAN_MAX: usize = 128;
 
 /// Rows by id and by their place in lists.
 pub(super) struct Table<R: Row> {
-    pub(super) tree: Option<FencedTree>,
+    pub(super) tree: Option<Arc<FencedTree>>,
     pub(super) changed: Mutex<Changed<R>>,
     pub(super) tallies: Mutex<Tallies>,
     /// What the tree has applied.
@@ -70,6 +70,7 @@ impl<R: Row> Table<R> {
             None => Tallies::default(),
         };
         let (changed, tallies) = (Mutex::new(changed), Mutex::new(tallies));
+        let tree = tree.map(Arc::new);
         Ok(Self { tree, changed, tallies, applied: Mutex::new(applied), retired: OnceLock::new() })
     }
 
@@ -302,7 +303,7 @@ impl<R: Row> Table<R> {
 
 impl<R: Row> Drop for Table<R> {
     fn drop(&mut self) {
-        self.tree.iter().for_each(FencedTree::close);
+        self.tree.iter().for_each(|tree| tree.close());
         if let Some((home, number)) = self.retired.get() {
             // What stays is removed at the next opening.
             drop(home.discard(*number));

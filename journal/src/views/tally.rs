@@ -13,10 +13,10 @@ use backstitch_core::summary::RunSummary;
 
 use crate::bytes::Malformed;
 use crate::error::Error;
+use crate::fence::{FencedTree, Unit};
 use crate::keys;
 use crate::locks::lock;
 use crate::record::{decode_row, encode_row};
-use crate::sled::{FencedTree, Unit};
 use crate::store::encode_applied;
 use crate::views::row::{self, Row};
 use crate::views::table::{Entry, Table, malformed};

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::error::Error;
 use crate::locks::lock;
-use crate::sled::FencedTree;
 use crate::views::home::{Found, Home};
 use crate::views::row::Row;
 use crate::views::table::Table;
@@ -103,7 +102,7 @@ impl<R: Row> View<R> {
         let beside = lock(&self.beside).take();
         let tables = [Some(self.table()), beside.map(|beside| beside.table)];
         for table in tables.into_iter().flatten() {
-            table.tree.iter().for_each(FencedTree::close);
+            table.tree.iter().for_each(|tree| tree.close());
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::error::Error;
-use crate::sled::FencedTree;
+use crate::fence::FencedTree;
 use crate::views::filter::Order;
 use crate::views::page::Span;
 use crate::views::row::{INSTANT_BYTES, Row};

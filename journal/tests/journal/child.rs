@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use backstitch_journal::{Fsync, Journal, Options};
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Fsync, Journal, Options, Part, unheard};
 
 use crate::archive::small;
 use crate::cut::cut_now;
-use crate::workload::{Acknowledged, Writer, options};
+use crate::workload::{Acknowledged, Writer, options, quick_options};
 
 /// The child's data directory; set only for the child.
 pub const DIRECTORY: &str = "JOURNAL_CHILD_DIRECTORY";
@@ -24,6 +25,11 @@ pub const COMMITS: &str = "JOURNAL_CHILD_COMMITS";
 /// Set if the child is not to sync its log: for showing that it matters.
 pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
 
+/// Set if the child's trees are to open quickly, and to be rewritten all the time.
+pub const QUICK: &str = "JOURNAL_CHILD_QUICK";
+
+/// Where the child backs its journal up, again and again, if it is to.
+pub const BACKUP: &str = "JOURNAL_CHILD_BACKUP";
 /// Set if the child is to fill small segments and to cut its chain again and again.
 pub const CUTTING: &str = "JOURNAL_CHILD_CUTTING";
 /// Commits between two cuts.
@@ -47,6 +53,15 @@ fn variable(name: &str) -> String {
     std::env::var(name).expect("the parent sets all variables")
 }
 
+/// Rewrites every part, one after the other, and reads them whole. A failure has poisoned the
+/// journal, and the writer tells.
+fn rewrite_until_it_dies(journal: &Journal) {
+    while Part::ALL.iter().all(|part| {
+        let rewritten = journal.compact(*part).and_then(|()| journal.scrub());
+        rewritten.is_ok()
+    }) {}
+}
+
 /// Only the child runs this; as a test of its own it does nothing.
 #[test]
 fn writes_until_it_dies() {
@@ -59,8 +74,13 @@ fn writes_until_it_dies() {
     let fsync = if unsynced { Fsync::Never } else { Fsync::Always };
     // The store's ticks would sync the log too.
     let tick_ms = if unsynced { u64::from(u32::MAX) } else { options().tick_ms };
+    let quick = std::env::var_os(QUICK).is_some();
     let cutting = std::env::var_os(CUTTING).is_some();
-    let options = if cutting { small() } else { options() };
+    let options = match (quick, cutting) {
+        (true, _) => quick_options(),
+        (_, true) => small(),
+        _ => options(),
+    };
     let opened = match Journal::open(directory, Options { fsync, tick_ms, ..options }) {
         Ok(opened) => opened,
         Err(error) => {
@@ -69,6 +89,18 @@ fn writes_until_it_dies() {
         }
     };
     let mut writer = Writer::take_over(opened, seed);
+    if quick {
+        let journal = writer.journal.clone();
+        std::thread::spawn(move || rewrite_until_it_dies(&journal));
+    }
+    if let Some(to) = std::env::var_os(BACKUP) {
+        let journal = writer.journal.clone();
+        std::thread::spawn(move || {
+            for round in 0.. {
+                journal.backup(to.as_ref(), Timestamp(round), &mut unheard()).unwrap();
+            }
+        });
+    }
     let told = move |commit: &Acknowledged| {
         let mut file = acknowledged.lock().unwrap();
         file.write_all(commit.line().as_bytes()).unwrap();

@@ -4,9 +4,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use backstitch_journal::Options;
+
 use crate::child;
 use crate::life::check_open;
-use crate::workload::{Acknowledged, Dice, options};
+use crate::workload::{Acknowledged, Dice, options, quick_options};
 
 /// Kills in one run of the tests; `JOURNAL_KILLS` asks for more.
 const KILLS: u64 = 8;
@@ -16,8 +18,12 @@ pub fn count_from_environment(name: &str, default: u64) -> u64 {
 }
 
 /// Starts a life and kills it after some acknowledgements; answers all of them.
-fn live_and_die(directory: &Path, seed: u64, after: u64) -> Vec<(u16, u64, String)> {
-    live_and_die_with(directory, seed, after, &|_| {})
+fn live_and_die(directory: &Path, seed: u64, after: u64, quick: bool) -> Vec<(u16, u64, String)> {
+    live_and_die_with(directory, seed, after, &|command| {
+        if quick {
+            command.env(child::QUICK, "1");
+        }
+    })
 }
 
 /// The same with a child that is told more.
@@ -52,19 +58,29 @@ pub fn live_and_die_with(
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill() {
+    kill_lives(false, &options());
+}
+
+/// The same with trees that open quickly and are rewritten all the while.
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_with_quick_trees() {
+    kill_lives(true, &quick_options());
+}
+
+fn kill_lives(quick: bool, options: &Options) {
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
-    let mut directory = tempfile::tempdir().unwrap();
+    let mut directory = tempfile::tempdir().expect("there is space");
     let mut acknowledged = Vec::new();
     for kill in 0..count_from_environment("JOURNAL_KILLS", KILLS) {
         if kill.is_multiple_of(6) {
-            directory = tempfile::tempdir().unwrap();
+            directory = tempfile::tempdir().expect("there is space");
             acknowledged.clear();
         }
         let after = 1 + dice.below(if kill % 3 == 0 { 5 } else { 300 });
-        acknowledged.extend(live_and_die(directory.path(), dice.next(), after));
+        acknowledged.extend(live_and_die(directory.path(), dice.next(), after, quick));
         // Every other time the next life takes over as it is, without a checker between.
         if kill % 2 == 0 {
-            check_open(directory.path(), options(), &acknowledged).unwrap_or_else(|error| {
+            check_open(directory.path(), options.clone(), &acknowledged).unwrap_or_else(|error| {
                 panic!("after kill {kill}: {error}");
             });
         }

@@ -17,6 +17,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_blob::commit_blob;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -39,6 +40,7 @@ fn partition_kind(event: &PartitionEvent) -> &'static str {
         PartitionEvent::LogCut { .. } => "LogCut",
         PartitionEvent::Restored { .. } => "Restored",
         PartitionEvent::RunsImported { .. } => "RunsImported",
+        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
     }
 }
 
@@ -90,10 +92,10 @@ fn run_kind(event: &RunEvent) -> &'static str {
     }
 }
 
-const STEP: StepIndex = StepIndex(300);
-const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
+pub const STEP: StepIndex = StepIndex(300);
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
 
-fn payload() -> Payload {
+pub fn payload() -> Payload {
     Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
 }
 
@@ -198,7 +200,7 @@ fn run_events() -> Vec<RunEvent> {
 }
 
 /// One commit with every kind of event.
-fn commit_1() -> Commit {
+pub fn commit_1() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let head = Head {
         sequence: 41,
@@ -225,7 +227,7 @@ fn commit_1() -> Commit {
 }
 
 /// Beside runs and workflows: partitions and replays.
-fn commit_2() -> Commit {
+pub fn commit_2() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
     let partition = StreamId::Partition(RUN.partition);
@@ -274,6 +276,18 @@ fn commit_2() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// The policy of retention.
+fn commit_retention() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let policy = r#"{"rules":[{"name":"old","keep_for":"30d"}]}"#.to_owned();
+    let event = PartitionEvent::RetentionPolicySet { policy, actor: "ann".to_owned() };
+    let at = Timestamp(1_763_639_179_000_000);
+    assert_eq!(builder.push(&partition, 6, at, &Event::Partition(event)), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
 /// A run's tags.
 fn commit_tagged() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
@@ -295,6 +309,8 @@ fn files() -> Vec<(&'static str, Commit)> {
     vec![
         ("commit-1.bin", commit_1()),
         ("commit-2.bin", commit_2()),
+        ("commit-blob.bin", commit_blob()),
+        ("commit-retention.bin", commit_retention()),
         ("commit-tagged.bin", commit_tagged()),
     ]
 }
@@ -314,7 +330,7 @@ fn golden_commits_decode_for_ever() {
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
         kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
     }
-    assert_eq!(kinds.len(), 45, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -29,6 +29,12 @@ pub fn check_served(
     acknowledged: &[(u16, u64, String)],
 ) -> Result<Vec<(ExecutionId, u64)>, String> {
     let opened = Journal::open(directory, options).map_err(|e| format!("open: {e}"))?;
+    // A crash alone never makes a tree untrusted, but for one that was just being made.
+    for reason in opened.report.store_rebuilt.iter().chain(&opened.report.views_emptied) {
+        if !reason.contains("missing") {
+            return Err(format!("a tree was made anew: {reason}"));
+        }
+    }
     for (partition, sequence, _) in acknowledged {
         if opened.heads[usize::from(*partition)].sequence < *sequence {
             return Err(format!("commit {sequence} of partition {partition} is lost"));

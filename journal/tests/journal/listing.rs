@@ -87,7 +87,7 @@ fn pages_by_every_index() {
     filled(&journal, rows);
     println!("{rows} rows in {} ms", begun.elapsed().as_millis());
     println!("{} bytes of views", journal.info().views_bytes);
-    let total: u64 = journal.statistics("default").values().map(|own| own.total()).sum();
+    let total: u64 = journal.run_statistics("default").values().map(|own| own.total()).sum();
     assert_eq!(total, rows);
     let plain = RunFilter { namespace: "default".to_owned(), ..RunFilter::default() };
     let middle = Timestamp(FIRST_US + (rows / 2) as i64 * STEP_US);
@@ -122,11 +122,11 @@ fn pages_by_every_index() {
         println!("{}", measure(&journal, &format!("{name}, oldest first"), &oldest));
     }
     let begun = Instant::now();
-    assert_eq!(journal.statistics("default").len() as u64, 50.min(rows));
+    assert_eq!(journal.run_statistics("default").len() as u64, 50.min(rows));
     println!("statistics: {} us", begun.elapsed().as_micros());
     journal.close().unwrap();
     let begun = Instant::now();
     let journal = Journal::open(directory.path(), options).unwrap().journal;
     println!("opened in {} ms", begun.elapsed().as_millis());
-    assert_eq!(journal.statistics("default").len() as u64, 50.min(rows));
+    assert_eq!(journal.run_statistics("default").len() as u64, 50.min(rows));
 }

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use backstitch_journal::Options;
+
 use crate::child;
 use crate::crash::count_from_environment;
 use crate::life::check_open;
 use crate::medium::{Call, Medium, parse};
-use crate::workload::{Acknowledged, Dice, options};
+use crate::workload::{Acknowledged, Dice, options, quick_options};
 
 /// Cuts in one run of the tests; `JOURNAL_CUTS` asks for more.
 const CUTS: u64 = 20;
@@ -43,6 +45,16 @@ pub fn run_child(mut command: Command, shim: &Path, store: &Path) -> Output {
         .expect("the child starts")
 }
 
+/// What is different about a life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Synced,
+    /// The log is not synced.
+    Unsynced,
+    /// Trees open quickly and are rewritten all the while.
+    Quick,
+}
+
 struct Life {
     medium: Medium,
     calls: Vec<Call>,
@@ -61,7 +73,7 @@ fn store(disk: &Path) -> PathBuf {
 }
 
 /// One life on the disk, recorded.
-fn record_life(work: &Path, shim: &Path, seed: u64, synced: bool) -> Life {
+fn record_life(work: &Path, shim: &Path, seed: u64, kind: Kind) -> Life {
     let disk = disk(work);
     fs::create_dir_all(&disk).expect("there is space");
     let (record, acknowledged) = (work.join("record"), work.join("acknowledged"));
@@ -69,10 +81,11 @@ fn record_life(work: &Path, shim: &Path, seed: u64, synced: bool) -> Life {
     let medium = Medium::holding(&disk);
     let mut command =
         child::command(&store(&disk), &acknowledged, seed, 60 + (seed % 120) as usize);
-    if !synced {
-        command.env(child::UNSYNCED, "1");
-    } else if seed.is_multiple_of(2) {
-        command.env(child::CUTTING, "1");
+    match kind {
+        Kind::Unsynced => drop(command.env(child::UNSYNCED, "1")),
+        Kind::Quick => drop(command.env(child::QUICK, "1")),
+        Kind::Synced if seed.is_multiple_of(2) => drop(command.env(child::CUTTING, "1")),
+        Kind::Synced => {}
     }
     command.env("SHIM_LOG", &record).env("SHIM_ACK", &acknowledged);
     let output = run_child(command, shim, &disk);
@@ -95,6 +108,7 @@ fn cut_life(
     life: Life,
     mut points: Vec<u64>,
     dice: &mut Dice,
+    options: &Options,
 ) -> Vec<(String, Result<(), String>)> {
     let Life { mut medium, calls, before } = life;
     let total = calls.len();
@@ -111,14 +125,24 @@ fn cut_life(
         let text = String::from_utf8_lossy(&medium.acknowledged);
         acknowledged.extend(Acknowledged::all_of(&text));
         let place = format!("cut at call {point} of {total}");
-        checked.push((place, check_open(&store(&image), options(), &acknowledged)));
+        checked.push((place, check_open(&store(&image), options.clone(), &acknowledged)));
     }
     checked
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_by_power_cut() {
-    let work = tempfile::tempdir().unwrap();
+    println!("{}", cut_lives(Kind::Synced, &options()));
+}
+
+/// The same with trees that open quickly and are rewritten all the while.
+#[test]
+fn nothing_acknowledged_is_lost_by_power_cut_with_quick_trees() {
+    println!("{}", cut_lives(Kind::Quick, &quick_options()));
+}
+
+fn cut_lives(kind: Kind, options: &Options) -> String {
+    let work = tempfile::tempdir().expect("there is space");
     let shim = shim(work.path());
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
     let (mut cuts, mut lives) = (0, 0);
@@ -131,17 +155,17 @@ fn nothing_acknowledged_is_lost_by_power_cut() {
         }
         lives += 1;
         let seed = dice.next();
-        let life = record_life(work.path(), &shim, seed, true);
+        let life = record_life(work.path(), &shim, seed, kind);
         let of_this_life = CUTS_OF_A_LIFE.min(wanted - cuts);
         let points = random_points(&life, of_this_life, &mut dice);
-        for (place, checked) in cut_life(work.path(), life, points, &mut dice) {
+        for (place, checked) in cut_life(work.path(), life, points, &mut dice, options) {
             if let Err(error) = checked {
                 panic!("life {lives} (seed {seed}), {place}: {error}");
             }
             cuts += 1;
         }
     }
-    println!("{cuts} cuts in {lives} lives");
+    format!("{cuts} cuts in {lives} lives")
 }
 
 /// The same cuts find what is lost when the log is not synced: the model has teeth.
@@ -150,10 +174,10 @@ fn unsynced_commits_are_lost_by_power_cut() {
     let work = tempfile::tempdir().unwrap();
     let shim = shim(work.path());
     let mut dice = Dice(count_from_environment("JOURNAL_SEED", 1));
-    let life = record_life(work.path(), &shim, dice.next(), false);
+    let life = record_life(work.path(), &shim, dice.next(), Kind::Unsynced);
     // All at the end, when much is acknowledged and nothing is synced.
     let points = vec![life.calls.len() as u64; 10];
-    let checked = cut_life(work.path(), life, points, &mut dice);
+    let checked = cut_life(work.path(), life, points, &mut dice, &options());
     let lost = checked.iter().filter(|(_, checked)| checked.is_err()).count();
     assert!(lost > 0, "{checked:?}");
 }
@@ -163,7 +187,7 @@ fn unsynced_commits_are_lost_by_power_cut() {
 fn acknowledgements_follow_the_sync_of_their_group() {
     let work = tempfile::tempdir().unwrap();
     let shim = shim(work.path());
-    let life = record_life(work.path(), &shim, 11, true);
+    let life = record_life(work.path(), &shim, 11, Kind::Synced);
     // Open segments, and the write to each that no sync has covered yet.
     let mut segments: HashMap<u32, Option<usize>> = HashMap::new();
     let (mut groups, mut answers) = (0, 0);

@@ -49,6 +49,7 @@ fn a_log_without_its_identity_is_not_taken_for_new() {
     for name in ["store", "views"] {
         fs::remove_dir_all(directory.path().join(name)).unwrap();
     }
+    drop(fs::remove_dir_all(directory.path().join("blobs")));
     fs::remove_file(directory.path().join("store.marks")).unwrap();
     let error = refusal(directory.path());
     assert!(error.to_string().contains("its log has records"), "{error}");

@@ -270,7 +270,7 @@ fn a_view_is_rebuilt_while_it_is_written_and_read() {
     let journal = writer.journal.clone();
     let (mut visited, mut trees) = (0, Vec::new());
     for _ in 0..3 {
-        let before = journal.statistics("default");
+        let before = journal.run_statistics("default");
         let rebuilt = journal.rebuild_view(ViewName::Runs, &mut |stream, records| {
             visited += 1;
             if visited % 40 == 0 {
@@ -286,18 +286,18 @@ fn a_view_is_rebuilt_while_it_is_written_and_read() {
         assert!(rebuilt.unwrap());
         assert!(check_rows(&journal) > 50);
         journal.store_now().unwrap();
-        let after = journal.statistics("default");
+        let after = journal.run_statistics("default");
         assert!(after.iter().all(|(name, own)| own.total() >= before[name].total()));
         trees.push(journal.views()[0].tree);
     }
     assert_eq!((trees, visited > 200), (vec![2, 3, 4], true));
     assert_eq!(fs::read_dir(directory.path().join("views/runs")).unwrap().count(), 3);
-    let counted: u64 = journal.statistics("default").values().map(RunStatistics::total).sum();
+    let counted: u64 = journal.run_statistics("default").values().map(RunStatistics::total).sum();
     journal.close().unwrap();
     drop((journal, writer));
     let journal = Journal::open(directory.path(), options()).unwrap().journal;
     assert_eq!(check_rows(&journal) as u64, counted);
-    let stored: u64 = journal.statistics("default").values().map(RunStatistics::total).sum();
+    let stored: u64 = journal.run_statistics("default").values().map(RunStatistics::total).sum();
     assert_eq!(stored, counted);
 }
 

@@ -84,7 +84,7 @@ fn text(
             tail.offset
         ));
     }
-    for Problem { damage, stream } in &report.problems {
+    for Problem { damage, stream, .. } in &report.problems {
         let stream = stream.as_ref().map(|stream| format!(" ({stream})")).unwrap_or_default();
         let line = printable(&format!("{damage}{stream}"));
         text.push_str(&format!("{}  {line}\n", screen.paint(Style::Bad, "damage")));

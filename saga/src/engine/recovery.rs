@@ -15,6 +15,7 @@ use super::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::partition::{Partition, fold, fold_more};
+use crate::retention::{self, Retention};
 
 /// What was found when the engine was opened.
 #[derive(Debug, Clone)]
@@ -67,6 +68,11 @@ pub(super) fn recover(
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?
     {
         catalog.add(name, revision);
+    }
+    for start in &mut starts {
+        let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();
+        let events = own.iter().map(|record| (&record.event, record.recorded_at));
+        start.partition.adopt_own(events).map_err(Error::Fold)?;
     }
     let mut recovered = Recovered { live: 0, quarantined: 0, checkpoints: 0, journal: report };
     for share in recover_runs(&mut starts, &runs, &histories)? {
@@ -182,4 +188,10 @@ fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<
     })?;
     journal.mark(Vec::new(), changes);
     Ok(())
+}
+
+/// What the partitions' own streams say of retention.
+pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Retention {
+    let own: Vec<_> = starts.iter().map(|start| start.partition.own()).collect();
+    Retention::new(settings, &own)
 }

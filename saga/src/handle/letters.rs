@@ -51,6 +51,12 @@ impl Handle {
         else {
             return Err(Error::Fold(format!("{run} has no submission")));
         };
+        for payload in [&first.input, &first.variables] {
+            if let Some(absent) = payload.absent() {
+                let why = absent.failure("what the run was submitted with");
+                return Err(Error::PayloadAbsent(Box::new(why)));
+            }
+        }
         let execution = self.id_of(&["retry", &letter.to_string()]);
         let submitted = Box::new(Submitted {
             idempotency_key: None,

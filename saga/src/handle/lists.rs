@@ -77,7 +77,7 @@ impl Handle {
         blocking(move || {
             let mut all: BTreeMap<String, WorkflowStatistics> =
                 defined.into_iter().map(|name| (name, WorkflowStatistics::default())).collect();
-            for (workflow, runs) in journal.statistics(&namespace) {
+            for (workflow, runs) in journal.run_statistics(&namespace) {
                 all.entry(workflow).or_default().runs = runs;
             }
             for (workflow, own) in &mut all {

@@ -8,6 +8,7 @@
 
 mod clients;
 mod orders;
+mod payloads;
 pub mod replayed;
 mod syncs;
 mod verdict;

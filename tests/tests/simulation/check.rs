@@ -51,6 +51,7 @@ pub const EVENT_KINDS: &[&str] = &[
     "CallbackDelivered",
     "CallbackAttemptFailed",
     "CallbackFailed",
+    "RunsRemoved",
 ];
 
 /// The end of time: whatever could fall due has.
@@ -68,8 +69,10 @@ pub fn all(world: &World) {
         );
     }
     for run in &world.accepted {
-        assert!(runs.contains(run), "seed {seed}: {run} was accepted and is lost");
+        let removed = world.disk.lock().expect("no thread panicked").own_removed(*run);
+        assert!(removed || runs.contains(run), "seed {seed}: {run} was accepted and is lost");
     }
+    removed_runs_leave_no_trace(world);
     for run in runs {
         let state = world.live_state(run);
         let records = world.disk.lock().expect("no thread panicked").runs[&run].clone();
@@ -91,6 +94,28 @@ pub fn all(world: &World) {
         run.callbacks_came();
         run.rows_are_the_fold();
         run.tags_are_whole();
+    }
+}
+
+/// No row shows a run that was removed and did not begin again, and it was closed.
+fn removed_runs_leave_no_trace(world: &World) {
+    let disk = world.disk.lock().expect("no thread panicked");
+    for row in world.rows.values() {
+        let run = match row {
+            ViewChange::Run(own) => own.execution,
+            ViewChange::Letter(own) => own.letter.execution,
+        };
+        assert!(disk.runs.contains_key(&run), "seed {}: a row shows {run}", world.seed);
+    }
+    for (run, records) in &disk.removed {
+        let events = super::disk::events_of(records);
+        let plan = match &events[0].0 {
+            Event::Run(RunEvent::Submitted(own)) => disk.plans[&own.digest].clone(),
+            other => panic!("a run begins with its submission, not with {other:?}"),
+        };
+        let events = events.iter().map(|(event, at)| (event, *at));
+        let state = backstitch_core::machine::replay(*run, &plan, events).expect("it was whole");
+        assert!(state.is_closed(), "seed {}: {run} was removed and is not closed", world.seed);
     }
 }
 

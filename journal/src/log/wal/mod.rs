@@ -5,6 +5,7 @@
 
 pub(crate) mod heal;
 pub(crate) mod layout;
+pub(crate) mod offline;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod segments;
@@ -24,8 +25,9 @@ pub use recover::TornTail;
 use crate::archive::archiver::Signals;
 use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
+use crate::latency::Histogram;
 use crate::locks::{lock, wait};
-use crate::log::{AppendError, Done, Log, LogStats};
+use crate::log::{AppendError, Done, DurableEnd, Log, LogStats};
 use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
@@ -92,6 +94,7 @@ struct Counters {
     markers: AtomicU64,
     commits: AtomicU64,
     written_bytes: AtomicU64,
+    sync: Histogram,
 }
 
 impl Wal {
@@ -191,6 +194,11 @@ impl Log for Wal {
         lock(&self.shared.durable).heads.clone()
     }
 
+    fn durable_end(&self) -> Option<DurableEnd> {
+        let Durable { heads, end: End { segment, offset } } = lock(&self.shared.durable).clone();
+        Some(DurableEnd { heads, segment, offset })
+    }
+
     fn commits_after(
         &self,
         partition: PartitionId,
@@ -247,6 +255,7 @@ impl Log for Wal {
             markers: counters.markers.load(Ordering::Relaxed),
             commits: counters.commits.load(Ordering::Relaxed),
             written_bytes: counters.written_bytes.load(Ordering::Relaxed),
+            sync: counters.sync.latency(),
         }
     }
 }

@@ -306,7 +306,9 @@ impl Writer {
         if !dirty || !(due || wanted) {
             return Ok(());
         }
+        let began = Instant::now();
         self.sync_now()?;
+        self.shared.counters.sync.add(began.elapsed());
         self.shared.counters.group_syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

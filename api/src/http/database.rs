@@ -1,0 +1,47 @@
+//! `GET /api/v1/stats/db`: what the journal amounts to on the disk and in memory.
+//!
+//! The journal's own statistics as they are, and what the system says of this process.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::refusal::Refusal;
+use super::{App, answer, codes};
+
+/// The name by which the first design asks for the number of keys.
+const KEYS: &str = "rocksdb.estimate-num-keys";
+
+/// `GET /api/v1/stats/db`, and the same without `/api`.
+pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
+    let journal = app.engine()?.journal().clone();
+    let reading = tokio::task::spawn_blocking(move || journal.statistics());
+    let statistics = reading.await.map_err(|_| Refusal::new(codes::INTERNAL, "not read"))?;
+    let keys = statistics.store.entries + statistics.views.entries + statistics.checkpoints.entries;
+    let mut body = serde_json::to_value(&statistics).expect("statistics have text keys only");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    body["memory"]["resident_bytes"] = of_status(&status, "VmRSS:");
+    body["memory"]["resident_bytes_max"] = of_status(&status, "VmHWM:");
+    body[KEYS] = json!(keys);
+    Ok(answer::ok(&body))
+}
+
+/// A size from Linux's table about a process; null where there is none.
+fn of_status(status: &str, name: &str) -> Value {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map_or(Value::Null, |kib| json!(kib * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_the_process_are_read() {
+        let status = "Name:\tbackstitch\nVmHWM:\t    2048 kB\nVmRSS:\t      12 kB\n";
+        assert_eq!(of_status(status, "VmHWM:"), json!(2_097_152));
+        assert_eq!(of_status(status, "VmRSS:"), json!(12_288));
+        assert_eq!(of_status("", "VmRSS:"), Value::Null);
+    }
+}

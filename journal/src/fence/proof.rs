@@ -1,0 +1,91 @@
+//! The quick proof: whether a tree holds what the recent file says it must.
+//!
+//! Only looks up and compares; what follows from it is [`super::open`]'s and
+//! [`super::renew`]'s.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::fence::recent::{Changed, Mark, Recent, RecentTick, mark_of};
+use crate::marks::Marks;
+use crate::sled::RawTree;
+
+/// The marks of all keys a recent file names, as the tree has them.
+pub(super) struct Found<'a>(BTreeMap<&'a [u8], Mark>);
+
+impl<'a> Found<'a> {
+    /// Looks all keys up, in order, so that keys of one page are read together.
+    pub(super) fn of(recent: &'a Recent, raw: &RawTree) -> Result<Self, Error> {
+        let mut found: BTreeMap<&[u8], Mark> = BTreeMap::new();
+        for changed in recent.ticks.iter().flat_map(|tick| tick.batches.iter().flatten()) {
+            found.insert(&changed.key, Mark::default());
+        }
+        for (place, (key, mark)) in found.iter_mut().enumerate() {
+            let value = if place.is_multiple_of(8) { raw.get_thrifty(key)? } else { raw.get(key)? };
+            *mark = mark_of(key, value.as_deref());
+        }
+        Ok(Self(found))
+    }
+
+    fn has(&self, key: &[u8], mark: &Mark) -> bool {
+        self.0.get(key) == Some(mark)
+    }
+
+    /// Whether the tree holds the newest value of every key of `ticks`, but for keys that
+    /// change in `later`.
+    fn settled(&self, ticks: &[RecentTick], later: &[RecentTick]) -> bool {
+        let mut newest: BTreeMap<&[u8], &Mark> = BTreeMap::new();
+        for changed in changes(ticks) {
+            newest.insert(&changed.key, &changed.new);
+        }
+        for changed in changes(later) {
+            newest.remove(changed.key.as_slice());
+        }
+        newest.into_iter().all(|(key, mark)| self.has(key, mark))
+    }
+}
+
+fn changes(ticks: &[RecentTick]) -> impl Iterator<Item = &Changed> {
+    ticks.iter().flat_map(|tick| tick.batches.iter().flatten())
+}
+
+/// Whether marks and recent file are of the same tree and follow each other without a gap.
+/// If not, the recent file is no use.
+pub(super) fn fit_together(recent: &Recent, marks: &Marks) -> bool {
+    let before = marks.tick.checked_sub(recent.base.tick).map(usize::try_from);
+    let Some(Ok(before)) = before else { return false };
+    // At most one tick may be written here and not in the marks.
+    let gapless = (before..=before.saturating_add(1)).contains(&recent.ticks.len());
+    if !gapless || !marks.counted {
+        return false;
+    }
+    match before.checked_sub(1) {
+        Some(last) => recent.ticks[last].batches.len() + 1 == marks.states.len(),
+        None => marks.states.iter().any(|state| state.digest == recent.base.digest),
+    }
+}
+
+/// Which of the marks' states the tree is in, as far as its recent keys tell; `None` if it is
+/// in none of them. The two must [`fit_together`].
+pub(super) fn place(recent: &Recent, marks: &Marks, found: &Found<'_>) -> Option<usize> {
+    let before = usize::try_from(marks.tick - recent.base.tick).ok()?;
+    let (written, unwritten) = recent.ticks.split_at(before);
+    if !changes(unwritten).all(|changed| found.has(&changed.key, &changed.old)) {
+        return None;
+    }
+    let Some((last, earlier)) = written.split_last() else {
+        return marks.states.iter().position(|state| state.digest == recent.base.digest);
+    };
+    if !found.settled(earlier, std::slice::from_ref(last)) {
+        return None;
+    }
+    let new = |batch: &&Vec<Changed>| batch.iter().all(|c| found.has(&c.key, &c.new));
+    let old = |batch: &Vec<Changed>| batch.iter().all(|c| found.has(&c.key, &c.old));
+    let applied = last.batches.iter().take_while(new).count();
+    last.batches[applied..].iter().all(old).then_some(applied)
+}
+
+/// Whether the tree holds everything a recent file says, its last tick wholly applied.
+pub(super) fn holds_all(recent: &Recent, raw: &RawTree) -> Result<bool, Error> {
+    Ok(Found::of(recent, raw)?.settled(&recent.ticks, &[]))
+}

@@ -132,7 +132,8 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
     match (stream, event) {
         (StreamId::Execution(run), Event::Run(event)) => run_deed(*run, event),
         (StreamId::Workflow { namespace, workflow }, Event::Workflow(event)) => match event {
-            WorkflowEvent::DefinitionPart { .. } => None,
+            // A content kept for imported runs is part of their import.
+            WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::Kept { .. } => None,
             WorkflowEvent::Defined { revision, digest, actor, .. } => Some(Deed {
                 namespace: Some(namespace.clone()),
                 actor: actor.clone(),

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of how ids are drawn: randomness and hashes come from outside.
 
+mod readable;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ impl fmt::Display for PartitionId {
 ///
 /// The partition is read from the id and never hashed again, so partitions can be added for
 /// new runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExecutionId {
     /// The partition that owns the run for ever.
     pub partition: PartitionId,
@@ -110,7 +112,7 @@ impl StepIndex {
 }
 
 /// A replay of recorded events. Printed `replay_` + 32 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplayId(pub u128);
 
 impl fmt::Display for ReplayId {
@@ -165,7 +167,7 @@ impl fmt::Display for StreamId {
 }
 
 /// A blake3 hash, printed as 64 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {

@@ -3,6 +3,8 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod events;
+mod replays;
+mod types;
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +20,8 @@ use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
 pub use events::event_json;
+pub use replays::replay_json;
+pub use types::{EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {

@@ -32,7 +32,7 @@ fn check(task_type: &str, with: Value, expected: &[&str]) {
 async fn run(task_type: &'static str, attempt: u16, with: Value) -> Answer {
     let execution = ExecutionId { partition: PartitionId(0), digits: 1 };
     let task = Task {
-        execution,
+        execution: Some(execution),
         step: "a".into(),
         task_type: task_type.into(),
         idempotency_key: format!("{execution}/a/1"),

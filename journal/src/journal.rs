@@ -223,6 +223,24 @@ impl Journal {
         Ok(())
     }
 
+    /// The durable end of each partition.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        self.parts().log.heads()
+    }
+
+    /// Which store this is: its id and how often it was restored.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.parts().origin
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partition_count(&self) -> u16 {
+        self.parts().options.partitions
+    }
+
     /// What the journal is and how it stands.
     #[must_use]
     pub fn info(&self) -> Info {

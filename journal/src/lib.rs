@@ -15,6 +15,7 @@ mod checkpoints;
 mod commit;
 mod directory;
 mod error;
+mod events;
 mod fence;
 mod files;
 mod info;
@@ -57,6 +58,10 @@ pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use error::{Damage, Error};
+pub use events::{
+    Chain, ChainCursor, ChainEvent, EventPage, EventQuery, PAGE_SCAN_BYTES_MAX,
+    PAGE_SKIP_BYTES_MAX, events,
+};
 pub use fence::ScrubState;
 pub use info::Info;
 pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};

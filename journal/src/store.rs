@@ -180,6 +180,11 @@ impl Store {
         self.streams_with(&[HISTORY, keys::WORKFLOW])
     }
 
+    /// Every replay with a history in the tree.
+    pub(crate) fn replays(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[HISTORY, keys::REPLAY])
+    }
+
     /// Every run with a history in the tree.
     pub(crate) fn executions(&self) -> Result<Vec<StreamId>, Error> {
         self.streams_with(&[HISTORY, keys::EXECUTION])

@@ -32,11 +32,17 @@ impl Definitions {
             self.broken.entry(stream.clone()).or_insert_with(|| why.to_string());
             return;
         }
-        if let (WorkflowEvent::Defined { .. }, Some(revision)) =
-            (event, state.as_ref().and_then(WorkflowState::latest))
-        {
-            self.texts.insert(revision.digest, revision.text.clone());
-        }
+        let Some(state) = state else { return };
+        let fresh = match event {
+            WorkflowEvent::DefinitionPart { .. } => None,
+            WorkflowEvent::Defined { .. } => {
+                state.latest().map(|own| (own.digest, own.text.clone()))
+            }
+            WorkflowEvent::Kept { digest, .. } => {
+                state.kept.get(digest).map(|text| (*digest, text.clone()))
+            }
+        };
+        self.texts.extend(fresh);
     }
 
     /// The plan of a revision.

@@ -73,7 +73,7 @@ async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
         None => order.input.clone(),
     };
     let task = Task {
-        execution: order.execution,
+        execution: Some(order.execution),
         step: order.step.clone(),
         task_type,
         idempotency_key: order.idempotency_key.clone(),

@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
 use crate::partition::{Histories, Input};
+use crate::replays::Replays;
 use crate::retention;
 
 pub(crate) use rebuild::rebuild_view;
@@ -83,16 +84,23 @@ impl Engine {
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
-        let mut mailboxes = Vec::new();
-        for start in starts {
-            let (mailbox, inputs) = mpsc::channel::<Input<Ticket>>(MAILBOX_MAX);
-            mailboxes.push(mailbox);
+        let (mailboxes, inputs): (Vec<_>, Vec<_>) =
+            starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
+        let replays = Replays::new(
+            journal.clone(),
+            catalog.clone(),
+            config.registry.clone(),
+            mailboxes[usize::from(WORKFLOWS_PARTITION.0)].clone(),
+            stopping.clone(),
+        );
+        for (start, inputs) in starts.into_iter().zip(inputs) {
             let worker = worker::Worker::new(
                 start,
                 inputs,
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
+                replays.clone(),
                 stopping.clone(),
             );
             workers.spawn(worker.run());
@@ -195,5 +203,5 @@ impl Histories for JournalHistories {
     }
 }
 
-/// The partition that holds the streams of all workflows.
+/// The partition that holds the streams of all workflows and replays.
 pub const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);

@@ -2,9 +2,12 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::{Digest, ExecutionId, LetterId};
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
+use backstitch_core::replays::ReplayRejection;
 use backstitch_core::time::Timestamp;
+use backstitch_core::travel::NoSuchPoint;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,30 @@ pub enum Error {
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
+    /// The file is no export, or not whole. What came before the line is imported.
+    #[error("the export can't be read on: {0}")]
+    BadExport(BadLine),
+    /// No replay of that id.
+    #[error("there is no replay {0}")]
+    ReplayNotFound(ReplayId),
+    /// The command is wrong where the replay stands.
+    #[error(transparent)]
+    ReplayRejected(#[from] ReplayRejection),
+    /// The run has no state at the point asked for.
+    #[error(transparent)]
+    NoSuchPoint(#[from] NoSuchPoint),
+    /// The cursor belongs to a store as it was before a restore, or to another one.
+    #[error(
+        "the cursor was given out under generation {given} of another store or of this one \
+         before it was restored (generation {generation}); what it points at may not exist \
+         any more: begin again without it, or with `from`"
+    )]
+    CursorOutdated {
+        /// The cursor's.
+        given: u32,
+        /// The store's.
+        generation: u32,
+    },
     /// The definition is wrong, in every place named.
     #[error("the definition has {} problem(s)", .0.len())]
     InvalidDefinition(Vec<Problem>),

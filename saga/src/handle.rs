@@ -1,10 +1,14 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+pub(crate) mod events;
 mod letters;
 mod lists;
 mod payloads;
 mod reads;
+mod replays;
 mod request;
+mod transfer;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +35,13 @@ use crate::partition::{Abandon, Answer, Definition, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
+pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
+pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
+pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.
 #[derive(Debug)]

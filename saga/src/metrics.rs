@@ -19,6 +19,8 @@ pub const ATTEMPTS: &str = "backstitch_attempts_total";
 pub const STAGES: &str = "backstitch_commits_total";
 /// Events made durable.
 pub const EVENTS: &str = "backstitch_events_total";
+/// Attempts of replays to deliver an event, by `result`.
+pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
 /// Contents kept beside the records.
 pub const BLOBS: &str = "backstitch_blobs";
 /// Their bytes.
@@ -59,6 +61,7 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
     metrics::describe_gauge!(BLOBS, "contents kept beside the records");
     metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
     metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
@@ -152,6 +155,11 @@ pub(crate) fn committed(took: Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn replay_delivered(taken: bool) {
+    let word = if taken { "succeeded" } else { "failed" };
+    metrics::counter!(REPLAY_DELIVERIES, "result" => word).increment(1);
 }
 
 pub(crate) fn runs_removed(runs: usize, bytes: u64) {

@@ -12,11 +12,13 @@ mod definitions;
 mod fold;
 mod forget;
 mod gauges;
+mod import;
 mod input;
 mod life;
 mod own;
 mod reads;
 mod removal;
+mod replays;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -34,12 +36,14 @@ use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
 
-pub use cell::Order;
+pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
-pub use definitions::Definition;
+pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
+pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
 pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
+pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
@@ -50,9 +54,14 @@ pub struct Partition<T> {
     id: PartitionId,
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
+    replays: replays::Replays,
     own: PartitionState,
     /// Runs whose removal is staged and not durable yet, with the stage.
     leaving: HashMap<ExecutionId, u64>,
+    /// Runs whose import is staged and not durable yet, with the stage: nobody sees a part.
+    arriving: HashMap<ExecutionId, u64>,
+    /// Runs whose import a crash cut short; they are removed at the start.
+    cut_short: Vec<ExecutionId>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -76,8 +85,11 @@ impl<T: Abandon> Partition<T> {
             id,
             runs: HashMap::new(),
             workflows: Workflows::default(),
+            replays: replays::Replays::new(),
             own: PartitionState::default(),
             leaving: HashMap::new(),
+            arriving: HashMap::new(),
+            cut_short: Vec::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -134,6 +146,8 @@ impl<T: Abandon> Partition<T> {
         match input {
             Input::Submit(_, ticket)
             | Input::Define(_, ticket)
+            | Input::Keep(_, ticket)
+            | Input::Import(_, ticket)
             | Input::Record(_, ticket)
             | Input::Remove(_, ticket)
                 if self.draining =>
@@ -147,11 +161,20 @@ impl<T: Abandon> Partition<T> {
             Input::Command(run, command, ticket) => self.decide(run, command, ticket, moment),
             Input::Show(run, ticket) => self.show(run, ticket),
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
+            Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
+            Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
             Input::Define(definition, ticket) => {
                 let answer = self.workflows.define(&definition, moment.stamp, &mut self.open);
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Keep(definition, ticket) => {
+                let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
+                self.releases.push(Release::Publish(definition, answer.clone()));
+                self.answer(ticket, answer);
+            }
+            Input::Import(import, ticket) => self.import(*import, ticket, moment),
+            Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
@@ -190,7 +213,7 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let mut stage = std::mem::take(&mut self.open);
-        stage.id = self.next_stage;
+        (stage.id, stage.at) = (self.next_stage, self.last_at);
         self.next_stage += 1;
         // A run may have been reopened since it ended, within this very stage.
         self.ended.retain(|id| match self.runs.get(id) {
@@ -213,6 +236,7 @@ impl<T: Abandon> Partition<T> {
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
         self.leaving.retain(|_, staged| *staged > stage);
+        self.arriving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
@@ -345,7 +369,7 @@ impl<T: Abandon> Partition<T> {
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
-            if self.leaving.contains_key(&id) {
+            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
                 return Ok(None);
             }
             let Some(events) = self.histories.history(id)? else { return Ok(None) };

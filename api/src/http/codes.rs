@@ -22,6 +22,8 @@ pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const INVALID_WORKFLOW_DEFINITION: &str = "INVALID_WORKFLOW_DEFINITION";
 /// The body's fields are wrong; `details.problems` has every place.
 pub const INVALID_INPUT: &str = "INVALID_INPUT";
+/// The export can't be read on; `details.line` says where.
+pub const INVALID_EXPORT: &str = "INVALID_EXPORT";
 /// The request can't be read: not JSON, not YAML, not UTF-8, a bad query or header.
 pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
 /// The body did not arrive in time.
@@ -36,6 +38,16 @@ pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
 pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
 /// The body is neither JSON nor YAML by its content type.
 pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
+/// The run has no state at the version or instant asked for.
+pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
+/// The cursor was given out before the store was restored, or by another store.
+pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// No replay of that id.
+pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The replay has delivered everything.
+pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
+/// As many replays as there may be are under way.
+pub const TOO_MANY_REPLAYS: &str = "TOO_MANY_REPLAYS";
 /// The path takes other methods; the header `Allow` lists them.
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 /// The idempotency key was used with another request.
@@ -60,7 +72,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 27] = [
+pub const ALL: [(&str, StatusCode); 33] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -68,8 +80,14 @@ pub const ALL: [(&str, StatusCode); 27] = [
     (RETENTION_RUNNING, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
+    (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_COMPLETED, StatusCode::CONFLICT),
+    (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
+    (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
+    (INVALID_EXPORT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_REQUEST, StatusCode::BAD_REQUEST),
     (REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT),
     (PAYLOAD_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),

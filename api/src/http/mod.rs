@@ -13,18 +13,22 @@ mod database;
 mod document;
 mod executions;
 mod fields;
+mod history;
 mod hosts;
 mod letters;
 mod path;
 mod payloads;
 mod query;
 mod refusal;
+mod replays;
 mod retention;
 mod room;
 mod shield;
 mod statistics;
 mod status;
 pub mod telemetry;
+mod transfer;
+mod travel;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};
@@ -141,11 +145,16 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
-        .route("/api/v1/executions/{execution_id}", get(executions::show))
+        .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/import", post(transfer::import))
+        .route("/api/v1/replays", get(replays::list).post(replays::begin))
+        .route("/api/v1/replays/{replay_id}", get(replays::show))
+        .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
+        .route("/api/v1/replays/{replay_id}/resume", post(replays::resume))
         .route("/api/v1/admin/payloads/collect", post(payloads::collect))
         .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
         .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
@@ -167,7 +176,12 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
         .route("/api/v1/executions", get(executions::list))
+        .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
+        .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
+        .route("/api/v1/export", get(transfer::export))
+        .route("/api/v1/events", get(history::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
         with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());

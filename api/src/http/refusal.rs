@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
+use backstitch_core::travel::NoSuchPoint;
 use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
@@ -121,6 +123,22 @@ impl From<Error> for Refusal {
             }
             Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::BadExport(bad) => {
+                Self::new(codes::INVALID_EXPORT, message).with(json!({ "line": bad.line }))
+            }
+            Error::ReplayNotFound(_) | Error::ReplayRejected(ReplayRejection::Unknown) => {
+                Self::new(codes::REPLAY_NOT_FOUND, message)
+            }
+            Error::ReplayRejected(ReplayRejection::AlreadyCompleted) => {
+                Self::new(codes::REPLAY_COMPLETED, message)
+            }
+            Error::ReplayRejected(ReplayRejection::TooMany) => {
+                Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
+            }
+            Error::NoSuchPoint(why) => no_such_point(&why, message),
+            Error::CursorOutdated { generation, .. } => {
+                Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
+            }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
             Error::InvalidSubmission(problems) => Self::wrong_fields(&problems),
             Error::SubmissionTooLarge { bytes, max } => {
@@ -159,6 +177,18 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }
     }
+}
+
+fn no_such_point(why: &NoSuchPoint, message: String) -> Refusal {
+    let details = match why {
+        NoSuchPoint::VersionZero => json!({ "first_version": 1 }),
+        NoSuchPoint::BeyondTheEnd { last, .. } => json!({ "last_version": last }),
+        NoSuchPoint::BeforeTheSubmission { submitted_at, .. } => {
+            json!({ "submitted_at": submitted_at.to_string() })
+        }
+        NoSuchPoint::StillToCome { now, .. } => json!({ "now": now.to_string() }),
+    };
+    Refusal::new(codes::POINT_NOT_FOUND, message).with(details)
 }
 
 /// An error with its causes.

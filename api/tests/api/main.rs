@@ -8,3 +8,5 @@ mod process;
 mod refused;
 mod retention;
 mod server;
+mod transfer;
+mod travel;

@@ -49,7 +49,7 @@ pub enum PartitionEvent {
     RunsImported {
         /// Which runs, ascending.
         runs: Vec<ExecutionId>,
-        /// The store they come from, in hex.
+        /// The store they come from, in hex; `, redacted` follows if payloads were left out.
         source: String,
         /// Who.
         actor: String,

@@ -14,7 +14,9 @@ impl Event {
             Self::Run(event) => event.for_each_payload(visit),
             Self::Replay(ReplayEvent::Requested(request)) => visit(&request.filter),
             Self::Workflow(
-                WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::Defined { .. },
+                WorkflowEvent::DefinitionPart { .. }
+                | WorkflowEvent::Defined { .. }
+                | WorkflowEvent::Kept { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }
@@ -39,7 +41,9 @@ impl Event {
             Self::Run(event) => event.for_each_payload_mut(visit),
             Self::Replay(ReplayEvent::Requested(request)) => visit(&mut request.filter),
             Self::Workflow(
-                WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::Defined { .. },
+                WorkflowEvent::DefinitionPart { .. }
+                | WorkflowEvent::Defined { .. }
+                | WorkflowEvent::Kept { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }

@@ -25,6 +25,10 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
             });
             ("WorkflowDefined", data)
         }
+        Event::Workflow(WorkflowEvent::Kept { digest, text, actor }) => {
+            let digest = digest.to_string();
+            ("DefinitionKept", json!({ "digest": digest, "bytes": text.len(), "actor": actor }))
+        }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),
     }
@@ -66,7 +70,8 @@ fn replay_event(event: &ReplayEvent) -> (&'static str, Value) {
             let data = json!({
                 "namespace": &*request.namespace, "url": request.url, "after": request.after,
                 "until": request.until, "filter": request.filter.value(),
-                "rate_per_second": request.rate_per_second, "actor": request.actor,
+                "rate_per_second": request.rate_per_second,
+                "actor": request.actor,
             });
             ("ReplayRequested", data)
         }

@@ -1,6 +1,7 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod export;
 mod laws;
 mod letters;
 mod lives;
@@ -8,4 +9,5 @@ mod outputs;
 mod payloads;
 mod stage;
 mod transitions;
+mod travel;
 mod work;

@@ -11,9 +11,11 @@ use backstitch_core::event::{
     Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, PartitionEvent, Recourse,
     ReplayEvent, ReplayRequest, RunEvent, Submitted, SuspendReason, WorkflowEvent,
 };
+use backstitch_core::export::{event_from_value, event_to_value};
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
+use backstitch_core::report::{EVENT_TYPES, event_json, event_type};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
@@ -27,6 +29,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Run(event) => event,
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
+        Event::Workflow(WorkflowEvent::Kept { .. }) => return "Kept",
         Event::Partition(event) => return partition_kind(event),
         Event::Replay(event) => return replay_kind(event),
     };
@@ -288,6 +291,17 @@ fn commit_retention() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// A definition kept for imported runs.
+fn commit_kept() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
+    let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
+    let (digest, text, actor) = (Digest::of(b"{}"), "{}".to_owned(), "ann".to_owned());
+    let kept = Event::Workflow(WorkflowEvent::Kept { digest, text, actor });
+    assert_eq!(builder.push(&workflow, 3, Timestamp(1_763_639_179_000_000), &kept), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
 /// A run's tags.
 fn commit_tagged() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
@@ -311,6 +325,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-2.bin", commit_2()),
         ("commit-blob.bin", commit_blob()),
         ("commit-retention.bin", commit_retention()),
+        ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
     ]
 }
@@ -328,9 +343,20 @@ fn golden_commits_decode_for_ever() {
         let decoded = Commit::decode(bytes.clone()).unwrap();
         assert_eq!(decoded, commit, "{name} means what it meant");
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
-        kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
+        for record in decoded.records() {
+            let word = event_type(&record.event);
+            assert_eq!(event_json(&record.event, None).0, word, "an event has one type word");
+            assert!(EVENT_TYPES.contains(&word), "{word} is listed");
+            if name != "commit-blob.bin" && matches!(record.event, Event::Run(_)) {
+                let value = event_to_value(&record.event);
+                let read =
+                    event_from_value(value.clone()).unwrap_or_else(|why| panic!("{value}: {why}"));
+                assert_eq!(read, record.event, "an exported event reads back: {value}");
+            }
+            kinds.insert(kind(&record.event));
+        }
     }
-    assert_eq!(kinds.len(), 46, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

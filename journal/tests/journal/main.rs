@@ -11,6 +11,7 @@ mod cut;
 mod cut_restore;
 mod damage;
 mod disk_full;
+mod events;
 mod golden;
 mod golden_blob;
 mod life;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use backstitch_core::command::Command;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::time::Timestamp;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
@@ -14,6 +13,7 @@ use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::partition::{Answer, Definition, Input, Partition, Release, Stage, StagedRecord};
+use crate::replays::Replays;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -66,6 +66,7 @@ pub(crate) struct Worker {
     journal: Arc<Journal>,
     catalog: Arc<Catalog>,
     driver: Driver,
+    replays: Replays,
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, usize)>,
     resident: metrics::Resident,
@@ -79,6 +80,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
+        replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         // Bounded by the effects and stages in flight, which the partition itself limits.
@@ -93,6 +95,7 @@ impl Worker {
             journal,
             catalog,
             driver,
+            replays,
             stopping,
             staged_at: std::collections::VecDeque::new(),
             resident,
@@ -218,6 +221,7 @@ impl Worker {
         for release in releases {
             match release {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
+                Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();
@@ -232,7 +236,13 @@ impl Worker {
     }
 
     fn publish(&self, definition: &Definition, answer: &Answer) {
-        let Answer::Defined { revision, .. } = answer else { return };
+        let revision = match answer {
+            Answer::Defined { revision, .. } => revision,
+            Answer::Kept => {
+                return self.catalog.keep(definition.plan.clone(), definition.text.clone());
+            }
+            _ => return,
+        };
         let revision = Revision {
             number: *revision,
             plan: definition.plan.clone(),
@@ -246,15 +256,14 @@ impl Worker {
 
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
-        let Stage { id, records, quiescent, changes } = stage;
+        let Stage { id, at, records, quiescent, changes } = stage;
         self.staged_at.push_back((Instant::now(), records.len()));
-        let last_at = records.last().map_or_else(Timestamp::default, |record| record.at);
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {
             let (mut fit, mut taken) = push(&mut builder, rest);
             if fit == Fit::Full {
-                let commit = builder.finish(record.at);
+                let commit = builder.finish(at);
                 self.send(commit, Vec::new(), Vec::new(), None);
                 builder = self.builder();
                 (fit, taken) = push(&mut builder, rest);
@@ -264,7 +273,7 @@ impl Worker {
             }
             rest = &rest[taken..];
         }
-        self.send(builder.finish(last_at), quiescent, changes, Some(id));
+        self.send(builder.finish(at), quiescent, changes, Some(id));
         Ok(())
     }
 

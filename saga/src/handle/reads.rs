@@ -92,6 +92,12 @@ impl Handle {
         &self,
         run: ExecutionId,
     ) -> Result<(Vec<Record>, Option<Arc<Plan>>), Error> {
+        // A run that is being imported is shown whole or not at all.
+        if let Ok(Answer::NotFound) =
+            self.ask(run.partition, |ticket| Input::Visible(run, ticket)).await
+        {
+            return Err(Error::ExecutionNotFound(run));
+        }
         let journal = self.shared.journal.clone();
         let read = move || match journal.history(&StreamId::Execution(run))? {
             Some(records) => Ok(records),

@@ -11,6 +11,9 @@ use super::{Abandon, Answer, Partition};
 impl<T: Abandon> Partition<T> {
     pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
         let id = submission.execution;
+        if self.arriving.contains_key(&id) {
+            return self.answer(ticket, Answer::KeyConflict(id));
+        }
         if submission.has_derived_id() || self.runs.contains_key(&id) {
             match self.resident_run(id) {
                 Ok(Some(run)) => {

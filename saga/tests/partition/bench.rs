@@ -161,7 +161,7 @@ impl Bench {
             match release {
                 Release::Answer(_, answer) => self.answers.push(answer),
                 Release::Perform(order) => self.orders.push(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

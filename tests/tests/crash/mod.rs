@@ -11,6 +11,7 @@ mod orders;
 mod payloads;
 pub mod replayed;
 mod syncs;
+mod transfer;
 mod verdict;
 
 use std::net::SocketAddr;

@@ -342,7 +342,7 @@ impl World {
 
     /// A stage becomes one commit, or several.
     fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, mut records, quiescent, changes } = stage;
+        let Stage { id, at: _, mut records, quiescent, changes } = stage;
         while records.len() > 1 && self.random.chance(25) {
             let mut cut = 1 + self.random.index(records.len() - 1);
             // A run is tagged in the commit that begins it.
@@ -364,7 +364,7 @@ impl World {
             match release {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -212,7 +212,8 @@ fn prepare(
     for applied in views_applied.iter().chain([&store_applied]) {
         check_not_ahead(&sequences, applied)?;
     }
-    if audit_missing {
+    // A base holds histories, not commits to read the audit off.
+    if audit_missing || report.store_rebuilt.is_some() {
         make_audit(&store, &views)?;
     }
     let mut awaited = Views::executions(seen.keys());

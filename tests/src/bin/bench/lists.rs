@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_core::summary::RunStatus;
-use backstitch_journal::RunFilter;
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Order, Range, RunFilter};
 
 use crate::engine::InProcess;
 use crate::figures::Measured;
@@ -21,14 +22,20 @@ const READS: usize = 400;
 /// # Errors
 /// Of a read.
 pub fn measure(engine: &InProcess) -> Result<Vec<Found>, String> {
-    let all = RunFilter { namespace: DEFAULT_NAMESPACE.to_owned(), status: None, workflow: None };
+    let all = RunFilter { namespace: DEFAULT_NAMESPACE.to_owned(), ..RunFilter::default() };
     let completed = Some(RunStatus::Completed);
     let workflow = Some(workflow::id(1));
+    let newest = engine.runs(&all, None, 1)?.rows.pop().ok_or("there is no run")?.submitted_at;
+    let before_last_second = Range { after: None, before: Some(Timestamp(newest.0 - 1_000_000)) };
     let filters = [
         ("all", all.clone()),
+        ("oldest first", RunFilter { order: Order::OldestFirst, ..all.clone() }),
         ("by status", RunFilter { status: completed, ..all.clone() }),
         ("by workflow", RunFilter { workflow: workflow.clone(), ..all.clone() }),
-        ("by both", RunFilter { status: completed, workflow, ..all }),
+        ("by both", RunFilter { status: completed, workflow, ..all.clone() }),
+        ("by time", RunFilter { submitted: before_last_second, ..all.clone() }),
+        ("by tag", RunFilter { tag: Some(workflow::RARE.to_owned()), ..all.clone() }),
+        ("by correlation", RunFilter { correlation_id: Some(workflow::RARE.to_owned()), ..all }),
     ];
     let mut found = Vec::new();
     for (name, filter) in filters {
@@ -40,7 +47,7 @@ pub fn measure(engine: &InProcess) -> Result<Vec<Found>, String> {
 
 /// Runs that left memory, spread over the store.
 fn single(engine: &InProcess) -> Result<Measured, String> {
-    let all = RunFilter { namespace: DEFAULT_NAMESPACE.to_owned(), status: None, workflow: None };
+    let all = RunFilter { namespace: DEFAULT_NAMESPACE.to_owned(), ..RunFilter::default() };
     let (mut runs, mut after) = (Vec::new(), None);
     while runs.len() < READS {
         let page = engine.runs(&all, after, ROWS)?;

@@ -20,6 +20,9 @@ pub const OPEN_WORD: &str = "open-and-tell";
 /// Who floods a store at the same time.
 const CLIENTS: usize = 256;
 
+/// One in so many runs has a tag and a correlation id to be found by.
+const RARE_RUNS: usize = 100;
+
 /// How large the stores are.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -66,7 +69,9 @@ pub fn live(folder: &Path, runs: usize) -> Result<Vec<Found>, String> {
 /// Of the engine.
 pub fn ended(folder: &Path, runs: usize) -> Result<Vec<Found>, String> {
     let engine = InProcess::open(folder)?;
-    engine.flood(&workflow::submission(1), runs, CLIENTS)?;
+    let rare = runs / RARE_RUNS;
+    engine.flood(&workflow::submission(1), runs - rare, CLIENTS)?;
+    engine.flood(&workflow::rare(), rare, CLIENTS)?;
     engine.close()?;
     let mut found = vec![start(folder, "ended, clean", runs, false)?];
     found.push(start(folder, "ended, killed", runs, true)?);

@@ -49,6 +49,15 @@ pub fn sleeping() -> Request {
     Request { workflow: SLEEPING.to_owned(), input, ..submission(1) }
 }
 
+/// The tag and correlation id of a few runs among many.
+pub const RARE: &str = "rare";
+
+/// A submission with a tag and a correlation id of its own.
+pub fn rare() -> Request {
+    let (correlation_id, tags) = (RARE.to_owned(), vec![RARE.to_owned()]);
+    Request { correlation_id, tags, ..submission(1) }
+}
+
 /// A submission, as the engine takes it.
 pub fn submission(steps: usize) -> Request {
     Request {

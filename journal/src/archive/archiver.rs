@@ -265,7 +265,12 @@ impl Work {
         files::make_directories(&self.archive)?;
         let begun = Instant::now();
         let sealed_at = self.sealed_at(number)?;
-        let previous = self.previous(number)?;
+        let previous = {
+            // A cut that came between its looks at the base and at the file before would leave
+            // this file without its link.
+            let _removing = lock(&self.removing);
+            self.previous(number)?
+        };
         let header = pack(
             self.sources.log(),
             &self.archive,

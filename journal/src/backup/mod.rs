@@ -37,6 +37,7 @@ use crate::log::wal::scan::{Chains, Segment, Shape};
 use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
+use crate::sources::Sources;
 use copy::{Copied, SourceFile, copy};
 
 /// The file by which a backup is known from its first moment on.
@@ -291,6 +292,28 @@ impl Source<'_> {
         }
         Ok(list)
     }
+}
+
+/// Where the chain of a backup ends before a gap behind which its manifest names nothing. Its
+/// next run was broken off before its base took the place of the one before: what is behind the
+/// gap goes on from that.
+pub(crate) fn last_before_gap(directory: &Directory, sources: &Sources) -> Option<u64> {
+    if !directory.path.join(MARKER).exists() {
+        return None;
+    }
+    // What of these cannot be read is found by whoever reads the chain.
+    let manifest = Manifest::read(&directory.path).ok()??;
+    let (numbers, first) = (sources.numbers().ok()?, sources.beginning().ok()?.number);
+    let (last, at) = (first..).zip(&numbers).find(|(expected, number)| expected != *number)?;
+    let named = |number: &&u64| {
+        let log = segments::path_of(Path::new("log"), **number);
+        let archive = archive::path_of(Path::new("archive"), **number);
+        [log, archive]
+            .iter()
+            .any(|path| manifest.files.contains_key(path.to_string_lossy().as_ref()))
+    };
+    let behind = numbers.iter().filter(|number| *number >= at);
+    (last > first && !behind.into_iter().any(|number| named(&number))).then_some(last - 1)
 }
 
 fn file_name(path: &Path) -> String {

@@ -67,8 +67,11 @@ impl Journal {
     /// If the chain is not whole or cannot be read: then nothing is removed.
     pub fn collect_blobs(&self, dry_run: bool) -> Result<Collected, Error> {
         let mut named = Named::new();
-        for partition in (0..self.parts().options.partitions).map(PartitionId) {
-            self.commits_after(partition, 0, &mut |commit| {
+        let beginning = self.beginning()?;
+        for (partition, head) in
+            (0..self.parts().options.partitions).map(PartitionId).zip(&beginning)
+        {
+            self.commits_after(partition, head.position, &mut |commit| {
                 named.extend(commit.named());
                 ControlFlow::Continue(())
             })?;

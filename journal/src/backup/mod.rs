@@ -14,14 +14,17 @@
 //! the backup before still describes it. The store and the views are left out.
 
 mod copy;
+mod gap;
 mod manifest;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
+pub(crate) use gap::last_before_gap;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
 use crate::archive;
@@ -37,7 +40,6 @@ use crate::log::wal::scan::{Chains, Segment, Shape};
 use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
-use crate::sources::Sources;
 use copy::{Copied, SourceFile, copy};
 
 /// The file by which a backup is known from its first moment on.
@@ -294,28 +296,6 @@ impl Source<'_> {
     }
 }
 
-/// Where the chain of a backup ends before a gap behind which its manifest names nothing. Its
-/// next run was broken off before its base took the place of the one before: what is behind the
-/// gap goes on from that.
-pub(crate) fn last_before_gap(directory: &Directory, sources: &Sources) -> Option<u64> {
-    if !directory.path.join(MARKER).exists() {
-        return None;
-    }
-    // What of these cannot be read is found by whoever reads the chain.
-    let manifest = Manifest::read(&directory.path).ok()??;
-    let (numbers, first) = (sources.numbers().ok()?, sources.beginning().ok()?.number);
-    let (last, at) = (first..).zip(&numbers).find(|(expected, number)| expected != *number)?;
-    let named = |number: &&u64| {
-        let log = segments::path_of(Path::new("log"), **number);
-        let archive = archive::path_of(Path::new("archive"), **number);
-        [log, archive]
-            .iter()
-            .any(|path| manifest.files.contains_key(path.to_string_lossy().as_ref()))
-    };
-    let behind = numbers.iter().filter(|number| *number >= at);
-    (last > first && !behind.into_iter().any(|number| named(&number))).then_some(last - 1)
-}
-
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -333,8 +313,8 @@ impl Run<'_> {
     fn copy_all(&mut self, list: &[SourceFile], heard: &mut OnProgress<'_>) -> Result<(), Error> {
         let total = list.iter().map(SourceFile::bytes).sum();
         let mut meter = Meter::of(heard, "backing up", total);
-        let mut directories = std::collections::BTreeSet::new();
-        let mut files = std::collections::BTreeMap::new();
+        let mut directories = BTreeSet::new();
+        let mut files = BTreeMap::new();
         for source in list {
             self.complete_stale(source, list)?;
             let to = self.to.join(&source.name);
@@ -357,6 +337,11 @@ impl Run<'_> {
                 };
             if fresh {
                 self.announce(source, &entry)?;
+                if source.name.ends_with(BASE) {
+                    // Names in two directories become durable in any order: what the base goes
+                    // on with must be there before it.
+                    files::sync_directories(&directories)?;
+                }
                 fs::rename(&beside, &to).map_err(|e| Error::io("naming", &to, e))?;
                 self.copied = (self.copied.0 + 1, self.copied.1 + entry.bytes);
                 directories.insert(parent);
@@ -364,7 +349,7 @@ impl Run<'_> {
             files.insert(source.name.clone(), entry);
         }
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
-        directories.iter().try_for_each(|directory| files::sync_directory(directory))?;
+        files::sync_directories(&directories)?;
         self.manifest.files = files;
         Ok(())
     }

@@ -204,13 +204,9 @@ fn a_backup_broken_off_after_a_cut_leaves_the_one_before() {
         assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
     }
     assert!(verify(&backup).unwrap().ok);
-    let all = kept(&data_closed(writer, &data));
-    restored(&backup, &path("end"), RestorePoint::End);
-    assert!(kept(&path("end")) == all);
-}
-
-fn data_closed(writer: Writer, data: &Path) -> std::path::PathBuf {
     writer.journal.close().unwrap();
     drop(writer);
-    data.to_owned()
+    let all = kept(&data);
+    restored(&backup, &path("end"), RestorePoint::End);
+    assert!(kept(&path("end")) == all);
 }

@@ -51,6 +51,9 @@ pub enum Command {
     Validate(commands::validate::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
+    /// Operate a server or its data directory
+    #[command(subcommand)]
+    Admin(commands::admin::Admin),
     /// Show it at work: a shop, its orders, a kill -9 halfway, and the books at the end
     Demo(demo::Flags),
 }
@@ -101,6 +104,18 @@ pub struct ServeFlags {
     /// The name of this node, as /info shows it [default: local]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// How long runs are kept: a retention policy as JSON [default: for ever]
+    #[arg(long, value_name = "POLICY")]
+    pub retention: Option<String>,
+    /// How far back the log and its archive reach: off (for ever) or a duration [default: off]
+    #[arg(long, value_name = "DURATION")]
+    pub archive_keep_for: Option<String>,
+    /// How often the retention policy is applied: off or a duration [default: off]
+    #[arg(long, value_name = "DURATION")]
+    pub retention_interval: Option<String>,
+    /// Where backups asked for by HTTP may go; without it they are off
+    #[arg(long, value_name = "PATH")]
+    pub backup_directory: Option<String>,
 }
 
 impl ServeFlags {
@@ -123,6 +138,10 @@ impl ServeFlags {
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
+            ("retention", self.retention.clone()),
+            ("archive_keep_for", self.archive_keep_for.clone()),
+            ("retention_interval", self.retention_interval.clone()),
+            ("backup_directory", self.backup_directory.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
         Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)
@@ -139,6 +158,7 @@ impl Command {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
             Self::Submit(flags) => commands::submit::run(flags).await,
+            Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }
     }

@@ -108,6 +108,14 @@ impl Client {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// What a path answers to a body.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Unreachable`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.send(with_json(self.http.post(format!("{}{path}", self.url)), body)).await
+    }
+
     /// Whether the server takes work.
     pub async fn is_ready(&self) -> bool {
         self.get("/ready").await.is_ok()

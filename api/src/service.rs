@@ -95,6 +95,7 @@ async fn serve(
         registry,
         attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
         drain: settings.drain,
+        retention: settings.retention.clone(),
     };
     let opening = tokio::task::spawn_blocking(|| Engine::open(config));
     let opened = tokio::select! {
@@ -134,6 +135,7 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         data_dir: settings.data_dir.display().to_string(),
         listen: address.to_string(),
         fsync: settings.fsync_word(),
+        backup_directory: settings.backup_directory.clone(),
     }
 }
 

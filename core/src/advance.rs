@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use crate::allot::allot;
 use crate::arrows::Phase;
 use crate::command::callbacks;
 use crate::event::{
@@ -49,6 +50,7 @@ pub fn layer(state: &State, now: Timestamp, work: &mut Work) -> Vec<RunEvent> {
             events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
         }
     }
+    allot(state, &mut events);
     events
 }
 
@@ -228,6 +230,9 @@ fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
 fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
     let own = state.step(step);
     let input = own.input.clone().unwrap_or_else(Payload::null);
+    if let Some(absent) = input.absent() {
+        return RunEvent::StepFailed { step, failure: absent.failure("the input") };
+    }
     match &state.plan.steps[step.at()].task {
         TaskKind::Transform => {
             RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::arrows::Phase;
 use crate::event::Submitted;
 use crate::ids::ExecutionId;
+use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::state::payloads::for_each_mut;
 use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Sets, State, StepState};
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +36,10 @@ pub struct Checkpoint {
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
+    payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
+    tags: Arc<[Arc<str>]>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -68,8 +72,10 @@ impl Checkpoint {
             ending: own.ending,
             deliveries: own.deliveries,
             letters: own.letters,
+            payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
+            tags: own.tags,
         }
     }
 
@@ -77,6 +83,19 @@ impl Checkpoint {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Visits every payload to change it: those kept beside their records are absent in a
+    /// checkpoint that was read.
+    pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
+        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
+    }
+
+    /// When the run was submitted.
+    #[must_use]
+    pub fn submitted_at(&self) -> Timestamp {
+        self.submitted_at
     }
 
     /// What the run was submitted with: it names the plan.
@@ -114,8 +133,10 @@ impl Checkpoint {
             ending: self.ending,
             deliveries: self.deliveries,
             letters: self.letters,
+            payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,
+            tags: self.tags,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What anybody may ask of a run, and why it may be refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Callback, Submitted};
@@ -95,6 +96,8 @@ pub struct Submission {
     pub plan: Arc<Plan>,
     /// The rest.
     pub submitted: Box<Submitted>,
+    /// Tags beside those of the definition.
+    pub tags: Vec<Arc<str>>,
 }
 
 impl Submission {
@@ -102,6 +105,13 @@ impl Submission {
     #[must_use]
     pub fn has_derived_id(&self) -> bool {
         self.submitted.idempotency_key.is_some() || self.submitted.retry_of.is_some()
+    }
+
+    /// The run's tags: the definition's and its own, ascending, each once.
+    #[must_use]
+    pub fn all_tags(&self) -> Vec<Arc<str>> {
+        let all: BTreeSet<_> = self.plan.tags.iter().chain(&self.tags).cloned().collect();
+        all.into_iter().collect()
     }
 }
 
@@ -143,6 +153,20 @@ pub enum Rejection {
         /// Where it stands.
         status: &'static str,
     },
+}
+
+/// Tags of one definition, and of one submission.
+pub const TAGS_MAX: usize = 32;
+
+/// The longest tag, in bytes.
+pub const TAG_BYTES_MAX: usize = 128;
+
+/// What is wrong with a tag, if anything: 1 to [`TAG_BYTES_MAX`] bytes, no control characters.
+#[must_use]
+pub fn tag_problem(tag: &str) -> Option<String> {
+    let fits = (1..=TAG_BYTES_MAX).contains(&tag.len()) && !tag.chars().any(char::is_control);
+    let range = || format!("a tag has 1 to {TAG_BYTES_MAX} bytes, without control characters");
+    (!fits).then(range)
 }
 
 /// Callbacks a client may name with one submission.

@@ -1,6 +1,7 @@
 //! Deciding: the facts a command makes of a state. What follows from a fact is not decided
 //! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
 
+use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
 use crate::event::{LetterSubject, Outcome, Recourse, RunEvent};
@@ -66,7 +67,7 @@ fn report_step(
         return Vec::new();
     }
     vec![match result {
-        AttemptResult::Answered(answer) => match answer.and_then(fitting) {
+        AttemptResult::Answered(answer) => match answer.and_then(|own| fitting(state, own)) {
             Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
             Err(failure) => {
                 let failure = failure.clipped();
@@ -96,7 +97,7 @@ fn report_undo(
     }
     let timeout_ms = state.plan.steps[step.at()].undo.as_ref().map_or(0, |undo| undo.timeout_ms);
     let answer = match result {
-        AttemptResult::Answered(answer) => answer.and_then(fitting),
+        AttemptResult::Answered(answer) => answer.and_then(|own| fitting(state, own)),
         AttemptResult::TimedOut => Err(timed_out(timeout_ms)),
         AttemptResult::Lost => Err(attempt_lost()),
     };
@@ -112,10 +113,10 @@ fn report_undo(
 }
 
 /// Every payload that enters is bounded here, whoever sent it.
-fn fitting(output: Payload) -> Result<Payload, Failure> {
-    let bytes = output.text().len();
+fn fitting(state: &State, output: Payload) -> Result<Payload, Failure> {
+    let bytes = output.length_bytes();
     if bytes <= PAYLOAD_BYTES_MAX {
-        return Ok(output);
+        return admit(state, output);
     }
     let message = format!("the output has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} are kept");
     Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message).of_unknown_effect())

@@ -5,6 +5,7 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod partition;
+mod payloads;
 mod replay;
 mod workflow;
 
@@ -274,6 +275,12 @@ pub enum RunEvent {
         delivery: u32,
         /// The last failure.
         failure: Failure,
+    },
+    /// The run's tags: those of its definition and of its submission together. Comes right
+    /// behind `Submitted`, in the same commit, if there are any.
+    Tagged {
+        /// Ascending, each once.
+        tags: Vec<Arc<str>>,
     },
 }
 

@@ -42,6 +42,7 @@ pub fn evolve(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), 
         why,
     })?;
     state.version = version;
+    state.payload_bytes = state.payload_bytes.saturating_add(event.payload_bytes());
     state.updated_at = at;
     Ok(())
 }
@@ -49,6 +50,13 @@ pub fn evolve(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), 
 fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
     match event {
         RunEvent::Submitted(_) => Err("a run is submitted once".to_owned()),
+        RunEvent::Tagged { tags } => {
+            if state.version != 1 {
+                return Err("a run is tagged when it is submitted".to_owned());
+            }
+            state.tags = tags.as_slice().into();
+            Ok(())
+        }
         RunEvent::StepReady { step, round, input } => {
             let own = step_mut(state, *step)?;
             own.round = *round;

@@ -80,7 +80,7 @@ impl Failure {
     pub fn clipped(mut self) -> Self {
         clip(&mut self.code, CODE_BYTES_MAX);
         clip(&mut self.message, MESSAGE_BYTES_MAX);
-        if self.details.as_ref().is_some_and(|own| own.text().len() > DETAILS_BYTES_MAX) {
+        if self.details.as_ref().is_some_and(|own| own.length_bytes() > DETAILS_BYTES_MAX) {
             self.details = None;
         }
         self
@@ -106,6 +106,10 @@ pub mod codes {
     pub const EXPRESSION_FAILED: &str = "EXPRESSION_FAILED";
     /// A rendered input or an output is larger than a payload may be.
     pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
+    /// A payload that is needed is missing or damaged where it was kept.
+    pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
+    /// A payload that is needed was erased.
+    pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
     /// The run passed its own timeout.
     pub const WORKFLOW_TIMEOUT: &str = "WORKFLOW_TIMEOUT";
     /// An operator or client cancelled the run.

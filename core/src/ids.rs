@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of how ids are drawn: randomness and hashes come from outside.
 
+mod readable;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,12 +26,34 @@ impl fmt::Display for PartitionId {
 ///
 /// The partition is read from the id and never hashed again, so partitions can be added for
 /// new runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExecutionId {
     /// The partition that owns the run for ever.
     pub partition: PartitionId,
     /// The rest: time-ordered random digits, or a hash of the idempotency key.
     pub digits: u128,
+}
+
+impl ExecutionId {
+    /// The id whose digits and partition are a hash of some words: the same words, the same run,
+    /// as long as the number of partitions is the same.
+    ///
+    /// # Panics
+    /// If there are no partitions, or more than ids can name.
+    #[must_use]
+    pub fn derived(words: &[&str], partitions: usize) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for word in words {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+        let [a, b, c, d, rest @ ..] = *hasher.finalize().as_bytes();
+        let mut digits = [0_u8; 16];
+        digits.copy_from_slice(&rest[..16]);
+        let partition = u32::from_le_bytes([a, b, c, d]) as usize % partitions;
+        let partition = u16::try_from(partition).expect("partitions are counted in u16");
+        Self { partition: PartitionId(partition), digits: u128::from_le_bytes(digits) }
+    }
 }
 
 impl fmt::Display for ExecutionId {
@@ -110,7 +134,7 @@ impl StepIndex {
 }
 
 /// A replay of recorded events. Printed `replay_` + 32 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplayId(pub u128);
 
 impl fmt::Display for ReplayId {
@@ -165,7 +189,7 @@ impl fmt::Display for StreamId {
 }
 
 /// A blake3 hash, printed as 64 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -173,6 +197,25 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Reads 64 lower-case hex digits, as a digest is printed.
+    #[must_use]
+    pub fn parse(hex: &str) -> Option<Self> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut digest = [0; 32];
+        let pairs = hex.as_bytes().chunks_exact(2);
+        if hex.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(pairs) {
+            *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
+        }
+        Some(Self(digest))
     }
 }
 

@@ -5,7 +5,9 @@
 //! only results are events and orders.
 
 pub mod advance;
+mod allot;
 pub mod arrows;
+pub mod audit;
 pub mod checkpoint;
 pub mod command;
 pub mod decide;
@@ -13,19 +15,26 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod evolve;
+pub mod export;
 pub mod failure;
+pub mod history;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod payload;
 pub mod plan;
+pub mod replays;
 pub mod report;
+pub mod retention;
 pub mod retry_policy;
 pub mod schema;
 pub mod scope;
 pub mod state;
+pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;
+pub mod travel;
 mod unwind;
 pub mod workflow;
 pub mod yaml;

@@ -6,6 +6,7 @@ use crate::decide::decide;
 use crate::event::{Event, RunEvent};
 use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
+use crate::payload::{INLINE_BYTES_MAX, Payload};
 use crate::plan::Plan;
 use crate::state::State;
 use crate::template::Work;
@@ -40,10 +41,21 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal::Illegal`] if the engine is wrong.
 pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
-    let Submission { execution, plan, submitted } = submission;
-    let first = RunEvent::Submitted(submitted.clone());
+    let tags = submission.all_tags();
+    let Submission { execution, plan, submitted, .. } = submission;
+    let mut events = vec![RunEvent::Submitted(submitted.clone())];
+    keep_beside(&plan, &mut events);
+    let submitted = match events.first() {
+        Some(RunEvent::Submitted(kept)) => kept.clone(),
+        _ => submitted,
+    };
     let mut state = State::begin(execution, plan, submitted, moment.stamp);
-    let mut decision = Decision { events: vec![first], cut: false };
+    let mut decision = Decision { events, cut: false };
+    if !tags.is_empty() {
+        let tagged = RunEvent::Tagged { tags };
+        evolve(&mut state, &tagged, moment.stamp)?;
+        decision.events.push(tagged);
+    }
     settle(&mut state, moment, &mut decision)?;
     Ok((state, decision))
 }
@@ -64,17 +76,31 @@ pub fn handle(state: &mut State, command: Command, moment: Moment) -> Result<Dec
 /// # Errors
 /// [`Refusal`]
 pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Decision, Refusal> {
-    let events = decide(state, command, moment.now)?;
+    let mut events = decide(state, command, moment.now)?;
+    keep_beside(&state.plan, &mut events);
     for event in &events {
         evolve(state, event, moment.stamp)?;
     }
     Ok(Decision { events, cut: false })
 }
 
+/// Has payloads leave their records: all of an erasable workflow's runs, and those of a
+/// submission that are small each and would together make its record too large.
+fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
+    for event in events {
+        let crowded =
+            matches!(event, RunEvent::Submitted(_)) && event.payload_bytes() > INLINE_BYTES_MAX;
+        if plan.erasable || crowded {
+            event.for_each_payload_mut(&mut Payload::keep_beside);
+        }
+    }
+}
+
 fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<(), Refusal> {
     let mut work = Work::default();
     loop {
-        let layer = layer(state, moment.now, &mut work);
+        let mut layer = layer(state, moment.now, &mut work);
+        keep_beside(&state.plan, &mut layer);
         if layer.is_empty() {
             return Ok(());
         }

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::Definition;
 use crate::definition::graph::Graph;
-use crate::definition::problem::{Problem, Problems};
+use crate::definition::problem::{Problem, Problems, codes as problem_codes};
 
 use crate::event::{Callback, Recourse};
 use crate::failure::{Failure, codes};
@@ -50,6 +51,10 @@ pub struct Plan {
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
+    /// Whether every payload of its runs is kept so that it can be erased.
+    pub erasable: bool,
+    /// For lists: every run has them too.
+    pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,
     input_schema: Option<InputSchema>,
 }
@@ -117,6 +122,20 @@ pub trait TaskTypes {
     fn check(&self, task_type: &str, with: &Value) -> Vec<(String, String)>;
 }
 
+/// Tags are checked here and not where a definition is read: what is stored stays readable.
+fn check_tags(definition: &Definition, problems: &mut Problems) {
+    let count = definition.tags.len();
+    if count > TAGS_MAX {
+        let message = format!("`tags` has at most {TAGS_MAX} items, not {count}");
+        problems.add("tags", problem_codes::OUT_OF_RANGE, message);
+    }
+    for (at, tag) in definition.tags.iter().enumerate() {
+        if let Some(message) = tag_problem(tag) {
+            problems.add(format!("tags[{at}]"), problem_codes::OUT_OF_RANGE, message);
+        }
+    }
+}
+
 impl Plan {
     /// Reads a definition and compiles it, collecting the problems of both.
     ///
@@ -125,6 +144,7 @@ impl Plan {
     pub fn read(value: &Value, types: &dyn TaskTypes) -> Result<(Definition, Self), Vec<Problem>> {
         let mut problems = Problems::default();
         let definition = Definition::read_noting(value, &mut problems);
+        check_tags(&definition, &mut problems);
         let graph = Graph::of(&definition, &mut problems);
         let plan = compile::plan(&definition, &graph, Some(types), &mut problems);
         if problems.is_empty() { Ok((definition, plan)) } else { Err(problems.into_list()) }
@@ -185,7 +205,8 @@ impl Plan {
 
     /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
     /// depends on, by id. An entry of `outputs` that looks below the output of a step that did
-    /// not succeed is null; without `outputs` there is none at all if it would be too large.
+    /// not succeed is null; without `outputs` there is none at all if it
+    /// would be too large or one of them cannot be had.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE` for any other entry of `outputs`.
@@ -209,8 +230,9 @@ impl Plan {
             }
             let at = u32::try_from(at).expect("a plan has at most 10,000 steps");
             let output = scope.step(StepIndex(at)).output;
-            size_bytes += output.as_ref().map_or(0, |output| output.text().len());
-            if size_bytes > PAYLOAD_BYTES_MAX {
+            size_bytes += output.as_ref().map_or(0, Payload::length_bytes);
+            let absent = output.as_ref().is_some_and(|output| output.absent().is_some());
+            if absent || size_bytes > PAYLOAD_BYTES_MAX {
                 return None;
             }
             outputs

@@ -3,10 +3,13 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod events;
+mod replays;
+mod types;
 
 use serde_json::{Map, Value, json};
 
 use crate::arrows::DeliveryStatus;
+use crate::audit::AuditRow;
 use crate::event::{CallbackEvent, Compensation, LetterSubject};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{LetterId, StepIndex};
@@ -17,6 +20,8 @@ use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
 pub use events::event_json;
+pub use replays::replay_json;
+pub use types::{EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {
@@ -60,6 +65,7 @@ pub fn run_summary(state: &State) -> RunSummary {
         revision: state.submitted.revision,
         status: state.status(),
         correlation_id: state.submitted.correlation_id.clone(),
+        tags: state.tags.clone(),
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
@@ -124,6 +130,7 @@ pub fn execution_json(state: &State) -> Value {
         "status": state.status().word(),
         "compensation": ending.map(|ending| compensation_word(ending.compensation)),
         "correlation_id": state.submitted.correlation_id,
+        "tags": state.tags,
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
         "submitted_by": state.submitted.actor,
@@ -321,9 +328,24 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "revision": row.revision,
         "status": row.status.word(),
         "correlation_id": row.correlation_id,
+        "tags": row.tags,
         "submitted_at": row.submitted_at.to_string(),
         "completed_at": instant(row.ended_at),
         "version": row.version,
+    })
+}
+
+/// A row of the audit; `generation` is the store's.
+#[must_use]
+pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
+    json!({
+        "at": row.at.to_string(),
+        "actor": row.actor,
+        "action": row.action.word(),
+        "target": row.target,
+        "execution_id": row.execution.map(|run| run.to_string()),
+        "detail": row.detail,
+        "position": format!("{generation}:{}:{}", row.partition, row.position),
     })
 }
 

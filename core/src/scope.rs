@@ -50,9 +50,12 @@ impl StepView {
     }
 }
 
-/// Lays a run's variables over those of its definition.
+/// Lays a run's variables over those of its definition; absent ones stay absent.
 #[must_use]
 pub fn merge_variables(of_definition: &Map<String, Value>, of_run: &Payload) -> Payload {
+    if of_run.absent().is_some() {
+        return of_run.clone();
+    }
     let mut merged = of_definition.clone();
     if let Value::Object(overrides) = of_run.value() {
         merged.extend(overrides);

@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+pub(crate) mod payloads;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
-use crate::summary::RunStatus;
+use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
@@ -33,6 +34,8 @@ pub struct State {
     pub submitted: Box<Submitted>,
     /// When.
     pub submitted_at: Timestamp,
+    /// Its tags, ascending.
+    pub tags: Arc<[Arc<str>]>,
     /// Events folded so far.
     pub version: u64,
     /// Where the run as a whole stands.
@@ -51,6 +54,8 @@ pub struct State {
     pub deliveries: Vec<Delivery>,
     /// Every dead letter, by number.
     pub letters: Vec<Letter>,
+    /// Bytes of all payloads of its events.
+    pub payload_bytes: usize,
     /// When the last event happened.
     pub updated_at: Timestamp,
     pub(crate) sets: Sets,
@@ -131,11 +136,13 @@ impl State {
         if let Some(deadline_at) = submitted.deadline_at {
             sets.due.insert((deadline_at, Subject::Deadline));
         }
+        let payload_bytes = submitted.input.length_bytes() + submitted.variables.length_bytes();
         Self {
             id,
             plan,
             submitted,
             submitted_at: at,
+            tags: Arc::default(),
             version: 1,
             phase: Phase::Forward,
             steps,
@@ -145,6 +152,7 @@ impl State {
             ending: None,
             deliveries: Vec::new(),
             letters: Vec::new(),
+            payload_bytes,
             updated_at: at,
             sets,
         }
@@ -169,7 +177,9 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if self.version == 1 => RunStatus::Pending,
+            (Phase::Forward, _) if self.version <= 1 + u64::from(!self.tags.is_empty()) => {
+                RunStatus::Pending
+            }
             _ => RunStatus::Running,
         }
     }
@@ -183,6 +193,13 @@ impl State {
             && self.sets.faulted_deliveries.is_empty()
             && self.sets.unlettered.is_empty()
             && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
+    }
+
+    /// Whether the run is over for good: nothing is owed and no letter waits for a person, so
+    /// that nothing but its history is left to keep.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_quiescent() && self.letters.iter().all(|letter| letter.status != LetterStatus::Open)
     }
 
     /// The next instant after `now` at which something is due, if anything waits for one.

@@ -31,6 +31,9 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     /// Every status, in the order of a run's life.
     pub const ALL: [Self; 9] = [
         Self::Pending,
@@ -95,6 +98,8 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// As submitted.
     pub correlation_id: Arc<str>,
+    /// The definition's and the submission's, ascending.
+    pub tags: Arc<[Arc<str>]>,
     /// When it was submitted: never changes, lists are ordered by it.
     pub submitted_at: Timestamp,
     /// When it got its final word.

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of what a definition says: revisions are texts and their hashes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::WorkflowEvent;
@@ -16,6 +17,8 @@ pub const PART_BYTES_MAX: usize = 64 * 1024;
 pub struct WorkflowState {
     /// In order; numbers are gapless from 1.
     pub revisions: Vec<Revision>,
+    /// Contents that imported runs are pinned to and that are no revisions, with their texts.
+    pub kept: BTreeMap<Digest, Arc<str>>,
     /// Pieces of a definition whose last piece is still to come; a crash may have left some of
     /// another one before them.
     pending: Vec<String>,
@@ -46,6 +49,12 @@ pub enum IllegalWorkflowEvent {
         expected: u32,
         /// The event's.
         found: u32,
+    },
+    /// The same, of a content that is no revision.
+    #[error("the text kept as {digest} does not match its digest")]
+    KeptMismatch {
+        /// Which content.
+        digest: Digest,
     },
     /// The text is not the one that was hashed.
     #[error("the text of revision {revision} does not match its digest")]
@@ -88,6 +97,33 @@ pub fn define(
         return Vec::new();
     }
     let revision = state.as_ref().map_or(1, WorkflowState::next_number);
+    let (mut events, last) = pieces(text);
+    let actor = actor.to_owned();
+    events.push(WorkflowEvent::Defined { revision, digest, text: last, actor });
+    events
+}
+
+/// What keeping a content for imported runs means: nothing, if the workflow has it already.
+#[must_use]
+pub fn keep(
+    state: &Option<WorkflowState>,
+    text: &str,
+    digest: Digest,
+    actor: &str,
+) -> Vec<WorkflowEvent> {
+    let known = state.as_ref().is_some_and(|own| {
+        own.kept.contains_key(&digest) || own.revisions.iter().any(|one| one.digest == digest)
+    });
+    if known {
+        return Vec::new();
+    }
+    let (mut events, last) = pieces(text);
+    events.push(WorkflowEvent::Kept { digest, text: last, actor: actor.to_owned() });
+    events
+}
+
+/// A text in pieces that fit a record: all but the last as events, and the last.
+fn pieces(text: &str) -> (Vec<WorkflowEvent>, String) {
     let mut rest = text;
     let mut events = Vec::new();
     while rest.len() > PART_BYTES_MAX {
@@ -99,9 +135,7 @@ pub fn define(
         events.push(WorkflowEvent::DefinitionPart { text: part.to_owned() });
         rest = after;
     }
-    let (text, actor) = (rest.to_owned(), actor.to_owned());
-    events.push(WorkflowEvent::Defined { revision, digest, text, actor });
-    events
+    (events, rest.to_owned())
 }
 
 /// Folds one event.
@@ -132,6 +166,12 @@ pub fn evolve(
                 defined_at: recorded_at,
                 actor: actor.clone(),
             });
+        }
+        WorkflowEvent::Kept { digest, text, actor: _ } => {
+            let whole = whole(&workflow.pending, text, *digest)
+                .ok_or(IllegalWorkflowEvent::KeptMismatch { digest: *digest })?;
+            workflow.pending.clear();
+            workflow.kept.insert(*digest, whole.into());
         }
     }
     Ok(())
@@ -182,12 +222,33 @@ mod tests {
         let events = define(&state, &text, Digest::of(text.as_bytes()), "someone");
         assert_eq!(events.len(), text.len().div_ceil(PART_BYTES_MAX));
         for event in &events {
-            let (WorkflowEvent::DefinitionPart { text } | WorkflowEvent::Defined { text, .. }) =
-                event;
+            let (WorkflowEvent::DefinitionPart { text }
+            | WorkflowEvent::Defined { text, .. }
+            | WorkflowEvent::Kept { text, .. }) = event;
             assert!(text.len() <= PART_BYTES_MAX);
             evolve(&mut state, event, Timestamp(7)).unwrap();
         }
         assert_eq!(&*state.unwrap().latest().unwrap().text, text);
+    }
+
+    #[test]
+    fn a_kept_content_is_no_revision_and_kept_once() {
+        let mut state = None;
+        defined(&mut state, "{\"id\":\"a\"}");
+        let large = format!("\"{}\"", "x".repeat(2 * PART_BYTES_MAX));
+        for text in [large.as_str(), "{\"id\":\"old\"}"] {
+            let digest = Digest::of(text.as_bytes());
+            let events = keep(&state, text, digest, "someone");
+            assert_eq!(events.len(), text.len().div_ceil(PART_BYTES_MAX));
+            for event in &events {
+                evolve(&mut state, event, Timestamp(7)).unwrap();
+            }
+            assert_eq!(&*state.as_ref().unwrap().kept[&digest], text);
+            assert!(keep(&state, text, digest, "someone").is_empty());
+        }
+        let known = Digest::of(b"{\"id\":\"a\"}");
+        assert!(keep(&state, "{\"id\":\"a\"}", known, "someone").is_empty());
+        assert_eq!(state.unwrap().revisions.len(), 1);
     }
 
     #[test]

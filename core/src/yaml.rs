@@ -13,7 +13,6 @@ use serde_saphyr::Error as YamlError;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use crate::definition::DEFINITION_BYTES_MAX;
 use crate::definition::problem::{Problem, codes};
 
 /// The deepest nesting of a text.
@@ -39,14 +38,18 @@ pub enum Format {
     Yaml,
 }
 
+/// The longest text that is read: the largest payload or definition, written with some space,
+/// and what a request has around it.
+pub const DOCUMENT_BYTES_MAX: usize = 5 * 1024 * 1024;
+
 /// Reads a text.
 ///
 /// # Errors
 /// `BAD_SYNTAX` with line and column.
 pub fn parse(text: &[u8], format: Format) -> Result<Value, Problem> {
-    if text.len() > DEFINITION_BYTES_MAX {
+    if text.len() > DOCUMENT_BYTES_MAX {
         let size_bytes = text.len();
-        return Err(bad(format!("{size_bytes} bytes; at most {DEFINITION_BYTES_MAX}")));
+        return Err(bad(format!("{size_bytes} bytes; at most {DOCUMENT_BYTES_MAX}")));
     }
     let text = std::str::from_utf8(text)
         .map_err(|error| bad(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
@@ -85,7 +88,7 @@ fn yaml(text: &str) -> Result<Value, Problem> {
             max_aliases: YAML_ALIASES_MAX,
             enforce_alias_anchor_ratio: false,
             max_documents: 1,
-            max_total_scalar_bytes: DEFINITION_BYTES_MAX * 2,
+            max_total_scalar_bytes: DOCUMENT_BYTES_MAX * 2,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: YAML_REPEATED_MAX,

@@ -45,7 +45,8 @@ fn answer(task: &Task) -> Answer {
 fn log(task: &Task, notification: &Notification<'_>) {
     let Notification { message, severity, data } = notification;
     let data = data.map(Value::to_string).unwrap_or_default();
-    let (execution, step) = (task.execution, &*task.step);
+    let execution = task.execution.map(|run| run.to_string()).unwrap_or_default();
+    let step = &*task.step;
     let correlation_id = &*task.correlation_id;
     match *severity {
         "error" => tracing::error!(%execution, step, correlation_id, data, "{message:?}"),

@@ -15,8 +15,8 @@ use serde_json::Value;
 /// One attempt at one effect: the unit handed to an executor.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// The run it belongs to.
-    pub execution: ExecutionId,
+    /// The run it belongs to; nothing for what belongs to none.
+    pub execution: Option<ExecutionId>,
     /// The id of the step, as in the definition.
     pub step: Arc<str>,
     /// Which executor does it, such as `http`.

@@ -32,7 +32,7 @@ fn check(task_type: &str, with: Value, expected: &[&str]) {
 async fn run(task_type: &'static str, attempt: u16, with: Value) -> Answer {
     let execution = ExecutionId { partition: PartitionId(0), digits: 1 };
     let task = Task {
-        execution,
+        execution: Some(execution),
         step: "a".into(),
         task_type: task_type.into(),
         idempotency_key: format!("{execution}/a/1"),
@@ -81,7 +81,7 @@ fn http_is_checked_as_far_as_templates_allow() {
             "url": "charge",
             "headers": ["X-A"],
             "expect_status": ["ok"],
-            "response_bytes_max": 1_000_000,
+            "response_bytes_max": 9_000_000,
             "follow_redirects": "yes",
         }),
         &[
@@ -90,7 +90,7 @@ fn http_is_checked_as_far_as_templates_allow() {
             "url is not a url: relative URL without a base",
             "headers must be an object, not a list",
             "expect_status holds `ok`; write 204, \"200-204\" or \"2xx\", from 200 to 599",
-            "response_bytes_max must be from 1 to 61440, not 1000000",
+            "response_bytes_max must be from 1 to 4190208, not 9000000",
             "follow_redirects must be true or false, not a string",
         ],
     );

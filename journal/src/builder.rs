@@ -6,6 +6,7 @@ use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
+use crate::blobs::Text;
 use crate::bytes::length_u32;
 use crate::commit::{
     COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Entry, HASH_BYTES, HEADER_BYTES, Head, MAGIC, Origin,
@@ -39,14 +40,15 @@ pub struct CommitBuilder {
     before: Head,
     entries: Vec<Entry>,
     bodies: Vec<u8>,
+    beside: Vec<Text>,
 }
 
 impl CommitBuilder {
     /// Starts the commit that follows `before`.
     #[must_use]
     pub fn new(origin: Origin, partition: PartitionId, epoch: u64, before: &Head) -> Self {
-        let (entries, bodies) = (Vec::new(), Vec::new());
-        Self { origin, partition, epoch, before: *before, entries, bodies }
+        let (entries, bodies, beside) = (Vec::new(), Vec::new(), Vec::new());
+        Self { origin, partition, epoch, before: *before, entries, bodies, beside }
     }
 
     /// Adds a record, if it fits.
@@ -83,7 +85,32 @@ impl CommitBuilder {
             return Fit::Full;
         }
         let position = self.before.position + 1 + self.entries.len() as u64;
+        event.for_each_payload(&mut |payload| self.beside.extend(payload.kept_beside()));
         self.entries.push(Entry { stream: stream.clone(), version, position, start, end });
+        Fit::Fits
+    }
+
+    /// Adds a record and the one behind it in its stream, both or none.
+    ///
+    /// # Panics
+    /// As [`CommitBuilder::push`].
+    pub fn push_pair(
+        &mut self,
+        stream: &StreamId,
+        first_version: u64,
+        recorded_at: Timestamp,
+        events: [&Event; 2],
+    ) -> Fit {
+        let (entries, bytes) = (self.entries.len(), self.bodies.len());
+        for (version, event) in (first_version..).zip(events) {
+            let fit = self.push(stream, version, recorded_at, event);
+            if fit != Fit::Fits {
+                self.entries.truncate(entries);
+                self.bodies.truncate(bytes);
+                let alone = fit == Fit::Full && entries == 0;
+                return if alone { Fit::TooLarge } else { fit };
+            }
+        }
         Fit::Fits
     }
 
@@ -139,6 +166,7 @@ impl CommitBuilder {
             head: Head { sequence, position, hash, committed_at },
             entries: self.entries,
             bytes,
+            beside: self.beside,
         }
     }
 }

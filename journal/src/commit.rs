@@ -12,6 +12,7 @@
 use backstitch_core::ids::{Digest, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
+use crate::blobs::Text;
 use crate::bytes::{Fields, Malformed};
 use crate::error::Damage;
 use crate::record::{self, Record};
@@ -27,6 +28,8 @@ pub(crate) const HASH_BYTES: usize = 32;
 /// Format, store id and generation, between the magic and the partition.
 const FORMAT_AND_ORIGIN_BYTES: usize = 2 + 16 + 4;
 const EPOCH_BYTES: usize = 8;
+/// Where a commit says how many records it holds.
+const COUNT_AT: usize = 4 + FORMAT_AND_ORIGIN_BYTES + 2 + EPOCH_BYTES + 8 + 8;
 /// What one more record costs beside its own bytes.
 pub(crate) const RECORD_END_BYTES: usize = 4;
 
@@ -37,6 +40,14 @@ pub struct Origin {
     pub store: [u8; 16],
     /// Counts restores, from 1.
     pub generation: u32,
+}
+
+impl Origin {
+    /// Whether something of this origin may stand in what was begun under `other`: the same
+    /// store, in that generation or an earlier one.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.store == other.store && (1..=other.generation).contains(&self.generation)
+    }
 }
 
 /// Where a partition's chain stands. All zeros for an empty partition.
@@ -96,7 +107,7 @@ pub(crate) fn glance(bytes: &[u8]) -> Result<Glance, Malformed> {
 }
 
 /// A finished commit: checked, hashed, and never changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Commit {
     pub(crate) origin: Origin,
     pub(crate) partition: PartitionId,
@@ -106,7 +117,18 @@ pub struct Commit {
     pub(crate) head: Head,
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: Vec<u8>,
+    /// Contents its records name, for whoever makes it durable; none once it was read back.
+    pub(crate) beside: Vec<Text>,
 }
+
+impl PartialEq for Commit {
+    /// The bytes are the commit; everything else is read off them.
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Commit {}
 
 impl Commit {
     /// Reads a commit back and checks everything: format, lengths, hash, every record.
@@ -146,7 +168,17 @@ impl Commit {
             .ok_or_else(|| Malformed::because("its positions wrap"))?;
         let entries = decode_entries(fields, count, first_position, covered.len())?;
         let head = Head { sequence, position, hash, committed_at };
-        Ok(Self { origin, partition, epoch, first_position, previous, head, entries, bytes })
+        Ok(Self {
+            origin,
+            partition,
+            epoch,
+            first_position,
+            previous,
+            head,
+            entries,
+            bytes,
+            beside: Vec::new(),
+        })
     }
 
     /// Where the partition stands after this commit.
@@ -203,16 +235,29 @@ impl Commit {
         &self.bytes
     }
 
-    /// Its records in order.
+    /// Its records in order; payloads that are kept beside them are absent.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.entries
-            .iter()
-            .map(|entry| {
-                record::decode(self.body(entry), entry.position)
-                    .expect("each record was encoded or decoded when the commit was made")
-            })
-            .collect()
+        self.records_of(|_| true).collect()
+    }
+
+    /// The records of the wanted streams, in order; the events of others are not decoded.
+    pub fn records_of(&self, wanted: impl Fn(&StreamId) -> bool) -> impl Iterator<Item = Record> {
+        self.entries.iter().filter(move |entry| wanted(&entry.stream)).map(|entry| {
+            record::decode(self.body(entry), entry.position)
+                .expect("each record was encoded or decoded when the commit was made")
+        })
+    }
+
+    /// The payloads that are kept beside its records: digests and lengths, as often as they
+    /// are named.
+    #[must_use]
+    pub fn named(&self) -> Vec<(Digest, u64)> {
+        let mut named = Vec::new();
+        for record in self.records() {
+            record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
+        }
+        named
     }
 
     pub(crate) fn body(&self, entry: &Entry) -> &[u8] {
@@ -250,6 +295,21 @@ impl Glance {
         }
         Ok(())
     }
+}
+
+/// How many bytes the commit has that begins here, by its table of records; `None` if none
+/// does. Nothing is proven by it.
+pub(crate) fn measure(bytes: &[u8]) -> Option<usize> {
+    let mut fields = Fields::of(bytes);
+    if fields.array().ok()? != MAGIC {
+        return None;
+    }
+    fields.take(COUNT_AT - MAGIC.len()).ok()?;
+    let count = usize::try_from(fields.u32().ok()?).ok()?;
+    let last_end = HEADER_BYTES + count.checked_sub(1)?.checked_mul(RECORD_END_BYTES)?;
+    let bodies = Fields::of(bytes.get(last_end..)?).u32().ok()? as usize;
+    let length = (last_end + RECORD_END_BYTES).checked_add(bodies)?.checked_add(HASH_BYTES)?;
+    (length <= COMMIT_BYTES_MAX).then_some(length)
 }
 
 fn decode_entries(

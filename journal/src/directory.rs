@@ -5,8 +5,10 @@
 //! LOCK         held while a process has the directory
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
+//! blobs/       contents that records name by digest
 //! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
-//! store/ views/ checkpoints/ and their .marks .recent .untrusted
+//! store/ checkpoints/ and their .marks .recent .untrusted
+//! views/       a directory of each view, see `views/home.rs`
 //! ```
 //! Knows names and the identity; not what is in the parts.
 
@@ -15,6 +17,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::backup;
+use crate::blobs;
 use crate::bytes::{Fields, Malformed};
 use crate::commit::Origin;
 use crate::error::Error;
@@ -95,6 +99,10 @@ impl Directory {
         self.path.join(LOG)
     }
 
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join(blobs::check::DIRECTORY)
+    }
+
     /// Where the archive is, as far as the directory knows.
     pub(crate) fn archive(&self) -> Result<PathBuf, Error> {
         let path = self.path.join(ARCHIVE_PLACE);
@@ -142,6 +150,7 @@ impl Directory {
         self.path.join("views")
     }
 
+    /// The marks of the views where all of them are in one tree.
     pub(crate) fn views_marks(&self) -> PathBuf {
         self.path.join("views.marks")
     }
@@ -158,9 +167,18 @@ impl Directory {
     /// long as what is answered.
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
+        if self.path.join(backup::MARKER).exists() {
+            return Err(Error::IsBackup { directory: self.path.clone() });
+        }
         self.refuse_foreign()?;
+        self.take_new()
+    }
+
+    /// Takes a directory whatever it holds: one that is being filled.
+    pub(crate) fn take_new(&self) -> Result<DirectoryLock, Error> {
         let path = self.path.join(LOCK_FILE);
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        let file = options
             .write(true)
             .create(true)
             .truncate(false)

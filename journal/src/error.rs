@@ -139,6 +139,49 @@ pub enum Error {
         /// The first version that is not there.
         missing: u64,
     },
+    /// A directory to be written anew, by a restore, a salvage or a backup, is not free.
+    #[error("cannot write to {} ({detail}); choose a new or empty directory", directory.display())]
+    Target {
+        /// The directory.
+        directory: PathBuf,
+        /// What stands in the way.
+        detail: String,
+    },
+    /// A point that this store cannot be restored to.
+    #[error("the store cannot be restored to this point: {detail}")]
+    Point {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The list of a backup's files cannot be read as what was written.
+    #[error(
+        "the backup's manifest {} is damaged ({detail}); its files may be whole: move the \
+         manifest away and run `replay-tool verify`", path.display()
+    )]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The directory is a backup: it is restored, not run.
+    #[error(
+        "{} is a backup; restore it to a new directory with `replay-tool restore`",
+        directory.display()
+    )]
+    IsBackup {
+        /// The backup.
+        directory: PathBuf,
+    },
+    /// Whoever asked for the work had it stopped.
+    #[error("stopped on request; what was begun is taken up or removed by the next run")]
+    Cancelled,
+    /// A backup is running already.
+    #[error("a backup to {} is running; wait for it or cancel it", directory.display())]
+    Busy {
+        /// Where it goes.
+        directory: PathBuf,
+    },
     /// What was asked for is before the chain's beginning: it was cut off.
     #[error(
         "the chain of partition {partition} begins behind position {position}; what came before \
@@ -167,6 +210,12 @@ pub enum Error {
         /// What it may be.
         range: String,
     },
+    /// A cursor of another list, filter or order.
+    #[error(
+        "the cursor is of another list: a cursor goes on only with the same filters and order \
+         as the page that gave it"
+    )]
+    Cursor,
 }
 
 impl Error {

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
@@ -55,6 +55,47 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     write().map_err(|e| Error::io("writing", &beside, e))?;
     fs::rename(&beside, path).map_err(|e| Error::io("renaming to", path, e))?;
     sync_directory(parent(path))
+}
+
+/// Copies a file, durably but for its name; answers its bytes.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<u64, Error> {
+    let mut source = File::open(from).map_err(|e| Error::io("opening", from, e))?;
+    let mut target = File::create(to).map_err(|e| Error::io("creating", to, e))?;
+    let copied = io::copy(&mut source, &mut target).map_err(|e| Error::io("copying to", to, e))?;
+    target.sync_all().map_err(|e| Error::io("syncing", to, e))?;
+    Ok(copied)
+}
+
+/// The files below a directory, sorted; none if there is no directory.
+pub(crate) fn below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for directory in directories_below(directory)? {
+        for name in names(&directory)? {
+            let path = directory.join(name);
+            if !path.is_dir() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A directory and those below it; none if it is not there.
+pub(crate) fn directories_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found: Vec<PathBuf> =
+        Some(directory.to_owned()).filter(|d| d.is_dir()).into_iter().collect();
+    let mut next = 0;
+    while let Some(directory) = found.get(next).cloned() {
+        next += 1;
+        for name in names(&directory)? {
+            let path = directory.join(name);
+            if path.is_dir() {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Removes a file or a whole directory, durably; fine if there is none.

@@ -30,6 +30,10 @@ pub struct Info {
     pub store_bytes: u64,
     /// Bytes of the views' files.
     pub views_bytes: u64,
+    /// Contents kept beside records, as far as they were counted since opening.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blobs_bytes: u64,
     /// Bytes of the checkpoints' files.
     pub checkpoints_bytes: u64,
     /// Runs that have a checkpoint.
@@ -51,6 +55,7 @@ pub struct Info {
 pub(crate) fn of(parts: &Parts) -> Info {
     let part_bytes =
         |name: &str| parts.directory.as_ref().map_or(0, |path| size_bytes(&path.join(name)));
+    let (blobs, blobs_bytes) = parts.blobs.counted();
     Info {
         store_id: parts.origin.store.iter().map(|byte| format!("{byte:02x}")).collect(),
         generation: parts.origin.generation,
@@ -60,6 +65,8 @@ pub(crate) fn of(parts: &Parts) -> Info {
         log_bytes: part_bytes("log"),
         store_bytes: part_bytes("store"),
         views_bytes: part_bytes("views"),
+        blobs,
+        blobs_bytes,
         checkpoints_bytes: part_bytes("checkpoints"),
         checkpoints: parts.checkpoints.count() as u64,
         pending_bytes: parts.store.pending.bytes() as u64,

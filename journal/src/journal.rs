@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
-use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
-
-use backstitch_core::checkpoint::Checkpoint;
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::summary::ViewChange;
 
 use crate::archive::archiver::Archiver;
+use crate::blobs::Blobs;
+use crate::blobs::writer::Queue;
 use crate::builder::CommitBuilder;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{Commit, Head, Origin};
@@ -29,8 +29,9 @@ use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 use crate::store::Store;
-use crate::views::{Cursor, LetterFilter, Page, RunFilter, Views};
+use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -62,6 +63,7 @@ struct Inner {
     parts: Arc<Parts>,
     storer: Mutex<Option<JoinHandle<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    blob_writer: Mutex<Option<JoinHandle<()>>>,
     /// Released with the last handle.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -75,19 +77,12 @@ pub(crate) struct Parts {
     pub log: Box<dyn Log>,
     pub store: Store,
     pub views: Views,
+    pub blobs: Blobs,
+    pub queue: Queue,
     pub checkpoints: Checkpoints,
     pub archiver: Option<Archiver>,
     /// Wakes the keeper.
     pub bell: Bell,
-}
-
-/// What a run's state is recovered from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recoverable {
-    /// A checkpoint to begin with, if there is one that the history reaches.
-    pub checkpoint: Option<Box<Checkpoint>>,
-    /// The events after it, or all, in order.
-    pub records: Vec<Record>,
 }
 
 impl Journal {
@@ -96,9 +91,13 @@ impl Journal {
         parts.tell_archiver();
         let storer = parts.start("journal-storer", Parts::store_until_closed)?;
         let keeper = parts.start("journal-keeper", Parts::keep_until_closed)?;
+        let blob_writer = parts.start("journal-blobs", |parts| {
+            parts.queue.run(&parts.blobs, parts.log.as_ref());
+        })?;
         parts.bell.ring();
-        let (storer, keeper, lock) = (Mutex::new(storer), Mutex::new(keeper), Mutex::new(lock));
-        Ok(Self { inner: Arc::new(Inner { parts, storer, keeper, lock }) })
+        let (storer, keeper) = (Mutex::new(storer), Mutex::new(keeper));
+        let (blob_writer, lock) = (Mutex::new(blob_writer), Mutex::new(lock));
+        Ok(Self { inner: Arc::new(Inner { parts, storer, keeper, blob_writer, lock }) })
     }
 
     /// Starts the commit that follows `head` in a partition.
@@ -114,18 +113,34 @@ impl Journal {
         if parts.directory.is_some() {
             parts.store.pending.wait_for_room(PENDING_BYTES_MAX);
         }
-        let Batch { commit, quiescent, changes } = batch;
+        let Batch { mut commit, quiescent, changes } = batch;
+        let in_files = parts.directory.is_some();
+        let texts = if in_files { std::mem::take(&mut commit.beside) } else { Vec::new() };
         let done = move |answer: Result<&Commit, AppendError>| match answer {
             Ok(commit) => {
                 // Rows first: the store's mark must never be ahead of theirs.
-                parts.views.apply(commit.partition().0, commit.sequence(), changes);
+                let removed = removal::of_commit(commit);
                 parts.checkpoints.remove(quiescent.iter());
+                parts.checkpoints.remove(removed.iter().map(|(run, _)| run));
+                if let Err(error) = parts.views.remove_all(removed.iter().map(|(run, _)| run)) {
+                    parts.log.poison(&open::with_source(&error));
+                }
+                let history = |stream: &StreamId| parts.store.history(stream).ok().flatten();
+                parts.views.apply(commit, changes, history);
                 parts.store.pending.push(commit, &quiescent, |_, _| false);
+                parts.erase_what_is_named_by(commit);
                 callback(Ok(()));
             }
             Err(error) => callback(Err(error)),
         };
-        self.parts().log.append(commit, Box::new(done));
+        let (own, done) = (self.parts(), Box::new(done));
+        if in_files {
+            return own.queue.append(own.log.as_ref(), texts, commit, done);
+        }
+        if let Err(error) = own.blobs.keep(&commit.beside) {
+            own.log.poison(&open::with_source(&error));
+        }
+        own.log.append(commit, done);
     }
 
     /// Takes what recovery learned without a commit: runs that owe nothing, and rows. Every
@@ -147,29 +162,48 @@ impl Journal {
     /// # Errors
     /// If the store cannot be read.
     pub fn history(&self, stream: &StreamId) -> Result<Option<Vec<Record>>, Error> {
-        self.parts().store.history(stream)
+        let mut records = self.parts().store.history(stream)?;
+        self.parts().blobs.give_back(records.as_deref_mut().unwrap_or_default())?;
+        Ok(records)
     }
 
-    /// What a run's state is recovered from: its checkpoint and what came after it.
+    /// A stream's last version, `None` if it has no history.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn recoverable(&self, run: &ExecutionId) -> Result<Option<Recoverable>, Error> {
-        let stream = StreamId::Execution(*run);
-        if let Some(checkpoint) = self.parts().checkpoints.get(run)? {
-            let after = self.parts().store.history_after(&stream, checkpoint.version())?;
-            if let Some(records) = after {
-                return Ok(Some(Recoverable { checkpoint: Some(Box::new(checkpoint)), records }));
-            }
-        }
-        let whole = self.history(&stream)?;
-        Ok(whole.map(|records| Recoverable { checkpoint: None, records }))
+    pub fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        self.parts().store.last_version(stream)
     }
 
-    /// Takes checkpoints of runs, each of a version that is durable. They are written in the
-    /// background and shorten the next start.
-    pub fn checkpoint(&self, made: Vec<(ExecutionId, Box<Checkpoint>)>) {
-        self.parts().checkpoints.put(made);
+    /// Forgets when and why runs were removed up to these commits, one for each partition:
+    /// call it with what was cut, for nothing before it is ever read again. It happens in the
+    /// next ticks.
+    pub fn forget_removed(&self, cut: &[u64]) {
+        self.parts().store.pending.forget(cut);
+    }
+
+    /// Bytes of a stream's records; 0 if it has no history.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        self.parts().store.history_bytes(stream)
+    }
+
+    /// Bytes of keys and values in the store's tree. Reads all of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64, Error> {
+        self.parts().store.live_bytes()
+    }
+
+    /// When and why a run was removed; `None` if it was not, or the log was cut since.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn removed_run(&self, run: &ExecutionId) -> Result<Option<RemovedRun>, Error> {
+        self.parts().store.removed_run(&StreamId::Execution(*run))
     }
 
     /// Visits the whole history of every run, one after the other, by id. Runs that come into
@@ -189,47 +223,22 @@ impl Journal {
         Ok(())
     }
 
-    /// A run's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.parts().views.run(id)
+    /// The durable end of each partition.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        self.parts().log.heads()
     }
 
-    /// Runs, newest first. Filtering by workflow and status together reads past the
-    /// workflow's runs of other statuses.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn runs(
-        &self,
-        filter: &RunFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        self.parts().views.runs(filter, after, limit)
+    /// Which store this is: its id and how often it was restored.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.parts().origin
     }
 
-    /// A dead letter's row.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
-        self.parts().views.letter(id)
-    }
-
-    /// Dead letters, newest first.
-    ///
-    /// # Errors
-    /// If the views cannot be read.
-    pub fn letters(
-        &self,
-        filter: &LetterFilter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        self.parts().views.letters(filter, after, limit)
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partition_count(&self) -> u16 {
+        self.parts().options.partitions
     }
 
     /// What the journal is and how it stands.
@@ -273,6 +282,12 @@ impl Inner {
             self.parts.log.close();
             return Ok(());
         };
+        self.parts.queue.close();
+        if let Some(writer) = lock(&self.blob_writer).take()
+            && writer.join().is_err()
+        {
+            self.parts.log.poison("the thread that keeps contents panicked");
+        }
         self.parts.log.close();
         self.parts.store.pending.close();
         self.parts.bell.close();
@@ -353,24 +368,33 @@ impl Parts {
     }
 
     fn try_tick(&self, take: Take) -> Result<(), Error> {
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
-        let Some(selection) = self.store.select(take) else { return Ok(()) };
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
-            return Ok(());
+            return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        self.checkpoints.tick()
+        self.checkpoints.tick()?;
+        Ok(selection.deferred)
     }
 
     /// Says how far store and views have come, so that the log can be taken off.
     fn tell_archiver(&self) {
         if let Some(archiver) = &self.archiver {
-            let (store, views) = (self.store.applied(), self.views.applied());
-            let both = store.into_iter().zip(views).map(|(store, views)| store.min(views));
-            archiver.signals().applied(both.collect());
+            let mut all = self.store.applied();
+            for view in self.views.applied() {
+                all.iter_mut().zip(view).for_each(|(all, view)| *all = view.min(*all));
+            }
+            archiver.signals().applied(all);
         }
     }
 }

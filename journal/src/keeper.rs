@@ -3,7 +3,8 @@
 //!
 //! Knows when and how fast, not how; that is the fence's.
 
-use std::sync::{Condvar, Mutex};
+use std::ops::Deref;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -34,6 +35,25 @@ impl Part {
             Self::Store => "store",
             Self::Views => "views",
             Self::Checkpoints => "checkpoints",
+        }
+    }
+}
+
+/// A tree of some part.
+pub(crate) enum Tree<'a> {
+    /// One that is there as long as the journal.
+    Lasting(&'a FencedTree),
+    /// One that may give way to another while it is looked at.
+    OfView(Arc<FencedTree>),
+}
+
+impl Deref for Tree<'_> {
+    type Target = FencedTree;
+
+    fn deref(&self) -> &FencedTree {
+        match self {
+            Self::Lasting(tree) => tree,
+            Self::OfView(tree) => tree,
         }
     }
 }
@@ -91,10 +111,12 @@ impl Bell {
 
 impl Parts {
     /// The trees there are.
-    pub(crate) fn trees(&self) -> Vec<(Part, &FencedTree)> {
-        let store = self.store.tree().map(|tree| (Part::Store, tree));
-        let views = self.views.tree().map(|tree| (Part::Views, tree));
-        let checkpoints = self.checkpoints.tree().map(|tree| (Part::Checkpoints, tree));
+    pub(crate) fn trees(&self) -> Vec<(Part, Tree<'_>)> {
+        let store = self.store.tree().map(|tree| (Part::Store, Tree::Lasting(tree)));
+        let views = self.views.trees().into_iter();
+        let views = views.map(|(_, tree)| (Part::Views, Tree::OfView(tree)));
+        let checkpoints = self.checkpoints.tree();
+        let checkpoints = checkpoints.map(|tree| (Part::Checkpoints, Tree::Lasting(tree)));
         store.into_iter().chain(views).chain(checkpoints).collect()
     }
 
@@ -119,7 +141,7 @@ impl Parts {
     pub(crate) fn keep_until_closed(&self) {
         while self.bell.wait_for_work() {
             for (_, tree) in self.trees() {
-                if self.keep(tree).is_err() {
+                if self.keep(&tree).is_err() {
                     return;
                 }
             }

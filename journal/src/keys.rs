@@ -108,7 +108,8 @@ pub(crate) fn stream_of(key: &[u8]) -> Result<(StreamId, &[u8]), Malformed> {
     }
 }
 
-fn text_of(key: &[u8]) -> Option<(&str, &[u8])> {
+/// Reads a text from the beginning of a key; answers what follows it too.
+pub(crate) fn text_of(key: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = key.split_at_checked(2)?;
     let length = u16::from_be_bytes(length.try_into().ok()?);
     let (text, rest) = rest.split_at_checked(usize::from(length))?;

@@ -7,10 +7,12 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::archive;
 use crate::archive::archiver::{Archiver, Signals};
+use crate::blobs::writer::Queue;
+use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
@@ -123,13 +125,18 @@ impl Journal {
         let partitions = u16::try_from(heads.len()).expect("a memory log counts them in u16");
         let zeros = vec![0; heads.len()];
         let options = Options { partitions, fsync: Fsync::Never, ..Options::default() };
-        let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::new(None, &zeros));
+        let (store, views) = (Store::new(None, &zeros, usize::MAX), Views::memory(zeros.len()));
         let mut seen = Versions::new();
         let mut report = OpenReport::default();
+        let blobs = Blobs::memory();
         for commit in log.durable() {
+            blobs.keep(&commit.beside)?;
             store.replay(&commit, &mut seen)?;
+            views.replay(&commit, |stream| store.history(stream).ok().flatten());
             report.commits_replayed += 1;
         }
+        erase_again(&store, &blobs, partitions)?;
+        seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
         let parts = Parts {
@@ -140,6 +147,8 @@ impl Journal {
             log,
             store,
             views,
+            blobs,
+            queue: Queue::default(),
             checkpoints: Checkpoints::none(),
             archiver: None,
             bell: Bell::default(),
@@ -175,32 +184,42 @@ fn prepare(
     };
     segments::remove_unfinished(&directory.log())?;
     let (store_tree, store_applied) = open_store(directory, &shape, options, report)?;
-    let (views_tree, views_applied) = open_views(directory, &shape, options, report)?;
-    report.views_missing =
-        views_applied.iter().zip(&store_applied).any(|(views, store)| views < store);
-    let views = Views::new(Some(views_tree), &views_applied);
+    let (views, emptied) = Views::open(directory, shape.partitions, options)?;
+    report.views_emptied = emptied.filter(|_| !report.created);
+    let views_applied = views.applied();
+    let lacks = |view: &Vec<u64>| view.iter().zip(&store_applied).any(|(view, store)| view < store);
+    let [runs, letters, audit] = &views_applied;
+    report.views_missing = lacks(runs) || lacks(letters);
+    let audit_missing = lacks(audit);
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
     archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
     archive::cut::finish(&sources)?;
-    let first = replay(&sources, options, store_tree, &store_applied, report)?;
+    let trees = (store_tree, &views);
+    let first = replay(&sources, options, trees, &store_applied, report)?;
     let (store, recovered, seen) = match first {
         Some(replayed) => replayed,
         None => {
             report.store_rebuilt = Some("it misses records before the log's end".to_owned());
             let (tree, applied) = new_store(directory, &shape, options)?;
-            match replay(&sources, options, tree, &applied, report)? {
+            match replay(&sources, options, (tree, &views), &applied, report)? {
                 Some(replayed) => replayed,
                 None => return Err(first_gap(directory)),
             }
         }
     };
     let sequences: Vec<u64> = recovered.heads.iter().map(|head| head.sequence).collect();
-    for applied in [&store_applied, &views_applied] {
+    for applied in views_applied.iter().chain([&store_applied]) {
         check_not_ahead(&sequences, applied)?;
+    }
+    // A base holds histories, not commits to read the audit off.
+    if audit_missing || report.store_rebuilt.is_some() {
+        make_audit(&store, &views)?;
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
+        // They may show runs whose removal the log's end does not tell of.
+        views.remove_all(store.removed_runs()?.iter().map(|(run, _)| run))?;
         awaited.extend(Views::executions(store.all_executions()?.iter()));
     }
     views.await_rows(&sequences, awaited);
@@ -239,24 +258,14 @@ fn new_store(
     Ok((tree, applied))
 }
 
-fn open_views(
-    directory: &Directory,
-    shape: &Shape,
-    options: &Options,
-    report: &mut OpenReport,
-) -> Result<(FencedTree, Vec<u64>), Error> {
-    let (path, marks) = (directory.views(), directory.views_marks());
-    let untrusted = match FencedTree::open(&path, &marks, options.tree())? {
-        Ok((tree, applied)) => match decode_applied(&applied, shape.partitions) {
-            Some(applied) => return Ok((tree, applied)),
-            None => "their marks are of another number of partitions".to_owned(),
-        },
-        Err(untrusted) => untrusted.0,
-    };
-    report.views_emptied = Some(untrusted).filter(|_| !report.created);
-    let applied = vec![0; shape.partitions];
-    let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
-    Ok((tree, applied))
+/// Reads the audit off every history: its tree is behind the store's.
+fn make_audit(store: &Store, views: &Views) -> Result<(), Error> {
+    for stream in store.all_streams()? {
+        if let Some(records) = store.history(&stream)? {
+            views.audit_history(&stream, &records);
+        }
+    }
+    Ok(())
 }
 
 fn start(
@@ -271,9 +280,12 @@ fn start(
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
+    streams.extend(store.replays()?);
     let streams = sorted(streams);
     let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
+    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
+    erase_again(&store, &blobs, partitions)?;
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -282,12 +294,26 @@ fn start(
         log: Box::new(wal),
         store,
         views,
+        blobs,
+        queue: Queue::default(),
         checkpoints,
         archiver,
         bell: Bell::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
+}
+
+/// Erases what some record says is erased: a crash may have come between the two.
+fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    for partition in (0..partitions).map(PartitionId) {
+        let records = store.history(&StreamId::Partition(partition))?;
+        for digest in erased_by(records.iter().flatten()) {
+            blobs.erase_once(&digest)?;
+            blobs.note_erased([digest]);
+        }
+    }
+    Ok(())
 }
 
 fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {

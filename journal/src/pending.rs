@@ -13,9 +13,13 @@ use crate::bytes::{Fields, Malformed, length_u32};
 use crate::commit::Commit;
 use crate::locks::{lock, wait, wait_ms};
 use crate::record::{self, Record};
+use crate::removal::{self, RemovedRun};
 
 /// Bytes a packed record has before its body: position u64, length u32.
 pub(crate) const PACKED_HEADER_BYTES: usize = 12;
+
+/// Removals that one tick carries out; more wait for the next.
+const REMOVALS_PER_TICK_MAX: usize = 4_096;
 
 /// Consecutive records of one stream, packed.
 #[derive(Debug, Default, Clone)]
@@ -39,6 +43,10 @@ struct Stream {
 #[derive(Debug, Default)]
 struct State {
     streams: HashMap<StreamId, Stream>,
+    /// Runs that are gone for readers and still to be taken out of the tree.
+    removed: HashMap<StreamId, RemovedRun>,
+    /// Marks of removals up to these commits are to be forgotten.
+    forget: Option<Vec<u64>>,
     bytes: usize,
     /// Last durable commit of each partition.
     sequences: Vec<u64>,
@@ -59,8 +67,24 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub streams: Vec<(StreamId, Option<Arc<Run>>, bool)>,
+    /// Runs to take out of the tree.
+    pub removed: Vec<(StreamId, RemovedRun)>,
+    /// Up to these commits, by partition, marks of removals go.
+    pub forget: Option<Vec<u64>>,
     /// Per partition: up to this commit everything is in the store once this is written.
     pub applied: Vec<u64>,
+    /// Something waits for the next tick: what follows a removal under the same id, or
+    /// removals beyond what one tick takes.
+    pub deferred: bool,
+}
+
+/// What is pending of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct OfStream {
+    /// The first version and the packed bytes.
+    pub records: Option<(u64, Vec<u8>)>,
+    /// What the tree has of the stream is gone.
+    pub removed: Option<RemovedRun>,
 }
 
 /// Which streams a tick takes.
@@ -78,7 +102,8 @@ impl Pending {
         Self { state: Mutex::new(state), changed: Condvar::new(), tick_after_bytes }
     }
 
-    /// Takes a durable commit's records, but for those that `known` says are stored.
+    /// Takes a durable commit's records and removals, but for those that `known` says are
+    /// stored, by stream and position.
     pub(crate) fn push(
         &self,
         commit: &Commit,
@@ -90,7 +115,12 @@ impl Pending {
         let partition = commit.partition().0;
         let now = Instant::now();
         for entry in &commit.entries {
-            if known(&entry.stream, entry.version) {
+            for (run, mark) in removal::of_entry(commit, entry) {
+                if !known(&run, mark.position) {
+                    remove(state, run, mark);
+                }
+            }
+            if known(&entry.stream, entry.position) {
                 continue;
             }
             let stream = match state.streams.get_mut(&entry.stream) {
@@ -155,20 +185,36 @@ impl Pending {
         mark_quiescent(&mut lock(&self.state), streams);
     }
 
-    /// A stream's pending records: the first version and the packed bytes.
-    pub(crate) fn of_stream(&self, stream: &StreamId) -> Option<(u64, Vec<u8>)> {
+    /// A stream's pending records, and whether what the tree has of it is gone.
+    pub(crate) fn of_stream(&self, id: &StreamId) -> OfStream {
         let state = lock(&self.state);
-        let stream = state.streams.get(stream)?;
+        let removed = state.removed.get(id).cloned();
+        let Some(stream) = state.streams.get(id) else {
+            return OfStream { records: None, removed };
+        };
         let storing = stream.storing.as_deref().filter(|run| !run.bytes.is_empty());
         let fresh = Some(&stream.fresh).filter(|run| !run.bytes.is_empty());
-        let first_version = storing.or(fresh)?.first_version;
         let runs = [storing, fresh].into_iter().flatten();
-        Some((first_version, runs.flat_map(|run| &run.bytes).copied().collect()))
+        let records = storing
+            .or(fresh)
+            .map(|first| (first.first_version, runs.flat_map(|run| &run.bytes).copied().collect()));
+        OfStream { records, removed }
+    }
+
+    /// When a run was removed, if the tree does not know yet.
+    pub(crate) fn removed(&self, stream: &StreamId) -> Option<RemovedRun> {
+        lock(&self.state).removed.get(stream).cloned()
     }
 
     /// Every stream that has pending records.
     pub(crate) fn streams(&self) -> HashSet<StreamId> {
         lock(&self.state).streams.keys().cloned().collect()
+    }
+
+    /// Whether every commit up to these has been taken.
+    pub(crate) fn has_reached(&self, sequences: &[u64]) -> bool {
+        let state = lock(&self.state);
+        state.sequences.iter().zip(sequences).all(|(own, wanted)| own >= wanted)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -181,9 +227,13 @@ impl Pending {
         let state = &mut *guard;
         state.wanted = false;
         let mut applied = state.sequences.clone();
+        let mut deferred = state.removed.len() > REMOVALS_PER_TICK_MAX;
         let mut streams = Vec::new();
         for (id, stream) in &mut state.streams {
-            if is_due(stream, take) {
+            // A new life waits until the tree is rid of the one before it.
+            let waits = state.removed.contains_key(id);
+            deferred |= waits;
+            if !waits && is_due(stream, take) {
                 let run = std::mem::take(&mut stream.fresh);
                 let run = Some(run).filter(|run| !run.bytes.is_empty()).map(Arc::new);
                 stream.storing.clone_from(&run);
@@ -192,7 +242,16 @@ impl Pending {
                 *applied = (*applied).min(stream.fresh.first_sequence.saturating_sub(1));
             }
         }
-        Selection { streams, applied }
+        let mut removed = Vec::new();
+        for (id, mark) in &state.removed {
+            if removed.len() < REMOVALS_PER_TICK_MAX {
+                removed.push((id.clone(), mark.clone()));
+            } else if let Some(applied) = applied.get_mut(usize::from(partition_of(id))) {
+                *applied = (*applied).min(mark.sequence.saturating_sub(1));
+            }
+        }
+        let forget = state.forget.clone();
+        Selection { streams, removed, forget, applied, deferred }
     }
 
     /// Forgets what a tick has written.
@@ -208,8 +267,26 @@ impl Pending {
             }
             state.bytes -= run.as_ref().map_or(0, |run| run.bytes.len());
         }
+        for (id, mark) in &selection.removed {
+            if state.removed.get(id).is_some_and(|known| known.position == mark.position) {
+                state.removed.remove(id);
+            }
+        }
         drop(guard);
         self.changed.notify_all();
+    }
+
+    /// Has ticks forget the marks of removals up to these commits, by partition.
+    pub(crate) fn forget(&self, sequences: &[u64]) {
+        lock(&self.state).forget = Some(sequences.to_vec());
+    }
+
+    /// Notes that a tick has found no more such marks.
+    pub(crate) fn forgotten(&self, sequences: &[u64]) {
+        let mut state = lock(&self.state);
+        if state.forget.as_deref() == Some(sequences) {
+            state.forget = None;
+        }
     }
 
     /// Waits until a tick is due: so many milliseconds, or earlier if much is pending.
@@ -245,10 +322,27 @@ impl Pending {
     }
 }
 
+/// Forgets what is pending of a run, and notes that the tree must too. What a tick is
+/// writing just now is no longer readable, and is taken out again by the next.
+fn remove(state: &mut State, run: StreamId, mark: RemovedRun) {
+    if let Some(stream) = state.streams.remove(&run) {
+        state.bytes -= stream.fresh.bytes.len();
+    }
+    state.removed.insert(run, mark);
+}
+
+fn partition_of(stream: &StreamId) -> u16 {
+    match stream {
+        StreamId::Execution(run) => run.partition.0,
+        _ => 0,
+    }
+}
+
 fn mark_quiescent(state: &mut State, streams: &[StreamId]) {
     for id in streams {
         match state.streams.get_mut(id) {
             Some(stream) => stream.quiescent = true,
+            None if state.removed.contains_key(id) => {}
             // Nothing pending: the entry tells the next tick to forget that the run lives.
             None => {
                 let stream = Stream { quiescent: true, ..Stream::default() };

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::blobs::Blobs;
 use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
@@ -15,11 +16,14 @@ use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
 use crate::record::{self, Record};
+use crate::removal;
 use crate::sources::Sources;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
 pub struct Reader {
+    pub(crate) directory: Directory,
+    blobs: Blobs,
     pub(crate) shape: Shape,
     pub(crate) sources: Sources,
     /// Keeps a server from starting meanwhile.
@@ -42,14 +46,30 @@ impl Reader {
     /// # Errors
     /// If a server has it open, or it is no data directory.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let mut reader = Self::of_locked(directory)?;
+        reader._lock = reader.directory.lock_for_reading()?;
+        Ok(reader)
+    }
+
+    /// Looks at a directory whose identity is not there to be read.
+    pub(crate) fn of_shape(directory: &Path, shape: Shape) -> Result<Self, Error> {
+        let directory = Directory::at(directory);
+        let lock = directory.lock_for_reading()?;
+        let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        let blobs = Blobs::at(directory.blobs(), false);
+        Ok(Self { directory, blobs, shape, sources, _lock: lock })
+    }
+
+    /// Looks at a directory that this process holds itself.
+    pub(crate) fn of_locked(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let directory = Directory::at(directory.as_ref());
         let shape = directory.shape()?.ok_or_else(|| Error::Foreign {
             directory: directory.path.clone(),
             detail: "it has no `identity`".to_owned(),
         })?;
-        let lock = directory.lock_for_reading()?;
+        let blobs = Blobs::at(directory.blobs(), false);
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
-        Ok(Self { shape, sources, _lock: lock })
+        Ok(Self { directory, blobs, shape, sources, _lock: None })
     }
 
     /// How many partitions there are.
@@ -82,12 +102,12 @@ impl Reader {
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
-        let mut chains = Chains { heads: self.sources.beginning()?.heads };
+        let mut chains = Chains::at(self.sources.beginning()?.heads);
         let mut failure = None;
         let mut torn = None;
         walk(&self.sources, &mut |found| match found {
-            Found::Commit { segment, offset, commit } => {
-                if let Err(detail) = chains.accept(&self.shape.origin, commit) {
+            Found::Commit { segment, offset, origin, commit } => {
+                if let Err(detail) = chains.accept(&origin, commit) {
                     failure = Some(commit.damage(segment, offset, detail));
                     return false;
                 }
@@ -101,7 +121,11 @@ impl Reader {
                 torn = Some(tail);
                 true
             }
-            Found::Group | Found::Segment => true,
+            Found::Flaw(flaw) if !flaw.healable => {
+                failure = Some(flaw.damage);
+                false
+            }
+            Found::Group | Found::Segment | Found::Archived | Found::Flaw(_) => true,
         })?;
         match failure {
             Some(damage) => Err(Error::Damaged { damage }),
@@ -123,28 +147,42 @@ impl Reader {
         self.sources.commits_after(None, partition, after_position, visit)
     }
 
+    /// Gives records that were read off a commit the payloads back that are kept beside them;
+    /// one that cannot be had stays absent and says why.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        self.blobs.give_back(records)
+    }
+
     /// Visits every record, until `visit` answers `false`: what the base keeps of what was cut,
     /// stream by stream, then the rest in order of writing.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole.
     pub fn for_each_record(&self, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        let mut going = true;
+        let (mut going, mut refused) = (true, None);
+        let mut whole = |mut record: Record| {
+            refused = self.blobs.give_back(std::slice::from_mut(&mut record)).err();
+            refused.is_none() && visit(record)
+        };
         if let Some(base) = self.sources.base()? {
             base.for_each_entry(|entry| {
                 for record in entry.decode()? {
-                    going = going && visit(record);
+                    going = going && whole(record);
                 }
                 Ok(())
             })?;
         }
         if going {
-            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut visit))?;
+            self.for_each_commit(|commit, _| commit.records().into_iter().all(&mut whole))?;
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
-    /// A stream's whole history in order, `None` if there is none. Reads the whole chain.
+    /// A stream's whole history in order, `None` if there is none or it was removed. Reads the
+    /// whole chain.
     ///
     /// # Errors
     /// [`Error::Damaged`] at the first thing that is not whole; [`Error::Gap`] if a version
@@ -157,7 +195,13 @@ impl Reader {
             }
         }
         self.for_each_commit(|commit, _| {
-            for entry in commit.entries.iter().filter(|entry| entry.stream == *stream) {
+            for entry in &commit.entries {
+                if removal::of_entry(commit, entry).iter().any(|(run, _)| run == stream) {
+                    records.clear();
+                }
+                if entry.stream != *stream {
+                    continue;
+                }
                 let decoded = record::decode(commit.body(entry), entry.position);
                 records.push(decoded.expect("the commit decoded as a whole"));
             }
@@ -167,6 +211,7 @@ impl Reader {
         if let Some((missing, _)) = gap {
             return Err(Error::Gap { stream: stream.clone(), missing });
         }
+        self.blobs.give_back(&mut records)?;
         Ok(Some(records).filter(|records| !records.is_empty()))
     }
 }

@@ -58,6 +58,18 @@ pub(crate) fn decode(body: &[u8], position: u64) -> Result<Record, Malformed> {
     Ok(Record { stream, version, position, recorded_at, event })
 }
 
+/// The numbers of a body's event, without reading the event itself: of its family, and of
+/// the variant in it.
+///
+/// # Errors
+/// If the bytes do not begin like a record.
+pub(crate) fn kind(body: &[u8]) -> Result<(u32, u32), Malformed> {
+    type Beginning = (StreamId, u64, Timestamp, u32, u32);
+    let decoded = bincode::serde::decode_from_slice::<Beginning, _>(body, ENCODING);
+    let ((_, _, _, family, variant), _) = decoded.map_err(malformed)?;
+    Ok((family, variant))
+}
+
 /// Any plain row as bytes.
 pub(crate) fn encode_row<Row: Serialize>(row: &Row) -> Vec<u8> {
     bincode::serde::encode_to_vec(row, ENCODING)

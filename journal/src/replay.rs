@@ -10,8 +10,10 @@ use crate::log::wal::recover::{Recovered, recover};
 use crate::open::OpenReport;
 use crate::options::Options;
 use crate::pending::Take;
+use crate::removal;
 use crate::sources::Sources;
 use crate::store::Store;
+use crate::views::Views;
 
 /// The store with the log's end in it, where the log ends, and the streams met on the way.
 pub(crate) type Replayed = (Store, Recovered, Versions);
@@ -21,7 +23,7 @@ pub(crate) type Replayed = (Store, Recovered, Versions);
 pub(crate) fn replay(
     sources: &Sources,
     options: &Options,
-    tree: FencedTree,
+    (tree, views): (FencedTree, &Views),
     applied: &[u64],
     report: &mut OpenReport,
 ) -> Result<Option<Replayed>, Error> {
@@ -35,11 +37,15 @@ pub(crate) fn replay(
             return Ok(());
         }
         gap = !store.replay(commit, &mut seen)?;
+        views.remove_all(removal::of_commit(commit).iter().map(|(run, _)| run))?;
+        views.replay(commit, |stream| store.history(stream).ok().flatten());
         replayed += 1;
         write_if_much(&store, options)
     };
     let archived = sources.feed_before_log(applied, &mut take)?;
     let recovered = recover(sources, applied, &mut take)?;
+    // A removed run is nobody's to take over.
+    seen.retain(|_, version| *version > 0);
     report.torn_tail = report.torn_tail.take().or(recovered.torn.clone());
     report.segments_read = archived + recovered.segments_read;
     report.segments_healed.extend(&recovered.healed);

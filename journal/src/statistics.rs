@@ -190,7 +190,12 @@ fn of_trees(trees: Vec<TreeStatistics>) -> PartStatistics {
 
 fn of_tree(tree: &FencedTree) -> TreeStatistics {
     let figures = tree.figures();
-    let name = tree.path().file_name().map(|name| name.to_string_lossy().into_owned());
+    // A view's tree has a number in the directory of its view.
+    let numbered = |path: &&Path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    };
+    let named = tree.path().ancestors().find(|path| !numbered(path));
+    let name = named.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     TreeStatistics {
         name: name.unwrap_or_default(),
         file_bytes: figures.file_bytes,

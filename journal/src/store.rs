@@ -1,9 +1,14 @@
 //! Histories by stream: the tree behind the log, and what is still on its way there.
 //!
 //! Keys: `h` + stream + first version + part -> packed records, cut into values sled can
-//! hold; `l` + stream -> nothing, for each run that is not quiescent. A unit of the tree is
-//! whole records of one stream, so a crash never leaves a part of a record. Knows nothing of
+//! hold; `l` + stream -> nothing, for each run that is not quiescent; `t` + stream -> when and
+//! why, for each run that was removed. A unit of the tree is whole records of one stream, so a
+//! crash never leaves a part of a record, or all there is to a removal. Knows nothing of
 //! segments, and of sled only its fence.
+
+mod removed;
+mod restore;
+mod visit;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -11,14 +16,14 @@ use std::sync::{Mutex, MutexGuard};
 
 use backstitch_core::ids::StreamId;
 
-use crate::archive::base::layout::Entry;
 use crate::bytes::{Fields, Malformed};
-use crate::commit::Commit;
 use crate::error::Error;
 use crate::fence::{FencedTree, Unit};
 use crate::keys;
 use crate::locks::lock;
-use crate::pending::{PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack};
+use crate::pending::{
+    OfStream, PACKED_HEADER_BYTES, Pending, Selection, Take, decode_packed, unpack,
+};
 use crate::record::{self, Record};
 use crate::sled::VALUE_BYTES_MAX;
 
@@ -98,20 +103,47 @@ impl Store {
         Ok(Some(records).filter(|_| last >= version))
     }
 
-    /// All packed records of a stream.
+    /// A stream's last version; `None` if it has no history.
+    pub(crate) fn last_version(&self, stream: &StreamId) -> Result<Option<u64>, Error> {
+        let count = self.count(stream, &self.packed(stream)?)?;
+        Ok(Some(count).filter(|count| *count > 0))
+    }
+
+    /// Bytes of a stream's packed records.
+    pub(crate) fn history_bytes(&self, stream: &StreamId) -> Result<u64, Error> {
+        Ok(self.packed(stream)?.len() as u64)
+    }
+
+    /// A stream's packed records, stored and pending, without those that were removed.
     fn packed(&self, stream: &StreamId) -> Result<Vec<u8>, Error> {
-        // Pending first: what a tick stores in between is then found twice, never not at all.
-        let pending = self.pending.of_stream(stream);
-        let bound = pending.as_ref().map_or(u64::MAX, |(first, _)| *first);
-        let mut packed = self.stored(stream, bound)?;
-        packed.extend(pending.into_iter().flat_map(|(_, bytes)| bytes));
-        Ok(packed)
+        let join = |mut packed: Vec<u8>, records: Option<(u64, Vec<u8>)>| {
+            packed.extend(records.into_iter().flat_map(|(_, bytes)| bytes));
+            packed
+        };
+        loop {
+            let before = self.removed_run(stream)?;
+            // Pending first: what a tick stores in between is then found twice, never not at
+            // all.
+            let OfStream { records, removed } = self.pending.of_stream(stream);
+            if removed.is_some() {
+                return Ok(join(Vec::new(), records));
+            }
+            let bound = records.as_ref().map_or(u64::MAX, |(first, _)| *first);
+            let packed = self.stored(stream, bound)?;
+            // A removal that came in between may have left a part, which nobody must see.
+            if self.removed_run(stream)? == before {
+                return Ok(join(packed, records));
+            }
+        }
     }
 
     /// The last version in the tree; 0 if there is none.
     pub(crate) fn last_stored_version(&self, stream: &StreamId) -> Result<u64, Error> {
-        let packed = self.stored(stream, u64::MAX)?;
-        let count = unpack(&packed).try_fold(0, |count, piece| piece.map(|_| count + 1));
+        self.count(stream, &self.stored(stream, u64::MAX)?)
+    }
+
+    fn count(&self, stream: &StreamId, packed: &[u8]) -> Result<u64, Error> {
+        let count = unpack(packed).try_fold(0, |count, piece| piece.map(|_| count + 1));
         count.map_err(|e| self.broken(stream, &e))
     }
 
@@ -136,14 +168,21 @@ impl Store {
         Error::Store { path, detail: format!("the history of {stream}: {error}") }
     }
 
-    /// Runs that are not quiescent, as far as the tree knows.
+    /// Runs that are not quiescent, as far as the tree knows, and not removed.
     pub(crate) fn live(&self) -> Result<Vec<StreamId>, Error> {
-        self.streams_with(&[LIVE])
+        let mut live = self.streams_with(&[LIVE])?;
+        live.retain(|stream| self.pending.removed(stream).is_none());
+        Ok(live)
     }
 
     /// Every workflow with a history in the tree.
     pub(crate) fn workflows(&self) -> Result<Vec<StreamId>, Error> {
         self.streams_with(&[HISTORY, keys::WORKFLOW])
+    }
+
+    /// Every replay with a history in the tree.
+    pub(crate) fn replays(&self) -> Result<Vec<StreamId>, Error> {
+        self.streams_with(&[HISTORY, keys::REPLAY])
     }
 
     /// Every run with a history in the tree.
@@ -173,6 +212,26 @@ impl Store {
         }
     }
 
+    /// Bytes of the tree's keys and values.
+    pub(crate) fn live_bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        if let Some(tree) = &self.tree {
+            tree.scan(&[], &[], |key, value| {
+                bytes += (key.len() + value.len()) as u64;
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(bytes)
+    }
+
+    /// Every stream there is, stored or pending.
+    pub(crate) fn all_streams(&self) -> Result<Vec<StreamId>, Error> {
+        let mut streams: std::collections::BTreeSet<StreamId> =
+            self.streams_with(&[HISTORY])?.into_iter().collect();
+        streams.extend(self.pending.streams());
+        Ok(streams.into_iter().collect())
+    }
+
     fn broken_key(&self, error: &Malformed) -> Error {
         let path = self.tree.as_ref().map(|tree| tree.path().to_owned()).unwrap_or_default();
         Error::Store { path, detail: format!("a key is malformed: {error}") }
@@ -181,6 +240,7 @@ impl Store {
     /// Every run there is, stored or pending.
     pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
         let mut streams = self.executions()?;
+        streams.retain(|stream| self.pending.removed(stream).is_none());
         let stored: HashSet<&StreamId> = streams.iter().collect();
         let pending = self.pending.streams();
         let fresh: Vec<StreamId> = pending
@@ -210,65 +270,17 @@ impl Store {
                 units.push(vec![(live_key(stream), (!quiescent).then(Vec::new))]);
             }
         }
+        for (stream, mark) in &selection.removed {
+            units.push(self.removal_unit(stream, mark)?);
+        }
+        let forgotten = self.forget_units(selection, &mut units)?;
         tree.tick(units, &encode_applied(&selection.applied))?;
         lock(&self.applied).clone_from(&selection.applied);
         self.pending.stored(selection);
-        Ok(())
-    }
-
-    /// Takes an entry of the base at open, less what the tree has of it already. `seen` holds the
-    /// last version known of each stream met so far.
-    pub(crate) fn restore(
-        &self,
-        entry: &Entry,
-        seen: &mut std::collections::HashMap<StreamId, u64>,
-    ) -> Result<(), Error> {
-        let (stream, _) = keys::stream_of(&entry.key).map_err(|e| self.broken_key(&e))?;
-        let last = match seen.get(&stream) {
-            Some(&last) => last,
-            None => self.last_stored_version(&stream)?,
-        };
-        let (mut from, mut version) = (0, entry.first_version);
-        for piece in unpack(&entry.packed) {
-            let (_, body) = piece.map_err(|e| self.broken(&stream, &e))?;
-            if version > last {
-                break;
-            }
-            version += 1;
-            from += PACKED_HEADER_BYTES + body.len();
-        }
-        let end = entry.first_version + u64::from(entry.records) - 1;
-        seen.insert(stream.clone(), last.max(end));
-        if from < entry.packed.len() {
-            self.pending.restore(stream, entry.partition, version, &entry.packed[from..]);
+        if let Some(sequences) = selection.forget.as_ref().filter(|_| forgotten) {
+            self.pending.forgotten(sequences);
         }
         Ok(())
-    }
-
-    /// Takes a commit of the log at open. `seen` holds the last version known of each stream
-    /// met so far. Answers `false` if the tree misses records before it.
-    pub(crate) fn replay(
-        &self,
-        commit: &Commit,
-        seen: &mut std::collections::HashMap<StreamId, u64>,
-    ) -> Result<bool, Error> {
-        let mut fresh = HashSet::new();
-        for entry in &commit.entries {
-            let last = match seen.get(&entry.stream) {
-                Some(&last) => last,
-                None => self.last_stored_version(&entry.stream)?,
-            };
-            if entry.version > last + 1 {
-                return Ok(false);
-            }
-            if entry.version == last + 1 {
-                fresh.insert((entry.stream.clone(), entry.version));
-            }
-            seen.insert(entry.stream.clone(), last.max(entry.version));
-        }
-        self.pending
-            .push(commit, &[], |stream, version| !fresh.contains(&(stream.clone(), version)));
-        Ok(true)
     }
 }
 

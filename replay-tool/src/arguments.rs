@@ -1,63 +1,48 @@
-//! The command line: what can be asked, and the help that says so.
+//! The command line: what can be asked. The words of the help are in `help.rs`.
 //!
-//! Knows words only; nothing here looks at a directory.
+//! Knows words only; nothing here looks at a directory or a server.
+
+mod dlq;
+mod retention;
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use backstitch_core::export::Redaction;
 use backstitch_core::summary::RunStatus;
+use backstitch_core::time::Timestamp;
+use backstitch_core::travel::Point;
 
-use crate::listing::Standing;
+use crate::help;
+use crate::source::Standing;
 
-/// Runs that `list` shows unless told otherwise.
+pub use dlq::{Dlq, LetterStanding, LettersWanted};
+pub use retention::{Retention, RetentionWanted};
+
+/// Rows that lists show unless told otherwise.
 pub const LIST_LIMIT: usize = 50;
 
-const AFTER_HELP: &str = "\
-Examples:
-  replay-tool --data-dir backstitch-data list --status failed
-  replay-tool timeline exec_0003019a
-  replay-tool state exec_0003019a --at-version 12
-  replay-tool --json events exec_0003019a | jq '.events[].type'
-  replay-tool verify && echo whole
-
-An ID may be shortened as long as it is the beginning of one run only.
-
-Exit codes:
-  0  done
-  1  no such run or version, an ID that several runs begin with, problems found by
-     `verify`, or an output that cannot be written
-  2  the command line is wrong
-  3  the directory cannot be read: missing, not a data directory, in use by a server,
-     of a newer format, or damaged
-  4  a mistake in replay-tool itself";
-
-/// Looks into a Backstitch data directory: what ran, step by step, and whether it is whole.
+/// Looks into a Backstitch journal: what ran, step by step, and whether it is whole.
 ///
-/// Reads the journal's log itself, without a server, and never changes anything. Stop the
-/// server first: the directory is kept from starting servers while it is being read.
+/// Works on a data directory whose server does not run (--data-dir), or asks a running server
+/// (--server). Reading a directory never changes it; while it is being read, no server can
+/// start in it.
 #[derive(Debug, Parser)]
-#[command(name = "replay-tool", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "replay-tool", version, after_help = help::ALL, disable_help_subcommand = true)]
 pub struct Arguments {
-    /// The server's data directory.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "BACKSTITCH_DATA_DIR",
-        hide_env_values = true,
-        default_value = "backstitch-data"
-    )]
-    pub data_dir: PathBuf,
+    /// Where to ask.
+    #[command(flatten)]
+    pub place: Where,
 
-    /// Print one JSON document instead of text.
-    #[arg(long, global = true)]
-    pub json: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub look: Look,
 
     /// Read a damaged log up to its first damage instead of refusing it.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "server")]
     pub before_damage: bool,
 
     /// What is asked.
@@ -65,55 +50,288 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// Where to ask.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Where {
+    /// The data directory of a server that does not run [env: BACKSTITCH_DATA_DIR]
+    /// [default: backstitch-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// A running server, such as http://127.0.0.1:8080 [env: BACKSTITCH_SERVER,
+    /// ORCHESTRATOR_URL].
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+
+    /// Who asks the server, sent as a bearer token [env: BACKSTITCH_TOKEN].
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "data_dir")]
+    pub token: Option<String>,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Whether to use colours; `auto` does on a terminal, unless NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub color: When,
+
+    /// Characters in a line, instead of the terminal's.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(20..))]
+    pub width: Option<u16>,
+
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Also into a pipe, as for `less -R`.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List runs, newest first.
-    List {
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
-        limit: usize,
-        /// Only runs that stand so.
-        #[arg(long, value_name = "STATUS", value_parser = standings())]
-        status: Option<Standing>,
-        /// Only runs of this workflow.
-        #[arg(long, value_name = "ID")]
-        workflow: Option<String>,
-    },
+    #[command(after_help = help::LIST)]
+    List(ListWanted),
     /// Show a run: its steps, undos, errors, dead letters and callbacks.
+    #[command(after_help = help::SHOW)]
     Show {
         /// The run's ID, or its beginning.
         id: String,
     },
     /// Draw a run's steps and undos over time.
+    #[command(after_help = help::TIMELINE)]
     Timeline {
         /// The run's ID, or its beginning.
         id: String,
+        /// Draw every step on a line of its own, however many there are.
+        #[arg(long)]
+        all: bool,
     },
     /// List everything that was recorded of a run, in order.
+    #[command(after_help = help::EVENTS)]
     Events {
         /// The run's ID, or its beginning.
         id: String,
     },
-    /// Show a run as it stood after its first N events.
+    /// Show a run as it stood after its first N events, or at an instant.
+    #[command(after_help = help::STATE)]
     State {
         /// The run's ID, or its beginning.
         id: String,
-        /// How many events to fold, from 1.
-        #[arg(long, value_name = "N")]
-        at_version: u64,
+        /// After which events.
+        #[command(flatten)]
+        point: PointWanted,
     },
-    /// Check the whole log: every byte, every chain, every history.
-    Verify,
+    /// Show what changed in a run between two points of its history.
+    #[command(after_help = help::DIFF)]
+    Diff {
+        /// The run's ID, or its beginning.
+        id: String,
+        /// From there: a version or an instant; the submission if absent.
+        #[arg(long, value_name = "POINT", value_parser = point)]
+        from: Option<Point>,
+        /// Up to there; the newest event if absent.
+        #[arg(long, value_name = "POINT", value_parser = point)]
+        to: Option<Point>,
+    },
+    /// Lay two runs side by side: where they first parted, and each step in both.
+    #[command(after_help = help::COMPARE)]
+    Compare {
+        /// The one run's ID, or its beginning.
+        left: String,
+        /// The other's.
+        right: String,
+    },
+    /// Check everything: log, archive, payloads and store, every byte, every chain, every
+    /// history; also of a backup. Offline only.
+    #[command(after_help = help::VERIFY)]
+    Verify {
+        /// Leave the store and the views out, which are checked in a private copy.
+        #[arg(long)]
+        no_store: bool,
+        /// Where that copy goes, instead of where the system keeps temporary files.
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+    },
+    /// Copy the journal to a directory that can be verified and restored; a later backup to
+    /// the same directory copies only what is new.
+    #[command(after_help = help::BACKUP)]
+    Backup {
+        /// Where to: a new directory, or one with an earlier backup of the same journal.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Restore a data directory or a backup, as it stood at a point, into a new directory.
+    /// Offline only.
+    #[command(after_help = help::RESTORE)]
+    Restore(RestoreWanted),
+    /// Write everything of a damaged directory that can be proven into a new one. Offline only.
+    #[command(after_help = help::SALVAGE)]
+    Salvage {
+        /// Where to: a new or empty directory.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+        /// Only say what would come of it.
+        #[arg(long)]
+        dry_run: bool,
+        /// Where the store is copied to be looked into, instead of where the system keeps
+        /// temporary files.
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+        /// Who decides, for the record.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        actor: String,
+    },
+    /// List the segments of log and archive, and the oldest point that can be restored.
+    /// Offline only.
+    #[command(after_help = help::ARCHIVE)]
+    Archive,
+    /// Dead letters: operations that are out of retries and wait for a person.
+    #[command(subcommand, after_help = help::DLQ)]
+    Dlq(Dlq),
+    /// Sizes, counts of runs by status and of dead letters.
+    #[command(after_help = help::STATS)]
+    Stats,
+    /// How long runs are kept: what a policy would remove, and removing it. Online only.
+    #[command(subcommand, after_help = help::RETENTION)]
+    Retention(Retention),
+    /// Rebuild a view of lists from the histories while the server goes on. Online only.
+    #[command(after_help = help::REBUILD)]
+    Rebuild {
+        /// Which view; all of them if absent.
+        #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"])]
+        view: Option<String>,
+    },
+    /// Write runs with their definitions and all their events to a file of JSON lines. Offline
+    /// only.
+    #[command(after_help = help::EXPORT)]
+    Export(ExportWanted),
     /// Print completions for a shell.
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// Which shell.
         shell: Shell,
     },
+    /// Print the manual page, or write the pages of all commands into a directory.
+    #[command(after_help = help::MAN)]
+    Man {
+        /// Write one page for each command there, instead of printing the main one.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Args)]
+pub struct ListWanted {
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
+    pub limit: usize,
+    /// Only runs that stand so.
+    #[arg(long, value_name = "STATUS", value_parser = standings())]
+    pub status: Option<Standing>,
+    /// Only runs of this workflow.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+}
+
+/// A place in a run's history.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(required = true, multiple = false)]
+pub struct PointWanted {
+    /// After this many events, from 1.
+    #[arg(long, value_name = "N", alias = "at-version")]
+    pub version: Option<u64>,
+    /// After all events recorded up to this instant, such as 2026-01-31T03:00:00Z.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub at: Option<Timestamp>,
+}
+
+impl PointWanted {
+    /// The one that was given.
+    #[must_use]
+    pub fn point(self) -> Point {
+        let version = Point::Version(self.version.unwrap_or(0));
+        self.at.map_or(version, Point::At)
+    }
+}
+
+/// What to restore, and how.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreWanted {
+    /// Where to: a new or empty directory.
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+    /// Everything recorded up to this instant, such as 2026-01-31T03:00:00Z; everything there
+    /// is if absent.
+    #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "positions")]
+    pub at: Option<Timestamp>,
+    /// Everything up to a position of each partition, from partition 0 on.
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    pub positions: Option<Vec<u64>>,
+    /// Only say what would be lost and what may happen twice.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "WORDS", default_value = "restored by hand")]
+    pub reason: String,
+    /// Who decides, for the record.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub actor: String,
+}
+
+/// Which runs to export, and where to.
+#[derive(Debug, Clone, Args)]
+pub struct ExportWanted {
+    /// The runs' IDs, or their beginnings; all runs if absent.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// The file to write; it must not be there yet.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Only runs that stand so.
+    #[arg(long, value_name = "STATUS", value_parser = standings())]
+    pub status: Option<Standing>,
+    /// Only runs of this workflow.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Fields to leave out of payloads: names, or JSON pointers such as /card/number.
+    #[arg(long, value_name = "PLACE,...", value_parser = Redaction::read)]
+    pub redact: Option<Redaction>,
 }
 
 fn standings() -> impl TypedValueParser<Value = Standing> {
     let words = RunStatus::ALL.map(RunStatus::word).into_iter().chain([Standing::QUARANTINED]);
     PossibleValuesParser::new(words)
         .map(|word| RunStatus::of_word(&word).map_or(Standing::Quarantined, Standing::Run))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let example = "write it as 2026-01-31T03:00:00Z";
+    Timestamp::parse(text).ok_or_else(|| format!("this is no instant; {example}"))
+}
+
+fn point(text: &str) -> Result<Point, String> {
+    let example = "write a version such as 12, or an instant such as 2026-01-31T03:00:00Z";
+    Point::read(text).ok_or_else(|| format!("this is no point of a history; {example}"))
 }

@@ -3,7 +3,9 @@
 use std::error::Error as _;
 use std::path::PathBuf;
 
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::command::Rejection;
+use backstitch_core::ids::LetterId;
+use backstitch_core::travel::NoSuchPoint;
 
 /// The exit codes of the program.
 pub mod exit {
@@ -17,6 +19,8 @@ pub mod exit {
     pub const DIRECTORY: u8 = 3;
     /// A mistake in the program itself.
     pub const MISTAKE: u8 = 4;
+    /// The server cannot be reached, has no time, or is none of ours.
+    pub const SERVER: u8 = 5;
 }
 
 /// Why a question has no answer.
@@ -45,17 +49,47 @@ pub enum Error {
         /// How many there are.
         count: u64,
         /// The first of them met.
-        some: Vec<ExecutionId>,
+        some: Vec<String>,
     },
     /// The run has no such version.
     #[error("{run} has no version {asked}; choose one from 1 to {last}")]
     NoVersion {
         /// The run.
-        run: ExecutionId,
+        run: String,
         /// What was asked for.
         asked: u64,
         /// The newest there is.
         last: u64,
+    },
+    /// The run has no such instant.
+    #[error("there is nothing to show of {run}: {why}")]
+    NoPoint {
+        /// The run.
+        run: String,
+        /// Why not.
+        why: NoSuchPoint,
+    },
+    /// There is no such letter.
+    #[error("there is no dead letter {letter}; `replay-tool dlq list --status all` shows the ids")]
+    NoLetter {
+        /// What was asked for.
+        letter: LetterId,
+    },
+    /// What was asked is wrong where the run stands.
+    #[error("{what} cannot be done: {why}")]
+    Rejected {
+        /// What was asked.
+        what: String,
+        /// Why not.
+        why: Rejection,
+    },
+    /// The run does not fold, so nothing can be decided about it.
+    #[error("{run} does not fold ({why}), so nothing can be decided about it")]
+    Quarantined {
+        /// The run.
+        run: String,
+        /// What does not fit.
+        why: String,
     },
     /// The first events of the run do not add up to a state.
     #[error(
@@ -64,7 +98,7 @@ pub enum Error {
     )]
     Unfolded {
         /// The run.
-        run: ExecutionId,
+        run: String,
         /// What was asked for.
         asked: u64,
         /// What does not fit.
@@ -93,7 +127,7 @@ pub enum Error {
     /// A server has the directory.
     #[error(
         "the data directory {} is in use by a running server; stop it first, or ask the server \
-         itself (`GET /api/v1/executions`)", directory.display()
+         itself with --server URL", directory.display()
     )]
     Locked {
         /// As it was given.
@@ -122,6 +156,86 @@ pub enum Error {
     /// The directory cannot be read for another reason.
     #[error(transparent)]
     Journal(backstitch_journal::Error),
+    /// What was decided could not be written.
+    #[error("nothing was recorded: the journal refused it ({why})")]
+    NotRecorded {
+        /// What the journal said.
+        why: String,
+    },
+    /// A file beside the data directory cannot be written or read.
+    #[error("{action} {} failed", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The command does not work there.
+    #[error("{command} {why}")]
+    Misplaced {
+        /// As it was given, in backticks.
+        command: String,
+        /// What to do instead.
+        why: &'static str,
+    },
+    /// What was given is no server's address.
+    #[error(
+        "the server `{given}` must be written as http://HOST:PORT, such as \
+         http://127.0.0.1:8080 (--server, BACKSTITCH_SERVER, ORCHESTRATOR_URL)"
+    )]
+    BadServer {
+        /// As it was given.
+        given: String,
+    },
+    /// No answer came.
+    #[error("no answer from {url}; is the server running, and is this its address?")]
+    Unreachable {
+        /// The server.
+        url: String,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Something else answered.
+    #[error(
+        "what answers at {url} is no Backstitch server, or a much older one ({detail}); check \
+         --server"
+    )]
+    NoBackstitch {
+        /// The server.
+        url: String,
+        /// What gave it away.
+        detail: String,
+    },
+    /// The server is starting, stopping, or cannot write.
+    #[error(
+        "the server at {url} has no answer now: {message}; ask again, or stop it and use --data-dir"
+    )]
+    Unavailable {
+        /// The server.
+        url: String,
+        /// Its reason.
+        message: String,
+    },
+    /// The server wants to know who asks.
+    #[error("the server at {url} refuses this caller: {message}; give --token or BACKSTITCH_TOKEN")]
+    Unauthorized {
+        /// The server.
+        url: String,
+        /// Its reason.
+        message: String,
+    },
+    /// The server said no.
+    #[error("{message} ({code})")]
+    Refused {
+        /// A stable word; each has a page in `docs/errors`.
+        code: String,
+        /// The server's sentence.
+        message: String,
+    },
 }
 
 impl Error {
@@ -129,11 +243,22 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::BadId { .. } => exit::USAGE,
+            Self::BadId { .. } | Self::BadServer { .. } | Self::Misplaced { .. } => exit::USAGE,
             Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::NoVersion { .. }
+            | Self::NoPoint { .. }
+            | Self::NoLetter { .. }
+            | Self::Rejected { .. }
+            | Self::Quarantined { .. }
+            | Self::NotRecorded { .. }
+            | Self::File { .. }
+            | Self::Refused { .. }
             | Self::Unfolded { .. } => exit::NO,
+            Self::Unreachable { .. }
+            | Self::NoBackstitch { .. }
+            | Self::Unavailable { .. }
+            | Self::Unauthorized { .. } => exit::SERVER,
             Self::NoDirectory { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
@@ -170,8 +295,8 @@ impl From<backstitch_journal::Error> for Error {
     }
 }
 
-fn candidates(some: &[ExecutionId], count: u64) -> String {
-    let mut list: Vec<String> = some.iter().map(ExecutionId::to_string).collect();
+fn candidates(some: &[String], count: u64) -> String {
+    let mut list = some.to_vec();
     let more = count.saturating_sub(some.len() as u64);
     if more > 0 {
         list.push(format!("and {more} more"));

@@ -1,36 +1,47 @@
-//! The command line over a journal: what ran, step by step, and whether it is whole.
+//! The command line over a journal: what ran, step by step, whether it is whole, and what a
+//! person decides about it.
 //!
-//! Works on a data directory without a server and never changes it: it reads the log, which
-//! is the truth, and folds it with production code. Knows nothing of the store, the views or
-//! the network.
+//! Asks a data directory without its server, or a running server; what is printed is the same.
+//! Knows nothing of the store and the views.
 
 mod answers;
-mod archive;
 mod arguments;
 mod chart;
-mod definitions;
+mod clock;
 mod error;
-mod fold;
-mod listing;
+mod facts;
+mod help;
+mod place;
+mod progress;
+mod rows;
+mod source;
 mod spans;
 mod text;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 
 pub use answers::Answer;
-pub use archive::CANDIDATES_MAX;
 pub use arguments::{Arguments, Command, LIST_LIMIT};
 pub use error::{Error, exit};
-pub use fold::panic_message;
-pub use listing::Standing;
+pub use place::{DATA_DIR_VARIABLE, Place, SERVER_VARIABLES, TOKEN_VARIABLE};
+pub use rows::{LANES_UNFOLDED_MAX, NEIGHBOURS_MIN};
+pub use source::{CANDIDATES_MAX, Standing, panic_message};
 pub use text::{Screen, WIDTH_DEFAULT};
 
-use answers::{events, list, show, timeline, verify};
-use archive::{Archive, OnDamage};
+use backstitch_journal::{SalvageRequest, VerifyOptions};
+
+use answers::{
+    archive, backup, events, export, letters, list, manual, rebuild, restore, retention, salvage,
+    show, stats, timeline, travel, verify,
+};
+use arguments::{Dlq, LetterStanding, LettersWanted, When};
+use place::variable;
+use rows::Drawn;
+use source::{Directory, Need, OnDamage, Server, Settling, Source};
 
 /// The program's name, in front of what it complains about.
 pub const NAME: &str = "replay-tool";
@@ -42,13 +53,17 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
+    let mut ascii = screen.ascii;
     let answered = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => answer(&arguments, &screen).map_err(|e| (e.line(), e.exit_code())),
+        Ok(arguments) => {
+            ascii |= arguments.look.ascii;
+            answer(&arguments, &screen).map_err(|e| (e.line(), e.exit_code()))
+        }
         Err(asked) if asked.exit_code() == 0 => Ok(Answer::text(asked.to_string())),
         Err(wrong) => Err((usage_line(&wrong), exit::USAGE)),
     };
     let (complaint, code) = match answered {
-        Ok(answer) => match write_whole(out, &answer.text) {
+        Ok(answer) => match write_whole(out, &shown(&answer, ascii)) {
             Ok(()) => (answer.warning, answer.code),
             Err(error) => (Some(format!("the output cannot be written: {error}")), exit::NO),
         },
@@ -62,32 +77,125 @@ where
     code
 }
 
+/// Only text for people is drawn in ASCII; escape sequences for colours are ASCII themselves.
+fn shown(answer: &Answer, ascii: bool) -> std::borrow::Cow<'_, str> {
+    match ascii && answer.drawn {
+        true => text::in_ascii(&answer.text).into(),
+        false => answer.text.as_str().into(),
+    }
+}
+
 /// Answers a question.
 ///
 /// # Errors
 /// Why there is no answer.
 pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
+    let form = Form::of(arguments, screen);
+    let source = || source(arguments, &form);
+    match &arguments.command {
+        Command::List(wanted) => Ok(list::answer(&source()?.runs(wanted)?, &form)),
+        Command::Show { id } => Ok(show::answer(&source()?.run(id, Need::Standing)?, &form)),
+        Command::State { id, point } => {
+            Ok(show::answer_at(&source()?.run_at(id, point.point())?, &form))
+        }
+        Command::Timeline { id, all } => {
+            let drawn = if *all { Drawn::Every } else { Drawn::Readable };
+            Ok(timeline::answer(&source()?.run(id, Need::Both)?, drawn, &form))
+        }
+        Command::Events { id } => Ok(events::answer(&source()?.run(id, Need::Events)?, &form)),
+        Command::Diff { id, from, to } => Ok(travel::diff(&source()?.diff(id, *from, *to)?, &form)),
+        Command::Compare { left, right } => {
+            Ok(travel::compare(&source()?.compare(left, right)?, &form))
+        }
+        Command::Verify { no_store, scratch } => {
+            let options = VerifyOptions { store: !no_store, scratch: scratch.clone() };
+            verify::answer(&files(arguments, "verify")?, &options, &form)
+        }
+        Command::Backup { to } => match Place::of(&arguments.place, &variable) {
+            Place::Server { url, token } => {
+                backup::of_server(&Server::at(&url, token, form.watched())?, to, &form)
+            }
+            Place::Directory(from) => backup::of_files(&from, to, &form),
+        },
+        Command::Restore(wanted) => restore::answer(&files(arguments, "restore")?, wanted, &form),
+        Command::Salvage { to, dry_run, scratch, actor } => {
+            let request = SalvageRequest {
+                from: files(arguments, "salvage")?,
+                to: to.clone(),
+                dry_run: *dry_run,
+                scratch: scratch.clone(),
+                at: clock::now(),
+                actor: actor.clone(),
+            };
+            salvage::answer(&request, &form)
+        }
+        Command::Archive => archive::answer(&files(arguments, "archive")?, &form),
+        Command::Dlq(command) => dlq(command, &*source()?, &form),
+        Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),
+        Command::Retention(command) => {
+            retention::answer(command, &server(arguments, &form, "retention")?, &form)
+        }
+        Command::Rebuild { view } => {
+            rebuild::answer(view.as_deref(), &server(arguments, &form, "rebuild")?, &form)
+        }
+        Command::Export(wanted) => export::answer(&files(arguments, "export")?, wanted, &form),
+        Command::Completions { shell } => Ok(manual::completions(*shell)),
+        Command::Man { directory } => manual::man(directory.as_deref(), &form),
+    }
+}
+
+fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error> {
+    let settle = |ids: &[_], how: Settling| {
+        let settled = source.settle(ids, &how)?;
+        Ok(letters::outcome(&settled, ids.len(), form))
+    };
+    match command {
+        Dlq::List(wanted) => Ok(letters::list(&source.letters(wanted)?, form)),
+        Dlq::Show { id } => Ok(letters::show(&source.letter(*id)?, form)),
+        Dlq::Stats { workflow } => {
+            let (limit, status) = (usize::MAX, LetterStanding::All);
+            let (workflow, kind, code) = (workflow.clone(), None, None);
+            let wanted = LettersWanted { limit, status, workflow, kind, code };
+            Ok(letters::stats(&source.letters(&wanted)?, form))
+        }
+        Dlq::Retry { ids, actor } => settle(ids, Settling::Retry { actor: actor.clone() }),
+        Dlq::Discard { ids, reason, actor } => {
+            let (reason, actor) = (reason.clone(), actor.clone());
+            settle(ids, Settling::Discard { reason, actor })
+        }
+    }
+}
+
+/// What the question goes to.
+fn source(arguments: &Arguments, form: &Form) -> Result<Box<dyn Source>, Error> {
+    match Place::of(&arguments.place, &variable) {
+        Place::Server { url, token } if !arguments.before_damage => {
+            Ok(Box::new(Server::at(&url, token, form.watched())?))
+        }
+        Place::Server { .. } => {
+            Ok(Box::new(directory(files(arguments, "--before-damage")?, arguments, form)))
+        }
+        Place::Directory(path) => Ok(Box::new(directory(path, arguments, form))),
+    }
+}
+
+fn directory(path: std::path::PathBuf, arguments: &Arguments, form: &Form) -> Directory {
     let damage = match arguments.before_damage {
         true => OnDamage::ReadUpToIt,
         false => OnDamage::Refuse,
     };
-    let form = Form { json: arguments.json, screen: *screen };
-    let open = || Archive::open(&arguments.data_dir, damage);
-    match &arguments.command {
-        Command::List { limit, status, workflow } => {
-            list::answer(&open()?, &form, *limit, *status, workflow.as_deref())
-        }
-        Command::Show { id } => show::answer(open()?.find(id)?, &form),
-        Command::State { id, at_version } => show::answer_at(open()?.find(id)?, *at_version, &form),
-        Command::Timeline { id } => timeline::answer(open()?.find(id)?, &form),
-        Command::Events { id } => events::answer(open()?.find(id)?, &form),
-        Command::Verify => verify::answer(&arguments.data_dir, &form),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Arguments::command(), NAME, &mut script);
-            Ok(Answer::text(String::from_utf8_lossy(&script).into_owned()))
-        }
-    }
+    Directory::at(path, damage, form.watched())
+}
+
+/// The server of a command that only a server can carry out.
+fn server(arguments: &Arguments, form: &Form, command: &str) -> Result<Server, Error> {
+    let (url, token) = Place::server_only(&arguments.place, &variable, command)?;
+    Server::at(&url, token, form.watched())
+}
+
+/// The directory of a command that works on files alone.
+fn files(arguments: &Arguments, command: &str) -> Result<std::path::PathBuf, Error> {
+    Place::files_only(&arguments.place, &variable, command)
 }
 
 /// In which form an answer is wanted.
@@ -95,6 +203,24 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
 struct Form {
     json: bool,
     screen: Screen,
+}
+
+impl Form {
+    fn of(arguments: &Arguments, screen: &Screen) -> Self {
+        let look = &arguments.look;
+        let colour = match look.color {
+            When::Auto => screen.colour,
+            When::Always => true,
+            When::Never => false,
+        };
+        let width = look.width.map_or(screen.width, usize::from);
+        Self { json: look.json, screen: Screen { colour, width, ..*screen } }
+    }
+
+    /// Whether long work shows how far it is.
+    fn watched(&self) -> bool {
+        self.screen.watched && !self.json
+    }
 }
 
 fn write_whole(out: &mut dyn Write, text: &str) -> io::Result<()> {

@@ -28,5 +28,20 @@ fn screen() -> Screen {
         Some((terminal_size::Width(columns), _)) if columns > 0 => columns.into(),
         _ => WIDTH_DEFAULT,
     };
-    Screen { colour: terminal && !is_set("NO_COLOR") && !dumb, width }
+    Screen {
+        colour: terminal && !is_set("NO_COLOR") && !dumb,
+        width,
+        ascii: terminal && !shows_unicode(),
+        watched: io::stderr().is_terminal() && !dumb,
+    }
+}
+
+/// What the locale says of the terminal; where it says nothing, all can.
+fn shows_unicode() -> bool {
+    let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(value);
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }

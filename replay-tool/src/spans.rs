@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::failure::{Failure, codes};
-use backstitch_core::ids::StepIndex;
+use backstitch_core::failure::codes;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::Record;
+use serde_json::Value;
+
+use crate::facts::{Fact, facts, text};
 
 /// A run over time.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Timeline {
     pub end: Timestamp,
     /// Each step and undo that something was recorded of: steps, then undos, by their beginning.
     pub lanes: Vec<Lane>,
-    /// Places in the records: what happened to the run as a whole.
-    pub marks: Vec<usize>,
+    /// Versions: what happened to the run as a whole.
+    pub marks: Vec<u64>,
 }
 
 /// A step's way forward, or its way back.
@@ -34,21 +34,21 @@ pub enum Way {
 }
 
 /// One step or undo over time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lane {
     /// Which of a step's two ways.
     pub way: Way,
-    /// Which step.
-    pub step: StepIndex,
+    /// Which step: its id, or its number where the definition is not known.
+    pub step: Value,
     /// Where it got to.
-    pub word: &'static str,
+    pub word: String,
     /// In order; they do not overlap.
     pub spans: Vec<Span>,
     ready_at: Timestamp,
 }
 
 /// Some time that a step or undo spent on one thing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Span {
     /// On what.
     pub doing: Doing,
@@ -64,7 +64,7 @@ pub enum Doing {
     /// An executor works on it.
     Attempt {
         /// Counted from 1; 0 for what the engine works out by itself.
-        number: u16,
+        number: u64,
         /// How it ended.
         ended: Ended,
     },
@@ -90,19 +90,18 @@ pub enum Ended {
 }
 
 impl Timeline {
-    /// Reads a run's records, which begin with its submission.
+    /// Reads a run's events, which begin with its submission.
     #[must_use]
-    pub fn of(records: &[Record]) -> Self {
-        let start = records.first().map_or(Timestamp(0), |record| record.recorded_at);
+    pub fn of(events: &[Value]) -> Self {
+        let start = facts(events).next().map_or(Timestamp(0), |fact| fact.at);
         let mut reading = Reading { lanes: Vec::new(), places: BTreeMap::new() };
         let (mut end, mut marks) = (start, Vec::new());
-        for (place, record) in records.iter().enumerate() {
-            let Event::Run(event) = &record.event else { continue };
-            if !is_around(event) {
-                end = end.max(record.recorded_at);
+        for fact in facts(events) {
+            if !is_around(fact.kind) {
+                end = end.max(fact.at);
             }
-            if !reading.take(event, record.recorded_at) && place > 0 {
-                marks.push(place);
+            if !reading.take(&fact) && fact.version > 1 {
+                marks.push(fact.version);
             }
         }
         let mut lanes = reading.lanes;
@@ -111,14 +110,14 @@ impl Timeline {
     }
 
     /// Adds the steps that nothing was recorded of, with what became of them, behind the others.
-    pub fn add_untouched(&mut self, steps: impl Iterator<Item = (StepIndex, &'static str)>) {
+    pub fn add_untouched<'a>(&mut self, steps: impl Iterator<Item = (&'a str, &'a str)>) {
         let forward = self.lanes.iter().filter(|lane| lane.way == Way::Forward);
-        let touched: BTreeSet<_> = forward.map(|lane| lane.step).collect();
-        let untouched = steps.filter(|(step, _)| !touched.contains(step));
+        let touched: BTreeSet<_> = forward.map(|lane| text(&lane.step).to_owned()).collect();
+        let untouched = steps.filter(|(step, _)| !touched.contains(*step));
         let lanes = untouched.map(|(step, word)| Lane {
             way: Way::Forward,
-            step,
-            word,
+            step: step.into(),
+            word: word.to_owned(),
             spans: Vec::new(),
             ready_at: self.start,
         });
@@ -131,8 +130,9 @@ impl Lane {
     /// From its first beginning to its last end, or to now; `None` if it never began.
     #[must_use]
     pub fn extent(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let (first, last) = (self.spans.first()?, self.spans.last()?);
-        Some((first.from, last.to.unwrap_or(now)))
+        let first = self.spans.first()?;
+        let last = self.spans.iter().map(|span| span.to.unwrap_or(now)).max()?;
+        Some((first.from, last))
     }
 
     /// Its attempts, how each ended.
@@ -143,10 +143,10 @@ impl Lane {
         })
     }
 
-    fn begin(&mut self, doing: Doing, at: Timestamp, word: &'static str) {
+    fn begin(&mut self, doing: Doing, at: Timestamp, word: &str) {
         self.close(at, Ended::Lost);
         self.spans.push(Span { doing, from: at, to: None });
-        self.word = word;
+        self.word = word.to_owned();
     }
 
     /// Ends what goes on, if something does.
@@ -159,7 +159,7 @@ impl Lane {
     }
 
     /// Ends it for good; what the engine worked out by itself had no beginning of its own.
-    fn settle(&mut self, at: Timestamp, how: Ended, word: &'static str) {
+    fn settle(&mut self, at: Timestamp, how: Ended, word: &str) {
         if self.spans.last().is_none_or(|span| span.to.is_some()) && how == Ended::Succeeded
             || self.spans.is_empty()
         {
@@ -167,96 +167,87 @@ impl Lane {
             self.spans.push(Span { doing, from: self.ready_at, to: None });
         }
         self.close(at, how);
-        self.word = word;
+        self.word = word.to_owned();
     }
 }
 
 /// The lanes met so far, and where each is.
 struct Reading {
     lanes: Vec<Lane>,
-    places: BTreeMap<(Way, StepIndex), usize>,
+    places: BTreeMap<(Way, String), usize>,
 }
 
 impl Reading {
-    fn lane(&mut self, way: Way, step: StepIndex, at: Timestamp) -> &mut Lane {
-        let place = *self.places.entry((way, step)).or_insert_with(|| {
-            self.lanes.push(Lane { way, step, word: "pending", spans: Vec::new(), ready_at: at });
+    fn lane(&mut self, way: Way, step: &Value, at: Timestamp) -> &mut Lane {
+        let place = *self.places.entry((way, step.to_string())).or_insert_with(|| {
+            let (step, word) = (step.clone(), "pending".to_owned());
+            self.lanes.push(Lane { way, step, word, spans: Vec::new(), ready_at: at });
             self.lanes.len() - 1
         });
         &mut self.lanes[place]
     }
 
     /// Answers whether the event is about a step or an undo.
-    fn take(&mut self, event: &RunEvent, at: Timestamp) -> bool {
+    fn take(&mut self, fact: &Fact<'_>) -> bool {
         use Way::{Back, Forward};
-        match event {
-            RunEvent::StepReady { step, .. } => self.ready(Forward, *step, at),
-            RunEvent::StepWaiting { step, .. } => {
-                self.lane(Forward, *step, at).begin(Doing::Sleep, at, "waiting");
+        let (step, at) = (&fact.data["step"], fact.at);
+        match fact.kind {
+            "StepReady" => self.ready(Forward, step, at),
+            "StepWaiting" => self.lane(Forward, step, at).begin(Doing::Sleep, at, "waiting"),
+            "StepStarted" => self.start(Forward, fact),
+            "StepSucceeded" => {
+                self.lane(Forward, step, at).settle(at, Ended::Succeeded, "succeeded")
             }
-            RunEvent::StepStarted { step, attempt } => self.start(Forward, *step, *attempt, at),
-            RunEvent::StepSucceeded { step, .. } => {
-                self.lane(Forward, *step, at).settle(at, Ended::Succeeded, "succeeded");
+            "StepAttemptFailed" => self.fault(Forward, step, at, ended(fact)),
+            "StepTimedOut" => self.fault(Forward, step, at, Ended::TimedOut),
+            "StepAttemptLost" => self.fault(Forward, step, at, Ended::Lost),
+            "StepRetryScheduled" => {
+                self.lane(Forward, step, at).begin(Doing::RetryWait, at, "retrying");
             }
-            RunEvent::StepAttemptFailed { step, failure, .. } => {
-                self.fault(Forward, *step, at, ended(failure));
+            "StepFailed" => self.lane(Forward, step, at).settle(at, ended(fact), "failed"),
+            "StepSkipped" => self.lane(Forward, step, at).word = "skipped".to_owned(),
+            "StepsPruned" => {
+                let steps = fact.data["steps"].as_array().into_iter().flatten();
+                steps.for_each(|step| self.lane(Forward, step, at).word = "pruned".to_owned());
             }
-            RunEvent::StepTimedOut { step, .. } => self.fault(Forward, *step, at, Ended::TimedOut),
-            RunEvent::StepAttemptLost { step, .. } => self.fault(Forward, *step, at, Ended::Lost),
-            RunEvent::StepRetryScheduled { step, .. } => {
-                self.lane(Forward, *step, at).begin(Doing::RetryWait, at, "retrying");
-            }
-            RunEvent::StepFailed { step, failure } => {
-                self.lane(Forward, *step, at).settle(at, ended(failure), "failed");
-            }
-            RunEvent::StepSkipped { step } => self.lane(Forward, *step, at).word = "skipped",
-            RunEvent::StepsPruned { steps } => {
-                steps.iter().for_each(|&step| self.lane(Forward, step, at).word = "pruned");
-            }
-            RunEvent::StepCancelled { step } => {
-                let lane = self.lane(Forward, *step, at);
+            "StepCancelled" => {
+                let lane = self.lane(Forward, step, at);
                 lane.close(at, Ended::Lost);
-                lane.word = "cancelled";
+                lane.word = "cancelled".to_owned();
             }
-            RunEvent::UndoReady { step, .. } => self.ready(Back, *step, at),
-            RunEvent::UndoStarted { step, attempt } => self.start(Back, *step, *attempt, at),
-            RunEvent::UndoSucceeded { step, .. } => {
-                self.lane(Back, *step, at).settle(at, Ended::Succeeded, "succeeded");
+            "UndoReady" => self.ready(Back, step, at),
+            "UndoStarted" => self.start(Back, fact),
+            "UndoSucceeded" => self.lane(Back, step, at).settle(at, Ended::Succeeded, "succeeded"),
+            "UndoAttemptFailed" => self.fault(Back, step, at, ended(fact)),
+            "UndoRetryScheduled" => {
+                self.lane(Back, step, at).begin(Doing::RetryWait, at, "retrying");
             }
-            RunEvent::UndoAttemptFailed { step, failure, .. } => {
-                self.fault(Back, *step, at, ended(failure));
-            }
-            RunEvent::UndoRetryScheduled { step, .. } => {
-                self.lane(Back, *step, at).begin(Doing::RetryWait, at, "retrying");
-            }
-            RunEvent::UndoFailed { step, failure } => {
-                self.lane(Back, *step, at).settle(at, ended(failure), "failed");
-            }
+            "UndoFailed" => self.lane(Back, step, at).settle(at, ended(fact), "failed"),
             _ => return false,
         }
         true
     }
 
-    fn ready(&mut self, way: Way, step: StepIndex, at: Timestamp) {
+    fn ready(&mut self, way: Way, step: &Value, at: Timestamp) {
         let lane = self.lane(way, step, at);
-        (lane.word, lane.ready_at) = ("ready", at);
+        (lane.word, lane.ready_at) = ("ready".to_owned(), at);
     }
 
-    fn start(&mut self, way: Way, step: StepIndex, number: u16, at: Timestamp) {
+    fn start(&mut self, way: Way, fact: &Fact<'_>) {
+        let number = fact.data["attempt"].as_u64().unwrap_or(0);
         let doing = Doing::Attempt { number, ended: Ended::Running };
-        let lane = self.lane(way, step, at);
-        lane.begin(doing, at, "running");
+        self.lane(way, &fact.data["step"], fact.at).begin(doing, fact.at, "running");
     }
 
-    fn fault(&mut self, way: Way, step: StepIndex, at: Timestamp, how: Ended) {
+    fn fault(&mut self, way: Way, step: &Value, at: Timestamp, how: Ended) {
         let lane = self.lane(way, step, at);
         lane.close(at, how);
-        lane.word = "retrying";
+        lane.word = "retrying".to_owned();
     }
 }
 
-fn ended(failure: &Failure) -> Ended {
-    match failure.code.as_str() {
+fn ended(fact: &Fact<'_>) -> Ended {
+    match text(&fact.data["error"]["error_code"]) {
         codes::TASK_TIMEOUT => Ended::TimedOut,
         codes::ATTEMPT_LOST => Ended::Lost,
         code => Ended::Failed(code.to_owned()),
@@ -264,15 +255,6 @@ fn ended(failure: &Failure) -> Ended {
 }
 
 /// Whether the event is about a run's letters and callbacks rather than the run.
-fn is_around(event: &RunEvent) -> bool {
-    matches!(
-        event,
-        RunEvent::LetterOpened { .. }
-            | RunEvent::LetterRetried { .. }
-            | RunEvent::LetterDiscarded { .. }
-            | RunEvent::CallbackScheduled { .. }
-            | RunEvent::CallbackDelivered { .. }
-            | RunEvent::CallbackAttemptFailed { .. }
-            | RunEvent::CallbackFailed { .. }
-    )
+fn is_around(kind: &str) -> bool {
+    kind.starts_with("DeadLetter") || kind.starts_with("Callback")
 }

@@ -11,6 +11,16 @@ pub struct Screen {
     pub colour: bool,
     /// How many characters fit in a line.
     pub width: usize,
+    /// Whether only ASCII can be shown.
+    pub ascii: bool,
+    /// Whether a person watches, so that long work shows how far it is.
+    pub watched: bool,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { colour: false, width: WIDTH_DEFAULT, ascii: false, watched: false }
+    }
 }
 
 /// The width where there is no terminal to ask.
@@ -131,6 +141,48 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
+/// The same with ASCII in place of what bars and axes are drawn with.
+#[must_use]
+pub fn in_ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '━' => plain.push('='),
+            '═' => plain.push('#'),
+            '┄' => plain.push('.'),
+            '─' => plain.push('-'),
+            '├' | '┤' | '┬' => plain.push('+'),
+            '✗' => plain.push('x'),
+            '▸' => plain.push('>'),
+            '…' => plain.push('~'),
+            '≠' => plain.push('!'),
+            c if c.is_ascii() => plain.push(c),
+            c => plain.extend(c.escape_unicode()),
+        }
+    }
+    plain
+}
+
+/// Bytes with three digits or so: `512 B`, `1.50 KiB`, `12.3 GiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let mut unit_bytes: u64 = 1;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if bytes / unit_bytes < 1_024 {
+            break;
+        }
+        (unit_bytes, unit) = (unit_bytes * 1_024, larger);
+    }
+    let (whole, rest) = (bytes / unit_bytes, bytes % unit_bytes);
+    match whole {
+        _ if unit_bytes == 1 => format!("{bytes} B"),
+        0..10 => format!("{whole}.{:02} {unit}", rest * 100 / unit_bytes),
+        10..100 => format!("{whole}.{} {unit}", rest * 10 / unit_bytes),
+        _ => format!("{whole} {unit}"),
+    }
+}
+
 /// At most so many characters, the last one `…` if some are left out.
 #[must_use]
 pub fn clip(text: &str, characters_max: usize) -> String {
@@ -211,6 +263,13 @@ mod tests {
     fn a_terminal_has_nothing_to_obey() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{9b}\u{202e}c"), "a\\u{1b}[31m\\nb\\u{9b}\\u{202e}c");
         assert_eq!(printable("Grüße 🧵"), "Grüße 🧵");
+    }
+
+    #[test]
+    fn sizes_keep_about_three_digits() {
+        let of = |bytes| size(bytes);
+        assert_eq!([of(0), of(1_023), of(1_536)], ["0 B", "1023 B", "1.50 KiB"]);
+        assert_eq!([of(67_108_864), of(1 << 33)], ["64.0 MiB", "8.00 GiB"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub type Name = (Arc<str>, Arc<str>);
 struct Tables {
     workflows: BTreeMap<Name, Vec<Revision>>,
     plans: HashMap<Digest, Arc<Plan>>,
+    kept: HashMap<Digest, Arc<str>>,
 }
 
 /// The revisions that may be used.
@@ -49,6 +50,23 @@ impl Catalog {
         if revisions.iter().all(|known| known.number != revision.number) {
             revisions.push(revision);
         }
+    }
+
+    /// Adds a content that is no revision: imported runs are pinned to it.
+    pub fn keep(&self, plan: Arc<Plan>, text: Arc<str>) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.kept.entry(plan.digest).or_insert(text);
+        tables.plans.entry(plan.digest).or_insert(plan);
+    }
+
+    /// The canonical JSON of a content that runs of a workflow are pinned to.
+    #[must_use]
+    pub fn text(&self, namespace: &str, workflow: &str, digest: &Digest) -> Option<Arc<str>> {
+        if let Some(text) = self.read(|tables| tables.kept.get(digest).cloned()) {
+            return Some(text);
+        }
+        let revisions = self.revisions(namespace, workflow);
+        revisions.into_iter().find(|own| own.plan.digest == *digest).map(|own| own.text)
     }
 
     /// The plan of a content.

@@ -57,6 +57,10 @@ impl Driver {
 }
 
 async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
+    if let Some(absent) = order.input.absent() {
+        // Nothing is sent in place of what is gone; what was sent before may have worked.
+        return AttemptResult::Answered(Err(absent.failure("the input")));
+    }
     let task_type: Arc<str> = order.task_type.clone().unwrap_or_else(|| "http".into());
     let Some(executor) = registry.get(&task_type) else {
         let message = format!("no executor takes the task type `{task_type}`");
@@ -69,7 +73,7 @@ async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
         None => order.input.clone(),
     };
     let task = Task {
-        execution: order.execution,
+        execution: Some(order.execution),
         step: order.step.clone(),
         task_type,
         idempotency_key: order.idempotency_key.clone(),

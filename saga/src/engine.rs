@@ -5,6 +5,7 @@
 
 mod journal_watch;
 mod open_report;
+mod rebuild;
 mod recovery;
 mod worker;
 
@@ -28,7 +29,11 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
 use crate::partition::{Histories, Input};
+use crate::replays::Replays;
+use crate::retention;
 
+pub(crate) use rebuild::rebuild_view;
+pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.
@@ -47,6 +52,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// How long runs are kept.
+    pub retention: retention::Settings,
 }
 
 /// A running engine.
@@ -57,6 +64,8 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    /// Ends with the engine.
+    keepers: Option<JoinSet<()>>,
 }
 
 impl Engine {
@@ -71,26 +80,41 @@ impl Engine {
         open_report::tell(&opened.report);
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
+        let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.attempts_max);
         let mut workers = JoinSet::new();
-        let mut mailboxes = Vec::new();
-        for start in starts {
-            let (mailbox, inputs) = mpsc::channel::<Input<Ticket>>(MAILBOX_MAX);
-            mailboxes.push(mailbox);
+        let (mailboxes, inputs): (Vec<_>, Vec<_>) =
+            starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
+        let replays = Replays::new(
+            journal.clone(),
+            catalog.clone(),
+            config.registry.clone(),
+            mailboxes[usize::from(WORKFLOWS_PARTITION.0)].clone(),
+            stopping.clone(),
+        );
+        for (start, inputs) in starts.into_iter().zip(inputs) {
             let worker = worker::Worker::new(
                 start,
                 inputs,
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
+                replays.clone(),
                 stopping.clone(),
             );
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
-        let handle = Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain })
+        let handle =
+            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+        let mut keepers = JoinSet::new();
+        keepers.spawn(retention::keep_cut(handle.clone()));
+        if let Some(every) = handle.retention().sweep_every() {
+            keepers.spawn(retention::sweep(handle.clone(), every));
+        }
+        let keepers = Some(keepers);
+        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -118,6 +142,7 @@ impl Engine {
             why = journal_watch::until_poisoned(&self.journal) => Some(why),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
+        drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
         }
@@ -168,10 +193,15 @@ impl Histories for JournalHistories {
         }))
     }
 
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
+        let version = self.journal.last_version(&StreamId::Execution(run));
+        version.map_err(|error| error.to_string())
+    }
+
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.catalog.plan(digest)
     }
 }
 
-/// The partition that holds the streams of all workflows.
+/// The partition that holds the streams of all workflows and replays.
 pub const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);

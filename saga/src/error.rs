@@ -2,7 +2,12 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::export::BadLine;
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
+use backstitch_core::replays::ReplayRejection;
+use backstitch_core::time::Timestamp;
+use backstitch_core::travel::NoSuchPoint;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +21,49 @@ pub enum Error {
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),
+    /// The run was removed: its history is gone from the store.
+    #[error("execution {run} was removed at {at} by the rule `{rule}`")]
+    ExecutionRemoved {
+        /// The run.
+        run: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// By which rule of retention.
+        rule: String,
+    },
+    /// A policy of retention is being applied already.
+    #[error("a retention policy is being applied; wait until it is done")]
+    RetentionRunning,
+    /// The log is being cut already.
+    #[error("the log is being cut; wait until that is done")]
+    CutRunning,
     /// No letter of that id.
     #[error("there is no dead letter {0}")]
     LetterNotFound(LetterId),
+    /// The file is no export, or not whole. What came before the line is imported.
+    #[error("the export can't be read on: {0}")]
+    BadExport(BadLine),
+    /// No replay of that id.
+    #[error("there is no replay {0}")]
+    ReplayNotFound(ReplayId),
+    /// The command is wrong where the replay stands.
+    #[error(transparent)]
+    ReplayRejected(#[from] ReplayRejection),
+    /// The run has no state at the point asked for.
+    #[error(transparent)]
+    NoSuchPoint(#[from] NoSuchPoint),
+    /// The cursor belongs to a store as it was before a restore, or to another one.
+    #[error(
+        "the cursor was given out under generation {given} of another store or of this one \
+         before it was restored (generation {generation}); what it points at may not exist \
+         any more: begin again without it, or with `from`"
+    )]
+    CursorOutdated {
+        /// The cursor's.
+        given: u32,
+        /// The store's.
+        generation: u32,
+    },
     /// The definition is wrong, in every place named.
     #[error("the definition has {} problem(s)", .0.len())]
     InvalidDefinition(Vec<Problem>),
@@ -33,6 +78,12 @@ pub enum Error {
         /// Allowed.
         max: usize,
     },
+    /// No record names a content of that digest, and none is kept.
+    #[error("no payload {0} is kept beside the records")]
+    PayloadNotFound(Digest),
+    /// What the request needs of a run is erased or missing.
+    #[error("{}", .0.message)]
+    PayloadAbsent(Box<Failure>),
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for {0} with another request")]
     KeyConflict(ExecutionId),
@@ -50,11 +101,23 @@ pub enum Error {
     Stopped,
     /// The journal can't be read, opened or written.
     #[error("the journal failed")]
-    Journal(#[from] backstitch_journal::Error),
+    Journal(#[source] backstitch_journal::Error),
+    /// The cursor is of another list.
+    #[error("{0}")]
+    Cursor(backstitch_journal::Error),
     /// An executor can't be set up.
     #[error("the executors can't be set up")]
     Executors(#[from] backstitch_executors::Error),
     /// What is in the journal can't be folded.
     #[error("the journal can't be folded: {0}")]
     Fold(String),
+}
+
+impl From<backstitch_journal::Error> for Error {
+    fn from(error: backstitch_journal::Error) -> Self {
+        match error {
+            cursor @ backstitch_journal::Error::Cursor => Self::Cursor(cursor),
+            error => Self::Journal(error),
+        }
+    }
 }

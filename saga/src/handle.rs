@@ -1,15 +1,22 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+pub(crate) mod events;
 mod letters;
+mod lists;
+mod payloads;
 mod reads;
+mod replays;
 mod request;
+mod transfer;
+mod travel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::definition::problem::Problem;
+use backstitch_core::definition::DEFINITION_BYTES_MAX;
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -18,16 +25,23 @@ use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::WORKFLOWS_PARTITION;
+use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use events::EventRows;
+pub use lists::WorkflowStatistics;
+pub use payloads::KeptPayload;
+pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
+pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
+pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.
 #[derive(Debug)]
@@ -58,7 +72,12 @@ struct Shared {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    large_prints: Semaphore,
+    retention: Retention,
 }
+
+/// Large runs whose JSON is made at the same time.
+const LARGE_PRINTS_MAX: usize = 4;
 
 impl Handle {
     pub(crate) fn new(
@@ -67,13 +86,29 @@ impl Handle {
         journal: Arc<Journal>,
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
+        retention: Retention,
     ) -> Self {
-        let shared = Shared { mailboxes, catalog, journal, registry, draining };
+        let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
+        let shared =
+            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
         Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {
         &self.shared.draining
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.shared.retention
+    }
+
+    pub(crate) fn histories(&self) -> JournalHistories {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        JournalHistories { journal, catalog }
     }
 
     /// Whether new work is taken.
@@ -202,6 +237,7 @@ impl Handle {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),
+            Answer::NotFound => Err(self.missing(run).await?),
             answer => Err(unexpected(answer, Some(run))),
         }
     }
@@ -218,7 +254,7 @@ impl Handle {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         partition: PartitionId,
         input: impl FnOnce(Ticket) -> Input<Ticket>,
@@ -280,7 +316,8 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        Ok(Submission { execution, plan, submitted })
+        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        Ok(Submission { execution, plan, submitted, tags })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {
@@ -290,17 +327,7 @@ impl Handle {
 
     /// The id whose digits are a hash of some words: the same words, the same run.
     fn id_of(&self, words: &[&str]) -> ExecutionId {
-        let mut hasher = blake3::Hasher::new();
-        for word in words {
-            hasher.update(&(word.len() as u64).to_le_bytes());
-            hasher.update(word.as_bytes());
-        }
-        let hash = *hasher.finalize().as_bytes();
-        let [a, b, c, d, rest @ ..] = hash;
-        let mut digits = [0_u8; 16];
-        digits.copy_from_slice(&rest[..16]);
-        let partition = self.partition_of(u32::from_le_bytes([a, b, c, d]));
-        ExecutionId { partition, digits: u128::from_le_bytes(digits) }
+        ExecutionId::derived(words, self.shared.mailboxes.len())
     }
 }
 
@@ -310,10 +337,15 @@ impl Handle {
 /// Every problem.
 pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
     let (definition, plan) = Plan::read(definition, registry)?;
-    Ok((plan, definition.canonical_text()))
+    let text = definition.canonical_text();
+    if text.len() > DEFINITION_BYTES_MAX {
+        let message = format!("{} bytes as JSON; at most {DEFINITION_BYTES_MAX}", text.len());
+        return Err(vec![Problem { path: String::new(), code: codes::OUT_OF_RANGE, message }]);
+    }
+    Ok((plan, text))
 }
 
-fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
@@ -324,7 +356,7 @@ fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     }
 }
 
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)

@@ -10,7 +10,10 @@ pub mod engine;
 pub mod error;
 pub mod handle;
 pub mod metrics;
+mod owners;
 pub mod partition;
+pub mod replays;
+pub mod retention;
 pub mod retry;
 
 pub use engine::{Config, Engine};

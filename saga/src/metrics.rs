@@ -19,6 +19,12 @@ pub const ATTEMPTS: &str = "backstitch_attempts_total";
 pub const STAGES: &str = "backstitch_commits_total";
 /// Events made durable.
 pub const EVENTS: &str = "backstitch_events_total";
+/// Attempts of replays to deliver an event, by `result`.
+pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
+/// Contents kept beside the records.
+pub const BLOBS: &str = "backstitch_blobs";
+/// Their bytes.
+pub const BLOBS_BYTES: &str = "backstitch_blobs_bytes";
 /// Seconds from staging to durable.
 pub const COMMIT_SECONDS: &str = "backstitch_commit_duration_seconds";
 
@@ -37,6 +43,16 @@ pub const JOURNAL_SCRUB: &str = "backstitch_journal_scrub_state";
 pub const JOURNAL_SCRUB_BYTES: &str = "backstitch_journal_scrub_bytes";
 /// Seconds of the syncs of the log since the start, by `quantile`; 1 is the longest.
 pub const JOURNAL_SYNC_SECONDS: &str = "backstitch_journal_sync_seconds";
+/// Runs removed by retention.
+pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
+/// Bytes of the histories of removed runs.
+pub const BYTES_REMOVED: &str = "backstitch_retention_removed_bytes_total";
+/// Segments of the log that were cut.
+pub const SEGMENTS_CUT: &str = "backstitch_log_segments_cut_total";
+/// Bytes of files that cutting removed.
+pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
+/// Seconds that applying a retention policy took.
+pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
 
 /// Tells the recorder what each name means.
 pub fn describe() {
@@ -45,6 +61,14 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
+    metrics::describe_gauge!(BLOBS, "contents kept beside the records");
+    metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
+    metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
+    metrics::describe_counter!(BYTES_REMOVED, "bytes of the histories of removed runs");
+    metrics::describe_counter!(SEGMENTS_CUT, "segments of the log that were cut");
+    metrics::describe_counter!(BYTES_CUT, "bytes of files that cutting removed");
+    metrics::describe_histogram!(RETENTION_SECONDS, "seconds that applying a policy took");
     metrics::describe_histogram!(COMMIT_SECONDS, "seconds from staging to durable");
     metrics::describe_gauge!(JOURNAL_FILE_BYTES, "bytes of the journal's files");
     metrics::describe_gauge!(JOURNAL_LIVE_BYTES, "bytes of keys and values");
@@ -118,10 +142,38 @@ impl Resident {
     }
 }
 
+/// What is kept beside the records.
+pub fn kept_beside(contents: u64, bytes: u64) {
+    // Gauges are floats; beyond 2^53 the last digits are lost.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    let (contents, bytes) = (contents as f64, bytes as f64);
+    metrics::gauge!(BLOBS).set(contents);
+    metrics::gauge!(BLOBS_BYTES).set(bytes);
+}
+
 pub(crate) fn committed(took: Duration, events: usize) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(events as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn replay_delivered(taken: bool) {
+    let word = if taken { "succeeded" } else { "failed" };
+    metrics::counter!(REPLAY_DELIVERIES, "result" => word).increment(1);
+}
+
+pub(crate) fn runs_removed(runs: usize, bytes: u64) {
+    metrics::counter!(RUNS_REMOVED).increment(runs as u64);
+    metrics::counter!(BYTES_REMOVED).increment(bytes);
+}
+
+pub(crate) fn cut(segments: u64, bytes: u64) {
+    metrics::counter!(SEGMENTS_CUT).increment(segments);
+    metrics::counter!(BYTES_CUT).increment(bytes);
+}
+
+pub(crate) fn retention_ended(took: std::time::Duration) {
+    metrics::histogram!(RETENTION_SECONDS).record(took.as_secs_f64());
 }
 
 pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {

@@ -5,23 +5,30 @@
 //! simulation drives this same code. Everything an input causes is attached to the stage (a
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
+mod begin;
 mod cell;
 mod checkpoints;
 mod definitions;
 mod fold;
+mod forget;
 mod gauges;
+mod import;
 mod input;
 mod life;
+mod own;
 mod reads;
+mod removal;
+mod replays;
 mod stage;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::command::{Command, Submission};
+use backstitch_core::command::Command;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
+use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
@@ -29,11 +36,14 @@ use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
 
-pub use cell::Order;
+pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
-pub use definitions::Definition;
+pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
+pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
+pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
+pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 
 /// Runs whose timers one call of [`Partition::fire`] sees to.
@@ -44,6 +54,14 @@ pub struct Partition<T> {
     id: PartitionId,
     runs: HashMap<ExecutionId, Cell<T>>,
     workflows: Workflows,
+    replays: replays::Replays,
+    own: PartitionState,
+    /// Runs whose removal is staged and not durable yet, with the stage.
+    leaving: HashMap<ExecutionId, u64>,
+    /// Runs whose import is staged and not durable yet, with the stage: nobody sees a part.
+    arriving: HashMap<ExecutionId, u64>,
+    /// Runs whose import a crash cut short; they are removed at the start.
+    cut_short: Vec<ExecutionId>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     cut: VecDeque<ExecutionId>,
@@ -67,6 +85,11 @@ impl<T: Abandon> Partition<T> {
             id,
             runs: HashMap::new(),
             workflows: Workflows::default(),
+            replays: replays::Replays::new(),
+            own: PartitionState::default(),
+            leaving: HashMap::new(),
+            arriving: HashMap::new(),
+            cut_short: Vec::new(),
             histories,
             timers: BTreeSet::new(),
             cut: VecDeque::new(),
@@ -121,7 +144,14 @@ impl<T: Abandon> Partition<T> {
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
         let moment = self.tick(now);
         match input {
-            Input::Submit(_, ticket) | Input::Define(_, ticket) if self.draining => {
+            Input::Submit(_, ticket)
+            | Input::Define(_, ticket)
+            | Input::Keep(_, ticket)
+            | Input::Import(_, ticket)
+            | Input::Record(_, ticket)
+            | Input::Remove(_, ticket)
+                if self.draining =>
+            {
                 self.answer(ticket, Answer::Draining);
             }
             Input::Submit(submission, ticket) => self.submit(submission, ticket, moment),
@@ -131,11 +161,23 @@ impl<T: Abandon> Partition<T> {
             Input::Command(run, command, ticket) => self.decide(run, command, ticket, moment),
             Input::Show(run, ticket) => self.show(run, ticket),
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
+            Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
+            Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
             Input::Define(definition, ticket) => {
                 let answer = self.workflows.define(&definition, moment.stamp, &mut self.open);
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Keep(definition, ticket) => {
+                let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
+                self.releases.push(Release::Publish(definition, answer.clone()));
+                self.answer(ticket, answer);
+            }
+            Input::Import(import, ticket) => self.import(*import, ticket, moment),
+            Input::Visible(run, ticket) => self.visible(run, ticket),
+            Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
+            Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
+            Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
 
@@ -171,7 +213,7 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let mut stage = std::mem::take(&mut self.open);
-        stage.id = self.next_stage;
+        (stage.id, stage.at) = (self.next_stage, self.last_at);
         self.next_stage += 1;
         // A run may have been reopened since it ended, within this very stage.
         self.ended.retain(|id| match self.runs.get(id) {
@@ -193,6 +235,8 @@ impl<T: Abandon> Partition<T> {
             self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
+        self.leaving.retain(|_, staged| *staged > stage);
+        self.arriving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
@@ -224,38 +268,6 @@ impl<T: Abandon> Partition<T> {
             releases.push(release);
         } else {
             self.releases.push(release);
-        }
-    }
-
-    fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
-        let id = submission.execution;
-        if submission.has_derived_id() || self.runs.contains_key(&id) {
-            match self.resident_run(id) {
-                Ok(Some(run)) => {
-                    let known = run.state.submitted.request;
-                    let status = run.state.status().word();
-                    let answer = if known == submission.submitted.request {
-                        Answer::Submitted { execution: id, status, repeated: true }
-                    } else {
-                        Answer::KeyConflict(id)
-                    };
-                    self.evict(id);
-                    return self.answer(ticket, answer);
-                }
-                Ok(None) => {}
-                Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
-            }
-        }
-        match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                let status = state.status().word();
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
-                self.record(id, decision, 0, moment);
-                let answer = Answer::Submitted { execution: id, status, repeated: false };
-                self.answer(ticket, answer);
-            }
-            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
-            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
         }
     }
 
@@ -357,6 +369,9 @@ impl<T: Abandon> Partition<T> {
     /// The run, from memory or folded again from its history.
     fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
         if !self.runs.contains_key(&id) {
+            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
+                return Ok(None);
+            }
             let Some(events) = self.histories.history(id)? else { return Ok(None) };
             let state = fold(id, &events, self.histories.as_ref())?;
             self.adopt(state);

@@ -18,6 +18,16 @@ pub const CALLBACK_POLICY: RetryPolicy = RetryPolicy {
     jitter: true,
 };
 
+/// How a replay's delivery is retried: from half a second, doubling up to a minute.
+pub const REPLAY_POLICY: RetryPolicy = RetryPolicy {
+    max_attempts: backstitch_core::replays::ATTEMPTS_MAX,
+    backoff: Backoff::Exponential,
+    initial_ms: 500,
+    max_ms: 60_000,
+    multiplier: 2.0,
+    jitter: true,
+};
+
 /// The wait after `tries` attempts of a round (at least 1) under a policy.
 ///
 /// `drawn` is a random number over the whole range of `u32`; with jitter the wait lies between

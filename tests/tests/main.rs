@@ -4,5 +4,6 @@ mod bench;
 mod crash;
 mod examples;
 mod golden;
+mod operator;
 mod simulation;
 mod tidy;

@@ -1,5 +1,6 @@
 //! What the command line does, one module each; the demo stands by itself.
 
+pub mod admin;
 pub mod serve;
 pub mod submit;
 pub mod validate;
@@ -15,6 +16,18 @@ use crate::error::Error;
 
 /// What stands for standard input in place of a file's name.
 const STANDARD_INPUT: &str = "-";
+
+/// Where a server is expected if nobody says otherwise.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
+/// The variables that name the server, the stronger one first.
+const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
+
+/// The server of a flag, else the first variable that says something, else the default.
+fn server_url(flag: Option<&String>) -> String {
+    let said = |name: &&str| std::env::var(name).ok().filter(|url| !url.is_empty());
+    let told = || SERVER_VARIABLES.iter().find_map(said);
+    flag.cloned().or_else(told).unwrap_or_else(|| SERVER_DEFAULT.to_owned())
+}
 
 /// How a file of a definition is written: JSON if it is called so, YAML otherwise.
 fn format_of(file: &Path) -> Format {

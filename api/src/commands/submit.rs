@@ -8,7 +8,7 @@ use clap::Args;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{format_of, read_file};
+use super::{format_of, read_file, server_url};
 use crate::client::{Client, PATIENCE};
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
@@ -16,11 +16,6 @@ use crate::timeline::Timeline;
 
 /// How often the server is asked what is new.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Where a server is expected if nobody says otherwise.
-const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
-/// The variables that name the server, the stronger one first.
-const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
 
 /// What `submit` takes.
 #[derive(Debug, Args)]
@@ -41,15 +36,6 @@ pub struct Flags {
     pub server: Option<String>,
 }
 
-impl Flags {
-    /// The flag, else the first variable that says something, else the default.
-    fn server(&self) -> String {
-        let said = |name: &&str| std::env::var(name).ok().filter(|url| !url.is_empty());
-        let told = || SERVER_VARIABLES.iter().find_map(said);
-        self.server.clone().or_else(told).unwrap_or_else(|| SERVER_DEFAULT.to_owned())
-    }
-}
-
 /// Defines the workflow, begins a run, prints its id, and follows it if asked.
 ///
 /// # Errors
@@ -62,7 +48,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
         Format::Json => "application/json",
         Format::Yaml => "application/yaml",
     };
-    let client = Client::new(&flags.server())?.with_patience(PATIENCE);
+    let client = Client::new(&server_url(flags.server.as_ref()))?.with_patience(PATIENCE);
     let defined = client.define(text, media_type).await?;
     let Some(workflow) = defined["workflow_id"].as_str() else {
         return Err(Error::Foreign { url: client.url().to_owned(), status: StatusCode::OK });

@@ -8,6 +8,12 @@ use axum::http::StatusCode;
 pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
 /// No execution of that id.
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+/// The run was removed by a rule of retention.
+pub const EXECUTION_REMOVED: &str = "EXECUTION_REMOVED";
+/// The log is not cut: it is being cut, or there is nothing to cut it from.
+pub const CUT_REFUSED: &str = "CUT_REFUSED";
+/// A retention policy is being applied already.
+pub const RETENTION_RUNNING: &str = "RETENTION_RUNNING";
 /// No dead letter of that id.
 pub const DEAD_LETTER_NOT_FOUND: &str = "DEAD_LETTER_NOT_FOUND";
 /// No such path.
@@ -16,14 +22,32 @@ pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const INVALID_WORKFLOW_DEFINITION: &str = "INVALID_WORKFLOW_DEFINITION";
 /// The body's fields are wrong; `details.problems` has every place.
 pub const INVALID_INPUT: &str = "INVALID_INPUT";
+/// The export can't be read on; `details.line` says where.
+pub const INVALID_EXPORT: &str = "INVALID_EXPORT";
 /// The request can't be read: not JSON, not YAML, not UTF-8, a bad query or header.
 pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
 /// The body did not arrive in time.
 pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 /// The body, or input and variables together, are larger than taken.
 pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
+/// No payload of that digest is kept or named.
+pub const PAYLOAD_NOT_FOUND: &str = "PAYLOAD_NOT_FOUND";
+/// A payload that is needed was erased.
+pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
+/// A payload that is needed is missing or damaged.
+pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
 /// The body is neither JSON nor YAML by its content type.
 pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
+/// The run has no state at the version or instant asked for.
+pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
+/// The cursor was given out before the store was restored, or by another store.
+pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// No replay of that id.
+pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The replay has delivered everything.
+pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
+/// As many replays as there may be are under way.
+pub const TOO_MANY_REPLAYS: &str = "TOO_MANY_REPLAYS";
 /// The path takes other methods; the header `Allow` lists them.
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 /// The idempotency key was used with another request.
@@ -36,6 +60,10 @@ pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
 /// The request names a host or an origin that this server does not answer to.
 pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// A backup is running already.
+pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
+/// No directory is configured that backups may go to.
+pub const BACKUPS_OFF: &str = "BACKUPS_OFF";
 /// The server is starting, stopping, or can't write its journal.
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
@@ -44,16 +72,28 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 19] = [
+pub const ALL: [(&str, StatusCode); 33] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
+    (EXECUTION_REMOVED, StatusCode::GONE),
+    (CUT_REFUSED, StatusCode::CONFLICT),
+    (RETENTION_RUNNING, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
+    (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REPLAY_COMPLETED, StatusCode::CONFLICT),
+    (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
+    (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
+    (INVALID_EXPORT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_REQUEST, StatusCode::BAD_REQUEST),
     (REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT),
     (PAYLOAD_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
+    (PAYLOAD_NOT_FOUND, StatusCode::NOT_FOUND),
+    (PAYLOAD_ERASED, StatusCode::GONE),
+    (PAYLOAD_MISSING, StatusCode::GONE),
     (UNSUPPORTED_MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
     (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),
@@ -61,6 +101,8 @@ pub const ALL: [(&str, StatusCode); 19] = [
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (BACKUP_RUNNING, StatusCode::CONFLICT),
+    (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
     (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
     (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),

@@ -16,7 +16,7 @@ use super::room::{FREE_BYTES_MAX, Room, Share};
 use super::{App, codes};
 
 /// The largest body, in bytes.
-pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const BODY_BYTES_MAX: usize = yaml::DOCUMENT_BYTES_MAX;
 /// How much of a body that is too large is read and thrown away, so that its sender comes to
 /// read the answer.
 const BODY_BYTES_DISCARDED_MAX: usize = 64 * 1024 * 1024;

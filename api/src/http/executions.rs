@@ -2,17 +2,16 @@
 
 mod request;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::report::{event_json, run_row_json};
 use backstitch_core::summary::RunStatus;
-use backstitch_journal::RunFilter;
+use backstitch_journal::{Record, RunFilter};
 use backstitch_saga::Error;
 use serde_json::{Value, json};
 
@@ -21,7 +20,7 @@ use super::fields::Fields;
 use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{ACTOR, App, answer, codes, history, travel};
 
 /// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
 /// 200 and the whole run, if it ends by then.
@@ -62,25 +61,51 @@ fn standing(execution: &Value) -> Option<&'static str> {
     execution["status"].as_str().and_then(RunStatus::of_word).map(RunStatus::word)
 }
 
-/// `GET /api/v1/executions/{id}`.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
+/// `GET /api/v1/executions/{id}`: as it stands, or as it was at a version or an instant.
+pub(super) async fn show(
+    State(app): State<App>,
+    PathId(id): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let shown = engine.execution(read_id(&id)?).await?;
-    Ok(answer::ok(&*shown))
+    let run = read_id(&id)?;
+    match travel::point(&Parameters::of(&uri, &["version", "at"])?)? {
+        Some(point) => Ok(answer::ok(&engine.execution_at(run, point).await?)),
+        None => Ok(answer::ok(&*engine.execution(run).await?)),
+    }
 }
 
-/// `GET /api/v1/executions`: newest first.
+/// What a list of runs can be asked.
+const LIST_PARAMETERS: [&str; 11] = [
+    "status",
+    "workflow_id",
+    "tag",
+    "correlation_id",
+    "submitted_after",
+    "submitted_before",
+    "ended_after",
+    "ended_before",
+    "order",
+    "limit",
+    "cursor",
+];
+
+/// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let asked = Parameters::of(&uri, &["status", "workflow_id", "limit", "cursor"])?;
+    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
     let words = RunStatus::ALL.map(RunStatus::word);
     let filter = RunFilter {
         namespace: app.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
-        workflow: asked.text("workflow_id").map(str::to_owned),
+        workflow: asked.owned("workflow_id"),
+        tag: asked.owned("tag"),
+        correlation_id: asked.owned("correlation_id"),
+        submitted: asked.range("submitted_after", "submitted_before")?,
+        ended: asked.range("ended_after", "ended_before")?,
+        order: asked.order()?,
     };
-    let after = read_cursor(asked.text("cursor"))?;
-    let page = engine.runs(filter, after, asked.limit()?).await?;
+    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
         "next_cursor": page.next.map(|next| next.to_string()),
@@ -94,33 +119,57 @@ pub(super) async fn events(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let opened = app.opened_engine()?;
-    let asked = Parameters::of(&uri, &["after_version", "limit"])?;
+    let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
+    let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
     let run = read_id(&id)?;
     let (records, plan) = opened.handle.history(run).await?;
     let generation = opened.generation;
-    let later = records.len() - records.partition_point(|record| record.version <= after);
-    let events: Vec<_> = records[records.len() - later..]
-        .iter()
-        .take(limit)
-        .map(|record| {
-            let (kind, data) = event_json(&record.event, plan.as_deref());
-            json!({
-                "position": format!("{generation}:{}:{}", run.partition, record.position),
-                "version": record.version,
-                "recorded_at": record.recorded_at.to_string(),
-                "type": kind,
-                "data": data,
-            })
+    let behind = records.partition_point(|record| record.version <= after);
+    let wanted = |record: &&Record| {
+        filter.spans(record.recorded_at) && filter.passes(&record.stream, &record.event, |_| None)
+    };
+    let chosen: Vec<&Record> = records[behind..].iter().filter(wanted).collect();
+    let shown = fitting(&chosen, limit);
+    let beside = |record: &Record| {
+        let mut beside = Vec::new();
+        record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
+        let listed = |(digest, bytes): (Digest, u64)| json!({ "digest": digest.to_string(), "bytes": bytes });
+        beside.into_iter().map(listed).collect::<Vec<_>>()
+    };
+    let event = |record: &&Record| {
+        let (kind, data) = event_json(&record.event, plan.as_deref());
+        json!({
+            "position": format!("{generation}:{}:{}", run.partition, record.position),
+            "stream": record.stream.to_string(),
+            "version": record.version,
+            "recorded_at": record.recorded_at.to_string(),
+            "type": kind,
+            "data": data,
+            "kept_beside": beside(record),
         })
-        .collect();
-    let more = (later > limit).then(|| events.last().map(|event| event["version"].clone()));
+    };
+    let events: Vec<_> = chosen[..shown].iter().map(event).collect();
+    let last = chosen[..shown].last().map(|record| record.version);
+    let more = last.filter(|_| chosen.len() > shown);
     Ok(answer::ok(&json!({
         "execution_id": run.to_string(),
         "events": events,
-        "next_after_version": more.flatten(),
+        "next_after_version": more,
     })))
+}
+
+/// How many records one answer takes: at least one, and no more than so many payloads.
+fn fitting(records: &[&Record], limit: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |record: &&&Record| {
+        let first = bytes == 0;
+        record.event.for_each_payload(&mut |own| bytes += own.length_bytes());
+        bytes = bytes.max(1);
+        first || bytes <= EVENTS_BYTES_MAX
+    };
+    records.iter().take(limit).take_while(fits).count()
 }
 
 /// `POST /api/v1/executions/{id}/cancel`.
@@ -140,19 +189,13 @@ pub(super) async fn cancel(
     Ok(located(StatusCode::ACCEPTED, run, &body))
 }
 
-/// A cursor that an earlier page gave.
-pub(super) fn read_cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, Refusal> {
-    let read = |text: &str| {
-        let bad = |_| Refusal::bad_request("`cursor` must be the `next_cursor` of an earlier page");
-        text.parse().map_err(bad)
-    };
-    text.map(read).transpose()
-}
-
 /// What is no execution id is the id of no execution.
-fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
+pub(super) fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
     text.parse().map_err(|bad| Refusal::new(codes::EXECUTION_NOT_FOUND, format!("{bad}")))
 }
+
+/// Payloads that one page of events holds, in bytes, if it holds more than one event.
+const EVENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The longest that a client may wait for a run's end.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);

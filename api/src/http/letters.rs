@@ -10,7 +10,6 @@ use backstitch_journal::LetterFilter;
 use serde_json::json;
 
 use super::document::Document;
-use super::executions::read_cursor;
 use super::fields::Fields;
 use super::path::PathId;
 use super::query::Parameters;
@@ -22,14 +21,24 @@ const STATUSES: [LetterStatus; 3] =
 const KINDS: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
 /// Letters of every status.
 const ALL: &str = "all";
-/// Pages read for one answer when a kind is asked for, which rows are not ordered by. What is
-/// found by then is answered, with a cursor to go on.
-const PAGES_READ_MAX: usize = 32;
+/// What a list of letters can be asked.
+const LIST_PARAMETERS: [&str; 10] = [
+    "status",
+    "workflow_id",
+    "kind",
+    "code",
+    "execution_id",
+    "opened_after",
+    "opened_before",
+    "order",
+    "limit",
+    "cursor",
+];
 
-/// `GET /api/v1/dlq`: newest first, the open ones unless told otherwise.
+/// `GET /api/v1/dlq`: newest first and the open ones, unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let asked = Parameters::of(&uri, &["status", "workflow_id", "kind", "limit", "cursor"])?;
+    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
     let statuses =
         [letter_word(STATUSES[0]), letter_word(STATUSES[1]), letter_word(STATUSES[2]), ALL];
     let status = asked.word("status", &statuses, |word| match word {
@@ -39,24 +48,24 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
     let kind = asked.word("kind", &KINDS.map(kind_word), |word| {
         KINDS.into_iter().find(|kind| kind_word(*kind) == word)
     })?;
+    let no_run = |text: &str| Refusal::bad_request(format!("`{text}` is no execution id"));
+    let execution = asked.text("execution_id");
+    let execution = execution.map(|text| text.parse().map_err(|_| no_run(text))).transpose()?;
     let filter = LetterFilter {
         namespace: app.namespace().to_string(),
         status: status.unwrap_or(Some(LetterStatus::Open)),
-        workflow: asked.text("workflow_id").map(str::to_owned),
+        workflow: asked.owned("workflow_id"),
+        kind,
+        code: asked.owned("code"),
+        execution,
+        opened: asked.range("opened_after", "opened_before")?,
+        order: asked.order()?,
     };
-    let (limit, mut next) = (asked.limit()?, read_cursor(asked.text("cursor"))?);
-    let mut letters = Vec::new();
-    for _ in 0..PAGES_READ_MAX {
-        let page = engine.letters(filter.clone(), next, limit - letters.len()).await?;
-        let rows = page.rows.iter().filter(|row| kind.is_none_or(|kind| row.kind == kind));
-        letters.extend(rows.map(letter_row_json));
-        next = page.next;
-        if next.is_none() || letters.len() == limit {
-            break;
-        }
-    }
-    let next_cursor = next.map(|next| next.to_string());
-    Ok(answer::ok(&json!({ "letters": letters, "next_cursor": next_cursor })))
+    let page = engine.letters(filter, asked.cursor()?, asked.limit()?).await?;
+    Ok(answer::ok(&json!({
+        "letters": page.rows.iter().map(letter_row_json).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|next| next.to_string()),
+    })))
 }
 
 /// `GET /api/v1/dlq/{id}`: the letter with its whole context.

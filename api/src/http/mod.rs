@@ -3,21 +3,32 @@
 //! Translates: bodies and paths to the engine's requests, its answers to JSON, its errors to
 //! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
 
+mod admin;
 mod answer;
+mod audit;
+mod backups;
 pub mod codes;
+mod cut;
 mod database;
 mod document;
 mod executions;
 mod fields;
+mod history;
 mod hosts;
 mod letters;
 mod path;
+mod payloads;
 mod query;
 mod refusal;
+mod replays;
+mod retention;
 mod room;
 mod shield;
+mod statistics;
 mod status;
 pub mod telemetry;
+mod transfer;
+mod travel;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};
@@ -30,6 +41,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use backups::Backups;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
@@ -51,6 +63,7 @@ struct Parts {
     hosts: Hosts,
     namespace: Arc<str>,
     room: Room,
+    backups: Backups,
 }
 
 struct Opened {
@@ -64,8 +77,9 @@ impl App {
     #[must_use]
     pub fn new(about: About, hosts: Hosts) -> Self {
         let namespace = DEFAULT_NAMESPACE.into();
-        let room = Room::new();
-        Self(Arc::new(Parts { engine: OnceLock::new(), about, hosts, namespace, room }))
+        let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
+        let engine = OnceLock::new();
+        Self(Arc::new(Parts { engine, about, hosts, namespace, room, backups }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -109,6 +123,10 @@ impl App {
         &self.0.room
     }
 
+    fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
     fn namespace(&self) -> &Arc<str> {
         &self.0.namespace
     }
@@ -123,22 +141,49 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(telemetry::show))
         .route("/api/v1/stats/db", get(database::show))
         .route("/v1/stats/db", get(database::show))
-        .route("/api/v1/workflows", get(workflows::list).post(workflows::define))
+        .route("/api/v1/workflows", post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
-        .route("/api/v1/executions/{execution_id}", get(executions::show))
+        .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/import", post(transfer::import))
+        .route("/api/v1/replays", get(replays::list).post(replays::begin))
+        .route("/api/v1/replays/{replay_id}", get(replays::show))
+        .route("/api/v1/replays/{replay_id}/stop", post(replays::stop))
+        .route("/api/v1/replays/{replay_id}/resume", post(replays::resume))
+        .route("/api/v1/admin/payloads/collect", post(payloads::collect))
+        .route("/api/v1/admin/payloads/{digest}", get(payloads::show))
+        .route("/api/v1/admin/payloads/{digest}/erase", post(payloads::erase))
+        .route("/api/v1/admin/retention/policy", get(retention::policy).put(retention::set_policy))
+        .route("/api/v1/admin/cut", post(cut::cut))
+        .route("/api/v1/admin/retention/plan", post(retention::plan))
+        .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
+        .route("/api/v1/statistics", get(statistics::all))
+        .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
+        .route("/api/v1/admin/views", get(admin::views))
+        .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))
+        .route(
+            "/api/v1/admin/backups",
+            get(backups::show).post(backups::begin).delete(backups::cancel),
+        )
         .route_layer(from_fn(query::take_none));
     let with_query = Router::new()
+        .route("/api/v1/workflows", get(workflows::list))
+        .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
         .route("/api/v1/executions", get(executions::list))
+        .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
+        .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
+        .route("/api/v1/export", get(transfer::export))
+        .route("/api/v1/events", get(history::events))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
-        without_query.merge(with_query).fallback(shield::unknown_path).with_state(app.clone());
+        with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());
     shield::around(routes, app)
 }

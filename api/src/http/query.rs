@@ -9,6 +9,9 @@ use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Cursor, Order, Range};
+
 use super::refusal::Refusal;
 use crate::nearest::unknown;
 
@@ -82,6 +85,55 @@ impl Parameters {
     /// 400 for anything but 1 to [`LIMIT_MAX`].
     pub fn limit(&self) -> Result<usize, Refusal> {
         Ok(self.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// An instant, in RFC 3339.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        Timestamp::parse(text).map(Some).ok_or_else(|| {
+            let example = "2026-01-31T12:00:00Z; a `+` in it is written %2B";
+            Refusal::bad_request(format!("`{name}` must be an instant such as {example}"))
+        })
+    }
+
+    /// A range of instants, from one parameter on and before another.
+    ///
+    /// # Errors
+    /// 400 as for [`Parameters::instant`].
+    pub fn range(&self, after: &str, before: &str) -> Result<Range, Refusal> {
+        Ok(Range { after: self.instant(after)?, before: self.instant(before)? })
+    }
+
+    /// Which end of a list comes first: `order`.
+    ///
+    /// # Errors
+    /// 400 for anything but `desc` and `asc`.
+    pub fn order(&self) -> Result<Order, Refusal> {
+        let order = self.word("order", &["desc", "asc"], |word| match word {
+            "desc" => Some(Order::NewestFirst),
+            "asc" => Some(Order::OldestFirst),
+            _ => None,
+        })?;
+        Ok(order.unwrap_or_default())
+    }
+
+    /// A cursor that an earlier page gave.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn cursor(&self) -> Result<Option<Cursor>, Refusal> {
+        let Some(text) = self.text("cursor") else { return Ok(None) };
+        let bad = |_| Refusal::bad_request("`cursor` must be the `next_cursor` of an earlier page");
+        text.parse().map(Some).map_err(bad)
+    }
+
+    /// A parameter's text.
+    #[must_use]
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
     }
 
     /// One of some words.

@@ -7,10 +7,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
+use backstitch_core::travel::NoSuchPoint;
+use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
-use super::{answer, codes};
+use super::{answer, codes, retention};
 
 /// When a client that was told 503 may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -106,22 +109,52 @@ impl IntoResponse for Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        if let Some(removed) = retention::removed(&error) {
+            return removed;
+        }
         let message = error.to_string();
         match error {
             Error::WorkflowNotFound { workflow } => Self::new(codes::WORKFLOW_NOT_FOUND, message)
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
+            Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
+            Error::CutRunning | Error::Journal(JournalError::CutRefused { .. }) => {
+                Self::new(codes::CUT_REFUSED, sentence(&error))
+            }
+            Error::RetentionRunning => Self::new(codes::RETENTION_RUNNING, message),
             Error::LetterNotFound(_) => Self::new(codes::DEAD_LETTER_NOT_FOUND, message),
+            Error::BadExport(bad) => {
+                Self::new(codes::INVALID_EXPORT, message).with(json!({ "line": bad.line }))
+            }
+            Error::ReplayNotFound(_) | Error::ReplayRejected(ReplayRejection::Unknown) => {
+                Self::new(codes::REPLAY_NOT_FOUND, message)
+            }
+            Error::ReplayRejected(ReplayRejection::AlreadyCompleted) => {
+                Self::new(codes::REPLAY_COMPLETED, message)
+            }
+            Error::ReplayRejected(ReplayRejection::TooMany) => {
+                Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
+            }
+            Error::NoSuchPoint(why) => no_such_point(&why, message),
+            Error::CursorOutdated { generation, .. } => {
+                Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
+            }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
             Error::InvalidSubmission(problems) => Self::wrong_fields(&problems),
             Error::SubmissionTooLarge { bytes, max } => {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))
             }
+            Error::PayloadNotFound(_) => Self::new(codes::PAYLOAD_NOT_FOUND, message),
+            Error::PayloadAbsent(why) => match why.code.as_str() {
+                codes::PAYLOAD_ERASED => Self::new(codes::PAYLOAD_ERASED, message),
+                _ => Self::new(codes::PAYLOAD_MISSING, message),
+            },
             Error::KeyConflict(run) => Self::new(codes::IDEMPOTENCY_KEY_CONFLICT, message)
                 .with(json!({ "execution_id": run.to_string() })),
             Error::Rejected(rejection) => rejected(&rejection, message),
             Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
+            Error::Cursor(_) => Self::bad_request(message),
             Error::Draining | Error::Stopped => Self::unavailable(message),
             Error::Journal(_) | Error::Executors(_) | Error::Fold(_) => internal(&error),
         }
@@ -146,14 +179,31 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
     }
 }
 
-/// The client learns that it is not its fault; the log learns the rest.
-fn internal(error: &Error) -> Refusal {
+fn no_such_point(why: &NoSuchPoint, message: String) -> Refusal {
+    let details = match why {
+        NoSuchPoint::VersionZero => json!({ "first_version": 1 }),
+        NoSuchPoint::BeyondTheEnd { last, .. } => json!({ "last_version": last }),
+        NoSuchPoint::BeforeTheSubmission { submitted_at, .. } => {
+            json!({ "submitted_at": submitted_at.to_string() })
+        }
+        NoSuchPoint::StillToCome { now, .. } => json!({ "now": now.to_string() }),
+    };
+    Refusal::new(codes::POINT_NOT_FOUND, message).with(details)
+}
+
+/// An error with its causes.
+fn sentence(error: &Error) -> String {
     let mut whole = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         whole = format!("{whole}: {cause}");
         source = cause.source();
     }
-    tracing::error!(error = %whole, "a request failed");
+    whole
+}
+
+/// The client learns that it is not its fault; the log learns the rest.
+fn internal(error: &Error) -> Refusal {
+    tracing::error!(error = %sentence(error), "a request failed");
     Refusal::new(codes::INTERNAL, "the server failed to do this; its log says why")
 }

@@ -20,6 +20,8 @@ pub struct About {
     pub listen: String,
     /// The fsync policy, as configured.
     pub fsync: String,
+    /// Where backups may go; none if they are off.
+    pub backup_directory: Option<std::path::PathBuf>,
 }
 
 /// `GET /health`: the process is alive.
@@ -51,10 +53,12 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "listen": about.listen,
         "data_dir": about.data_dir,
         "fsync": about.fsync,
+        "backup_directory": about.backup_directory,
         "authentication": "none",
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),
+        "views": engine.views(),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
 }
@@ -77,6 +81,8 @@ fn journal_json(journal: &Info) -> Value {
         "archive": journal.archive,
         "store_bytes": journal.store_bytes,
         "views_bytes": journal.views_bytes,
+        "blobs": journal.blobs,
+        "blobs_bytes": journal.blobs_bytes,
         "pending_bytes": journal.pending_bytes,
         "syncs": journal.log.group_syncs,
         "groups": journal.log.groups,

@@ -12,6 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use backstitch_saga::metrics::kept_beside;
+
 use super::App;
 use crate::archive_watch;
 
@@ -19,6 +21,11 @@ use crate::archive_watch;
 pub const REQUESTS: &str = "backstitch_http_requests_total";
 /// Seconds to an answer, by `method` and `route`.
 pub const REQUEST_SECONDS: &str = "backstitch_http_request_duration_seconds";
+
+/// Durable commits that a view's tree has not applied, by `view`.
+pub const VIEW_LAG_COMMITS: &str = "backstitch_view_lag_commits";
+/// Seconds that a view's tree has been behind, by `view`.
+pub const VIEW_LAG_SECONDS: &str = "backstitch_view_lag_seconds";
 
 /// Upper bounds of the buckets of durations, in seconds.
 const SECONDS_BUCKETS: [f64; 14] =
@@ -40,15 +47,30 @@ pub fn recorded() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is in place; /metrics stays empty");
         }
         metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
+        metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
+        metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
         archive_watch::describe();
         handle
     })
 }
 
 /// `GET /metrics`.
-pub(super) async fn show(State(_): State<App>) -> Response {
+pub(super) async fn show(State(app): State<App>) -> Response {
+    if let Ok(engine) = app.engine() {
+        let (contents, bytes) = engine.journal().kept_beside_all();
+        kept_beside(contents, bytes);
+    }
     let recorded = recorded();
+    if let Ok(engine) = app.engine() {
+        for view in engine.views() {
+            let lag = |number: u64| u32::try_from(number).map_or(f64::MAX, f64::from);
+            let word = view.view.word();
+            metrics::gauge!(VIEW_LAG_COMMITS, "view" => word).set(lag(view.lag_commits));
+            metrics::gauge!(VIEW_LAG_SECONDS, "view" => word).set(lag(view.lag_ms) / 1_000.0);
+        }
+    }
     recorded.run_upkeep();
     ([(CONTENT_TYPE, TEXT_FORMAT)], recorded.render()).into_response()
 }

@@ -64,10 +64,15 @@ pub(super) async fn validate(
     })))
 }
 
-/// `GET /api/v1/workflows`: the newest revision of each, by id.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
+/// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked.
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["tag"])?;
     let all = app.engine()?.catalog().all(app.namespace());
-    let rows: Vec<_> = all.iter().map(row).collect();
+    let has = |own: &&Revision| match asked.text("tag") {
+        Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
+        None => true,
+    };
+    let rows: Vec<_> = all.iter().filter(has).map(row).collect();
     Ok(answer::ok(&json!({ "workflows": rows })))
 }
 
@@ -118,6 +123,7 @@ fn row(revision: &Revision) -> Value {
         "version": plan.label,
         "revision": revision.number,
         "digest": plan.digest.to_string(),
+        "tags": plan.tags,
         "steps": plan.steps.len(),
         "defined_at": revision.defined_at.to_string(),
         "defined_by": revision.actor,

@@ -45,6 +45,10 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
     pub node: String,
+    /// How long runs are kept.
+    pub retention: backstitch_saga::retention::Settings,
+    /// Where backups asked for by HTTP may go; without it they are off.
+    pub backup_directory: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -59,6 +63,8 @@ impl Default for Settings {
             allow_unauthenticated: false,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
+            retention: backstitch_saga::retention::Settings::default(),
+            backup_directory: None,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::retention::Policy;
 use backstitch_core::time::parse_duration_ms;
 use backstitch_journal::{Fsync, PARTITIONS_MAX};
 
@@ -12,6 +14,8 @@ use crate::error::Error;
 
 /// The longest time between syncs.
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
+/// The longest time between sweeps of retention: 30 days.
+const INTERVAL_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// More segments than fit on any disk.
 const LOG_SEGMENTS_KEPT_MAX: u64 = 1_000_000;
 /// The longest drain: an hour.
@@ -45,6 +49,12 @@ impl Settings {
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
+        put(sources, "retention", &mut settings.retention.policy, policy)?;
+        put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
+        put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
+        put(sources, "backup_directory", &mut settings.backup_directory, |text| {
+            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
+        })?;
         Ok(settings)
     }
 }
@@ -61,6 +71,36 @@ fn put<T>(
         Error::Setting(format!("{}: `{}` must be {wanted}", given.origin, given.text))
     })?;
     Ok(())
+}
+
+fn policy(text: &str) -> Result<Option<Policy>, String> {
+    let wrong = |problems: Vec<Problem>| {
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        format!("a retention policy as JSON; {first}")
+    };
+    Policy::read_text(text).map(Some).map_err(wrong)
+}
+
+fn interval(text: &str) -> Result<Option<Duration>, String> {
+    let wanted = || "off, or a duration from 1s to 30d".to_owned();
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).map_err(|_| wanted())?;
+    let range = 1_000..=INTERVAL_MS_MAX;
+    Some(ms)
+        .filter(|ms| range.contains(ms))
+        .map(|ms| Some(Duration::from_millis(ms)))
+        .ok_or_else(wanted)
+}
+
+fn keep_for(text: &str) -> Result<Option<Duration>, String> {
+    let wanted = || "off, or a duration of at least 1m, such as 30d".to_owned();
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).ok().filter(|ms| *ms >= 60_000);
+    ms.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(wanted)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -176,6 +216,22 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_is_an_object_in_the_file_and_json_elsewhere() {
+        let file =
+            Some("retention: { rules: [{ name: old, keep_for: 30d }] }\narchive_keep_for: 7d");
+        let variables = [("BACKSTITCH_RETENTION_INTERVAL", "1h")];
+        let own = read(&[], &variables, file).expect("all is well").retention;
+        assert_eq!(own.policy.as_ref().map(|policy| policy.rules[0].name.as_str()), Some("old"));
+        assert_eq!(own.sweep_every, Some(Duration::from_secs(3_600)));
+        assert_eq!(own.archive_keep_for, Some(Duration::from_secs(7 * 86_400)));
+        let json = r#"{"rules":[{"name":"n","keep_count":1}]}"#;
+        let given = read(&[("retention", json)], &[], file).expect("all is well").retention;
+        assert_eq!(given.policy.map(|policy| policy.rules[0].keep_count), Some(Some(1)));
+        let wrong = read(&[("retention", r#"{"rules":[{"keep_for":"x"}]}"#)], &[], None);
+        assert!(wrong.is_err_and(|why| why.contains("rules[0]")));
+    }
+
+    #[test]
     fn bad_values_name_themselves_and_their_origin() {
         let wrong = |flags: &[(&'static str, &str)], variables: &[(&str, &str)], file| {
             read(flags, variables, file).expect_err("a bad value")
@@ -207,6 +263,9 @@ mod tests {
             ("allow_unauthenticated", "yes"),
             ("allowed_hosts", "a:80"),
             ("node", "a b"),
+            ("retention", "for ever"),
+            ("retention_interval", "1"),
+            ("archive_keep_for", "1s"),
         ] {
             assert!(read(&[(key, text)], &[], None).is_err(), "{key} {text}");
         }

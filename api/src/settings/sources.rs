@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 17] = [
     "data_dir",
     "listen",
     "fsync",
@@ -30,6 +30,10 @@ pub const KEYS: [&str; 13] = [
     "allow_unauthenticated",
     "allowed_hosts",
     "node",
+    "retention",
+    "retention_interval",
+    "archive_keep_for",
+    "backup_directory",
 ];
 
 /// A value as it was given, and by whom.
@@ -103,7 +107,10 @@ impl Sources {
             let Some(key) = KEYS.into_iter().find(|key| *key == name) else {
                 return Err(wrong(unknown("setting", &name, &KEYS)));
             };
-            let text = as_text(&value)
+            // A policy is the one setting that is more than a word.
+            let policy = (key == "retention" && value.is_object()).then(|| value.to_string());
+            let text = policy
+                .or_else(|| as_text(&value))
                 .ok_or_else(|| wrong(format!("`{key}` must be a single value, not {value}")))?;
             self.given.insert(key, Given { text, origin: format!("`{key}` in {file}") });
         }

@@ -1,6 +1,12 @@
 //! The API and the binary from outside: a real server on a free port, over a real journal.
 
+mod backups;
 mod contract;
+mod lists;
+mod payloads;
 mod process;
 mod refused;
+mod retention;
 mod server;
+mod transfer;
+mod travel;

@@ -188,3 +188,26 @@ fn the_demo_balances_its_books() {
         assert!(said.contains(words), "{words} is missing in {said}");
     }
 }
+
+#[test]
+fn views_are_rebuilt_from_the_command_line() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let data_dir = data.to_str().expect("a path in UTF-8");
+    let missing = fails(&["admin", "rebuild-views", "--data-dir", data_dir], 3);
+    assert!(!data.exists(), "{missing}");
+    let (mut server, url) = serve(&data);
+    let rebuilt = |arguments: &[&str]| {
+        let output = output(&[&["admin", "rebuild-views"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+        said.lines().filter(|line| line.ends_with("made anew")).count()
+    };
+    assert_eq!(rebuilt(&["--server", &url]), 3);
+    assert_eq!(rebuilt(&["--server", &url, "--view", "audit"]), 1);
+    fails(&["admin", "rebuild-views", "--data-dir", data_dir], 3);
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert_eq!(rebuilt(&["--data-dir", data_dir]), 3);
+    fails(&["admin", "rebuild-views", "--view", "everything"], 2);
+}

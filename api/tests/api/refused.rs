@@ -115,7 +115,7 @@ async fn wrong_texts() {
     }
     let large = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
     let body = check(&server, text(&server, DEFINE, json, large), 413, "PAYLOAD_TOO_LARGE").await;
-    assert_eq!(body["details"]["bytes_max"], 4 * 1024 * 1024);
+    assert_eq!(body["details"]["bytes_max"], 5 * 1024 * 1024);
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/xml"] {
         let request = text(&server, DEFINE, media_type, "{}");
         check(&server, request, 415, "UNSUPPORTED_MEDIA_TYPE").await;
@@ -160,7 +160,7 @@ async fn wrong_submissions() {
             "{problem}: {refused}"
         );
     }
-    let large = json!({ "input": { "order_id": "x".repeat(70_000) } });
+    let large = json!({ "input": { "order_id": "x".repeat(4_300_000) } });
     check(&server, execute(large), 413, "PAYLOAD_TOO_LARGE").await;
     let key = execute(json!({ "input": good })).header("idempotency-key", "");
     check(&server, key, 400, "INVALID_REQUEST").await;

@@ -38,6 +38,7 @@ pub fn settings(folder: &TempDir) -> Settings {
         data_dir: folder.path().join("data"),
         listen: ([127, 0, 0, 1], 0).into(),
         journal,
+        backup_directory: Some(folder.path().join("backups")),
         ..Settings::default()
     }
 }
@@ -50,7 +51,12 @@ impl Server {
 
     /// A server over the journal of an earlier one, ready.
     pub async fn start_in(folder: TempDir) -> Self {
-        let service = Service::bind(settings(&folder)).await.expect("a free port");
+        Self::start_with(settings(&folder), folder).await
+    }
+
+    /// The same with settings for that folder.
+    pub async fn start_with(settings: Settings, folder: TempDir) -> Self {
+        let service = Service::bind(settings).await.expect("a free port");
         let url = format!("http://{}", service.address());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));

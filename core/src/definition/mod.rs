@@ -34,12 +34,15 @@ pub const STEP_ID_CHARS_MAX: usize = 64;
 pub const NAME_CHARS_MAX: usize = 256;
 /// The longest description.
 pub const DESCRIPTION_CHARS_MAX: usize = 4_096;
-/// The longest version label and tag.
+/// The longest version label.
 pub const LABEL_CHARS_MAX: usize = 64;
 /// The longest URL of a callback.
 pub const URL_CHARS_MAX: usize = 2_048;
-/// The most tags.
-pub const TAGS_MAX: usize = 64;
+/// The most tags that a stored revision may have; new ones have fewer, see
+/// [`crate::command::TAGS_MAX`].
+pub const TAGS_READ_MAX: usize = 64;
+/// The longest tag that a stored revision may have, in bytes.
+pub const TAG_READ_BYTES_MAX: usize = 256;
 /// The most callbacks.
 pub const CALLBACKS_MAX: usize = 16;
 /// The longest timeout of one attempt.
@@ -84,6 +87,8 @@ pub struct Definition {
     pub on_failure: Option<Recourse>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// Whether every payload of its runs is kept so that it can be erased.
+    pub erasable: bool,
     /// The graph.
     pub steps: Vec<Step>,
     /// The run's output; the outputs of the last steps if absent.

@@ -8,13 +8,14 @@ use super::read_fields::{Fields, joined, type_of};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
-    RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAGS_MAX, URL_CHARS_MAX, Undo,
-    WORKFLOW_ID_CHARS_MAX,
+    RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAG_READ_BYTES_MAX, TAGS_READ_MAX,
+    URL_CHARS_MAX, Undo, WORKFLOW_ID_CHARS_MAX,
 };
+use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-const DEFINITION_FIELDS: [&str; 13] = [
+const DEFINITION_FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -25,6 +26,7 @@ const DEFINITION_FIELDS: [&str; 13] = [
     "defaults",
     "on_failure",
     "timeout",
+    "erasable",
     "steps",
     "outputs",
     "callbacks",
@@ -72,6 +74,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
+        erasable: fields.boolean("erasable", problems).unwrap_or(false),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
         callbacks: callbacks(&fields, problems),
@@ -100,14 +103,14 @@ fn workflow_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
 
 fn tags(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
     let mut tags = Vec::new();
-    for (at, tag) in fields.list("tags", TAGS_MAX, problems).iter().enumerate() {
+    for (at, tag) in fields.list("tags", TAGS_READ_MAX, problems).iter().enumerate() {
         let path = format!("tags[{at}]");
         match tag {
-            Value::String(tag) if (1..=LABEL_CHARS_MAX).contains(&tag.chars().count()) => {
+            Value::String(tag) if (1..=TAG_READ_BYTES_MAX).contains(&tag.len()) => {
                 tags.push(tag.clone());
             }
             Value::String(_) => {
-                let message = format!("a tag has 1 to {LABEL_CHARS_MAX} characters");
+                let message = format!("a tag has 1 to {TAG_BYTES_MAX} bytes");
                 problems.add(path, codes::OUT_OF_RANGE, message);
             }
             other => {

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem::codes;
 use super::*;
-use crate::yaml::{Format, TEXT_NESTING_MAX, parse};
+use crate::yaml::{DOCUMENT_BYTES_MAX, Format, TEXT_NESTING_MAX, parse};
 
 fn yaml(text: &str) -> Result<Value, String> {
     parse(text.as_bytes(), Format::Yaml).map_err(|problem| problem.to_string())
@@ -69,7 +69,7 @@ fn texts_that_cannot_be_read_say_where() {
         assert!(got.as_ref().is_err_and(|why| why.contains(expected)), "{text:?}: {got:?}");
     }
     assert!(parse(b"\xff\xfe", Format::Json).unwrap_err().message.contains("UTF-8"));
-    let large = vec![b' '; DEFINITION_BYTES_MAX + 1];
+    let large = vec![b' '; DOCUMENT_BYTES_MAX + 1];
     assert!(parse(&large, Format::Json).unwrap_err().message.contains("at most"));
 }
 

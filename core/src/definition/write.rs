@@ -39,6 +39,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("defaults", defaults(&definition.defaults)),
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
+        ("erasable", definition.erasable.then_some(Value::Bool(true))),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),

@@ -49,8 +49,15 @@ pub enum PartitionEvent {
     RunsImported {
         /// Which runs, ascending.
         runs: Vec<ExecutionId>,
-        /// The store they come from, in hex.
+        /// The store they come from, in hex; `, redacted` follows if payloads were left out.
         source: String,
+        /// Who.
+        actor: String,
+    },
+    /// How long runs are kept was decided; the newest of partition 0 counts.
+    RetentionPolicySet {
+        /// The policy, as JSON.
+        policy: String,
         /// Who.
         actor: String,
     },

@@ -48,7 +48,8 @@ pub struct ReplayRequest {
     pub after: Vec<u64>,
     /// Last positions to deliver, of each partition.
     pub until: Vec<u64>,
-    /// The filter, as canonical JSON.
+    /// The filter and what else was agreed, as canonical JSON: see
+    /// [`Terms`](crate::replays::Terms).
     pub filter: Payload,
     /// Deliveries per second.
     pub rate_per_second: u32,

@@ -23,4 +23,13 @@ pub enum WorkflowEvent {
         /// Who defined it.
         actor: String,
     },
+    /// A content that imported runs are pinned to. It is no revision: no new run uses it.
+    Kept {
+        /// blake3 of the canonical JSON.
+        digest: Digest,
+        /// The last piece of the canonical JSON; the whole, if it is small.
+        text: String,
+        /// Who imported it.
+        actor: String,
+    },
 }

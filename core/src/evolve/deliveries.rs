@@ -17,7 +17,16 @@ pub(super) fn schedule(
     if number as usize != state.deliveries.len() {
         return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
     }
-    let body = Payload::of(&callback_body(state, event, at));
+    let output = state.ending.as_ref().and_then(|ending| ending.output.as_ref());
+    let mut body = match output.filter(|output| output.absent().is_some()) {
+        // Without the run's output there is nothing right to send: the delivery says so.
+        Some(absent) => absent.clone(),
+        None => Payload::of(&callback_body(state, event, at)),
+    };
+    if state.plan.erasable {
+        // No copy of what can be erased goes into a checkpoint.
+        body.keep_beside();
+    }
     state.deliveries.push(Delivery {
         event,
         url: url.to_owned(),

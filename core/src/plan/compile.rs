@@ -57,6 +57,8 @@ pub(super) fn plan(
         timeout_ms: definition.timeout.as_ref().map(|timeout| timeout.ms),
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
+        erasable: definition.erasable,
+        tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         outputs,
         input_schema,
     }

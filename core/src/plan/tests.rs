@@ -159,7 +159,7 @@ fn outputs_default_to_those_of_the_last_steps() {
 #[test]
 fn outputs_that_are_too_large_are_left_out_or_refused() {
     let plan = plan("{ id: w, steps: [ { id: a, type: noop }, { id: b, type: noop } ] }");
-    let large = Some(json!("x".repeat(40_000)));
+    let large = Some(json!("x".repeat(PAYLOAD_BYTES_MAX / 2)));
     let facts = Facts { input: Value::Null, outputs: vec![large.clone(), large] };
     assert_eq!(plan.render_outputs(&facts, &mut Work::default()), Ok(None));
     let plan = self::plan(

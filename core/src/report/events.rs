@@ -25,6 +25,10 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
             });
             ("WorkflowDefined", data)
         }
+        Event::Workflow(WorkflowEvent::Kept { digest, text, actor }) => {
+            let digest = digest.to_string();
+            ("DefinitionKept", json!({ "digest": digest, "bytes": text.len(), "actor": actor }))
+        }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),
     }
@@ -53,6 +57,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::RunsImported { runs, source, actor } => {
             ("RunsImported", json!({ "executions": ids(runs), "source": source, "actor": actor }))
         }
+        PartitionEvent::RetentionPolicySet { policy, actor } => {
+            let policy = serde_json::from_str::<Value>(policy).unwrap_or_else(|_| json!(policy));
+            ("RetentionPolicySet", json!({ "policy": policy, "actor": actor }))
+        }
     }
 }
 
@@ -62,7 +70,8 @@ fn replay_event(event: &ReplayEvent) -> (&'static str, Value) {
             let data = json!({
                 "namespace": &*request.namespace, "url": request.url, "after": request.after,
                 "until": request.until, "filter": request.filter.value(),
-                "rate_per_second": request.rate_per_second, "actor": request.actor,
+                "rate_per_second": request.rate_per_second,
+                "actor": request.actor,
             });
             ("ReplayRequested", data)
         }
@@ -86,6 +95,7 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
     };
     match event {
         RunEvent::Submitted(own) => ("ExecutionSubmitted", submitted(own)),
+        RunEvent::Tagged { tags } => ("ExecutionTagged", json!({ "tags": tags })),
         RunEvent::StepReady { step, round, input } => {
             ("StepReady", json!({ "step": id(step), "round": round, "input": input.value() }))
         }

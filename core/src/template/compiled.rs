@@ -262,7 +262,7 @@ impl Why {
         match self {
             Self::Missing(why) | Self::Failed(why) => why,
             Self::OutOfFuel => "it takes more work than a rendering may",
-            Self::TooLarge => "what it makes is larger than 64 KiB",
+            Self::TooLarge => "what it makes is larger than 4 MiB",
         }
     }
 }

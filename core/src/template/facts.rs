@@ -88,15 +88,20 @@ impl Facts {
         work: &mut Work,
     ) -> Result<Self, Failure> {
         let mut roots = Map::new();
-        let mut parsed = |payload: &Payload| {
+        let at_hand = |payload: &Payload, what: &str| match payload.absent() {
+            Some(absent) => Err(absent.failure(&format!("{place}: {what}, which it reads,"))),
+            None => Ok(()),
+        };
+        let mut parsed = |payload: &Payload, what: &str| {
+            at_hand(payload, what)?;
             work.add(payload.text().len() / JSON_BYTES_PER_UNIT);
-            payload.value()
+            Ok(payload.value())
         };
         if reads.input {
-            roots.insert("input".to_owned(), parsed(&scope.input()));
+            roots.insert("input".to_owned(), parsed(&scope.input(), "input")?);
         }
         if reads.variables {
-            roots.insert("variables".to_owned(), parsed(&scope.variables()));
+            roots.insert("variables".to_owned(), parsed(&scope.variables(), "variables")?);
         }
         if reads.workflow {
             roots.insert("workflow".to_owned(), scope.workflow());
@@ -108,6 +113,9 @@ impl Facts {
                 let mut view = scope.step(*step);
                 if read.output == OutputRead::None {
                     view.output = None;
+                }
+                if let Some(output) = &view.output {
+                    at_hand(output, &format!("the output of `{}`", read.id))?;
                 }
                 read_bytes += view.output.as_ref().map_or(0, |output| output.text().len());
                 if read_bytes > READ_BYTES_MAX {

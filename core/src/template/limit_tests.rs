@@ -69,16 +69,22 @@ fn loops_over_large_data_run_out_of_fuel() {
     assert!(failing(joined).message.contains("more work"), "{:?}", failing(joined));
     let replaced = "{{ input.s | replace('', input.s) }}";
     assert!(failing(replaced).message.contains("more work"), "{:?}", failing(replaced));
-    let doubled = failing("{{ input.s }}{{ input.s }}");
-    assert_eq!(doubled.code, codes::PAYLOAD_TOO_LARGE);
-    let many = json!(["{{ input.s }}", "{{ input.s }}"]);
-    let many = compile(&many).unwrap().render(&run, &mut Work::default()).unwrap_err();
-    assert_eq!(many.code, codes::PAYLOAD_TOO_LARGE);
-    let lists = failing(
-        "{{ input.l + input.l + input.l + input.l + input.l + input.l + input.l \
-                         + input.l + input.l + input.l + input.l + input.l + input.l + input.l }}",
-    );
-    assert_eq!(lists.code, codes::PAYLOAD_TOO_LARGE);
+}
+
+#[test]
+fn what_is_rendered_is_no_larger_than_a_payload() {
+    let half = PAYLOAD_BYTES_MAX / 2 + 1;
+    let run = Run { input: json!({ "s": "x".repeat(half), "l": [1, 2] }) };
+    let rendered = |template| compile(&template).unwrap().render(&run, &mut Work::default());
+    assert!(rendered(json!("{{ input.s }}")).is_ok());
+    for template in [
+        json!("{{ input.s }}{{ input.s }}"),
+        json!(["{{ input.s }}", "{{ input.s }}"]),
+        json!("{% for a in input.l %}{{ input.s }}{% endfor %}"),
+    ] {
+        let refused = rendered(template).unwrap_err();
+        assert_eq!(refused.code, codes::PAYLOAD_TOO_LARGE, "{}", refused.message);
+    }
 }
 
 /// The deepest expressions that pass, on the stack of a worker thread.

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::stage::{Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
-fn definition() -> impl Strategy<Value = String> {
+pub fn definition() -> impl Strategy<Value = String> {
     let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..3_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
     (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
@@ -43,7 +43,7 @@ fn definition() -> impl Strategy<Value = String> {
 }
 
 /// Lets whatever is owed end as the numbers say, until the run rests or they run out.
-fn drive(life: &mut Life, answers: &[u8]) {
+pub fn drive(life: &mut Life, answers: &[u8]) {
     for answer in answers {
         let owed = backstitch_core::effect::owed(&life.state, life.now);
         let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {

@@ -1,10 +1,13 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod export;
 mod laws;
 mod letters;
 mod lives;
 mod outputs;
+mod payloads;
 mod stage;
 mod transitions;
+mod travel;
 mod work;

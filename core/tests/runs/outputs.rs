@@ -2,7 +2,7 @@
 
 use backstitch_core::command::AttemptResult;
 use backstitch_core::failure::codes;
-use backstitch_core::payload::Payload;
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use serde_json::{Value, json};
 
 use crate::stage::Life;
@@ -72,7 +72,8 @@ fn default_outputs_that_do_not_fit_are_left_out() {
     let definition =
         "id: w\nsteps: [{ id: a, type: task, undo: { type: task } }, { id: b, type: task }]";
     let mut life = Life::begin(definition, json!({}));
-    let large = || AttemptResult::Answered(Ok(Payload::of(&json!("x".repeat(40_000)))));
+    let large =
+        || AttemptResult::Answered(Ok(Payload::of(&json!("x".repeat(PAYLOAD_BYTES_MAX / 2)))));
     life.report("a", large()).report("b", large());
     assert_eq!(life.status(), "completed");
     assert_eq!(output(&life), None);

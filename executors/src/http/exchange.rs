@@ -5,6 +5,7 @@ use std::time::Duration;
 use backstitch_core::failure::Failure;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Method, Response, Url};
+use tokio::sync::Semaphore;
 
 use super::answer::output;
 use super::failure::Asked;
@@ -13,6 +14,8 @@ use crate::task::Answer;
 
 /// The most redirects that are followed for one attempt.
 const REDIRECTS_MAX: usize = 5;
+/// Answers up to this are read without waiting for a turn.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// How long the body of an error is waited for: the status alone says enough.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -21,7 +24,11 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// A failure that says whether another attempt may help and whether this one may have taken
 /// effect.
-pub(super) async fn exchange(client: &Client, mut request: Request) -> Answer {
+pub(super) async fn exchange(
+    client: &Client,
+    mut request: Request,
+    large_answers: &Semaphore,
+) -> Answer {
     let mut url = request.url.take().expect("a request without problems has a url");
     let mut worked_before = false;
     for _ in 0..=REDIRECTS_MAX {
@@ -32,7 +39,7 @@ pub(super) async fn exchange(client: &Client, mut request: Request) -> Answer {
             send(client, &request, &url).await.map_err(|why| failed(asked.no_answer(&why)))?;
         let status = response.status().as_u16();
         let Some(location) = redirect_of(&response, &request) else {
-            return read(&request, &asked, response).await.map_err(failed);
+            return read(&request, &asked, response, large_answers).await.map_err(failed);
         };
         url = next_url(&request, &url, &location)
             .map_err(|why| failed(asked.redirect(status, &location, &why)))?;
@@ -105,29 +112,64 @@ fn redirect_method(request: &mut Request, status: u16) -> bool {
 /// How the reading of a body ended.
 enum Ending {
     Whole,
+    /// It goes on beyond what is read without a turn.
+    Large,
     TooLarge,
     Broken(reqwest::Error),
 }
 
-async fn read(request: &Request, asked: &Asked, mut response: Response) -> Answer {
+async fn read(
+    request: &Request,
+    asked: &Asked,
+    mut response: Response,
+    large_answers: &Semaphore,
+) -> Answer {
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    let reading = read_body(&mut response, &mut body, request.response_bytes_max);
+    // Held until the answer is an output.
+    let mut turn = None;
+    let reading = async {
+        let small_max = request.response_bytes_max.min(SMALL_BYTES_MAX);
+        match read_body(&mut response, &mut body, small_max, request.response_bytes_max).await {
+            Ending::Large => {
+                // Nobody closes the semaphore.
+                turn = large_answers.acquire().await.ok();
+                let bytes_max = request.response_bytes_max;
+                read_body(&mut response, &mut body, bytes_max, bytes_max).await
+            }
+            ending => ending,
+        }
+    };
     if !request.expected.includes(status) {
         // However the reading ends, what came of the body is kept.
         drop(tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await);
         return Err(asked.status(status, response.headers(), &body));
     }
     match reading.await {
-        Ending::Whole => output(asked, &request.method, &response, body),
-        Ending::TooLarge => Err(asked.too_large(status, request.response_bytes_max)),
+        Ending::Whole => {
+            let output = output(asked, &request.method, &response, body);
+            drop(turn);
+            output
+        }
+        Ending::Large | Ending::TooLarge => {
+            Err(asked.too_large(status, request.response_bytes_max))
+        }
         Ending::Broken(why) => Err(asked.broken(status, &why)),
     }
 }
 
-async fn read_body(response: &mut Response, body: &mut Vec<u8>, bytes_max: usize) -> Ending {
+/// Reads on until the body ends or has reached `stop_at` bytes.
+async fn read_body(
+    response: &mut Response,
+    body: &mut Vec<u8>,
+    stop_at: usize,
+    bytes_max: usize,
+) -> Ending {
     let announced = response.content_length().unwrap_or(0);
     loop {
+        if body.len() >= stop_at && stop_at < bytes_max {
+            return Ending::Large;
+        }
         match response.chunk().await {
             Ok(None) => return Ending::Whole,
             Ok(Some(chunk)) => {

@@ -13,6 +13,7 @@ mod failure;
 mod request;
 mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_core::failure::Failure;
@@ -20,6 +21,7 @@ use backstitch_core::payload::PAYLOAD_BYTES_MAX;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::codes::HTTP_BAD_REQUEST;
@@ -30,6 +32,9 @@ use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
 const ENVELOPE_BYTES_MAX: usize = 4 * 1024;
 /// The largest body that any answer may have, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX;
+/// Answers of more than 64 KiB that are read and turned into outputs at once, each of at most
+/// [`RESPONSE_BYTES_MAX`]; more wait, on their step's time.
+pub const LARGE_ANSWERS_MAX: usize = 32;
 /// How a request names its sender when the step does not.
 const USER_AGENT: &str = concat!("backstitch/", env!("CARGO_PKG_VERSION"));
 
@@ -62,6 +67,7 @@ impl Default for HttpConfig {
 pub struct HttpExecutor {
     client: Client,
     response_bytes_max: usize,
+    large_answers: Arc<Semaphore>,
 }
 
 impl HttpExecutor {
@@ -82,7 +88,8 @@ impl HttpExecutor {
             }
         };
         let response_bytes_max = config.response_bytes_max.min(RESPONSE_BYTES_MAX);
-        Ok(Self { client, response_bytes_max })
+        let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
+        Ok(Self { client, response_bytes_max, large_answers })
     }
 }
 
@@ -104,7 +111,12 @@ fn client_of(config: &HttpConfig) -> ClientBuilder {
 
 impl Executor for HttpExecutor {
     fn run(&self, task: Task) -> Attempt {
-        Box::pin(perform(self.client.clone(), self.response_bytes_max, task))
+        Box::pin(perform(
+            self.client.clone(),
+            self.response_bytes_max,
+            self.large_answers.clone(),
+            task,
+        ))
     }
 
     fn check(&self, with: &Value) -> Vec<InputProblem> {
@@ -112,7 +124,12 @@ impl Executor for HttpExecutor {
     }
 }
 
-async fn perform(client: Client, response_bytes_max: usize, task: Task) -> Answer {
+async fn perform(
+    client: Client,
+    response_bytes_max: usize,
+    large_answers: Arc<Semaphore>,
+    task: Task,
+) -> Answer {
     let request = {
         let with = task.input.value();
         let (mut request, mut problems) = request::read(&with, Stage::Rendered, response_bytes_max);
@@ -123,5 +140,5 @@ async fn perform(client: Client, response_bytes_max: usize, task: Task) -> Answe
         }
         request
     };
-    exchange::exchange(&client, request).await
+    exchange::exchange(&client, request, &large_answers).await
 }

@@ -82,11 +82,12 @@ impl Request {
     pub fn sign(&mut self, task: &Task) -> Vec<InputProblem> {
         let mut problems = Vec::new();
         let signature = [
-            ("idempotency-key", task.idempotency_key.clone()),
-            ("backstitch-attempt", task.attempt.to_string()),
-            ("backstitch-execution", task.execution.to_string()),
+            ("idempotency-key", Some(task.idempotency_key.clone())),
+            ("backstitch-attempt", Some(task.attempt.to_string())),
+            ("backstitch-execution", task.execution.map(|run| run.to_string())),
         ];
         for (name, text) in signature {
+            let Some(text) = text else { continue };
             match HeaderValue::from_str(&text) {
                 Ok(value) => drop(self.headers.insert(name, value)),
                 Err(_) => problems.push((name.to_owned(), format!("can't be sent: `{text}`"))),

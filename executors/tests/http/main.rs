@@ -23,7 +23,7 @@ const UNKNOWN: EffectKnown = EffectKnown::Unknown;
 fn task(with: &Value) -> Task {
     let execution = ExecutionId { partition: PartitionId(3), digits: 0xfeed };
     Task {
-        execution,
+        execution: Some(execution),
         step: "charge".into(),
         task_type: "http".into(),
         idempotency_key: format!("{execution}/charge/1"),

@@ -58,8 +58,7 @@ pub(crate) fn remove_unfinished(archive: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The blobs that a commit's payloads are kept in. Every payload is inside its record, so there
-/// are none.
-pub(crate) fn blobs_named(_commit: &Commit) -> Vec<Digest> {
-    Vec::new()
+/// The contents that a commit's payloads are kept in, beside their records.
+pub(crate) fn blobs_named(commit: &Commit) -> Vec<Digest> {
+    commit.named().into_iter().map(|(digest, _)| digest).collect()
 }

@@ -88,7 +88,7 @@ fn read_through(
         Ok(header) => header.clone(),
         Err(detail) => return Err(damaged(0, detail.clone())),
     };
-    let mut chains = Chains { heads: header.heads.clone() };
+    let mut chains = Chains::at(header.heads.clone());
     let mut blobs = Vec::new();
     let mut offset = segment.first_group_at(shape);
     for number in header.first_group..sealed_at.next_group {
@@ -97,7 +97,7 @@ fn read_through(
             .ok_or_else(|| damaged(offset, format!("group {number} cannot be read")))?;
         for (at, commit) in segment.commits(offset, &group)? {
             chains
-                .accept(&shape.origin, &commit)
+                .accept(&header.origin, &commit)
                 .map_err(|detail| commit.damage(segment.number, at as u64, detail))?;
             blobs.extend(blobs_named(&commit));
         }

@@ -83,6 +83,17 @@ impl FencedTree {
         Ok(Ok((tree, applied)))
     }
 
+    /// Throws a tree away with everything beside it. Without marks the rest counts for
+    /// nothing, so a crash in between is no harm.
+    pub(crate) fn discard(path: &Path, marks_path: &Path) -> Result<(), Error> {
+        let files = TreeFiles::of(path, marks_path);
+        let beside = path.with_extension("new");
+        for part in [marks_path, path, &files.recent, &files.fresh, &files.replaced, &beside] {
+            files::remove(part)?;
+        }
+        files::remove(&files.untrusted)
+    }
+
     /// Makes an empty tree in place of whatever is there.
     pub(crate) fn create(
         path: &Path,

@@ -64,6 +64,17 @@ pub struct LogStats {
     pub sync: Latency,
 }
 
+/// How far the files of a log hold what is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurableEnd {
+    /// The durable end of every partition.
+    pub heads: Vec<Head>,
+    /// Number of the last segment file that was begun.
+    pub segment: u64,
+    /// Where in it the last whole group ends.
+    pub offset: u64,
+}
+
 /// A log of several partitions.
 ///
 /// Laws:
@@ -85,6 +96,11 @@ pub trait Log: Send + Sync {
 
     /// The durable end of every partition.
     fn heads(&self) -> Vec<Head>;
+
+    /// How far the files hold what is acknowledged; `None` for a log without files.
+    fn durable_end(&self) -> Option<DurableEnd> {
+        None
+    }
 
     /// Visits the durable commits of a partition that hold records behind a position, in
     /// order, until `visit` breaks off. Commits answered meanwhile may be left out.

@@ -24,7 +24,7 @@ impl Sources {
         for number in from..first {
             let mut reading = match chains.take() {
                 Some(chains) => chains,
-                None => Chains { heads: self.header(number)?.heads },
+                None => Chains::at(self.header(number)?.heads),
             };
             self.read_segment(number, &mut reading, &mut |commit| {
                 let seen = applied.get(usize::from(commit.partition().0)).copied();
@@ -56,7 +56,7 @@ impl Sources {
                 let commit =
                     Commit::decode(bytes.to_vec()).map_err(|e| broken(number, at, &e.0))?;
                 chains
-                    .accept(&self.shape.origin, &commit)
+                    .accept(&header.origin, &commit)
                     .map_err(|detail| commit.damage(number, at, detail))?;
                 take(&commit)?;
             }

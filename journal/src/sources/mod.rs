@@ -7,13 +7,12 @@
 
 mod bookmarks;
 mod chain;
+pub(crate) mod evidence;
 mod feed;
 mod links;
 mod piece;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use crate::error::{Damage, Error};
 use crate::log::wal::End;
 use crate::log::wal::layout::SegmentHeader;
 use crate::log::wal::recover::Before;
-use crate::log::wal::scan::{Segment, Shape};
+use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
 use bookmarks::Bookmarks;
 use chain::Follower;
@@ -40,6 +39,8 @@ pub(crate) struct Sources {
     log: PathBuf,
     archive: Option<PathBuf>,
     shape: Shape,
+    /// The base cannot be read, so the chain is taken from its very beginning.
+    baseless: bool,
     bookmarks: Arc<Bookmarks>,
 }
 
@@ -60,13 +61,23 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
 impl Sources {
     /// A chain of an archive and a log.
     pub(crate) fn of(log: &Path, archive: &Path, shape: Shape) -> Self {
-        let bookmarks = Arc::default();
-        Self { log: log.to_owned(), archive: Some(archive.to_owned()), shape, bookmarks }
+        Self { archive: Some(archive.to_owned()), ..Self::of_log(log, shape) }
     }
 
     /// A chain that is the log alone.
     pub(crate) fn of_log(log: &Path, shape: Shape) -> Self {
-        Self { log: log.to_owned(), archive: None, shape, bookmarks: Arc::default() }
+        Self {
+            log: log.to_owned(),
+            archive: None,
+            shape,
+            baseless: false,
+            bookmarks: Arc::default(),
+        }
+    }
+
+    /// The same chain as if there were no base: for a salvage of what a damaged one has lost.
+    pub(crate) fn without_base(self) -> Self {
+        Self { baseless: true, bookmarks: Arc::default(), ..self }
     }
 
     /// What all of its segments have in common.
@@ -143,8 +154,8 @@ impl Sources {
     /// What is kept of everything before the chain's beginning, if it was cut.
     pub(crate) fn base(&self) -> Result<Option<Base>, Error> {
         match &self.archive {
-            Some(archive) => Base::open(archive, &self.shape),
-            None => Ok(None),
+            Some(archive) if !self.baseless => Base::open(archive, &self.shape),
+            _ => Ok(None),
         }
     }
 
@@ -208,7 +219,8 @@ impl Sources {
         }
     }
 
-    fn header(&self, number: u64) -> Result<SegmentHeader, Error> {
+    /// The header of a segment that was begun.
+    pub(crate) fn header(&self, number: u64) -> Result<SegmentHeader, Error> {
         self.begun_header(number)?.ok_or_else(|| self.gone(number, None))
     }
 
@@ -241,27 +253,6 @@ impl Sources {
         }
     }
 
-    /// What is wrong with the archive's files as files, also where the log has the same
-    /// segments or a spare copy of what is damaged is used.
-    pub(crate) fn archive_damages(&self) -> Result<Vec<Damage>, Error> {
-        let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;
-        let mut damages: Vec<Damage> = match self.base() {
-            Ok(base) => base.into_iter().flat_map(|base| base.damages()).collect(),
-            Err(Error::Damaged { damage }) => return Ok(vec![damage]),
-            Err(error) => return Err(error),
-        };
-        for number in numbers.unwrap_or_default() {
-            match self.archived(number) {
-                Ok(archived) => {
-                    damages.extend(archived.into_iter().flat_map(|mut file| file.damages()));
-                }
-                Err(Error::Damaged { damage }) => damages.push(damage),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(damages)
-    }
-
     /// The last segment that is in the archive.
     pub(crate) fn last_archived(&self) -> Result<Option<u64>, Error> {
         let numbers = self.archive.as_deref().map(archive::numbers).transpose()?;
@@ -283,25 +274,6 @@ impl Sources {
             let header = archived.header();
             Before { next_group: header.groups_end, heads: header.heads_after.clone() }
         }))
-    }
-
-    /// A segment in memory, from the log or else from the archive, with what cannot be read of
-    /// it there.
-    pub(crate) fn load(&self, number: u64) -> Result<(Segment, Vec<Damage>), Error> {
-        let path = segments::path_of(&self.log, number);
-        match fs::metadata(&path) {
-            Ok(_) => Ok((Segment::load(&self.log, number, &self.shape)?, Vec::new())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let (bytes, damages) = match self.archived(number) {
-                    Ok(Some(mut archived)) => archived.unpack_what_is_whole(),
-                    Ok(None) => return Err(missing(number)),
-                    Err(Error::Damaged { damage }) => (Vec::new(), vec![damage]),
-                    Err(error) => return Err(error),
-                };
-                Ok((Segment::of(number, bytes, &self.shape), damages))
-            }
-            Err(error) => Err(Error::io("reading", &path, error)),
-        }
     }
 
     fn piece(

@@ -1,54 +1,56 @@
-//! Views: the rows of runs and dead letters, in the order lists show them.
+//! Views: the rows of runs, dead letters and the audit, in the order lists show them.
 //!
-//! A view is a fold of the log that can be dropped and made again. Rows change in memory
-//! with each commit and reach the tree at ticks. Knows how rows are listed and not how they
-//! come about: they arrive with each commit.
+//! A view is a fold of the log that can be dropped and made again, while it serves. Rows
+//! change in memory with each commit and reach the view's tree at ticks. Knows how rows are
+//! listed and not how those of runs and letters come about: they arrive with each commit.
+//! The audit's are read off the commits themselves.
 
+mod audit;
+mod filter;
+mod home;
+mod info;
+mod letter;
+mod page;
+mod rebuild;
 mod row;
+mod run;
 mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod view;
+mod walk;
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use backstitch_core::ids::{ExecutionId, StreamId};
-use backstitch_core::summary::{LetterStatus, LetterSummary, RunStatus, RunSummary, ViewChange};
+use backstitch_core::audit::AuditRow;
+use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::statistics::RunStatistics;
+use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary, ViewChange};
 
-pub use table::{Cursor, Page};
+pub use filter::{AuditFilter, LetterFilter, Order, Range, RunFilter};
+pub use info::{RebuildInfo, ViewInfo, ViewName};
+pub use page::{Cursor, Page};
+pub use table::ROWS_READ_PER_PAGE_MAX;
 
+use crate::commit::Commit;
+use crate::directory::Directory;
 use crate::error::Error;
-use crate::fence::FencedTree;
+use crate::fence::{FencedTree, TreeOptions};
 use crate::locks::lock;
-use crate::store::encode_applied;
-use row::{Query, Row as _};
-use table::Table;
-
-/// Which runs a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Of this tenant.
-    pub namespace: String,
-    /// With this status only.
-    pub status: Option<RunStatus>,
-    /// Of this workflow only.
-    pub workflow: Option<String>,
-}
-
-/// Which dead letters a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LetterFilter {
-    /// Of this tenant.
-    pub namespace: String,
-    /// With this status only.
-    pub status: Option<LetterStatus>,
-    /// Of this workflow only.
-    pub workflow: Option<String>,
-}
+use crate::options::Options;
+use crate::record::Record;
+use home::Home;
+pub(crate) use home::trees_in_force;
+use view::View;
 
 /// All views.
 pub(crate) struct Views {
-    tree: Option<FencedTree>,
-    runs: Table<RunSummary>,
-    letters: Table<LetterSummary>,
+    runs: View<RunSummary>,
+    letters: View<LetterSummary>,
+    audit: View<AuditRow>,
     progress: Mutex<Progress>,
 }
 
@@ -56,34 +58,82 @@ pub(crate) struct Views {
 struct Progress {
     /// Last commit of each partition whose rows are here.
     sequences: Vec<u64>,
-    /// What the tree has applied.
-    applied: Vec<u64>,
-    /// Runs that recovery handed out and whose rows are not here yet. Until then the tree's
-    /// mark stays where it is, so that a crash hands them out again.
+    /// Runs that recovery handed out and whose rows are not here yet. Until then the marks
+    /// of runs and letters stay where they are, so that a crash hands them out again.
     awaited: HashSet<ExecutionId>,
+    /// Since when each view's tree is behind, in the order of [`ViewName::ALL`].
+    behind: [Option<Instant>; 3],
+}
+
+impl Progress {
+    fn new(partitions: usize) -> Mutex<Self> {
+        let (sequences, awaited) = (vec![0; partitions], HashSet::new());
+        Mutex::new(Self { sequences, awaited, behind: [None; 3] })
+    }
 }
 
 impl Views {
-    /// Views over a tree that has applied the log up to `applied`; without a tree every row
-    /// stays in memory.
-    pub(crate) fn new(tree: Option<FencedTree>, applied: &[u64]) -> Self {
-        let progress = Progress {
-            sequences: applied.to_vec(),
-            applied: applied.to_vec(),
-            awaited: HashSet::new(),
+    /// Views in memory.
+    pub(crate) fn memory(partitions: usize) -> Self {
+        Self {
+            runs: View::memory(partitions),
+            letters: View::memory(partitions),
+            audit: View::memory(partitions),
+            progress: Progress::new(partitions),
+        }
+    }
+
+    /// Opens the views of a directory. Answers why some were emptied, too.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub(crate) fn open(
+        directory: &Directory,
+        partitions: usize,
+        options: &Options,
+    ) -> Result<(Self, Option<String>), Error> {
+        let single = home::remove_single_tree(&directory.views(), &directory.views_marks())?;
+        let home = |name: ViewName, share: u64| {
+            let path = directory.views().join(name.word());
+            let tree = options.tree();
+            let tree = TreeOptions { cache_bytes: tree.cache_bytes / share, ..tree };
+            Home::new(path, partitions, tree)
         };
-        let (runs, letters) = (Table::default(), Table::default());
-        Self { tree, runs, letters, progress: Mutex::new(progress) }
+        let (runs, runs_why) = View::open(home(ViewName::Runs, 2))?;
+        let (letters, letters_why) = View::open(home(ViewName::Letters, 4))?;
+        let (audit, audit_why) = View::open(home(ViewName::Audit, 4))?;
+        let why = ViewName::ALL.into_iter().zip([runs_why, letters_why, audit_why]);
+        let why: Vec<String> =
+            why.filter_map(|(name, why)| Some(format!("{}: {}", name.word(), why?))).collect();
+        let emptied = match (single, why.is_empty()) {
+            (true, _) => Some("they were of the layout that had them in one tree".to_owned()),
+            (false, false) => Some(why.join("; ")),
+            (false, true) => None,
+        };
+        Ok((Self { runs, letters, audit, progress: Progress::new(partitions) }, emptied))
     }
 
-    /// Its tree, if there is one.
-    pub(crate) fn tree(&self) -> Option<&FencedTree> {
-        self.tree.as_ref()
-    }
-
-    /// Gives the tree's files back; reading is refused from then on.
+    /// Gives the trees' files back; reading is refused from then on.
     pub(crate) fn close(&self) {
-        self.tree.iter().for_each(FencedTree::close);
+        self.runs.close();
+        self.letters.close();
+        self.audit.close();
+    }
+
+    /// The trees in force, with the names of their views.
+    pub(crate) fn trees(&self) -> Vec<(ViewName, Arc<FencedTree>)> {
+        let [runs, letters, audit] = ViewName::ALL;
+        let found = [
+            (runs, self.runs.table().tree.clone()),
+            (letters, self.letters.table().tree.clone()),
+            (audit, self.audit.table().tree.clone()),
+        ];
+        found.into_iter().filter_map(|(name, tree)| Some((name, tree?))).collect()
+    }
+
+    /// How far each view's tree has applied the log, in the order of [`ViewName::ALL`].
+    pub(crate) fn applied(&self) -> [Vec<u64>; 3] {
+        [self.runs.applied(), self.letters.applied(), self.audit.applied()]
     }
 
     /// What recovery knows: the log's end, and the runs whose rows are due.
@@ -98,19 +148,68 @@ impl Views {
         lock(&self.progress).awaited.clear();
     }
 
-    /// Takes the rows of a durable commit.
-    pub(crate) fn apply(&self, partition: u16, sequence: u64, changes: Vec<ViewChange>) {
+    /// Takes the rows of a durable commit. `history` reads a run that has no row yet.
+    pub(crate) fn apply(
+        &self,
+        commit: &Commit,
+        changes: Vec<ViewChange>,
+        history: impl Fn(&StreamId) -> Option<Vec<Record>>,
+    ) {
+        let deeds = self.deeds(commit, &changes, history);
         let mut progress = lock(&self.progress);
         for change in changes {
             self.put(&mut progress, change);
         }
-        if let Some(last) = progress.sequences.get_mut(usize::from(partition)) {
-            *last = sequence;
+        deeds.into_iter().for_each(|row| self.audit.put(row));
+        if let Some(last) = progress.sequences.get_mut(usize::from(commit.partition().0)) {
+            *last = commit.sequence();
+        }
+        let now = Instant::now();
+        for since in &mut progress.behind {
+            since.get_or_insert(now);
+        }
+    }
+
+    fn deeds(
+        &self,
+        commit: &Commit,
+        changes: &[ViewChange],
+        history: impl Fn(&StreamId) -> Option<Vec<Record>>,
+    ) -> Vec<AuditRow> {
+        let namespace_of = |run: &ExecutionId| {
+            let fresh = changes.iter().find_map(|change| match change {
+                ViewChange::Run(row) if row.execution == *run => Some(row.namespace.clone()),
+                _ => None,
+            });
+            // A view that cannot be read says so at the next tick.
+            let known = || self.run(run).ok().flatten().map(|row| row.namespace);
+            let read = || audit::namespace_in(&history(&StreamId::Execution(*run))?);
+            fresh.or_else(known).or_else(read)
+        };
+        audit::rows_of_commit(commit, &namespace_of)
+    }
+
+    /// Takes the audit's rows of a commit that was read again at open.
+    pub(crate) fn replay(
+        &self,
+        commit: &Commit,
+        history: impl Fn(&StreamId) -> Option<Vec<Record>>,
+    ) {
+        for row in self.deeds(commit, &[], history) {
+            self.audit.put(row);
+        }
+    }
+
+    /// Takes the audit's rows of a whole history.
+    pub(crate) fn audit_history(&self, stream: &StreamId, records: &[Record]) {
+        for row in audit::rows_of_history(stream, records) {
+            self.audit.put(row);
         }
     }
 
     /// Takes rows that recovery folded, but for those older than what is known.
     pub(crate) fn supply(&self, changes: Vec<ViewChange>) {
+        let mut progress = lock(&self.progress);
         for change in changes {
             let known = match &change {
                 ViewChange::Run(row) => self
@@ -121,8 +220,10 @@ impl Views {
                     .map(|known| known.is_some_and(|known| known.version > row.version)),
             };
             // A tree that cannot be read says so at the next tick; then the row is as good.
-            if !known.unwrap_or(false) {
-                self.put(&mut lock(&self.progress), change);
+            match (known.unwrap_or(false), change) {
+                (false, change) => self.put(&mut progress, change),
+                (true, ViewChange::Run(row)) => drop(progress.awaited.remove(&row.execution)),
+                (true, ViewChange::Letter(_)) => {}
             }
         }
     }
@@ -131,21 +232,53 @@ impl Views {
         match change {
             ViewChange::Run(row) => {
                 progress.awaited.remove(&row.execution);
-                self.runs.put(row.clipped());
+                self.runs.put(row);
             }
-            ViewChange::Letter(row) => self.letters.put(row.clipped()),
+            ViewChange::Letter(row) => self.letters.put(row),
         }
     }
 
-    pub(crate) fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
-        self.runs.get(self.tree.as_ref(), id)
+    /// Drops a run's row and those of its letters, with their index entries and their share
+    /// of the statistics. What the audit says of it stays.
+    ///
+    /// # Errors
+    /// If the letters cannot be read.
+    pub(crate) fn remove(&self, run: &ExecutionId) -> Result<(), Error> {
+        let mut progress = lock(&self.progress);
+        progress.awaited.remove(run);
+        for letter in self
+            .letters
+            .table()
+            .ids_in(&letter::by_execution(run), |id: &LetterId| id.execution == *run)?
+        {
+            self.letters.remove(&letter);
+        }
+        self.runs.remove(run);
+        Ok(())
     }
 
-    pub(crate) fn letter(
+    /// The same for each run of some streams.
+    ///
+    /// # Errors
+    /// If the letters cannot be read.
+    pub(crate) fn remove_all<'a>(
         &self,
-        id: &backstitch_core::ids::LetterId,
-    ) -> Result<Option<LetterSummary>, Error> {
-        self.letters.get(self.tree.as_ref(), id)
+        streams: impl Iterator<Item = &'a StreamId>,
+    ) -> Result<(), Error> {
+        for stream in streams {
+            if let StreamId::Execution(run) = stream {
+                self.remove(run)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
+        self.runs.table().get(id)
+    }
+
+    pub(crate) fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
+        self.letters.table().get(id)
     }
 
     pub(crate) fn runs(
@@ -154,12 +287,17 @@ impl Views {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<RunSummary>, Error> {
-        let query = Query {
-            namespace: &filter.namespace,
-            status: filter.status.map(row::run_status),
-            workflow: filter.workflow.as_deref(),
+        let table = self.runs.table();
+        let is_few = |filter: &RunFilter| {
+            let Some(workflow) = &filter.workflow else { return false };
+            let count = table.with_statistics(&filter.namespace, workflow, |own| {
+                let of_all =
+                    || RunStatus::ALL.into_iter().map(|status| own.of_status(status)).sum();
+                filter.status.map_or_else(of_all, |status| own.of_status(status))
+            });
+            count <= ROWS_READ_PER_PAGE_MAX as u64
         };
-        self.runs.list(self.tree.as_ref(), &query, after, limit)
+        table.list(filter, &is_few, after, limit)
     }
 
     pub(crate) fn letters(
@@ -168,45 +306,46 @@ impl Views {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
-        let query = Query {
-            namespace: &filter.namespace,
-            status: filter.status.map(row::letter_status),
-            workflow: filter.workflow.as_deref(),
-        };
-        self.letters.list(self.tree.as_ref(), &query, after, limit)
+        self.letters.table().list(filter, &|_| false, after, limit)
     }
 
-    /// Writes the rows that changed into the tree, durably.
+    pub(crate) fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, Error> {
+        self.audit.table().list(filter, &|_| false, after, limit)
+    }
+
+    /// Statistics of a namespace's runs by workflow.
+    pub(crate) fn statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
+        let all = self.runs.table().statistics().into_iter();
+        let own = all.filter(|((space, _), _)| space == namespace);
+        own.map(|((_, workflow), statistics)| (workflow, statistics)).collect()
+    }
+
+    /// Writes the rows that changed into the trees, durably.
     pub(crate) fn tick(&self) -> Result<(), Error> {
-        let Some(tree) = &self.tree else { return Ok(()) };
-        let (applied, runs, letters) = {
-            let progress = lock(&self.progress);
-            let behind = !progress.awaited.is_empty();
-            let applied = if behind { &progress.applied } else { &progress.sequences };
-            (applied.clone(), self.runs.changed(), self.letters.changed())
-        };
-        let mut units = Vec::new();
-        for row in &runs {
-            units.extend(table::unit(tree, row.as_ref())?);
-        }
-        for row in &letters {
-            units.extend(table::unit(tree, row.as_ref())?);
-        }
-        tree.tick(units, &encode_applied(&applied))?;
-        lock(&self.progress).applied = applied;
-        self.runs.written(&runs);
-        self.letters.written(&letters);
+        let since = Instant::now();
+        self.runs.tick(|before| self.reached(before))?;
+        self.letters.tick(|before| self.reached(before))?;
+        self.audit.tick(|_| lock(&self.progress).sequences.clone())?;
+        self.caught_up(since);
         Ok(())
     }
 
-    /// Up to which commits the tree has every row, durably.
-    pub(crate) fn applied(&self) -> Vec<u64> {
-        lock(&self.progress).applied.clone()
+    /// How far the rows of runs and letters have come, if the tree has come to `before`.
+    fn reached(&self, before: &[u64]) -> Vec<u64> {
+        let progress = lock(&self.progress);
+        if progress.awaited.is_empty() { progress.sequences.clone() } else { before.to_vec() }
     }
 
-    /// Rows not yet in the tree.
+    /// Rows not yet in the trees.
     pub(crate) fn pending_rows(&self) -> usize {
-        self.runs.changed_count() + self.letters.changed_count()
+        self.runs.table().changed_count()
+            + self.letters.table().changed_count()
+            + self.audit.table().changed_count()
     }
 
     /// Runs among `streams`, as what recovery awaits rows of.

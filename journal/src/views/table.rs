@@ -4,241 +4,313 @@
 //! other in between is found, and the memory's word counts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::ops::ControlFlow;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::ops::{Bound, ControlFlow};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use backstitch_core::statistics::RunStatistics;
 
 use crate::error::Error;
-use crate::fence::{FencedTree, Unit};
+use crate::fence::FencedTree;
 use crate::locks::lock;
-use crate::record::{decode_row, encode_row};
-use crate::views::row::{self, INSTANT_BYTES, Query, Row};
+use crate::record::decode_row;
+use crate::views::filter::Order;
+use crate::views::home::Home;
+use crate::views::page::{Cursor, Page, Part, Span, join};
+use crate::views::row::{self, Filter, ROWS, Row};
+use crate::views::tally::Tallies;
 
-/// A place in a list, to go on from. Opaque outside; printed in hex.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(Vec<u8>);
-
-/// The longest text of a cursor that is read at all.
-const CURSOR_CHARS_MAX: usize = 128;
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = crate::bytes::Malformed;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || crate::bytes::Malformed::because("this is no cursor of a list");
-        let hex =
-            |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        if text.len() > CURSOR_CHARS_MAX || !text.len().is_multiple_of(2) {
-            return Err(bad());
-        }
-        let bytes: Option<Vec<u8>> = text
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| Some(hex(pair[0])? * 16 + hex(pair[1])?))
-            .collect();
-        bytes.map(Self).ok_or_else(bad)
-    }
-}
-
-/// Some rows of a list, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<Row> {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Where the next page goes on, if there is more.
-    pub next: Option<Cursor>,
-}
+/// Rows of the tree that are read for one page; a page that finds too few by then ends
+/// there.
+pub const ROWS_READ_PER_PAGE_MAX: usize = 2_000;
+/// The same for rows in memory, which cost less.
+const MEMORY_ROWS_READ_MAX: usize = 20_000;
+/// Index entries read at once: as many as rows are wanted, within these.
+const ENTRIES_PER_SCAN_MIN: usize = 16;
+const ENTRIES_PER_SCAN_MAX: usize = 128;
 
 /// Rows by id and by their place in lists.
 pub(super) struct Table<R: Row> {
-    changed: Mutex<Changed<R>>,
+    pub(super) tree: Option<Arc<FencedTree>>,
+    pub(super) changed: Mutex<Changed<R>>,
+    pub(super) tallies: Mutex<Tallies>,
+    /// What the tree has applied.
+    pub(super) applied: Mutex<Vec<u64>>,
+    /// The tree's home and number, once it is no longer in force.
+    retired: OnceLock<(Home, u64)>,
 }
 
-struct Changed<R: Row> {
-    rows: HashMap<R::Id, Arc<R>>,
-    /// Namespace and place -> id.
-    order: BTreeMap<(String, Vec<u8>), R::Id>,
+/// What is not in the tree yet.
+pub(super) struct Changed<R: Row> {
+    pub(super) rows: HashMap<R::Id, Entry<R>>,
+    pub(super) order: BTreeMap<Vec<u8>, R::Id>,
+    changes: u64,
 }
 
-impl<R: Row> Default for Table<R> {
-    fn default() -> Self {
-        let changed = Changed { rows: HashMap::new(), order: BTreeMap::new() };
-        Self { changed: Mutex::new(changed) }
+/// A row that changed, or its removal.
+pub(super) struct Entry<R> {
+    pub(super) row: Option<Arc<R>>,
+    /// It counts whatever version the tree has: the row was removed in between.
+    pub(super) forced: bool,
+    /// Tells one change of a row from the next.
+    pub(super) change: u64,
+}
+
+impl<R> Clone for Entry<R> {
+    fn clone(&self) -> Self {
+        Self { row: self.row.clone(), ..*self }
     }
 }
 
 impl<R: Row> Table<R> {
+    /// A table over a tree; without one every row stays in memory.
+    pub(super) fn new(tree: Option<FencedTree>, applied: Vec<u64>) -> Result<Self, Error> {
+        let changed = Changed { rows: HashMap::new(), order: BTreeMap::new(), changes: 0 };
+        let tallies = match &tree {
+            Some(tree) => Tallies::load(tree)?,
+            None => Tallies::default(),
+        };
+        let (changed, tallies) = (Mutex::new(changed), Mutex::new(tallies));
+        let tree = tree.map(Arc::new);
+        Ok(Self { tree, changed, tallies, applied: Mutex::new(applied), retired: OnceLock::new() })
+    }
+
+    /// Has the tree's files removed when nobody reads them any more.
+    pub(super) fn retire(&self, home: Home, number: u64) {
+        // Once is enough.
+        drop(self.retired.set((home, number)));
+    }
+
     /// Takes a row, unless a newer one is in memory.
     pub(super) fn put(&self, row: R) {
+        let (id, place) = (row.id(), row::place(&row));
         let mut changed = lock(&self.changed);
-        match changed.rows.get_mut(&row.id()) {
-            Some(known) if known.version() > row.version() => {}
-            Some(known) => *known = Arc::new(row),
-            None => {
-                let place = (row.namespace().to_owned(), row::place(&row));
-                changed.order.insert(place, row.id());
-                changed.rows.insert(row.id(), Arc::new(row));
+        let known = changed.rows.get(&id).map(|entry| (entry.row.clone(), entry.forced));
+        let forced = match known {
+            Some((Some(known), _)) if known.version() > row.version() => return,
+            Some((Some(known), forced)) => {
+                changed.order.remove(&row::place(known.as_ref()));
+                forced
             }
+            Some((None, _)) => true,
+            None => false,
+        };
+        changed.changes += 1;
+        let entry = Entry { row: Some(Arc::new(row)), forced, change: changed.changes };
+        changed.order.insert(place, id);
+        changed.rows.insert(id, entry);
+    }
+
+    /// Drops a row with its index entries and its share of the statistics.
+    pub(super) fn remove(&self, id: &R::Id) {
+        let mut changed = lock(&self.changed);
+        if let Some(Entry { row: Some(row), .. }) = changed.rows.remove(id) {
+            changed.order.remove(&row::place(row.as_ref()));
+        }
+        changed.changes += 1;
+        if self.tree.is_some() {
+            let entry = Entry { row: None, forced: true, change: changed.changes };
+            changed.rows.insert(*id, entry);
         }
     }
 
-    pub(super) fn get(&self, tree: Option<&FencedTree>, id: &R::Id) -> Result<Option<R>, Error> {
+    pub(super) fn get(&self, id: &R::Id) -> Result<Option<R>, Error> {
         let in_memory = self.in_memory(id);
-        let stored = match tree {
-            Some(tree) => stored::<R>(tree, id)?,
-            None => None,
-        };
-        Ok(match (in_memory, stored) {
+        if let Some(Entry { row, forced: true, .. }) = in_memory {
+            return Ok(row.map(|row| R::clone(&row)));
+        }
+        let stored = self.stored(id)?;
+        Ok(match (in_memory.and_then(|entry| entry.row), stored) {
             (Some(row), Some(stored)) if stored.version() > row.version() => Some(stored),
             (Some(row), _) => Some(R::clone(&row)),
             (None, stored) => stored,
         })
     }
 
-    fn in_memory(&self, id: &R::Id) -> Option<Arc<R>> {
+    fn in_memory(&self, id: &R::Id) -> Option<Entry<R>> {
         lock(&self.changed).rows.get(id).cloned()
     }
 
-    /// A page of the rows that `query` takes, newest first, after a place in the list.
-    pub(super) fn list(
+    /// The row as the tree has it.
+    pub(super) fn stored(&self, id: &R::Id) -> Result<Option<R>, Error> {
+        let Some(tree) = &self.tree else { return Ok(None) };
+        let Some(bytes) = tree.get(&row::row_key::<R>(id))? else { return Ok(None) };
+        decode_row(&bytes).map(Some).map_err(|e| malformed(tree, &e))
+    }
+
+    /// A page of the rows that `filter` takes, behind a place in the list.
+    pub(super) fn list<F: Filter<Row = R>>(
         &self,
-        tree: Option<&FencedTree>,
-        query: &Query<'_>,
+        filter: &F,
+        is_few: &dyn Fn(&F) -> bool,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<R>, Error> {
+        let span = Span::of(filter, after)?;
         let wanted = limit.saturating_add(1);
-        let mut found: BTreeMap<Vec<u8>, R> = self.list_memory(query, after, wanted);
-        if let Some(tree) = tree {
-            for row in self.list_tree(tree, query, after, wanted)? {
-                found.entry(row::place(&row)).or_insert(row);
-            }
+        let mut parts = vec![self.list_memory(filter, &span, wanted)];
+        if let Some(row) = filter.beside_index().map(|id| self.get(&id)).transpose()?.flatten() {
+            let place = row::place(&row);
+            let taken = span.takes(&place) && filter.takes(&row);
+            parts.push(Part { rows: Vec::from_iter(taken.then_some((place, row))), stopped: None });
         }
-        let more = found.len() > limit;
-        let mut rows = Vec::with_capacity(limit.min(found.len()));
-        let mut last = None;
-        for (place, row) in found.into_iter().take(limit) {
-            rows.push(row);
-            last = Some(Cursor(place));
+        if self.tree.is_some() {
+            parts.push(self.list_tree(filter, &filter.index(is_few), span, wanted)?);
         }
-        Ok(Page { rows, next: last.filter(|_| more) })
+        Ok(join(filter, parts, limit))
     }
 
-    fn list_memory(
-        &self,
-        query: &Query<'_>,
-        after: Option<&Cursor>,
-        wanted: usize,
-    ) -> BTreeMap<Vec<u8>, R> {
+    fn list_memory<F: Filter<Row = R>>(&self, filter: &F, span: &Span, wanted: usize) -> Part<R> {
         let changed = lock(&self.changed);
-        let from = after.map_or_else(Vec::new, |cursor| cursor.0.clone());
-        changed
-            .order
-            .range((query.namespace.to_owned(), from)..)
-            .take_while(|((namespace, _), _)| namespace == query.namespace)
-            .filter(|((_, place), _)| after.is_none_or(|cursor| *place > cursor.0))
-            .filter_map(|((_, place), id)| Some((place, changed.rows.get(id)?)))
-            .filter(|(_, row)| query.takes(row.as_ref()))
-            .take(wanted)
-            .map(|(place, row)| (place.clone(), R::clone(row)))
-            .collect()
+        let mut part = Part { rows: Vec::new(), stopped: None };
+        if span.is_empty() {
+            return part;
+        }
+        let high = span.high.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = changed.order.range((Bound::Included(span.low.clone()), high));
+        let mut look = |(read, (place, id)): (usize, (&Vec<u8>, &R::Id))| {
+            let row = changed.rows.get(id).and_then(|entry| entry.row.as_deref());
+            if let Some(row) = row.filter(|row| filter.takes(row)) {
+                part.rows.push((place.clone(), row.clone()));
+            }
+            if read + 1 >= MEMORY_ROWS_READ_MAX {
+                part.stopped = Some(place.clone());
+            }
+            part.rows.len() < wanted && part.stopped.is_none()
+        };
+        match span.order {
+            Order::NewestFirst => {
+                let mut places = range.enumerate();
+                while places.next().is_some_and(&mut look) {}
+            }
+            Order::OldestFirst => {
+                let mut places = range.rev().enumerate();
+                while places.next().is_some_and(&mut look) {}
+            }
+        }
+        part
     }
 
-    fn list_tree(
+    fn list_tree<F: Filter<Row = R>>(
         &self,
-        tree: &FencedTree,
-        query: &Query<'_>,
-        after: Option<&Cursor>,
+        filter: &F,
+        index: &[u8],
+        mut span: Span,
         wanted: usize,
-    ) -> Result<Vec<R>, Error> {
-        let prefix = query.prefix::<R>();
-        let mut from = prefix.clone();
-        from.extend(after.iter().flat_map(|cursor| &cursor.0));
-        let mut found = Vec::new();
-        let mut failure = None;
-        tree.scan(&prefix, &from, |key, value| {
-            let place = &key[prefix.len()..];
-            let other_status = query.workflow.is_some()
-                && query.status.is_some_and(|status| value.first() != Some(&status));
-            let Some(id) = place.get(INSTANT_BYTES..).and_then(R::id_of) else {
-                return ControlFlow::Continue(());
-            };
-            if after.is_some_and(|cursor| place <= cursor.0.as_slice()) {
-                return ControlFlow::Continue(());
+    ) -> Result<Part<R>, Error> {
+        let mut part = Part { rows: Vec::new(), stopped: None };
+        let mut read = 0;
+        let count = wanted.clamp(ENTRIES_PER_SCAN_MIN, ENTRIES_PER_SCAN_MAX);
+        loop {
+            let entries = self.entries(index, &span, count)?;
+            for (place, id) in &entries {
+                read += 1;
+                let row = match self.in_memory(id) {
+                    Some(entry) => entry.row.map(|row| R::clone(&row)),
+                    None => self.stored(id)?,
+                };
+                part.rows
+                    .extend(row.filter(|row| filter.takes(row)).map(|row| (place.clone(), row)));
+                if part.rows.len() >= wanted {
+                    return Ok(part);
+                }
             }
-            let row = match self.in_memory(&id) {
-                Some(row) => Some(R::clone(&row)),
-                None if other_status => None,
-                None => stored::<R>(tree, &id).unwrap_or_else(|error| {
-                    failure = Some(error);
-                    None
-                }),
-            };
-            found.extend(row.filter(|row| query.takes(row)));
-            match found.len() >= wanted || failure.is_some() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
+            match entries.last() {
+                Some((last, _)) if entries.len() == count => span.go_behind(last),
+                _ => return Ok(part),
+            }
+            if read >= ROWS_READ_PER_PAGE_MAX {
+                part.stopped = entries.into_iter().last().map(|(place, _)| place);
+                return Ok(part);
+            }
+        }
+    }
+
+    /// Looks at one workflow's statistics, as [`Table::statistics`] has them.
+    pub(super) fn with_statistics<T>(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        look: impl FnOnce(&RunStatistics) -> T,
+    ) -> T {
+        let tallies = lock(&self.tallies);
+        let known = tallies.all().get(&(namespace.to_owned(), workflow.to_owned()));
+        look(known.unwrap_or(&RunStatistics::default()))
+    }
+
+    /// The ids of rows that `is_meant`, which in the tree have entries in an index.
+    pub(super) fn ids_in(
+        &self,
+        index: &[u8],
+        is_meant: impl Fn(&R::Id) -> bool,
+    ) -> Result<Vec<R::Id>, Error> {
+        let mut ids: Vec<R::Id> =
+            lock(&self.changed).rows.keys().filter(|id| is_meant(id)).copied().collect();
+        let mut span = Span { low: Vec::new(), high: None, order: Order::NewestFirst };
+        loop {
+            let entries = self.entries(index, &span, ENTRIES_PER_SCAN_MAX)?;
+            ids.extend(entries.iter().map(|(_, id)| *id).filter(|id| is_meant(id)));
+            match entries.last() {
+                Some((last, _)) if entries.len() == ENTRIES_PER_SCAN_MAX => span.go_behind(last),
+                _ => return Ok(ids),
+            }
+        }
+    }
+
+    /// Visits every row, in no order.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(R)) -> Result<(), Error> {
+        let mut seen = std::collections::HashSet::new();
+        let rows: Vec<_> = {
+            let changed = lock(&self.changed);
+            seen.extend(changed.rows.keys().copied());
+            changed.rows.values().filter_map(|entry| entry.row.clone()).collect()
+        };
+        rows.into_iter().for_each(|row| visit(R::clone(&row)));
+        let Some(tree) = &self.tree else { return Ok(()) };
+        let mut broken = None;
+        tree.scan(ROWS, ROWS, |_, value| match decode_row::<R>(value) {
+            Ok(row) => {
+                if !seen.contains(&row.id()) {
+                    visit(row);
+                }
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                broken = Some(malformed(tree, &error));
+                ControlFlow::Break(())
             }
         })?;
-        failure.map_or(Ok(found), Err)
+        broken.map_or(Ok(()), Err)
     }
 
-    /// The rows to write.
-    pub(super) fn changed(&self) -> Vec<Arc<R>> {
-        lock(&self.changed).rows.values().cloned().collect()
+    /// Statistics by namespace and workflow: as of the last tick, or of all rows without a
+    /// tree.
+    pub(super) fn statistics(&self) -> BTreeMap<(String, String), RunStatistics> {
+        if self.tree.is_some() {
+            return lock(&self.tallies).all().clone();
+        }
+        let mut tallies = Tallies::default();
+        for entry in lock(&self.changed).rows.values() {
+            let counted = entry.row.as_deref().and_then(Row::counted);
+            tallies.change(None, counted);
+        }
+        tallies.all().clone()
     }
 
     pub(super) fn changed_count(&self) -> usize {
         lock(&self.changed).rows.len()
     }
+}
 
-    /// Forgets rows that are written, unless they changed again.
-    pub(super) fn written(&self, rows: &[Arc<R>]) {
-        let mut changed = lock(&self.changed);
-        for row in rows {
-            if changed.rows.get(&row.id()).is_some_and(|known| Arc::ptr_eq(known, row)) {
-                changed.rows.remove(&row.id());
-                changed.order.remove(&(row.namespace().to_owned(), row::place(row.as_ref())));
-            }
+impl<R: Row> Drop for Table<R> {
+    fn drop(&mut self) {
+        self.tree.iter().for_each(|tree| tree.close());
+        if let Some((home, number)) = self.retired.get() {
+            // What stays is removed at the next opening.
+            drop(home.discard(*number));
         }
     }
 }
 
-fn stored<R: Row>(tree: &FencedTree, id: &R::Id) -> Result<Option<R>, Error> {
-    let Some(bytes) = tree.get(&row::row_key::<R>(id))? else { return Ok(None) };
-    decode_row(&bytes).map(Some).map_err(|e| Error::Store {
-        path: tree.path().to_owned(),
-        detail: format!("a row is malformed: {e}"),
-    })
-}
-
-/// What writing a row changes in the tree; `None` if the tree has the same or a newer one.
-pub(super) fn unit<R: Row>(tree: &FencedTree, row: &R) -> Result<Option<Unit>, Error> {
-    let old = stored::<R>(tree, &row.id())?;
-    if old.as_ref().is_some_and(|old| old.version() >= row.version()) {
-        return Ok(None);
-    }
-    let place = row::place(row);
-    let at = |mut prefix: Vec<u8>| {
-        prefix.extend(&place);
-        prefix
-    };
-    let status_key = |status: u8| at(row::status_prefix::<R>(row.namespace(), status));
-    let mut unit = vec![
-        (row::row_key::<R>(&row.id()), Some(encode_row(row))),
-        (at(row::all_prefix::<R>(row.namespace())), Some(Vec::new())),
-        (status_key(row.status()), Some(Vec::new())),
-        (at(row::workflow_prefix::<R>(row.namespace(), row.workflow())), Some(vec![row.status()])),
-    ];
-    if let Some(old) = old.filter(|old| old.status() != row.status()) {
-        unit.push((status_key(old.status()), None));
-    }
-    Ok(Some(unit))
+pub(super) fn malformed(tree: &FencedTree, error: &crate::bytes::Malformed) -> Error {
+    Error::Store { path: tree.path().to_owned(), detail: format!("a row is malformed: {error}") }
 }

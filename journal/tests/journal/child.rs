@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use backstitch_journal::{Fsync, Journal, Options, Part};
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Fsync, Journal, Options, Part, unheard};
 
 use crate::archive::small;
 use crate::cut::cut_now;
@@ -27,6 +28,8 @@ pub const UNSYNCED: &str = "JOURNAL_CHILD_UNSYNCED";
 /// Set if the child's trees are to open quickly, and to be rewritten all the time.
 pub const QUICK: &str = "JOURNAL_CHILD_QUICK";
 
+/// Where the child backs its journal up, again and again, if it is to.
+pub const BACKUP: &str = "JOURNAL_CHILD_BACKUP";
 /// Set if the child is to fill small segments and to cut its chain again and again.
 pub const CUTTING: &str = "JOURNAL_CHILD_CUTTING";
 /// Commits between two cuts.
@@ -89,6 +92,14 @@ fn writes_until_it_dies() {
     if quick {
         let journal = writer.journal.clone();
         std::thread::spawn(move || rewrite_until_it_dies(&journal));
+    }
+    if let Some(to) = std::env::var_os(BACKUP) {
+        let journal = writer.journal.clone();
+        std::thread::spawn(move || {
+            for round in 0.. {
+                journal.backup(to.as_ref(), Timestamp(round), &mut unheard()).unwrap();
+            }
+        });
     }
     let told = move |commit: &Acknowledged| {
         let mut file = acknowledged.lock().unwrap();

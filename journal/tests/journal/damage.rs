@@ -1,18 +1,22 @@
 //! Damage at rest: every flipped bit is refused, healed or harmless, never served.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_journal::{Error, Journal, Opened, Options, Part, ScrubState, verify};
+use backstitch_core::ids::StreamId;
+use backstitch_core::payload::AbsentWhy;
+use backstitch_journal::{Error, Journal, Opened, Options, Part, ScrubState, check_blobs, verify};
 
+use crate::blobs::named;
 use crate::crash::count_from_environment;
 use crate::life::{check_open, check_served, lines, quiet_directory, quiet_directory_with};
-use crate::workload::{Dice, options, quick_options};
+use crate::workload::{Dice, event_of, options, quick_options};
 
 /// Bits flipped in one run of the tests; `JOURNAL_FLIPS` asks for more.
 const FLIPS: u64 = 200;
 
-fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("it is there") {
         let path = entry.expect("it can be read").path();
         if path.is_dir() {
@@ -82,6 +86,11 @@ fn flip_bits(options: &Options, flips: u64) -> String {
         content[at] ^= 1 << dice.below(8);
         fs::write(&path, &content).expect("it is there");
         let place = format!("flip {flip}: byte {at} of {}", path.display());
+        if path.starts_with(damaged.join("blobs")) {
+            check_flipped_content(&damaged, &place);
+            latent += 1;
+            continue;
+        }
         match Journal::open(&damaged, options.clone()) {
             Err(Error::Damaged { damage }) => {
                 let report = verify(&damaged).expect("it is there");
@@ -124,6 +133,29 @@ fn flip_bits(options: &Options, flips: u64) -> String {
 
 fn is_healed(opened: &Opened) -> bool {
     opened.report.store_rebuilt.is_some() || opened.report.views_emptied.is_some()
+}
+
+/// Every history is as it was written but for one content, which is named and not served.
+fn check_flipped_content(directory: &Path, place: &str) {
+    let opened = Journal::open(directory, options()).expect("it works on a whole directory");
+    let (mut damaged, mut wrong) = (0, 0);
+    let each = opened.journal.for_each_history(|stream, records| {
+        let StreamId::Execution(run) = stream else { return };
+        for mut record in records {
+            let mut lost = false;
+            record.event.for_each_payload_mut(&mut |payload| {
+                lost |= payload.absent().is_some_and(|own| own.why == AbsentWhy::Damaged);
+            });
+            damaged += usize::from(lost);
+            wrong += usize::from(!lost && record.event != event_of(&run, record.version));
+        }
+    });
+    each.expect("it works on a whole directory");
+    assert!(damaged > 0 && wrong == 0, "{place}: {damaged} damaged, {wrong} wrong");
+    drop(opened);
+    let report = check_blobs(directory, &named(directory), &BTreeSet::new())
+        .expect("it works on a whole directory");
+    assert_eq!((report.damaged.len(), report.missing.len()), (1, 0), "{place}");
 }
 
 #[test]

@@ -20,7 +20,9 @@ fn a_full_disk_is_refused_and_loses_nothing() {
     let work = tempfile::tempdir().unwrap();
     let shim = shim(work.path());
     let mut ran = 0;
-    for space_bytes in [100_000, 700_000, 1_300_000, 3_000_000, 5_500_000, 7_000_000, 12_000_000] {
+    for space_bytes in
+        [100_000, 700_000, 1_300_000, 3_000_000, 5_500_000, 9_000_000, 12_000_000, 16_000_000]
+    {
         let store = work.path().join(space_bytes.to_string());
         let output = live_on(space_bytes, &shim, &store);
         let text = String::from_utf8_lossy(&output.stdout);

@@ -11,12 +11,15 @@ use backstitch_core::event::{
     Callback, CallbackEvent, Compensation, Event, LetterSubject, Outcome, PartitionEvent, Recourse,
     ReplayEvent, ReplayRequest, RunEvent, Submitted, SuspendReason, WorkflowEvent,
 };
+use backstitch_core::export::{event_from_value, event_to_value};
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
+use backstitch_core::report::{EVENT_TYPES, event_json, event_type};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_blob::commit_blob;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -26,6 +29,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Run(event) => event,
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
+        Event::Workflow(WorkflowEvent::Kept { .. }) => return "Kept",
         Event::Partition(event) => return partition_kind(event),
         Event::Replay(event) => return replay_kind(event),
     };
@@ -39,6 +43,7 @@ fn partition_kind(event: &PartitionEvent) -> &'static str {
         PartitionEvent::LogCut { .. } => "LogCut",
         PartitionEvent::Restored { .. } => "Restored",
         PartitionEvent::RunsImported { .. } => "RunsImported",
+        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
     }
 }
 
@@ -86,13 +91,14 @@ fn run_kind(event: &RunEvent) -> &'static str {
         RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
+        RunEvent::Tagged { .. } => "Tagged",
     }
 }
 
-const STEP: StepIndex = StepIndex(300);
-const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
+pub const STEP: StepIndex = StepIndex(300);
+pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
 
-fn payload() -> Payload {
+pub fn payload() -> Payload {
     Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
 }
 
@@ -197,7 +203,7 @@ fn run_events() -> Vec<RunEvent> {
 }
 
 /// One commit with every kind of event.
-fn commit_1() -> Commit {
+pub fn commit_1() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let head = Head {
         sequence: 41,
@@ -224,7 +230,7 @@ fn commit_1() -> Commit {
 }
 
 /// Beside runs and workflows: partitions and replays.
-fn commit_2() -> Commit {
+pub fn commit_2() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
     let partition = StreamId::Partition(RUN.partition);
@@ -273,13 +279,55 @@ fn commit_2() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// The policy of retention.
+fn commit_retention() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let policy = r#"{"rules":[{"name":"old","keep_for":"30d"}]}"#.to_owned();
+    let event = PartitionEvent::RetentionPolicySet { policy, actor: "ann".to_owned() };
+    let at = Timestamp(1_763_639_179_000_000);
+    assert_eq!(builder.push(&partition, 6, at, &Event::Partition(event)), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
+/// A definition kept for imported runs.
+fn commit_kept() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
+    let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
+    let (digest, text, actor) = (Digest::of(b"{}"), "{}".to_owned(), "ann".to_owned());
+    let kept = Event::Workflow(WorkflowEvent::Kept { digest, text, actor });
+    assert_eq!(builder.push(&workflow, 3, Timestamp(1_763_639_179_000_000), &kept), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
+/// A run's tags.
+fn commit_tagged() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_179_000_000));
+    let tags = vec!["nightly".into(), "zürich".into()];
+    for (version, event) in (1..).zip([submitted(), RunEvent::Tagged { tags }]) {
+        assert_eq!(builder.push(&run, version, at, &Event::Run(event)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
 fn golden_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![("commit-1.bin", commit_1()), ("commit-2.bin", commit_2())]
+    vec![
+        ("commit-1.bin", commit_1()),
+        ("commit-2.bin", commit_2()),
+        ("commit-blob.bin", commit_blob()),
+        ("commit-retention.bin", commit_retention()),
+        ("commit-kept.bin", commit_kept()),
+        ("commit-tagged.bin", commit_tagged()),
+    ]
 }
 
 #[test]
@@ -295,9 +343,20 @@ fn golden_commits_decode_for_ever() {
         let decoded = Commit::decode(bytes.clone()).unwrap();
         assert_eq!(decoded, commit, "{name} means what it meant");
         assert_eq!(commit.bytes(), bytes, "{name} is still written the same");
-        kinds.extend(decoded.records().iter().map(|record| kind(&record.event)));
+        for record in decoded.records() {
+            let word = event_type(&record.event);
+            assert_eq!(event_json(&record.event, None).0, word, "an event has one type word");
+            assert!(EVENT_TYPES.contains(&word), "{word} is listed");
+            if name != "commit-blob.bin" && matches!(record.event, Event::Run(_)) {
+                let value = event_to_value(&record.event);
+                let read =
+                    event_from_value(value.clone()).unwrap_or_else(|why| panic!("{value}: {why}"));
+                assert_eq!(read, record.event, "an exported event reads back: {value}");
+            }
+            kinds.insert(kind(&record.event));
+        }
     }
-    assert_eq!(kinds.len(), 44, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

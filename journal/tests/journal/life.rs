@@ -156,7 +156,15 @@ fn what_was_written_is_there_after_a_clean_close() {
 fn a_deleted_store_and_views_are_rebuilt() {
     let directory = tempfile::tempdir().unwrap();
     let acknowledged = quiet_directory(directory.path(), 300);
-    for lost in ["store", "views", "store.marks", "views.marks", "store/db", "views/conf"] {
+    for lost in [
+        "store",
+        "views",
+        "store.marks",
+        "views/runs/current",
+        "store/db",
+        "views/letters",
+        "views/audit",
+    ] {
         let path = directory.path().join(lost);
         if path.is_dir() {
             fs::remove_dir_all(&path).unwrap();

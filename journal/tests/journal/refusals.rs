@@ -48,8 +48,9 @@ fn a_log_without_its_identity_is_not_taken_for_new() {
     assert!(matches!(refusal(directory.path()), Error::Foreign { .. }));
     for name in ["store", "views"] {
         fs::remove_dir_all(directory.path().join(name)).unwrap();
-        fs::remove_file(directory.path().join(format!("{name}.marks"))).unwrap();
     }
+    drop(fs::remove_dir_all(directory.path().join("blobs")));
+    fs::remove_file(directory.path().join("store.marks")).unwrap();
     let error = refusal(directory.path());
     assert!(error.to_string().contains("its log has records"), "{error}");
 }
@@ -60,8 +61,8 @@ fn an_interrupted_creation_starts_over() {
     Journal::open(directory.path(), options()).unwrap();
     for name in ["store", "views"] {
         fs::remove_dir_all(directory.path().join(name)).unwrap();
-        fs::remove_file(directory.path().join(format!("{name}.marks"))).unwrap();
     }
+    fs::remove_file(directory.path().join("store.marks")).unwrap();
     fs::rename(directory.path().join("identity"), directory.path().join("identity.new")).unwrap();
     let opened = Journal::open(directory.path(), options()).unwrap();
     assert!(opened.report.created);

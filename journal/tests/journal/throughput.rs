@@ -19,8 +19,9 @@ use crate::workload::{Dice, row_of};
 fn append_one_by_one(records: u64, window: Duration, commits_min: u64) -> String {
     let directory = tempfile::tempdir().expect("there is space");
     // To compare: what does archiving cost?
-    let archive = std::env::var_os("JOURNAL_UNARCHIVED").is_none();
-    let options = Options { partitions: 1, ballast_bytes: 0, archive, ..Options::default() };
+    let archives = std::env::var_os("JOURNAL_UNARCHIVED").is_none();
+    let options =
+        Options { partitions: 1, ballast_bytes: 0, archive: archives, ..Options::default() };
     let opened = Journal::open(directory.path(), options).expect("it opens");
     let journal = opened.journal;
     let mut head = Head::default();
@@ -61,6 +62,10 @@ fn append_one_by_one(records: u64, window: Duration, commits_min: u64) -> String
     latencies_us.sort_unstable();
     let at = |share: usize| latencies_us[(latencies_us.len() - 1) * share / 100];
     let rate = written as f64 / seconds;
+    let sealed = journal.info().log.written_bytes / Options::default().segment_bytes;
+    while archives && journal.info().archive.segments_archived < sealed {
+        std::thread::yield_now();
+    }
     let archive = archive_in_words(&journal.info());
     journal.close().expect("it closes");
     let latencies = format!("p50 {} us, p99 {} us", at(50), at(99));

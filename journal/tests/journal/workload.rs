@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
@@ -77,11 +77,18 @@ pub fn event_of(run: &ExecutionId, version: u64) -> Event {
     let mut dice = dice_of(run, version);
     let bytes = match dice.below(40) {
         0 => 45_000,
-        1..4 => 3_000,
+        1 => 70_000,
+        2..5 => 3_000,
         _ => dice.below(300),
     };
-    let text: String = (0..bytes).map(|_| char::from(b'a' + (dice.next() % 26) as u8)).collect();
-    let payload = Payload::of(&serde_json::Value::String(text));
+    // Some of what is kept beside its record is the same in several runs.
+    let letters = if bytes == 70_000 && dice.below(2) == 0 { 1 } else { 26 };
+    let letter = |_| char::from(b'a' + (dice.next() % letters) as u8);
+    let text: String = (0..bytes).map(letter).collect();
+    let mut payload = Payload::of(&serde_json::Value::String(text));
+    if bytes < 20 {
+        payload.keep_beside();
+    }
     Event::Run(match version {
         1 => RunEvent::Submitted(Box::new(Submitted {
             namespace: "default".into(),
@@ -118,6 +125,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         revision: 1,
         status: if ended { RunStatus::Completed } else { RunStatus::Running },
         correlation_id: "c".into(),
+        tags: [].into(),
         submitted_at: recorded_at(run, 1),
         ended_at: ended.then(|| recorded_at(run, version)),
         version,
@@ -304,6 +312,51 @@ fn push(builder: &mut CommitBuilder, run: &ExecutionId, version: u64) -> bool {
         Fit::Fits => true,
         Fit::Full => false,
         Fit::TooLarge => panic!("the workload's events fit into a commit"),
+    }
+}
+
+impl Writer {
+    /// Removes runs that all are of one partition, durably. Answers the removal's position.
+    pub fn remove(&mut self, runs: &[ExecutionId]) -> Result<u64, AppendError> {
+        let partition = runs.first().expect("somebody is removed").partition;
+        let stream = StreamId::Partition(partition);
+        let version = self.journal.last_version(&stream).expect("the store is whole").unwrap_or(0);
+        let head = self.heads[usize::from(partition.0)];
+        let mut builder = self.journal.commit_builder(partition, 1, &head);
+        let event = Event::Partition(PartitionEvent::RunsRemoved {
+            runs: runs.to_vec(),
+            rule: "a test's".to_owned(),
+            actor: "test".to_owned(),
+        });
+        let fit = builder.push(&stream, version + 1, Timestamp(77), &event);
+        assert_eq!(fit, Fit::Fits);
+        let commit = builder.finish(Timestamp(0));
+        let head = commit.head();
+        self.heads[usize::from(partition.0)] = head;
+        self.send(Batch { commit, quiescent: Vec::new(), changes: Vec::new() }, &nobody());
+        while self.in_flight > 0 {
+            self.answer()?;
+        }
+        Ok(head.position)
+    }
+
+    /// Begins a run anew, with its first events.
+    pub fn begin(&mut self, run: &ExecutionId, events: u64) -> Result<(), AppendError> {
+        let head = self.heads[usize::from(run.partition.0)];
+        let mut builder = self.journal.commit_builder(run.partition, 1, &head);
+        for version in 1..=events {
+            assert!(push(&mut builder, run, version), "a few events fit");
+        }
+        let commit = builder.finish(Timestamp(0));
+        self.heads[usize::from(run.partition.0)] = commit.head();
+        let ended = events >= length_of(run);
+        let quiescent = ended.then_some(StreamId::Execution(*run)).into_iter().collect();
+        let changes = vec![ViewChange::Run(row_of(run, events))];
+        self.send(Batch { commit, quiescent, changes }, &nobody());
+        while self.in_flight > 0 {
+            self.answer()?;
+        }
+        Ok(())
     }
 }
 

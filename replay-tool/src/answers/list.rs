@@ -1,77 +1,65 @@
 //! The list of runs, newest first.
 
-use backstitch_core::report::run_row_json;
 use serde_json::{Value, json};
 
 use super::{Answer, workflow_label};
 use crate::Form;
-use crate::archive::Archive;
-use crate::error::Error;
-use crate::listing::{Row, Standing, fold_all};
+use crate::facts::{instant, text};
+use crate::source::Rows;
 use crate::text::{Screen, Style, Table, counted, duration, style_of, us_between};
 
-/// The newest runs that stand so and are of that workflow.
-///
-/// # Errors
-/// If the log cannot be read.
-pub(crate) fn answer(
-    archive: &Archive,
-    form: &Form,
-    limit: usize,
-    standing: Option<Standing>,
-    workflow: Option<&str>,
-) -> Result<Answer, Error> {
-    let mut listing = fold_all(archive, workflow)?;
-    listing.rows.retain(|row| standing.is_none_or(|wanted| row.standing() == wanted));
-    let count = listing.rows.len();
-    listing.rows.truncate(limit);
+/// The newest runs that were wanted.
+pub(crate) fn answer(rows: &Rows, form: &Form) -> Answer {
     let answer = match form.json {
-        true => Answer::json(&json!({
-            "executions": listing.rows.iter().map(row_json).collect::<Vec<_>>(),
-            "count": count,
-        })),
-        false => Answer::text(text(&listing.rows, count, &form.screen)),
+        true => Answer::json(&json!({ "executions": rows.rows, "count": rows.count })),
+        false => Answer::text(table(rows, &form.screen)),
     };
-    Ok(answer.read_up_to(listing.damage.as_ref()))
+    answer.warn(rows.warning.clone())
 }
 
-/// The API's row, with what only an offline list can tell.
-fn row_json(row: &Row) -> Value {
-    let mut document = run_row_json(&row.summary);
-    document["namespace"] = json!(row.summary.namespace);
-    document["status"] = json!(row.standing().word());
-    if let Some(why) = &row.quarantined {
-        document["quarantined"] = json!(why);
-    }
-    document
-}
-
-fn text(rows: &[Row], count: usize, screen: &Screen) -> String {
-    if rows.is_empty() {
-        return match count {
-            0 => "no runs\n".to_owned(),
-            _ => format!("{}, none shown\n", counted(count as u64, "run")),
-        };
+fn table(rows: &Rows, screen: &Screen) -> String {
+    if rows.rows.is_empty() {
+        return nothing("run", rows.count);
     }
     let headings = ["EXECUTION", "WORKFLOW", "REV", "STATUS", "SUBMITTED", "TOOK", ""];
     let mut table = Table::with_headings(&headings);
-    for Row { summary, quarantined } in rows {
-        let row = Row { summary: summary.clone(), quarantined: quarantined.clone() };
-        let word = row.standing().word();
-        let took = summary.ended_at.map(|at| duration(us_between(summary.submitted_at, at)));
+    for row in &rows.rows {
+        let word = text(&row["status"]);
         table.row([
-            (summary.execution.to_string(), Style::Plain),
-            (workflow_label(&summary.namespace, &summary.workflow), Style::Plain),
-            (summary.revision.to_string(), Style::Plain),
+            (text(&row["execution_id"]).to_owned(), Style::Plain),
+            (workflow_label(row), Style::Plain),
+            (row["revision"].to_string(), Style::Plain),
             (word.to_owned(), style_of(word)),
-            (summary.submitted_at.to_string(), Style::Dim),
-            (took.unwrap_or_default(), Style::Plain),
-            (quarantined.clone().unwrap_or_default(), Style::Bad),
+            (text(&row["submitted_at"]).to_owned(), Style::Dim),
+            (took(row), Style::Plain),
+            (text(&row["quarantined"]).to_owned(), Style::Bad),
         ]);
     }
-    let foot = match rows.len() {
-        shown if shown == count => counted(count as u64, "run"),
-        shown => format!("{shown} of {count} runs; --limit {count} shows all"),
-    };
+    let foot = foot("run", rows.rows.len() as u64, rows.count);
     format!("{}{}\n", table.print(screen, 0), screen.paint(Style::Dim, &foot))
+}
+
+fn took(row: &Value) -> String {
+    let both = instant(&row["submitted_at"]).zip(instant(&row["completed_at"]));
+    both.map(|(from, to)| duration(us_between(from, to))).unwrap_or_default()
+}
+
+/// A list without a row.
+pub(super) fn nothing(word: &str, count: Option<u64>) -> String {
+    match count {
+        Some(0) => format!("no {word}s\n"),
+        Some(count) => format!("{}, none shown\n", counted(count, word)),
+        None => format!("there are {word}s, none shown\n"),
+    }
+}
+
+/// How much of a list is shown.
+pub(super) fn foot(word: &str, shown: u64, count: Option<u64>) -> String {
+    match count {
+        Some(count) if shown == count => counted(count, word),
+        Some(count) => format!("{shown} of {count} {word}s; --limit {count} shows all"),
+        None => {
+            format!("the newest {shown} {word}s; --limit {} shows more", shown.saturating_mul(10))
+        }
+    }
 }

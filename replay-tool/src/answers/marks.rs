@@ -1,84 +1,94 @@
 //! Sentences about a run as a whole: what failed, who cancelled, what became of its letters
 //! and callbacks.
 
-use backstitch_core::event::{Event, LetterSubject, Recourse, RunEvent};
-use backstitch_core::failure::Failure;
-use backstitch_core::plan::Plan;
-use backstitch_core::report::{callback_word, event_json};
+use serde_json::Value;
 
-use super::step_name;
+use crate::facts::{Fact, step_name, text};
 use crate::text::{Style, style_of};
 
 /// A word, its style and the rest of the sentence for an event that is about no single step.
-pub(super) fn mark(event: &Event, plan: Option<&Plan>) -> (String, Style, String) {
-    let Event::Run(event) = event else { return (String::new(), Style::Plain, String::new()) };
-    let (word, style, what) = match event {
-        RunEvent::CancelRequested { reason, actor, compensate } => {
-            let undo = if *compensate { "" } else { ", nothing is to be undone" };
-            ("cancel requested", Style::Waiting, format!("by {actor}: {reason}{undo}"))
+/// An event of newer code is named as it is.
+pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
+    let data = fact.data;
+    let (word, style, what) = match fact.kind {
+        "CancelRequested" => {
+            let undo = if data["compensate"] == false { ", nothing is to be undone" } else { "" };
+            let what = format!("by {}: {}{undo}", text(&data["actor"]), text(&data["reason"]));
+            ("cancel requested", Style::Waiting, what)
         }
-        RunEvent::DeadlinePassed => ("deadline passed", Style::Bad, String::new()),
-        RunEvent::RunFailing { failure, step, recourse } => {
-            let step = step.map(|step| format!("step {}: ", step_name(step, plan)));
-            let recourse = match recourse {
-                Recourse::Compensate => "undo what was done",
-                Recourse::Halt => "end as it stands",
-                Recourse::Suspend => "wait for an operator",
-            };
-            let step = step.unwrap_or_default();
-            ("failing", Style::Bad, format!("{step}{}; {recourse}", sentence(failure)))
-        }
-        RunEvent::RunSuspended { .. } => {
-            ("suspended", Style::Waiting, "waits for an operator".to_owned())
-        }
-        RunEvent::UnwindingStarted => ("unwinding", Style::Undo, String::new()),
-        RunEvent::LetterOpened { letter, subject, failure } => {
-            let what =
-                format!("#{letter}, {}: {}", subject_words(*subject, plan), sentence(failure));
+        "DeadlinePassed" => ("deadline passed", Style::Bad, String::new()),
+        "ExecutionFailing" => ("failing", Style::Bad, failing(data)),
+        "ExecutionSuspended" => ("suspended", Style::Waiting, "waits for an operator".to_owned()),
+        "UnwindingStarted" => ("unwinding", Style::Undo, String::new()),
+        "DeadLetterOpened" => {
+            let subject = subject_words(text(&data["kind"]), &data["subject"]);
+            let what = format!("#{}, {subject}: {}", data["letter"], sentence(&data["error"]));
             ("dead letter", Style::Bad, what)
         }
-        RunEvent::LetterRetried { letter, actor, linked } => {
-            let linked = linked.map(|run| format!(", as {run}")).unwrap_or_default();
-            ("letter retried", Style::Waiting, format!("#{letter}, by {actor}{linked}"))
+        "DeadLetterRetried" => {
+            let linked = data["execution_id"].as_str().map(|run| format!(", as {run}"));
+            let linked = linked.unwrap_or_default();
+            let what = format!("#{}, by {}{linked}", data["letter"], text(&data["actor"]));
+            ("letter retried", Style::Waiting, what)
         }
-        RunEvent::LetterDiscarded { letter, actor, reason } => {
-            ("letter discarded", Style::Dim, format!("#{letter}, by {actor}: {reason}"))
+        "DeadLetterDiscarded" => {
+            let (actor, reason) = (text(&data["actor"]), text(&data["reason"]));
+            ("letter discarded", Style::Dim, format!("#{}, by {actor}: {reason}", data["letter"]))
         }
-        RunEvent::CallbackScheduled { delivery, event, url } => {
-            ("callback", Style::Plain, format!("#{delivery}, {} to {url}", callback_word(*event)))
+        "CallbackScheduled" => {
+            let (event, url) = (text(&data["event"]), text(&data["url"]));
+            ("callback", Style::Plain, format!("#{}, {event} to {url}", data["delivery"]))
         }
-        RunEvent::CallbackDelivered { delivery, status, .. } => {
-            ("delivered", Style::Good, format!("callback #{delivery}, answered {status}"))
+        "CallbackDelivered" => {
+            let what = format!("callback #{}, answered {}", data["delivery"], data["status"]);
+            ("delivered", Style::Good, what)
         }
-        RunEvent::CallbackAttemptFailed { delivery, attempt, failure, .. } => {
-            let what = format!("callback #{delivery}, attempt {attempt}: {}", sentence(failure));
+        "CallbackAttemptFailed" => {
+            let (delivery, attempt) = (&data["delivery"], &data["attempt"]);
+            let error = sentence(&data["error"]);
+            let what = format!("callback #{delivery}, attempt {attempt}: {error}");
             ("not delivered", Style::Waiting, what)
         }
-        RunEvent::CallbackFailed { delivery, failure } => {
-            ("given up", Style::Bad, format!("callback #{delivery}: {}", sentence(failure)))
+        "CallbackFailed" => {
+            let what = format!("callback #{}: {}", data["delivery"], sentence(&data["error"]));
+            ("given up", Style::Bad, what)
         }
-        RunEvent::RunEnded { .. } => return ended(event, plan),
-        _ => ("", Style::Plain, String::new()),
+        "ExecutionEnded" => return ended(data),
+        kind => (kind, Style::Plain, String::new()),
     };
     (word.to_owned(), style, what)
 }
 
 /// `CODE: message`.
-pub(super) fn sentence(failure: &Failure) -> String {
-    format!("{}: {}", failure.code, failure.message)
+pub(super) fn sentence(error: &Value) -> String {
+    format!("{}: {}", text(&error["error_code"]), text(&error["message"]))
 }
 
 /// What a letter is about.
-pub(super) fn subject_words(subject: LetterSubject, plan: Option<&Plan>) -> String {
-    match subject {
-        LetterSubject::Step(step) => format!("step {}", step_name(step, plan)),
-        LetterSubject::Undo(step) => format!("undo of {}", step_name(step, plan)),
-        LetterSubject::Callback(delivery) => format!("callback #{delivery}"),
+pub(super) fn subject_words(kind: &str, subject: &Value) -> String {
+    match (kind, subject) {
+        ("undo", subject) => format!("undo of {}", step_name(subject)),
+        ("callback", Value::Number(delivery)) => format!("callback #{delivery}"),
+        ("callback", subject) => format!("callback to {}", text(subject)),
+        (_, subject) => format!("step {}", step_name(subject)),
     }
 }
 
-fn ended(event: &RunEvent, plan: Option<&Plan>) -> (String, Style, String) {
-    let (_, data) = event_json(&Event::Run(event.clone()), plan);
+fn failing(data: &Value) -> String {
+    let step = match &data["step"] {
+        Value::Null => String::new(),
+        step => format!("step {}: ", step_name(step)),
+    };
+    let recourse = match text(&data["recourse"]) {
+        "compensate" => "undo what was done",
+        "halt" => "end as it stands",
+        "suspend" => "wait for an operator",
+        other => other,
+    };
+    format!("{step}{}; {recourse}", sentence(&data["error"]))
+}
+
+fn ended(data: &Value) -> (String, Style, String) {
     let word = data["status"].as_str().unwrap_or("ended").to_owned();
     let what = match data["compensation"].as_str() {
         Some("done") if word == "cancelled" => "everything was undone",

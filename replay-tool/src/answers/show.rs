@@ -1,19 +1,13 @@
-//! One run in full: as it stands, or as it stood after its first events.
+//! One run in full: as it stands, or as it stood at a point of its history.
 
-use backstitch_core::failure::Failure;
-use backstitch_core::ids::LetterId;
-use backstitch_core::report::{callback_word, execution_json, letter_word};
-use backstitch_core::state::{State, StepState};
 use backstitch_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::marks::{sentence, subject_words};
 use super::{Answer, events, workflow_label};
 use crate::Form;
-use crate::archive::History;
-use crate::error::Error;
-use crate::fold::Fold;
-use crate::listing::Standing;
+use crate::facts::{instant, text};
+use crate::source::{Run, Standing};
 use crate::text::{
     Screen, Style, Table, clip, counted, duration, offset, printable, style_of, us_between,
 };
@@ -22,125 +16,121 @@ use crate::text::{
 const VALUE_CHARACTERS_MAX: usize = 400;
 
 /// The run as it stands. One that does not fold is shown by its events.
-///
-/// # Errors
-/// None; kept for the other questions' sake.
-pub(crate) fn answer(mut history: History, form: &Form) -> Result<Answer, Error> {
-    let answer = match (history.fold(), form.json) {
-        (Fold::Whole(state), true) => Answer::json(&execution_json(&state)),
-        (Fold::Whole(state), false) => Answer::text(text(&state, "", &form.screen)),
-        (Fold::Broken { why }, json) => quarantined(&mut history, &why, json, &form.screen),
-        (Fold::Empty, json) => {
-            quarantined(&mut history, "nothing was recorded", json, &form.screen)
-        }
+pub(crate) fn answer(run: &Run, form: &Form) -> Answer {
+    let answer = match (&run.execution, form.json) {
+        (Some(execution), true) => Answer::json(execution),
+        (Some(execution), false) => Answer::text(whole(run, execution, "", &form.screen)),
+        (None, json) => quarantined(run, json, &form.screen),
     };
-    Ok(answer.read_up_to(history.damage.as_ref()))
+    answer.warn(run.warning.clone())
 }
 
-/// The run as it stood after its first `version` events.
-///
-/// # Errors
-/// If there are not so many, or they do not fold.
-pub(crate) fn answer_at(mut history: History, version: u64, form: &Form) -> Result<Answer, Error> {
-    let state = history.state_at(version)?;
+/// The run as it stood at a point of its history.
+pub(crate) fn answer_at(run: &Run, form: &Form) -> Answer {
+    let none = Value::Null;
+    let execution = run.execution.as_ref().unwrap_or(&none);
     let answer = match form.json {
-        true => Answer::json(&execution_json(&state)),
+        true => Answer::json(execution),
         false => {
-            let last = history.records.len();
-            let as_of = format!("as of version {version} of {last}, {}\n", state.updated_at);
-            Answer::text(text(&state, &as_of, &form.screen))
+            let (version, at) = (&execution["version"], text(&execution["updated_at"]));
+            let of = Some(run.last_version).filter(|&last| last > 0);
+            let of = of.map(|last| format!(" of {last}")).unwrap_or_default();
+            let as_of = format!("as of version {version}{of}, {at}\n");
+            Answer::text(whole(run, execution, &as_of, &form.screen))
         }
     };
-    Ok(answer.read_up_to(history.damage.as_ref()))
+    answer.warn(run.warning.clone())
 }
 
-fn quarantined(history: &mut History, why: &str, json: bool, screen: &Screen) -> Answer {
-    let run = history.run.to_string();
+fn quarantined(run: &Run, json: bool, screen: &Screen) -> Answer {
     let word = Standing::QUARANTINED;
+    let why = run.quarantined.as_deref().unwrap_or_default();
     if json {
         return Answer::json(&json!({
-            "execution_id": run,
+            "execution_id": run.id,
             "status": word,
             "quarantined": why,
-            "events": events::rows(history),
+            "events": run.events,
         }));
     }
     let word = screen.paint(style_of(word), word);
-    let title = screen.paint(Style::Bold, &run);
+    let title = screen.paint(Style::Bold, &run.id);
     let why = printable(why);
-    let table = events::table(history, screen);
+    let table = events::table(run, screen);
     Answer::text(format!("{title}  {word}: {why}\n\n{table}"))
 }
 
-fn text(state: &State, as_of: &str, screen: &Screen) -> String {
-    let word = state.status().word();
-    let mut text = format!(
+fn whole(run: &Run, execution: &Value, as_of: &str, screen: &Screen) -> String {
+    let word = text(&execution["status"]);
+    let mut shown = format!(
         "{}  {}\n{as_of}",
-        screen.paint(Style::Bold, &state.id.to_string()),
+        screen.paint(Style::Bold, &run.id),
         screen.paint(style_of(word), word)
     );
-    text.push_str(&head(state).print(screen, 2));
-    text.push_str(&screen.heading("STEPS"));
-    text.push_str(&steps(state).print(screen, 2));
-    if !state.letters.is_empty() {
-        text.push_str(&screen.heading("DEAD LETTERS"));
-        text.push_str(&letters(state).print(screen, 2));
+    shown.push_str(&head(run, execution).print(screen, 2));
+    shown.push_str(&screen.heading("STEPS"));
+    shown.push_str(&steps(run, execution).print(screen, 2));
+    let list = |name: &str| execution[name].as_array().filter(|list| !list.is_empty());
+    if let Some(list) = list("dead_letters") {
+        shown.push_str(&screen.heading("DEAD LETTERS"));
+        shown.push_str(&letters(list).print(screen, 2));
     }
-    if !state.deliveries.is_empty() {
-        text.push_str(&screen.heading("CALLBACKS"));
-        text.push_str(&callbacks(state).print(screen, 2));
+    if let Some(list) = list("callbacks") {
+        shown.push_str(&screen.heading("CALLBACKS"));
+        shown.push_str(&callbacks(list).print(screen, 2));
     }
-    text
+    shown
 }
 
-fn head(state: &State) -> Table {
-    let document = execution_json(state);
-    let own = &state.submitted;
+fn head(run: &Run, execution: &Value) -> Table {
     let mut table = Table::bare();
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
             table.row([(name.to_owned(), Style::Dim), (value, Style::Plain)]);
         }
     };
-    let label = match state.plan.label.as_str() {
+    let label = match run.label.as_str() {
         "" => String::new(),
         label => format!(" ({label})"),
     };
-    let workflow = workflow_label(&own.namespace, &own.workflow);
-    line("workflow", format!("{workflow}, revision {}{label}", own.revision));
-    line("submitted", format!("{} by {}", state.submitted_at, own.actor));
-    line("ended", ended(state, &document));
-    line("version", state.version.to_string());
-    line("correlation", own.correlation_id.to_string());
-    line("key", own.idempotency_key.clone().unwrap_or_default());
-    line("retry of", own.retry_of.map(|run| run.to_string()).unwrap_or_default());
-    line("deadline", own.deadline_at.map(|at| at.to_string()).unwrap_or_default());
-    line("input", value(&document["input"]));
-    line("variables", value(&document["variables"]));
-    line("output", value(&document["output"]));
-    let error = &document["error"];
-    if let (Some(code), Some(message)) = (error["error_code"].as_str(), error["message"].as_str()) {
-        line("error", format!("{code}: {message}"));
+    let field = |name: &str| text(&execution[name]).to_owned();
+    let revision = &execution["revision"];
+    line("workflow", format!("{}, revision {revision}{label}", workflow_label(execution)));
+    line("submitted", format!("{} by {}", field("submitted_at"), field("submitted_by")));
+    line("ended", ended(execution));
+    line("version", execution["version"].to_string());
+    line("correlation", field("correlation_id"));
+    line("key", field("idempotency_key"));
+    line("retry of", field("retry_of"));
+    line("deadline", field("deadline_at"));
+    line("input", value(&execution["input"]));
+    line("variables", value(&execution["variables"]));
+    line("output", value(&execution["output"]));
+    if execution["error"].is_object() {
+        line("error", sentence(&execution["error"]));
     }
-    if let Some(cancel) = &state.cancel {
-        line("cancel", format!("{} by {}: {}", cancel.at, cancel.actor, cancel.reason));
+    let cancel = &execution["cancel"];
+    if cancel.is_object() {
+        let word = |name: &str| text(&cancel[name]);
+        let (at, actor, reason) = (word("requested_at"), word("actor"), word("reason"));
+        line("cancel", format!("{at} by {actor}: {reason}"));
     }
     table
 }
 
-fn ended(state: &State, document: &Value) -> String {
-    let Some(ending) = &state.ending else { return String::new() };
-    let took = duration(us_between(state.submitted_at, ending.at));
-    let undone = match document["compensation"].as_str() {
-        Some("done") => ", everything undone",
-        Some("failed") => ", something could not be undone",
+fn ended(execution: &Value) -> String {
+    let both = instant(&execution["submitted_at"]).zip(instant(&execution["completed_at"]));
+    let Some((from, to)) = both else { return String::new() };
+    let undone = match text(&execution["compensation"]) {
+        "done" => ", everything undone",
+        "failed" => ", something could not be undone",
         _ => "",
     };
-    format!("{} after {took}{undone}", ending.at)
+    format!("{to} after {}{undone}", duration(us_between(from, to)))
 }
 
 /// A JSON value in one line; nothing for nothing.
-fn value(value: &Value) -> String {
+pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Object(map) if map.is_empty() => String::new(),
@@ -148,87 +138,107 @@ fn value(value: &Value) -> String {
     }
 }
 
-fn steps(state: &State) -> Table {
+/// The steps in the order of the definition; where that is not known, by their ids.
+fn steps(run: &Run, execution: &Value) -> Table {
     let headings = ["STEP", "STATUS", "ATTEMPTS", "START", "TOOK", "UNDO", "ERROR"];
     let mut table = Table::with_headings(&headings);
-    for (plan, own) in state.plan.steps.iter().zip(&state.steps) {
-        let word = own.word();
-        let start = own.started_at.map(|at| offset(state.submitted_at, at));
-        let attempts = if own.attempt > 0 { own.attempt.to_string() } else { String::new() };
-        let undo = undo(own);
+    let submitted_at = instant(&execution["submitted_at"]).unwrap_or_default();
+    let Some(own) = execution["steps"].as_object() else { return table };
+    let known = run.steps.iter().filter(|id| own.contains_key(*id));
+    let others = own.keys().filter(|id| !run.steps.contains(id));
+    for id in known.chain(others) {
+        let own = &own[id];
+        let word = text(&own["status"]);
+        let start = instant(&own["started_at"]).map(|at| offset(submitted_at, at));
         table.row([
-            (plan.id.to_string(), Style::Plain),
+            (id.clone(), Style::Plain),
             (word.to_owned(), style_of(word)),
-            (attempts, Style::Plain),
+            (attempts(own).map(|count| count.to_string()).unwrap_or_default(), Style::Plain),
             (start.unwrap_or_default(), Style::Plain),
-            (took(own.started_at, own.completed_at), Style::Plain),
-            (undo, Style::Undo),
+            (took(own), Style::Plain),
+            (undo(&own["undo"]), Style::Undo),
             (error(own), Style::Bad),
         ]);
     }
     table
 }
 
-fn undo(own: &StepState) -> String {
-    let Some(undo) = &own.undo else { return String::new() };
-    let mut words = undo.word().to_owned();
-    if undo.attempt > 0 {
-        words.push_str(&format!(", {}", counted(undo.attempt.into(), "attempt")));
+fn attempts(own: &Value) -> Option<u64> {
+    own["attempts"].as_u64().filter(|&count| count > 0)
+}
+
+fn undo(undo: &Value) -> String {
+    let mut words = text(&undo["status"]).to_owned();
+    if let Some(count) = attempts(undo) {
+        words.push_str(&format!(", {}", counted(count, "attempt")));
     }
-    let took = took(undo.started_at, undo.completed_at);
+    let took = took(undo);
     if took.is_empty() { words } else { format!("{words}, {took}") }
 }
 
 /// The step's failure and its undo's.
-fn error(own: &StepState) -> String {
-    let forward = own.failure.as_deref().map(sentence);
-    let undo = own.undo.as_ref().and_then(|undo| undo.failure.as_deref());
-    let undo = undo.map(|failure| format!("undo: {}", sentence(failure)));
+fn error(own: &Value) -> String {
+    let forward = own["error"].is_object().then(|| sentence(&own["error"]));
+    let undo = &own["undo"]["error"];
+    let undo = undo.is_object().then(|| format!("undo: {}", sentence(undo)));
     let both: Vec<_> = forward.into_iter().chain(undo).collect();
     clip(&both.join("; "), VALUE_CHARACTERS_MAX)
 }
 
-fn took(from: Option<Timestamp>, to: Option<Timestamp>) -> String {
-    from.zip(to).map(|(from, to)| duration(us_between(from, to))).unwrap_or_default()
+fn took(own: &Value) -> String {
+    let both: Option<(Timestamp, Timestamp)> =
+        instant(&own["started_at"]).zip(instant(&own["completed_at"]));
+    both.map(|(from, to)| duration(us_between(from, to))).unwrap_or_default()
 }
 
-fn letters(state: &State) -> Table {
+fn letters(letters: &[Value]) -> Table {
     let mut table = Table::with_headings(&["LETTER", "ABOUT", "STATUS", "ATTEMPTS", "ERROR"]);
-    for (number, letter) in (0..).zip(&state.letters) {
-        let word = letter_word(letter.status);
-        let settled = letter.settled.as_ref().map(|settled| {
-            let linked = settled.linked.map(|run| format!(" as {run}")).unwrap_or_default();
-            let reason = settled.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            format!(" by {}{linked}{reason}", settled.actor)
-        });
+    for letter in letters {
+        let word = text(&letter["status"]);
         table.row([
-            (LetterId { execution: state.id, number }.to_string(), Style::Plain),
-            (subject_words(letter.subject, Some(&state.plan)), Style::Plain),
-            (format!("{word}{}", settled.unwrap_or_default()), style_of(word)),
-            (letter.attempts.to_string(), Style::Plain),
-            (failure(&letter.failure), Style::Bad),
+            (text(&letter["letter_id"]).to_owned(), Style::Plain),
+            (subject_words(text(&letter["kind"]), &letter["subject"]), Style::Plain),
+            (format!("{word}{}", settled(&letter["settled"])), style_of(word)),
+            (letter["attempts"].to_string(), Style::Plain),
+            (failure(&letter["error"]), Style::Bad),
         ]);
     }
     table
 }
 
-fn callbacks(state: &State) -> Table {
-    let document = execution_json(state);
+/// How a letter was settled.
+pub(super) fn settled(settled: &Value) -> String {
+    if settled.is_null() {
+        return String::new();
+    }
+    let part = |name: &str, before: &str| {
+        settled[name].as_str().map(|word| format!("{before}{word}")).unwrap_or_default()
+    };
+    let (linked, reason) = (part("execution_id", " as "), part("reason", ": "));
+    format!(" by {}{linked}{reason}", text(&settled["actor"]))
+}
+
+fn callbacks(callbacks: &[Value]) -> Table {
     let mut table = Table::with_headings(&["EVENT", "URL", "STATUS", "ATTEMPTS", "ERROR"]);
-    for (number, own) in state.deliveries.iter().enumerate() {
-        let word = document["callbacks"][number]["status"].as_str().unwrap_or_default();
-        let answered = own.answered.map(|status| format!(" ({status})")).unwrap_or_default();
+    for own in callbacks {
+        let word = text(&own["status"]);
+        let delivered = word == "delivered";
+        let answered = own["response_status"].as_u64().filter(|_| delivered);
+        let answered = answered.map(|status| format!(" ({status})")).unwrap_or_default();
         table.row([
-            (callback_word(own.event).to_owned(), Style::Plain),
-            (own.url.clone(), Style::Plain),
+            (text(&own["event"]).to_owned(), Style::Plain),
+            (text(&own["url"]).to_owned(), Style::Plain),
             (format!("{word}{answered}"), style_of(word)),
-            (own.attempt.to_string(), Style::Plain),
-            (own.failure.as_deref().map(failure).unwrap_or_default(), Style::Bad),
+            (own["attempts"].to_string(), Style::Plain),
+            (
+                if own["error"].is_object() { failure(&own["error"]) } else { String::new() },
+                Style::Bad,
+            ),
         ]);
     }
     table
 }
 
-fn failure(failure: &Failure) -> String {
-    clip(&sentence(failure), VALUE_CHARACTERS_MAX)
+fn failure(error: &Value) -> String {
+    clip(&sentence(error), VALUE_CHARACTERS_MAX)
 }

@@ -1,101 +1,87 @@
 //! A run drawn over time.
 
-use backstitch_core::ids::StepIndex;
-use backstitch_core::plan::Plan;
-use backstitch_core::report::event_json;
+use backstitch_core::summary::RunStatus;
 use backstitch_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Answer, pinned, step_json, step_name, workflow_label};
+use super::{Answer, workflow_label};
 use crate::Form;
-use crate::archive::History;
 use crate::chart::{BAR_WIDTH_MIN, Scale, legend};
-use crate::error::Error;
-use crate::fold::Fold;
-use crate::listing::Standing;
+use crate::facts::{facts, step_name, submission, text};
+use crate::rows::{Drawn, Row, rows};
+use crate::source::{Run, Standing};
 use crate::spans::{Doing, Ended, Lane, Span, Timeline, Way};
-use crate::text::{
-    Screen, Style, clip, counted, duration, offset, printable, style_of, us_between,
-};
+use crate::text::{Screen, Style, Table, clip, duration, offset, printable, style_of, us_between};
 
 /// The longest name of a step that is shown whole.
 const NAME_CHARACTERS_MAX: usize = 28;
 /// The longest remark behind a bar.
 const REMARK_CHARACTERS_MAX: usize = 36;
 
-/// The timeline of a run.
-///
-/// # Errors
-/// None; a run that does not fold is drawn as far as its events tell.
-pub(crate) fn answer(mut history: History, form: &Form) -> Result<Answer, Error> {
-    let picture = Picture::of(&mut history);
+/// The timeline of a run; one that does not fold is drawn as far as its events tell.
+pub(crate) fn answer(run: &Run, drawn: Drawn, form: &Form) -> Answer {
+    let picture = Picture::of(run);
     let answer = match form.json {
-        true => Answer::json(&picture.document(&history)),
-        false => Answer::text(picture.text(&history, &form.screen)),
+        true => Answer::json(&picture.document(run)),
+        false => Answer::text(picture.text(run, drawn, &form.screen)),
     };
-    Ok(answer.read_up_to(history.damage.as_ref()))
+    answer.warn(run.warning.clone())
 }
 
 /// All that is drawn.
 struct Picture {
     timeline: Timeline,
-    plan: Option<std::sync::Arc<Plan>>,
-    standing: Standing,
+    /// Where the run stands.
+    word: String,
     /// Whether the run has its final word.
     ended: bool,
 }
 
 impl Picture {
-    fn of(history: &mut History) -> Self {
-        let mut timeline = Timeline::of(&history.records);
-        let standing = match history.fold() {
-            Fold::Whole(state) => {
-                let words = state.steps.iter().map(|step| step.word());
-                timeline.add_untouched((0..).map(StepIndex).zip(words));
-                Standing::Run(state.status())
-            }
-            Fold::Broken { .. } | Fold::Empty => Standing::Quarantined,
+    fn of(run: &Run) -> Self {
+        let mut timeline = Timeline::of(&run.events);
+        let Some(execution) = &run.execution else {
+            return Self { timeline, word: Standing::QUARANTINED.to_owned(), ended: false };
         };
-        let ended = matches!(standing, Standing::Run(status) if status.is_ended());
-        Self { timeline, plan: history.plan(), standing, ended }
-    }
-
-    fn name(&self, lane: &Lane) -> String {
-        let step = step_name(lane.step, self.plan.as_deref());
-        match lane.way {
-            Way::Forward => step,
-            Way::Back => format!("undo {step}"),
+        if let Some(own) = execution["steps"].as_object() {
+            let others = own.keys().filter(|id| !run.steps.contains(id));
+            let ids = run.steps.iter().filter(|id| own.contains_key(*id)).chain(others);
+            let words = ids.map(|id| (id.as_str(), text(&own[id]["status"])));
+            timeline.add_untouched(words);
         }
+        let word = text(&execution["status"]).to_owned();
+        let ended = RunStatus::of_word(&word).is_some_and(RunStatus::is_ended);
+        Self { timeline, word, ended }
     }
 
-    fn document(&self, history: &History) -> Value {
+    fn document(&self, run: &Run) -> Value {
         let start = self.timeline.start;
         let lanes = self.timeline.lanes.iter().map(|lane| {
             json!({
                 "kind": match lane.way { Way::Forward => "step", Way::Back => "undo" },
-                "step": step_json(lane.step, self.plan.as_deref()),
+                "step": lane.step,
                 "status": lane.word,
                 "spans": lane.spans.iter().map(|span| span_json(start, span)).collect::<Vec<_>>(),
             })
         });
-        let marks = self.timeline.marks.iter().map(|&place| {
-            let record = &history.records[place];
-            let (kind, data) = event_json(&record.event, self.plan.as_deref());
+        let is_mark = |version: u64| self.timeline.marks.binary_search(&version).is_ok();
+        let marks = facts(&run.events).filter(|fact| is_mark(fact.version)).map(|fact| {
             json!({
-                "at": record.recorded_at.to_string(),
-                "at_us": us_between(start, record.recorded_at),
-                "version": record.version,
-                "type": kind,
-                "data": data,
+                "at": fact.at.to_string(),
+                "at_us": us_between(start, fact.at),
+                "version": fact.version,
+                "type": fact.kind,
+                "data": fact.data,
             })
         });
-        let own = pinned(&history.records);
+        let none = Value::Null;
+        let own = submission(&run.events).unwrap_or(&none);
         json!({
-            "execution_id": history.run.to_string(),
-            "namespace": own.map(|own| own.namespace.clone()),
-            "workflow_id": own.map(|own| own.workflow.clone()),
-            "revision": own.map(|own| own.revision),
-            "status": self.standing.word(),
+            "execution_id": run.id,
+            "namespace": own["namespace"],
+            "workflow_id": own["workflow_id"],
+            "revision": own["revision"],
+            "status": self.word,
             "submitted_at": start.to_string(),
             "completed_at": self.ended.then(|| self.timeline.end.to_string()),
             "duration_us": us_between(start, self.timeline.end),
@@ -104,18 +90,17 @@ impl Picture {
         })
     }
 
-    fn text(&self, history: &History, screen: &Screen) -> String {
-        let mut text = self.head(history, screen);
-        let lanes = &self.timeline.lanes;
-        let names: Vec<_> = lanes
-            .iter()
-            .map(|lane| clip(&printable(&self.name(lane)), NAME_CHARACTERS_MAX))
-            .collect();
-        let remarks: Vec<_> = lanes.iter().map(remark).collect();
+    fn text(&self, run: &Run, drawn: Drawn, screen: &Screen) -> String {
+        let mut text = self.head(run, screen);
+        let rows = rows(&self.timeline.lanes, drawn);
+        let names: Vec<_> =
+            rows.iter().map(|row| clip(&printable(&name(row)), NAME_CHARACTERS_MAX)).collect();
+        let remarks: Vec<_> =
+            rows.iter().map(|row| clip(&printable(&row.remark), REMARK_CHARACTERS_MAX)).collect();
         let columns = Columns {
             name: widest(&names),
-            word: widest(lanes.iter().map(|lane| lane.word)),
-            took: widest(lanes.iter().map(|lane| self.took(lane))),
+            word: widest(rows.iter().map(|row| row.lane.word.as_str())),
+            took: widest(rows.iter().map(|row| self.took(&row.lane))),
             remark: widest(&remarks),
         };
         let scale = Scale::of(&self.timeline, columns.bar_width(screen.width));
@@ -123,26 +108,24 @@ impl Picture {
             let indent = " ".repeat(columns.before_bar());
             text.push_str(&format!("{indent}{}\n", screen.paint(Style::Dim, &line)));
         }
-        for ((lane, name), remark) in lanes.iter().zip(&names).zip(&remarks) {
-            let took = self.took(lane);
-            let bar = scale.bar(lane, screen);
-            let line = columns.line(screen, name, lane.word, &bar, &took, remark);
+        for ((row, name), remark) in rows.iter().zip(&names).zip(&remarks) {
+            let took = self.took(&row.lane);
+            let bar = scale.bar(&row.lane, screen);
+            let line = columns.line(screen, name, &row.lane.word, &bar, &took, remark);
             text.push_str(&line);
         }
-        let legend = legend(lanes);
+        let legend = legend(&self.timeline.lanes);
         if !legend.is_empty() {
             text.push_str(&format!("\n  {}\n", screen.paint(Style::Dim, &legend)));
         }
-        text.push_str(&self.marks(history, screen));
+        text.push_str(&self.marks(run, screen));
         text
     }
 
-    fn head(&self, history: &History, screen: &Screen) -> String {
-        let workflow = pinned(&history.records).map(|own| {
-            let workflow = workflow_label(&own.namespace, &own.workflow);
-            format!("  {} revision {}", printable(&workflow), own.revision)
+    fn head(&self, run: &Run, screen: &Screen) -> String {
+        let workflow = submission(&run.events).map(|own| {
+            format!("  {} revision {}", printable(&workflow_label(own)), own["revision"])
         });
-        let word = self.standing.word();
         let took = duration(us_between(self.timeline.start, self.timeline.end));
         let took = match self.ended {
             true => format!(" after {took}"),
@@ -150,9 +133,9 @@ impl Picture {
         };
         format!(
             "{}{}  {}{took}  {}\n\n",
-            screen.paint(Style::Bold, &history.run.to_string()),
+            screen.paint(Style::Bold, &run.id),
             workflow.unwrap_or_default(),
-            screen.paint(style_of(word), word),
+            screen.paint(style_of(&self.word), &self.word),
             screen.paint(Style::Dim, &format!("from {}", self.timeline.start)),
         )
     }
@@ -163,15 +146,28 @@ impl Picture {
     }
 
     /// What happened to the run as a whole.
-    fn marks(&self, history: &History, screen: &Screen) -> String {
-        let mut table = crate::text::Table::bare();
-        for &place in &self.timeline.marks {
-            let record = &history.records[place];
-            let (word, style, what) = super::marks::mark(&record.event, self.plan.as_deref());
-            let at = offset(self.timeline.start, record.recorded_at);
-            table.row([(at, Style::Dim), (word.to_owned(), style), (what, Style::Plain)]);
+    fn marks(&self, run: &Run, screen: &Screen) -> String {
+        let mut table = Table::bare();
+        let is_mark = |version: u64| self.timeline.marks.binary_search(&version).is_ok();
+        for fact in facts(&run.events).filter(|fact| is_mark(fact.version)) {
+            let (word, style, what) = super::marks::mark(&fact);
+            let at = offset(self.timeline.start, fact.at);
+            table.row([(at, Style::Dim), (word, style), (what, Style::Plain)]);
         }
         format!("\n{}", table.print(screen, 2))
+    }
+}
+
+/// A row's name: a step's, or those of the first and the last of several.
+fn name(row: &Row) -> String {
+    let own = step_name(&row.lane.step);
+    let names = match &row.last {
+        Some(last) => format!("{own} … {}", step_name(last)),
+        None => own,
+    };
+    match row.lane.way {
+        Way::Forward => names,
+        Way::Back => format!("undo {names}"),
     }
 }
 
@@ -217,29 +213,6 @@ impl Columns {
 
 fn widest<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> usize {
     texts.into_iter().map(|text| text.as_ref().chars().count()).max().unwrap_or(0)
-}
-
-/// What a bar alone does not tell: how many attempts, and what went wrong with them.
-fn remark(lane: &Lane) -> String {
-    let attempts: Vec<_> = lane.attempts().collect();
-    let count_of = |wanted: &Ended| attempts.iter().filter(|ended| **ended == wanted).count();
-    let mut parts = Vec::new();
-    if attempts.len() > 1 {
-        parts.push(counted(attempts.len() as u64, "attempt"));
-    }
-    for (ended, word) in [(Ended::TimedOut, "timed out"), (Ended::Lost, "lost")] {
-        match count_of(&ended) {
-            0 => {}
-            1 if attempts.len() == 1 => parts.push(word.to_owned()),
-            count => parts.push(format!("{count} {word}")),
-        }
-    }
-    let code = attempts.iter().rev().find_map(|ended| match ended {
-        Ended::Failed(code) => Some(code.clone()),
-        _ => None,
-    });
-    parts.extend(code);
-    clip(&printable(&parts.join(", ")), REMARK_CHARACTERS_MAX)
 }
 
 fn span_json(start: Timestamp, span: &Span) -> Value {

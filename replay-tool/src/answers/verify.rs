@@ -2,25 +2,36 @@
 
 use std::path::Path;
 
-use backstitch_journal::{Problem, VerifyReport, verify};
+use backstitch_journal::{
+    CheckedPart, Problem, Severity, VerifyOptions, VerifyReport, verify_with,
+};
 use serde_json::{Value, json};
 
 use super::Answer;
 use crate::Form;
-use crate::archive::{Archive, OnDamage, check_directory};
 use crate::error::{Error, exit};
-use crate::listing::{Listing, fold_all};
+use crate::progress::Progress;
+use crate::source::{Archive, Listing, OnDamage, check_directory, fold_all};
 use crate::text::{Screen, Style, Table, counted, printable};
 
-/// Checks the whole log, then folds every run.
+/// Histories touched by damage that text names.
+const TOUCHED_SHOWN_MAX: usize = 20;
+
+/// Checks everything there is, then folds every run.
 ///
 /// # Errors
 /// If the directory cannot be read. What is wrong with the log is in the answer.
-pub(crate) fn answer(directory: &Path, form: &Form) -> Result<Answer, Error> {
+pub(crate) fn answer(
+    directory: &Path,
+    options: &VerifyOptions,
+    form: &Form,
+) -> Result<Answer, Error> {
     check_directory(directory)?;
-    let report = verify(directory)?;
+    let mut progress = Progress::phases(form.watched());
+    let report = verify_with(directory, options, &mut |heard| progress.hear(&heard))?;
+    drop(progress);
     let listing = match report.ok {
-        true => Some(fold_all(&Archive::open(directory, OnDamage::Refuse)?, None)?),
+        true => Some(fold_all(&Archive::open(directory, OnDamage::Refuse, form.watched())?, None)?),
         false => None,
     };
     let unfolded = listing.as_ref().map(unfolded).unwrap_or_default();
@@ -84,10 +95,9 @@ fn text(
             tail.offset
         ));
     }
-    for Problem { damage, stream } in &report.problems {
-        let stream = stream.as_ref().map(|stream| format!(" ({stream})")).unwrap_or_default();
-        let line = printable(&format!("{damage}{stream}"));
-        text.push_str(&format!("{}  {line}\n", screen.paint(Style::Bad, "damage")));
+    text.push_str(&beside(report));
+    for problem in &report.problems {
+        text.push_str(&problem_line(problem, screen));
     }
     let unlisted = report.problem_count.saturating_sub(report.problems.len() as u64);
     if unlisted > 0 {
@@ -99,6 +109,68 @@ fn text(
     }
     text.push_str(&verdict(report, listing, unfolded, screen));
     text
+}
+
+/// What was found beside the log.
+fn beside(report: &VerifyReport) -> String {
+    let mut text = String::new();
+    if report.archived > 0 {
+        text.push_str(&format!("{} archived\n", counted(report.archived, "segment")));
+    }
+    if let Some(store) = &report.store {
+        let proven = match store.proven {
+            true => "proven",
+            false => "not proven, the next start makes it anew",
+        };
+        let histories = counted(store.histories, "history").replace("historys", "histories");
+        let views = counted(store.views_proven, "tree");
+        text.push_str(&format!("store: {proven}, {histories} compared; views: {views} proven\n"));
+    }
+    if let Some(backup) = &report.backup {
+        let (whole, files) = (backup.files_whole, backup.files);
+        text.push_str(&format!("backup of {}: {whole} of {files} files whole\n", backup.begun_at));
+    }
+    for erasure in &report.erasures {
+        let (digest, at) = (&erasure.digest, erasure.recorded_at);
+        let line =
+            format!("payload {digest} erased at {at} by {}: {}", erasure.actor, erasure.reason);
+        text.push_str(&format!("{}\n", printable(&line)));
+    }
+    if !report.touched.is_empty() {
+        let count =
+            counted(report.touched.len() as u64, "history").replace("historys", "histories");
+        let names = report.touched.iter().take(TOUCHED_SHOWN_MAX).cloned().collect::<Vec<_>>();
+        let more = if report.touched.len() > TOUCHED_SHOWN_MAX { ", ..." } else { "" };
+        let line = format!("damage touches {count}: {}{more}", names.join(", "));
+        text.push_str(&format!("{}\n", printable(&line)));
+    }
+    text
+}
+
+fn problem_line(problem: &Problem, screen: &Screen) -> String {
+    let Problem { damage, stream, part, severity } = problem;
+    let stream = stream.as_ref().map(|stream| format!(" ({stream})")).unwrap_or_default();
+    let what = match part {
+        // Elsewhere there are no segments to count in.
+        CheckedPart::Log | CheckedPart::Archive => damage.to_string(),
+        CheckedPart::Blobs | CheckedPart::Store | CheckedPart::Views | CheckedPart::Backup => {
+            damage.detail.clone()
+        }
+    };
+    let part = match part {
+        CheckedPart::Log => "",
+        CheckedPart::Archive => "archive: ",
+        CheckedPart::Blobs => "payloads: ",
+        CheckedPart::Store => "store: ",
+        CheckedPart::Views => "views: ",
+        CheckedPart::Backup => "backup: ",
+    };
+    let (word, style) = match severity {
+        Severity::Lost => ("damage", Style::Bad),
+        Severity::Healable => ("healable", Style::Waiting),
+    };
+    let line = printable(&format!("{part}{what}{stream}"));
+    format!("{}  {line}\n", screen.paint(style, word))
 }
 
 /// One line for each partition that holds anything.
@@ -136,13 +208,17 @@ fn verdict(
         }
         None => {
             let count = counted(report.problem_count, "problem");
-            screen.paint(
-                Style::Bad,
-                &format!(
-                    "damaged: {count}; nothing was changed. Restore \
-                                               from a copy, or read on with --before-damage"
+            let line = match report.problem_count - report.healable_count {
+                0 => format!(
+                    "damaged: {count}, each whole elsewhere; nothing was changed. The next start \
+                     or `salvage` puts it right"
                 ),
-            )
+                _ => format!(
+                    "damaged: {count}; nothing was changed. Restore from a copy, `salvage` what \
+                     is left, or read on with --before-damage"
+                ),
+            };
+            screen.paint(Style::Bad, &line)
         }
     };
     format!("{line}\n")

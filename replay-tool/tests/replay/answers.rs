@@ -89,7 +89,11 @@ fn a_state_is_the_fold_of_the_first_events() {
         day.written.text(&["state", &day.undone, "--at-version", "9"])
     );
     let state = |version: u64| {
-        day.written.json(&["state", &day.undone, "--at-version", &version.to_string()])
+        let version = version.to_string();
+        let mut state = day.written.json(&["state", &day.undone, "--at-version", &version]);
+        let as_of = state.as_object_mut().unwrap().remove("as_of").unwrap();
+        assert_eq!(as_of["version"], state["version"]);
+        state
     };
     let whole = day.written.json(&["show", &day.undone]);
     let last = whole["version"].as_u64().unwrap();
@@ -103,8 +107,8 @@ fn a_state_is_the_fold_of_the_first_events() {
 #[test]
 fn colours_mark_what_the_words_already_say() {
     let day = day();
-    let plain = Screen { colour: false, width: 100 };
-    let coloured = Screen { colour: true, width: 100 };
+    let plain = Screen::default();
+    let coloured = Screen { colour: true, ..Screen::default() };
     for command in ["show", "timeline", "events"] {
         let on = |screen| ask_on(screen, day.written.path(), &[command, &day.undone]).out;
         assert!(!on(plain).contains('\u{1b}'));
@@ -121,13 +125,13 @@ fn colours_mark_what_the_words_already_say() {
 fn a_timeline_fits_its_screen() {
     let day = day();
     for width in [80, 100, 180] {
-        let screen = Screen { colour: false, width };
+        let screen = Screen { width, ..Screen::default() };
         let printed = ask_on(screen, day.written.path(), &["timeline", &day.undone]).out;
         let chart = printed.lines().skip(2).take_while(|line| !line.is_empty());
         let widest = chart.map(|line| line.chars().count()).max();
         assert_eq!(widest, Some(width), "{printed}");
     }
-    let narrow = Screen { colour: false, width: 10 };
+    let narrow = Screen { width: 10, ..Screen::default() };
     assert_snapshot!("narrow", ask_on(narrow, day.written.path(), &["timeline", &day.undone]).out);
 }
 

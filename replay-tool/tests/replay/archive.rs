@@ -79,3 +79,21 @@ fn a_fold_here_is_the_engines_fold() {
         assert_eq!(shown, execution_json(&state), "{run}");
     }
 }
+
+#[test]
+fn a_removed_run_is_no_more_in_lists_and_shown_with_a_word() {
+    let mut writing = Writing::new();
+    let [fulfilled, undone, ..] = day_in(&mut writing);
+    writing.remove(undone, "old enough");
+    let written = writing.close();
+    assert_eq!(written.json(&["list"])["count"], 4);
+    assert_eq!(written.json(&["dlq", "list"])["count"], 1);
+    assert_eq!(written.json(&["stats"])["runs"]["total"], 4);
+    let shown = written.ask(&["--json", "show", &undone.to_string()]);
+    assert_eq!(shown.code, 0);
+    assert_eq!(shown.out, day().written.text(&["--json", "show", &undone.to_string()]));
+    assert!(shown.complaints.contains("was removed at"), "{shown:?}");
+    assert!(shown.complaints.contains("by `old enough`"), "{shown:?}");
+    assert_eq!(written.ask(&["show", &fulfilled.to_string()]).complaints, "");
+    assert_eq!(written.json(&["verify"])["ok"], true);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use backstitch_core::definition::Definition;
-use backstitch_core::event::{Event, RunEvent, WorkflowEvent};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent, WorkflowEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
@@ -58,6 +58,7 @@ impl Writing {
     pub fn append(&mut self, stream: &StreamId, events: &[Event], at: Timestamp) {
         let partition = match stream {
             StreamId::Execution(run) => run.partition,
+            StreamId::Partition(partition) => *partition,
             _ => PartitionId(0),
         };
         let head = &mut self.heads[usize::from(partition.0)];
@@ -96,6 +97,14 @@ impl Writing {
             _ => None,
         });
         (revision.unwrap(), digest, Arc::new(Plan::recompile(&text).unwrap()))
+    }
+
+    /// A run is removed, as retention does it.
+    pub fn remove(&mut self, run: ExecutionId, rule: &str) {
+        let (runs, rule, actor) = (vec![run], rule.to_owned(), "operator".to_owned());
+        let event = Event::Partition(PartitionEvent::RunsRemoved { runs, rule, actor });
+        let at = self.heads[usize::from(run.partition.0)].committed_at.plus_ms(1);
+        self.append(&StreamId::Partition(run.partition), &[event], at);
     }
 
     pub fn close(self) -> Written {
@@ -156,7 +165,7 @@ impl Written {
 
 /// The program on any directory.
 pub fn ask(directory: &Path, arguments: &[&str]) -> Printed {
-    ask_on(Screen { colour: false, width: 100 }, directory, arguments)
+    ask_on(Screen::default(), directory, arguments)
 }
 
 /// The same on a screen of one's own.

@@ -5,8 +5,14 @@
 
 mod answers;
 mod archive;
+mod copies;
 mod damage;
 mod directory;
+mod export;
+mod letters;
+mod look;
 mod process;
 mod refusals;
 mod runs;
+mod server;
+mod travel;

@@ -23,7 +23,7 @@ const ALL: [&[&str]; 6] = [
     &["show", "exec_0001"],
     &["timeline", "exec_0001"],
     &["events", "exec_0001"],
-    &["state", "exec_0001", "--at-version", "1"],
+    &["state", "exec_0001", "--version", "1"],
     &["verify"],
 ];
 
@@ -71,7 +71,7 @@ fn a_command_line_that_is_wrong() {
         (vec!["list", "--statsu", "failed"], "a similar argument exists: '--status'"),
         (vec!["list", "--status", "broken"], "quarantined"),
         (vec!["list", "--limit", "many"], "--limit <N>"),
-        (vec!["state", "exec_0001"], "--at-version <N>"),
+        (vec!["state", "exec_0001"], "--version <N>"),
         (vec!["show"], "<ID>"),
         (vec![], "no command was given"),
     ] {
@@ -140,7 +140,7 @@ fn an_output_that_cannot_be_written() {
     }
     let day = day();
     let directory = day.written.path().to_str().unwrap();
-    let screen = replay_tool::Screen { colour: false, width: 100 };
+    let screen = replay_tool::Screen::default();
     let mut complaints = Vec::new();
     let line = ["replay-tool", "--data-dir", directory, "list"];
     let code = replay_tool::run(line, screen, &mut Full, &mut complaints);

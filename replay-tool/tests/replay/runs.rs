@@ -91,7 +91,7 @@ impl Run {
         at_ms: u64,
     ) -> Self {
         let now = MORNING.plus_ms(at_ms);
-        let submission = Submission { execution, plan: plan.clone(), submitted };
+        let submission = Submission { execution, plan: plan.clone(), submitted, tags: Vec::new() };
         let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }

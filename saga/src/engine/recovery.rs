@@ -1,8 +1,9 @@
 //! From an opened journal to partitions that can go on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
@@ -15,6 +16,7 @@ use super::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::partition::{Partition, fold, fold_more};
+use crate::retention::{self, Retention};
 
 /// What was found when the engine was opened.
 #[derive(Debug, Clone)]
@@ -58,24 +60,38 @@ pub(super) fn recover(
     let (runs, others): (Vec<_>, Vec<_>) =
         streams.into_iter().partition(|stream| matches!(stream, StreamId::Execution(_)));
     for stream in others {
-        let StreamId::Workflow { .. } = stream else { continue };
         let Some(records) = journal.history(&stream)? else { continue };
         let partition = &mut starts[usize::from(WORKFLOWS_PARTITION.0)].partition;
-        partition.adopt_workflow(stream, &timed(records)).map_err(Error::Fold)?;
+        match stream {
+            StreamId::Workflow { .. } => partition.adopt_workflow(stream, &timed(records)),
+            StreamId::Replay(id) => partition.adopt_replay(id, &timed(records)),
+            StreamId::Execution(_) | StreamId::Partition(_) => Ok(()),
+        }
+        .map_err(Error::Fold)?;
     }
     for (name, revision) in
         starts[usize::from(WORKFLOWS_PARTITION.0)].partition.revisions().map_err(Error::Fold)?
     {
         catalog.add(name, revision);
     }
+    for kept in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.kept().map_err(Error::Fold)? {
+        catalog.keep(kept.plan, kept.text);
+    }
+    let mut imported = HashSet::new();
+    for start in &mut starts {
+        let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();
+        let events = own.iter().map(|record| (&record.event, record.recorded_at));
+        start.partition.adopt_own(events).map_err(Error::Fold)?;
+        own.iter().for_each(|record| follow_imports(record, &mut imported));
+    }
     let mut recovered = Recovered { live: 0, quarantined: 0, checkpoints: 0, journal: report };
-    for share in recover_runs(&mut starts, &runs, &histories)? {
+    for share in recover_runs(&mut starts, &runs, &imported, &histories)? {
         recovered.live += share.live;
         recovered.quarantined += share.quarantined;
         recovered.checkpoints += share.checkpoints;
     }
     if recovered.journal.views_missing {
-        rebuild_views(&journal, &histories)?;
+        supply_views(&journal, &histories)?;
     }
     // A run that can't be folded has no row, and must not hold the views' mark back for ever.
     journal.rows_complete();
@@ -86,6 +102,7 @@ pub(super) fn recover(
 fn recover_runs(
     starts: &mut [Start],
     runs: &[StreamId],
+    imported: &HashSet<ExecutionId>,
     histories: &JournalHistories,
 ) -> Result<Vec<Share>, Error> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -93,7 +110,7 @@ fn recover_runs(
     std::thread::scope(|scope| {
         let shares: Vec<_> = starts
             .chunks_mut(per_thread)
-            .map(|starts| scope.spawn(move || recover_share(starts, runs, histories)))
+            .map(|starts| scope.spawn(move || recover_share(starts, runs, imported, histories)))
             .collect();
         shares
             .into_iter()
@@ -106,6 +123,7 @@ fn recover_runs(
 fn recover_share(
     starts: &mut [Start],
     runs: &[StreamId],
+    imported: &HashSet<ExecutionId>,
     histories: &JournalHistories,
 ) -> Result<Share, Error> {
     let journal = &histories.journal;
@@ -124,6 +142,11 @@ fn recover_share(
             }
             None => continue,
         };
+        // Only closed runs are imported: this one is the part that a crash left of one.
+        if imported.contains(run) && !state.is_closed() {
+            partition.adopt_cut_short(*run);
+            continue;
+        }
         share.checkpoints += usize::from(checkpointed > 0);
         let quiescent = if state.is_quiescent() { vec![stream.clone()] } else { Vec::new() };
         journal.mark(quiescent, rows(&state));
@@ -158,17 +181,29 @@ fn recover_run(run: ExecutionId, histories: &JournalHistories) -> Result<Option<
     }
 }
 
-fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
+/// Keeps up which runs were imported and not removed since: a removed one's id may have been
+/// taken by a run that began here.
+fn follow_imports(record: &Record, imported: &mut HashSet<ExecutionId>) {
+    match &record.event {
+        Event::Partition(PartitionEvent::RunsImported { runs, .. }) => imported.extend(runs),
+        Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => {
+            imported.retain(|run| !runs.contains(run));
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn timed(records: Vec<Record>) -> Vec<(Event, Timestamp)> {
     records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
 }
 
-fn rows(state: &State) -> Vec<ViewChange> {
+pub(super) fn rows(state: &State) -> Vec<ViewChange> {
     let run = ViewChange::Run(run_summary(state));
     std::iter::once(run).chain(letter_summaries(state).map(ViewChange::Letter)).collect()
 }
 
 /// Views are folds: every run is folded once and its rows written again.
-fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
+fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<(), Error> {
     let mut changes = Vec::new();
     journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
@@ -182,4 +217,10 @@ fn rebuild_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result
     })?;
     journal.mark(Vec::new(), changes);
     Ok(())
+}
+
+/// What the partitions' own streams say of retention.
+pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Retention {
+    let own: Vec<_> = starts.iter().map(|start| start.partition.own()).collect();
+    Retention::new(settings, &own)
 }

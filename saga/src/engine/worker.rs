@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
+use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::time::Timestamp;
-use backstitch_journal::{Batch, Commit, Fit, Head, Journal};
+use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
-use crate::partition::{Answer, Definition, Input, Partition, Release, Stage};
+use crate::partition::{Answer, Definition, Input, Partition, Release, Stage, StagedRecord};
+use crate::replays::Replays;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     journal: Arc<Journal>,
     catalog: Arc<Catalog>,
     driver: Driver,
+    replays: Replays,
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, usize)>,
     resident: metrics::Resident,
@@ -78,6 +80,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
+        replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         // Bounded by the effects and stages in flight, which the partition itself limits.
@@ -92,6 +95,7 @@ impl Worker {
             journal,
             catalog,
             driver,
+            replays,
             stopping,
             staged_at: std::collections::VecDeque::new(),
             resident,
@@ -217,6 +221,7 @@ impl Worker {
         for release in releases {
             match release {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
+                Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();
@@ -231,7 +236,13 @@ impl Worker {
     }
 
     fn publish(&self, definition: &Definition, answer: &Answer) {
-        let Answer::Defined { revision, .. } = answer else { return };
+        let revision = match answer {
+            Answer::Defined { revision, .. } => revision,
+            Answer::Kept => {
+                return self.catalog.keep(definition.plan.clone(), definition.text.clone());
+            }
+            _ => return,
+        };
         let revision = Revision {
             number: *revision,
             plan: definition.plan.clone(),
@@ -245,31 +256,28 @@ impl Worker {
 
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
-        let Stage { id, records, quiescent, changes } = stage;
+        let Stage { id, at, records, quiescent, changes } = stage;
         self.staged_at.push_back((Instant::now(), records.len()));
-        let last_at = records.last().map_or_else(Timestamp::default, |record| record.at);
         let mut builder = self.builder();
-        for record in &records {
-            let fit = builder.push(&record.stream, record.version, record.at, &record.event);
-            match fit {
-                Fit::Fits => continue,
-                Fit::Full => {
-                    let commit = builder.finish(record.at);
-                    self.send(commit, Vec::new(), Vec::new(), None);
-                    builder = self.builder();
-                }
-                Fit::TooLarge => {}
+        let mut rest = records.as_slice();
+        while let Some(record) = rest.first() {
+            let (mut fit, mut taken) = push(&mut builder, rest);
+            if fit == Fit::Full {
+                let commit = builder.finish(at);
+                self.send(commit, Vec::new(), Vec::new(), None);
+                builder = self.builder();
+                (fit, taken) = push(&mut builder, rest);
             }
-            let again = builder.push(&record.stream, record.version, record.at, &record.event);
-            if !matches!(again, Fit::Fits) {
+            if fit != Fit::Fits {
                 return Err(format!("an event of {} is larger than a commit", record.stream));
             }
+            rest = &rest[taken..];
         }
-        self.send(builder.finish(last_at), quiescent, changes, Some(id));
+        self.send(builder.finish(at), quiescent, changes, Some(id));
         Ok(())
     }
 
-    fn builder(&self) -> backstitch_journal::CommitBuilder {
+    fn builder(&self) -> CommitBuilder {
         self.journal.commit_builder(self.partition.id(), EPOCH, &self.head)
     }
 
@@ -295,5 +303,18 @@ impl Worker {
                 drop(notify.send(notice));
             }),
         );
+    }
+}
+
+/// Pushes the next record; with it the run's tags, which belong into the commit that begins
+/// it: a run without its tags would be another one. Answers how many went in.
+fn push(builder: &mut CommitBuilder, records: &[StagedRecord]) -> (Fit, usize) {
+    match records {
+        [first, tagged, ..] if matches!(tagged.event, Event::Run(RunEvent::Tagged { .. })) => {
+            let events = [&first.event, &tagged.event];
+            (builder.push_pair(&first.stream, first.version, first.at, events), 2)
+        }
+        [own, ..] => (builder.push(&own.stream, own.version, own.at, &own.event), 1),
+        [] => (Fit::Fits, 0),
     }
 }

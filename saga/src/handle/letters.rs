@@ -42,11 +42,21 @@ impl Handle {
         }
         let (records, plan) = self.history(run).await?;
         let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {run}")))?;
+        let tags = match records.get(1).map(|record| &record.event) {
+            Some(Event::Run(RunEvent::Tagged { tags })) => tags.clone(),
+            _ => Vec::new(),
+        };
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
         else {
             return Err(Error::Fold(format!("{run} has no submission")));
         };
+        for payload in [&first.input, &first.variables] {
+            if let Some(absent) = payload.absent() {
+                let why = absent.failure("what the run was submitted with");
+                return Err(Error::PayloadAbsent(Box::new(why)));
+            }
+        }
         let execution = self.id_of(&["retry", &letter.to_string()]);
         let submitted = Box::new(Submitted {
             idempotency_key: None,
@@ -55,7 +65,7 @@ impl Handle {
             actor: actor.to_owned(),
             ..*first
         });
-        let accepted = self.begin(Submission { execution, plan, submitted }).await?;
+        let accepted = self.begin(Submission { execution, plan, submitted, tags }).await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }

@@ -1,4 +1,4 @@
-//! Reading runs and lists: from memory where they are, from the journal where they are not.
+//! Reading runs: from memory where they are, from the journal where they are not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
-use backstitch_core::summary::{LetterSummary, RunSummary};
-use backstitch_journal::{Cursor, LetterFilter, Page, Record, RunFilter};
+use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
 use super::{Handle, blocking, unexpected};
-use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
 
+/// Payloads of a run whose JSON is made without leaving the async worker, in bytes.
+const PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX: usize = 256 * 1024;
 /// Steps of a run whose JSON is made without leaving the async worker.
 const STEPS_PRINTED_IN_PLACE_MAX: usize = 256;
 
@@ -24,7 +24,8 @@ impl Handle {
     /// The run, once it has its final word; nothing if that takes longer than `limit`.
     ///
     /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Quarantined`],
+    /// [`Error::Stopped`].
     pub async fn wait(
         &self,
         run: ExecutionId,
@@ -44,7 +45,8 @@ impl Handle {
     /// The run as it stands: what `GET /api/v1/executions/{id}` answers.
     ///
     /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Quarantined`], [`Error::Stopped`].
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Quarantined`],
+    /// [`Error::Stopped`].
     pub async fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
             Answer::Shown(state) => self.print(state).await,
@@ -55,68 +57,66 @@ impl Handle {
 
     /// The run's JSON; that of a large run is made beside the async workers.
     async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
-        if state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
+        let small = state.payload_bytes <= PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX;
+        if small && state.steps.len() <= STEPS_PRINTED_IN_PLACE_MAX {
             return Ok(Arc::new(execution_json(&state)));
         }
+        // JSON in memory takes many times its text: few are made at a time.
+        let _turn = self.shared.large_prints.acquire().await.map_err(|_| Error::Stopped)?;
         blocking(move || Arc::new(execution_json(&state))).await
     }
 
     /// The JSON of a run that has left memory, from its history.
     async fn print_history(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
-        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
-        let histories = JournalHistories { journal, catalog };
+        let histories = self.histories();
         blocking(move || {
             let events = histories.history(run).map_err(Error::Fold)?;
-            let events = events.ok_or(Error::ExecutionNotFound(run))?;
+            let Some(events) = events else { return Err(missing(&histories.journal, run)?) };
             let state = fold(run, &events, &histories).map_err(Error::Quarantined)?;
             Ok(Arc::new(execution_json(&state)))
         })
         .await?
     }
 
+    /// What to say of a run that is not there: never was, or is no more.
+    pub(super) async fn missing(&self, run: ExecutionId) -> Result<Error, Error> {
+        let journal = self.shared.journal.clone();
+        blocking(move || missing(&journal, run)).await?
+    }
+
     /// The run's whole history, and the plan to read it by.
     ///
     /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Journal`].
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Journal`].
     pub async fn history(
         &self,
         run: ExecutionId,
     ) -> Result<(Vec<Record>, Option<Arc<Plan>>), Error> {
+        // A run that is being imported is shown whole or not at all.
+        if let Ok(Answer::NotFound) =
+            self.ask(run.partition, |ticket| Input::Visible(run, ticket)).await
+        {
+            return Err(Error::ExecutionNotFound(run));
+        }
         let journal = self.shared.journal.clone();
-        let read = move || journal.history(&StreamId::Execution(run));
-        let records = blocking(read).await??.ok_or(Error::ExecutionNotFound(run))?;
+        let read = move || match journal.history(&StreamId::Execution(run))? {
+            Some(records) => Ok(records),
+            None => Err(missing(&journal, run)?),
+        };
+        let records = blocking(read).await??;
         let plan = match records.first().map(|record| &record.event) {
             Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
             _ => None,
         };
         Ok((records, plan))
     }
+}
 
-    /// Runs newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn runs(
-        &self,
-        filter: RunFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<RunSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
-    }
-
-    /// Dead letters newest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub async fn letters(
-        &self,
-        filter: LetterFilter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<LetterSummary>, Error> {
-        let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
-    }
+fn missing(journal: &Journal, run: ExecutionId) -> Result<Error, Error> {
+    Ok(match journal.removed_run(&run)? {
+        Some(RemovedRun { at, rule, .. }) => {
+            Error::ExecutionRemoved { run, at, rule: rule.to_string() }
+        }
+        None => Error::ExecutionNotFound(run),
+    })
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use backstitch_core::command::{CALLBACKS_MAX, WORDS_BYTES_MAX, is_callback_url};
+use backstitch_core::command::{
+    CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX, is_callback_url, tag_problem,
+};
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::Callback;
 use backstitch_core::ids::{Digest, ExecutionId};
@@ -26,6 +28,8 @@ pub struct Request {
     pub variables: Value,
     /// Carried through; the execution id if empty.
     pub correlation_id: String,
+    /// Tags beside those of the definition.
+    pub tags: Vec<String>,
     /// Who is told.
     pub callbacks: Vec<Callback>,
     /// The same key with the same request answers the same run.
@@ -94,6 +98,14 @@ pub(super) fn check_words(request: &Request) -> Vec<Problem> {
     if !request.variables.is_object() {
         bad("variables".to_owned(), codes::WRONG_TYPE, "must be an object".to_owned());
     }
+    if request.tags.len() > TAGS_MAX {
+        bad("tags".to_owned(), codes::OUT_OF_RANGE, format!("at most {TAGS_MAX} tags are taken"));
+    }
+    for (at, tag) in request.tags.iter().enumerate() {
+        if let Some(message) = tag_problem(tag) {
+            bad(format!("tags[{at}]"), codes::OUT_OF_RANGE, message);
+        }
+    }
     if request.callbacks.len() > CALLBACKS_MAX {
         let message = format!("at most {CALLBACKS_MAX} callbacks are taken");
         bad("callbacks".to_owned(), codes::OUT_OF_RANGE, message);
@@ -111,7 +123,7 @@ pub(super) fn check_words(request: &Request) -> Vec<Problem> {
 pub(super) fn request_digest(request: &Request) -> Digest {
     let callbacks: Vec<_> =
         request.callbacks.iter().map(|own| json!([callback_word(own.event), own.url])).collect();
-    let whole = json!([
+    let mut whole = json!([
         request.namespace,
         request.workflow,
         request.input,
@@ -119,5 +131,9 @@ pub(super) fn request_digest(request: &Request) -> Digest {
         request.correlation_id,
         callbacks,
     ]);
+    // Keys of requests without tags stay what they were.
+    if let (false, Value::Array(parts)) = (request.tags.is_empty(), &mut whole) {
+        parts.push(json!(request.tags));
+    }
     Digest::of(whole.to_string().as_bytes())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, WorkflowEvent};
 use backstitch_core::ids::StreamId;
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
@@ -28,6 +28,15 @@ pub struct Definition {
     pub actor: Arc<str>,
     /// When it was asked for.
     pub defined_at: Timestamp,
+}
+
+/// A content that imported runs are pinned to.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Compiled.
+    pub plan: Arc<Plan>,
+    /// The canonical JSON.
+    pub text: Arc<str>,
 }
 
 /// The fold of all workflow streams.
@@ -75,11 +84,62 @@ impl Workflows {
         Ok(revisions)
     }
 
+    /// The contents kept for imported runs, compiled.
+    pub(super) fn kept(&self) -> Result<Vec<Kept>, String> {
+        let texts = self.states.iter().filter_map(|(stream, (state, _))| {
+            let StreamId::Workflow { namespace, workflow } = stream else { return None };
+            Some(((namespace.clone(), workflow.clone()), &state.as_ref()?.kept))
+        });
+        let mut found = Vec::new();
+        for (name, kept) in texts {
+            for (digest, text) in kept {
+                let plan = Plan::recompile(text)
+                    .map_err(|why| format!("content {digest} of {}: {why:?}", name.1))?;
+                found.push(Kept { plan: Arc::new(plan), text: text.clone() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Records a revision.
     pub(super) fn define(
         &mut self,
         definition: &Definition,
         now: Timestamp,
         stage: &mut Stage,
+    ) -> Answer {
+        let Definition { text, plan, actor, .. } = definition;
+        let decide =
+            |state: &Option<WorkflowState>| workflow::define(state, text, plan.digest, actor);
+        self.record(definition, decide, now, stage, |created, state| {
+            let known = state.and_then(WorkflowState::latest).map(|known| known.number);
+            match known {
+                Some(revision) => Answer::Defined { revision, created },
+                None => Answer::Quarantined("the revision was not recorded".to_owned()),
+            }
+        })
+    }
+
+    /// Records a content that imported runs are pinned to.
+    pub(super) fn keep(
+        &mut self,
+        definition: &Definition,
+        now: Timestamp,
+        stage: &mut Stage,
+    ) -> Answer {
+        let Definition { text, plan, actor, .. } = definition;
+        let decide =
+            |state: &Option<WorkflowState>| workflow::keep(state, text, plan.digest, actor);
+        self.record(definition, decide, now, stage, |_, _| Answer::Kept)
+    }
+
+    fn record(
+        &mut self,
+        definition: &Definition,
+        decide: impl FnOnce(&Option<WorkflowState>) -> Vec<WorkflowEvent>,
+        now: Timestamp,
+        stage: &mut Stage,
+        answer: impl FnOnce(bool, Option<&WorkflowState>) -> Answer,
     ) -> Answer {
         let stream = StreamId::Workflow {
             namespace: definition.namespace.clone(),
@@ -87,8 +147,7 @@ impl Workflows {
         };
         let (state, version) = self.states.entry(stream.clone()).or_default();
         let before = state.clone();
-        let events =
-            workflow::define(state, &definition.text, definition.plan.digest, &definition.actor);
+        let events = decide(state);
         let created = !events.is_empty();
         let mut records = Vec::with_capacity(events.len());
         for event in events {
@@ -103,10 +162,6 @@ impl Workflows {
             let (stream, event) = (stream.clone(), Event::Workflow(event));
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
-        let known = state.as_ref().and_then(WorkflowState::latest).map(|known| known.number);
-        match known {
-            Some(revision) => Answer::Defined { revision, created },
-            None => Answer::Quarantined("the revision was not recorded".to_owned()),
-        }
+        answer(created, state.as_ref())
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::Event;
-use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::event::{Event, PartitionEvent};
+use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
 use backstitch_core::plan::Plan;
+use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
-use super::Definition;
+use super::{Definition, Held, Import, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {
@@ -18,6 +19,12 @@ pub trait Histories {
     /// # Errors
     /// A sentence, when the history can't be read.
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String>;
+
+    /// A run's last version; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// A sentence, when the history can't be read.
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String>;
 
     /// The plan a run was submitted with.
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
@@ -36,6 +43,22 @@ pub enum Input<T> {
     WaitForEnd(ExecutionId, T),
     /// Add a revision to a workflow.
     Define(Box<Definition>, T),
+    /// Keep a content that imported runs are pinned to.
+    Keep(Box<Definition>, T),
+    /// Take a closed run in with its whole history.
+    Import(Box<Import>, T),
+    /// Answer whether the history of a run may be read.
+    Visible(ExecutionId, T),
+    /// A command for a replay. Its own progress has nobody to answer.
+    Replay(ReplayId, ReplayCommand, Option<T>),
+    /// Answer one replay, or the newest.
+    ShowReplays(Option<ReplayId>, T),
+    /// Record an event of the partition itself; [`Input::Remove`] is the way to remove runs.
+    Record(Box<PartitionEvent>, T),
+    /// Remove those of some runs that may go.
+    Remove(Box<Removal>, T),
+    /// Let an erased content go wherever a run in memory holds it.
+    Forget(Digest, T),
 }
 
 /// What a partition answers.
@@ -66,6 +89,32 @@ pub enum Answer {
         /// Whether this added it.
         created: bool,
     },
+    /// The content is durable.
+    Kept,
+    /// The run is durable with all of its events.
+    Imported,
+    /// A run of that id is there; whether it is the same is for the journal to say.
+    Exists,
+    /// The replay as it stands.
+    Replay(ReplayId, Box<ReplayState>),
+    /// The newest replays.
+    Replays(Vec<(ReplayId, ReplayState)>),
+    /// The command is wrong where the replay stands.
+    ReplayRejected(ReplayRejection),
+    /// The event of the partition is durable.
+    Recorded {
+        /// Its place in the partition's own stream.
+        version: u64,
+    },
+    /// The removal is durable, if there was anything to remove.
+    Removed {
+        /// Runs that are gone, ascending.
+        removed: Vec<ExecutionId>,
+        /// Runs that stay, and why.
+        held: Vec<(ExecutionId, Held)>,
+    },
+    /// No run in memory holds the content any more.
+    Forgotten,
     /// There is no such run.
     NotFound,
     /// The idempotency key belongs to another request.

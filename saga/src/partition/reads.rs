@@ -15,7 +15,17 @@ impl<T: Abandon> Partition<T> {
         let answer = match self.runs.get(&id) {
             Some(Cell::Run(run)) => Answer::Shown(Arc::new(run.state.clone())),
             Some(Cell::Quarantined(why)) => Answer::Quarantined(why.clone()),
+            None if self.arriving.contains_key(&id) => Answer::NotFound,
             None => Answer::NotResident,
+        };
+        self.answer(ticket, answer);
+    }
+
+    /// Answers whether a run's history may be read: not while a part of it is still to come.
+    pub(super) fn visible(&mut self, id: ExecutionId, ticket: T) {
+        let answer = match self.arriving.contains_key(&id) {
+            true => Answer::NotFound,
+            false => Answer::NotResident,
         };
         self.answer(ticket, answer);
     }

@@ -1,7 +1,8 @@
 //! What a partition hands out: records to make durable, and what to do once they are.
 
 use backstitch_core::event::Event;
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{ReplayId, StreamId};
+use backstitch_core::replays::ReplayState;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 
@@ -13,6 +14,9 @@ use super::{Answer, Definition, Order};
 pub struct Stage {
     /// Counts the partition's stages since its start.
     pub id: u64,
+    /// When it was staged: the time of its commits. Records may be older: those of imported
+    /// runs keep their own.
+    pub at: Timestamp,
     /// The records.
     pub records: Vec<StagedRecord>,
     /// Streams of which nothing is outstanding after these records.
@@ -41,6 +45,8 @@ pub enum Release<T> {
     Answer(T, Answer),
     /// An effect is to be performed.
     Perform(Box<Order>),
+    /// A replay is to begin, go on, or end.
+    Replay(ReplayId, Box<ReplayState>),
     /// A revision may be used.
     Publish(Box<Definition>, Answer),
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::command::Submission;
-use backstitch_core::event::{Event, Submitted};
+use backstitch_core::event::{Event, PartitionEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{
-    Abandon, Histories, Input, Order, Partition, Release, StagedRecord,
+    Abandon, Answer, Histories, Input, Order, Partition, Release, StagedRecord,
 };
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub fn submission(
         retry_of: None,
         actor: "test".into(),
     });
-    Submission { execution: run, plan: plan.clone(), submitted }
+    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new() }
 }
 
 /// What is durable of each run.
@@ -66,9 +66,30 @@ struct Disk {
     plans: HashMap<Digest, Arc<Plan>>,
 }
 
+impl Disk {
+    fn write(&self, record: &StagedRecord) {
+        let mut runs = self.runs.lock().expect("no panic");
+        match (&record.stream, &record.event) {
+            (StreamId::Execution(run), event) => {
+                let events = runs.entry(*run).or_default();
+                assert_eq!(record.version, events.len() as u64 + 1, "versions have no gap");
+                events.push((event.clone(), record.at));
+            }
+            (_, Event::Partition(PartitionEvent::RunsRemoved { runs: gone, .. })) => {
+                runs.retain(|run, _| !gone.contains(run));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Histories for Disk {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         Ok(self.runs.lock().expect("no panic").get(&run).cloned())
+    }
+
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
+        Ok(self.runs.lock().expect("no panic").get(&run).map(|events| events.len() as u64))
     }
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
@@ -93,7 +114,7 @@ pub struct Bench {
     pub records: Vec<StagedRecord>,
     pub quiescent: Vec<StreamId>,
     pub rows: usize,
-    pub answers: usize,
+    pub answers: Vec<Answer>,
 }
 
 impl Bench {
@@ -102,7 +123,7 @@ impl Bench {
         let disk = Disk { plans, ..Disk::default() };
         let partition = Partition::new(PartitionId(0), last_at, Box::new(disk.clone()));
         let (orders, records, quiescent) = (Vec::new(), Vec::new(), Vec::new());
-        Self { partition, disk, orders, records, quiescent, rows: 0, answers: 0 }
+        Self { partition, disk, orders, records, quiescent, rows: 0, answers: Vec::new() }
     }
 
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
@@ -111,7 +132,9 @@ impl Bench {
             Input::Command(run, command, asked) => {
                 Input::Command(run, command, asked.map(|()| Ticket))
             }
-            _ => panic!("only submissions and commands here"),
+            Input::Record(event, ()) => Input::Record(event, Ticket),
+            Input::Remove(removal, ()) => Input::Remove(removal, Ticket),
+            _ => panic!("nothing else here"),
         };
         self.partition.take(input, now);
     }
@@ -123,9 +146,7 @@ impl Bench {
             self.quiescent = stage.quiescent;
             self.rows += stage.changes.len();
             for record in stage.records {
-                let StreamId::Execution(run) = record.stream else { panic!("only runs here") };
-                let event = (record.event.clone(), record.at);
-                self.disk.runs.lock().expect("no panic").entry(run).or_default().push(event);
+                self.disk.write(&record);
                 self.records.push(record);
             }
             let releases = self.partition.committed(stage.id);
@@ -138,9 +159,9 @@ impl Bench {
     fn let_out(&mut self, releases: Vec<Release<Ticket>>) {
         for release in releases {
             match release {
-                Release::Answer(..) => self.answers += 1,
+                Release::Answer(_, answer) => self.answers.push(answer),
                 Release::Perform(order) => self.orders.push(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

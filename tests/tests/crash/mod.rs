@@ -8,8 +8,10 @@
 
 mod clients;
 mod orders;
+mod payloads;
 pub mod replayed;
 mod syncs;
+mod transfer;
 mod verdict;
 
 use std::net::SocketAddr;

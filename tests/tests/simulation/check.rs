@@ -13,11 +13,13 @@ use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{LetterStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
+use super::clients::own_tags;
 use super::world::World;
 
 /// Every kind of event a run can have; the seeds together must reach each.
 pub const EVENT_KINDS: &[&str] = &[
     "ExecutionSubmitted",
+    "ExecutionTagged",
     "StepReady",
     "StepWaiting",
     "StepStarted",
@@ -49,6 +51,7 @@ pub const EVENT_KINDS: &[&str] = &[
     "CallbackDelivered",
     "CallbackAttemptFailed",
     "CallbackFailed",
+    "RunsRemoved",
 ];
 
 /// The end of time: whatever could fall due has.
@@ -66,8 +69,10 @@ pub fn all(world: &World) {
         );
     }
     for run in &world.accepted {
-        assert!(runs.contains(run), "seed {seed}: {run} was accepted and is lost");
+        let removed = world.disk.lock().expect("no thread panicked").own_removed(*run);
+        assert!(removed || runs.contains(run), "seed {seed}: {run} was accepted and is lost");
     }
+    removed_runs_leave_no_trace(world);
     for run in runs {
         let state = world.live_state(run);
         let records = world.disk.lock().expect("no thread panicked").runs[&run].clone();
@@ -88,6 +93,29 @@ pub fn all(world: &World) {
         run.books_agree();
         run.callbacks_came();
         run.rows_are_the_fold();
+        run.tags_are_whole();
+    }
+}
+
+/// No row shows a run that was removed and did not begin again, and it was closed.
+fn removed_runs_leave_no_trace(world: &World) {
+    let disk = world.disk.lock().expect("no thread panicked");
+    for row in world.rows.values() {
+        let run = match row {
+            ViewChange::Run(own) => own.execution,
+            ViewChange::Letter(own) => own.letter.execution,
+        };
+        assert!(disk.runs.contains_key(&run), "seed {}: a row shows {run}", world.seed);
+    }
+    for (run, records) in &disk.removed {
+        let events = super::disk::events_of(records);
+        let plan = match &events[0].0 {
+            Event::Run(RunEvent::Submitted(own)) => disk.plans[&own.digest].clone(),
+            other => panic!("a run begins with its submission, not with {other:?}"),
+        };
+        let events = events.iter().map(|(event, at)| (event, *at));
+        let state = backstitch_core::machine::replay(*run, &plan, events).expect("it was whole");
+        assert!(state.is_closed(), "seed {}: {run} was removed and is not closed", world.seed);
     }
 }
 
@@ -301,6 +329,14 @@ impl Run<'_> {
             let word = backstitch_core::report::callback_word(callback.event);
             self.check(told.contains(&(word, &callback.url)), "somebody was not told of the end");
         }
+    }
+
+    /// The definition's tags and the submission's, whatever crashed in between.
+    fn tags_are_whole(&self) {
+        let mut tags = own_tags(self.state.id);
+        tags.extend(self.plan().tags.iter().cloned());
+        let tags: BTreeSet<_> = tags.into_iter().collect();
+        self.check(tags.iter().eq(self.state.tags.iter()), "tags are missing or too many");
     }
 
     fn rows_are_the_fold(&self) {

@@ -8,10 +8,18 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::summary::{LetterStatus, RunStatus};
-use backstitch_saga::partition::Input;
+use backstitch_saga::partition::{Candidate, Input, Removal};
 use serde_json::json;
 
 use super::world::{Asked, PARTITIONS, World};
+
+/// Runs that one round of retention looks at.
+const LOOKED_AT_MAX: usize = 6;
+
+/// The tags that a run is submitted with: a repeat has the same.
+pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
+    if execution.digits.is_multiple_of(3) { vec!["own".into(), "shared".into()] } else { vec![] }
+}
 
 impl World {
     pub fn client(&mut self) {
@@ -42,6 +50,7 @@ impl World {
                 self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             }
             5..=7 => self.ask(run, Asked::Show(run), |t| Input::Show(run, t)),
+            8 if self.random.chance(50) => self.remove_some(run.partition),
             8 => self.ask(run, Asked::Show(run), |t| Input::WaitForEnd(run, t)),
             _ => self.repeat(),
         }
@@ -96,6 +105,40 @@ impl World {
         }
     }
 
+    /// Retention once everything has come to rest.
+    pub fn retire(&mut self) {
+        for partition in 0..PARTITIONS {
+            self.remove_some(PartitionId(partition));
+        }
+    }
+
+    /// Retention at work: closed runs as a planner saw them, and, because anybody may err, runs
+    /// that are not closed or have changed since.
+    pub fn remove_some(&mut self, partition: PartitionId) {
+        let own: Vec<_> = {
+            let disk = self.disk.lock().expect("no panic");
+            disk.runs.keys().filter(|run| run.partition == partition).copied().collect()
+        };
+        let looked_at = if self.faults { LOOKED_AT_MAX } else { own.len() };
+        let first = if own.is_empty() { 0 } else { self.random.index(own.len()) };
+        let own = own.iter().cycle().skip(first).take(looked_at.min(own.len())).copied();
+        let mut runs = Vec::new();
+        for execution in own.collect::<Vec<_>>() {
+            let state = self.live_state(execution);
+            let sound = state.is_closed();
+            let strange = !sound && !state.is_quiescent() && self.random.chance(10);
+            if (sound && self.random.chance(60)) || strange {
+                let stale = self.faults && state.version > 1 && self.random.chance(10);
+                let version = state.version - u64::from(stale);
+                runs.push(Candidate { execution, version, not_before: state.updated_at });
+            }
+        }
+        let asked = Asked::Remove(runs.iter().map(|own| own.execution).collect());
+        let (rule, actor) = ("simulated".to_owned(), "retention".to_owned());
+        let removal = Box::new(Removal { runs, rule, actor });
+        self.ask_partition(partition, asked, |t| Input::Remove(removal, t));
+    }
+
     /// The same key again: with the same request, or with another.
     fn repeat(&mut self) {
         let (execution, mut submitted, plan) = self.random.pick(&self.known).clone();
@@ -110,7 +153,7 @@ impl World {
 
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
-        let submission = Submission { execution, plan, submitted };
+        let submission = Submission { execution, plan, submitted, tags: own_tags(execution) };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

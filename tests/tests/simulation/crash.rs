@@ -20,6 +20,7 @@ impl World {
             .collect();
         self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
+        self.take_up_own();
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs {
             let state = self.recovered_state(run);
@@ -35,6 +36,15 @@ impl World {
         for at in 0..self.partitions.len() {
             self.partitions[at].recover(now);
             self.hand_over(at);
+        }
+    }
+
+    fn take_up_own(&mut self) {
+        let disk = self.disk.lock().expect("no panic");
+        for (id, records) in &disk.own {
+            let events = records.iter().map(|record| (&record.event, record.at));
+            let partition = &mut self.partitions[usize::from(id.0)];
+            partition.adopt_own(events).expect("they are its own");
         }
     }
 
@@ -59,7 +69,8 @@ impl World {
     /// Where the records' time stands, whatever the clock says.
     fn last_recorded(&self) -> Timestamp {
         let disk = self.disk.lock().expect("no panic");
-        disk.runs.values().flatten().map(|record| record.at).max().unwrap_or(self.now)
+        let records = disk.runs.values().chain(disk.own.values()).flatten();
+        records.map(|record| record.at).max().unwrap_or(self.now)
     }
 
     /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.

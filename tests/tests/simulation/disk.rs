@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::checkpoint::Checkpoint;
-use backstitch_core::event::Event;
-use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Histories, StagedRecord};
@@ -31,8 +31,53 @@ pub struct Disk {
     pub plans: HashMap<Digest, Arc<Plan>>,
     /// Runs that a start goes on with: all but those last handed over as quiescent.
     pub live: BTreeSet<ExecutionId>,
+    /// The partitions' own streams.
+    pub own: BTreeMap<PartitionId, Vec<StagedRecord>>,
+    /// The requests that each id began with, one for each of its lives.
+    pub requests: BTreeMap<ExecutionId, Vec<Digest>>,
     /// Checkpoints that reached the disk; some are lost again.
     pub checkpoints: BTreeMap<ExecutionId, Checkpoint>,
+    /// Runs that were removed and have not begun again, with what they were.
+    pub removed: BTreeMap<ExecutionId, Vec<StagedRecord>>,
+}
+
+impl Disk {
+    pub fn write(&mut self, record: StagedRecord) {
+        if let StreamId::Execution(run) = &record.stream {
+            self.live.insert(*run);
+            self.removed.remove(run);
+            if let Event::Run(RunEvent::Submitted(own)) = &record.event {
+                self.requests.entry(*run).or_default().push(own.request);
+            }
+        }
+        let stream = self.stream_of(&record);
+        assert_eq!(record.version, stream.len() as u64 + 1, "versions have no gap");
+        if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = &record.event {
+            for run in runs {
+                let records = self.runs.remove(run).expect("a run is removed once");
+                self.live.remove(run);
+                self.checkpoints.remove(run);
+                self.removed.insert(*run, records);
+            }
+        }
+        self.stream_of(&record).push(record);
+    }
+
+    /// Whether a durable event says that the run was removed, be it back or not.
+    pub fn own_removed(&self, run: ExecutionId) -> bool {
+        self.own.values().flatten().any(|record| match &record.event {
+            Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => runs.contains(&run),
+            _ => false,
+        })
+    }
+
+    fn stream_of(&mut self, record: &StagedRecord) -> &mut Vec<StagedRecord> {
+        match &record.stream {
+            StreamId::Execution(run) => self.runs.entry(*run).or_default(),
+            StreamId::Partition(id) => self.own.entry(*id).or_default(),
+            other => panic!("nothing of {other} here"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +87,11 @@ impl Histories for DiskHistories {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         let disk = self.0.lock().expect("no thread panicked");
         Ok(disk.runs.get(&run).map(|records| events_of(records)))
+    }
+
+    fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
+        let disk = self.0.lock().expect("no thread panicked");
+        Ok(disk.runs.get(&run).map(|records| records.len() as u64))
     }
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {

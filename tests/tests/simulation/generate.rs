@@ -24,6 +24,9 @@ pub fn workflow(id: &str, random: &mut Random) -> Value {
             { "event": "workflow.cancelled", "url": "http://callbacks/cancelled" },
         ],
     });
+    if random.chance(40) {
+        definition["tags"] = json!(["defined", "shared"]);
+    }
     let also = random.below(4);
     let urls = definition["callbacks"].as_array_mut().expect("a list");
     for at in 0..usize::try_from(also).expect("small") {

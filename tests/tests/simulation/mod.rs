@@ -28,6 +28,9 @@ fn life(seed: u64) -> (BTreeSet<&'static str>, u64) {
     world.live();
     world.settle();
     check::all(&world);
+    world.retire();
+    world.settle();
+    check::all(&world);
     (world.event_kinds(), world.checkpoints_used)
 }
 

@@ -47,26 +47,33 @@ impl World {
         match (&self.asked[ticket.0], answer) {
             (Asked::Submit(run, digest), Answer::Submitted { execution, .. }) => {
                 assert_eq!(*run, execution);
-                let first = disk.runs.get(run).and_then(|records| records.first());
-                let Some(Event::Run(RunEvent::Submitted(own))) = first.map(|r| &r.event) else {
+                let Some(requests) = disk.requests.get(run) else {
                     panic!("seed {}: {run} was accepted and is not durable", self.seed);
                 };
-                assert_eq!(own.request, *digest, "another request was answered as this one");
+                assert!(requests.contains(digest), "another request was answered as this one");
                 self.accepted.insert(execution);
             }
             (Asked::Submit(run, digest), Answer::KeyConflict(_)) => {
-                let Event::Run(RunEvent::Submitted(own)) = &disk.runs[run][0].event else {
-                    panic!("a run begins with its submission");
-                };
-                assert_ne!(own.request, *digest, "a repeat was refused as a conflict");
+                let other = disk.requests[run].iter().any(|request| request != digest);
+                assert!(other, "a repeat was refused as a conflict");
             }
             (Asked::Show(run), Answer::Shown(shown)) => {
                 let version = shown.version;
                 let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
-                assert!(version <= durable, "seed {}: {run} shown ahead", self.seed);
+                let gone = disk.own_removed(*run);
+                assert!(gone || version <= durable, "seed {}: {run} shown ahead", self.seed);
             }
             (Asked::Retry(run, letter), Answer::Rejected(Rejection::NeedsNewRun)) => {
                 self.wants_new_run.push((*run, *letter));
+            }
+            (Asked::Remove(asked), Answer::Removed { removed, held }) => {
+                for run in asked {
+                    let gone = disk.own_removed(*run);
+                    let answered = removed.contains(run);
+                    assert!(!answered || gone, "seed {}: {run} is gone too early", self.seed);
+                    let known = answered || held.iter().any(|(held, _)| held == run);
+                    assert!(known, "seed {}: {run} was asked about in vain", self.seed);
+                }
             }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;
 use backstitch_core::failure::Failure;
-use backstitch_core::payload::Payload;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::Order;
 use serde_json::json;
@@ -24,6 +25,13 @@ pub struct Books {
 }
 
 impl Books {
+    /// A removed run's keys may come again, with its id: services have forgotten them by then.
+    pub fn forget(&mut self, run: &ExecutionId) {
+        let prefix = run.to_string();
+        self.applied.retain(|key, _| !key.starts_with(&prefix));
+        self.callbacks.retain(|key, _| !key.starts_with(&prefix));
+    }
+
     /// A service that honours idempotency keys applies each once.
     pub fn apply(&mut self, order: &Order) {
         self.counter += 1;
@@ -65,7 +73,9 @@ pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: bool) -> F
             (random.chance(50), soon, answered(Err(failure.of_unknown_effect())))
         }
         91 => {
-            let large = Payload::of(&json!("x".repeat(70_000)));
+            // One is kept beside its record, the other is more than a payload may be.
+            let bytes = if random.chance(50) { 70_000 } else { PAYLOAD_BYTES_MAX };
+            let large = Payload::of(&json!("x".repeat(bytes)));
             (true, soon, answered(Ok(large)))
         }
         _ => (random.chance(50), now.plus_ms(order.timeout_ms), AttemptResult::TimedOut),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::Submitted;
-use backstitch_core::ids::{Digest, ExecutionId, StreamId};
+use backstitch_core::event::{Event, PartitionEvent, RunEvent, Submitted};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
@@ -40,6 +40,7 @@ pub enum Asked {
     Submit(ExecutionId, Digest),
     Show(ExecutionId),
     Retry(ExecutionId, u32),
+    Remove(Vec<ExecutionId>),
     Other,
 }
 
@@ -150,14 +151,15 @@ impl World {
     /// Every kind of event that became durable.
     pub fn event_kinds(&self) -> BTreeSet<&'static str> {
         let disk = self.disk.lock().expect("no thread panicked");
-        let records = disk.runs.values().flatten();
+        let records = disk.runs.values().chain(disk.removed.values()).flatten();
+        let records = records.chain(disk.own.values().flatten());
         records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
     }
 
     /// Everything that happened, for comparing two lives.
     pub fn trace(self) -> Vec<String> {
         let disk = self.disk.lock().expect("no thread panicked");
-        let records = disk.runs.values().flatten();
+        let records = disk.runs.values().chain(disk.own.values()).flatten();
         let records = records.map(|r| format!("{} {} {} {:?}", r.stream, r.version, r.at, r.event));
         self.trace.into_iter().chain(records.collect::<Vec<_>>()).collect()
     }
@@ -235,19 +237,24 @@ impl World {
 
     pub fn write_one(&mut self, at: usize) {
         let Some(commit) = self.writing[at].pop_front() else { return };
+        let mut gone = BTreeSet::new();
         let mut disk = self.disk.lock().expect("no thread panicked");
         for record in commit.records {
-            let StreamId::Execution(run) = record.stream else { panic!("only runs here") };
-            let stream = disk.runs.entry(run).or_default();
-            assert_eq!(record.version, stream.len() as u64 + 1, "versions have no gap");
-            stream.push(record);
-            disk.live.insert(run);
+            if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = &record.event {
+                gone.extend(runs.iter().copied());
+            }
+            disk.write(record);
         }
         for stream in commit.quiescent {
             let StreamId::Execution(run) = stream else { panic!("only runs here") };
             disk.live.remove(&run);
         }
         drop(disk);
+        gone.iter().for_each(|run| self.books.forget(run));
+        self.rows.retain(|_, row| match row {
+            ViewChange::Run(own) => !gone.contains(&own.execution),
+            ViewChange::Letter(own) => !gone.contains(&own.letter.execution),
+        });
         for change in commit.changes {
             self.row(change);
         }
@@ -335,9 +342,11 @@ impl World {
 
     /// A stage becomes one commit, or several.
     fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, mut records, quiescent, changes } = stage;
+        let Stage { id, at: _, mut records, quiescent, changes } = stage;
         while records.len() > 1 && self.random.chance(25) {
-            let cut = 1 + self.random.index(records.len() - 1);
+            let mut cut = 1 + self.random.index(records.len() - 1);
+            // A run is tagged in the commit that begins it.
+            cut += usize::from(matches!(records[cut].event, Event::Run(RunEvent::Tagged { .. })));
             let rest = records.split_off(cut);
             self.writing[at].push_back(Commit {
                 records,
@@ -355,7 +364,7 @@ impl World {
             match release {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
-                Release::Publish(..) => {}
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }
@@ -366,10 +375,19 @@ impl World {
         asked: Asked,
         input: impl FnOnce(Ticket) -> Input<Ticket>,
     ) {
+        self.ask_partition(run.partition, asked, input);
+    }
+
+    pub fn ask_partition(
+        &mut self,
+        partition: PartitionId,
+        asked: Asked,
+        input: impl FnOnce(Ticket) -> Input<Ticket>,
+    ) {
         let ticket = Ticket(self.asked.len());
         self.asked.push(asked);
         self.answered.push(false);
-        self.take(usize::from(run.partition.0), input(ticket));
+        self.take(usize::from(partition.0), input(ticket));
     }
 }
 

@@ -33,7 +33,7 @@ impl Visit {
 
     async fn send(&self, key: &str, with: Value) -> Answer {
         let task = Task {
-            execution: ExecutionId { partition: PartitionId(0), digits: 1 },
+            execution: Some(ExecutionId { partition: PartitionId(0), digits: 1 }),
             step: "step".into(),
             task_type: "http".into(),
             idempotency_key: key.to_owned(),

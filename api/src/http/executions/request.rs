@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use backstitch_core::command::{CALLBACKS_MAX, WORDS_BYTES_MAX};
+use backstitch_core::command::{CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX};
 use backstitch_core::definition::problem::codes;
 use backstitch_core::event::{Callback, CallbackEvent};
 use backstitch_core::report::callback_word;
@@ -20,7 +20,8 @@ use crate::nearest::unknown;
 
 /// The header that makes a repeated request answer the same run.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const FIELDS: [&str; 5] = ["input", "variables", "correlation_id", "callbacks", "wait_seconds"];
+const FIELDS: [&str; 6] =
+    ["input", "variables", "correlation_id", "tags", "callbacks", "wait_seconds"];
 const CALLBACK_EVENTS: [CallbackEvent; 4] = [
     CallbackEvent::Completed,
     CallbackEvent::Failed,
@@ -41,6 +42,7 @@ pub(super) fn read(
     let variables = fields.take("variables").unwrap_or_else(|| json!({}));
     let correlation_id = fields.words("correlation_id");
     let wait_seconds = fields.number("wait_seconds", WAIT_MAX.as_secs_f64()).unwrap_or(0.0);
+    let tags = tags(&mut fields);
     let callbacks = callbacks(&mut fields);
     fields.finish()?;
     let actor = ACTOR.to_owned();
@@ -50,6 +52,7 @@ pub(super) fn read(
         input,
         variables,
         correlation_id,
+        tags,
         callbacks,
         idempotency_key,
         actor,
@@ -68,6 +71,26 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         let range = format!("1 to {WORDS_BYTES_MAX} visible ASCII characters");
         Refusal::bad_request(format!("the header Idempotency-Key must have {range}"))
     })
+}
+
+fn tags(fields: &mut Fields) -> Vec<String> {
+    let list = fields.list("tags");
+    if list.len() > TAGS_MAX {
+        let message = format!("at most {TAGS_MAX} tags are taken, not {}", list.len());
+        fields.problem("tags", codes::OUT_OF_RANGE, message);
+        return Vec::new();
+    }
+    let mut tags = Vec::new();
+    for (at, value) in list.into_iter().enumerate() {
+        match value {
+            Value::String(tag) => tags.push(tag),
+            other => {
+                let message = format!("must be text, not {}", kind(&other));
+                fields.problem(format!("tags[{at}]"), codes::WRONG_TYPE, message);
+            }
+        }
+    }
+    tags
 }
 
 fn callbacks(fields: &mut Fields) -> Vec<Callback> {

@@ -82,7 +82,7 @@ fn build_beside(
         heads: last.heads_after.clone(),
     };
     let mut sorter = Sorter::new(archive, run_bytes_max);
-    let mut chains = Chains { heads: beginning.heads };
+    let mut chains = Chains::at(beginning.heads);
     for number in beginning.number..=through {
         sources
             .read_segment(number, &mut chains, &mut |commit| sort_commit(&mut sorter, commit))?;

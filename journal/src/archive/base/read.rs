@@ -120,11 +120,16 @@ impl Base {
 
     /// What is wrong with the file: either copy of its header, the table of blocks, any block.
     pub(crate) fn damages(&self) -> Vec<Damage> {
+        self.for_each_whole_entry(&mut |_| {})
+    }
+
+    /// Visits the entries of every block that is whole; answers what is wrong with the file.
+    pub(crate) fn for_each_whole_entry(&self, visit: &mut dyn FnMut(Entry)) -> Vec<Damage> {
         let mut found = self.spare_damages.clone();
         let mut items = self.entries();
         loop {
             match items.next_entry() {
-                Ok(Some(_)) => {}
+                Ok(Some(entry)) => visit(entry),
                 Ok(None) => return found,
                 Err(error) => {
                     found.push(match error {

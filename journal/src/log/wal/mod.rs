@@ -5,6 +5,7 @@
 
 pub(crate) mod heal;
 pub(crate) mod layout;
+pub(crate) mod offline;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod segments;
@@ -26,7 +27,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::latency::Histogram;
 use crate::locks::{lock, wait};
-use crate::log::{AppendError, Done, Log, LogStats};
+use crate::log::{AppendError, Done, DurableEnd, Log, LogStats};
 use crate::options::{Fsync, Options};
 use recover::Recovered;
 use scan::Shape;
@@ -191,6 +192,11 @@ impl Log for Wal {
 
     fn heads(&self) -> Vec<Head> {
         lock(&self.shared.durable).heads.clone()
+    }
+
+    fn durable_end(&self) -> Option<DurableEnd> {
+        let Durable { heads, end: End { segment, offset } } = lock(&self.shared.durable).clone();
+        Some(DurableEnd { heads, segment, offset })
     }
 
     fn commits_after(

@@ -67,7 +67,7 @@ pub(crate) fn recover(
     let mut healed = heal::heal_headers(sources)?;
     let plan = plan(sources, applied)?;
     let mut reading = Reading {
-        chains: Chains { heads: plan.heads },
+        chains: Chains::at(plan.heads),
         next_group: plan.next_group,
         offset: 0,
         applied,
@@ -89,9 +89,13 @@ pub(crate) fn recover(
             healed.extend(reading.read_sealed(sources, segment, sealed_at)?);
             continue;
         }
-        reading.read_groups(&segment, shape)?;
+        reading.read_groups(&segment)?;
+        if segment.origin != shape.origin {
+            let detail = "the log's last segment is of an earlier generation: its end is missing";
+            return Err(damaged(segment.damage(0, detail)));
+        }
         let Reading { chains, next_group, offset, .. } = reading;
-        let tear = check_end(&segment, shape, offset, next_group)?;
+        let tear = check_end(&segment, offset, next_group)?;
         check_unused(directory, shape, &plan.unused)?;
         let torn = tear.map(|bytes| TornTail { segment: number, offset: offset as u64, bytes });
         settle(directory, number, torn.as_ref())?;
@@ -127,7 +131,7 @@ fn plan(sources: &Sources, applied: &[u64]) -> Result<Plan, Error> {
         return Err(damaged(missing(number - 1)));
     }
     let mut plan: Option<Plan> = None;
-    let mut unused = Vec::new();
+    let (mut unused, mut generation) = (Vec::new(), 0);
     for &number in &numbers {
         match load_header(directory, number, shape)? {
             Ok(header) => {
@@ -135,6 +139,11 @@ fn plan(sources: &Sources, applied: &[u64]) -> Result<Plan, Error> {
                     let detail = "the segment has no header, but one after it was begun";
                     return Err(damaged(Damage { detail: detail.to_owned(), ..missing(gap) }));
                 }
+                if header.origin.generation < generation {
+                    let detail = "the segment's generation goes back".to_owned();
+                    return Err(damaged(Damage { detail, ..missing(number) }));
+                }
+                generation = header.origin.generation;
                 if number == first {
                     check_before(sources, &header)?;
                 }
@@ -226,7 +235,7 @@ impl Reading<'_> {
         sealed_at: u64,
     ) -> Result<Option<u64>, Error> {
         let number = segment.number;
-        let read = self.read_groups(&segment, sources.shape());
+        let read = self.read_groups(&segment);
         let broken = match read {
             Ok(()) if self.next_group == sealed_at => return Ok(None),
             Ok(()) => {
@@ -241,18 +250,18 @@ impl Reading<'_> {
             Err(error) => return Err(error),
         };
         let Some(segment) = heal::heal(sources, number)? else { return Err(broken) };
-        self.read_groups(&segment, sources.shape())?;
+        self.read_groups(&segment)?;
         if self.next_group == sealed_at { Ok(Some(number)) } else { Err(broken) }
     }
 
     /// Follows the groups of one segment as far as they are whole.
-    fn read_groups(&mut self, segment: &Segment, shape: &Shape) -> Result<(), Error> {
-        while let Some(group) = layout::group_at(&segment.bytes, self.offset, &shape.origin)
+    fn read_groups(&mut self, segment: &Segment) -> Result<(), Error> {
+        while let Some(group) = layout::group_at(&segment.bytes, self.offset, &segment.origin)
             .filter(|group| group.number == self.next_group)
         {
             for (at, commit) in segment.commits(self.offset, &group).map_err(damaged)? {
                 self.chains
-                    .accept(&shape.origin, &commit)
+                    .accept(&segment.origin, &commit)
                     .map_err(|detail| damaged(commit.damage(segment.number, at as u64, detail)))?;
                 let partition = usize::from(commit.partition().0);
                 let seen = self.applied.get(partition).copied().unwrap_or(0);
@@ -268,16 +277,11 @@ impl Reading<'_> {
 }
 
 /// Whether what follows the last whole group is nothing (`None`) or a tear of so many bytes.
-fn check_end(
-    segment: &Segment,
-    shape: &Shape,
-    offset: usize,
-    next_group: u64,
-) -> Result<Option<u64>, Error> {
+fn check_end(segment: &Segment, offset: usize, next_group: u64) -> Result<Option<u64>, Error> {
     if segment.is_zero_from(offset) {
         return Ok(None);
     }
-    let proof = layout::find_group(&segment.bytes, offset, &shape.origin, |group| {
+    let proof = layout::find_group(&segment.bytes, offset, &segment.origin, |group| {
         group.proven >= next_group
     });
     if let Some((at, group)) = proof {
@@ -302,7 +306,7 @@ fn check_unused(directory: &Path, shape: &Shape, unused: &[u64]) -> Result<(), E
             continue;
         }
         let first = segment.first_group_at(shape);
-        if layout::find_group(&segment.bytes, first, &shape.origin, |_| true).is_some() {
+        if layout::find_group(&segment.bytes, first, &segment.origin, |_| true).is_some() {
             let detail = "the segment holds groups, but its header cannot be read";
             return Err(damaged(segment.damage(0, detail)));
         }

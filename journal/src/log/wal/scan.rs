@@ -12,12 +12,17 @@ use crate::log::wal::layout::{self, Group, SegmentHeader};
 use crate::log::wal::segments;
 use crate::options::Options;
 
+/// Generations a damaged segment is read as before it is given up; each is a scan of it.
+const GENERATIONS_TRIED_MAX: usize = 64;
+
 /// A segment read into memory.
 pub(crate) struct Segment {
     pub number: u64,
     pub bytes: Vec<u8>,
     /// The header, or why there is none.
     pub header: Result<SegmentHeader, String>,
+    /// Whose groups stand in it: the store, in the generation that began the segment.
+    pub origin: Origin,
 }
 
 impl Segment {
@@ -27,10 +32,14 @@ impl Segment {
         Ok(Self::of(number, bytes, expected))
     }
 
-    /// A segment of bytes that are in memory already.
+    /// A segment of bytes that were read already.
     pub(crate) fn of(number: u64, bytes: Vec<u8>, expected: &Shape) -> Self {
         let header = check_header(&bytes, bytes.len() as u64, number, expected);
-        Self { number, bytes, header }
+        let origin = match &header {
+            Ok(header) => header.origin,
+            Err(_) => origin_of_groups(&bytes, expected),
+        };
+        Self { number, bytes, header, origin }
     }
 
     /// Where the first group begins.
@@ -82,7 +91,7 @@ impl Shape {
 
     /// Whether a segment or commit of this origin may be part of the log.
     pub(crate) fn admits(&self, origin: &Origin) -> bool {
-        *origin == self.origin
+        origin.is_of(&self.origin)
     }
 }
 
@@ -109,29 +118,67 @@ pub(crate) fn check_header(
     Ok(header)
 }
 
+/// The generation of a segment whose header cannot be read, told by the first group that is
+/// whole in one of them.
+fn origin_of_groups(bytes: &[u8], expected: &Shape) -> Origin {
+    let first = layout::segment_header_bytes(expected.partitions);
+    let Origin { store, generation } = expected.origin;
+    (1..=generation)
+        .rev()
+        .take(GENERATIONS_TRIED_MAX)
+        .map(|generation| Origin { store, generation })
+        .find(|origin| layout::find_group(bytes, first, origin, |_| true).is_some())
+        .unwrap_or(expected.origin)
+}
+
 /// The chains of all partitions, followed commit by commit.
+///
+/// A restore raises the store's generation and leaves the commits before it as they are, so
+/// a chain may hold several generations; along it they never go down.
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
     pub heads: Vec<Head>,
+    /// Generation of each partition's last commit, as far as one was read.
+    generations: Vec<u32>,
 }
 
 impl Chains {
     /// The chains of a log without a commit.
     pub(crate) fn empty(partitions: usize) -> Self {
-        Self { heads: vec![Head::default(); partitions] }
+        Self::at(vec![Head::default(); partitions])
+    }
+
+    /// Chains that go on behind these heads.
+    pub(crate) fn at(heads: Vec<Head>) -> Self {
+        let generations = vec![0; heads.len()];
+        Self { heads, generations }
     }
 
     /// Takes a commit that follows its partition's head; else says what does not fit.
+    /// `origin` is that of the segment in which the commit stands.
     pub(crate) fn accept(&mut self, origin: &Origin, commit: &Commit) -> Result<(), &'static str> {
-        if commit.origin() != *origin {
+        if commit.origin().store != origin.store {
             return Err("the commit belongs to another store");
         }
-        let head = self
-            .heads
-            .get_mut(usize::from(commit.partition().0))
-            .ok_or("there is no such partition")?;
+        if !commit.origin().is_of(origin) {
+            return Err("the commit is of a later generation than its segment");
+        }
+        let index = usize::from(commit.partition().0);
+        let head = self.heads.get_mut(index).ok_or("there is no such partition")?;
+        let generation = &mut self.generations[index];
+        if commit.origin().generation < *generation {
+            return Err("its generation goes back");
+        }
         commit.follows(head)?;
-        *head = commit.head();
+        (*head, *generation) = (commit.head(), commit.origin().generation);
         Ok(())
+    }
+
+    /// Goes on behind a commit that does not follow, so that what comes next can be judged.
+    pub(crate) fn jump(&mut self, commit: &Commit) {
+        let index = usize::from(commit.partition().0);
+        if let Some(head) = self.heads.get_mut(index) {
+            (*head, self.generations[index]) = (commit.head(), commit.origin().generation);
+        }
     }
 }

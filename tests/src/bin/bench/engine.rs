@@ -42,6 +42,7 @@ impl InProcess {
             registry: Arc::new(registry),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             drain: Duration::from_secs(10),
+            retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = {
             let _on = runtime.enter();

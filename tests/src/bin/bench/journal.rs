@@ -130,6 +130,7 @@ fn row(execution: ExecutionId, now: Timestamp) -> RunSummary {
         revision: 1,
         status: RunStatus::Completed,
         correlation_id: "bench".into(),
+        tags: [].into(),
         submitted_at: now,
         ended_at: Some(now),
         version: EVENTS_PER_RUN,

@@ -34,6 +34,7 @@ pub fn submission(steps: usize) -> Request {
         input: json!({}),
         variables: json!({}),
         correlation_id: String::new(),
+        tags: Vec::new(),
         callbacks: Vec::new(),
         idempotency_key: None,
         actor: "bench".to_owned(),

@@ -1,0 +1,38 @@
+//! `/api/v1/audit`: who did what, by period.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use backstitch_core::audit::AuditAction;
+use backstitch_core::report::audit_row_json;
+use backstitch_journal::AuditFilter;
+use serde_json::json;
+
+use super::query::Parameters;
+use super::refusal::Refusal;
+use super::{App, answer};
+
+/// What the audit can be asked.
+const PARAMETERS: [&str; 8] =
+    ["actor", "action", "target", "after", "before", "order", "limit", "cursor"];
+
+/// `GET /api/v1/audit`: newest first unless told otherwise.
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let opened = app.opened_engine()?;
+    let asked = Parameters::of(&uri, &PARAMETERS)?;
+    let words = AuditAction::ALL.map(AuditAction::word);
+    let filter = AuditFilter {
+        namespace: app.namespace().to_string(),
+        actor: asked.owned("actor"),
+        action: asked.word("action", &words, AuditAction::of_word)?,
+        target: asked.owned("target"),
+        recorded: asked.range("after", "before")?,
+        order: asked.order()?,
+    };
+    let page = opened.handle.audit(filter, asked.cursor()?, asked.limit()?).await?;
+    let rows = page.rows.iter().map(|row| audit_row_json(row, opened.generation));
+    Ok(answer::ok(&json!({
+        "audit": rows.collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|next| next.to_string()),
+    })))
+}

@@ -1,0 +1,68 @@
+//! `/api/v1/events`: the whole history, by position and by time, through a filter.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use backstitch_core::history::EventFilter;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::report::EVENT_TYPES;
+use backstitch_journal::ChainCursor;
+use serde_json::json;
+
+use super::query::Parameters;
+use super::refusal::Refusal;
+use super::travel::instant;
+use super::{App, answer};
+use crate::nearest::unknown;
+
+const PARAMETERS: [&str; 9] =
+    ["after", "until", "from", "to", "type", "workflow_id", "execution_id", "namespace", "limit"];
+
+/// `GET /api/v1/events`: oldest first.
+pub(super) async fn events(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let asked = Parameters::of(&uri, &PARAMETERS)?;
+    let (after, until) =
+        (cursor(asked.text("after"), "after")?, cursor(asked.text("until"), "until")?);
+    let page = engine.events(filter(&asked)?, after, until, asked.limit()?).await?;
+    Ok(answer::ok(&json!({
+        "events": page.rows,
+        "next_cursor": page.next.to_string(),
+        "more": page.more,
+    })))
+}
+
+/// The filter that a query names, by those of its parameters that are known there.
+pub(super) fn filter(asked: &Parameters) -> Result<EventFilter, Refusal> {
+    let mut types = std::collections::BTreeSet::new();
+    for word in asked.text("type").into_iter().flat_map(|words| words.split(',')) {
+        if !EVENT_TYPES.contains(&word) {
+            return Err(Refusal::bad_request(unknown("event type", word, &EVENT_TYPES)));
+        }
+        types.insert(word.to_owned());
+    }
+    let execution = asked.text("execution_id").map(str::parse::<ExecutionId>).transpose();
+    let execution = execution
+        .map_err(|bad| Refusal::bad_request(format!("`execution_id`: {bad}")))?
+        .map(|run| run.to_string());
+    Ok(EventFilter {
+        types,
+        workflow: asked.text("workflow_id").map(str::to_owned),
+        execution,
+        namespace: asked.text("namespace").map(str::to_owned),
+        from: instant(asked, "from")?,
+        to: instant(asked, "to")?,
+    })
+}
+
+/// A place that an earlier answer gave.
+pub(super) fn cursor(text: Option<&str>, name: &str) -> Result<Option<ChainCursor>, Refusal> {
+    let read = |text: &str| {
+        text.parse().map_err(|_| {
+            let message =
+                format!("`{name}` must be the `next_cursor` of an earlier page of events");
+            Refusal::bad_request(message)
+        })
+    };
+    text.map(read).transpose()
+}

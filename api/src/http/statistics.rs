@@ -1,0 +1,71 @@
+//! Statistics of workflows: how many runs, how they ended, how long they took.
+
+use axum::extract::State;
+use axum::response::Response;
+use backstitch_core::report::run_row_json;
+use backstitch_core::statistics::{DURATION_ERROR_PERCENT_MAX, RunStatistics};
+use backstitch_core::summary::RunStatus;
+use backstitch_saga::handle::WorkflowStatistics;
+use serde_json::{Map, Value, json};
+
+use super::path::PathId;
+use super::refusal::Refusal;
+use super::{App, answer};
+
+/// The percentile of durations that is shown.
+const PERCENT: u64 = 95;
+
+/// `GET /api/v1/workflows/{id}/statistics`, over its retained runs.
+pub(super) async fn of_workflow(
+    State(app): State<App>,
+    PathId(workflow): PathId,
+) -> Result<Response, Refusal> {
+    let mut all = app.engine()?.statistics(app.namespace()).await?;
+    match all.remove(&workflow) {
+        Some(own) => Ok(answer::ok(&workflow_json(&workflow, &own))),
+        None => {
+            let workflow = workflow.chars().take(256).collect();
+            Err(backstitch_saga::Error::WorkflowNotFound { workflow }.into())
+        }
+    }
+}
+
+/// `GET /api/v1/statistics`: all workflows, and their sum.
+pub(super) async fn all(State(app): State<App>) -> Result<Response, Refusal> {
+    let all = app.engine()?.statistics(app.namespace()).await?;
+    let mut total = RunStatistics::default();
+    all.values().for_each(|own| total.merge(&own.runs));
+    let workflows: Vec<_> = all.iter().map(|(name, own)| workflow_json(name, own)).collect();
+    Ok(answer::ok(&json!({ "total": runs_json(&total), "workflows": workflows })))
+}
+
+fn workflow_json(workflow: &str, own: &WorkflowStatistics) -> Value {
+    let mut shown = json!({
+        "workflow_id": workflow,
+        "last_execution": own.last.as_ref().map(run_row_json),
+    });
+    if let Some(fields) = shown.as_object_mut() {
+        fields.extend(runs_json(&own.runs));
+    }
+    shown
+}
+
+fn runs_json(runs: &RunStatistics) -> Map<String, Value> {
+    let count = |status: RunStatus| (status.word().to_owned(), runs.of_status(status).into());
+    let by_status: Map<_, _> = RunStatus::ALL.into_iter().map(count).collect();
+    let fields = [
+        ("executions", json!(runs.total())),
+        ("ended", json!(runs.ended())),
+        ("by_status", by_status.into()),
+        ("success_rate", json!(runs.success_rate())),
+        (
+            "duration_ms",
+            json!({
+                "average": runs.duration_ms_mean(),
+                "p95": runs.duration_ms_percentile(PERCENT),
+                "p95_error_percent_max": DURATION_ERROR_PERCENT_MAX,
+            }),
+        ),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,221 @@
+//! `/api/v1/export` and `/api/v1/import`: runs as a file, streamed in both directions.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use backstitch_core::export::{LINE_BYTES_MAX, Redaction};
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::summary::RunStatus;
+use backstitch_journal::RunFilter;
+use backstitch_saga::handle::{Export, Import};
+use backstitch_saga::{Error, Handle};
+use hyper::body::{Bytes, Frame};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::executions::read_id;
+use super::path::PathId;
+use super::query::Parameters;
+use super::refusal::Refusal;
+use super::{ACTOR, App, answer, codes};
+
+/// JSON lines: what an export is served as and an import is taken as.
+const JSON_LINES: &str = "application/x-ndjson";
+/// Pieces of an export that wait for their reader.
+const PIECES_MAX: usize = 4;
+/// Runs that an export finds at a time.
+const RUNS_PER_PAGE: usize = 100;
+/// Exports and imports under way at a time: each may hold a whole run.
+const TRANSFERS_MAX: usize = 2;
+/// How long the next piece of an import may take to arrive.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+static TRANSFERS: Semaphore = Semaphore::const_new(TRANSFERS_MAX);
+
+/// `GET /api/v1/executions/{id}/export`.
+pub(super) async fn export_one(
+    State(app): State<App>,
+    PathId(id): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let run = read_id(&id)?;
+    let redaction = redaction(&Parameters::of(&uri, &["redact"])?)?;
+    let (export, header) = engine.export(redaction);
+    let (export, lines) = export.run(run).await?;
+    let body = Body::from(header + &lines + &export.end());
+    Ok(as_file(&run.to_string(), body))
+}
+
+/// `GET /api/v1/export`: every run that the filter lets through, newest first.
+pub(super) async fn export(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let engine = app.engine()?.clone();
+    let asked = Parameters::of(&uri, &["status", "workflow_id", "redact"])?;
+    let redaction = redaction(&asked)?;
+    let words = RunStatus::ALL.map(RunStatus::word);
+    let filter = RunFilter {
+        namespace: app.namespace().to_string(),
+        status: asked.word("status", &words, RunStatus::of_word)?,
+        workflow: asked.text("workflow_id").map(str::to_owned),
+        ..RunFilter::default()
+    };
+    let turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
+    let (pieces, receiver) = mpsc::channel(PIECES_MAX);
+    tokio::spawn(async move {
+        if let Err(error) = write_all(&engine, filter, redaction, &pieces).await {
+            // The answer has begun: it breaks off without its trailer.
+            tracing::warn!(%error, "an export broke off");
+            drop(pieces.send(Err(std::io::Error::other(error.to_string()))).await);
+        }
+        drop(turn);
+    });
+    Ok(as_file("executions", Body::new(Pieces(receiver))))
+}
+
+type Piece = Result<String, std::io::Error>;
+
+/// Writes run after run. A reader that goes away ends it.
+async fn write_all(
+    engine: &Handle,
+    filter: RunFilter,
+    redaction: Redaction,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<(), Error> {
+    let (mut export, header) = engine.export(redaction);
+    let gone = |_| Error::Stopped;
+    pieces.send(Ok(header)).await.map_err(gone)?;
+    let mut cursor = None;
+    loop {
+        let page = engine.runs(filter.clone(), cursor, RUNS_PER_PAGE).await?;
+        for row in page.rows {
+            let lines;
+            (export, lines) = next_run(engine, export, row.execution).await?;
+            pieces.send(Ok(lines)).await.map_err(gone)?;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    pieces.send(Ok(export.end())).await.map_err(gone)
+}
+
+/// A run's lines; none of one that was removed since the list was read.
+async fn next_run(
+    engine: &Handle,
+    export: Export,
+    run: ExecutionId,
+) -> Result<(Export, String), Error> {
+    match engine.history(run).await {
+        Err(Error::ExecutionNotFound(_) | Error::ExecutionRemoved { .. }) => {
+            Ok((export, String::new()))
+        }
+        Err(error) => Err(error),
+        Ok(_) => export.run(run).await,
+    }
+}
+
+fn redaction(asked: &Parameters) -> Result<Redaction, Refusal> {
+    let read = |text| {
+        Redaction::read(text).map_err(|why| Refusal::bad_request(format!("`redact`: {why}")))
+    };
+    Ok(asked.text("redact").map(read).transpose()?.unwrap_or_default())
+}
+
+fn as_file(name: &str, body: Body) -> Response {
+    let kind = (CONTENT_TYPE, HeaderValue::from_static(JSON_LINES));
+    let response = (StatusCode::OK, [kind], body).into_response();
+    let disposition = format!("attachment; filename=\"{name}.jsonl\"");
+    answer::with_header(response, CONTENT_DISPOSITION, &disposition)
+}
+
+/// A body of pieces that come one by one.
+struct Pieces(mpsc::Receiver<Piece>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(context).map(|piece| {
+            piece.map(|piece| piece.map(|text| Frame::data(Bytes::from(text.into_bytes()))))
+        })
+    }
+}
+
+/// `POST /api/v1/import`: 200 with what became of each run. The same file may be sent again.
+pub(super) async fn import(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let given = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if given.split(';').next().map(str::trim) != Some(JSON_LINES) {
+        let message = format!("send an export as {JSON_LINES}");
+        return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    let _turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
+    let mut import = engine.import(ACTOR.to_owned());
+    match take_all(&mut import, body).await {
+        Ok(()) => Ok(answer::ok(&import.report().json())),
+        Err(Broken::Here(refusal)) => Err(refusal),
+        Err(Broken::There(Error::BadExport(bad))) => {
+            let mut details = import.report().json();
+            (details["line"], details["reason"]) = (bad.line.into(), bad.why.clone().into());
+            let message = format!("the export can't be read on: {bad}");
+            Err(Refusal::new(codes::INVALID_EXPORT, message).with(details))
+        }
+        Err(Broken::There(error)) => Err(error.into()),
+    }
+}
+
+enum Broken {
+    Here(Refusal),
+    There(Error),
+}
+
+async fn take_all(import: &mut Import, mut body: Body) -> Result<(), Broken> {
+    let mut held: Vec<u8> = Vec::new();
+    loop {
+        let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let late = |_| {
+            let seconds = PIECE_TIMEOUT.as_secs();
+            let message = format!("nothing of the body came for {seconds} s");
+            Broken::Here(Refusal::new(codes::REQUEST_TIMEOUT, message))
+        };
+        let Some(frame) = tokio::time::timeout(PIECE_TIMEOUT, next).await.map_err(late)? else {
+            break;
+        };
+        let broke = |_| Broken::Here(Refusal::bad_request("the body broke off"));
+        let Ok(data) = frame.map_err(broke)?.into_data() else { continue };
+        let mut rest = &data[..];
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            held.extend_from_slice(&rest[..=end]);
+            import.line(&held).await.map_err(Broken::There)?;
+            held.clear();
+            rest = &rest[end + 1..];
+        }
+        held.extend_from_slice(rest);
+        if held.len() > LINE_BYTES_MAX {
+            // The importer refuses a line of this length, with its number.
+            break;
+        }
+    }
+    if !held.is_empty() {
+        import.line(&held).await.map_err(Broken::There)?;
+    }
+    import.finish().map_err(Broken::There)
+}
+
+fn busy() -> Refusal {
+    Refusal::unavailable("other exports or imports are under way; try again later")
+}

@@ -1,0 +1,85 @@
+//! Time travel: `?version=` and `?at=` of an execution, what changed in it, and two of them
+//! side by side.
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use axum::response::Response;
+use backstitch_core::time::Timestamp;
+use backstitch_core::travel::Point;
+
+use super::executions::read_id;
+use super::path::PathId;
+use super::query::Parameters;
+use super::refusal::Refusal;
+use super::{App, answer};
+
+/// `GET /api/v1/executions/{id}/diff?from=&to=`.
+pub(super) async fn diff(
+    State(app): State<App>,
+    PathId(id): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let run = read_id(&id)?;
+    let asked = Parameters::of(&uri, &["from", "to"])?;
+    let (from, to) = (either(&asked, "from")?, either(&asked, "to")?);
+    Ok(answer::ok(&engine.execution_diff(run, from, to).await?))
+}
+
+/// `GET /api/v1/executions/{id}/compare/{other}`.
+pub(super) async fn compare(
+    State(app): State<App>,
+    TwoIds(id, other): TwoIds,
+) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    Ok(answer::ok(&engine.compare(read_id(&id)?, read_id(&other)?).await?))
+}
+
+/// The point that `version` or `at` names; nothing if neither is there.
+pub(super) fn point(asked: &Parameters) -> Result<Option<Point>, Refusal> {
+    match (asked.number("version", 0..=u64::MAX)?, instant(asked, "at")?) {
+        (Some(_), Some(_)) => {
+            Err(Refusal::bad_request("`version` and `at` are both given; name one of them"))
+        }
+        (Some(version), None) => Ok(Some(Point::Version(version))),
+        (None, Some(at)) => Ok(Some(Point::At(at))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// An instant in RFC 3339.
+pub(super) fn instant(asked: &Parameters, name: &str) -> Result<Option<Timestamp>, Refusal> {
+    let Some(text) = asked.text(name) else { return Ok(None) };
+    Timestamp::parse(text).map(Some).ok_or_else(|| {
+        let message = format!(
+            "`{name}` must be an instant in RFC 3339, such as 2026-01-02T03:04:05Z (a `+` in it \
+             is written %2B in a URL)"
+        );
+        Refusal::bad_request(message)
+    })
+}
+
+fn either(asked: &Parameters, name: &str) -> Result<Option<Point>, Refusal> {
+    let Some(text) = asked.text(name) else { return Ok(None) };
+    Point::read(text).map(Some).ok_or_else(|| {
+        let message = format!("`{name}` must be a version or an instant in RFC 3339");
+        Refusal::bad_request(message)
+    })
+}
+
+/// The two ids in a path.
+#[derive(Debug)]
+pub(super) struct TwoIds(String, String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, other)) = ids.map_err(|_| {
+            Refusal::bad_request("the ids in the path are not UTF-8 once their % escapes are read")
+        })?;
+        Ok(Self(id, other))
+    }
+}

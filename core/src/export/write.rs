@@ -1,0 +1,116 @@
+//! Writing an export, line by line.
+
+use std::collections::BTreeSet;
+
+use super::codec::event_to_value;
+use super::{
+    Definition, EXPORT_FORMAT, EXPORT_VERSION, EventLine, Header, Line, Redaction, Run, Trailer,
+};
+use crate::event::Event;
+use crate::ids::Digest;
+use crate::report::event_type;
+use crate::state::State;
+use crate::time::Timestamp;
+
+/// An export under way. What its methods answer is the file, in order.
+#[derive(Debug)]
+pub struct Exporter {
+    redaction: Redaction,
+    hasher: blake3::Hasher,
+    /// Definitions that are in the file already.
+    written: BTreeSet<Digest>,
+    definitions: u64,
+    runs: u64,
+    events: u64,
+}
+
+impl Exporter {
+    /// Begins a file; answers its header with it. `store` and `generation` are those of the
+    /// store that is exported.
+    #[must_use]
+    pub fn begin(
+        store: &str,
+        generation: u32,
+        exported_at: Timestamp,
+        redaction: Redaction,
+    ) -> (Self, String) {
+        let header = Header {
+            format: EXPORT_FORMAT.to_owned(),
+            version: EXPORT_VERSION,
+            store: store.to_owned(),
+            generation,
+            exported_at,
+            redacted: redaction.places().to_vec(),
+        };
+        let mut own = Self {
+            redaction,
+            hasher: blake3::Hasher::new(),
+            written: BTreeSet::new(),
+            definitions: 0,
+            runs: 0,
+            events: 0,
+        };
+        let text = own.line(&Line::Header(header));
+        (own, text)
+    }
+
+    /// A run: its state, its events with their positions, and the canonical JSON of the
+    /// definition it is pinned to.
+    #[must_use]
+    pub fn run(
+        &mut self,
+        state: &State,
+        events: Vec<(Event, Timestamp, u64)>,
+        definition: &str,
+    ) -> String {
+        let mut text = String::new();
+        let submitted = &state.submitted;
+        if self.written.insert(submitted.digest) {
+            self.definitions += 1;
+            text += &self.line(&Line::Definition(Definition {
+                namespace: submitted.namespace.to_string(),
+                workflow_id: submitted.workflow.to_string(),
+                revision: submitted.revision,
+                digest: submitted.digest,
+                text: definition.to_owned(),
+            }));
+        }
+        let mut whole = true;
+        let count = events.len() as u64;
+        let lines: Vec<Line> = (1..)
+            .zip(events)
+            .map(|(version, (mut event, recorded_at, position))| {
+                event.for_each_payload(&mut |payload| whole &= payload.absent().is_none());
+                whole &= !self.redaction.apply(&mut event);
+                let (kind, event) = (event_type(&event).to_owned(), event_to_value(&event));
+                Line::Event(EventLine { version, position, recorded_at, kind, event })
+            })
+            .collect();
+        self.runs += 1;
+        self.events += count;
+        text += &self.line(&Line::Run(Run {
+            execution_id: state.id,
+            status: state.status().word().to_owned(),
+            closed: state.is_closed(),
+            events: count,
+            whole,
+        }));
+        lines.iter().for_each(|line| text += &self.line(line));
+        text
+    }
+
+    /// The last line.
+    #[must_use]
+    pub fn end(mut self) -> String {
+        let blake3 = Digest(*self.hasher.finalize().as_bytes());
+        let Self { definitions, runs, events, .. } = self;
+        self.line(&Line::Trailer(Trailer { definitions, runs, events, blake3 }))
+    }
+
+    fn line(&mut self, line: &Line) -> String {
+        let mut text = serde_json::to_string(line).expect("a line is plain data");
+        text.push('\n');
+        self.hasher.update(text.as_bytes());
+        text
+    }
+}

@@ -1,0 +1,103 @@
+//! The small machine of a partition's own stream: what left it, and what was decided about it.
+//!
+//! Knows nothing of the runs that left: whether one may leave is decided where its state is.
+
+use crate::event::PartitionEvent;
+use crate::ids::Digest;
+use crate::time::Timestamp;
+
+/// The most runs that one `RunsRemoved` names.
+pub const RUNS_PER_REMOVAL_MAX: usize = 256;
+
+/// The longest reason, rule or name in an event of a partition, in bytes.
+pub const PARTITION_WORDS_BYTES_MAX: usize = 1_024;
+
+/// The most bytes of a retention policy.
+pub const POLICY_BYTES_MAX: usize = 32 * 1024;
+
+/// A partition as its own stream tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Events folded so far: the stream's last version.
+    pub version: u64,
+    /// The newest retention policy.
+    pub policy: Option<PolicySet>,
+    /// The newest cut of log and archive.
+    pub cut: Option<LogCut>,
+    /// Runs that were removed.
+    pub runs_removed: u64,
+    /// Payloads that were erased.
+    pub payloads_erased: u64,
+}
+
+/// A retention policy that somebody set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySet {
+    /// As JSON.
+    pub text: String,
+    /// Who set it.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Where the log begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCut {
+    /// The last commit that is gone.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// When it was cut.
+    pub at: Timestamp,
+}
+
+/// Folds the stream's next event.
+pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp) {
+    state.version += 1;
+    match event {
+        PartitionEvent::RunsRemoved { runs, .. } => state.runs_removed += runs.len() as u64,
+        PartitionEvent::PayloadErased { .. } => state.payloads_erased += 1,
+        PartitionEvent::LogCut { sequence, hash, .. } => {
+            state.cut = Some(LogCut { sequence: *sequence, hash: *hash, at });
+        }
+        PartitionEvent::RetentionPolicySet { policy, actor } => {
+            let (text, actor) = (policy.clone(), actor.clone());
+            state.policy = Some(PolicySet { text, actor, at });
+        }
+        PartitionEvent::Restored { .. } | PartitionEvent::RunsImported { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ExecutionId, PartitionId};
+
+    #[test]
+    fn the_newest_policy_and_cut_count() {
+        let mut state = PartitionState::default();
+        let run = ExecutionId { partition: PartitionId(1), digits: 7 };
+        let (rule, actor) = ("old".to_owned(), "op".to_owned());
+        let set = |text: &str| PartitionEvent::RetentionPolicySet {
+            policy: text.to_owned(),
+            actor: actor.clone(),
+        };
+        let cut = |sequence| PartitionEvent::LogCut {
+            sequence,
+            hash: Digest::of(&[1]),
+            actor: actor.clone(),
+        };
+        let removed = PartitionEvent::RunsRemoved {
+            runs: vec![run, run],
+            rule: rule.clone(),
+            actor: actor.clone(),
+        };
+        for (at, event) in [set("1"), cut(3), removed, set("2"), cut(9)].iter().enumerate() {
+            evolve(&mut state, event, Timestamp(i64::try_from(at).expect("small")));
+        }
+        assert_eq!((state.version, state.runs_removed), (5, 2));
+        assert_eq!(state.policy.map(|set| (set.text, set.at)), Some(("2".into(), Timestamp(3))));
+        assert_eq!(state.cut.map(|cut| (cut.sequence, cut.at)), Some((9, Timestamp(4))));
+    }
+}

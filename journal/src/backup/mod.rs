@@ -1,0 +1,392 @@
+//! Backups: a directory that can be verified and restored like a data directory, made while
+//! the server runs.
+//!
+//! ```text
+//! BACKUP        says what the directory is; there from the first moment
+//! LOCK          held while a backup goes on
+//! identity      as in a data directory; written when a first backup is whole
+//! log/ archive/ blobs/
+//! backup.json   every file with its digest, replaced last; see manifest.rs
+//! ```
+//! It holds a prefix of the log up to what was durable when the backup began. What is there
+//! already is not copied again. Payloads come first, then segments in order, the base last: so
+//! whatever moment a crash chooses, what is there is a prefix again, and the manifest of
+//! the backup before still describes it. The store and the views are left out.
+
+mod copy;
+mod manifest;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backstitch_core::time::Timestamp;
+use serde::Serialize;
+
+pub use manifest::{BackupEnd, FileEntry, Manifest};
+
+use crate::archive;
+use crate::archive::unpack::Archived;
+use crate::commit::Head;
+use crate::directory::{Directory, DirectoryLock};
+use crate::error::Error;
+use crate::files;
+use crate::journal::Journal;
+use crate::log::DurableEnd;
+use crate::log::wal::layout::SECTOR_BYTES;
+use crate::log::wal::scan::{Chains, Segment, Shape};
+use crate::log::wal::segments;
+use crate::progress::{Meter, OnProgress};
+use crate::reader::Reader;
+use copy::{Copied, SourceFile, copy};
+
+/// The file by which a backup is known from its first moment on.
+pub(crate) const MARKER: &str = "BACKUP";
+/// What is kept of everything before the archive's first segment.
+const BASE: &str = "base.arc";
+const PARTS: [&str; 3] = ["log", "archive", "blobs"];
+/// Files move from the log to the archive meanwhile; then the list is made again.
+const LISTINGS_MAX: u32 = 100;
+
+/// What a backup did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackupReport {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The store's id, in hex.
+    pub store_id: String,
+    /// Counts restores, from 1.
+    pub generation: u32,
+    /// Where each partition ends.
+    pub ends: Vec<BackupEnd>,
+    /// Files it holds.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were not there before.
+    pub files_copied: u64,
+    /// Their bytes.
+    pub bytes_copied: u64,
+    /// Files of earlier backups that this one no longer names.
+    pub files_removed: u64,
+}
+
+/// What is backed up.
+struct Source<'a> {
+    directory: &'a Path,
+    archive: PathBuf,
+    shape: Shape,
+    heads: Vec<Head>,
+    segment: u64,
+    offset: u64,
+}
+
+impl Journal {
+    /// Backs the journal up to a directory: a new one, or one that holds an earlier backup of
+    /// this store. Runs on the caller's thread beside everything else.
+    ///
+    /// # Errors
+    /// If the directory is taken or cannot be written, another backup writes to it, the
+    /// journal is in memory or closed, or `heard` broke it off.
+    pub fn backup(
+        &self,
+        to: &Path,
+        at: Timestamp,
+        mut heard: OnProgress<'_>,
+    ) -> Result<BackupReport, Error> {
+        let parts = self.parts();
+        let taken = |detail: &str| Error::Target { directory: to.into(), detail: detail.into() };
+        let directory = parts.directory.as_deref();
+        let directory = directory.ok_or_else(|| taken("a journal in memory has no files"))?;
+        if parts.log.sync().is_err() {
+            return Err(Error::Closed);
+        }
+        let DurableEnd { heads, segment, offset } =
+            parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
+        let shape = Shape::of(parts.origin, &parts.options);
+        let archive = Directory::at(directory).archive()?;
+        let source = Source { directory, archive, shape, heads, segment, offset };
+        run(&source, to, at, &mut heard)
+    }
+}
+
+/// Backs up a data directory that no server has open, in the same way.
+///
+/// # Errors
+/// If the source is in use or damaged, or the target is taken or cannot be written.
+pub fn backup(
+    from: &Path,
+    to: &Path,
+    at: Timestamp,
+    mut heard: OnProgress<'_>,
+) -> Result<BackupReport, Error> {
+    let reader = Reader::open(from)?;
+    let mut chains = Chains::at(reader.sources.beginning()?.heads);
+    let (mut failure, mut meter) = (None, Meter::of(&mut heard, "reading", 0));
+    let torn = reader.for_each_commit(|commit, _| {
+        chains.jump(commit);
+        failure = meter.add(commit.bytes().len() as u64).err();
+        failure.is_none()
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let (segment, offset) = match torn {
+        Some(torn) => (torn.segment, torn.offset),
+        None => end_of(&reader)?,
+    };
+    let (directory, heads) = (reader.directory.path.as_path(), chains.heads);
+    let archive = reader.directory.archive()?;
+    let source = Source { directory, archive, shape: reader.shape, heads, segment, offset };
+    run(&source, to, at, &mut heard)
+}
+
+/// Where the groups of a log that nobody writes end.
+fn end_of(reader: &Reader) -> Result<(u64, u64), Error> {
+    for number in segments::numbers(&reader.directory.log())?.into_iter().rev() {
+        let segment = Segment::load(&reader.directory.log(), number, &reader.shape)?;
+        if segment.header.is_ok() {
+            let written = segment.bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+            return Ok((number, written.next_multiple_of(SECTOR_BYTES) as u64));
+        }
+    }
+    Ok((0, 0))
+}
+
+fn run(
+    source: &Source<'_>,
+    to: &Path,
+    at: Timestamp,
+    heard: &mut OnProgress<'_>,
+) -> Result<BackupReport, Error> {
+    let store_id: String = source.shape.origin.store.iter().map(|b| format!("{b:02x}")).collect();
+    let generation = source.shape.origin.generation;
+    let (target, _lock) = take(source, to, &store_id)?;
+    let before = Manifest::read(to)?;
+    let mut run = Run {
+        to,
+        before,
+        manifest: Manifest::new(store_id.clone(), generation, at, &source.heads),
+        copied: (0, 0),
+    };
+    let mut listings = 0;
+    loop {
+        let list = source.list()?;
+        match run.copy_all(&list, heard) {
+            // It moved to the archive, or went with a cut.
+            Err(Error::Io { path, source: error, .. })
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && !path.starts_with(to)
+                    && listings < LISTINGS_MAX =>
+            {
+                listings += 1;
+            }
+            copied => {
+                copied?;
+                let again = source.list()?;
+                if listings >= LISTINGS_MAX || names_of(&list) == names_of(&again) {
+                    break;
+                }
+                listings += 1;
+            }
+        }
+    }
+    target.write_identity(&source.shape)?;
+    run.manifest.write(to)?;
+    let files_removed = run.remove_others()?;
+    let Run { manifest, copied, .. } = run;
+    Ok(BackupReport {
+        directory: to.to_owned(),
+        store_id,
+        generation,
+        ends: manifest.ends,
+        files: manifest.files.len() as u64,
+        bytes: manifest.files.values().map(|entry| entry.bytes).sum(),
+        files_copied: copied.0,
+        bytes_copied: copied.1,
+        files_removed,
+    })
+}
+
+/// Segments and archive files: what must be there together. Payloads come and go.
+fn names_of(list: &[SourceFile]) -> Vec<&str> {
+    let chain = |name: &&str| !name.starts_with("blobs/");
+    list.iter().map(|file| file.name.as_str()).filter(chain).collect()
+}
+
+/// Takes the directory of a backup: a new one, or one of this store.
+fn take(
+    source: &Source<'_>,
+    to: &Path,
+    store_id: &str,
+) -> Result<(Directory, DirectoryLock), Error> {
+    let taken = |detail: String| Err(Error::Target { directory: to.to_owned(), detail });
+    files::make_directories(to)?;
+    let within = |path: &Path| path.canonicalize().ok();
+    if let (Some(to), Some(data)) = (within(to), within(source.directory))
+        && (to.starts_with(&data) || data.starts_with(&to))
+    {
+        return taken("a backup inside of what it backs up is none".to_owned());
+    }
+    let names = files::names(to)?;
+    if !names.is_empty() && !names.iter().any(|name| name == MARKER) {
+        return taken("it is not empty and holds no backup".to_owned());
+    }
+    files::replace(&to.join(MARKER), b"a backup of a Backstitch store\n")?;
+    let target = Directory::at(to);
+    let lock = target.take_new().map_err(|error| match error {
+        Error::Locked { directory } => Error::Busy { directory },
+        error => error,
+    })?;
+    if let Some(shape) = target.shape()?
+        && shape.origin != source.shape.origin
+    {
+        return taken(format!(
+            "it holds a backup of another store or generation than {store_id}, generation {}",
+            source.shape.origin.generation
+        ));
+    }
+    for part in PARTS {
+        files::make_directories(&to.join(part))?;
+    }
+    Ok((target, lock))
+}
+
+impl Source<'_> {
+    /// The files to copy, in order: payloads, segments from the first to the last, the base.
+    /// Of a segment its copy in the log comes first. The log is listed first, since segments leave it only once they are archived.
+    fn list(&self) -> Result<Vec<SourceFile>, Error> {
+        let log = self.directory.join("log");
+        let mut segments = Vec::new();
+        let in_log = segments::numbers(&log)?;
+        let archived = archive::numbers(&self.archive)?;
+        for number in in_log.into_iter().filter(|n| *n <= self.segment) {
+            let path = segments::path_of(&log, number);
+            // What is archived by now is not written any more.
+            let written = number == self.segment && !archived.contains(&number);
+            let bytes = Some(self.offset).filter(|_| written);
+            let name = format!("log/{}", file_name(&path));
+            segments.push((number, SourceFile { name, path, bytes }));
+        }
+        for number in archived.into_iter().filter(|n| *n <= self.segment) {
+            let path = archive::path_of(&self.archive, number);
+            let name = format!("archive/{}", file_name(&path));
+            segments.push((number, SourceFile { name, path, bytes: None }));
+        }
+        segments.sort_by(|one, other| (one.0, &other.1.name).cmp(&(other.0, &one.1.name)));
+        let blobs = self.directory.join("blobs");
+        let mut list = Vec::new();
+        for path in files::below(&blobs)? {
+            let below = path.strip_prefix(&blobs).expect("it was listed below");
+            let name = format!("blobs/{}", below.to_string_lossy());
+            // Files in the making have names of their own until they are whole.
+            if !name.ends_with(".new") {
+                list.push(SourceFile { name, path, bytes: None });
+            }
+        }
+        list.extend(segments.into_iter().map(|(_, file)| file));
+        let base = self.archive.join(BASE);
+        if base.exists() {
+            let name = format!("archive/{BASE}");
+            list.push(SourceFile { name, path: base, bytes: None });
+        }
+        Ok(list)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// One backup under way.
+struct Run<'a> {
+    to: &'a Path,
+    before: Option<Manifest>,
+    manifest: Manifest,
+    /// Files and bytes.
+    copied: (u64, u64),
+}
+
+impl Run<'_> {
+    fn copy_all(&mut self, list: &[SourceFile], heard: &mut OnProgress<'_>) -> Result<(), Error> {
+        let total = list.iter().map(SourceFile::bytes).sum();
+        let mut meter = Meter::of(heard, "backing up", total);
+        let mut directories = std::collections::BTreeSet::new();
+        let mut files = std::collections::BTreeMap::new();
+        for source in list {
+            self.complete_stale(source, list)?;
+            let to = self.to.join(&source.name);
+            let parent = files::parent(&to).to_owned();
+            files::make_directories(&parent)?;
+            let beside = to.with_extension("copying");
+            let done = self.manifest.files.get(&source.name);
+            let known = done.or_else(|| self.before.as_ref()?.files.get(&source.name)).cloned();
+            let Copied { entry, fresh } =
+                match copy(source, known.as_ref(), &to, &beside, &mut meter) {
+                    // A payload that was erased or collected meanwhile.
+                    Err(Error::Io { path, source: error, .. })
+                        if path == source.path
+                            && source.name.starts_with("blobs/")
+                            && error.kind() == std::io::ErrorKind::NotFound =>
+                    {
+                        continue;
+                    }
+                    copied => copied?,
+                };
+            if fresh {
+                self.announce(source, &entry)?;
+                fs::rename(&beside, &to).map_err(|e| Error::io("naming", &to, e))?;
+                self.copied = (self.copied.0 + 1, self.copied.1 + entry.bytes);
+                directories.insert(parent);
+            }
+            files.insert(source.name.clone(), entry);
+        }
+        directories.extend(PARTS.iter().map(|part| self.to.join(part)));
+        directories.iter().try_for_each(|directory| files::sync_directory(directory))?;
+        self.manifest.files = files;
+        Ok(())
+    }
+
+    /// A segment that the backup before has in part, as the end of its log, and that has moved
+    /// to the archive since: it is completed first, so that what is there stays a prefix.
+    fn complete_stale(&self, archived: &SourceFile, list: &[SourceFile]) -> Result<(), Error> {
+        let Some(name) = archived.name.strip_prefix("archive/") else { return Ok(()) };
+        let Some(number) = name.strip_suffix(".arc").and_then(|n| n.parse().ok()) else {
+            return Ok(());
+        };
+        let to = segments::path_of(&self.to.join("log"), number);
+        let name = format!("log/{}", file_name(&to));
+        if !to.exists() || list.iter().any(|file| file.name == name) {
+            return Ok(());
+        }
+        let whole = Archived::open_at(&archived.path)?.unpack()?;
+        files::replace(&to, &whole)
+    }
+
+    /// Has the manifest of the backup before allow a content that takes another's place. A
+    /// segment that only grew needs no word.
+    fn announce(&mut self, source: &SourceFile, entry: &FileEntry) -> Result<(), Error> {
+        let Some(before) = &mut self.before else { return Ok(()) };
+        let Some(known) = before.files.get(&source.name) else { return Ok(()) };
+        let grew = source.name.starts_with("log/") && known.bytes <= entry.bytes;
+        if grew || known.blake3 == entry.blake3 {
+            return Ok(());
+        }
+        before.replacing.insert(source.name.clone(), entry.clone());
+        before.write(self.to)
+    }
+
+    /// Removes what earlier backups left and this one does not name.
+    fn remove_others(&self) -> Result<u64, Error> {
+        let mut removed = 0;
+        for part in PARTS {
+            for path in files::below(&self.to.join(part))? {
+                let below = path.strip_prefix(self.to).expect("it was listed below");
+                if !self.manifest.files.contains_key(below.to_string_lossy().as_ref()) {
+                    files::remove(&path)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}

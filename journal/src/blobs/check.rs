@@ -1,0 +1,146 @@
+//! Comparing what is kept with what is named: what is missing, damaged or left over.
+//!
+//! Reads every content that is named. Knows nothing of who names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use backstitch_core::ids::Digest;
+use backstitch_core::payload::AbsentWhy;
+use serde::Serialize;
+
+use super::Blobs;
+use super::files::{Files, Kind, SPREAD, for_each, now};
+use crate::error::Error;
+use crate::files;
+
+/// How long a content that nothing names is left alone: its commit may be on its way.
+pub const BLOB_AGE_MIN: Duration = Duration::from_secs(3_600);
+
+/// Contents that are named, with their lengths in bytes.
+pub type Named = BTreeMap<Digest, u64>;
+
+/// What comparing found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BlobReport {
+    /// Contents that are named and whole.
+    pub whole: u64,
+    /// Their bytes.
+    pub whole_bytes: u64,
+    /// Named and not there, in hex.
+    pub missing: Vec<String>,
+    /// Named and something else, in hex.
+    pub damaged: Vec<String>,
+    /// Named and erased on purpose, in hex.
+    pub erased: Vec<String>,
+    /// There and not named: left by a crash, or by runs that are gone.
+    pub orphans: u64,
+    /// Their bytes.
+    pub orphan_bytes: u64,
+}
+
+/// Compares what a data directory keeps with what is named. `erased` is what its records say
+/// was erased.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn check(
+    directory: &Path,
+    named: &Named,
+    erased: &BTreeSet<Digest>,
+) -> Result<BlobReport, Error> {
+    let blobs = Blobs::at(directory.join(DIRECTORY), false);
+    blobs.note_erased(erased.iter().copied());
+    let mut report = BlobReport::default();
+    for (digest, &length_bytes) in named {
+        match blobs.read(digest, length_bytes)? {
+            Ok(text) => {
+                report.whole += 1;
+                report.whole_bytes += text.len() as u64;
+            }
+            Err(AbsentWhy::Erased) => report.erased.push(digest.to_string()),
+            Err(AbsentWhy::Damaged) => report.damaged.push(digest.to_string()),
+            Err(AbsentWhy::Missing | AbsentWhy::NotRead) => report.missing.push(digest.to_string()),
+        }
+    }
+    for first in 0..SPREAD {
+        let first = u8::try_from(first).expect("there are as many as a byte has values");
+        for_each(&directory.join(DIRECTORY), first, &mut |_, kind, metadata| {
+            if matches!(kind, Kind::Content(digest) if !named.contains_key(&digest)) {
+                report.orphans += 1;
+                report.orphan_bytes += metadata.len();
+            }
+        })?;
+    }
+    Ok(report)
+}
+
+/// Where contents are, in a data directory.
+pub(crate) const DIRECTORY: &str = "blobs";
+
+/// What collecting removed, or would remove.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Contents that nothing names.
+    pub contents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that a crash left half written.
+    pub unfinished: u64,
+    /// Contents that nothing names yet and that are too young to tell.
+    pub young: u64,
+}
+
+impl Blobs {
+    /// Removes contents that are not named and no longer young.
+    pub(crate) fn collect(&self, named: &Named, dry_run: bool) -> Result<Collected, Error> {
+        let mut collected = Collected::default();
+        let Some(own) = self.files() else { return Ok(collected) };
+        let before = now().checked_sub(BLOB_AGE_MIN).unwrap_or(SystemTime::UNIX_EPOCH);
+        for first in 0..SPREAD {
+            let first = u8::try_from(first).expect("there are as many as a byte has values");
+            collect_of(own, first, before, named, dry_run, &mut collected)?;
+        }
+        Ok(collected)
+    }
+}
+
+fn collect_of(
+    own: &Files,
+    first: u8,
+    before: SystemTime,
+    named: &Named,
+    dry_run: bool,
+    collected: &mut Collected,
+) -> Result<(), Error> {
+    let (mut contents, mut unfinished) = (Vec::new(), Vec::new());
+    for_each(own.path(), first, &mut |path, kind, metadata| {
+        let old = metadata.modified().is_ok_and(|modified| modified < before);
+        match kind {
+            Kind::Content(digest) if !named.contains_key(&digest) => {
+                if old {
+                    contents.push((digest, metadata.len()));
+                } else {
+                    collected.young += 1;
+                }
+            }
+            Kind::Unfinished if old => unfinished.push(path.to_owned()),
+            _ => {}
+        }
+    })?;
+    for (digest, bytes) in contents {
+        let removed = if dry_run { Some(bytes) } else { own.remove_older(&digest, before)? };
+        if let Some(bytes) = removed {
+            collected.contents += 1;
+            collected.bytes += bytes;
+        }
+    }
+    for path in unfinished {
+        collected.unfinished += 1;
+        if !dry_run {
+            files::remove(&path)?;
+        }
+    }
+    Ok(())
+}

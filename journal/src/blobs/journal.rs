@@ -1,0 +1,106 @@
+//! What a journal does with contents kept beside its records: find, erase, collect.
+
+use std::ops::ControlFlow;
+
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+
+use super::check::{Collected, Named};
+use super::erased_by;
+use crate::commit::Commit;
+use crate::error::Error;
+use crate::journal::{Journal, Parts};
+use crate::open;
+use crate::record::Record;
+
+impl Journal {
+    /// Waits until every erasure whose record was acknowledged before this call has taken
+    /// place.
+    pub fn finish_erasures(&self) {
+        if self.parts().directory.is_some() {
+            self.parts().queue.settle();
+        }
+    }
+
+    /// Bytes of a content that is kept beside the records, `None` if it is not.
+    #[must_use]
+    pub fn kept_beside(&self, digest: &Digest) -> Option<u64> {
+        self.parts().blobs.kept_bytes(digest)
+    }
+
+    /// How many contents are kept beside the records, and their bytes: counted in the
+    /// background after opening.
+    #[must_use]
+    pub fn kept_beside_all(&self) -> (u64, u64) {
+        self.parts().blobs.counted()
+    }
+
+    /// Runs whose histories name a content, by id.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn runs_naming(&self, digest: &Digest) -> Result<Vec<ExecutionId>, Error> {
+        let mut runs = Vec::new();
+        for stream in self.parts().store.all_executions()? {
+            let StreamId::Execution(run) = stream else { continue };
+            let Some(records) = self.parts().store.history(&stream)? else { continue };
+            let mut names = false;
+            for record in &records {
+                record.event.for_each_payload(&mut |payload| {
+                    names |= payload.reference().is_some_and(|(named, _)| named == *digest);
+                });
+            }
+            if names {
+                runs.push(run);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Removes contents that no commit and no history names, wherever those are kept, and that
+    /// are older than [`BLOB_AGE_MIN`](crate::BLOB_AGE_MIN); with `dry_run` only says how many.
+    ///
+    /// # Errors
+    /// If the chain is not whole or cannot be read: then nothing is removed.
+    pub fn collect_blobs(&self, dry_run: bool) -> Result<Collected, Error> {
+        let mut named = Named::new();
+        for partition in (0..self.parts().options.partitions).map(PartitionId) {
+            self.commits_after(partition, 0, &mut |commit| {
+                named.extend(commit.named());
+                ControlFlow::Continue(())
+            })?;
+        }
+        // A cut chain no longer has every commit of the runs that are still kept.
+        for stream in self.parts().store.all_streams()? {
+            for record in self.parts().store.history(&stream)?.unwrap_or_default() {
+                record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
+            }
+        }
+        self.parts().blobs.collect(&named, dry_run)
+    }
+
+    /// Gives records that were read off a commit the payloads back that are kept beside them;
+    /// one that cannot be had stays absent and says why.
+    ///
+    /// # Errors
+    /// If the system refuses to read for a reason that may pass.
+    pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
+        self.parts().blobs.give_back(records)
+    }
+}
+
+impl Parts {
+    /// A record that says a content is erased is durable: now it is.
+    pub(crate) fn erase_what_is_named_by(&self, commit: &Commit) {
+        if !commit.entries.iter().any(|own| matches!(own.stream, StreamId::Partition(_))) {
+            return;
+        }
+        for digest in erased_by(&commit.records()) {
+            self.blobs.note_erased([digest]);
+            if self.directory.is_some() {
+                self.queue.erase(digest);
+            } else if let Err(error) = self.blobs.erase_once(&digest) {
+                self.log.poison(&open::with_source(&error));
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The journal's lists: rows of runs, dead letters and the audit, and their views.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::audit::AuditRow;
+use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::statistics::RunStatistics;
+use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::record::Record;
+use crate::views::{AuditFilter, Cursor, LetterFilter, Page, RunFilter, ViewInfo, ViewName};
+
+impl Journal {
+    /// A run's row.
+    ///
+    /// # Errors
+    /// If the views cannot be read.
+    pub fn run(&self, id: &ExecutionId) -> Result<Option<RunSummary>, Error> {
+        self.parts().views.run(id)
+    }
+
+    /// Runs by submission. The most selective index of the filter is walked and the rest is
+    /// filtered, past at most [`crate::ROWS_READ_PER_PAGE_MAX`] rows and a little: a page that
+    /// has to stop there has fewer rows than asked for, and a cursor to go on.
+    ///
+    /// # Errors
+    /// [`Error::Cursor`] for a cursor of another list; if the views cannot be read.
+    pub fn runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<RunSummary>, Error> {
+        self.parts().views.runs(filter, after, limit)
+    }
+
+    /// A dead letter's row.
+    ///
+    /// # Errors
+    /// If the views cannot be read.
+    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterSummary>, Error> {
+        self.parts().views.letter(id)
+    }
+
+    /// Dead letters by opening; pages end as those of [`Journal::runs`].
+    ///
+    /// # Errors
+    /// [`Error::Cursor`] for a cursor of another list; if the views cannot be read.
+    pub fn letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<LetterSummary>, Error> {
+        self.parts().views.letters(filter, after, limit)
+    }
+
+    /// What was done by somebody; pages end as those of [`Journal::runs`].
+    ///
+    /// # Errors
+    /// [`Error::Cursor`] for a cursor of another list; if the views cannot be read.
+    pub fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, Error> {
+        self.parts().views.audit(filter, after, limit)
+    }
+
+    /// Statistics of a namespace's retained runs by workflow, as of the last tick: at most
+    /// so many milliseconds ago as ticks are apart.
+    #[must_use]
+    pub fn run_statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
+        self.parts().views.statistics(namespace)
+    }
+
+    /// How every view stands.
+    #[must_use]
+    pub fn views(&self) -> Vec<ViewInfo> {
+        self.parts().views.info()
+    }
+
+    /// Makes a view anew from the histories while the old one serves, and puts it into force;
+    /// `false` if that is under way already. `fold` makes a run's rows of its history. Takes
+    /// as long as reading every history.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the new view not be written: then the old one stays in
+    /// force.
+    pub fn rebuild_view(
+        &self,
+        view: ViewName,
+        fold: &mut dyn FnMut(StreamId, Vec<Record>) -> Vec<ViewChange>,
+    ) -> Result<bool, Error> {
+        let parts = self.parts();
+        parts.views.rebuild(view, &parts.store, fold)
+    }
+}

@@ -1,0 +1,140 @@
+//! Records that only the store still has.
+//!
+//! The store counts if its digest is the one in its marks, and then for records whose
+//! positions lie in a gap. Knows positions, not what the records mean.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::ids::StreamId;
+
+use super::{Gap, SalvageRequest, StoreEvidence};
+use crate::archive::base::layout::Entry;
+use crate::backup::BackupEnd;
+use crate::commit::Head;
+use crate::error::Error;
+use crate::keys;
+use crate::pending::unpack;
+use crate::progress::OnProgress;
+use crate::reader::Reader;
+use crate::record;
+use crate::verify::{Scratch, open_copy};
+
+/// A record as the store has it.
+pub(super) struct StoredRecord {
+    pub stream: StreamId,
+    pub version: u64,
+    pub body: Vec<u8>,
+}
+
+/// Where the chains end, as far as they were found and as a backup says.
+pub(super) struct Ends<'a> {
+    pub heads: &'a [Head],
+    pub promised: &'a [BackupEnd],
+}
+
+/// The store's records in the gaps, by partition and position.
+pub(super) struct StoredRecords {
+    pub evidence: StoreEvidence,
+    records: BTreeMap<(usize, u64), StoredRecord>,
+}
+
+impl StoredRecords {
+    /// Looks into a copy of the store, if something is missing or it may reach further than
+    /// the log. Adds a gap where a chain's end is known to be missing.
+    pub(super) fn find(
+        reader: &Reader,
+        request: &SalvageRequest,
+        ends: &Ends<'_>,
+        gaps: &mut [Vec<Gap>],
+        heard: &mut OnProgress<'_>,
+    ) -> Result<Self, Error> {
+        let Ends { heads, promised } = ends;
+        for (index, end) in promised.iter().enumerate() {
+            if heads.get(index).is_some_and(|head| head.sequence < end.sequence) {
+                gaps[index].push(Gap { before: heads[index], next_position: None });
+            }
+        }
+        let mut found = Self { evidence: StoreEvidence::NotNeeded, records: BTreeMap::new() };
+        if !reader.directory.store().exists() {
+            if gaps.iter().any(|gaps| !gaps.is_empty()) {
+                found.evidence = StoreEvidence::NotProven;
+            }
+            return Ok(found);
+        }
+        let scratch = Scratch::new(request.scratch.as_deref())?;
+        let opened = open_copy(&reader.directory, &reader.shape, &scratch, heard)?;
+        let Ok((store, applied)) = opened else {
+            found.evidence = StoreEvidence::NotProven;
+            return Ok(found);
+        };
+        for (index, &applied) in applied.iter().enumerate() {
+            let behind = heads[index].sequence < applied;
+            if behind && gaps[index].last().is_none_or(|gap| gap.next_position.is_some()) {
+                gaps[index].push(Gap { before: heads[index], next_position: None });
+            }
+        }
+        if gaps.iter().all(|gaps| gaps.is_empty()) {
+            store.close();
+            return Ok(found);
+        }
+        found.evidence = StoreEvidence::Proven;
+        let read = found.read(&store, gaps);
+        store.close();
+        read.map(|()| found)
+    }
+
+    /// Adds what a damaged base still has of the gaps.
+    pub(super) fn add_kept(&mut self, entries: &[Entry], gaps: &[Vec<Gap>]) {
+        for entry in entries {
+            let Ok((stream, _)) = keys::stream_of(&entry.key) else { continue };
+            let index = usize::from(entry.partition);
+            let packed = unpack(&entry.packed).filter_map(Result::ok);
+            for (version, (position, body)) in (entry.first_version..).zip(packed) {
+                if gaps.get(index).is_some_and(|gaps| gaps.iter().any(|gap| gap.has(position))) {
+                    let (stream, body) = (stream.clone(), body.to_vec());
+                    let record = StoredRecord { stream, version, body };
+                    self.records.entry((index, position)).or_insert(record);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, store: &crate::store::Store, gaps: &[Vec<Gap>]) -> Result<(), Error> {
+        store.for_each_stored(&mut |stream, version, position, body| {
+            let index = partition_of(stream);
+            let wanted = gaps.get(index).is_some_and(|gaps| gaps.iter().any(|g| g.has(position)));
+            // The body says itself whose it is; a record that contradicts its key is none.
+            let right = wanted
+                && record::decode(body, position)
+                    .is_ok_and(|found| found.stream == *stream && found.version == version);
+            if right {
+                let (stream, body) = (stream.clone(), body.to_vec());
+                self.records.insert((index, position), StoredRecord { stream, version, body });
+            }
+        })
+    }
+
+    /// Takes the records of a gap, in order.
+    pub(super) fn take(&mut self, index: usize, gap: &Gap) -> Vec<(u64, StoredRecord)> {
+        let from = (index, gap.before.position + 1);
+        let until = (index, gap.next_position.unwrap_or(u64::MAX));
+        let keys: Vec<_> = self.records.range(from..until).map(|(key, _)| *key).collect();
+        let take = |key: (usize, u64)| Some((key.1, self.records.remove(&key)?));
+        keys.into_iter().filter_map(take).collect()
+    }
+}
+
+impl Gap {
+    fn has(&self, position: u64) -> bool {
+        position > self.before.position && self.next_position.is_none_or(|next| position < next)
+    }
+}
+
+/// The partition a history is written in: workflows and replays all live in the first.
+fn partition_of(stream: &StreamId) -> usize {
+    match stream {
+        StreamId::Execution(run) => usize::from(run.partition.0),
+        StreamId::Partition(partition) => usize::from(partition.0),
+        StreamId::Workflow { .. } | StreamId::Replay(_) => 0,
+    }
+}

@@ -1,0 +1,128 @@
+//! A store being made beside its target, and named at the end.
+//!
+//! ```text
+//! TARGET.restoring/   while it is made: RESTORING, LOCK, log/, archive/, blobs/, identity
+//! TARGET/             renamed there when all of it is durable and was read back
+//! ```
+//! A crash leaves `TARGET.restoring`, which the next attempt at this target recognises by
+//! what it holds, removes, and makes anew. Knows files, not where their content comes from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::archive::base;
+use crate::commit::Head;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::files;
+use crate::progress::{Meter, OnProgress};
+use crate::reader::Reader;
+use crate::verify::check;
+
+const MARKER: &str = "RESTORING";
+/// What a store being made may hold; anything else is somebody else's.
+const OURS: [&str; 7] = [MARKER, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
+
+/// A store being made.
+pub(crate) struct Target {
+    to: PathBuf,
+    pub directory: Directory,
+}
+
+impl Target {
+    /// Takes the place beside `to`, removing what an earlier attempt left there.
+    pub(crate) fn begin(to: &Path) -> Result<Self, Error> {
+        let taken = |directory: &Path, detail: String| {
+            Err(Error::Target { directory: directory.to_owned(), detail })
+        };
+        let Some(name) = to.file_name() else {
+            return taken(to, "it has no name of its own".to_owned());
+        };
+        if to.exists() && (!to.is_dir() || !files::names(to)?.is_empty()) {
+            return taken(to, "it is not empty".to_owned());
+        }
+        let mut beside = name.to_owned();
+        beside.push(".restoring");
+        let beside = to.with_file_name(beside);
+        if beside.exists() {
+            let names = files::names(&beside)?;
+            let foreign = names.iter().find(|name| !OURS.contains(&name.as_str()));
+            if let Some(foreign) = foreign {
+                return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
+            }
+            if !names.is_empty() && !names.iter().any(|name| name == MARKER) {
+                return taken(&beside, "it is not what a stopped restore leaves".to_owned());
+            }
+            // Nobody may be at work on it; the marker goes last.
+            let lock = Directory::at(&beside).take_new()?;
+            for name in names.iter().filter(|name| *name != MARKER) {
+                files::remove(&beside.join(name))?;
+            }
+            drop(lock);
+        }
+        files::make_directories(&beside)?;
+        files::replace(&beside.join(MARKER), b"a store being made; safe to remove\n")?;
+        let directory = Directory::at(&beside);
+        files::make_directories(&directory.log())?;
+        Ok(Self { to: to.to_owned(), directory })
+    }
+
+    /// Names the store: from here on it counts.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        let beside = &self.directory.path;
+        files::sync_directory(&self.directory.log())?;
+        files::sync_directory(beside)?;
+        fs::rename(beside, &self.to).map_err(|e| Error::io("naming", &self.to, e))?;
+        files::sync_directory(files::parent(&self.to))?;
+        files::remove(&self.to.join(MARKER))
+    }
+}
+
+/// Takes the base along, if there is one.
+pub(crate) fn copy_base(reader: &Reader, to: &Path) -> Result<(), Error> {
+    let Some(from) = reader.sources.archive().map(base::path_of) else { return Ok(()) };
+    if reader.sources.base()?.is_none() {
+        return Ok(());
+    }
+    let archive = to.join("archive");
+    files::make_directories(&archive)?;
+    files::copy(&from, &base::path_of(&archive))?;
+    files::sync_directory(&archive)
+}
+
+/// Payloads kept outside the log. All of them: those that only lost commits name are
+/// collected by the restored store itself.
+pub(crate) fn copy_blobs(from: &Path, to: &Path, heard: &mut OnProgress<'_>) -> Result<(), Error> {
+    let (from, to) = (from.join("blobs"), to.join("blobs"));
+    if !from.exists() {
+        return Ok(());
+    }
+    let mut meter = Meter::of(heard, "copying payloads", 0);
+    for path in files::below(&from)? {
+        let to = to.join(path.strip_prefix(&from).expect("it was listed below"));
+        files::make_directories(files::parent(&to))?;
+        meter.add(files::copy(&path, &to)?)?;
+    }
+    for path in files::directories_below(&to)? {
+        files::sync_directory(&path)?;
+    }
+    Ok(())
+}
+
+/// Reads all of it again: every hash, every chain, and that it ends where it should.
+pub(crate) fn read_back(directory: &Path, heads: &[Head]) -> Result<(), Error> {
+    let report = check(&Reader::of_locked(directory)?)?;
+    if let Some(problem) = report.problems.into_iter().next() {
+        return Err(Error::Damaged { damage: problem.damage });
+    }
+    let right = report.partitions.iter().zip(heads).all(|(found, head)| {
+        found.last_sequence == head.sequence && found.last_position == head.position
+    });
+    match right {
+        true => Ok(()),
+        false => Err(Error::Target {
+            directory: directory.to_owned(),
+            detail: "what was written there reads back otherwise".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,116 @@
+//! Walking an index of the tree, from either end.
+//!
+//! sled's own way backwards never ends where keys share a run of `FF` bytes (it seeks a
+//! predecessor that is too low, finds the page too low, seeks again, and panics in the end).
+//! So the way from the oldest goes forward, too: over windows of time, each as wide as the
+//! rows are sparse, taken from the end.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use crate::error::Error;
+use crate::fence::FencedTree;
+use crate::views::filter::Order;
+use crate::views::page::Span;
+use crate::views::row::{INSTANT_BYTES, Row};
+use crate::views::table::Table;
+
+/// An id and its place.
+type Placed<Id> = (Vec<u8>, Id);
+
+/// How many times the entries wanted a window may have; with more, a narrower one is tried.
+const WINDOW_ENTRIES_FACTOR: usize = 2;
+/// The first window's width, in microseconds: about four seconds.
+const WINDOW_US: u64 = 1 << 22;
+/// How much wider or narrower the next window is.
+const WINDOW_FACTOR: u64 = 16;
+
+impl<R: Row> Table<R> {
+    /// The next entries of an index, in the list's order: `count`, or all there are.
+    pub(super) fn entries(
+        &self,
+        index: &[u8],
+        span: &Span,
+        count: usize,
+    ) -> Result<Vec<Placed<R::Id>>, Error> {
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        match span.order {
+            Order::NewestFirst => {
+                let mut entries = Vec::new();
+                scan::<R>(tree, index, &span.low, span.high.as_deref(), |place, id| {
+                    entries.push((place.to_vec(), id));
+                    entries.len() < count
+                })?;
+                Ok(entries)
+            }
+            Order::OldestFirst => backwards::<R>(tree, index, span, count),
+        }
+    }
+}
+
+/// Visits entries from a place on and below another, until told to stop.
+fn scan<R: Row>(
+    tree: &FencedTree,
+    index: &[u8],
+    low: &[u8],
+    high: Option<&[u8]>,
+    mut visit: impl FnMut(&[u8], R::Id) -> bool,
+) -> Result<(), Error> {
+    tree.scan(index, &[index, low].concat(), |key, _| {
+        let place = &key[index.len()..];
+        let Some(id) = place.get(INSTANT_BYTES..).and_then(R::id_of) else {
+            return ControlFlow::Continue(());
+        };
+        let wanted = high.is_none_or(|high| place < high) && visit(place, id);
+        if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+}
+
+fn backwards<R: Row>(
+    tree: &FencedTree,
+    index: &[u8],
+    span: &Span,
+    count: usize,
+) -> Result<Vec<Placed<R::Id>>, Error> {
+    let lowest = instant_of(&span.low);
+    let mut high = span.high.clone();
+    let mut top = high.as_deref().map_or(u64::MAX, instant_of);
+    let (mut found, mut width) = (Vec::new(), WINDOW_US);
+    loop {
+        let bottom = top.saturating_sub(width).max(lowest);
+        let low = bottom.to_be_bytes().to_vec().max(span.low.clone());
+        let narrowest = bottom == top;
+        let keep = if narrowest { count } else { WINDOW_ENTRIES_FACTOR * count };
+        let mut window = VecDeque::new();
+        let mut overflow = false;
+        scan::<R>(tree, index, &low, high.as_deref(), |place, id| {
+            if window.len() == keep {
+                // Nothing is narrower than an instant; of that the last ones are wanted.
+                window.pop_front();
+                overflow = true;
+            }
+            window.push_back((place.to_vec(), id));
+            narrowest || !overflow
+        })?;
+        if overflow && !narrowest {
+            width = width.min(top - bottom) / WINDOW_FACTOR;
+            continue;
+        }
+        found.extend(window.into_iter().rev());
+        if found.len() >= count || bottom <= lowest {
+            found.truncate(count);
+            return Ok(found);
+        }
+        top = bottom - 1;
+        high = Some(bottom.to_be_bytes().to_vec());
+        width = width.max(1).saturating_mul(WINDOW_FACTOR);
+    }
+}
+
+/// The turned instant that a place begins with.
+fn instant_of(place: &[u8]) -> u64 {
+    let mut bytes = [0; INSTANT_BYTES];
+    let known = place.len().min(INSTANT_BYTES);
+    bytes[..known].copy_from_slice(&place[..known]);
+    u64::from_be_bytes(bytes)
+}

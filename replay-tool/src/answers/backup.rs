@@ -1,0 +1,81 @@
+//! A copy of a journal that can be verified and restored.
+
+use std::path::Path;
+
+use backstitch_journal::backup;
+use serde_json::{Value, json};
+
+use super::Answer;
+use crate::Form;
+use crate::clock;
+use crate::error::{Error, exit};
+use crate::facts::text;
+use crate::progress::Progress;
+use crate::source::{Server, check_directory};
+use crate::text::{Screen, Style, counted, printable, size};
+
+const BACKUPS: [&str; 4] = ["api", "v1", "admin", "backups"];
+
+/// Backs a directory up.
+///
+/// # Errors
+/// If the source cannot be read, or the target is taken or cannot be written.
+pub(crate) fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Error> {
+    check_directory(from)?;
+    let mut progress = Progress::phases(form.watched());
+    let report = backup(from, to, clock::now(), &mut |heard| progress.hear(&heard))?;
+    drop(progress);
+    Ok(print(&serde_json::to_value(report).expect("a report is plain data"), form))
+}
+
+/// Has a server back itself up, below the directory that its settings name, and waits for it.
+///
+/// # Errors
+/// If the server cannot be asked, or refuses.
+pub(crate) fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error> {
+    let begun = server.client().post(&BACKUPS, &json!({ "directory": name }))?;
+    let standing = server.watch("bytes backed up", &BACKUPS, |standing| {
+        let progress = &standing["running"]["progress"];
+        let number = |name: &str| progress[name].as_u64().unwrap_or(0);
+        (number("bytes_done"), number("bytes_total"), standing["running"].is_null())
+    })?;
+    let mut ended = standing["ended"].as_array().into_iter().flatten();
+    let own = ended.find(|own| own["begun_at"] == begun["begun_at"]);
+    match own.filter(|own| own["report"].is_object()) {
+        Some(own) => Ok(print(&own["report"], form)),
+        None => {
+            let none = Value::Null;
+            let own = own.unwrap_or(&none);
+            let mut answer = match form.json {
+                true => Answer::json(own),
+                false => Answer::text(String::new()),
+            };
+            answer.code = exit::NO;
+            let (result, why) = (text(&own["result"]), text(&own["error"]));
+            Ok(answer.warn(Some(format!("the backup is {result}: {why}"))))
+        }
+    }
+}
+
+fn print(report: &Value, form: &Form) -> Answer {
+    match form.json {
+        true => Answer::json(report),
+        false => Answer::text(words(report, &form.screen)),
+    }
+}
+
+fn words(report: &Value, screen: &Screen) -> String {
+    let number = |name: &str| report[name].as_u64().unwrap_or(0);
+    let to = printable(text(&report["directory"]));
+    format!(
+        "{}  store {}, generation {}\n{}, {} in all; {} copied, {}; {} no longer needed\n",
+        screen.paint(Style::Good, &format!("backed up to {to}")),
+        text(&report["store_id"]),
+        report["generation"],
+        counted(number("files"), "file"),
+        size(number("bytes")),
+        number("files_copied"),
+        size(number("bytes_copied")),
+        number("files_removed"),
+    )
+}

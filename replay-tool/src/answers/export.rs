@@ -1,0 +1,76 @@
+//! Runs written to a file.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Answer;
+use crate::Form;
+use crate::arguments::ExportWanted;
+use crate::error::{Error, exit};
+use crate::facts::text;
+use crate::source::{Archive, OnDamage, Row, export, fold_all};
+use crate::text::{counted, printable, size};
+
+/// Exports the runs that are wanted; the answer is no if one of them could not be.
+///
+/// # Errors
+/// If the directory cannot be read, a run that was named is not there, or the file cannot be
+/// written.
+pub(crate) fn answer(
+    directory: &Path,
+    wanted: &ExportWanted,
+    form: &Form,
+) -> Result<Answer, Error> {
+    let archive = Archive::open(directory, OnDamage::Refuse, form.watched())?;
+    let mut listing = fold_all(&archive, wanted.workflow.as_deref())?;
+    listing.rows.retain(|row| wanted.status.is_none_or(|status| row.standing() == status));
+    let rows = match wanted.ids.as_slice() {
+        [] => listing.rows,
+        ids => named(&listing.rows, ids)?,
+    };
+    let redaction = wanted.redact.clone().unwrap_or_default();
+    let written = export::write(&archive, rows, listing.generation, redaction, &wanted.output)?;
+    let skipped = written["skipped"].as_array().map_or(0, Vec::len);
+    let mut answer = match form.json {
+        true => Answer::json(&written),
+        false => Answer::text(words(&written)),
+    };
+    if skipped > 0 {
+        answer.code = exit::NO;
+    }
+    Ok(answer)
+}
+
+/// The runs whose ids begin so, each the only one.
+fn named(rows: &[Row], ids: &[String]) -> Result<Vec<Row>, Error> {
+    let mut found: Vec<Row> = Vec::new();
+    for given in ids {
+        let prefix = crate::source::Prefix::of(given)?.text();
+        let begins = |row: &&Row| row.summary.execution.to_string().starts_with(&prefix);
+        let own: Vec<&Row> = rows.iter().filter(begins).collect();
+        match own.as_slice() {
+            [] => return Err(Error::NotFound { prefix }),
+            [row] if found.iter().any(|f| f.summary.execution == row.summary.execution) => {}
+            [row] => found.push((*row).clone()),
+            several => {
+                let some = several.iter().take(crate::CANDIDATES_MAX);
+                let some = some.map(|row| row.summary.execution.to_string()).collect();
+                return Err(Error::Ambiguous { prefix, count: several.len() as u64, some });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn words(written: &Value) -> String {
+    let number = |name: &str| written[name].as_u64().unwrap_or(0);
+    let (runs, events) = (counted(number("executions"), "run"), counted(number("events"), "event"));
+    let file = printable(text(&written["file"]));
+    let mut shown = format!("{runs} with {events} in {file}, {}\n", size(number("bytes")));
+    for own in written["skipped"].as_array().into_iter().flatten() {
+        let why = printable(text(&own["why"]));
+        shown.push_str(&format!("left out: {} does not fold: {why}\n", text(&own["execution_id"])));
+    }
+    shown
+}

@@ -1,0 +1,148 @@
+//! How long runs are kept: the policy, what it would remove, and removing it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Answer, workflow_label};
+use crate::Form;
+use crate::arguments::{Retention, RetentionWanted};
+use crate::error::{Error, exit};
+use crate::facts::text;
+use crate::source::Server;
+use crate::text::{Screen, Style, Table, counted, size, style_of};
+
+const RETENTION: [&str; 4] = ["api", "v1", "admin", "retention"];
+
+/// Asks the server, or has it remove runs and waits until it has.
+///
+/// # Errors
+/// If the policy's file cannot be read, or the server cannot be asked or refuses.
+pub(crate) fn answer(command: &Retention, server: &Server, form: &Form) -> Result<Answer, Error> {
+    let path = |word: &'static str| [&RETENTION[..], &[word]].concat();
+    match command {
+        Retention::Policy => {
+            let policy = server.client().get(&path("policy"), &[])?;
+            Ok(print(&policy, form, policy_text))
+        }
+        Retention::Plan { wanted, limit } => {
+            let mut body = body(wanted)?;
+            body["limit"] = json!(limit);
+            let plan = server.client().post(&path("plan"), &body)?;
+            Ok(print(&plan, form, plan_text))
+        }
+        Retention::Apply { wanted, confirm, runs_per_second } => {
+            let mut body = body(wanted)?;
+            body["confirm"] = json!(confirm);
+            if let Some(rate) = runs_per_second {
+                body["runs_per_second"] = json!(rate);
+            }
+            server.client().post(&path("apply"), &body)?;
+            let ended = server.watch("runs removed", &path("apply"), |standing| {
+                let removed = standing["removed"].as_u64().unwrap_or(0);
+                (removed, 0, standing["status"] != "running")
+            })?;
+            let answer = print(&ended, form, progress_text);
+            let code = if ended["status"] == "done" { answer.code } else { exit::NO };
+            Ok(Answer { code, ..answer })
+        }
+    }
+}
+
+fn print(document: &Value, form: &Form, words: fn(&Value, &Screen) -> String) -> Answer {
+    match form.json {
+        true => Answer::json(document),
+        false => Answer::text(words(document, &form.screen)),
+    }
+}
+
+/// What is to go, as the API takes it.
+fn body(wanted: &RetentionWanted) -> Result<Value, Error> {
+    let mut body = json!({});
+    if let Some(path) = &wanted.policy {
+        body["policy"] = read_policy(path)?;
+    }
+    if let Some(at) = wanted.at {
+        body["at"] = json!(at.to_string());
+    }
+    Ok(body)
+}
+
+fn read_policy(path: &Path) -> Result<Value, Error> {
+    let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map_err(file)?;
+    serde_json::from_str(&text).map_err(|bad| file(bad.into()))
+}
+
+fn policy_text(document: &Value, _: &Screen) -> String {
+    let source = match text(&document["source"]) {
+        "api" => format!("set by {} at {}", text(&document["set_by"]), text(&document["set_at"])),
+        other => format!("from the {other}"),
+    };
+    format!("{source}\n{:#}\n", document["policy"])
+}
+
+fn plan_text(plan: &Value, screen: &Screen) -> String {
+    let list = |name: &str| plan[name].as_array().map_or(&[][..], Vec::as_slice);
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let mut shown = String::new();
+    let mut table =
+        Table::with_headings(&["EXECUTION", "WORKFLOW", "STATUS", "CLOSED", "RULE", ""]);
+    for run in list("executions") {
+        let word = text(&run["status"]);
+        table.row([
+            (text(&run["execution_id"]).to_owned(), Style::Plain),
+            (workflow_label(run), Style::Plain),
+            (word.to_owned(), style_of(word)),
+            (text(&run["closed_at"]).to_owned(), Style::Dim),
+            (text(&run["rule"]).to_owned(), Style::Plain),
+            (size(number(&run["bytes"])), Style::Dim),
+        ]);
+    }
+    match list("executions") {
+        [] => shown.push_str("no run would be removed\n"),
+        _ => shown.push_str(&table.print(screen, 0)),
+    }
+    if !list("by_rule").is_empty() {
+        shown.push_str(&screen.heading("BY RULE"));
+        let mut table = Table::bare();
+        for rule in list("by_rule") {
+            table.row([
+                (text(&rule["rule"]).to_owned(), Style::Plain),
+                (counted(number(&rule["executions"]), "run"), Style::Bold),
+                (size(number(&rule["bytes"])), Style::Plain),
+            ]);
+        }
+        shown.push_str(&table.print(screen, 2));
+    }
+    if !list("held").is_empty() {
+        shown.push_str(&screen.heading("HELD BACK"));
+        let mut table = Table::bare();
+        for held in list("held") {
+            table.row([
+                (text(&held["execution_id"]).to_owned(), Style::Plain),
+                (text(&held["rule"]).to_owned(), Style::Plain),
+                (text(&held["message"]).to_owned(), Style::Waiting),
+            ]);
+        }
+        shown.push_str(&table.print(screen, 2));
+    }
+    if plan["next_cursor"].is_string() {
+        shown.push_str("\nand maybe more: this is what --limit allows\n");
+    }
+    shown
+}
+
+fn progress_text(ended: &Value, screen: &Screen) -> String {
+    let number = |name: &str| ended[name].as_u64().unwrap_or(0);
+    let word = text(&ended["status"]);
+    let style = if word == "done" { Style::Good } else { Style::Bad };
+    let why = match text(&ended["error"]) {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    let removed = counted(number("removed"), "run");
+    let bytes = size(number("bytes"));
+    format!("{}{why}  {removed} removed, {bytes}\n", screen.paint(style, word))
+}

@@ -1,0 +1,249 @@
+//! What stands below each command's help: examples, and where the command works.
+
+/// Below the help of the whole program.
+pub const ALL: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data list --status failed
+  replay-tool --server http://127.0.0.1:8080 dlq list
+  replay-tool timeline exec_0003019a
+  replay-tool --json events exec_0003019a | jq '.events[].type'
+  replay-tool verify && echo whole
+
+An ID may be shortened as long as it is the beginning of one run only. Every command has
+examples in its own help: replay-tool timeline --help. Work on a directory needs its server
+stopped; commands that change something take it for themselves.
+
+Exit codes:
+  0  done
+  1  the answer is no: no such run, version or letter, an ID that several runs begin with,
+     problems found by `verify`, a refusal, or an output that cannot be written
+  2  the command line is wrong, or the command does not work there
+  3  the directory cannot be read: missing, not a data directory, in use by a server,
+     of a newer format, or damaged
+  4  a mistake in replay-tool itself
+  5  the server cannot be reached, has no time, or is no Backstitch server";
+
+/// `list`
+pub const LIST: &str = "\
+Examples:
+  replay-tool list
+  replay-tool list --status compensation_failed --workflow order --limit 500
+  replay-tool --json list | jq -r '.executions[].execution_id'
+
+Offline and online. `quarantined` runs can be listed offline only.";
+
+/// `show`
+pub const SHOW: &str = "\
+Examples:
+  replay-tool show exec_0003019a
+  replay-tool --json show exec_0003019a | jq .error
+
+Offline and online.";
+
+/// `timeline`
+pub const TIMELINE: &str = "\
+Examples:
+  replay-tool timeline exec_0003019a
+  replay-tool --width 200 timeline --all exec_0003019a
+  replay-tool --color always timeline exec_0003019a | less -R
+
+Offline and online. A run of many steps shows neighbours that went alike on one line; --all
+draws each. --ascii is chosen by itself on a terminal whose locale is not UTF-8.";
+
+/// `events`
+pub const EVENTS: &str = "\
+Examples:
+  replay-tool events exec_0003019a
+  replay-tool --json events exec_0003019a | jq '.events[] | select(.type == \"StepFailed\")'
+
+Offline and online.";
+
+/// `state`
+pub const STATE: &str = "\
+Examples:
+  replay-tool state exec_0003019a --version 12
+  replay-tool state exec_0003019a --at 2026-01-31T03:00:00Z
+
+Offline and online. `events` shows the versions and their instants.";
+
+/// `diff`
+pub const DIFF: &str = "\
+Examples:
+  replay-tool diff exec_0003019a
+  replay-tool diff exec_0003019a --from 12 --to 2026-01-31T03:00:00Z
+
+Offline and online. A point is a version (a number) or an instant.";
+
+/// `compare`
+pub const COMPARE: &str = "\
+Examples:
+  replay-tool compare exec_0003019a exec_0007ff02
+  replay-tool --json compare exec_0003019a exec_0007ff02 | jq .first_divergence
+
+Offline and online. Runs are aligned by what their steps did, not by time.";
+
+/// `verify`
+pub const VERIFY: &str = "\
+Examples:
+  replay-tool verify && echo whole
+  replay-tool --data-dir /backups/monday --json verify | jq .problems
+
+Offline only. Changes nothing. Exit code 0 if everything is whole, 1 if not. What is `healable`
+is whole elsewhere: the next start or `salvage` puts it right.";
+
+/// `backup`
+pub const BACKUP: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data backup /backups/monday
+  replay-tool --data-dir /backups/monday verify
+
+  replay-tool --server http://127.0.0.1:8080 backup nightly
+
+Offline and online. Online the directory is a name below the server's `backup_directory`. A
+backup that was broken off goes on where it was.";
+
+/// `restore`
+pub const RESTORE: &str = "\
+Examples:
+  replay-tool --data-dir /backups/monday restore /srv/restored --at 2026-01-31T03:00:00Z --dry-run
+  replay-tool --data-dir /backups/monday restore /srv/restored --at 2026-01-31T03:00:00Z
+
+Offline only. The source is never changed. Effects that happened after the point are listed:
+they may happen again when a server starts on what was restored.";
+
+/// `salvage`
+pub const SALVAGE: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data salvage /srv/salvaged --dry-run
+  replay-tool --data-dir backstitch-data salvage /srv/salvaged
+
+Offline only. The source is never changed. Exit code 1 if something was lost.";
+
+/// `archive`
+pub const ARCHIVE: &str = "\
+Examples:
+  replay-tool archive
+  replay-tool --json archive | jq .oldest
+
+Offline only. Changes nothing.";
+
+/// `dlq`
+pub const DLQ: &str = "\
+Examples:
+  replay-tool dlq stats
+  replay-tool dlq list --kind undo
+  replay-tool --server http://127.0.0.1:8080 dlq retry dlq_00030000000000000000000000000000019a_0
+
+Offline and online. Offline, `retry` and `discard` record the decision; what follows of it
+happens at the server's next start.";
+
+/// `dlq list`
+pub const DLQ_LIST: &str = "\
+Examples:
+  replay-tool dlq list
+  replay-tool dlq list --status all --workflow order --code HTTP_STATUS
+  replay-tool --json dlq list --kind undo | jq -r '.letters[].letter_id'
+
+Offline and online.";
+
+/// `dlq show`
+pub const DLQ_SHOW: &str = "\
+Examples:
+  replay-tool dlq show dlq_00030000000000000000000000000000019a_0
+
+Offline and online.";
+
+/// `dlq stats`
+pub const DLQ_STATS: &str = "\
+Examples:
+  replay-tool dlq stats
+  replay-tool --json dlq stats | jq .by_code
+
+Offline and online.";
+
+/// `dlq retry`
+pub const DLQ_RETRY: &str = "\
+Examples:
+  replay-tool dlq retry dlq_00030000000000000000000000000000019a_0
+  replay-tool --json dlq list --code HTTP_STATUS | jq -r '.letters[].letter_id' \\
+    | xargs replay-tool dlq retry
+
+Offline and online. Offline the directory is taken exclusively, and the operation itself runs
+at the server's next start. Each letter is answered for itself; exit code 1 if one of them
+was refused.";
+
+/// `dlq discard`
+pub const DLQ_DISCARD: &str = "\
+Examples:
+  replay-tool dlq discard dlq_00030000000000000000000000000000019a_0 --reason 'refunded by hand'
+
+Offline and online, as `dlq retry`.";
+
+/// `stats`
+pub const STATS: &str = "\
+Examples:
+  replay-tool stats
+  replay-tool --json stats | jq .bytes
+
+Offline and online.";
+
+/// `retention`
+pub const RETENTION: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention plan
+  replay-tool --server http://127.0.0.1:8080 retention apply --confirm
+
+Online only: whether a run may go is decided by the server that owns it.";
+
+/// `retention policy`
+pub const RETENTION_POLICY: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 --json retention policy | jq .policy > policy.json
+
+Online only.";
+
+/// `retention plan`
+pub const RETENTION_PLAN: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention plan
+  replay-tool --server http://127.0.0.1:8080 retention plan --policy policy.json --limit 1000
+
+Online only. Nothing changes.";
+
+/// `retention apply`
+pub const RETENTION_APPLY: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 retention apply --confirm
+  replay-tool --server http://127.0.0.1:8080 retention apply --policy policy.json --confirm
+
+Online only. Goes on in the server if this is interrupted.";
+
+/// `rebuild`
+pub const REBUILD: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 rebuild
+  replay-tool --server http://127.0.0.1:8080 rebuild --view runs
+
+Online only. The old view serves until the new one is whole. Offline there is nothing to do: a
+view that cannot prove itself is made anew at the next start.";
+
+/// `export`
+pub const EXPORT: &str = "\
+Examples:
+  replay-tool export exec_0003019a --output run.jsonl
+  replay-tool export --workflow order --status failed --redact card,/customer/email -o failed.jsonl
+
+Offline only. Fields named by --redact are replaced by \"[redacted]\". Exit code 1 if a run was
+left out because it does not fold.";
+
+/// `completions`
+pub const COMPLETIONS: &str = "\
+Examples:
+  replay-tool completions bash > /etc/bash_completion.d/replay-tool
+  replay-tool completions zsh > ~/.zfunc/_replay-tool";
+
+/// `man`
+pub const MAN: &str = "\
+Examples:
+  replay-tool man | man -l -
+  replay-tool man --directory /usr/local/share/man/man1";

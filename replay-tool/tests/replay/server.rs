@@ -1,0 +1,145 @@
+//! Servers that are not there, not ours, or have no time: told apart, in one line.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::{JoinHandle, spawn};
+
+use replay_tool::{Screen, run};
+
+use crate::directory::Printed;
+use crate::runs::day;
+
+/// Asks a server.
+fn ask(url: &str, arguments: &[&str]) -> Printed {
+    let line = [&["replay-tool", "--server", url], arguments].concat();
+    let (mut out, mut complaints) = (Vec::new(), Vec::new());
+    let code = run(line, Screen::default(), &mut out, &mut complaints);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Printed { code, out: text(out), complaints: text(complaints) }
+}
+
+/// Something that answers one request so; what it was asked comes with its end.
+fn answering(status: &str, body: &str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let thread = spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut piece = [0; 1024];
+        while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+            let read = stream.read(&mut piece).unwrap();
+            request.extend(&piece[..read]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (url, thread)
+}
+
+/// One line is complained, with these words.
+fn refused(printed: &Printed, code: u8, words: &str) {
+    assert_eq!((printed.code, printed.out.as_str()), (code, ""), "{printed:?}");
+    assert_eq!(printed.complaints.matches('\n').count(), 1, "{printed:?}");
+    assert!(printed.complaints.contains(words), "`{words}` in {printed:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for arguments in [vec!["list"], vec!["dlq", "stats"], vec!["show", "exec_0001"], vec!["stats"]]
+    {
+        refused(&ask(&format!("http://{free}"), &arguments), 5, "no answer from http://127.0.0.1:");
+    }
+    refused(&ask("localhost:8080", &["list"]), 2, "must be written as http://HOST:PORT");
+}
+
+#[test]
+fn something_else_answers() {
+    for (status, body) in [
+        ("200 OK", "<html>hello</html>"),
+        ("200 OK", "{\"rows\": []}"),
+        ("404 Not Found", "nothing here"),
+        ("301 Moved", ""),
+        ("404 Not Found", r#"{"error_code": "NOT_FOUND", "message": "no such path"}"#),
+    ] {
+        let (url, thread) = answering(status, body);
+        refused(&ask(&url, &["list"]), 5, "is no Backstitch server");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_has_no_time() {
+    let body = r#"{"error_code": "ORCHESTRATOR_UNAVAILABLE", "message": "it reads its journal"}"#;
+    let (url, thread) = answering("503 Service Unavailable", body);
+    refused(&ask(&url, &["list"]), 5, "it reads its journal");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_server_that_wants_to_know_who_asks() {
+    let (url, thread) = answering("401 Unauthorized", "");
+    refused(&ask(&url, &["list"]), 5, "--token");
+    thread.join().unwrap();
+    let (url, thread) = answering("200 OK", r#"{"executions": [], "next_cursor": null}"#);
+    let printed = ask(&url, &["--token", "secret-17", "list"]);
+    assert_eq!((printed.code, printed.out.as_str()), (0, "no runs\n"));
+    let asked = thread.join().unwrap();
+    assert!(asked.to_ascii_lowercase().contains("authorization: bearer secret-17"), "{asked}");
+}
+
+#[test]
+fn a_refusal_is_told_with_its_code() {
+    let body = r#"{"error_code": "DEAD_LETTER_NOT_OPEN", "message": "it was retried"}"#;
+    let (url, thread) = answering("409 Conflict", body);
+    let letter = "dlq_000100000000000000000000000000000001_0";
+    let printed = ask(&url, &["dlq", "retry", letter]);
+    assert_eq!(printed.code, 1);
+    assert!(printed.out.contains("it was retried (DEAD_LETTER_NOT_OPEN)"), "{printed:?}");
+    let asked = thread.join().unwrap();
+    assert!(asked.starts_with(&format!("POST /api/v1/dlq/{letter}/retry ")), "{asked}");
+}
+
+#[test]
+fn what_works_on_files_is_not_asked_of_a_server() {
+    let url = "http://127.0.0.1:9";
+    refused(&ask(url, &["verify"]), 2, "`verify` reads the files themselves");
+    refused(&ask(url, &["list", "--status", "quarantined"]), 2, "works offline only");
+    refused(&ask(url, &["--before-damage", "list"]), 2, "cannot be used with");
+    let day = day();
+    let path = day.written.path().to_str().unwrap();
+    refused(&ask(url, &["--data-dir", path, "list"]), 2, "cannot be used with");
+}
+
+#[test]
+fn what_only_a_server_can_do_wants_one() {
+    let day = day();
+    for arguments in [vec!["rebuild"], vec!["retention", "plan"], vec!["retention", "policy"]] {
+        let printed = day.written.ask(&arguments);
+        refused(&printed, 2, "is carried out by a running server: name it with --server URL");
+    }
+    let unsure = ask("http://127.0.0.1:9", &["retention", "apply"]);
+    refused(&unsure, 2, "--confirm");
+}
+
+#[test]
+fn a_plan_of_retention_names_runs_rules_and_what_is_held_back() {
+    let plan = r#"{
+        "policy": { "rules": [] }, "at": "2026-01-01T00:00:00.000000Z", "examined": 3,
+        "executions": [ { "execution_id": "exec_1", "workflow_id": "order", "status": "completed",
+            "closed_at": "2025-01-01T00:00:00.000000Z", "bytes": 2048, "rule": "old" } ],
+        "by_rule": [ { "rule": "old", "executions": 1, "bytes": 2048 } ],
+        "held": [ { "execution_id": "exec_2", "rule": "old", "reason": "open_letter",
+            "message": "a dead letter of it is open: retry or discard it" } ],
+        "held_count": { "open_letter": 1 }, "next_cursor": null }"#;
+    let (url, thread) = answering("200 OK", plan);
+    let printed = ask(&url, &["retention", "plan", "--at", "2026-01-01T00:00:00Z"]);
+    assert_eq!((printed.code, printed.complaints.as_str()), (0, ""));
+    insta::assert_snapshot!("retention_plan", printed.out);
+    let asked = thread.join().unwrap();
+    assert!(asked.starts_with("POST /api/v1/admin/retention/plan "), "{asked}");
+}

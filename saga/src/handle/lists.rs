@@ -1,0 +1,115 @@
+//! Lists of runs, dead letters and the audit; statistics; the views behind them.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::audit::AuditRow;
+use backstitch_core::statistics::RunStatistics;
+use backstitch_core::summary::{LetterSummary, RunSummary};
+use backstitch_journal::{AuditFilter, Cursor, LetterFilter, Page, RunFilter, ViewInfo, ViewName};
+
+use super::{Handle, blocking};
+use crate::engine::{JournalHistories, rebuild_view};
+use crate::error::Error;
+
+/// What is known of a workflow's retained runs.
+#[derive(Debug, Clone, Default)]
+pub struct WorkflowStatistics {
+    /// Counts and durations.
+    pub runs: RunStatistics,
+    /// The run that was submitted last.
+    pub last: Option<RunSummary>,
+}
+
+impl Handle {
+    /// Runs by submission, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn runs(
+        &self,
+        filter: RunFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<RunSummary>, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
+    }
+
+    /// Dead letters by opening, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn letters(
+        &self,
+        filter: LetterFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<LetterSummary>, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
+    }
+
+    /// What was done by somebody, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn audit(
+        &self,
+        filter: AuditFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.audit(&filter, after.as_ref(), limit)).await??)
+    }
+
+    /// Statistics of every workflow of a namespace, defined now or with runs.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn statistics(
+        &self,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, WorkflowStatistics>, Error> {
+        let defined = self.catalog().all(namespace).into_iter();
+        let defined: Vec<_> = defined.map(|own| own.plan.workflow.to_string()).collect();
+        let (journal, namespace) = (self.shared.journal.clone(), namespace.to_owned());
+        blocking(move || {
+            let mut all: BTreeMap<String, WorkflowStatistics> =
+                defined.into_iter().map(|name| (name, WorkflowStatistics::default())).collect();
+            for (workflow, runs) in journal.run_statistics(&namespace) {
+                all.entry(workflow).or_default().runs = runs;
+            }
+            for (workflow, own) in &mut all {
+                let (namespace, workflow) = (namespace.clone(), Some(workflow.clone()));
+                let filter = RunFilter { namespace, workflow, ..RunFilter::default() };
+                own.last = journal.runs(&filter, None, 1)?.rows.pop();
+            }
+            Ok(all)
+        })
+        .await?
+    }
+
+    /// How every view stands.
+    #[must_use]
+    pub fn views(&self) -> Vec<ViewInfo> {
+        self.shared.journal.views()
+    }
+
+    /// Begins to make a view anew; answers `false` if that is under way already. How it goes,
+    /// [`Handle::views`] tells. Must be called on a runtime.
+    #[must_use]
+    pub fn rebuild_view(&self, view: ViewName) -> bool {
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        if journal.views().iter().any(|own| own.view == view && own.rebuild.is_some()) {
+            return false;
+        }
+        let histories = JournalHistories { journal, catalog };
+        // Nobody waits for it: the old view serves, and its state tells the end.
+        drop(tokio::task::spawn_blocking(move || match rebuild_view(&histories, view) {
+            Ok(_) => tracing::info!(view = view.word(), "the view was made anew"),
+            Err(error) => tracing::error!(view = view.word(), "not made anew: {error:?}"),
+        }));
+        true
+    }
+}

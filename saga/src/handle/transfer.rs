@@ -1,0 +1,302 @@
+//! Runs out of a store and into another: exports written run by run, imports taken line by
+//! line.
+
+use std::sync::Arc;
+
+use backstitch_core::export::{
+    BadLine, Exporter, ImportedDefinition, ImportedRun, Importer, Item, Redaction, event_to_value,
+};
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::machine::replay;
+use backstitch_core::plan::Plan;
+use backstitch_core::report::{letter_summaries, run_summary};
+use backstitch_core::state::State;
+use backstitch_core::summary::ViewChange;
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Fit, Head, Record};
+use serde_json::{Value, json};
+
+use super::{Handle, blocking, unexpected};
+use crate::clock;
+use crate::engine::WORKFLOWS_PARTITION;
+use crate::error::Error;
+use crate::partition::{Answer, Definition, Import as Whole, Input};
+
+/// Runs that the report of an import lists of each kind; the counts have all.
+pub const LISTED_MAX: usize = 1_000;
+
+/// An export under way.
+pub struct Export {
+    handle: Handle,
+    exporter: Exporter,
+}
+
+impl Export {
+    /// The lines of a run.
+    ///
+    /// # Errors
+    /// As [`Handle::history`], and [`Error::Quarantined`] if it does not fold.
+    pub async fn run(self, run: ExecutionId) -> Result<(Self, String), Error> {
+        let Self { handle, mut exporter } = self;
+        let (records, plan) = handle.history(run).await?;
+        blocking(move || {
+            let missing =
+                || Error::Quarantined(format!("the revision of {run} is not in the journal"));
+            let state = fold(run, &records, &plan.ok_or_else(missing)?)?;
+            let own = &state.submitted;
+            let text = handle.catalog().text(&own.namespace, &own.workflow, &own.digest);
+            let text = text.ok_or_else(missing)?;
+            let events = records
+                .into_iter()
+                .map(|record| (record.event, record.recorded_at, record.position))
+                .collect();
+            let lines = exporter.run(&state, events, &text);
+            Ok((Self { handle, exporter }, lines))
+        })
+        .await?
+    }
+
+    /// The last line.
+    #[must_use]
+    pub fn end(self) -> String {
+        self.exporter.end()
+    }
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Runs that were taken in.
+    pub imported: u64,
+    /// Runs that were here already, the same.
+    pub skipped: u64,
+    /// Runs that are here with another history, in all.
+    pub conflicts: u64,
+    /// Runs that were not taken, in all.
+    pub refused: u64,
+    /// Conflicts, the first of them.
+    pub conflicting: Vec<ExecutionId>,
+    /// What was not taken, the first of it, and why.
+    pub refusals: Vec<(ExecutionId, String)>,
+}
+
+impl ImportReport {
+    /// As the API prints it.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let refusals = self
+            .refusals
+            .iter()
+            .map(|(run, why)| json!({ "execution_id": run.to_string(), "reason": why }));
+        json!({
+            "imported": self.imported,
+            "skipped": self.skipped,
+            "conflicts": self.conflicts,
+            "refused": self.refused,
+            "conflicting": self.conflicting.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "refusals": refusals.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// An import under way.
+pub struct Import {
+    handle: Handle,
+    importer: Importer,
+    report: ImportReport,
+    actor: String,
+}
+
+impl Handle {
+    /// Begins an export; answers its first line with it.
+    #[must_use]
+    pub fn export(&self, redaction: Redaction) -> (Export, String) {
+        let origin = self.shared.journal.origin();
+        let store: String = origin.store.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (exporter, header) =
+            Exporter::begin(&store, origin.generation, clock::now(), redaction);
+        (Export { handle: self.clone(), exporter }, header)
+    }
+
+    /// Begins an import.
+    #[must_use]
+    pub fn import(&self, actor: String) -> Import {
+        let (importer, report) = (Importer::default(), ImportReport::default());
+        Import { handle: self.clone(), importer, report, actor }
+    }
+}
+
+impl Import {
+    /// What became of the lines so far.
+    #[must_use]
+    pub fn report(&self) -> &ImportReport {
+        &self.report
+    }
+
+    /// Takes the next line. A run is durable once the line of its last event was taken; the
+    /// same file can be taken again and goes on where it broke off.
+    ///
+    /// # Errors
+    /// [`Error::BadExport`], [`Error::Draining`], [`Error::Stopped`], [`Error::Journal`].
+    pub async fn line(&mut self, text: &[u8]) -> Result<(), Error> {
+        match self.importer.take(text).map_err(Error::BadExport)? {
+            None => Ok(()),
+            Some(Item::Definition(own)) => self.keep(*own).await,
+            Some(Item::Run(run)) => self.run(run).await,
+        }
+    }
+
+    /// The end of the file.
+    ///
+    /// # Errors
+    /// [`Error::BadExport`] if it was cut off.
+    pub fn finish(&self) -> Result<(), Error> {
+        self.importer.finish().map_err(Error::BadExport)
+    }
+
+    async fn keep(&mut self, own: ImportedDefinition) -> Result<(), Error> {
+        let ImportedDefinition { definition, plan } = own;
+        if self.handle.catalog().plan(&plan.digest).is_some() {
+            return Ok(());
+        }
+        let definition = Box::new(Definition {
+            namespace: definition.namespace.into(),
+            workflow: plan.workflow.clone(),
+            text: definition.text.into(),
+            plan: Arc::new(plan),
+            actor: self.actor.as_str().into(),
+            defined_at: clock::now(),
+        });
+        let ask = |ticket| Input::Keep(definition, ticket);
+        match self.handle.ask(WORKFLOWS_PARTITION, ask).await? {
+            Answer::Kept => Ok(()),
+            answer => Err(unexpected(answer, None)),
+        }
+    }
+
+    async fn run(&mut self, run: ImportedRun) -> Result<(), Error> {
+        let (id, line) = (run.execution, run.line);
+        let partitions = self.handle.shared.journal.partition_count();
+        if id.partition.0 >= partitions {
+            let why = format!(
+                "it belongs to partition {}, and this store has {partitions}: import it into a \
+                 store with at least as many as it came from",
+                id.partition
+            );
+            return self.refuse(id, why);
+        }
+        let bad = |why: String| Error::BadExport(BadLine { line, why });
+        let missing = || bad(format!("the definition of {id} is neither in the file nor here"));
+        let plan = self.handle.catalog().plan(&run.digest).ok_or_else(missing)?;
+        let mut source = self.importer.header().map(|own| own.store.clone()).unwrap_or_default();
+        let redacted = self.importer.header().is_some_and(|own| !own.redacted.is_empty());
+        if redacted || !run.whole {
+            source += ", redacted";
+        }
+        // What a crash left of an earlier import is being removed; each answer comes once what
+        // was staged before it is durable.
+        let visible = |ticket| Input::Visible(id, ticket);
+        while let Answer::NotFound = self.handle.ask(id.partition, visible).await? {}
+        let (handle, actor) = (self.handle.clone(), self.actor.clone());
+        let ready = blocking(move || handle.ready(run, &plan, source, actor)).await??;
+        let whole = match ready {
+            Ready::Refused(why) => return self.refuse(id, why),
+            Ready::Broken(why) => return Err(bad(why)),
+            Ready::Here(same) => return self.here(id, same),
+            Ready::Whole(whole) => whole,
+        };
+        let ask = |ticket| Input::Import(whole, ticket);
+        match self.handle.ask(id.partition, ask).await? {
+            Answer::Imported => {
+                self.report.imported += 1;
+                Ok(())
+            }
+            // It came in between; whoever asks again is told whether it is the same.
+            Answer::Exists => self.here(id, false),
+            answer => Err(unexpected(answer, Some(id))),
+        }
+    }
+
+    fn here(&mut self, run: ExecutionId, same: bool) -> Result<(), Error> {
+        if same {
+            self.report.skipped += 1;
+            return Ok(());
+        }
+        self.report.conflicts += 1;
+        if self.report.conflicting.len() < LISTED_MAX {
+            self.report.conflicting.push(run);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, run: ExecutionId, why: String) -> Result<(), Error> {
+        self.report.refused += 1;
+        if self.report.refusals.len() < LISTED_MAX {
+            self.report.refusals.push((run, why));
+        }
+        Ok(())
+    }
+}
+
+/// What a run of a file turned out to be.
+enum Ready {
+    Whole(Box<Whole>),
+    /// A run of its id is here: whether it is the same.
+    Here(bool),
+    Refused(String),
+    Broken(String),
+}
+
+impl Handle {
+    /// Folds a run and looks whether it can be taken in.
+    fn ready(
+        &self,
+        run: ImportedRun,
+        plan: &Arc<Plan>,
+        source: String,
+        actor: String,
+    ) -> Result<Ready, Error> {
+        let ImportedRun { execution, events, .. } = run;
+        let told = events.iter().map(|(event, at)| (event, *at));
+        let state = match replay(execution, plan, told) {
+            Ok(state) => state,
+            Err(why) => return Ok(Ready::Broken(format!("{execution} does not fold: {why}"))),
+        };
+        if !state.is_closed() {
+            let why = format!(
+                "it is not closed ({}): only runs of which nothing is outstanding are imported",
+                state.status().word()
+            );
+            return Ok(Ready::Refused(why));
+        }
+        let stream = StreamId::Execution(execution);
+        if let Some(known) = self.shared.journal.history(&stream)? {
+            return Ok(Ready::Here(is_same(&known, &events)));
+        }
+        let head = Head::default();
+        for (event, at) in &events {
+            let mut builder = self.shared.journal.commit_builder(execution.partition, 1, &head);
+            if builder.push(&stream, 1, *at, event) != Fit::Fits {
+                let why = format!("an event of {execution} is larger than a record may be");
+                return Ok(Ready::Broken(why));
+            }
+        }
+        let rows = std::iter::once(ViewChange::Run(run_summary(&state)))
+            .chain(letter_summaries(&state).map(ViewChange::Letter))
+            .collect();
+        Ok(Ready::Whole(Box::new(Whole { execution, events, rows, source, actor })))
+    }
+}
+
+/// Whether a history is the one of a file. Where payloads are kept makes no difference.
+fn is_same(known: &[Record], events: &[(backstitch_core::event::Event, Timestamp)]) -> bool {
+    known.len() == events.len()
+        && known.iter().zip(events).all(|(record, (event, at))| {
+            record.recorded_at == *at && event_to_value(&record.event) == event_to_value(event)
+        })
+}
+
+fn fold(run: ExecutionId, records: &[Record], plan: &Arc<Plan>) -> Result<State, Error> {
+    let events = records.iter().map(|record| (&record.event, record.recorded_at));
+    replay(run, plan, events).map_err(|why| Error::Quarantined(why.to_string()))
+}

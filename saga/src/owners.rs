@@ -1,0 +1,64 @@
+//! Whom runs belong to and which plan they follow, looked up in the lists and remembered for
+//! as long as a page is read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::history::Owner;
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::plan::Plan;
+use backstitch_journal::{Journal, Record};
+
+use crate::catalog::Catalog;
+
+/// Runs remembered before all are forgotten again.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// What is known of some runs.
+pub(crate) struct Owners<'a> {
+    journal: &'a Journal,
+    catalog: &'a Catalog,
+    known: HashMap<ExecutionId, Known>,
+}
+
+#[derive(Clone, Default)]
+struct Known {
+    owner: Option<Owner>,
+    plan: Option<Arc<Plan>>,
+}
+
+impl<'a> Owners<'a> {
+    pub(crate) fn new(journal: &'a Journal, catalog: &'a Catalog) -> Self {
+        Self { journal, catalog, known: HashMap::new() }
+    }
+
+    /// Namespace and workflow of a run; nothing if no list has it any more.
+    pub(crate) fn owner(&mut self, run: &ExecutionId) -> Option<Owner> {
+        self.known(run).owner
+    }
+
+    /// The plan to read a record by.
+    pub(crate) fn plan(&mut self, record: &Record) -> Option<Arc<Plan>> {
+        match (&record.stream, &record.event) {
+            (_, Event::Run(RunEvent::Submitted(own))) => self.catalog.plan(&own.digest),
+            (StreamId::Execution(run), _) => self.known(run).plan,
+            _ => None,
+        }
+    }
+
+    fn known(&mut self, run: &ExecutionId) -> Known {
+        if self.known.len() >= REMEMBERED_MAX {
+            self.known.clear();
+        }
+        let (journal, catalog) = (self.journal, self.catalog);
+        let known = self.known.entry(*run).or_insert_with(|| {
+            // A list that can't be read knows nothing; whoever needs more reads the history.
+            let Ok(Some(row)) = journal.run(run) else { return Known::default() };
+            let revisions = catalog.revisions(&row.namespace, &row.workflow);
+            let revision = revisions.into_iter().find(|own| own.number == row.revision);
+            Known { owner: Some((row.namespace, row.workflow)), plan: revision.map(|own| own.plan) }
+        });
+        known.clone()
+    }
+}

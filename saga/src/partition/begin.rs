@@ -1,0 +1,46 @@
+//! How a run begins: once for each id, however often it is asked for.
+
+use backstitch_core::command::Submission;
+use backstitch_core::machine;
+use backstitch_core::time::Moment;
+
+use super::cell::{Cell, Run};
+use super::fold::guarded;
+use super::{Abandon, Answer, Partition};
+
+impl<T: Abandon> Partition<T> {
+    pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
+        let id = submission.execution;
+        if self.arriving.contains_key(&id) {
+            return self.answer(ticket, Answer::KeyConflict(id));
+        }
+        if submission.has_derived_id() || self.runs.contains_key(&id) {
+            match self.resident_run(id) {
+                Ok(Some(run)) => {
+                    let known = run.state.submitted.request;
+                    let status = run.state.status().word();
+                    let answer = if known == submission.submitted.request {
+                        Answer::Submitted { execution: id, status, repeated: true }
+                    } else {
+                        Answer::KeyConflict(id)
+                    };
+                    self.evict(id);
+                    return self.answer(ticket, answer);
+                }
+                Ok(None) => {}
+                Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
+            }
+        }
+        match guarded(|| machine::submit(submission, moment)) {
+            Ok(Ok((state, decision))) => {
+                let status = state.status().word();
+                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+                self.record(id, decision, 0, moment);
+                let answer = Answer::Submitted { execution: id, status, repeated: false };
+                self.answer(ticket, answer);
+            }
+            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
+            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::files;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
-use crate::verify::check;
+use crate::verify::{CheckedPart, Problem, check};
 
 const MARKER: &str = "RESTORING";
 /// What a store being made may hold; anything else is somebody else's.
@@ -109,10 +109,13 @@ pub(crate) fn copy_blobs(from: &Path, to: &Path, heard: &mut OnProgress<'_>) -> 
     Ok(())
 }
 
-/// Reads all of it again: every hash, every chain, and that it ends where it should.
+/// Reads all of it again: every hash, every chain, and that it ends where it should. Contents
+/// kept beside the records were copied as they are: one that was damaged or lost before is so
+/// here, and `verify` names it.
 pub(crate) fn read_back(directory: &Path, heads: &[Head]) -> Result<(), Error> {
     let report = check(&Reader::of_locked(directory)?)?;
-    if let Some(problem) = report.problems.into_iter().next() {
+    let of_records = |problem: &Problem| problem.part != CheckedPart::Blobs;
+    if let Some(problem) = report.problems.into_iter().find(of_records) {
         return Err(Error::Damaged { damage: problem.damage });
     }
     let right = report.partitions.iter().zip(heads).all(|(found, head)| {

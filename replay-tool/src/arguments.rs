@@ -19,7 +19,7 @@ use backstitch_core::travel::Point;
 use crate::help;
 use crate::source::Standing;
 
-pub use dlq::{Dlq, LetterStanding, LettersWanted};
+pub use dlq::{Dlq, LettersWanted};
 pub use retention::{Retention, RetentionWanted};
 
 /// Rows that lists show unless told otherwise.
@@ -293,7 +293,7 @@ pub struct RestoreWanted {
     #[arg(long)]
     pub dry_run: bool,
     /// Why, for the record.
-    #[arg(long, value_name = "WORDS", default_value = "restored by hand")]
+    #[arg(long, value_name = "WORDS", default_value = "restored by hand", value_parser = words)]
     pub reason: String,
     /// Who decides, for the record.
     #[arg(long, value_name = "NAME", default_value = "operator")]
@@ -324,6 +324,14 @@ fn standings() -> impl TypedValueParser<Value = Standing> {
     let words = RunStatus::ALL.map(RunStatus::word).into_iter().chain([Standing::QUARANTINED]);
     PossibleValuesParser::new(words)
         .map(|word| RunStatus::of_word(&word).map_or(Standing::Quarantined, Standing::Run))
+}
+
+/// Words for the record, which somebody will read later.
+fn words(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("say it in words: it stays on record".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {

@@ -147,7 +147,7 @@ pub enum Error {
     /// The log is not what was written.
     #[error(
         "the log is damaged ({damage}); `replay-tool verify` names all of it, `--before-damage` \
-         reads what stands before it"
+         lists and shows what stands before it, `replay-tool salvage` saves what can be proven"
     )]
     Damaged {
         /// Where, and how.
@@ -254,6 +254,7 @@ impl Error {
             | Self::NotRecorded { .. }
             | Self::File { .. }
             | Self::Refused { .. }
+            | Self::Journal(backstitch_journal::Error::Point { .. })
             | Self::Unfolded { .. } => exit::NO,
             Self::Unreachable { .. }
             | Self::NoBackstitch { .. }

@@ -38,7 +38,7 @@ use answers::{
     archive, backup, events, export, letters, list, manual, rebuild, restore, retention, salvage,
     show, stats, timeline, travel, verify,
 };
-use arguments::{Dlq, LetterStanding, LettersWanted, When};
+use arguments::{Dlq, LettersWanted, When};
 use place::variable;
 use rows::Drawn;
 use source::{Directory, Need, OnDamage, Server, Settling, Source};
@@ -130,7 +130,11 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             salvage::answer(&request, &form)
         }
         Command::Archive => archive::answer(&files(arguments, "archive")?, &form),
-        Command::Dlq(command) => dlq(command, &*source()?, &form),
+        Command::Dlq(command) => {
+            let source = source()?;
+            Place::actor_allowed(&arguments.place, &variable, command.actor())?;
+            dlq(command, &*source, &form)
+        }
         Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),
         Command::Retention(command) => {
             retention::answer(command, &server(arguments, &form, "retention")?, &form)
@@ -153,9 +157,7 @@ fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error>
         Dlq::List(wanted) => Ok(letters::list(&source.letters(wanted)?, form)),
         Dlq::Show { id } => Ok(letters::show(&source.letter(*id)?, form)),
         Dlq::Stats { workflow } => {
-            let (limit, status) = (usize::MAX, LetterStanding::All);
-            let (workflow, kind, code) = (workflow.clone(), None, None);
-            let wanted = LettersWanted { limit, status, workflow, kind, code };
+            let wanted = LettersWanted::all_of(workflow.clone());
             Ok(letters::stats(&source.letters(&wanted)?, form))
         }
         Dlq::Retry { ids, actor } => settle(ids, Settling::Retry { actor: actor.clone() }),

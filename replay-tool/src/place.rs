@@ -67,6 +67,25 @@ impl Place {
         }
     }
 
+    /// Refuses a name for the record where a server records its caller.
+    ///
+    /// # Errors
+    /// [`Error::Misplaced`]
+    pub fn actor_allowed(
+        given: &Where,
+        environment: &dyn Fn(&str) -> Option<String>,
+        actor: Option<&str>,
+    ) -> Result<(), Error> {
+        match (Self::of(given, environment), actor) {
+            (Self::Server { .. }, Some(_)) => Err(Error::Misplaced {
+                command: "`--actor`".to_owned(),
+                why: "works offline only: a server records its caller; leave it out, or name \
+                      the directory with --data-dir",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The directory for a command that works on files alone.
     ///
     /// # Errors

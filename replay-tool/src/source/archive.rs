@@ -87,17 +87,37 @@ impl Archive {
         mut visit: impl FnMut(u32, Record),
     ) -> Result<Option<Damage>, Error> {
         let mut progress = Progress::bytes(self.watched, "reading the log", self.log.bytes);
-        let read = self.reader.for_each_commit(|commit, place| {
-            progress.reach(self.log.before(place.segment) + place.offset);
-            let generation = commit.origin().generation;
-            commit.records_of(&wanted).for_each(|record| visit(generation, record));
-            true
+        let read = self.scan_base(&wanted, &mut visit).and_then(|()| {
+            self.reader.for_each_commit(|commit, place| {
+                progress.reach(self.log.before(place.segment) + place.offset);
+                let generation = commit.origin().generation;
+                commit.records_of(&wanted).for_each(|record| visit(generation, record));
+                true
+            })
         });
         match (read.map_err(Error::from), self.damage) {
             (Ok(_), _) => Ok(None),
             (Err(Error::Damaged { damage }), OnDamage::ReadUpToIt) => Ok(Some(damage)),
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// What is kept of everything that was cut: definitions and removals first, since the runs
+    /// that stand there follow the ones and outlived the others.
+    fn scan_base(
+        &self,
+        wanted: &impl Fn(&StreamId) -> bool,
+        visit: &mut impl FnMut(u32, Record),
+    ) -> Result<(), backstitch_journal::Error> {
+        for runs in [false, true] {
+            self.reader.for_each_kept(|generation, record| {
+                let is_run = matches!(record.stream, StreamId::Execution(_));
+                if is_run == runs && wanted(&record.stream) {
+                    visit(generation, record);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// The one run whose id begins so, with its payloads. Of a run that was removed, what the

@@ -135,12 +135,15 @@ fn read(answer: Response) -> Result<String, reqwest::Error> {
     Ok(String::from_utf8_lossy(&answer.bytes()?).into_owned())
 }
 
-/// The sentence, with every problem behind it.
+/// The sentence, with every problem behind it that it does not name itself.
 fn with_problems(body: &Value, mut message: String) -> String {
     let problems = body["details"]["problems"].as_array().map_or(&[][..], Vec::as_slice);
     for problem in problems {
         let text = |name: &str| problem[name].as_str().unwrap_or_default();
-        message.push_str(&format!("; {}: {}", text("path"), text("message")));
+        let sentence = format!("{}: {}", text("path"), text("message"));
+        if !message.contains(&sentence) {
+            message.push_str(&format!("; {sentence}"));
+        }
     }
     message
 }

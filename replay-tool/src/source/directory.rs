@@ -15,7 +15,7 @@ use super::archive::{Archive, History, OnDamage};
 use super::fold::Fold;
 use super::listing::{Row, fold_all};
 use super::{Need, Rows, Run, Settled, Settling, Source, sizes, travel, writing};
-use crate::arguments::{LetterStanding, LettersWanted, ListWanted};
+use crate::arguments::{LettersWanted, ListWanted};
 use crate::error::Error;
 
 /// A data directory whose server does not run.
@@ -86,15 +86,7 @@ impl Source for Directory {
     fn letters(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
         let listing = fold_all(&self.archive()?, wanted.workflow.as_deref())?;
         let mut letters: Vec<_> = listing.rows.iter().flat_map(|row| &row.letters).collect();
-        letters.retain(|letter| {
-            let stands = match wanted.status {
-                LetterStanding::All => true,
-                LetterStanding::Only(status) => letter.status == status,
-            };
-            stands
-                && wanted.kind.is_none_or(|kind| letter.kind == kind)
-                && wanted.code.as_ref().is_none_or(|code| *code == letter.code)
-        });
+        letters.retain(|letter| wanted.takes(letter));
         letters.sort_by_key(|letter| std::cmp::Reverse((letter.opened_at, letter.letter)));
         let count = letters.len() as u64;
         let rows = letters.into_iter().take(wanted.limit).map(letter_row_json).collect();

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use backstitch_core::ids::{DEFAULT_NAMESPACE, LetterId};
-use backstitch_core::report::kind_word;
 use backstitch_core::travel::Point;
 use serde_json::{Value, json};
 
@@ -100,20 +99,16 @@ impl Server {
         }
     }
 
-    /// The first rows that are wanted, and how many there are if that many is all.
+    /// The first rows, and how many there are if that many is all.
     fn first_rows(
         &self,
         path: &[&str],
         rows_name: &str,
         query: &[(&str, String)],
         limit: usize,
-        wanted: &dyn Fn(&Value) -> bool,
     ) -> Result<Rows, Error> {
         let (mut rows, mut more) = (Vec::new(), false);
         self.each_row(path, rows_name, query, &mut |row| {
-            if !wanted(&row) {
-                return true;
-            }
             more = rows.len() == limit;
             if !more {
                 rows.push(row);
@@ -237,8 +232,7 @@ impl Source for Server {
             None => {}
         }
         query.extend(wanted.workflow.clone().map(|workflow| ("workflow_id", workflow)));
-        let mut rows =
-            self.first_rows(&EXECUTIONS, "executions", &query, wanted.limit, &|_| true)?;
+        let mut rows = self.first_rows(&EXECUTIONS, "executions", &query, wanted.limit)?;
         for row in &mut rows.rows {
             // The API serves one namespace and does not repeat it in each row.
             if row["namespace"].is_null() {
@@ -293,13 +287,7 @@ impl Source for Server {
     }
 
     fn letters(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
-        let mut query = vec![("status", wanted.status.word().to_owned())];
-        query.extend(wanted.workflow.clone().map(|workflow| ("workflow_id", workflow)));
-        query.extend(wanted.kind.map(|kind| ("kind", kind_word(kind).to_owned())));
-        let has_code = |row: &Value| {
-            wanted.code.as_deref().is_none_or(|code| row["error"]["error_code"] == code)
-        };
-        self.first_rows(&LETTERS, "letters", &query, wanted.limit, &has_code)
+        self.first_rows(&LETTERS, "letters", &wanted.query(), wanted.limit)
     }
 
     fn letter(&self, id: LetterId) -> Result<Value, Error> {

@@ -6,6 +6,7 @@
 mod answers;
 mod archive;
 mod copies;
+mod cut;
 mod damage;
 mod directory;
 mod export;

@@ -58,6 +58,45 @@ fn a_server_that_is_not_there() {
 }
 
 #[test]
+fn what_works_offline_only_is_not_ignored() {
+    let letter = format!("dlq_{}_0", "0".repeat(36));
+    let asked = ask("http://127.0.0.1:1", &["dlq", "retry", &letter, "--actor", "night shift"]);
+    refused(&asked, 2, "`--actor` works offline only");
+}
+
+#[test]
+fn a_problem_is_said_once() {
+    let body = r#"{"error_code": "INVALID_INPUT", "message": "the request is wrong: limit: too big (X)",
+        "details": {"problems": [{"path": "limit", "message": "too big", "code": "X"},
+            {"path": "at", "message": "no instant", "code": "Y"}]}}"#;
+    let (url, thread) = answering("422 Unprocessable", body);
+    let asked = ask(&url, &["list"]);
+    refused(&asked, 1, "limit: too big (X); at: no instant (INVALID_INPUT)");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_policy_is_read_from_yaml_and_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = |name: &str, text: &str, url: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        ask(url, &["retention", "plan", "--policy", path.to_str().unwrap()])
+    };
+    let answer = r#"{"executions": [], "by_rule": [], "held": [], "held_count": 0}"#;
+    for (name, text) in [
+        ("policy.yaml", "rules: [{ name: the rest, keep_for: 30d }]"),
+        ("policy.json", r#"{"rules": [{"name": "the rest", "keep_for": "30d"}]}"#),
+    ] {
+        let (url, thread) = answering("200 OK", answer);
+        assert_eq!(plan(name, text, &url).code, 0, "{name}");
+        thread.join().unwrap();
+    }
+    refused(&plan("empty.yaml", "", "http://127.0.0.1:1"), 1, "it holds no policy");
+    refused(&plan("bad.json", "{", "http://127.0.0.1:1"), 1, "not JSON");
+}
+
+#[test]
 fn something_else_answers() {
     for (status, body) in [
         ("200 OK", "<html>hello</html>"),

@@ -13,9 +13,10 @@ use backstitch_journal::{
 
 use crate::crash::count_from_environment;
 use crate::damage::copy;
+use crate::erased::check_history;
 use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
 use crate::restore::{commits, contents, unarchived};
-use crate::workload::{Dice, check_history, options};
+use crate::workload::{Dice, options};
 
 /// Damaged stores in one run of the tests; `JOURNAL_SALVAGES` asks for more.
 const SALVAGES: u64 = 12;

@@ -39,7 +39,7 @@ struct Tally {
 fn live_with(work: &Path, shim: &Path, kind: (&str, &str), seed: u64, at: u64, tally: &mut Tally) {
     let disk = work.join("disk");
     drop(fs::remove_dir_all(&disk));
-    fs::create_dir_all(&disk).unwrap();
+    fs::create_dir_all(&disk).expect("the disk of the test is whole");
     let (data, said, record) = (disk.join("data"), work.join("said"), work.join("record"));
     drop(fs::remove_file(&said));
     let mut promises = Promises::default();
@@ -47,8 +47,8 @@ fn live_with(work: &Path, shim: &Path, kind: (&str, &str), seed: u64, at: u64, t
     if !seed.is_multiple_of(3) {
         let output = command(&data, &said, seed ^ 1, STEPS / 2).output().expect("it starts");
         assert!(output.status.success());
-        promises.take(&fs::read_to_string(&said).unwrap());
-        fs::remove_file(&said).unwrap();
+        promises.take(&fs::read_to_string(&said).expect("the disk of the test is whole"));
+        fs::remove_file(&said).expect("the disk of the test is whole");
     }
     let medium = Medium::holding(&disk);
     let mut child = command(&data, &said, seed, STEPS);

@@ -19,7 +19,9 @@ fn views_are_rebuilt_without_a_server() {
     assert!(verify(day.written.path()).unwrap().ok);
     let opened = Journal::open(day.written.path(), Options::default()).unwrap();
     let counted = opened.journal.run_statistics("default");
-    let of = |own: &RunStatistics| RunStatus::ALL.map(|status| own.of_status(status)).iter().sum::<u64>();
+    let of = |own: &RunStatistics| {
+        RunStatus::ALL.map(|status| own.of_status(status)).iter().sum::<u64>()
+    };
     let runs: u64 = counted.values().map(of).sum::<u64>();
     assert_eq!(runs, 5, "{counted:?}");
     let missing = ask(&day.written.path().join("nowhere"), &["rebuild"]);

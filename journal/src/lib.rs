@@ -44,6 +44,7 @@ mod sources;
 mod statistics;
 mod store;
 mod target;
+mod ticks;
 mod verify;
 mod views;
 mod watchdog;

@@ -24,12 +24,15 @@ use crate::fence::tick::{BATCH_BYTES_MAX, Planned};
 use crate::fence::{FencedTree, Step, TreeFiles, TreeState};
 use crate::files;
 use crate::locks::lock;
-use crate::marks::Marks;
+use crate::marks::{Marks, Totals};
 use crate::repair::{has_blobs, repair_before_open};
 use crate::sled::{Entry, RawTree, sync_files};
 
-/// A file this many times as large as its live bytes is worth a rewrite.
+/// A file this many times as large as its live bytes may be worth a rewrite.
 const FILE_BYTES_PER_LIVE_BYTE_MAX: u64 = 3;
+/// What an entry takes in a fresh file beside 7/4 of its bytes, as measured with histories of
+/// a thousand bytes and rows of forty.
+const FRESH_BYTES_PER_ENTRY: u64 = 110;
 
 /// A rewrite under way.
 pub(super) struct Rewrite {
@@ -93,16 +96,19 @@ impl Rewrite {
 }
 
 impl FencedTree {
-    /// Whether so little of the file is live that a rewrite gives much space back. Not
-    /// before the file has grown by half since the last one: small entries take more than
-    /// their bytes even in a fresh file.
+    /// Whether so little of the file is live that a rewrite gives much space back: at least a
+    /// third of the file, since small entries take more than their bytes even in a fresh one,
+    /// and not before the file has grown by half since the last rewrite.
     pub(crate) fn wants_rewrite(&self) -> bool {
         let state = lock(&self.state);
         let file_bytes = self.raw.file_bytes();
+        let Totals { bytes, entries, .. } = state.totals;
+        let fresh_bytes = bytes + bytes / 4 * 3 + entries * FRESH_BYTES_PER_ENTRY;
         state.rewrite.is_none()
             && lock(&self.figures).rewrite_failure.is_none()
             && file_bytes > self.options.rewrite_above_bytes
             && file_bytes / FILE_BYTES_PER_LIVE_BYTE_MAX > state.totals.bytes
+            && file_bytes > fresh_bytes + fresh_bytes / 2
             && file_bytes > state.rewritten_bytes + state.rewritten_bytes / 2
     }
 

@@ -2,17 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId};
+use backstitch_core::summary::RunSummary;
 use backstitch_executors::Registry;
-use backstitch_journal::Options;
+use backstitch_journal::{Cursor, Options, Page, RunFilter};
+use backstitch_saga::engine::Recovered;
 use backstitch_saga::handle::Request;
 use backstitch_saga::{Config, Engine, Handle};
 use backstitch_tests::process;
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::figures::Measured;
 use crate::load::{Client, Pace, closed_loop};
@@ -22,6 +26,7 @@ use crate::workflow;
 pub struct InProcess {
     runtime: Runtime,
     handle: Handle,
+    recovered: Recovered,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), String>>,
 }
@@ -48,16 +53,78 @@ impl InProcess {
             let _on = runtime.enter();
             Engine::open(config).map_err(wrong)?
         };
-        let handle = engine.handle();
+        let (handle, recovered) = (engine.handle(), engine.recovered().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = runtime.spawn(engine.run(async move { drop(stopped.await) }));
-        for steps in workflow::STEPS {
-            let definition = workflow::definition(steps);
+        let definitions = workflow::STEPS.map(workflow::definition);
+        for definition in definitions.into_iter().chain([workflow::sleeping_definition()]) {
             let namespace = DEFAULT_NAMESPACE.into();
             let defined = handle.define(&namespace, &definition, "bench");
             runtime.block_on(defined).map_err(wrong)?;
         }
-        Ok(Self { runtime, handle, stop, running })
+        Ok(Self { runtime, handle, recovered, stop, running })
+    }
+
+    /// Submits so many runs of a workflow that owe nothing once they are answered.
+    ///
+    /// # Errors
+    /// Of a submission.
+    pub fn flood(&self, request: &Request, runs: usize, clients: usize) -> Result<(), String> {
+        let (left, mut tasks) = (Arc::new(AtomicUsize::new(runs)), JoinSet::new());
+        let waits = request.workflow != workflow::SLEEPING;
+        let _on = self.runtime.enter();
+        for _ in 0..clients {
+            let (left, mut client) = (left.clone(), self.client(request.clone()));
+            tasks.spawn(async move {
+                let one_less = |left: usize| left.checked_sub(1);
+                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+                    if waits {
+                        client.once().await?;
+                    } else {
+                        let begun = client.handle.submit(client.request.clone()).await;
+                        begun.map_err(|error| error.to_string())?;
+                    }
+                }
+                Ok::<_, String>(())
+            });
+        }
+        self.runtime.block_on(async {
+            while let Some(ended) = tasks.join_next().await {
+                ended.map_err(|error| error.to_string())??;
+            }
+            Ok(())
+        })
+    }
+
+    fn client(&self, request: Request) -> Submits {
+        Submits { handle: self.handle.clone(), request }
+    }
+
+    /// What the engine found when it was opened.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// A page of a list.
+    ///
+    /// # Errors
+    /// Of the read.
+    pub fn runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<Cursor>,
+        rows: usize,
+    ) -> Result<Page<RunSummary>, String> {
+        let page = self.handle.runs(filter.clone(), after, rows);
+        self.runtime.block_on(page).map_err(|error| error.to_string())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// Of the read.
+    pub fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, String> {
+        self.runtime.block_on(self.handle.execution(run)).map_err(|error| error.to_string())
     }
 
     /// The closed loop of runs.
@@ -65,8 +132,7 @@ impl InProcess {
     /// # Errors
     /// Of a run.
     pub fn measure(&self, steps: usize, clients: usize, pace: Pace) -> Result<Measured, String> {
-        let client =
-            || Submits { handle: self.handle.clone(), request: workflow::submission(steps) };
+        let client = || self.client(workflow::submission(steps));
         let own = std::process::id();
         let before = (self.handle.journal().info().log, process::usage(own).cpu);
         let clients = (0..clients).map(|_| client()).collect();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
@@ -9,7 +10,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Batch, Fit, Head, Info, Journal, Options};
-use serde_json::Value;
+use serde_json::json;
 
 use crate::figures::Measured;
 use crate::load::{Pace, blocking_loop};
@@ -18,8 +19,13 @@ use crate::load::{Pace, blocking_loop};
 pub const RECORDS: [usize; 4] = [1, 8, 64, 512];
 /// Events a run has until it owes nothing.
 const EVENTS_PER_RUN: u64 = 22;
-/// So long is a payload that a record has about 200 bytes.
-const PAYLOAD_BYTES: usize = 155;
+/// Payloads that differ; one after the other they are far longer than what an archive's block
+/// looks back on.
+const PAYLOADS: u64 = 65_536;
+/// Records a commit while a log grows.
+const GROW_RECORDS: usize = 512;
+/// Rates at each end of a growing log that are averaged.
+const ENDS_RATES: usize = 5;
 const PARTITION: PartitionId = PartitionId(0);
 
 /// Events a second, the time of a commit, and what becomes of an event on disk.
@@ -27,14 +33,7 @@ const PARTITION: PartitionId = PartitionId(0);
 /// # Errors
 /// Of the journal.
 pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, String> {
-    let opened = Journal::open(folder, Options::default()).map_err(|e| e.to_string())?;
-    let mut writer = Writer {
-        head: opened.heads[usize::from(PARTITION.0)],
-        journal: opened.journal,
-        payload: Payload::of(&Value::String("x".repeat(PAYLOAD_BYTES))),
-        written: 0,
-        record_bytes: 0,
-    };
+    let mut writer = Writer::open(folder)?;
     let before = writer.journal.info();
     let mut measured = blocking_loop(pace, || writer.commit(records))?;
     let events = writer.written as f64;
@@ -52,17 +51,81 @@ pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, St
     Ok(measured)
 }
 
+/// Appends so many records, and answers how the rate at the end compares with that of the
+/// beginning, and what an event takes on disk.
+///
+/// # Errors
+/// Of the journal.
+pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, String> {
+    let mut writer = Writer::open(folder)?;
+    let mut took_us = Vec::new();
+    let begun = Instant::now();
+    let mut rates = Vec::new();
+    while writer.written < records {
+        let (since, before) = (Instant::now(), writer.written);
+        while writer.written < records.min(before + rate_records) {
+            let asked = Instant::now();
+            writer.commit(GROW_RECORDS)?;
+            took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        rates.push((writer.written - before) as f64 / since.elapsed().as_secs_f64());
+    }
+    let (commits, elapsed) = (took_us.len() as u64, begun.elapsed());
+    let mut measured = Measured::of(took_us, commits, elapsed);
+    let events = writer.written as f64;
+    measured.per_second = events / elapsed.as_secs_f64();
+    writer.journal.close().map_err(|error| error.to_string())?;
+    let share = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len().max(1) as f64;
+    let ends = rates.len().min(ENDS_RATES);
+    let (first, last) = (share(&rates[..ends]), share(&rates[rates.len() - ends..]));
+    let each = |name: &str| size_bytes(&folder.join(name)) as f64 / events;
+    measured.extra.extend([
+        ("first_per_second", first),
+        ("last_per_second", last),
+        ("last_of_first", last / first),
+        ("payload_bytes", writer.payload_bytes as f64 / events),
+        ("log_bytes", each("log")),
+        ("archive_bytes", each("archive")),
+        ("store_bytes", each("store") + each("views")),
+    ]);
+    Ok(measured)
+}
+
+/// Bytes of a folder's files.
+fn size_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.metadata().ok()?, entry.path())))
+        .map(|(metadata, path)| if metadata.is_dir() { size_bytes(&path) } else { metadata.len() })
+        .sum()
+}
+
 struct Writer {
     journal: Journal,
     head: Head,
-    payload: Payload,
+    payloads: Vec<Payload>,
     /// Events so far; run and version follow from it.
     written: u64,
     /// Bytes of the commits so far.
     record_bytes: u64,
+    /// Bytes of the payloads so far.
+    payload_bytes: u64,
 }
 
 impl Writer {
+    fn open(folder: &Path) -> Result<Self, String> {
+        let opened = Journal::open(folder, Options::default()).map_err(|e| e.to_string())?;
+        Ok(Self {
+            head: opened.heads[usize::from(PARTITION.0)],
+            journal: opened.journal,
+            payloads: (0..PAYLOADS).map(payload).collect(),
+            written: 0,
+            record_bytes: 0,
+            payload_bytes: 0,
+        })
+    }
+
     fn commit(&mut self, records: usize) -> Result<(), String> {
         let mut builder = self.journal.commit_builder(PARTITION, 1, &self.head);
         let (mut quiescent, mut changes) = (Vec::new(), Vec::new());
@@ -70,7 +133,8 @@ impl Writer {
             let (number, version) = (self.written / EVENTS_PER_RUN, self.written % EVENTS_PER_RUN);
             let run = ExecutionId { partition: PARTITION, digits: u128::from(number) };
             let (stream, now) = (StreamId::Execution(run), self.now());
-            if builder.push(&stream, version + 1, now, &self.event(version)) != Fit::Fits {
+            let event = self.event(version);
+            if builder.push(&stream, version + 1, now, &event) != Fit::Fits {
                 return Err(format!("{records} records do not fit one commit"));
             }
             if version + 1 == EVENTS_PER_RUN {
@@ -95,8 +159,9 @@ impl Writer {
         Timestamp(i64::try_from(self.written).unwrap_or(i64::MAX))
     }
 
-    fn event(&self, version: u64) -> Event {
-        let payload = self.payload.clone();
+    fn event(&mut self, version: u64) -> Event {
+        let payload = self.payloads[self.written as usize % self.payloads.len()].clone();
+        self.payload_bytes += payload.text().len() as u64;
         Event::Run(match version {
             0 => RunEvent::Submitted(Box::new(submitted(payload))),
             _ => RunEvent::StepSucceeded { step: StepIndex(0), attempt: 1, output: payload },
@@ -135,4 +200,18 @@ fn row(execution: ExecutionId, now: Timestamp) -> RunSummary {
         ended_at: Some(now),
         version: EVENTS_PER_RUN,
     }
+}
+
+/// An order as services answer it, of such a length that a record has about 200 bytes.
+fn payload(number: u64) -> Payload {
+    let hash = Digest::of(&number.to_le_bytes()).to_string();
+    let status = ["reserved", "charged", "booked"][number as usize % 3];
+    Payload::of(&json!({
+        "order_id": format!("ord-{}", &hash[..12]),
+        "customer": &hash[12..24],
+        "amount": number % 100_000,
+        "currency": "EUR",
+        "status": status,
+        "reference": &hash[24..48],
+    }))
 }

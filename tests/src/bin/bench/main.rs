@@ -9,11 +9,13 @@ mod engine;
 mod figures;
 mod floors;
 mod journal;
+mod lists;
 mod load;
 mod machine;
 mod over_http;
 mod ratios;
 mod report;
+mod scale;
 mod workflow;
 
 use std::fs;
@@ -31,7 +33,8 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{ECHO, ENGINE, FLOORS, HTTP, JOURNAL, SYNC};
+use crate::ratios::{ECHO, ENGINE, FLOORS, HTTP, JOURNAL, SCALE, SYNC};
+use crate::scale::Sizes;
 
 /// How many ask at once.
 const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
@@ -56,7 +59,7 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, engine, http.
+    /// Only these groups, beside the floors: journal, engine, http, scale.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where figures and data go; beside the binaries if not told.
@@ -70,9 +73,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let ended = match (words.next(), words.next()) {
-        (Some(word), Some(address)) if word == floors::ECHO_WORD => floors::serve_echo(&address),
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let ended = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [word, address] if word == floors::ECHO_WORD => floors::serve_echo(address),
+        [word, folder, how] if word == scale::OPEN_WORD => scale::open_and_tell(folder, how),
         _ => measure_all(&Arguments::parse()),
     };
     match ended {
@@ -100,9 +104,10 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
         bench.engine()?;
         bench.over_http()?;
     }
+    bench.scale(if arguments.quick { scale::QUICK } else { scale::FULL })?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, ENGINE, HTTP].iter().position(|group| *group == figure.case.group)
+        [FLOORS, JOURNAL, ENGINE, HTTP, SCALE].iter().position(|group| *group == figure.case.group)
     });
     ratios::fill_in(&mut figures);
     report::write(&folder, &machine, &figures).map_err(|error| error.to_string())?;
@@ -198,6 +203,20 @@ impl<'a> Bench<'a> {
                 let measured = self.generator.block_on(measuring)?;
                 self.add_runs(HTTP, steps, clients, measured);
             }
+        }
+        Ok(())
+    }
+
+    fn scale(&mut self, sizes: Sizes) -> Result<(), String> {
+        if !self.wants(SCALE) {
+            return Ok(());
+        }
+        let data = self.data_folder()?;
+        let mut found = scale::live(&data.path().join("live"), sizes.live_runs)?;
+        found.extend(scale::ended(&data.path().join("ended"), sizes.ended_runs)?);
+        found.extend(scale::append(&data.path().join("append"), sizes)?);
+        for (case, unit, measured) in found {
+            self.add(SCALE, case, 1, unit, measured);
         }
         Ok(())
     }

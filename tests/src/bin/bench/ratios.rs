@@ -10,6 +10,8 @@ pub const JOURNAL: &str = "journal";
 pub const ENGINE: &str = "engine";
 /// The group of runs over HTTP.
 pub const HTTP: &str = "http";
+/// The group of large stores.
+pub const SCALE: &str = "scale";
 /// The floor of the disk.
 pub const SYNC: &str = "4 KiB + fdatasync";
 /// The floor of HTTP.

@@ -26,6 +26,38 @@ pub fn definition(steps: usize) -> Value {
     json!({ "id": id(steps), "steps": (1..=steps).map(step).collect::<Vec<_>>() })
 }
 
+/// The id of the workflow whose runs sleep.
+pub const SLEEPING: &str = "sleeping";
+
+/// Nine pure steps and a long sleep: 21 events, and nothing more for a month.
+pub fn sleeping_definition() -> Value {
+    let mut steps: Vec<_> = (1..=9)
+        .map(|at: usize| {
+            let needs: Vec<_> = (at > 1).then(|| format!("step-{}", at - 1)).into_iter().collect();
+            let with = json!({ "order": "{{ input.order }}", "at": at });
+            json!({ "id": format!("step-{at}"), "type": "transform", "needs": needs, "with": with })
+        })
+        .collect();
+    let with = json!({ "duration": "30d" });
+    steps.push(json!({ "id": "sleep", "type": "wait", "needs": ["step-9"], "with": with }));
+    json!({ "id": SLEEPING, "steps": steps })
+}
+
+/// A submission of it.
+pub fn sleeping() -> Request {
+    let input = json!({ "order": "o-5518830", "amount": 129.5, "goods": "a chair" });
+    Request { workflow: SLEEPING.to_owned(), input, ..submission(1) }
+}
+
+/// The tag and correlation id of a few runs among many.
+pub const RARE: &str = "rare";
+
+/// A submission with a tag and a correlation id of its own.
+pub fn rare() -> Request {
+    let (correlation_id, tags) = (RARE.to_owned(), vec![RARE.to_owned()]);
+    Request { correlation_id, tags, ..submission(1) }
+}
+
 /// A submission, as the engine takes it.
 pub fn submission(steps: usize) -> Request {
     Request {

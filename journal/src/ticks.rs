@@ -1,0 +1,96 @@
+//! The storer: the thread that carries what is durable into the store, the views and the
+//! checkpoints, tick by tick, and sees whether the directory is still there.
+//!
+//! Knows in which order parts are written, not what is in them.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::directory::Place;
+use crate::error::Error;
+use crate::journal::Parts;
+use crate::open;
+use crate::options::{Fsync, Options};
+use crate::pending::Take;
+
+impl Parts {
+    /// Starts a thread for a journal that has files.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        name: &str,
+        run: impl FnOnce(&Self) + Send + 'static,
+    ) -> Result<Option<JoinHandle<()>>, Error> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let shared = Arc::clone(self);
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&shared))
+            .map(Some)
+            .map_err(|e| Error::io("starting a thread for", directory, e))
+    }
+
+    pub(crate) fn store_until_closed(&self) {
+        let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
+        while self.store.pending.wait_for_tick(self.options.tick_ms) {
+            if self.check_place().is_err()
+                || self.log.poisoned().is_some()
+                || self.tick(Take::Due { bytes, age_ms }).is_err()
+            {
+                // A failed tick has poisoned the log; nobody is left waiting for room.
+                self.store.pending.close();
+                return;
+            }
+            self.look_after_trees();
+        }
+    }
+
+    /// Poisons the log if the directory is gone: what is written there goes nowhere.
+    pub(crate) fn check_place(&self) -> Result<(), Error> {
+        let checked = self.place.as_ref().map_or(Ok(()), Place::check);
+        if let Err(error) = &checked {
+            self.log.poison(&error.to_string());
+        }
+        checked
+    }
+
+    /// Writes pending records and rows. The selection comes before the rows, so that the
+    /// rows' mark is never behind the store's.
+    pub(crate) fn tick(&self, take: Take) -> Result<(), Error> {
+        let ticked = self.try_tick(take);
+        if let Err(error) = &ticked {
+            self.log.poison(&open::with_source(error));
+        }
+        ticked
+    }
+
+    fn try_tick(&self, take: Take) -> Result<(), Error> {
+        while self.write_selection(take)? && matches!(take, Take::All) {}
+        Ok(())
+    }
+
+    /// Answers whether something was left to the next tick.
+    fn write_selection(&self, take: Take) -> Result<bool, Error> {
+        let _turn = self.store.turn();
+        let Some(selection) = self.store.select(take) else { return Ok(false) };
+        if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
+            // The store must not get ahead of the log; the log's own failure is known.
+            return Ok(false);
+        }
+        self.views.tick()?;
+        self.store.write(&selection)?;
+        self.tell_archiver();
+        self.checkpoints.tick()?;
+        Ok(selection.deferred)
+    }
+
+    /// Says how far store and views have come, so that the log can be taken off.
+    pub(crate) fn tell_archiver(&self) {
+        if let Some(archiver) = &self.archiver {
+            let mut all = self.store.applied();
+            for view in self.views.applied() {
+                all.iter_mut().zip(view).for_each(|(all, view)| *all = view.min(*all));
+            }
+            archiver.signals().applied(all);
+        }
+    }
+}

@@ -262,14 +262,18 @@ impl From<Damage> for Error {
 
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "segment {}, byte {}", self.segment, self.offset)?;
-        if let Some(partition) = self.partition {
-            write!(f, ", partition {partition}")?;
+        // Segments are counted from 1: what is missing or stands elsewhere is in none.
+        let place = (self.segment > 0).then(|| {
+            let Self { segment, offset, .. } = self;
+            format!("segment {segment}, byte {offset}")
+        });
+        let partition = self.partition.map(|partition| format!("partition {partition}"));
+        let sequence = self.sequence.map(|sequence| format!("commit {sequence}"));
+        let places: Vec<String> = [place, partition, sequence].into_iter().flatten().collect();
+        match places.is_empty() {
+            true => f.write_str(&self.detail),
+            false => write!(f, "{}: {}", places.join(", "), self.detail),
         }
-        if let Some(sequence) = self.sequence {
-            write!(f, ", commit {sequence}")?;
-        }
-        write!(f, ": {}", self.detail)
     }
 }
 

@@ -137,6 +137,20 @@ impl Reader {
         }
     }
 
+    /// Visits every record that the base keeps of what was cut, stream by stream, with the
+    /// generation of the cut and without the payloads that are kept beside the records.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] at the first thing that is not whole.
+    pub fn for_each_kept(&self, mut visit: impl FnMut(u32, Record)) -> Result<(), Error> {
+        let Some(base) = self.sources.base()? else { return Ok(()) };
+        let generation = base.header().origin.generation;
+        base.for_each_entry(|entry| {
+            entry.decode()?.into_iter().for_each(|record| visit(generation, record));
+            Ok(())
+        })
+    }
+
     /// Visits the commits of a partition that hold records behind a position, in order, until
     /// `visit` breaks off. Reads only what it needs, and checks only what it reads.
     ///

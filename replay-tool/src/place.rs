@@ -62,8 +62,28 @@ impl Place {
             Self::Server { url, token } => Ok((url, token)),
             Self::Directory(_) => Err(Error::Misplaced {
                 command: format!("`{command}`"),
-                why: "is carried out by a running server: name it with --server URL",
+                why: "is carried out by a running server: name it with --server URL, or start \
+                      one on the directory first (`backstitch serve --data-dir DIR`)",
             }),
+        }
+    }
+
+    /// Refuses a name for the record where a server records its caller.
+    ///
+    /// # Errors
+    /// [`Error::Misplaced`]
+    pub fn actor_allowed(
+        given: &Where,
+        environment: &dyn Fn(&str) -> Option<String>,
+        actor: Option<&str>,
+    ) -> Result<(), Error> {
+        match (Self::of(given, environment), actor) {
+            (Self::Server { .. }, Some(_)) => Err(Error::Misplaced {
+                command: "`--actor`".to_owned(),
+                why: "works offline only: a server records its caller; leave it out, or name \
+                      the directory with --data-dir",
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -68,9 +68,13 @@ pub(super) async fn export(State(app): State<App>, uri: Uri) -> Result<Response,
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     tokio::spawn(async move {
         if let Err(error) = write_all(&engine, filter, redaction, &pieces).await {
-            // The answer has begun: it breaks off without its trailer.
-            tracing::warn!(%error, "an export broke off");
-            drop(pieces.send(Err(std::io::Error::other(error.to_string()))).await);
+            if pieces.is_closed() {
+                tracing::info!("whoever asked for an export went away before its end");
+            } else {
+                // The answer has begun: it breaks off without its trailer.
+                tracing::warn!(%error, "an export broke off");
+                drop(pieces.send(Err(std::io::Error::other(error.to_string()))).await);
+            }
         }
         drop(turn);
     });

@@ -11,6 +11,7 @@ use crate::text::{Style, style_of};
 pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
     let data = fact.data;
     let (word, style, what) = match fact.kind {
+        "ExecutionTagged" => ("tagged", Style::Dim, words(&data["tags"])),
         "CancelRequested" => {
             let undo = if data["compensate"] == false { ", nothing is to be undone" } else { "" };
             let what = format!("by {}: {}{undo}", text(&data["actor"]), text(&data["reason"]));
@@ -57,6 +58,12 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         kind => (kind, Style::Plain, String::new()),
     };
     (word.to_owned(), style, what)
+}
+
+/// A list of texts with commas between them.
+pub(super) fn words(list: &Value) -> String {
+    let list = list.as_array().into_iter().flatten();
+    list.map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// `CODE: message`.

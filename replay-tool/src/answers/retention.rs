@@ -1,7 +1,9 @@
 //! How long runs are kept: the policy, what it would remove, and removing it.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
+
+use backstitch_core::yaml::{Format, parse};
 
 use serde_json::{Value, json};
 
@@ -71,8 +73,19 @@ fn body(wanted: &RetentionWanted) -> Result<Value, Error> {
 
 fn read_policy(path: &Path) -> Result<Value, Error> {
     let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(file)?;
-    serde_json::from_str(&text).map_err(|bad| file(bad.into()))
+    let text = fs::read(path).map_err(file)?;
+    // JSON is YAML as well, but its own reader says better what is wrong with it.
+    let named_json = path.extension().is_some_and(|extension| extension == "json");
+    let format = if named_json { Format::Json } else { Format::Yaml };
+    let policy = parse(&text, format)
+        .map_err(|bad| file(io::Error::new(io::ErrorKind::InvalidData, bad.message)))?;
+    match policy.is_object() {
+        true => Ok(policy),
+        false => {
+            let what = "it holds no policy, which is an object with `rules`";
+            Err(file(io::Error::new(io::ErrorKind::InvalidData, what)))
+        }
+    }
 }
 
 fn policy_text(document: &Value, _: &Screen) -> String {

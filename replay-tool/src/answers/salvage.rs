@@ -80,7 +80,10 @@ fn cut(streams: &[CutRun], heading: &str, screen: &Screen, shown: &mut String) {
     shown.push_str(&screen.heading(heading));
     let mut table = Table::bare();
     for own in streams.iter().take(ROWS_SHOWN_MAX) {
-        let kept = format!("version {} of {}", own.last_version, own.found_version);
+        let kept = match own.last_version {
+            0 => format!("nothing is left of it (it had version {})", own.found_version),
+            last => format!("version {last} of {}", own.found_version),
+        };
         table.row([(own.stream.clone(), Style::Plain), (kept, Style::Waiting)]);
     }
     shown.push_str(&table.print(screen, 2));

@@ -3,7 +3,7 @@
 use backstitch_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::marks::{sentence, subject_words};
+use super::marks::{sentence, subject_words, words};
 use super::{Answer, events, workflow_label};
 use crate::Form;
 use crate::facts::{instant, text};
@@ -100,6 +100,7 @@ fn head(run: &Run, execution: &Value) -> Table {
     line("ended", ended(execution));
     line("version", execution["version"].to_string());
     line("correlation", field("correlation_id"));
+    line("tags", words(&execution["tags"]));
     line("key", field("idempotency_key"));
     line("retry of", field("retry_of"));
     line("deadline", field("deadline_at"));

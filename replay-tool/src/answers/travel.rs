@@ -149,7 +149,10 @@ fn divergence(first: &Value, screen: &Screen) -> String {
             (name.to_owned(), Style::Dim),
             (version, Style::Plain),
             (text(events[at]).to_owned(), Style::Plain),
-            (side(first.get(name)), Style::Bad),
+            match first.get(name) {
+                Some(value) => (side(Some(value)), Style::Bad),
+                None => ("nothing there".to_owned(), Style::Dim),
+            },
         ]);
     }
     shown.push_str(&table.print(screen, 2));

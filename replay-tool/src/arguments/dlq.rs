@@ -1,12 +1,13 @@
 //! What can be asked about dead letters.
 
-use backstitch_core::ids::LetterId;
+use backstitch_core::ids::{ExecutionId, LetterId};
 use backstitch_core::report::{kind_word, letter_word};
-use backstitch_core::summary::{LetterKind, LetterStatus};
+use backstitch_core::summary::{LetterKind, LetterStatus, LetterSummary};
+use backstitch_core::time::Timestamp;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::LIST_LIMIT;
+use super::{LIST_LIMIT, instant, words};
 use crate::help;
 
 /// What can be done with dead letters.
@@ -46,12 +47,23 @@ pub enum Dlq {
         #[arg(value_name = "LETTER", required = true)]
         ids: Vec<LetterId>,
         /// Why, for the record.
-        #[arg(long, value_name = "WORDS")]
+        #[arg(long, value_name = "WORDS", value_parser = words)]
         reason: String,
         /// Who decides, for the record. Offline only: a server records its caller.
         #[arg(long, value_name = "NAME", conflicts_with = "server")]
         actor: Option<String>,
     },
+}
+
+impl Dlq {
+    /// Who decides, if that was said.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Retry { actor, .. } | Self::Discard { actor, .. } => actor.as_deref(),
+            Self::List(_) | Self::Show { .. } | Self::Stats { .. } => None,
+        }
+    }
 }
 
 /// Which dead letters to list.
@@ -72,6 +84,63 @@ pub struct LettersWanted {
     /// Only letters with this error code.
     #[arg(long, value_name = "CODE")]
     pub code: Option<String>,
+    /// Only letters of this run, by its whole ID.
+    #[arg(long, value_name = "ID")]
+    pub execution: Option<ExecutionId>,
+    /// Only letters opened at this instant or later, such as 2026-01-31T03:00:00Z.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub opened_after: Option<Timestamp>,
+    /// Only letters opened before this instant.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub opened_before: Option<Timestamp>,
+}
+
+impl LettersWanted {
+    /// Every letter of one workflow, or of all.
+    #[must_use]
+    pub fn all_of(workflow: Option<String>) -> Self {
+        Self {
+            limit: usize::MAX,
+            status: LetterStanding::All,
+            workflow,
+            kind: None,
+            code: None,
+            execution: None,
+            opened_after: None,
+            opened_before: None,
+        }
+    }
+
+    /// Whether a letter is wanted, by everything but its workflow.
+    #[must_use]
+    pub fn takes(&self, letter: &LetterSummary) -> bool {
+        let stands = match self.status {
+            LetterStanding::All => true,
+            LetterStanding::Only(status) => letter.status == status,
+        };
+        stands
+            && self.kind.is_none_or(|kind| letter.kind == kind)
+            && self.code.as_ref().is_none_or(|code| *code == letter.code)
+            && self.execution.is_none_or(|run| letter.letter.execution == run)
+            && self.opened_after.is_none_or(|at| letter.opened_at >= at)
+            && self.opened_before.is_none_or(|at| letter.opened_at < at)
+    }
+
+    /// The same as parameters of the API's list.
+    #[must_use]
+    pub fn query(&self) -> Vec<(&'static str, String)> {
+        let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        let asked = [
+            ("status", Some(self.status.word().to_owned())),
+            ("workflow_id", self.workflow.clone()),
+            ("kind", self.kind.map(|kind| kind_word(kind).to_owned())),
+            ("code", self.code.clone()),
+            ("execution_id", self.execution.map(|run| run.to_string())),
+            ("opened_after", at(self.opened_after)),
+            ("opened_before", at(self.opened_before)),
+        ];
+        asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 /// Where the letters wanted stand.

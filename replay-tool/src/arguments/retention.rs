@@ -42,7 +42,7 @@ pub enum Retention {
 /// What retention is to remove.
 #[derive(Debug, Clone, Args)]
 pub struct RetentionWanted {
-    /// A file with a policy in JSON, instead of the one in force.
+    /// A file with a policy in YAML or JSON, instead of the one in force.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// As if it were that instant, not in the future.

@@ -2,7 +2,7 @@
 //!
 //! Knows which records belong to which run; not what they mean to a person.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
@@ -15,6 +15,9 @@ use super::fold::Fold;
 use super::{CANDIDATES_MAX, Prefix};
 use crate::error::Error;
 use crate::progress::Progress;
+
+/// The file in a data directory that says where its archive is, if it is elsewhere.
+const ELSEWHERE: &str = "archive-directory";
 
 /// A data directory that is being read. No server can start in it meanwhile.
 #[derive(Debug)]
@@ -87,17 +90,37 @@ impl Archive {
         mut visit: impl FnMut(u32, Record),
     ) -> Result<Option<Damage>, Error> {
         let mut progress = Progress::bytes(self.watched, "reading the log", self.log.bytes);
-        let read = self.reader.for_each_commit(|commit, place| {
-            progress.reach(self.log.before(place.segment) + place.offset);
-            let generation = commit.origin().generation;
-            commit.records_of(&wanted).for_each(|record| visit(generation, record));
-            true
+        let read = self.scan_base(&wanted, &mut visit).and_then(|()| {
+            self.reader.for_each_commit(|commit, place| {
+                progress.reach(self.log.before(place.segment) + place.offset);
+                let generation = commit.origin().generation;
+                commit.records_of(&wanted).for_each(|record| visit(generation, record));
+                true
+            })
         });
         match (read.map_err(Error::from), self.damage) {
             (Ok(_), _) => Ok(None),
             (Err(Error::Damaged { damage }), OnDamage::ReadUpToIt) => Ok(Some(damage)),
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// What is kept of everything that was cut: definitions and removals first, since the runs
+    /// that stand there follow the ones and outlived the others.
+    fn scan_base(
+        &self,
+        wanted: &impl Fn(&StreamId) -> bool,
+        visit: &mut impl FnMut(u32, Record),
+    ) -> Result<(), backstitch_journal::Error> {
+        for runs in [false, true] {
+            self.reader.for_each_kept(|generation, record| {
+                let is_run = matches!(record.stream, StreamId::Execution(_));
+                if is_run == runs && wanted(&record.stream) {
+                    visit(generation, record);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// The one run whose id begins so, with its payloads. Of a run that was removed, what the
@@ -225,6 +248,14 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), Error> {
         }
         // Anything else is put into words where the directory is opened.
         Err(_) => Ok(()),
+    }
+}
+
+/// Where the archive of a data directory is.
+pub(crate) fn place_of_archive(directory: &Path) -> PathBuf {
+    match std::fs::read_to_string(directory.join(ELSEWHERE)) {
+        Ok(place) => PathBuf::from(place.trim_end_matches('\n')),
+        Err(_) => directory.join("archive"),
     }
 }
 

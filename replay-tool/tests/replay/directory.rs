@@ -13,7 +13,7 @@ use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
 use backstitch_core::workflow;
 use backstitch_core::yaml::{Format, parse};
-use backstitch_journal::{Batch, Fit, Head, Journal, Opened, Options, SEGMENT_BYTES_MIN};
+use backstitch_journal::{Batch, CutPoint, Fit, Head, Journal, Opened, Options, SEGMENT_BYTES_MIN};
 use replay_tool::{Screen, run};
 use tempfile::TempDir;
 
@@ -105,6 +105,25 @@ impl Writing {
         let event = Event::Partition(PartitionEvent::RunsRemoved { runs, rule, actor });
         let at = self.heads[usize::from(run.partition.0)].committed_at.plus_ms(1);
         self.append(&StreamId::Partition(run.partition), &[event], at);
+    }
+
+    /// Everything that is sealed is cut off the chain, as the server does it.
+    pub fn cut(&mut self) {
+        let plan = loop {
+            self.journal.store_now().unwrap();
+            let plan = self.journal.plan_cut(&CutPoint::Everything).unwrap();
+            if plan.segments > 0 {
+                break plan;
+            }
+            std::thread::yield_now();
+        };
+        for anchor in plan.anchor.iter().filter(|anchor| anchor.moves) {
+            let (sequence, hash, actor) = (anchor.sequence, anchor.hash, "operator".to_owned());
+            let event = Event::Partition(PartitionEvent::LogCut { sequence, hash, actor });
+            let at = self.heads[usize::from(anchor.partition)].committed_at.plus_ms(1);
+            self.append(&StreamId::Partition(PartitionId(anchor.partition)), &[event], at);
+        }
+        self.journal.cut(&plan).unwrap();
     }
 
     pub fn close(self) -> Written {

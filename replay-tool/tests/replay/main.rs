@@ -6,9 +6,11 @@
 mod answers;
 mod archive;
 mod copies;
+mod cut;
 mod damage;
 mod directory;
 mod export;
+mod import;
 mod letters;
 mod look;
 mod process;
@@ -16,3 +18,4 @@ mod refusals;
 mod runs;
 mod server;
 mod travel;
+mod upkeep;

@@ -72,6 +72,7 @@ fn a_command_line_that_is_wrong() {
         (vec!["list", "--status", "broken"], "quarantined"),
         (vec!["list", "--limit", "many"], "--limit <N>"),
         (vec!["state", "exec_0001"], "--version <N>"),
+        (vec!["restore", "there", "--reason", " "], "it stays on record"),
         (vec!["show"], "<ID>"),
         (vec![], "no command was given"),
     ] {

@@ -26,6 +26,13 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
         .map_err(|e| Error::io("syncing", directory, e))
 }
 
+/// The same for several.
+pub(crate) fn sync_directories<'a>(
+    directories: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Error> {
+    directories.into_iter().try_for_each(|directory| sync_directory(directory))
+}
+
 /// Makes a directory and those above it that are missing, durably.
 pub(crate) fn make_directories(path: &Path) -> Result<(), Error> {
     if path.is_dir() {

@@ -3,7 +3,7 @@
 //! The log is the law. A store or view that cannot prove that it holds what its marks say is
 //! made anew; a log that is not whole is refused.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -306,12 +306,16 @@ fn start(
 
 /// Erases what some record says is erased: a crash may have come between the two.
 fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
+    let mut recorded = HashMap::<_, u64>::new();
     for partition in (0..partitions).map(PartitionId) {
         let records = store.history(&StreamId::Partition(partition))?;
         for digest in erased_by(records.iter().flatten()) {
-            blobs.erase_once(&digest)?;
-            blobs.note_erased([digest]);
+            *recorded.entry(digest).or_default() += 1;
         }
+    }
+    for (digest, count) in recorded {
+        blobs.erase_up_to(&digest, count)?;
+        blobs.note_erased([digest]);
     }
     Ok(())
 }

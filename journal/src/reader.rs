@@ -8,6 +8,7 @@ use std::path::Path;
 
 use backstitch_core::ids::{PartitionId, StreamId};
 
+use crate::backup;
 use crate::blobs::Blobs;
 use crate::commit::{Commit, Head};
 use crate::directory::{Directory, DirectoryLock};
@@ -48,6 +49,9 @@ impl Reader {
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let mut reader = Self::of_locked(directory)?;
         reader._lock = reader.directory.lock_for_reading()?;
+        if let Some(last) = backup::last_before_gap(&reader.directory, &reader.sources) {
+            reader.sources = reader.sources.up_to(last);
+        }
         Ok(reader)
     }
 

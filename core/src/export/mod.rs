@@ -29,6 +29,9 @@ pub const EXPORT_VERSION: u32 = 1;
 pub const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The most events of one run that is read.
 pub const RUN_EVENTS_MAX: u64 = 1_000_000;
+/// The most bytes that the lines of one run's events may have together: they are held in memory
+/// until the last of them is there.
+pub const RUN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// One line: an object with one field, named after what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

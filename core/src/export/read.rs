@@ -2,8 +2,8 @@
 
 use super::codec::event_from_value;
 use super::{
-    Definition, EXPORT_FORMAT, EXPORT_VERSION, Header, LINE_BYTES_MAX, Line, RUN_EVENTS_MAX, Run,
-    Trailer,
+    Definition, EXPORT_FORMAT, EXPORT_VERSION, Header, LINE_BYTES_MAX, Line, RUN_BYTES_MAX,
+    RUN_EVENTS_MAX, Run, Trailer,
 };
 use crate::event::{Event, RunEvent};
 use crate::ids::{Digest, ExecutionId};
@@ -64,6 +64,8 @@ pub struct Importer {
     header: Option<Header>,
     hasher: blake3::Hasher,
     open: Option<(Run, ImportedRun)>,
+    /// Bytes of the lines of that run's events so far.
+    open_bytes: usize,
     definitions: u64,
     runs: u64,
     events: u64,
@@ -95,6 +97,10 @@ impl Importer {
         }
         if self.ended {
             return Err(self.bad("it stands behind the trailer"));
+        }
+        self.open_bytes += text.len();
+        if self.open.is_some() && self.open_bytes > RUN_BYTES_MAX {
+            return Err(self.bad(format!("its run has more than {RUN_BYTES_MAX} bytes of events")));
         }
         let line: Line = serde_json::from_slice(text)
             .map_err(|error| self.bad(format!("it is no line of an export: {error}")))?;
@@ -175,6 +181,7 @@ impl Importer {
             line: self.line,
         };
         self.open = Some((run, imported));
+        self.open_bytes = 0;
         Ok(())
     }
 
@@ -215,5 +222,29 @@ impl Importer {
         }
         self.ended = true;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_never_ends_is_refused() {
+        let mut importer = Importer::default();
+        let run = Run {
+            execution_id: ExecutionId { partition: crate::ids::PartitionId(0), digits: 1 },
+            status: "completed".to_owned(),
+            closed: true,
+            events: RUN_EVENTS_MAX,
+            whole: true,
+        };
+        importer.take_run(run).expect("it may begin");
+        let line = vec![b' '; 1_024 * 1_024];
+        let why = (0..).find_map(|taken| {
+            let refused = importer.take(&line).expect_err("it is no line");
+            refused.why.contains("bytes of events").then_some(taken * line.len())
+        });
+        assert_eq!(why, Some(RUN_BYTES_MAX));
     }
 }

@@ -265,7 +265,12 @@ impl Work {
         files::make_directories(&self.archive)?;
         let begun = Instant::now();
         let sealed_at = self.sealed_at(number)?;
-        let previous = self.previous(number)?;
+        let previous = {
+            // A cut that came between its looks at the base and at the file before would leave
+            // this file without its link.
+            let _removing = lock(&self.removing);
+            self.previous(number)?
+        };
         let header = pack(
             self.sources.log(),
             &self.archive,
@@ -291,15 +296,18 @@ impl Work {
         Ok(SealedAt { next_group: next.first_group, heads: next.heads })
     }
 
-    /// The link of the archive file before.
+    /// The link of the archive file before. One that is missing is no reason to begin a chain of
+    /// files anew: the archive may be on a disk that is not there just now.
     fn previous(&self, number: u64) -> Result<Digest, Error> {
         if let Some(base) = self.sources.base()?.filter(|base| base.header().next_segment == number)
         {
             return Ok(base.header().last_archived);
         }
-        match self.sources.archived(number.saturating_sub(1))? {
-            Some(before) => Ok(before.header().link()),
-            None => Ok(Digest::default()),
+        let before = number.saturating_sub(1);
+        match self.sources.archived(before)? {
+            Some(archived) => Ok(archived.header().link()),
+            None if before == 0 => Ok(Digest::default()),
+            None => Err(crate::sources::missing(before)),
         }
     }
 

@@ -26,6 +26,7 @@ use backstitch_core::time::Timestamp;
 use crate::bytes::{Fields, Malformed, length_u32};
 use crate::commit::{Head, Origin};
 use crate::log::wal::layout::SegmentHeader;
+use crate::options::SEGMENT_BYTES_MAX;
 
 /// Raw bytes of a block; the last one may have fewer.
 pub(crate) const BLOCK_BYTES: usize = 1024 * 1024;
@@ -157,6 +158,9 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<ArchiveHeader, Malformed> {
     if block_bytes as usize != BLOCK_BYTES || blocks_of(raw_bytes) != blocks {
         return Err(Malformed::because("the archive header's blocks are not of this format"));
     }
+    if segment_bytes > SEGMENT_BYTES_MAX || raw_bytes > segment_bytes || first_group > groups_end {
+        return Err(Malformed::because("the archive header's values are out of range"));
+    }
     let segment = SegmentHeader { origin, number, first_group, segment_bytes, heads };
     Ok(ArchiveHeader {
         segment,
@@ -273,4 +277,37 @@ pub(crate) fn read_heads(fields: &mut Fields<'_>, partitions: u16) -> Result<Vec
 
 fn too_short() -> Malformed {
     Malformed::because("the bytes end too early")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(segment_bytes: u64, raw_bytes: u64) -> ArchiveHeader {
+        let origin = Origin { store: [1; 16], generation: 1 };
+        let heads = vec![Head::default()];
+        ArchiveHeader {
+            segment: SegmentHeader { origin, number: 1, first_group: 1, segment_bytes, heads },
+            groups_end: 1,
+            raw_bytes,
+            raw_hash: Digest::default(),
+            packed_bytes: 0,
+            packed_hash: Digest::default(),
+            blocks: blocks_of(raw_bytes),
+            previous: Digest::default(),
+            heads_after: vec![Head::default()],
+            blobs: Vec::new(),
+        }
+    }
+
+    /// A hash proves that nothing happened to a header, not that this program wrote it.
+    #[test]
+    fn a_header_that_asks_for_more_than_a_segment_is_refused() {
+        let whole = header(256 * 1024, 4_096);
+        assert!(decode_header(&encode_header(&whole)).is_ok_and(|read| read == whole));
+        for (segment_bytes, raw_bytes) in [(u64::MAX, 4_096), (4_096, 4_097), (1 << 40, 1 << 40)] {
+            let refused = decode_header(&encode_header(&header(segment_bytes, raw_bytes)));
+            assert!(refused.is_err(), "{segment_bytes} {raw_bytes}");
+        }
+    }
 }

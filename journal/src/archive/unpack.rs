@@ -47,6 +47,8 @@ impl Archived {
             format!("the archive file says it is number {}", segment.number)
         } else if !shape.admits(&segment.origin) {
             "the archive file belongs to another store".to_owned()
+        } else if segment.segment_bytes != shape.segment_bytes {
+            format!("the archive file is of a segment of {} bytes", segment.segment_bytes)
         } else if segment.heads.len() != shape.partitions {
             format!("the archive file has {} partitions", segment.heads.len())
         } else {

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use backstitch_core::ids::Digest;
 use backstitch_core::time::Timestamp;
@@ -116,6 +116,13 @@ impl Manifest {
         if backup.format != FORMAT {
             return Err(damaged(format!("its format {} is not known here", backup.format)));
         }
+        let foreign = |name: &&String| {
+            let mut parts = Path::new(name.as_str()).components();
+            name.is_empty() || !parts.all(|part| matches!(part, Component::Normal(_)))
+        };
+        if let Some(name) = backup.files.keys().chain(backup.replacing.keys()).find(foreign) {
+            return Err(damaged(format!("`{name}` is no file of a backup")));
+        }
         match backup.text(&path)?.1 == blake3 {
             true => Ok(Some(backup)),
             false => Err(damaged("its digest does not match".to_owned())),
@@ -177,5 +184,22 @@ pub(crate) fn digest_of_file(path: &Path, bytes: u64) -> Result<Digest, Error> {
             0 => return Ok(Digest(*hasher.finalize().as_bytes())),
             read => hasher.update(&piece[..read]),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_of_the_backup_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let entry = FileEntry { bytes: 1, length: 1, blake3: String::new(), modified_ns: 0 };
+        for (name, good) in [("log/a", true), ("../a", false), ("/dev/zero", false), ("", false)] {
+            let mut manifest = Manifest::new("x".to_owned(), 1, Timestamp(1), &[]);
+            manifest.files.insert(name.to_owned(), entry.clone());
+            manifest.write(directory.path()).unwrap();
+            assert_eq!(Manifest::read(directory.path()).is_ok(), good, "{name}");
+        }
     }
 }

@@ -14,14 +14,17 @@
 //! the backup before still describes it. The store and the views are left out.
 
 mod copy;
+mod gap;
 mod manifest;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
+pub(crate) use gap::last_before_gap;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
 use crate::archive;
@@ -310,8 +313,8 @@ impl Run<'_> {
     fn copy_all(&mut self, list: &[SourceFile], heard: &mut OnProgress<'_>) -> Result<(), Error> {
         let total = list.iter().map(SourceFile::bytes).sum();
         let mut meter = Meter::of(heard, "backing up", total);
-        let mut directories = std::collections::BTreeSet::new();
-        let mut files = std::collections::BTreeMap::new();
+        let mut directories = BTreeSet::new();
+        let mut files = BTreeMap::new();
         for source in list {
             self.complete_stale(source, list)?;
             let to = self.to.join(&source.name);
@@ -334,6 +337,11 @@ impl Run<'_> {
                 };
             if fresh {
                 self.announce(source, &entry)?;
+                if source.name.ends_with(BASE) {
+                    // Names in two directories become durable in any order: what the base goes
+                    // on with must be there before it.
+                    files::sync_directories(&directories)?;
+                }
                 fs::rename(&beside, &to).map_err(|e| Error::io("naming", &to, e))?;
                 self.copied = (self.copied.0 + 1, self.copied.1 + entry.bytes);
                 directories.insert(parent);
@@ -341,7 +349,7 @@ impl Run<'_> {
             files.insert(source.name.clone(), entry);
         }
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
-        directories.iter().try_for_each(|directory| files::sync_directory(directory))?;
+        files::sync_directories(&directories)?;
         self.manifest.files = files;
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Contents as files: `blobs/ab/<64 hex digits>`, exactly the bytes whose blake3 is the name.
 //!
 //! Written beside as `.new`, synced, renamed, and their directory synced. `.erased` beside a
-//! name says that a content was erased once; a content of that name is newer than that.
+//! name says that a content was erased, and how many times if more than once; a content of
+//! that name is newer than that.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -158,18 +159,41 @@ impl Files {
         fs::metadata(path_of(&self.path, digest)).ok().map(|known| known.len())
     }
 
-    /// Removes the content, then says so beside it; does nothing where that was said before.
-    pub(super) fn erase_once(&self, digest: &Digest) -> Result<(), Error> {
-        let path = path_of(&self.path, digest);
-        let tombstone = tombstone_of(&path);
-        if tombstone.exists() {
-            return Ok(());
+    /// Removes the content, then says so beside it.
+    pub(super) fn erase(&self, digest: &Digest) -> Result<(), Error> {
+        let done = self.erasures(digest)?;
+        self.erase_as(digest, done.saturating_add(1))
+    }
+
+    /// The same, unless it was done so many times already.
+    pub(super) fn erase_up_to(&self, digest: &Digest, recorded: u64) -> Result<(), Error> {
+        match self.erasures(digest)? < recorded {
+            true => self.erase_as(digest, recorded),
+            false => Ok(()),
         }
+    }
+
+    /// How many erasures of a content took place. A file that says nothing else stands for one.
+    fn erasures(&self, digest: &Digest) -> Result<u64, Error> {
+        let path = tombstone_of(&path_of(&self.path, digest));
+        match fs::read(&path) {
+            Ok(text) => {
+                let count = str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+                Ok(count.unwrap_or(1))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(Error::io("reading", &path, error)),
+        }
+    }
+
+    fn erase_as(&self, digest: &Digest, count: u64) -> Result<(), Error> {
+        let path = path_of(&self.path, digest);
         files::make_directories(files::parent(&path))?;
         let _taking = lock(&self.taking);
         files::remove(&path.with_extension("new"))?;
         self.remove(digest, &path)?;
-        files::replace(&tombstone, b"")
+        let text = if count > 1 { format!("{count}\n") } else { String::new() };
+        files::replace(&tombstone_of(&path), text.as_bytes())
     }
 
     /// Removes a content that is older than `before`; answers its bytes if it did.

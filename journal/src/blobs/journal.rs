@@ -115,7 +115,7 @@ impl Parts {
             self.blobs.note_erased([digest]);
             if self.directory.is_some() {
                 self.queue.erase(digest);
-            } else if let Err(error) = self.blobs.erase_once(&digest) {
+            } else if let Err(error) = self.blobs.erase(&digest) {
                 self.log.poison(&open::with_source(&error));
             }
         }

@@ -125,14 +125,23 @@ impl Blobs {
         lock(&self.erased).extend(digests);
     }
 
-    /// Erases a content for good, once: one that was kept anew since stays.
-    pub(crate) fn erase_once(&self, digest: &Digest) -> Result<(), Error> {
+    /// Erases a content for good: a record that says so was made just now.
+    pub(crate) fn erase(&self, digest: &Digest) -> Result<(), Error> {
         match &self.home {
-            Home::Files(files) => files.erase_once(digest),
+            Home::Files(files) => files.erase(digest),
             Home::Memory(kept) => {
                 lock(kept).remove(digest);
                 Ok(())
             }
+        }
+    }
+
+    /// Makes good what a crash cut off: erases a content unless as many erasures of it as are
+    /// recorded took place. One that was kept anew since stays.
+    pub(crate) fn erase_up_to(&self, digest: &Digest, recorded: u64) -> Result<(), Error> {
+        match &self.home {
+            Home::Files(files) => files.erase_up_to(digest, recorded),
+            Home::Memory(_) => self.erase(digest),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Blobs, Text};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::locks::{lock, wait};
-use crate::log::{Done, Log};
+use crate::log::{AppendError, Done, Log};
 use crate::open::with_source;
 
 /// Bytes of contents that may wait to be written; beyond it, append waits.
@@ -62,17 +62,25 @@ impl Job {
 }
 
 impl Queue {
-    /// Appends a commit once its contents are durable. Waits while too much is queued.
+    /// Appends a commit once its contents are durable. Waits while too much is queued. Once
+    /// the queue closes nothing more is taken: nobody would make the contents durable, and
+    /// what waits here would be overtaken.
     pub(crate) fn append(&self, log: &dyn Log, texts: Vec<Text>, commit: Commit, done: Done) {
         let partition = commit.partition().0;
         let mut state = lock(&self.state);
         let goes_straight = texts.is_empty() && !state.held.contains_key(&partition);
-        if goes_straight || state.closing {
+        while !goes_straight && state.bytes > BLOB_QUEUE_BYTES_MAX && !state.closing {
+            state = wait(&self.room, state);
+        }
+        if state.closing {
+            drop(state);
+            let reason =
+                log.poisoned().map(|reason| AppendError::Poisoned { reason: reason.into() });
+            return done(Err(reason.unwrap_or(AppendError::Closed)));
+        }
+        if goes_straight {
             drop(state);
             return log.append(commit, done);
-        }
-        while state.bytes > BLOB_QUEUE_BYTES_MAX && !state.closing {
-            state = wait(&self.room, state);
         }
         let job = Job::Append(Box::new(Append { texts, commit, done }));
         state.bytes += job.bytes();
@@ -161,7 +169,7 @@ impl Queue {
                         }
                     }
                 }
-                Job::Erase(digest) => blobs.erase_once(&digest).unwrap_or_else(poisoned),
+                Job::Erase(digest) => blobs.erase(&digest).unwrap_or_else(poisoned),
                 Job::Settle(done) => drop(done.send(())),
             }
         }
@@ -208,5 +216,58 @@ impl State {
         }
         self.bytes -= bytes;
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use backstitch_core::event::{Event, PartitionEvent};
+    use backstitch_core::ids::{PartitionId, StreamId};
+    use backstitch_core::time::Timestamp;
+
+    use super::*;
+    use crate::builder::{CommitBuilder, Fit};
+    use crate::commit::Head;
+    use crate::log::memory::MemoryLog;
+
+    fn commit_of(log: &MemoryLog) -> Commit {
+        let partition = PartitionId(0);
+        let mut builder = CommitBuilder::new(log.origin(), partition, 1, &Head::default());
+        let digest = Digest::of(b"x");
+        let (reason, actor) = ("asked for".to_owned(), "ann".to_owned());
+        let event = Event::Partition(PartitionEvent::PayloadErased { digest, reason, actor });
+        let stream = StreamId::Partition(partition);
+        assert_eq!(builder.push(&stream, 1, Timestamp(1), &event), Fit::Fits);
+        builder.finish(Timestamp(1))
+    }
+
+    /// Nobody makes its contents durable any more, so its commit must not be acknowledged.
+    #[test]
+    fn what_comes_while_the_queue_closes_is_refused_and_answered() {
+        let (queue, log) = (Queue::default(), MemoryLog::automatic(1));
+        let commit = commit_of(&log);
+        let (sender, answers) = channel();
+        let append = |bytes: usize| {
+            let text: Arc<str> = "x".repeat(bytes).into();
+            let texts = vec![(Digest::of(text.as_bytes()), text)];
+            let sender = sender.clone();
+            let done: Done = Box::new(move |told| sender.send(told.map(|_| ())).unwrap());
+            queue.append(&log, texts, commit.clone(), done);
+        };
+        append(BLOB_QUEUE_BYTES_MAX + 1);
+        std::thread::scope(|scope| {
+            // It waits for room, or comes behind the closing.
+            let waiting = scope.spawn(|| append(1));
+            queue.close();
+            waiting.join().unwrap();
+        });
+        append(1);
+        for _ in 0..2 {
+            assert_eq!(answers.try_recv(), Ok(Err(AppendError::Closed)));
+        }
+        assert_eq!(log.heads()[0].sequence, 0, "nothing went past the queue");
     }
 }

@@ -49,7 +49,7 @@ impl Plan {
         plan.take_base(reader)?;
         plan.check_oldest(point)?;
         let mut meter = Meter::of(heard, "reading", 0);
-        let mut promised = Promised::of(reader)?;
+        let mut promised = Promised::of(reader, &plan.oldest)?;
         let (mut last_segment, mut failure, mut first_lost) = (beginning.number, None, None);
         let read = reader.for_each_commit(|commit, Location { segment, .. }| {
             last_segment = segment;
@@ -273,10 +273,15 @@ impl Plan {
 struct Promised(BTreeMap<u16, BackupEnd>);
 
 impl Promised {
-    fn of(reader: &Reader) -> Result<Self, Error> {
+    /// An end that lies before the chain's beginning is in the base.
+    fn of(reader: &Reader, oldest: &[Head]) -> Result<Self, Error> {
         let manifest = Manifest::read(&reader.directory.path)?;
         let ends = manifest.map(|manifest| manifest.ends).unwrap_or_default();
-        Ok(Self((0..).zip(ends).filter(|(_, end)| end.sequence > 0).collect()))
+        let ends = (0..).zip(ends).filter(|(partition, end): &(u16, BackupEnd)| {
+            let first = oldest.get(usize::from(*partition)).map_or(0, |head| head.sequence);
+            end.sequence > first
+        });
+        Ok(Self(ends.collect()))
     }
 
     fn meet(&mut self, commit: &Commit) {

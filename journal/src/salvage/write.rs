@@ -21,6 +21,7 @@ use crate::log::wal::offline::OfflineLog;
 use crate::log::wal::scan::Shape;
 use crate::reader::Reader;
 use crate::record::{self, Record};
+use crate::removal;
 use crate::sources::Beginning;
 
 /// Writing under way.
@@ -101,6 +102,9 @@ impl<'a> Writing<'a> {
         }
         self.partitions[index].commits_kept += 1;
         for entry in &commit.entries {
+            for (run, _) in removal::of_entry(&commit, entry) {
+                self.versions.remove(&run);
+            }
             self.versions.insert(entry.stream.clone(), entry.version);
         }
         self.push(index, commit)
@@ -162,6 +166,10 @@ impl<'a> Writing<'a> {
                 builder = self.builder(index);
                 let fit = builder.push(stream, version, *recorded_at, event);
                 assert_eq!(fit, Fit::Fits, "a record read from a commit fits into one");
+            }
+            // What comes behind a removal under the same id is another life, from version 1.
+            for (run, _) in removal::of_record(&record, 0) {
+                self.versions.remove(&run);
             }
             self.versions.insert(record.stream, version);
         }

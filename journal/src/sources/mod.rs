@@ -43,6 +43,8 @@ pub(crate) struct Sources {
     shape: Shape,
     /// The base cannot be read, so the chain is taken from its very beginning.
     baseless: bool,
+    /// Segments behind this one are left aside.
+    last: Option<u64>,
     bookmarks: Arc<Bookmarks>,
 }
 
@@ -73,6 +75,7 @@ impl Sources {
             archive: None,
             shape,
             baseless: false,
+            last: None,
             bookmarks: Arc::default(),
         }
     }
@@ -80,6 +83,12 @@ impl Sources {
     /// The same chain as if there were no base: for a salvage of what a damaged one has lost.
     pub(crate) fn without_base(self) -> Self {
         Self { baseless: true, bookmarks: Arc::default(), ..self }
+    }
+
+    /// The same chain as if nothing were behind a segment: for a backup whose next run has begun
+    /// to copy what comes behind a gap.
+    pub(crate) fn up_to(self, last: u64) -> Self {
+        Self { last: Some(last), bookmarks: Arc::default(), ..self }
     }
 
     /// What all of its segments have in common.
@@ -187,7 +196,8 @@ impl Sources {
             numbers.extend(archive::numbers(archive)?);
         }
         let first = self.beginning()?.number;
-        Ok(numbers.into_iter().filter(|number| *number >= first).collect())
+        let last = self.last.unwrap_or(u64::MAX);
+        Ok(numbers.into_iter().filter(|number| (first..=last).contains(number)).collect())
     }
 
     /// The segments up to `end` back to the chain's beginning, or to the first gap.

@@ -69,7 +69,7 @@ impl Home {
                 Err(error) => return Ok(Err(format!("the pointer to it is damaged: {error}"))),
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Err("there was none of this format".to_owned()));
+                return Ok(Err("it is missing, or of an older layout".to_owned()));
             }
             Err(error) => return Err(Error::io("reading", &self.path.join(POINTER), error)),
         };

@@ -246,10 +246,8 @@ impl Views {
     pub(crate) fn remove(&self, run: &ExecutionId) -> Result<(), Error> {
         let mut progress = lock(&self.progress);
         progress.awaited.remove(run);
-        for letter in self
-            .letters
-            .table()
-            .ids_in(&letter::by_execution(run), |id: &LetterId| id.execution == *run)?
+        for letter in
+            self.letters.ids_in(&letter::by_execution(run), |id: &LetterId| id.execution == *run)?
         {
             self.letters.remove(&letter);
         }

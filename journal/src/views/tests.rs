@@ -362,3 +362,24 @@ fn a_page_ends_where_too_many_rows_are_left_out() {
     let page = views.runs(&filter, None, 50).unwrap();
     assert_eq!((page.rows.len(), page.next), (2, None));
 }
+
+/// Runs removed while a view is made anew: neither they nor their letters come back from a
+/// history that was read before, also if another life has begun under the id.
+#[test]
+fn what_left_during_a_rebuild_does_not_come_back() {
+    let (views, mut dice) = (Views::memory(3), Dice(4));
+    let (old, fresh) = (row(1, 9, &mut dice), row(1, 1, &mut dice));
+    let closed = letter(&old, 1, 9, &mut dice);
+    views.supply(vec![ViewChange::Run(old.clone())]);
+    let switching = |switch: &mut dyn FnMut()| switch();
+    assert!(views.runs.begin().unwrap() && views.letters.begin().unwrap());
+    // The letters' old table has lost it.
+    views.letters.fill(vec![closed.clone()]);
+    views.remove(&old.execution).unwrap();
+    views.supply(vec![ViewChange::Run(fresh.clone())]);
+    views.runs.fill(vec![old]);
+    views.runs.finish(<[u64]>::to_vec, switching).unwrap();
+    views.letters.finish(<[u64]>::to_vec, switching).unwrap();
+    assert_eq!(views.run(&fresh.execution).unwrap(), Some(fresh));
+    assert_eq!(views.letter(&closed.letter).unwrap(), None);
+}

@@ -50,7 +50,8 @@ pub(super) struct View<R: Row> {
 struct Beside<R: Row> {
     table: Arc<Table<R>>,
     number: u64,
-    /// Rows that left since the filling began, and must not come back from a history.
+    /// Rows that left since the filling began, and must not come back from a history. What
+    /// lives again under the same id is put, not filled in.
     removed: HashSet<R::Id>,
 }
 
@@ -109,10 +110,23 @@ impl<R: Row> View<R> {
     pub(super) fn put(&self, row: R) {
         let row = row.clipped();
         if let Some(beside) = lock(&self.beside).as_mut() {
-            beside.removed.remove(&row.id());
             beside.table.put(row.clone());
         }
         self.table().put(row);
+    }
+
+    /// The ids of rows that `is_meant`, in the table in force and in one being filled.
+    pub(super) fn ids_in(
+        &self,
+        index: &[u8],
+        is_meant: impl Fn(&R::Id) -> bool,
+    ) -> Result<Vec<R::Id>, Error> {
+        let mut ids = self.table().ids_in(index, &is_meant)?;
+        let beside = lock(&self.beside).as_ref().map(|beside| beside.table.clone());
+        if let Some(table) = beside {
+            ids.extend(table.ids_in(index, &is_meant)?);
+        }
+        Ok(ids)
     }
 
     pub(super) fn remove(&self, id: &R::Id) {

@@ -107,6 +107,32 @@ fn segments_are_archived_and_leave_the_log_while_it_is_written() {
     check_open(directory.path(), small(), &lines(&written)).unwrap();
 }
 
+/// The disk of the archive is gone for a while: nothing is archived into its empty place, and
+/// nothing leaves the log.
+#[test]
+fn an_archive_that_is_not_there_is_not_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut written = archived_directory(directory.path(), 400);
+    let (place, away) = (directory.path().join("archive"), directory.path().join("away"));
+    let opened = Journal::open(directory.path(), small()).unwrap();
+    let mut writer = Writer::take_over(opened, 8);
+    fs::rename(&place, &away).unwrap();
+    let first = begun(directory.path())[0];
+    written.extend(writer.write(400, &nobody()).unwrap());
+    while writer.journal.info().archive.failures == 0 {
+        std::thread::yield_now();
+    }
+    writer.journal.close().unwrap();
+    drop(writer);
+    assert_eq!(names(directory.path(), "archive"), Vec::<String>::new());
+    assert_eq!(begun(directory.path())[0], first);
+    assert!(Journal::open(directory.path(), small()).is_err(), "the log begins behind a gap");
+    fs::remove_dir_all(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    check_open(directory.path(), small(), &lines(&written)).unwrap();
+    assert!(verify(directory.path()).unwrap().ok);
+}
+
 #[test]
 fn a_lost_store_is_made_anew_from_the_archive_and_the_log() {
     let directory = tempfile::tempdir().unwrap();

@@ -195,6 +195,32 @@ fn an_erased_content_is_gone_and_stays_gone() {
     assert_eq!(why_absent(&life.history(&run(2)), 0), None);
 }
 
+/// Erasing counts each time it is recorded, also for a text that was erased and given anew.
+#[test]
+fn a_content_that_came_back_is_erased_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut life = Life::begin(directory.path());
+    let large = payload("c", 70_000);
+    let (digest, path) = (digest_of(&large), file_of(directory.path(), &digest_of(&large)));
+    life.record(&run(1), 1, &answered(large.clone()));
+    life.erase(1, digest);
+    life.record(&run(2), 1, &answered(large.clone()));
+    assert!(path.exists());
+    life.erase(2, digest);
+    assert!(!path.exists(), "the second erasure was recorded and must take place");
+    assert_eq!(why_absent(&life.history(&run(2)), 0), Some(AbsentWhy::Erased));
+    life.journal.close().unwrap();
+    // A crash may have cut the second one off: the next start makes it good, and once only.
+    std::fs::write(path.with_extension("erased"), "").unwrap();
+    std::fs::write(&path, large.text()).unwrap();
+    let mut life = Life::begin(directory.path());
+    assert!(!path.exists());
+    life.record(&run(3), 1, &answered(large));
+    life.journal.close().unwrap();
+    let life = Life::begin(directory.path());
+    assert_eq!(why_absent(&life.history(&run(3)), 0), None);
+}
+
 /// A crash between the record and the erasing: the next start erases.
 #[test]
 fn an_erasure_that_a_crash_cut_off_is_made_good() {

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
 
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Error, Journal, Reader, RestorePoint, SalvageRequest, VerifyOptions, restore, salvage, unheard,
-    verify, verify_with,
+    BLOB_AGE_MIN, Error, Journal, Manifest, Reader, RestorePoint, SalvageRequest, VerifyOptions,
+    restore, salvage, unheard, verify, verify_with,
 };
 
 use crate::archive::{settle, small};
@@ -128,4 +130,83 @@ fn what_a_damaged_base_has_lost_the_store_gives_back() {
     assert!(!report.whole && report.runs_cut.is_empty(), "{report:?}");
     assert!(kept(&path("missing")) == all);
     check_served(&path("missing"), small(), &[]).unwrap();
+}
+
+/// A run that was removed behind the cut is in the base, and a restore to a point before its
+/// removal shows it: with its contents.
+#[test]
+fn contents_that_only_the_base_names_are_not_collected() {
+    let work = tempfile::tempdir().unwrap();
+    let data = work.path().join("data");
+    let mut writer = Writer::take_over(Journal::open(&data, small()).unwrap(), 7);
+    writer.write(400, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    cut_now(&mut writer);
+    let mut runs: Vec<ExecutionId> = Vec::new();
+    let each = writer.journal.for_each_history(|stream, _| {
+        if let StreamId::Execution(run) = stream {
+            runs.push(run);
+        }
+    });
+    each.unwrap();
+    for partition in 0..writer.journal.partition_count() {
+        let of = |run: &&ExecutionId| run.partition == PartitionId(partition);
+        let gone: Vec<ExecutionId> = runs.iter().filter(of).copied().collect();
+        writer.remove(&gone).unwrap();
+    }
+    writer.journal.store_now().unwrap();
+    let mut contents = 0;
+    for directory in fs::read_dir(data.join("blobs")).unwrap() {
+        for file in fs::read_dir(directory.unwrap().path()).unwrap() {
+            let file = fs::File::options().append(true).open(file.unwrap().path()).unwrap();
+            let modified = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(modified - BLOB_AGE_MIN - Duration::from_secs(60)).unwrap();
+            contents += 1;
+        }
+    }
+    assert!(contents > 10, "{contents}");
+    let collected = writer.journal.collect_blobs(false).unwrap();
+    writer.journal.close().unwrap();
+    let report = verify(&data).unwrap();
+    assert!(report.ok && collected.contents == 0, "{collected:?} {:?}", report.problems);
+}
+
+/// What is new since the backup before begins behind a gap, because the source was cut
+/// meanwhile: wherever the run is broken off, the backup before can still be restored.
+#[test]
+fn a_backup_broken_off_after_a_cut_leaves_the_one_before() {
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name);
+    let (data, backup) = (path("data"), path("backup"));
+    let mut writer = Writer::take_over(Journal::open(&data, small()).unwrap(), 7);
+    writer.write(200, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    writer.journal.backup(&backup, Timestamp(1), &mut unheard()).unwrap();
+    writer.write(600, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    cut_now(&mut writer);
+    writer.write(200, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    let before = Manifest::read(&backup).unwrap();
+    for heard in 0.. {
+        let mut left = heard;
+        let run = writer.journal.backup(&backup, Timestamp(2), &mut |_| {
+            left -= 1;
+            if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if !matches!(run, Err(Error::Cancelled)) {
+            run.unwrap();
+            assert!(heard > 5, "it was broken off {heard} times");
+            break;
+        }
+        assert_eq!(Manifest::read(&backup).unwrap(), before);
+        let report = verify(&backup).unwrap();
+        assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
+    }
+    assert!(verify(&backup).unwrap().ok);
+    writer.journal.close().unwrap();
+    drop(writer);
+    let all = kept(&data);
+    restored(&backup, &path("end"), RestorePoint::End);
+    assert!(kept(&path("end")) == all);
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use backstitch_core::ids::{PartitionId, StreamId};
+use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    CheckedPart, Commit, Error, Options, Reader, Record, SalvageReport, SalvageRequest,
+    CheckedPart, Commit, Error, Journal, Options, Reader, Record, SalvageReport, SalvageRequest,
     StoreEvidence, VerifyOptions, salvage, unheard, verify, verify_with,
 };
 
@@ -15,8 +15,9 @@ use crate::crash::count_from_environment;
 use crate::damage::copy;
 use crate::erased::check_history;
 use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
+use crate::removal::finished;
 use crate::restore::{commits, contents, unarchived};
-use crate::workload::{Dice, options};
+use crate::workload::{Dice, Writer, nobody, options};
 
 /// Damaged stores in one run of the tests; `JOURNAL_SALVAGES` asks for more.
 const SALVAGES: u64 = 12;
@@ -324,4 +325,41 @@ fn no_single_flip_anywhere_costs_a_record() {
         assert!(facts(&histories(&commits(&target))) == all, "{place}: every record is there");
     }
     println!("{found} found by verify, {harmless} harmless, {rewritten} chains written anew");
+}
+
+/// Behind a gap, too, what follows a removal under the same id is another life.
+#[test]
+fn a_run_that_began_anew_behind_a_gap_is_salvaged() {
+    let work = tempfile::tempdir().unwrap();
+    let data = work.path().join("data");
+    let mut writer = Writer::take_over(Journal::open(&data, unarchived()).unwrap(), 3);
+    writer.write(120, &nobody()).unwrap();
+    let again = finished(&writer.journal)[0].execution;
+    let lost = ExecutionId { digits: 4_242, ..again };
+    writer.begin(&lost, 1).unwrap();
+    writer.remove(&[again]).unwrap();
+    writer.begin(&again, 1).unwrap();
+    writer.journal.close().unwrap();
+    drop(writer);
+    let mut at = None;
+    let reader = Reader::open(&data).unwrap();
+    let found = reader.for_each_commit(|commit, location| {
+        let is_lost = |record: &Record| record.stream == StreamId::Execution(lost);
+        at = at.or(commit.records().iter().any(is_lost).then_some(location));
+        true
+    });
+    found.unwrap();
+    drop(reader);
+    let at = at.expect("it was written");
+    let segment = data.join(format!("log/{:010}.seg", at.segment));
+    let mut content = fs::read(&segment).unwrap();
+    content[usize::try_from(at.offset).unwrap() + 50] ^= 1;
+    fs::write(&segment, content).unwrap();
+    fs::remove_dir_all(data.join("store")).unwrap();
+    let target = work.path().join("target");
+    let report = salvaged(&data, &target);
+    assert!(!report.whole && report.runs_cut.is_empty(), "{report:?}");
+    let history = |run| Reader::open(&target).unwrap().history(&StreamId::Execution(run)).unwrap();
+    assert_eq!(history(again).map(|records| records.len()), Some(1));
+    assert_eq!(history(lost), None);
 }

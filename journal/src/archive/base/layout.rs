@@ -21,6 +21,7 @@ use backstitch_core::ids::Digest;
 use crate::archive::layout::{push_head, read_heads};
 use crate::bytes::{Fields, Malformed, length_u32};
 use crate::commit::{Head, Origin};
+use crate::pending::unpack;
 
 /// The longest that the records of one entry may be, if none is longer by itself.
 pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
@@ -191,6 +192,11 @@ pub(crate) fn decode_entries(raw: &[u8]) -> Result<Vec<Entry>, Malformed> {
         let (partition, first_version) = (fields.u16()?, fields.u64()?);
         let (records, length) = (fields.u32()?, fields.u32()? as usize);
         let packed = fields.take(length)?.to_vec();
+        let counted = unpack(&packed).try_fold(0, |count: u64, piece| piece.map(|_| count + 1))?;
+        let in_range = first_version > 0 && first_version.checked_add(counted).is_some();
+        if counted == 0 || counted != u64::from(records) || !in_range {
+            return Err(Malformed::because("an entry holds other records than it says"));
+        }
         entries.push(Entry { key, partition, first_version, records, packed });
     }
     Ok(entries)
@@ -209,4 +215,33 @@ fn read_key(fields: &mut Fields<'_>) -> Result<Vec<u8>, Malformed> {
 
 fn too_short() -> Malformed {
     Malformed::because("the bytes end too early")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_holds_other_records_than_it_says_is_refused() {
+        let mut packed = 7_u64.to_le_bytes().to_vec();
+        packed.extend(1_u32.to_le_bytes());
+        packed.push(b'r');
+        let whole = Entry { key: vec![1], partition: 0, first_version: 1, records: 1, packed };
+        let decoded = |entry: &Entry| {
+            let mut raw = Vec::new();
+            push_entry(&mut raw, entry);
+            decode_entries(&raw)
+        };
+        assert!(decoded(&whole).is_ok_and(|read| read == [whole.clone()]));
+        let wrong = [
+            Entry { first_version: 0, ..whole.clone() },
+            Entry { first_version: u64::MAX, ..whole.clone() },
+            Entry { records: 2, ..whole.clone() },
+            Entry { records: 0, packed: Vec::new(), ..whole.clone() },
+            Entry { packed: vec![1; 5], ..whole },
+        ];
+        for entry in wrong {
+            assert!(decoded(&entry).is_err(), "{entry:?}");
+        }
+    }
 }

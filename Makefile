@@ -53,7 +53,7 @@ demo: ## a shop, its orders, a kill -9 halfway, and the books at the end
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-torture: binaries ## the long crash and power-cut tests
+torture: binaries ## the long tests of kills, power cuts, broken disks and bit rot
 	BACKSTITCH_TORTURE=1 $(TEST) -- torture --nocapture
 
 # The binaries exactly as they ship, for the tests that start and kill them.

@@ -17,11 +17,20 @@ use crate::error::Error;
 use crate::files;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
-use crate::verify::check;
+use crate::verify::{CheckedPart, Problem, check};
 
 const MARKER: &str = "RESTORING";
 /// What a store being made may hold; anything else is somebody else's.
 const OURS: [&str; 7] = [MARKER, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
+
+/// What becomes of payloads whose files the source has lost or damaged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DamagedPayloads {
+    /// The store is not made.
+    Refused,
+    /// All else is worth having; reading them says what they are, and so does verify.
+    Taken,
+}
 
 /// A store being made.
 pub(crate) struct Target {
@@ -109,10 +118,17 @@ pub(crate) fn copy_blobs(from: &Path, to: &Path, heard: &mut OnProgress<'_>) -> 
     Ok(())
 }
 
-/// Reads all of it again: every hash, every chain, and that it ends where it should.
-pub(crate) fn read_back(directory: &Path, heads: &[Head]) -> Result<(), Error> {
+/// Reads all of it again: every hash, every chain, and that it ends where it should. Payloads
+/// may be `damaged` in their files already, and stay so.
+pub(crate) fn read_back(
+    directory: &Path,
+    heads: &[Head],
+    damaged: DamagedPayloads,
+) -> Result<(), Error> {
     let report = check(&Reader::of_locked(directory)?)?;
-    if let Some(problem) = report.problems.into_iter().next() {
+    let tolerated =
+        |problem: &Problem| damaged == DamagedPayloads::Taken && problem.part == CheckedPart::Blobs;
+    if let Some(problem) = report.problems.into_iter().find(|problem| !tolerated(problem)) {
         return Err(Error::Damaged { damage: problem.damage });
     }
     let right = report.partitions.iter().zip(heads).all(|(found, head)| {

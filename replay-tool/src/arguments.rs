@@ -3,7 +3,10 @@
 //! Knows words only; nothing here looks at a directory or a server.
 
 mod dlq;
+mod list;
+mod payload;
 mod retention;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -11,7 +14,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use backstitch_core::export::Redaction;
 use backstitch_core::summary::RunStatus;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::Point;
@@ -20,7 +22,10 @@ use crate::help;
 use crate::source::Standing;
 
 pub use dlq::{Dlq, LettersWanted};
+pub use list::ListWanted;
+pub use payload::Payload;
 pub use retention::{Retention, RetentionWanted};
+pub use transfer::{ExportWanted, ImportWanted};
 
 /// Rows that lists show unless told otherwise.
 pub const LIST_LIMIT: usize = 50;
@@ -109,7 +114,7 @@ pub enum When {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List runs, newest first.
+    /// List runs, newest first unless told otherwise.
     #[command(after_help = help::LIST)]
     List(ListWanted),
     /// Show a run: its steps, undos, errors, dead letters and callbacks.
@@ -211,21 +216,32 @@ pub enum Command {
     Dlq(Dlq),
     /// Sizes, counts of runs by status and of dead letters.
     #[command(after_help = help::STATS)]
-    Stats,
+    Stats {
+        /// Also what the journal knows of itself: live and dead bytes, entries, syncs. Offline
+        /// this opens the directory as a server would, and may write to it.
+        #[arg(long)]
+        database: bool,
+    },
     /// How long runs are kept: what a policy would remove, and removing it. Online only.
     #[command(subcommand, after_help = help::RETENTION)]
     Retention(Retention),
-    /// Rebuild a view of lists from the histories while the server goes on. Online only.
+    /// Rebuild a view of lists from the histories; a server goes on meanwhile.
     #[command(after_help = help::REBUILD)]
     Rebuild {
         /// Which view; all of them if absent.
         #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"])]
         view: Option<String>,
     },
-    /// Write runs with their definitions and all their events to a file of JSON lines. Offline
-    /// only.
+    /// Write runs with their definitions and all their events to a file of JSON lines.
     #[command(after_help = help::EXPORT)]
     Export(ExportWanted),
+    /// Take closed runs in from a file that `export` wrote.
+    #[command(after_help = help::IMPORT)]
+    Import(ImportWanted),
+    /// Payloads kept beside the records: who names one, erasing it, and collecting what nobody
+    /// names. Online only.
+    #[command(subcommand, after_help = help::PAYLOAD)]
+    Payload(Payload),
     /// Print completions for a shell.
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -239,20 +255,6 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },
-}
-
-/// Which runs to list.
-#[derive(Debug, Clone, Args)]
-pub struct ListWanted {
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
-    pub limit: usize,
-    /// Only runs that stand so.
-    #[arg(long, value_name = "STATUS", value_parser = standings())]
-    pub status: Option<Standing>,
-    /// Only runs of this workflow.
-    #[arg(long, value_name = "ID")]
-    pub workflow: Option<String>,
 }
 
 /// A place in a run's history.
@@ -298,26 +300,6 @@ pub struct RestoreWanted {
     /// Who decides, for the record.
     #[arg(long, value_name = "NAME", default_value = "operator")]
     pub actor: String,
-}
-
-/// Which runs to export, and where to.
-#[derive(Debug, Clone, Args)]
-pub struct ExportWanted {
-    /// The runs' IDs, or their beginnings; all runs if absent.
-    #[arg(value_name = "ID")]
-    pub ids: Vec<String>,
-    /// The file to write; it must not be there yet.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    /// Only runs that stand so.
-    #[arg(long, value_name = "STATUS", value_parser = standings())]
-    pub status: Option<Standing>,
-    /// Only runs of this workflow.
-    #[arg(long, value_name = "ID")]
-    pub workflow: Option<String>,
-    /// Fields to leave out of payloads: names, or JSON pointers such as /card/number.
-    #[arg(long, value_name = "PLACE,...", value_parser = Redaction::read)]
-    pub redact: Option<Redaction>,
 }
 
 fn standings() -> impl TypedValueParser<Value = Standing> {

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use backstitch_core::command::Rejection;
+use backstitch_core::export::BadLine;
 use backstitch_core::ids::LetterId;
 use backstitch_core::travel::NoSuchPoint;
 
@@ -162,6 +163,31 @@ pub enum Error {
         /// What the journal said.
         why: String,
     },
+    /// The file is no whole export.
+    #[error(
+        "the export cannot be read on: {bad}; runs before it were taken in if this is an import, \
+         and the same file can be taken again"
+    )]
+    BadExport {
+        /// Which line, and why.
+        bad: BadLine,
+    },
+    /// The file ended too early for the system.
+    #[error("the export cannot be read on; what was taken in stays")]
+    Unread {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server's answer did not come to its end.
+    #[error("the answer of {url} broke off; no file was written, ask again")]
+    BrokeOff {
+        /// The server.
+        url: String,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file beside the data directory cannot be written or read.
     #[error("{action} {} failed", path.display())]
     File {
@@ -253,10 +279,13 @@ impl Error {
             | Self::Quarantined { .. }
             | Self::NotRecorded { .. }
             | Self::File { .. }
+            | Self::BadExport { .. }
+            | Self::Unread { .. }
             | Self::Refused { .. }
             | Self::Journal(backstitch_journal::Error::Point { .. })
             | Self::Unfolded { .. } => exit::NO,
             Self::Unreachable { .. }
+            | Self::BrokeOff { .. }
             | Self::NoBackstitch { .. }
             | Self::Unavailable { .. }
             | Self::Unauthorized { .. } => exit::SERVER,

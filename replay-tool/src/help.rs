@@ -16,7 +16,8 @@ stopped; commands that change something take it for themselves.
 Exit codes:
   0  done
   1  the answer is no: no such run, version or letter, an ID that several runs begin with,
-     problems found by `verify`, a refusal, or an output that cannot be written
+     problems found by `verify`, runs that `export` or `import` left out, a refusal, or an
+     output that cannot be written
   2  the command line is wrong, or the command does not work there
   3  the directory cannot be read: missing, not a data directory, in use by a server,
      of a newer format, or damaged
@@ -28,6 +29,7 @@ pub const LIST: &str = "\
 Examples:
   replay-tool list
   replay-tool list --status compensation_failed --workflow order --limit 500
+  replay-tool list --tag vip --submitted-after 2026-01-31T00:00:00Z --order asc
   replay-tool --json list | jq -r '.executions[].execution_id'
 
 Offline and online. `quarantined` runs can be listed offline only.";
@@ -184,8 +186,10 @@ pub const STATS: &str = "\
 Examples:
   replay-tool stats
   replay-tool --json stats | jq .bytes
+  replay-tool --server http://127.0.0.1:8080 stats --database
 
-Offline and online.";
+Offline and online. Without --database a directory is only read; with it, it is opened as a
+server would open it.";
 
 /// `retention`
 pub const RETENTION: &str = "\
@@ -193,7 +197,8 @@ Examples:
   replay-tool --server http://127.0.0.1:8080 retention plan
   replay-tool --server http://127.0.0.1:8080 retention apply --confirm
 
-Online only: whether a run may go is decided by the server that owns it.";
+Online only: whether a run may go is decided by the server that owns it. Without one, start it
+on the directory: backstitch serve --data-dir DIR";
 
 /// `retention policy`
 pub const RETENTION_POLICY: &str = "\
@@ -223,18 +228,61 @@ pub const REBUILD: &str = "\
 Examples:
   replay-tool --server http://127.0.0.1:8080 rebuild
   replay-tool --server http://127.0.0.1:8080 rebuild --view runs
+  replay-tool --data-dir backstitch-data rebuild
 
-Online only. The old view serves until the new one is whole. Offline there is nothing to do: a
-view that cannot prove itself is made anew at the next start.";
+Offline and online. The old view serves until the new one is whole; what breaks off leaves it
+in force. A view that cannot prove itself is made anew at the next start by itself.";
 
 /// `export`
 pub const EXPORT: &str = "\
 Examples:
   replay-tool export exec_0003019a --output run.jsonl
   replay-tool export --workflow order --status failed --redact card,/customer/email -o failed.jsonl
+  replay-tool --server http://127.0.0.1:8080 export --status completed -o completed.jsonl
 
-Offline only. Fields named by --redact are replaced by \"[redacted]\". Exit code 1 if a run was
-left out because it does not fold.";
+Offline and online. Fields named by --redact are replaced by \"[redacted]\". The file appears
+under its name when it is whole. Exit code 1 if a run was left out because it does not fold.";
+
+/// `import`
+pub const IMPORT: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 import runs.jsonl
+  replay-tool --data-dir backstitch-data import runs.jsonl --actor 'night shift'
+
+Offline and online. Only closed runs are taken in, with their whole histories; one that is here
+already, the same, is passed over. Offline the directory is taken exclusively. The same file can
+be taken again and goes on where it broke off. Exit code 1 if a run was refused, or is here with
+another history.";
+
+/// `payload`
+pub const PAYLOAD: &str = "\
+Examples:
+  replay-tool --json events exec_0003019a | jq -r '.events[].kept_beside[].digest'
+  replay-tool --server http://127.0.0.1:8080 payload collect --dry-run
+
+Online only: the server that owns the payloads knows who names them.";
+
+/// `payload show`
+pub const PAYLOAD_SHOW: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 payload show DIGEST
+
+Online only.";
+
+/// `payload erase`
+pub const PAYLOAD_ERASE: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 payload erase DIGEST --dry-run
+  replay-tool --server http://127.0.0.1:8080 payload erase DIGEST --reason 'asked by the customer'
+
+Online only. Recorded first, then gone for good. The hash chain still covers the digest.";
+
+/// `payload collect`
+pub const PAYLOAD_COLLECT: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 payload collect --dry-run
+
+Online only.";
 
 /// `completions`
 pub const COMPLETIONS: &str = "\

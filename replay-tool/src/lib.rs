@@ -35,13 +35,13 @@ pub use text::{Screen, WIDTH_DEFAULT};
 use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
-    archive, backup, events, export, letters, list, manual, rebuild, restore, retention, salvage,
-    show, stats, timeline, travel, verify,
+    archive, backup, events, export, import, letters, list, manual, payload, rebuild, restore,
+    retention, salvage, show, stats, timeline, travel, verify,
 };
 use arguments::{Dlq, LettersWanted, When};
 use place::variable;
 use rows::Drawn;
-use source::{Directory, Need, OnDamage, Server, Settling, Source};
+use source::{Directory, Holder, Need, OnDamage, Server, Settling, Source};
 
 /// The program's name, in front of what it complains about.
 pub const NAME: &str = "replay-tool";
@@ -91,9 +91,10 @@ fn shown(answer: &Answer, ascii: bool) -> std::borrow::Cow<'_, str> {
 /// Why there is no answer.
 pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
     let form = Form::of(arguments, screen);
-    let source = || source(arguments, &form);
+    let (source, holder) = (|| source(arguments, &form), || holder(arguments, &form));
+    let server = |command| server(arguments, &form, command);
     match &arguments.command {
-        Command::List(wanted) => Ok(list::answer(&source()?.runs(wanted)?, &form)),
+        Command::List(wanted) => Ok(list::answer(&source()?.runs(wanted)?, wanted.order, &form)),
         Command::Show { id } => Ok(show::answer(&source()?.run(id, Need::Standing)?, &form)),
         Command::State { id, point } => {
             Ok(show::answer_at(&source()?.run_at(id, point.point())?, &form))
@@ -111,12 +112,6 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             let options = VerifyOptions { store: !no_store, scratch: scratch.clone() };
             verify::answer(&files(arguments, "verify")?, &options, &form)
         }
-        Command::Backup { to } => match Place::of(&arguments.place, &variable) {
-            Place::Server { url, token } => {
-                backup::of_server(&Server::at(&url, token, form.watched())?, to, &form)
-            }
-            Place::Directory(from) => backup::of_files(&from, to, &form),
-        },
         Command::Restore(wanted) => restore::answer(&files(arguments, "restore")?, wanted, &form),
         Command::Salvage { to, dry_run, scratch, actor } => {
             let request = SalvageRequest {
@@ -135,17 +130,26 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             Place::actor_allowed(&arguments.place, &variable, command.actor())?;
             dlq(command, &*source, &form)
         }
-        Command::Stats => Ok(stats::answer(&source()?.stats()?, &form)),
-        Command::Retention(command) => {
-            retention::answer(command, &server(arguments, &form, "retention")?, &form)
-        }
-        Command::Rebuild { view } => {
-            rebuild::answer(view.as_deref(), &server(arguments, &form, "rebuild")?, &form)
-        }
-        Command::Export(wanted) => export::answer(&files(arguments, "export")?, wanted, &form),
+        Command::Stats { database } => Ok(stats::answer(&source()?.stats(*database)?, &form)),
+        Command::Retention(command) => retention::answer(command, &server("retention")?, &form),
+        Command::Payload(command) => payload::answer(command, &server("payload")?, &form),
+        Command::Backup { to } => backup::answer(&holder()?, to, &form),
+        Command::Rebuild { view } => rebuild::answer(&holder()?, view.as_deref(), &form),
+        Command::Export(wanted) => export::answer(&holder()?, wanted, &form),
+        Command::Import(wanted) => import::answer(&holder()?, wanted, &form),
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::man(directory.as_deref(), &form),
     }
+}
+
+/// Who carries out what a server does in one way and is done to files in another.
+fn holder(arguments: &Arguments, form: &Form) -> Result<Holder, Error> {
+    Ok(match Place::of(&arguments.place, &variable) {
+        Place::Server { url, token } => {
+            Holder::Server(Box::new(Server::at(&url, token, form.watched())?))
+        }
+        Place::Directory(path) => Holder::Files(path),
+    })
 }
 
 fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error> {

@@ -62,7 +62,8 @@ impl Place {
             Self::Server { url, token } => Ok((url, token)),
             Self::Directory(_) => Err(Error::Misplaced {
                 command: format!("`{command}`"),
-                why: "is carried out by a running server: name it with --server URL",
+                why: "is carried out by a running server: name it with --server URL, or start \
+                      one on the directory first (`backstitch serve --data-dir DIR`)",
             }),
         }
     }

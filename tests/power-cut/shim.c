@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,8 +22,11 @@
 
 enum kind {
     OPEN = 1, WRITE = 2, FSYNC = 3, FDATASYNC = 4, RENAME = 5, UNLINK = 6, TRUNCATE = 7,
-    MKDIR = 8, ACKNOWLEDGED = 9, RMDIR = 10, ALLOCATE = 11, UNSUPPORTED = 99,
+    MKDIR = 8, ACKNOWLEDGED = 9, RMDIR = 10, ALLOCATE = 11, SYNC_FAILED = 12, UNSUPPORTED = 99,
 };
+/* What strikes at the change SHIM_FAULT_AT: death, or what a broken disk does. */
+enum fault { NO_FAULT, KILL, FULL, READ_ONLY, SYNC_FAILS, WRITE_FAILS };
+enum change { WRITING, SYNCING, NAMING };
 enum { CREATED = 1, TRUNCATED = 2, DIRECTORY = 4 };
 enum { FILES_MAX = 65536, ACK_FILE = -1 };
 
@@ -36,10 +40,19 @@ static char *paths[FILES_MAX]; /* descriptor -> path, for what is below the stor
 static uint64_t entries;
 static int file_count;
 static int64_t space = INT64_MAX;
+static enum fault fault;
+static uint64_t changes, fault_at;
 
 static void copy_variable(const char *name, char *to) {
     const char *value = getenv(name);
     if (value) snprintf(to, PATH_MAX, "%s", value);
+}
+
+static enum fault fault_of(const char *name) {
+    const char *names[] = {"", "kill", "full", "read-only", "sync", "write"};
+    for (int i = KILL; name && i <= WRITE_FAILS; i++)
+        if (!strcmp(name, names[i])) return (enum fault)i;
+    return NO_FAULT;
 }
 
 static void start(void) {
@@ -49,7 +62,10 @@ static void start(void) {
     const char *path = getenv("SHIM_LOG"), *bytes = getenv("SHIM_SPACE");
     if (path) record = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
     if (bytes) space = atoll(bytes);
-    watching = store_length && (record >= 0 || bytes);
+    const char *at = getenv("SHIM_FAULT_AT");
+    fault = fault_of(getenv("SHIM_FAULT"));
+    fault_at = at ? (uint64_t)atoll(at) : 0;
+    watching = store_length && (record >= 0 || bytes || fault);
 }
 
 static void put_bytes(const void *bytes, size_t length) {
@@ -96,6 +112,19 @@ static void resolve(int directory, const char *name, char *path) {
     }
 }
 
+/* Counts a change that is about to happen; answers the error it gets instead, or 0. */
+static int strikes(enum change kind) {
+    if (!fault || ++changes < fault_at) return 0;
+    switch (fault) {
+    case KILL: syscall(SYS_kill, getpid(), SIGKILL); return 0;
+    case FULL: space = 0; fault = NO_FAULT; return 0;
+    case READ_ONLY: return EROFS;
+    case SYNC_FAILS: if (kind != SYNCING) return 0; fault = NO_FAULT; return EIO;
+    case WRITE_FAILS: if (kind != WRITING) return 0; fault = NO_FAULT; return EIO;
+    default: return 0;
+    }
+}
+
 static void unsupported(const char *what) { put(UNSUPPORTED, 0, 0, what, strlen(what), 0); }
 
 static void forget(int fd) {
@@ -110,8 +139,10 @@ static int open_file(int directory, const char *name, int flags, mode_t mode) {
     enter();
     resolve(directory, name, path);
     int there = !path[0] || access(path, F_OK) == 0;
-    int fd = (int)syscall(SYS_openat, directory, name, flags, mode);
-    int error = errno;
+    int changes_it = path[0] && below(path) && (flags & (O_CREAT | O_TRUNC | O_WRONLY | O_RDWR));
+    int refused = changes_it ? strikes(NAMING) : 0;
+    int fd = refused ? -1 : (int)syscall(SYS_openat, directory, name, flags, mode);
+    int error = refused ? refused : errno;
     if (watching && fd >= 0 && fd < FILES_MAX) {
         forget(fd);
         if (path[0] && below(path)) {
@@ -158,7 +189,11 @@ static ssize_t write_at(int fd, const void *data, size_t length, off64_t offset,
     int file = known(fd);
     if (moves && file > 0) offset = lseek(fd, 0, (fcntl(fd, F_GETFL) & O_APPEND) ? SEEK_END : SEEK_CUR);
     ssize_t done;
-    if (file > 0 && !has_space(fd, offset + (int64_t)length)) {
+    int refused = file > 0 ? strikes(WRITING) : 0;
+    if (refused) {
+        done = -1;
+        errno = refused;
+    } else if (file > 0 && !has_space(fd, offset + (int64_t)length)) {
         done = -1;
         errno = ENOSPC;
     } else done = moves ? syscall(SYS_write, fd, data, length) : syscall(SYS_pwrite64, fd, data, length, offset);
@@ -184,11 +219,12 @@ static int sync_file(int fd, long call, uint32_t kind) {
     enter();
     int file = known(fd);
     uint64_t covered = entries; /* what was recorded before the call began */
+    int refused = file > 0 ? strikes(SYNCING) : 0;
     leave(0);
-    int result = (int)syscall(call, fd), error = errno;
+    int result = refused ? -1 : (int)syscall(call, fd), error = refused ? refused : errno;
     if (file > 0) {
         enter();
-        if (!result) put(kind, file, 0, NULL, 0, covered);
+        put(result ? SYNC_FAILED : kind, file, 0, NULL, 0, covered);
         leave(error);
     }
     errno = error;
@@ -206,7 +242,9 @@ static int name_call(uint32_t kind, long call, int directory, const char *name, 
     resolve(directory, name, path);
     int ours = path[0] && below(path);
     int64_t freed = ours && kind == UNLINK && !lstat(path, &status) ? status.st_size : 0;
-    int result = (int)syscall(call, directory, name, argument), error = errno;
+    int refused = ours ? strikes(NAMING) : 0;
+    int result = refused ? -1 : (int)syscall(call, directory, name, argument);
+    int error = refused ? refused : errno;
     if (ours && !result) {
         if (space != INT64_MAX) space += freed;
         put(kind, 0, 0, path, strlen(path), 0);
@@ -228,7 +266,9 @@ int renameat2(int from_directory, const char *from, int to_directory, const char
     enter();
     resolve(from_directory, from, old_path);
     resolve(to_directory, to, new_path);
-    int result = (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, flags), error = errno;
+    int refused = watching && (below(old_path) || below(new_path)) ? strikes(NAMING) : 0;
+    int result = refused ? -1 : (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
+    int error = refused ? refused : errno;
     if (!result && watching && (below(old_path) || below(new_path))) {
         if (flags || !below(old_path) || !below(new_path)) unsupported("rename across the store's edge");
         size_t old_length = strlen(old_path) + 1;
@@ -247,8 +287,9 @@ int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, 
 /* Sizes. */
 int ftruncate64(int fd, off64_t size) {
     enter();
-    int file = known(fd), result = -1;
-    if (file > 0 && !has_space(fd, size)) errno = ENOSPC;
+    int file = known(fd), result = -1, refused = file > 0 ? strikes(WRITING) : 0;
+    if (refused) errno = refused;
+    else if (file > 0 && !has_space(fd, size)) errno = ENOSPC;
     else result = (int)syscall(SYS_ftruncate, fd, size);
     int error = errno;
     if (file > 0 && !result) put(TRUNCATE, file, (uint64_t)size, NULL, 0, 0);
@@ -259,9 +300,10 @@ int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 
 int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
     enter();
-    int file = known(fd), result = -1;
+    int file = known(fd), result = -1, refused = file > 0 ? strikes(WRITING) : 0;
     if (file > 0 && mode) unsupported("fallocate with a mode");
-    if (file > 0 && !has_space(fd, offset + length)) errno = ENOSPC;
+    if (refused) errno = refused;
+    else if (file > 0 && !has_space(fd, offset + length)) errno = ENOSPC;
     else result = (int)syscall(SYS_fallocate, fd, mode, offset, length);
     int error = errno;
     if (file > 0 && !result) put(ALLOCATE, file, (uint64_t)offset, NULL, 0, (uint64_t)length);

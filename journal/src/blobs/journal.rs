@@ -62,13 +62,13 @@ impl Journal {
     /// # Errors
     /// If the chain is not whole or cannot be read: then nothing is removed.
     pub fn collect_blobs(&self, dry_run: bool) -> Result<Collected, Error> {
-        let mut named = Named::new();
-        for partition in (0..self.parts().options.partitions).map(PartitionId) {
-            self.commits_after(partition, 0, &mut |commit| {
-                named.extend(commit.named());
-                ControlFlow::Continue(())
-            })?;
-        }
+        let mut named = loop {
+            match self.named_by_chain() {
+                // The chain was cut meanwhile, and begins somewhere else.
+                Err(Error::Cut { .. }) => {}
+                named => break named?,
+            }
+        };
         // A cut chain no longer has every commit of the runs that are still kept.
         for stream in self.parts().store.all_streams()? {
             for record in self.parts().store.history(&stream)?.unwrap_or_default() {
@@ -76,6 +76,23 @@ impl Journal {
             }
         }
         self.parts().blobs.collect(&named, dry_run)
+    }
+
+    /// Contents that the base names, or a commit behind it: a run that was removed since has
+    /// its records there still, for going back to before that.
+    fn named_by_chain(&self) -> Result<Named, Error> {
+        let mut named = Named::new();
+        let beginning = self.beginning()?;
+        self.parts().log.for_each_kept(&mut |record| {
+            record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
+        })?;
+        for (partition, head) in (0..).map(PartitionId).zip(&beginning) {
+            self.commits_after(partition, head.position, &mut |commit| {
+                named.extend(commit.named());
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(named)
     }
 
     /// Gives records that were read off a commit the payloads back that are kept beside them;

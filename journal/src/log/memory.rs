@@ -13,6 +13,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::error::Error;
 use crate::locks::{lock, wait};
 use crate::log::{AppendError, Done, Log, LogStats};
+use crate::record::Record;
 
 /// A handle; clones share the log.
 #[derive(Clone)]
@@ -250,6 +251,10 @@ impl Log for MemoryLog {
 
     fn beginning(&self) -> Result<Vec<Head>, Error> {
         Ok(vec![Head::default(); lock(&self.shared.state).durable_heads.len()])
+    }
+
+    fn for_each_kept(&self, _: &mut dyn FnMut(&Record)) -> Result<(), Error> {
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), AppendError> {

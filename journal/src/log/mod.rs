@@ -14,6 +14,7 @@ use backstitch_core::ids::PartitionId;
 use crate::commit::{Commit, Head};
 use crate::error::Error;
 use crate::latency::Latency;
+use crate::record::Record;
 
 /// Takes the answer to one append, on the log's own thread: it must be quick and must not
 /// wait for another append.
@@ -119,6 +120,12 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// If that cannot be read.
     fn beginning(&self) -> Result<Vec<Head>, Error>;
+
+    /// Visits what is kept of the commits that were cut.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is not whole; what was visited before is right.
+    fn for_each_kept(&self, visit: &mut dyn FnMut(&Record)) -> Result<(), Error>;
 
     /// Waits until every commit answered before this call is on the disk, whatever the
     /// policy.

@@ -17,7 +17,7 @@ use crate::files;
 use crate::log::wal::offline::OfflineLog;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
-use crate::target::{Target, copy_base, copy_blobs, read_back};
+use crate::target::{DamagedPayloads, Target, copy_base, copy_blobs, read_back};
 
 /// Makes the restored store.
 pub(super) fn build(
@@ -34,7 +34,7 @@ pub(super) fn build(
     copy_blobs(&reader.directory.path, &target.directory.path, heard)?;
     let heads = write_the_rest(reader, plan, shape, &target.directory, request, heard)?;
     target.directory.write_identity(&shape)?;
-    read_back(&target.directory.path, &heads)?;
+    read_back(&target.directory.path, &heads, DamagedPayloads::Refused)?;
     target.finish()?;
     drop(lock);
     Ok(())

@@ -24,7 +24,7 @@ use crate::commit::{Head, Origin};
 use crate::error::Error;
 use crate::log::wal::scan::Shape;
 use crate::progress::OnProgress;
-use crate::target::{Target, copy_base, copy_blobs, read_back};
+use crate::target::{DamagedPayloads, Target, copy_base, copy_blobs, read_back};
 use chainer::{Chainer, Linked};
 use stored::{Ends, StoredRecords};
 use write::Writing;
@@ -52,8 +52,9 @@ pub struct SalvageRequest {
 pub struct SalvageReport {
     /// Nothing was written.
     pub dry_run: bool,
-    /// Every chain is whole, the same to the byte: nothing was lost, and the generation is
-    /// the source's.
+    /// Every chain is whole, the same to the byte: no record was lost, and the generation is
+    /// the source's. Payloads beside the records are taken as they are; `verify` of the new
+    /// store names those that are damaged.
     pub whole: bool,
     /// The store's id, in hex.
     pub store_id: String,
@@ -174,7 +175,7 @@ pub fn salvage(
         copy_base(&reader, &target.directory.path)?;
         copy_blobs(&reader.directory.path, &target.directory.path, &mut heard)?;
         target.directory.write_identity(&shape)?;
-        read_back(&target.directory.path, &heads)?;
+        read_back(&target.directory.path, &heads, DamagedPayloads::Taken)?;
         target.finish()?;
     }
     drop(lock);

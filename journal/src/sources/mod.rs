@@ -29,6 +29,8 @@ use crate::log::wal::layout::SegmentHeader;
 use crate::log::wal::recover::Before;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
+use crate::pending::unpack;
+use crate::record::{self, Record};
 use bookmarks::Bookmarks;
 use chain::Follower;
 use piece::Piece;
@@ -157,6 +159,24 @@ impl Sources {
             Some(archive) if !self.baseless => Base::open(archive, &self.shape),
             _ => Ok(None),
         }
+    }
+
+    /// Visits the records that the base keeps of what was cut.
+    pub(crate) fn for_each_kept(&self, visit: &mut dyn FnMut(&Record)) -> Result<(), Error> {
+        let Some(base) = self.base()? else { return Ok(()) };
+        base.for_each_entry(|entry| {
+            for stored in unpack(&entry.packed) {
+                let record = stored.and_then(|(position, body)| record::decode(body, position));
+                let record = record.map_err(|wrong| {
+                    let detail = format!("the base keeps a record that cannot be read: {wrong}");
+                    let damage =
+                        Damage { segment: 0, offset: 0, partition: None, sequence: None, detail };
+                    Error::Damaged { damage }
+                })?;
+                visit(&record);
+            }
+            Ok(())
+        })
     }
 
     /// Every segment there is, ascending: archived, in the log, or both.

@@ -10,11 +10,15 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId
 use backstitch_core::payload::{AbsentWhy, INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    BLOB_AGE_MIN, Batch, Fit, Head, Journal, Named, Opened, Reader, Record, check_blobs,
+    BLOB_AGE_MIN, Batch, Fit, Head, Journal, Named, Opened, Reader, Record, check_blobs, verify,
 };
 use serde_json::json;
 
-use crate::workload::options;
+use crate::archive::{archived_directory, small};
+use crate::cut::cut_now;
+use crate::damage::files_below;
+use crate::removal::finished;
+use crate::workload::{Writer, options};
 
 const PARTITION: PartitionId = PartitionId(0);
 
@@ -297,4 +301,30 @@ fn a_journal_in_memory_keeps_contents_too() {
     assert!(life.history(&run(1))[0].event == event);
     life.erase(1, digest_of(&payload("x", 70_000)));
     assert_eq!(why_absent(&life.history(&run(1)), 0), Some(AbsentWhy::Erased));
+}
+
+/// Behind a cut too; and what only the base names is kept, for going back to before a removal.
+#[test]
+fn contents_that_the_base_names_are_not_collected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    archived_directory(path, 500);
+    let mut writer = Writer::take_over(Journal::open(path, small()).unwrap(), 11);
+    cut_now(&mut writer);
+    let mut files = Vec::new();
+    files_below(&path.join("blobs"), &mut files);
+    for file in &files {
+        let old = file.metadata().unwrap().modified().unwrap() - 2 * BLOB_AGE_MIN;
+        std::fs::File::options().append(true).open(file).unwrap().set_modified(old).unwrap();
+    }
+    for row in finished(&writer.journal) {
+        writer.remove(&[row.execution]).unwrap();
+    }
+    writer.journal.store_now().unwrap();
+    let found = writer.journal.collect_blobs(false).unwrap();
+    assert_eq!((found.contents, found.young), (0, 0), "of {} files", files.len());
+    writer.journal.close().unwrap();
+    drop(writer);
+    let report = verify(path).unwrap();
+    assert!(report.ok && files.len() > 5, "{report:?}");
 }

@@ -41,7 +41,7 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// Where a flip is worth most: half of them hit bytes that are not zero.
-fn choose(dice: &mut Dice, content: &[u8]) -> usize {
+pub fn choose(dice: &mut Dice, content: &[u8]) -> usize {
     let length = content.len() as u64;
     let start = dice.below(length) as usize;
     if dice.below(4) == 0 {

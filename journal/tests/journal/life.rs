@@ -8,7 +8,8 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Batch, Commit, Fit, Fsync, Journal, Opened, Options, Reader, verify};
 
-use crate::workload::{Acknowledged, Writer, check_history, length_of, nobody, options, row_of};
+use crate::erased::{Erased, check_history, check_history_but};
+use crate::workload::{Acknowledged, Writer, length_of, nobody, options, row_of};
 
 /// Everything a journal must show after any crash: the acknowledged commits are there, each
 /// history is what was written, each run has its row, it takes more, and its log is whole.
@@ -17,7 +18,17 @@ pub fn check_open(
     options: Options,
     acknowledged: &[(u16, u64, String)],
 ) -> Result<(), String> {
-    let runs = check_served(directory, options, acknowledged)?;
+    check_open_but(directory, options, acknowledged, &Erased::default())
+}
+
+/// The same when some contents were erased.
+pub fn check_open_but(
+    directory: &Path,
+    options: Options,
+    acknowledged: &[(u16, u64, String)],
+    erased: &Erased,
+) -> Result<(), String> {
+    let runs = check_served_but(directory, options, acknowledged, erased)?;
     check_log(directory, acknowledged, &runs)
 }
 
@@ -27,6 +38,15 @@ pub fn check_served(
     directory: &Path,
     options: Options,
     acknowledged: &[(u16, u64, String)],
+) -> Result<Vec<(ExecutionId, u64)>, String> {
+    check_served_but(directory, options, acknowledged, &Erased::default())
+}
+
+fn check_served_but(
+    directory: &Path,
+    options: Options,
+    acknowledged: &[(u16, u64, String)],
+    erased: &Erased,
 ) -> Result<Vec<(ExecutionId, u64)>, String> {
     let opened = Journal::open(directory, options).map_err(|e| format!("open: {e}"))?;
     // A crash alone never makes a tree untrusted, but for one that was just being made.
@@ -43,7 +63,7 @@ pub fn check_served(
     for stream in &opened.streams {
         if let StreamId::Execution(run) = stream {
             let records = opened.journal.history(stream).map_err(|e| format!("history: {e}"))?;
-            check_history(run, &records.ok_or("a live run without a history")?)?;
+            check_history_but(run, &records.ok_or("a live run without a history")?, erased)?;
         }
     }
     // Another seed than before, or the same runs would be submitted again.
@@ -53,7 +73,7 @@ pub fn check_served(
     let (mut runs, mut checked) = (Vec::new(), Vec::new());
     let each = writer.journal.for_each_history(|stream, records| {
         let StreamId::Execution(run) = stream else { return };
-        checked.extend(check_history(&run, &records).err());
+        checked.extend(check_history_but(&run, &records, erased).err());
         runs.push((run, records.len() as u64));
     });
     each.map_err(|e| format!("histories: {e}"))?;

@@ -7,98 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::calls::Call;
 use crate::workload::Dice;
 
 const BLOCK_BYTES: usize = 4_096;
-
-/// One recorded call.
-#[derive(Debug, Clone)]
-pub enum Call {
-    Open {
-        file: u32,
-        created: bool,
-        truncated: bool,
-        directory: bool,
-        path: PathBuf,
-    },
-    Write {
-        file: u32,
-        offset: usize,
-        data: Vec<u8>,
-    },
-    /// `covered`: entries recorded before the call began.
-    Sync {
-        file: u32,
-        covered: usize,
-        data_only: bool,
-    },
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    Remove {
-        path: PathBuf,
-    },
-    MakeDirectory {
-        path: PathBuf,
-    },
-    Truncate {
-        file: u32,
-        length: usize,
-    },
-    Allocate {
-        file: u32,
-        end: usize,
-    },
-    Acknowledged {
-        text: Vec<u8>,
-    },
-    Unsupported {
-        what: String,
-    },
-}
-
-/// Reads a record; a torn last entry did not happen.
-pub fn parse(record: &[u8]) -> Vec<Call> {
-    let mut calls = Vec::new();
-    let mut rest = record;
-    while rest.len() >= 32 {
-        let u32_at = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("4 bytes"));
-        let u64_at = |at: usize| {
-            let number = u64::from_le_bytes(rest[at..at + 8].try_into().expect("8 bytes"));
-            usize::try_from(number).expect("sizes fit")
-        };
-        let (kind, file, offset, length, extra) =
-            (u32_at(0), u32_at(4), u64_at(8), u64_at(16), u64_at(24));
-        let Some(data) = rest.get(32..32 + length) else { break };
-        rest = &rest[32 + length..];
-        let text = || String::from_utf8_lossy(data).into_owned();
-        let path = || PathBuf::from(text());
-        calls.push(match kind {
-            1 => Call::Open {
-                file,
-                created: offset & 1 != 0,
-                truncated: offset & 2 != 0,
-                directory: offset & 4 != 0,
-                path: path(),
-            },
-            2 => Call::Write { file, offset, data: data.to_vec() },
-            3 | 4 => Call::Sync { file, covered: extra, data_only: kind == 4 },
-            5 => {
-                let both = text();
-                let (from, to) = both.split_once('\0').expect("two paths");
-                Call::Rename { from: from.into(), to: to.into() }
-            }
-            6 | 10 => Call::Remove { path: path() },
-            7 => Call::Truncate { file, length: offset },
-            8 => Call::MakeDirectory { path: path() },
-            9 => Call::Acknowledged { text: data.to_vec() },
-            11 => Call::Allocate { file, end: offset + extra },
-            _ => Call::Unsupported { what: text() },
-        });
-    }
-    calls
-}
 
 type Inode = usize;
 
@@ -259,6 +171,7 @@ impl Medium {
                 }
             }
             Call::Sync { file, covered, data_only } => self.sync(*file, *covered, *data_only),
+            Call::SyncFailed { file, covered } => self.give_up(*file, *covered),
             Call::Rename { from, to } => {
                 self.change_name(at, NameChange::Rename(from.clone(), to.clone()));
             }
@@ -318,6 +231,16 @@ impl Medium {
         });
         let limit = if data_only { own.unwrap_or(0).min(covered) } else { covered };
         self.as_ext4.settle(|at, _| at < limit);
+    }
+
+    /// What a failed sync covered will never be on the disk: the system has let it go, and
+    /// whoever reads it before a cut reads memory.
+    fn give_up(&mut self, file: u32, covered: usize) {
+        let Some(inode) = self.inode(file) else { return };
+        let content = self.contents.get_mut(&inode).expect("an open file has content");
+        content
+            .pending
+            .retain(|(at, change)| *at >= covered || matches!(change, DataChange::Length(_)));
     }
 
     /// Writes what a cut now could leave of the tree below `from`, to `to`.

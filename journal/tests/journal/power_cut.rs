@@ -7,10 +7,11 @@ use std::process::{Command, Output, Stdio};
 
 use backstitch_journal::Options;
 
+use crate::calls::{Call, parse};
 use crate::child;
 use crate::crash::count_from_environment;
 use crate::life::check_open;
-use crate::medium::{Call, Medium, parse};
+use crate::medium::Medium;
 use crate::workload::{Acknowledged, Dice, options, quick_options};
 
 /// Cuts in one run of the tests; `JOURNAL_CUTS` asks for more.

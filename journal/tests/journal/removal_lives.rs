@@ -9,8 +9,9 @@ use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_journal::{Journal, Opened, RunFilter, verify};
 
 use crate::crash::count_from_environment;
+use crate::erased::check_history;
 use crate::removal::{copy, unhurried};
-use crate::workload::{Dice, Writer, check_history, length_of, row_of};
+use crate::workload::{Dice, Writer, length_of, row_of};
 
 /// Lives in one run of the tests; `JOURNAL_LIVES` asks for more.
 const LIVES: u64 = 4;

@@ -7,15 +7,16 @@ use std::path::Path;
 use backstitch_core::ids::{PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Commit, Error, Options, Record, SalvageReport, SalvageRequest, StoreEvidence, VerifyOptions,
-    salvage, unheard, verify, verify_with,
+    CheckedPart, Commit, Error, Options, Reader, Record, SalvageReport, SalvageRequest,
+    StoreEvidence, VerifyOptions, salvage, unheard, verify, verify_with,
 };
 
 use crate::crash::count_from_environment;
 use crate::damage::copy;
+use crate::erased::check_history;
 use crate::life::{check_open, check_served, quiet_directory, quiet_directory_with};
 use crate::restore::{commits, contents, unarchived};
-use crate::workload::{Dice, check_history, options};
+use crate::workload::{Dice, options};
 
 /// Damaged stores in one run of the tests; `JOURNAL_SALVAGES` asks for more.
 const SALVAGES: u64 = 12;
@@ -36,7 +37,15 @@ fn salvaged(from: &Path, to: &Path) -> SalvageReport {
     assert_eq!(SalvageReport { dry_run: true, ..report.clone() }, said);
     assert!(contents(from) == before, "the source is as it was");
     let checked = verify(to).expect("it can be read");
-    assert!(checked.ok, "{checked:?}");
+    // A payload beside the records that is damaged in the source is all that may be.
+    let damaged = |directory: &Path| {
+        let report = verify(directory).ok();
+        let problems = report.into_iter().flat_map(|report| report.problems);
+        let contents = problems.filter(|problem| problem.part == CheckedPart::Blobs);
+        contents.map(|problem| problem.damage.detail).collect::<Vec<_>>()
+    };
+    let known = checked.ok || (damaged(to) == damaged(from) && checked.problems.len() == 1);
+    assert!(known, "{checked:?}");
     report
 }
 
@@ -196,13 +205,16 @@ fn without_another_copy_histories_are_kept_to_their_first_gap() {
         }
         let mut expected = model(&all, gone);
         let mut found: HashMap<StreamId, u64> = HashMap::new();
-        for (stream, records) in histories(&commits(&target)) {
+        let reader = Reader::open(&target).unwrap();
+        for (stream, mut records) in histories(&commits(&target)) {
             let StreamId::Execution(run) = &stream else { continue };
+            reader.give_back(&mut records).unwrap();
             check_history(run, &records).unwrap();
             found.insert(stream, records.len() as u64);
         }
         expected.retain(|stream, _| matches!(stream, StreamId::Execution(_)));
         assert_eq!(found, expected);
+        drop(reader);
         let short = |run: &backstitch_journal::CutRun| (run.stream.clone(), run.last_version);
         for (run, version) in report.runs_cut.iter().map(short) {
             let stream = StreamId::Execution(run.parse().unwrap());

@@ -132,20 +132,6 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
     }
 }
 
-/// A whole history as it must be up to a version.
-pub fn check_history(run: &ExecutionId, records: &[Record]) -> Result<(), String> {
-    for (version, record) in (1..).zip(records) {
-        let right = record.version == version
-            && record.stream == StreamId::Execution(*run)
-            && record.recorded_at == recorded_at(run, version)
-            && record.event == event_of(run, version);
-        if !right {
-            return Err(format!("version {version} of {run} is not what was written"));
-        }
-    }
-    Ok(())
-}
-
 /// A commit that was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Acknowledged {
@@ -319,15 +305,21 @@ impl Writer {
     /// Removes runs that all are of one partition, durably. Answers the removal's position.
     pub fn remove(&mut self, runs: &[ExecutionId]) -> Result<u64, AppendError> {
         let partition = runs.first().expect("somebody is removed").partition;
+        let (runs, rule, actor) = (runs.to_vec(), "a test's".to_owned(), "test".to_owned());
+        self.record(partition, PartitionEvent::RunsRemoved { runs, rule, actor })
+    }
+
+    /// Records what befell a partition, durably. Answers its position.
+    pub fn record(
+        &mut self,
+        partition: PartitionId,
+        event: PartitionEvent,
+    ) -> Result<u64, AppendError> {
         let stream = StreamId::Partition(partition);
         let version = self.journal.last_version(&stream).expect("the store is whole").unwrap_or(0);
         let head = self.heads[usize::from(partition.0)];
         let mut builder = self.journal.commit_builder(partition, 1, &head);
-        let event = Event::Partition(PartitionEvent::RunsRemoved {
-            runs: runs.to_vec(),
-            rule: "a test's".to_owned(),
-            actor: "test".to_owned(),
-        });
+        let event = Event::Partition(event);
         let fit = builder.push(&stream, version + 1, Timestamp(77), &event);
         assert_eq!(fit, Fit::Fits);
         let commit = builder.finish(Timestamp(0));

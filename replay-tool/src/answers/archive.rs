@@ -13,11 +13,9 @@ use crate::Form;
 use crate::clock;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::source::check_directory;
+use crate::source::{check_directory, place_of_archive};
 use crate::text::{Screen, Style, Table, counted, size};
 
-/// The file in a data directory that says where its archive is, if it is elsewhere.
-const ELSEWHERE: &str = "archive-directory";
 /// What is kept of everything before the first segment.
 const BASE: &str = "base.arc";
 
@@ -89,13 +87,6 @@ fn text(
     let packed = segments.values().filter(|[_, packed]| packed.is_some()).count() as u64;
     let count = counted(segments.len() as u64, "segment");
     format!("{}{count}, {packed} of them archived\n", table.print(screen, 0))
-}
-
-fn place_of_archive(directory: &Path) -> PathBuf {
-    match fs::read_to_string(directory.join(ELSEWHERE)) {
-        Ok(place) => PathBuf::from(place.trim_end_matches('\n')),
-        Err(_) => directory.join("archive"),
-    }
 }
 
 /// The numbered files of a folder and their bytes, as far as they can be read.

@@ -11,16 +11,27 @@ use crate::clock;
 use crate::error::{Error, exit};
 use crate::facts::text;
 use crate::progress::Progress;
-use crate::source::{Server, check_directory};
+use crate::source::{Holder, Server, check_directory};
 use crate::text::{Screen, Style, counted, printable, size};
 
 const BACKUPS: [&str; 4] = ["api", "v1", "admin", "backups"];
+
+/// Backs a journal up.
+///
+/// # Errors
+/// Why that cannot be done, or not to its end.
+pub(crate) fn answer(holder: &Holder, to: &Path, form: &Form) -> Result<Answer, Error> {
+    match holder {
+        Holder::Server(server) => of_server(server, to, form),
+        Holder::Files(path) => of_files(path, to, form),
+    }
+}
 
 /// Backs a directory up.
 ///
 /// # Errors
 /// If the source cannot be read, or the target is taken or cannot be written.
-pub(crate) fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Error> {
+fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Error> {
     check_directory(from)?;
     let mut progress = Progress::phases(form.watched());
     let report = backup(from, to, clock::now(), &mut |heard| progress.hear(&heard))?;
@@ -32,7 +43,7 @@ pub(crate) fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Er
 ///
 /// # Errors
 /// If the server cannot be asked, or refuses.
-pub(crate) fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error> {
+fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error> {
     let begun = server.client().post(&BACKUPS, &json!({ "directory": name }))?;
     let standing = server.watch("bytes backed up", &BACKUPS, |standing| {
         let progress = &standing["running"]["progress"];

@@ -9,19 +9,35 @@ use crate::Form;
 use crate::arguments::ExportWanted;
 use crate::error::{Error, exit};
 use crate::facts::text;
-use crate::source::{Archive, OnDamage, Row, export, fold_all};
+use crate::source::{Archive, Holder, OnDamage, Row, Server, export, fold_all};
 use crate::text::{counted, printable, size};
+
+/// Exports the runs that are wanted.
+///
+/// # Errors
+/// Why that cannot be done, or not to its end.
+pub(crate) fn answer(holder: &Holder, wanted: &ExportWanted, form: &Form) -> Result<Answer, Error> {
+    match holder {
+        Holder::Server(server) => of_server(server, wanted, form),
+        Holder::Files(path) => of_files(path, wanted, form),
+    }
+}
+
+/// Has a server export the runs that are wanted.
+///
+/// # Errors
+/// If the server refuses or breaks off, a run that was named is not there, or the file cannot
+/// be written.
+fn of_server(server: &Server, wanted: &ExportWanted, form: &Form) -> Result<Answer, Error> {
+    Ok(print(&server.export(wanted)?, form))
+}
 
 /// Exports the runs that are wanted; the answer is no if one of them could not be.
 ///
 /// # Errors
 /// If the directory cannot be read, a run that was named is not there, or the file cannot be
 /// written.
-pub(crate) fn answer(
-    directory: &Path,
-    wanted: &ExportWanted,
-    form: &Form,
-) -> Result<Answer, Error> {
+fn of_files(directory: &Path, wanted: &ExportWanted, form: &Form) -> Result<Answer, Error> {
     let archive = Archive::open(directory, OnDamage::Refuse, form.watched())?;
     let mut listing = fold_all(&archive, wanted.workflow.as_deref())?;
     listing.rows.retain(|row| wanted.status.is_none_or(|status| row.standing() == status));
@@ -31,15 +47,17 @@ pub(crate) fn answer(
     };
     let redaction = wanted.redact.clone().unwrap_or_default();
     let written = export::write(&archive, rows, listing.generation, redaction, &wanted.output)?;
-    let skipped = written["skipped"].as_array().map_or(0, Vec::len);
-    let mut answer = match form.json {
-        true => Answer::json(&written),
-        false => Answer::text(words(&written)),
+    Ok(print(&written, form))
+}
+
+fn print(written: &Value, form: &Form) -> Answer {
+    let answer = match form.json {
+        true => Answer::json(written),
+        false => Answer::text(words(written)),
     };
-    if skipped > 0 {
-        answer.code = exit::NO;
-    }
-    Ok(answer)
+    let skipped = written["skipped"].as_array().map_or(0, Vec::len);
+    let code = if skipped > 0 { exit::NO } else { answer.code };
+    Answer { code, ..answer }
 }
 
 /// The runs whose ids begin so, each the only one.

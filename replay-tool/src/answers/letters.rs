@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use backstitch_core::time::Timestamp;
+use backstitch_journal::Order;
 use serde_json::{Value, json};
 
 use super::list::{foot, nothing};
@@ -55,7 +56,7 @@ fn list_text(rows: &Rows, screen: &Screen) -> String {
             (clip(&sentence(&row["error"]), ERROR_CHARACTERS_MAX), Style::Bad),
         ]);
     }
-    let foot = foot("letter", rows.rows.len() as u64, rows.count);
+    let foot = foot("letter", Order::NewestFirst, rows.rows.len() as u64, rows.count);
     format!("{}{}\n", table.print(screen, 0), screen.paint(Style::Dim, &foot))
 }
 

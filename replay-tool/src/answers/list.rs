@@ -1,5 +1,6 @@
-//! The list of runs, newest first.
+//! The list of runs, by when they were submitted.
 
+use backstitch_journal::Order;
 use serde_json::{Value, json};
 
 use super::{Answer, workflow_label};
@@ -8,16 +9,16 @@ use crate::facts::{instant, text};
 use crate::source::Rows;
 use crate::text::{Screen, Style, Table, counted, duration, style_of, us_between};
 
-/// The newest runs that were wanted.
-pub(crate) fn answer(rows: &Rows, form: &Form) -> Answer {
+/// The first runs that were wanted.
+pub(crate) fn answer(rows: &Rows, order: Order, form: &Form) -> Answer {
     let answer = match form.json {
         true => Answer::json(&json!({ "executions": rows.rows, "count": rows.count })),
-        false => Answer::text(table(rows, &form.screen)),
+        false => Answer::text(table(rows, order, &form.screen)),
     };
     answer.warn(rows.warning.clone())
 }
 
-fn table(rows: &Rows, screen: &Screen) -> String {
+fn table(rows: &Rows, order: Order, screen: &Screen) -> String {
     if rows.rows.is_empty() {
         return nothing("run", rows.count);
     }
@@ -35,7 +36,7 @@ fn table(rows: &Rows, screen: &Screen) -> String {
             (text(&row["quarantined"]).to_owned(), Style::Bad),
         ]);
     }
-    let foot = foot("run", rows.rows.len() as u64, rows.count);
+    let foot = foot("run", order, rows.rows.len() as u64, rows.count);
     format!("{}{}\n", table.print(screen, 0), screen.paint(Style::Dim, &foot))
 }
 
@@ -54,12 +55,13 @@ pub(super) fn nothing(word: &str, count: Option<u64>) -> String {
 }
 
 /// How much of a list is shown.
-pub(super) fn foot(word: &str, shown: u64, count: Option<u64>) -> String {
+pub(super) fn foot(word: &str, order: Order, shown: u64, count: Option<u64>) -> String {
     match count {
         Some(count) if shown == count => counted(count, word),
         Some(count) => format!("{shown} of {count} {word}s; --limit {count} shows all"),
         None => {
-            format!("the newest {shown} {word}s; --limit {} shows more", shown.saturating_mul(10))
+            let first = if order == Order::OldestFirst { "oldest" } else { "newest" };
+            format!("the {first} {shown} {word}s; --limit {} shows more", shown.saturating_mul(10))
         }
     }
 }

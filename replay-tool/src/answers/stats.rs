@@ -6,7 +6,7 @@ use super::Answer;
 use crate::Form;
 use crate::facts::text;
 use crate::source::Rows;
-use crate::text::{Screen, Style, Table, size, style_of};
+use crate::text::{Screen, Style, Table, duration, size, style_of};
 
 /// What a journal holds and how large it is.
 pub(crate) fn answer(rows: &Rows, form: &Form) -> Answer {
@@ -40,5 +40,47 @@ fn table(document: &Value, screen: &Screen) -> String {
     block("RUNS", &document["runs"]["by_status"], &plain);
     block("DEAD LETTERS", &document["dead_letters"], &plain);
     block("BYTES", &document["bytes"], &|value| size(number(value)));
+    if document["database"].is_object() {
+        database(&document["database"], screen, &mut shown);
+    }
     shown
+}
+
+/// What the journal knows of itself.
+fn database(statistics: &Value, screen: &Screen, shown: &mut String) {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let headings = ["PART", "FILES", "LIVE", "DEAD", "ENTRIES"];
+    let mut table = Table::with_headings(&headings);
+    for part in ["log", "archive", "store", "views", "checkpoints", "blobs"] {
+        let own = &statistics[part];
+        let bytes = |name: &str| own[name].as_u64().map(size).unwrap_or_default();
+        table.row([
+            (part.to_owned(), Style::Plain),
+            (bytes("file_bytes"), Style::Plain),
+            (bytes("live_bytes"), Style::Good),
+            (bytes("dead_bytes"), Style::Dim),
+            (own["entries"].as_u64().map(|n| n.to_string()).unwrap_or_default(), Style::Plain),
+        ]);
+    }
+    shown.push_str(&format!("{}{}", screen.heading("DATABASE"), table.print(screen, 2)));
+    let (log, memory) = (&statistics["log"], &statistics["memory"]);
+    shown.push_str(&format!(
+        "  {} commits with {} records; {} pending, {} rows pending\n",
+        number(&log["commits"]),
+        number(&log["records"]),
+        size(number(&memory["pending_bytes"])),
+        number(&memory["pending_rows"]),
+    ));
+    let sync = &log["sync"];
+    if number(&sync["count"]) > 0 {
+        let time = |name: &str| duration(number(&sync[name]));
+        shown.push_str(&format!(
+            "  {} syncs since the start: p50 {}, p95 {}, p99 {}, longest {}\n",
+            number(&sync["count"]),
+            time("p50_us"),
+            time("p95_us"),
+            time("p99_us"),
+            time("max_us"),
+        ));
+    }
 }

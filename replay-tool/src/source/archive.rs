@@ -2,7 +2,7 @@
 //!
 //! Knows which records belong to which run; not what they mean to a person.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
@@ -15,6 +15,9 @@ use super::fold::Fold;
 use super::{CANDIDATES_MAX, Prefix};
 use crate::error::Error;
 use crate::progress::Progress;
+
+/// The file in a data directory that says where its archive is, if it is elsewhere.
+const ELSEWHERE: &str = "archive-directory";
 
 /// A data directory that is being read. No server can start in it meanwhile.
 #[derive(Debug)]
@@ -245,6 +248,14 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), Error> {
         }
         // Anything else is put into words where the directory is opened.
         Err(_) => Ok(()),
+    }
+}
+
+/// Where the archive of a data directory is.
+pub(crate) fn place_of_archive(directory: &Path) -> PathBuf {
+    match std::fs::read_to_string(directory.join(ELSEWHERE)) {
+        Ok(place) => PathBuf::from(place.trim_end_matches('\n')),
+        Err(_) => directory.join("archive"),
     }
 }
 

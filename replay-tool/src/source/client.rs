@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::blocking::{Body, Client as Http, RequestBuilder, Response};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
@@ -16,6 +16,10 @@ use crate::error::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an import may take: the answer comes when every run of the file is durable.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// What an export is served as, and an import taken as.
+const JSON_LINES: &str = "application/x-ndjson";
 /// How much of an answer that is not ours is quoted.
 const QUOTE_CHARACTERS_MAX: usize = 60;
 
@@ -69,6 +73,28 @@ impl Client {
         self.send(request.header(CONTENT_TYPE, "application/json").body(body.to_string()))
     }
 
+    /// The file that is at a path, as it comes.
+    ///
+    /// # Errors
+    /// Every way it can go wrong before its first byte.
+    pub fn download(&self, path: &[&str], query: &[(&str, String)]) -> Result<Response, Error> {
+        let answer = self.answer(self.http.get(self.at(path, query)))?;
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if answer.status().is_success() && kind == Some(JSON_LINES) {
+            return Ok(answer);
+        }
+        Err(self.read(answer).err().unwrap_or_else(|| self.no_backstitch("it sent no JSON lines")))
+    }
+
+    /// Sends a file of JSON lines, and waits until all of it was taken.
+    ///
+    /// # Errors
+    /// Every way it can go wrong.
+    pub fn upload(&self, path: &[&str], body: Body) -> Result<Value, Error> {
+        let request = self.http.post(self.at(path, &[])).timeout(IMPORT_TIMEOUT);
+        self.send(request.header(CONTENT_TYPE, JSON_LINES).body(body))
+    }
+
     /// An answer that is not what this server answers.
     #[must_use]
     pub fn no_backstitch(&self, detail: impl Into<String>) -> Error {
@@ -87,17 +113,25 @@ impl Client {
     }
 
     fn send(&self, request: RequestBuilder) -> Result<Value, Error> {
+        let answer = self.answer(request)?;
+        self.read(answer)
+    }
+
+    fn answer(&self, request: RequestBuilder) -> Result<Response, Error> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let gone = |source: reqwest::Error| Error::Unreachable {
-            url: self.url().to_owned(),
-            source: source.without_url(),
-        };
-        let answer = request.send().map_err(gone)?;
+        request.send().map_err(|source| self.gone(source))
+    }
+
+    fn gone(&self, source: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.url().to_owned(), source: source.without_url() }
+    }
+
+    fn read(&self, answer: Response) -> Result<Value, Error> {
         let status = answer.status();
-        let text = read(answer).map_err(gone)?;
+        let text = read(answer).map_err(|source| self.gone(source))?;
         let body: Option<Value> = serde_json::from_str(&text).ok();
         match body {
             Some(body) if status.is_success() && body.is_object() => Ok(body),

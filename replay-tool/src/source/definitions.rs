@@ -45,6 +45,12 @@ impl Definitions {
         self.texts.extend(fresh);
     }
 
+    /// A workflow as its stream tells it so far.
+    #[must_use]
+    pub fn workflow(&self, stream: &StreamId) -> Option<WorkflowState> {
+        self.workflows.get(stream).cloned().flatten()
+    }
+
     /// The canonical JSON of a revision.
     #[must_use]
     pub fn text(&self, digest: &Digest) -> Option<Arc<str>> {

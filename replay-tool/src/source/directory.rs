@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
-use backstitch_core::ids::LetterId;
+use backstitch_core::ids::{Digest, LetterId};
 use backstitch_core::report::{event_json, execution_json, letter_row_json, run_row_json};
 use backstitch_core::travel::Point;
-use backstitch_journal::Damage;
+use backstitch_journal::{Damage, Order};
 use serde_json::{Value, json};
 
 use super::archive::{Archive, History, OnDamage};
@@ -45,8 +45,10 @@ impl Directory {
 impl Source for Directory {
     fn runs(&self, wanted: &ListWanted) -> Result<Rows, Error> {
         let mut listing = fold_all(&self.archive()?, wanted.workflow.as_deref())?;
-        let stands = |row: &Row| wanted.status.is_none_or(|status| row.standing() == status);
-        listing.rows.retain(stands);
+        listing.rows.retain(|row| is_wanted(row, wanted));
+        if wanted.order == Order::OldestFirst {
+            listing.rows.reverse();
+        }
         let count = listing.rows.len() as u64;
         let rows = listing.rows.iter().take(wanted.limit).map(run_row).collect();
         Ok(Rows { rows, count: Some(count), warning: up_to(listing.damage.as_ref()) })
@@ -119,12 +121,28 @@ impl Source for Directory {
         Ok(settled)
     }
 
-    fn stats(&self) -> Result<Rows, Error> {
+    fn stats(&self, database: bool) -> Result<Rows, Error> {
         let archive = self.archive()?;
         let listing = fold_all(&archive, None)?;
-        let document = sizes::document(&self.path, &archive, &listing);
+        let mut document = sizes::document(&self.path, &archive, &listing);
+        drop(archive);
+        if database {
+            let writing = writing::Writing::open(&self.path)?;
+            document["database"] = json!(writing.statistics());
+            writing.close()?;
+        }
         Ok(Rows { rows: vec![document], count: None, warning: up_to(listing.damage.as_ref()) })
     }
+}
+
+fn is_wanted(row: &Row, wanted: &ListWanted) -> bool {
+    let summary = &row.summary;
+    let has_tag = |tag: &String| summary.tags.iter().any(|own| **own == **tag);
+    wanted.status.is_none_or(|status| row.standing() == status)
+        && wanted.tag.as_ref().is_none_or(has_tag)
+        && wanted.correlation_id.as_ref().is_none_or(|id| **id == *summary.correlation_id)
+        && wanted.submitted().takes(summary.submitted_at)
+        && wanted.ended().is_none_or(|range| summary.ended_at.is_some_and(|at| range.takes(at)))
 }
 
 /// The API's row, with what only an offline list can tell.
@@ -156,6 +174,12 @@ fn outline(history: &mut History) -> Run {
 fn events(history: &mut History) -> Vec<Value> {
     let plan = history.plan();
     let (generation, partition) = (history.generation, history.run.partition);
+    let beside = |record: &backstitch_journal::Record| {
+        let mut beside = Vec::new();
+        record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
+        let listed = |(digest, bytes): (Digest, u64)| json!({ "digest": digest.to_string(), "bytes": bytes });
+        beside.into_iter().map(listed).collect::<Vec<_>>()
+    };
     let event = |record: &backstitch_journal::Record| {
         let (kind, data) = event_json(&record.event, plan.as_deref());
         json!({
@@ -165,6 +189,7 @@ fn events(history: &mut History) -> Vec<Value> {
             "recorded_at": record.recorded_at.to_string(),
             "type": kind,
             "data": data,
+            "kept_beside": beside(record),
         })
     };
     history.records.iter().map(event).collect()

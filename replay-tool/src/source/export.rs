@@ -63,13 +63,23 @@ pub(crate) fn write(
     let skipped = skipped
         .into_iter()
         .map(|(run, why)| json!({ "execution_id": run.to_string(), "why": why }));
-    Ok(json!({
+    Ok(written(to, bytes, [runs, events], skipped.collect()))
+}
+
+/// What was written: how many runs with how many events.
+pub(super) fn written(
+    to: &Path,
+    bytes: u64,
+    [runs, events]: [u64; 2],
+    skipped: Vec<Value>,
+) -> Value {
+    json!({
         "file": to.display().to_string(),
         "bytes": bytes,
         "executions": runs,
         "events": events,
-        "skipped": skipped.collect::<Vec<_>>(),
-    }))
+        "skipped": skipped,
+    })
 }
 
 /// Runs whose events fit in memory together.
@@ -123,16 +133,17 @@ fn gather(
     Ok((histories, definitions))
 }
 
-/// A file that is made beside its name.
-struct Target {
+/// A file that is made beside its name, and is gone if it does not get it.
+pub(super) struct Target {
     path: PathBuf,
     beside: PathBuf,
     out: BufWriter<File>,
     bytes: u64,
+    finished: bool,
 }
 
 impl Target {
-    fn create(path: &Path) -> Result<Self, Error> {
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let mut name = path.as_os_str().to_owned();
         name.push(".unfinished");
         let beside = PathBuf::from(name);
@@ -142,20 +153,36 @@ impl Target {
         }
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&beside);
         let file = file.map_err(|source| failed(&beside, source))?;
-        Ok(Self { path: path.to_owned(), beside, out: BufWriter::new(file), bytes: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            beside,
+            out: BufWriter::new(file),
+            bytes: 0,
+            finished: false,
+        })
     }
 
-    fn write(&mut self, text: &str) -> Result<(), Error> {
+    pub(super) fn write(&mut self, text: &str) -> Result<(), Error> {
         self.bytes += text.len() as u64;
         self.out.write_all(text.as_bytes()).map_err(|source| failed(&self.beside, source))
     }
 
     /// Syncs the file and gives it its name.
-    fn finish(mut self) -> Result<u64, Error> {
+    pub(super) fn finish(mut self) -> Result<u64, Error> {
         let flushed = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
         let named = flushed.and_then(|()| fs::rename(&self.beside, &self.path));
         named.map_err(|source| failed(&self.path, source))?;
+        self.finished = true;
         Ok(self.bytes)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What cannot be removed is written over the next time.
+            drop(fs::remove_file(&self.beside));
+        }
     }
 }
 

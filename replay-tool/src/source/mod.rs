@@ -6,6 +6,7 @@ mod archive;
 mod client;
 mod definitions;
 mod directory;
+mod download;
 pub(crate) mod export;
 mod fold;
 mod listing;
@@ -13,6 +14,8 @@ mod server;
 mod sizes;
 mod travel;
 mod writing;
+
+use std::path::PathBuf;
 
 use backstitch_core::ids::LetterId;
 use backstitch_core::travel::Point;
@@ -27,15 +30,16 @@ pub use fold::panic_message;
 pub use listing::Standing;
 pub use server::Server;
 
-pub(crate) use archive::{Archive, check_directory};
+pub(crate) use archive::{Archive, check_directory, place_of_archive};
 pub(crate) use listing::{Listing, Row, fold_all};
+pub(crate) use writing::Writing;
 
 /// Candidates that an ambiguous id is answered with.
 pub const CANDIDATES_MAX: usize = 5;
 
 /// What answers questions.
 pub trait Source {
-    /// Runs, newest first.
+    /// Runs, by when they were submitted.
     ///
     /// # Errors
     /// If the source cannot be read.
@@ -83,11 +87,20 @@ pub trait Source {
     /// If nothing could be tried. What was refused of a single letter is in its answer.
     fn settle(&self, ids: &[LetterId], how: &Settling) -> Result<Vec<Settled>, Error>;
 
-    /// Sizes and counts.
+    /// Sizes and counts; with what the journal knows of itself, if that is wanted.
     ///
     /// # Errors
     /// If the source cannot be read.
-    fn stats(&self) -> Result<Rows, Error>;
+    fn stats(&self, database: bool) -> Result<Rows, Error>;
+}
+
+/// Who carries out a command that is not asked but done.
+#[derive(Debug)]
+pub(crate) enum Holder {
+    /// A running server.
+    Server(Box<Server>),
+    /// This program itself, in the directory of a server that does not run.
+    Files(PathBuf),
 }
 
 /// Rows of a list, as the API shows them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backstitch_core::ids::{DEFAULT_NAMESPACE, LetterId};
 use backstitch_core::travel::Point;
+use backstitch_journal::Order;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -19,7 +20,7 @@ use crate::progress::Progress;
 const PAGE_ROWS: usize = 1_000;
 /// Pause between two questions how far something is.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
-const EXECUTIONS: [&str; 3] = ["api", "v1", "executions"];
+pub(super) const EXECUTIONS: [&str; 3] = ["api", "v1", "executions"];
 const LETTERS: [&str; 3] = ["api", "v1", "dlq"];
 
 /// A running server.
@@ -41,6 +42,11 @@ impl Server {
     /// Its HTTP.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether long work shows how far it is.
+    pub(super) fn watched(&self) -> bool {
+        self.watched
     }
 
     /// Asks again and again how far something is, until it is over; `done` answers that, and
@@ -120,7 +126,7 @@ impl Server {
     }
 
     /// The whole id of the one run whose id begins so.
-    fn find(&self, given: &str) -> Result<String, Error> {
+    pub(super) fn find(&self, given: &str) -> Result<String, Error> {
         let prefix = Prefix::of(given)?;
         let text = prefix.text();
         if prefix.is_whole() {
@@ -231,7 +237,22 @@ impl Source for Server {
             Some(Standing::Run(status)) => query.push(("status", status.word().to_owned())),
             None => {}
         }
-        query.extend(wanted.workflow.clone().map(|workflow| ("workflow_id", workflow)));
+        let words = [
+            ("workflow_id", &wanted.workflow),
+            ("tag", &wanted.tag),
+            ("correlation_id", &wanted.correlation_id),
+        ];
+        query.extend(words.into_iter().filter_map(|(name, word)| Some((name, word.clone()?))));
+        let instants = [
+            ("submitted_after", wanted.submitted_after),
+            ("submitted_before", wanted.submitted_before),
+            ("ended_after", wanted.ended_after),
+            ("ended_before", wanted.ended_before),
+        ];
+        query.extend(instants.into_iter().filter_map(|(name, at)| Some((name, at?.to_string()))));
+        if wanted.order == Order::OldestFirst {
+            query.push(("order", "asc".to_owned()));
+        }
         let mut rows = self.first_rows(&EXECUTIONS, "executions", &query, wanted.limit)?;
         for row in &mut rows.rows {
             // The API serves one namespace and does not repeat it in each row.
@@ -318,7 +339,7 @@ impl Source for Server {
         Ok(settled)
     }
 
-    fn stats(&self) -> Result<Rows, Error> {
+    fn stats(&self, database: bool) -> Result<Rows, Error> {
         let info = self.client.get(&["info"], &[])?;
         if !info["journal"].is_object() {
             return Err(self.client.no_backstitch("no `journal` in its `/info`"));
@@ -328,7 +349,10 @@ impl Source for Server {
             Err(Error::NoBackstitch { .. }) => Value::Null,
             statistics => statistics?,
         };
-        let document = super::sizes::of_info(&info, &statistics);
+        let mut document = super::sizes::of_info(&info, &statistics);
+        if database {
+            document["database"] = self.client.get(&["api", "v1", "stats", "db"], &[])?;
+        }
         Ok(Rows { rows: vec![document], count: None, warning: None })
     }
 }
@@ -342,7 +366,7 @@ fn no_letter(error: Error, letter: LetterId) -> Error {
     }
 }
 
-fn no_run(error: Error, id: &str) -> Error {
+pub(super) fn no_run(error: Error, id: &str) -> Error {
     match error {
         Error::Refused { code, .. } if code == "EXECUTION_NOT_FOUND" => {
             Error::NotFound { prefix: id.to_owned() }

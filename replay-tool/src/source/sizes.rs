@@ -9,7 +9,7 @@ use std::path::Path;
 use backstitch_core::report::letter_word;
 use serde_json::{Map, Value, json};
 
-use super::archive::Archive;
+use super::archive::{Archive, place_of_archive};
 use super::listing::Listing;
 
 /// The folders of a data directory.
@@ -26,10 +26,13 @@ pub(super) fn document(directory: &Path, archive: &Archive, listing: &Listing) -
             *letters.entry(letter_word(letter.status)).or_default() += 1;
         }
     }
-    let folders = PARTS.iter().filter(|name| directory.join(name).is_dir());
-    let bytes: Map<_, _> = folders
-        .map(|name| ((*name).to_owned(), json!(size_bytes(&directory.join(name)))))
-        .collect();
+    let place = |name: &str| match name {
+        "archive" => place_of_archive(directory),
+        name => directory.join(name),
+    };
+    let folders = PARTS.iter().filter(|name| place(name).is_dir());
+    let bytes: Map<_, _> =
+        folders.map(|name| ((*name).to_owned(), json!(size_bytes(&place(name))))).collect();
     json!({
         "store_id": store_id,
         "generation": listing.generation,

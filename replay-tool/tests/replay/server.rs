@@ -157,7 +157,10 @@ fn what_works_on_files_is_not_asked_of_a_server() {
 #[test]
 fn what_only_a_server_can_do_wants_one() {
     let day = day();
-    for arguments in [vec!["rebuild"], vec!["retention", "plan"], vec!["retention", "policy"]] {
+    let digest = "0".repeat(64);
+    for arguments in
+        [vec!["payload", "show", &digest], vec!["retention", "plan"], vec!["retention", "policy"]]
+    {
         let printed = day.written.ask(&arguments);
         refused(&printed, 2, "is carried out by a running server: name it with --server URL");
     }
@@ -181,4 +184,28 @@ fn a_plan_of_retention_names_runs_rules_and_what_is_held_back() {
     insta::assert_snapshot!("retention_plan", printed.out);
     let asked = thread.join().unwrap();
     assert!(asked.starts_with("POST /api/v1/admin/retention/plan "), "{asked}");
+}
+
+#[test]
+fn an_export_that_breaks_off_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.jsonl");
+    let day = day();
+    let whole = folder.path().join("whole.jsonl");
+    day.written.text(&["export", "-o", whole.to_str().unwrap()]);
+    let text = std::fs::read_to_string(&whole).unwrap();
+    let cut = &text[..text.len() / 2];
+    let status = "200 OK\r\ncontent-type: application/x-ndjson";
+    let (url, thread) = answering(status, cut);
+    let arguments = ["export", "-o", file.to_str().unwrap(), "--status", "completed"];
+    let printed = ask(&url, &arguments);
+    refused(&printed, 1, "the export cannot be read on: line ");
+    assert!(thread.join().unwrap().starts_with("GET /api/v1/export?status=completed "));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let (url, thread) = answering(status, &text);
+    let printed = ask(&url, &arguments);
+    assert_eq!((printed.code, printed.complaints.as_str()), (0, ""));
+    thread.join().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }

@@ -1,6 +1,7 @@
 //! The command line of an operator, on a real server and on its directory once it is gone.
 
 mod service;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -106,7 +107,10 @@ async fn send(at: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
 /// Begins a run, and waits for its end if it has one.
 async fn execute(at: SocketAddr, workflow: &str, wait_seconds: u32) -> String {
     let path = format!("/api/v1/workflows/{workflow}/execute");
-    let body = json!({ "input": { "order": 7 }, "wait_seconds": wait_seconds });
+    let body = json!({
+        "input": { "order": 7 }, "wait_seconds": wait_seconds, "tags": ["shop"],
+        "correlation_id": "basket",
+    });
     let begun = send(at, "POST", &path, &body).await;
     begun["execution_id"].as_str().expect("a run has an id").to_owned()
 }
@@ -148,6 +152,10 @@ fn a_server_and_its_directory_answer_alike() {
             vec!["list"],
             vec!["list", "--status", "compensated", "--workflow", "order"],
             vec!["list", "--limit", "3"],
+            vec!["list", "--order", "asc", "--limit", "3", "--tag", "shop"],
+            vec!["list", "--tag", "nowhere"],
+            vec!["list", "--submitted-after", "2020-01-01T00:00:00Z", "--correlation-id", "basket"],
+            vec!["list", "--ended-before", "2020-01-01T00:00:00Z"],
             vec!["dlq", "list", "--kind", "step", "--code", "HTTP_STATUS"],
             vec!["dlq", "show", letter],
             vec!["dlq", "stats"],
@@ -166,13 +174,16 @@ fn a_server_and_its_directory_answer_alike() {
             questions.iter().map(ask).collect()
         };
         let from_server = both(online);
-        assert!(told(online, &["stats"]).contains("BYTES"));
+        assert!(told(online, &["stats", "--database"]).contains("DATABASE"));
+        assert!(told(online, &["rebuild", "--view", "runs"]).contains("rebuilt"));
         server.kill().expect("the server can be killed");
         let data_dir = scene.data_dir();
         let offline = ["--data-dir", data_dir.as_str()];
         for ((question, server), files) in questions.iter().zip(&from_server).zip(both(offline)) {
             assert_eq!(*server, files, "{question:?}");
         }
+        assert_eq!(told(offline, &["rebuild"]).matches("rebuilt").count(), 3);
+        assert!(told(offline, &["stats", "--database"]).contains("DATABASE"));
         assert!(told(offline, &["verify"]).contains("whole"));
     });
 }

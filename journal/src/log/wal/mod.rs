@@ -29,6 +29,7 @@ use crate::latency::Histogram;
 use crate::locks::{lock, wait};
 use crate::log::{AppendError, Done, DurableEnd, Log, LogStats};
 use crate::options::{Fsync, Options};
+use crate::record::Record;
 use recover::Recovered;
 use scan::Shape;
 
@@ -214,6 +215,10 @@ impl Log for Wal {
 
     fn beginning(&self) -> Result<Vec<Head>, Error> {
         self.sources.beginning().map(|beginning| beginning.heads)
+    }
+
+    fn for_each_kept(&self, visit: &mut dyn FnMut(&Record)) -> Result<(), Error> {
+        self.sources.for_each_kept(visit)
     }
 
     fn sync(&self) -> Result<(), AppendError> {

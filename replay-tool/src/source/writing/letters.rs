@@ -1,0 +1,138 @@
+//! Deciding about dead letters in a directory whose server does not run.
+//!
+//! Folds the run and records only the fact that somebody decided.
+
+use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::machine::{self, Refusal};
+use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::Settling;
+use super::{StagedRecord, Writing, rows};
+use crate::error::Error;
+
+/// Who decides, where nobody says.
+const ACTOR: &str = "operator";
+
+impl Writing {
+    /// Settles one letter; answers what the API would.
+    pub(crate) fn settle(&mut self, letter: LetterId, how: &Settling) -> Result<Value, Error> {
+        let number = letter.number;
+        let word = |actor: &Option<String>| actor.clone().unwrap_or_else(|| ACTOR.to_owned());
+        match how {
+            Settling::Discard { reason, actor } => {
+                let (reason, actor) = (reason.clone(), word(actor));
+                let command = Command::DiscardLetter { letter: number, actor, reason };
+                let status = self.command(letter, command)?;
+                Ok(json!({
+                    "letter_id": letter.to_string(),
+                    "execution_id": letter.execution.to_string(),
+                    "status": status,
+                }))
+            }
+            Settling::Retry { actor } => self.retry(letter, &word(actor)),
+        }
+    }
+
+    fn retry(&mut self, letter: LetterId, actor: &str) -> Result<Value, Error> {
+        let retry = |linked| Command::RetryLetter {
+            letter: letter.number,
+            actor: actor.to_owned(),
+            linked,
+        };
+        let in_place = self.command(letter, retry(None));
+        let (execution, new_run, status) = match in_place {
+            Err(Error::Rejected { why: Rejection::NeedsNewRun, .. }) => {
+                let (execution, status) = self.start_over(letter, actor)?;
+                self.command(letter, retry(Some(execution)))?;
+                (execution, true, status)
+            }
+            status => (letter.execution, false, status?),
+        };
+        Ok(json!({
+            "letter_id": letter.to_string(),
+            "execution_id": execution.to_string(),
+            "new_execution": new_run,
+            "status": status,
+        }))
+    }
+
+    /// Records the fact of a command; answers the run's status word after it.
+    fn command(&mut self, letter: LetterId, command: Command) -> Result<&'static str, Error> {
+        let run = letter.execution;
+        let none = || Error::NoLetter { letter };
+        let mut state = self.state(run)?.ok_or_else(none)?;
+        let (version, moment) = (state.version, self.moment(run.partition));
+        let decision = machine::record(&mut state, command, moment).map_err(|why| match why {
+            Refusal::Rejected(Rejection::UnknownLetter { .. }) => none(),
+            Refusal::Rejected(why) => Error::Rejected { what: letter.to_string(), why },
+            Refusal::Illegal(why) => {
+                Error::Quarantined { run: run.to_string(), why: why.to_string() }
+            }
+        })?;
+        self.append_facts(&state, version, &decision.events, moment.stamp)?;
+        Ok(state.status().word())
+    }
+
+    /// Submits the new run that starts over, unless an earlier retry has done so.
+    fn start_over(
+        &mut self,
+        letter: LetterId,
+        actor: &str,
+    ) -> Result<(ExecutionId, &'static str), Error> {
+        let none = || Error::NoLetter { letter };
+        let parent = self.state(letter.execution)?.ok_or_else(none)?;
+        let run = ExecutionId::derived(&["retry", &letter.to_string()], self.heads.len());
+        if let Some(begun) = self.state(run)? {
+            return Ok((run, begun.status().word()));
+        }
+        let moment = self.moment(run.partition);
+        let plan = parent.plan.clone();
+        let submitted = Box::new(Submitted {
+            idempotency_key: None,
+            deadline_at: plan.timeout_ms.map(|timeout_ms| moment.now.plus_ms(timeout_ms)),
+            retry_of: Some(letter.execution),
+            actor: actor.to_owned(),
+            ..(*parent.submitted).clone()
+        });
+        let tags = parent.tags.to_vec();
+        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags };
+        let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
+            run: run.to_string(),
+            why: why.to_string(),
+        };
+        let (_, decision) = machine::submit(submission, moment).map_err(|why| illegal(&why))?;
+        // Every prefix of a decision is a place to go on from.
+        let follows = |event: &RunEvent| {
+            matches!(event, RunEvent::StepReady { .. } | RunEvent::StepStarted { .. })
+        };
+        let facts: Vec<_> = decision.events.into_iter().take_while(|e| !follows(e)).collect();
+        let events: Vec<_> = facts.iter().cloned().map(Event::Run).collect();
+        let stamped = events.iter().map(|event| (event, moment.stamp));
+        let state = machine::replay(run, &plan, stamped).map_err(|why| illegal(&why))?;
+        self.append_facts(&state, 0, &facts, moment.stamp)?;
+        Ok((run, state.status().word()))
+    }
+
+    /// Makes facts of a run durable.
+    fn append_facts(
+        &mut self,
+        state: &State,
+        version: u64,
+        facts: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let stream = StreamId::Execution(state.id);
+        let records: Vec<_> = (version + 1..)
+            .zip(facts)
+            .map(|(version, fact)| {
+                let event = Event::Run(fact.clone());
+                StagedRecord { stream: stream.clone(), version, at, event }
+            })
+            .collect();
+        self.append(state.id.partition, &records, rows(state), Vec::new(), at)
+    }
+}

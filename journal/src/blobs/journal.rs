@@ -6,15 +6,11 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 
 use super::check::{Collected, Named};
 use super::erased_by;
-use crate::archive::base::read::Base;
 use crate::commit::Commit;
-use crate::directory::Directory;
 use crate::error::Error;
 use crate::journal::{Journal, Parts};
-use crate::log::wal::scan::Shape;
 use crate::open;
 use crate::record::Record;
-use crate::sources::Sources;
 
 impl Journal {
     /// Waits until every erasure whose record was acknowledged before this call has taken
@@ -73,16 +69,6 @@ impl Journal {
                 named => break named?,
             }
         };
-        // The base keeps runs that were removed behind its anchor: a restore to a point before
-        // that shows them.
-        if let Some(base) = self.parts().base()? {
-            base.for_each_entry(|entry| {
-                for record in entry.decode()? {
-                    record.event.for_each_payload(&mut |own| named.extend(own.reference()));
-                }
-                Ok(())
-            })?;
-        }
         // A cut chain no longer has every commit of the runs that are still kept.
         for stream in self.parts().store.all_streams()? {
             for record in self.parts().store.history(&stream)?.unwrap_or_default() {
@@ -120,14 +106,6 @@ impl Journal {
 }
 
 impl Parts {
-    /// What is kept of what was cut, if anything was.
-    fn base(&self) -> Result<Option<Base>, Error> {
-        let Some(path) = &self.directory else { return Ok(None) };
-        let directory = Directory::at(path);
-        let shape = Shape::of(self.origin, &self.options);
-        Sources::of(&directory.log(), &directory.archive()?, shape).base()
-    }
-
     /// A record that says a content is erased is durable: now it is.
     pub(crate) fn erase_what_is_named_by(&self, commit: &Commit) {
         if !commit.entries.iter().any(|own| matches!(own.stream, StreamId::Partition(_))) {

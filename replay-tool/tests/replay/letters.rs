@@ -44,7 +44,7 @@ fn letters_are_listed_counted_and_shown() {
     assert_eq!(ids(&[]), [stuck.clone(), undone.clone()]);
     assert_eq!(ids(&["--kind", "undo"]), std::slice::from_ref(&stuck));
     assert_eq!(ids(&["--status", "discarded"]), [discarded]);
-    assert_eq!(ids(&["--code", "HTTP_STATUS", "--limit", "1"]), [stuck.clone()]);
+    assert_eq!(ids(&["--code", "HTTP_STATUS", "--limit", "1"]), std::slice::from_ref(&stuck));
     let opened = day.written.json(&["dlq", "show", &stuck])["opened_at"].clone();
     let opened = opened.as_str().unwrap();
     assert_eq!(ids(&["--opened-after", opened]), std::slice::from_ref(&stuck));

@@ -84,8 +84,8 @@ fn kept(directory: &Path, lost_max: usize) -> Histories {
         let StreamId::Execution(run) = record.stream else { return true };
         let mut absent = None;
         record.event.for_each_payload(&mut |payload| {
-            let own = payload.absent();
-            absent = own.filter(|own| own.why != AbsentWhy::Erased).map(|own| own.digest);
+            let own = payload.absent().filter(|own| own.why != AbsentWhy::Erased);
+            absent = absent.or(own.map(|own| own.digest));
         });
         match absent {
             Some(digest) => lost.push(digest),

@@ -20,8 +20,11 @@ use crate::reader::Reader;
 use crate::verify::{CheckedPart, Problem, check};
 
 const MARKER: &str = "RESTORING";
+/// The same, half written by a crash.
+const MARKER_UNFINISHED: &str = "RESTORING.new";
 /// What a store being made may hold; anything else is somebody else's.
-const OURS: [&str; 7] = [MARKER, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
+const OURS: [&str; 8] =
+    [MARKER, MARKER_UNFINISHED, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
 
 /// What becomes of payloads whose files the source has lost or damaged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,8 @@ impl Target {
             if let Some(foreign) = foreign {
                 return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
             }
-            if !names.is_empty() && !names.iter().any(|name| name == MARKER) {
+            let is_marker = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
+            if !names.is_empty() && !names.iter().any(is_marker) {
                 return taken(&beside, "it is not what a stopped restore leaves".to_owned());
             }
             // Nobody may be at work on it; the marker goes last.

@@ -44,6 +44,8 @@ use copy::{Copied, SourceFile, copy};
 
 /// The file by which a backup is known from its first moment on.
 pub(crate) const MARKER: &str = "BACKUP";
+/// The same, half written.
+const MARKER_UNFINISHED: &str = "BACKUP.new";
 /// What is kept of everything before the archive's first segment.
 const BASE: &str = "base.arc";
 const PARTS: [&str; 3] = ["log", "archive", "blobs"];
@@ -231,7 +233,9 @@ fn take(
         return taken("a backup inside of what it backs up is none".to_owned());
     }
     let names = files::names(to)?;
-    if !names.is_empty() && !names.iter().any(|name| name == MARKER) {
+    // A crash may have left the marker half written.
+    let is_ours = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
+    if !names.is_empty() && !names.iter().any(is_ours) {
         return taken("it is not empty and holds no backup".to_owned());
     }
     files::replace(&to.join(MARKER), b"a backup of a Backstitch store\n")?;

@@ -16,6 +16,7 @@
 mod copy;
 mod gap;
 mod manifest;
+mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +31,7 @@ pub use manifest::{BackupEnd, FileEntry, Manifest};
 use crate::archive;
 use crate::archive::unpack::Archived;
 use crate::commit::Head;
-use crate::directory::{Directory, DirectoryLock};
+use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
 use crate::journal::Journal;
@@ -41,11 +42,10 @@ use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use copy::{Copied, SourceFile, copy};
+use take::take;
 
 /// The file by which a backup is known from its first moment on.
 pub(crate) const MARKER: &str = "BACKUP";
-/// The same, half written.
-const MARKER_UNFINISHED: &str = "BACKUP.new";
 /// What is kept of everything before the archive's first segment.
 const BASE: &str = "base.arc";
 const PARTS: [&str; 3] = ["log", "archive", "blobs"];
@@ -216,46 +216,6 @@ fn run(
 fn names_of(list: &[SourceFile]) -> Vec<&str> {
     let chain = |name: &&str| !name.starts_with("blobs/");
     list.iter().map(|file| file.name.as_str()).filter(chain).collect()
-}
-
-/// Takes the directory of a backup: a new one, or one of this store.
-fn take(
-    source: &Source<'_>,
-    to: &Path,
-    store_id: &str,
-) -> Result<(Directory, DirectoryLock), Error> {
-    let taken = |detail: String| Err(Error::Target { directory: to.to_owned(), detail });
-    files::make_directories(to)?;
-    let within = |path: &Path| path.canonicalize().ok();
-    if let (Some(to), Some(data)) = (within(to), within(source.directory))
-        && (to.starts_with(&data) || data.starts_with(&to))
-    {
-        return taken("a backup inside of what it backs up is none".to_owned());
-    }
-    let names = files::names(to)?;
-    // A crash may have left the marker half written.
-    let is_ours = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
-    if !names.is_empty() && !names.iter().any(is_ours) {
-        return taken("it is not empty and holds no backup".to_owned());
-    }
-    files::replace(&to.join(MARKER), b"a backup of a Backstitch store\n")?;
-    let target = Directory::at(to);
-    let lock = target.take_new().map_err(|error| match error {
-        Error::Locked { directory } => Error::Busy { directory },
-        error => error,
-    })?;
-    if let Some(shape) = target.shape()?
-        && shape.origin != source.shape.origin
-    {
-        return taken(format!(
-            "it holds a backup of another store or generation than {store_id}, generation {}",
-            source.shape.origin.generation
-        ));
-    }
-    for part in PARTS {
-        files::make_directories(&to.join(part))?;
-    }
-    Ok((target, lock))
 }
 
 impl Source<'_> {

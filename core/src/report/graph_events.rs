@@ -84,7 +84,8 @@ fn origin(own: &Origin) -> Value {
         json!({
             "execution_id": parent.run.to_string(),
             "step": parent.step.0,
-            "round": parent.round,
+            "attempt": parent.attempt,
+            "depth": parent.depth,
             "items": parent.items.map(|own| json!({ "first": own.first, "count": own.count })),
         })
     });
@@ -100,10 +101,28 @@ fn priority_word(priority: Priority) -> &'static str {
     }
 }
 
-fn message_json(message: &Message) -> Value {
-    match message {
-        Message::Signal { name, payload } => {
-            json!({ "kind": "signal", "name": name, "payload": payload.value() })
+/// A message between runs as JSON.
+pub(super) fn message_json(message: &Message) -> Value {
+    let mut json = match message {
+        Message::Signal { name, payload } => json!({ "name": name, "payload": payload.value() }),
+        Message::Start { step, attempt } | Message::RollBack { step, attempt } => {
+            json!({ "step": step.0, "attempt": attempt })
         }
-    }
+        Message::Cancel { step, reason, compensate } => {
+            json!({ "step": step.0, "reason": reason, "compensate": compensate })
+        }
+        Message::Ended { step, attempt, outcome, failure } => json!({
+            "step": step.0,
+            "attempt": attempt,
+            "status": super::events::outcome_word(*outcome),
+            "error": failure.as_ref().map(failure_json),
+        }),
+        Message::RolledBack { step, attempt, failure } => json!({
+            "step": step.0,
+            "attempt": attempt,
+            "error": failure.as_ref().map(failure_json),
+        }),
+    };
+    json["kind"] = message.word().into();
+    json
 }

@@ -67,6 +67,9 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
             backstitch_core::effect::Effect::DeliverCallback { delivery, attempt } => {
                 Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
             }
+            backstitch_core::effect::Effect::Send { message } => {
+                Command::Acknowledge { message, refused: None }
+            }
         };
         life.act(command).expect("a report is never rejected");
     }

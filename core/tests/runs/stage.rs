@@ -65,7 +65,7 @@ impl Life {
             retry_of: None,
             actor: "test".to_owned(),
         });
-        let submission = Submission { execution: RUN, plan, submitted, tags: vec![] };
+        let submission = Submission { execution: RUN, plan, submitted, tags: vec![], origin: None };
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);
         Self { state, events: decision.events, now: START, decisions_cut }

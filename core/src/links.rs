@@ -17,7 +17,7 @@ use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
 use crate::state::{Links, State, Subject};
-use crate::time::Moment;
+use crate::time::{Moment, Timestamp};
 
 pub(crate) use child::startable;
 pub use child::{DEPTH_MAX, Wish};
@@ -32,6 +32,8 @@ pub struct Parcel {
     pub message: u32,
     /// To whom.
     pub to: ExecutionId,
+    /// When it was posted: whoever takes it in records it later than this.
+    pub posted_at: Timestamp,
     /// What it says.
     pub body: Message,
     /// Of `Start`: what the child begins with.
@@ -62,15 +64,15 @@ pub struct Start {
 pub fn parcel(state: &State, message: u32) -> Option<Parcel> {
     let links = state.links.as_ref()?;
     let outgoing = links.outbox.get(&message)?;
-    let (body, to) = (outgoing.body.clone(), outgoing.to);
+    let (body, to, posted_at) = (outgoing.body.clone(), outgoing.to, outgoing.posted_at);
     let (start, output) = match body {
-        Message::Start { step, attempt } => {
-            (Some(Box::new(child::start(state, step, attempt)?)), None)
+        Message::Start { step, attempt, items } => {
+            (Some(Box::new(child::start(state, (step, attempt, items))?)), None)
         }
         Message::Ended { .. } => (None, state.ending.as_ref().and_then(|end| end.output.clone())),
         _ => (None, None),
     };
-    Some(Parcel { from: state.id, message, to, body, start, output })
+    Some(Parcel { from: state.id, message, to, posted_at, body, start, output })
 }
 
 /// The facts of an answer for a message.
@@ -90,7 +92,7 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
     for &step in links.to_start.iter().take(STARTS_PER_LAYER_MAX) {
         let attempt = state.step(step).attempt;
         let to = child::id(state, step, attempt, moment.partitions);
-        post.message(to, Message::Start { step, attempt });
+        post.message(to, Message::Start { step, attempt, items: None });
     }
     for &step in links.to_roll_back.iter().take(STARTS_PER_LAYER_MAX) {
         let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
@@ -119,7 +121,7 @@ fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
     let compensate = why.recourse == Recourse::Compensate;
     for &step in links.to_cancel.iter().take(STARTS_PER_LAYER_MAX) {
         let Some(child) = links.child(step) else { continue };
-        let reason = format!("its parent {} fails: {}", state.id, why.failure.message);
+        let reason = format!("its parent fails: {}", why.failure.message);
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         post.message(child.run, Message::Cancel { step, reason, compensate });
     }

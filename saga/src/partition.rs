@@ -131,6 +131,9 @@ impl<T: Abandon> Partition<T> {
 
     /// Takes one input.
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
+        if let Input::Post(post) = &input {
+            self.last_at = self.last_at.max(post.at());
+        }
         let moment = self.tick(now);
         match input {
             Input::Submit(_, ticket)

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{Items, Outcome};
 use crate::failure::Failure;
 use crate::ids::StepIndex;
 use crate::payload::Payload;
@@ -26,6 +26,8 @@ pub enum Message {
         step: StepIndex,
         /// Its attempt.
         attempt: u16,
+        /// Of a loop: the items of the child.
+        items: Option<Items>,
     },
     /// To a child: stop.
     Cancel {

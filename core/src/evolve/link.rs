@@ -48,7 +48,7 @@ fn post(
     links.posted += 1;
     links.outbox.insert(number, Outgoing { to, body: body.clone(), posted_at });
     match body {
-        Message::Start { step, attempt } => {
+        Message::Start { step, attempt, items: _ } => {
             links.to_start.remove(step);
             let child = Child { run: to, attempt: *attempt, begun: false };
             links.children.entry(*step).or_default().push(child);
@@ -68,7 +68,7 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
     let outgoing = outgoing.ok_or_else(|| format!("message {number} is owed to nobody"))?;
     state.sets.touched.push(Subject::Message(number));
     match outgoing.body {
-        Message::Start { step, attempt } => {
+        Message::Start { step, attempt, items: _ } => {
             let own = super::step_mut(state, step)?;
             let awaited = own.status == StepStatus::Running && own.attempt == attempt;
             let links = state.links_mut();

@@ -72,9 +72,11 @@ pub(super) fn id(state: &State, step: StepIndex, attempt: u16, partitions: u16) 
 }
 
 /// What the child of a step's attempt begins with; nothing once the attempt is over.
-pub(super) fn start(state: &State, step: StepIndex, attempt: u16) -> Option<Start> {
+pub(super) fn start(
+    state: &State,
+    (step, attempt, items): (StepIndex, u16, Option<Items>),
+) -> Option<Start> {
     let input = state.steps.get(step.at())?.input.as_ref()?;
-    let items: Option<Items> = None;
     let parent = Parent { run: state.id, step, attempt, depth: depth(state), items };
     let origin = state.links.as_ref().and_then(|links| links.origin.as_ref());
     Some(Start {

@@ -141,7 +141,7 @@ fn ended(
     answer: Result<Payload, Failure>,
     retry_delay_ms: u64,
 ) -> Vec<RunEvent> {
-    let own = |body: &Message| *body == Message::Start { step, attempt };
+    let own = |body: &Message| *body == Message::Start { step, attempt, items: None };
     let mut events: Vec<_> = settled(state, own).collect();
     events.push(match answer {
         Ok(output) => RunEvent::StepSucceeded { step, attempt, output },

@@ -20,6 +20,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_blob::commit_blob;
+use crate::golden_links::commit_links;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -106,7 +107,7 @@ pub fn payload() -> Payload {
     Payload::of(&serde_json::json!({ "amount": 12.5, "city": "Zürich" }))
 }
 
-fn failure() -> Failure {
+pub fn failure() -> Failure {
     Failure {
         code: "HTTP_STATUS".to_owned(),
         message: "503".to_owned(),
@@ -331,6 +332,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-retention.bin", commit_retention()),
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
+        ("commit-links.bin", commit_links()),
     ]
 }
 
@@ -360,7 +362,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 51, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Post {
         message: u32,
         /// Why it was refused, which is final.
         refused: Option<Failure>,
+        /// When the receiver recorded what it has to say.
+        at: Timestamp,
     },
 }
 
@@ -50,12 +52,21 @@ impl Post {
             Self::Acknowledge { run, .. } => run.partition,
         }
     }
+
+    /// The time it carries: what it brings about is recorded later, so that a cut at an instant
+    /// never holds the effect without its cause.
+    pub(super) fn at(&self) -> Timestamp {
+        match self {
+            Self::Deliver(parcel) => parcel.posted_at,
+            Self::Acknowledge { at, .. } => *at,
+        }
+    }
 }
 
 impl<T: Abandon> Partition<T> {
     pub(super) fn receive(&mut self, post: Post, moment: Moment) {
         match post {
-            Post::Acknowledge { run, message, refused } => {
+            Post::Acknowledge { run, message, refused, at: _ } => {
                 self.decide(run, Command::Acknowledge { message, refused }, None, moment);
             }
             // Nothing new is begun by a node that stops: the sender sends it again.
@@ -67,8 +78,8 @@ impl<T: Abandon> Partition<T> {
                     None => self.hand_over(*parcel, moment),
                 };
                 if let Some(answer) = answer {
-                    let refused = answer.err();
-                    self.let_out(Release::Post(Post::Acknowledge { run, message, refused }));
+                    let (refused, at) = (answer.err(), moment.stamp);
+                    self.let_out(Release::Post(Post::Acknowledge { run, message, refused, at }));
                 }
             }
         }

@@ -250,7 +250,11 @@ impl Planner {
         if !beyond && !old(closed_at) {
             return Ok(Verdict::Kept);
         }
-        let keyed = state.submitted.idempotency_key.is_some() || state.submitted.retry_of.is_some();
+        let submitted = &state.submitted;
+        // A child's id is derived too: no copy of the message that began it may begin it again.
+        let keyed = submitted.idempotency_key.is_some()
+            || submitted.retry_of.is_some()
+            || state.parent().is_some();
         let not_before = if keyed { closed_at.plus_ms(KEY_KEPT_MS) } else { closed_at };
         if crate::clock::now() < not_before {
             return Ok(Verdict::Held(Held::Key(not_before)));
@@ -266,6 +270,20 @@ impl Planner {
         }))
     }
 
+    /// The run above a child that is not closed: it may still have the child undone.
+    fn open_above(&self, state: &State) -> Result<Option<ExecutionId>, Error> {
+        let mut above = state.parent().map(|parent| parent.run);
+        while let Some(run) = above {
+            let Ok(Some(events)) = self.histories.history(run) else { return Ok(None) };
+            let Ok(state) = fold(run, &events, &self.histories) else { return Ok(Some(run)) };
+            if !state.is_closed() {
+                return Ok(Some(run));
+            }
+            above = state.parent().map(|parent| parent.run);
+        }
+        Ok(None)
+    }
+
     /// Why a run must stay whatever its age.
     fn holds(&self, state: &State) -> Result<Option<Held>, Error> {
         if !state.is_quiescent() {
@@ -273,6 +291,9 @@ impl Planner {
         }
         if !state.is_closed() {
             return Ok(Some(Held::OpenLetter));
+        }
+        if let Some(above) = self.open_above(state)? {
+            return Ok(Some(Held::LiveParent(above)));
         }
         let settled = state.letters.iter().filter_map(|letter| letter.settled.as_ref());
         for child in settled.filter_map(|settled| settled.linked) {

@@ -9,15 +9,16 @@ use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::plan::TaskKind;
 use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
 
 use super::world::World;
 
 /// What a run said and heard.
 #[derive(Default)]
 struct Talk {
-    posted: BTreeMap<u32, (ExecutionId, Message)>,
+    posted: BTreeMap<u32, (ExecutionId, Message, Timestamp)>,
     answered: BTreeMap<u32, Option<Failure>>,
-    received: Vec<(ExecutionId, u32)>,
+    received: Vec<(ExecutionId, u32, Timestamp)>,
     completed: bool,
 }
 
@@ -30,14 +31,14 @@ fn talks(world: &World) -> BTreeMap<ExecutionId, Talk> {
             let Event::Run(event) = &record.event else { panic!("only runs here") };
             match event {
                 RunEvent::Link(LinkEvent::MessagePosted { message, to, body }) => {
-                    talk.posted.insert(*message, (*to, body.as_ref().clone()));
+                    talk.posted.insert(*message, (*to, body.as_ref().clone(), record.at));
                 }
                 RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused }) => {
                     let twice = talk.answered.insert(*message, refused.clone());
                     assert!(twice.is_none(), "{run}: message {message} is answered once");
                 }
                 RunEvent::Link(LinkEvent::MessageReceived { from, message, .. }) => {
-                    talk.received.push((*from, *message));
+                    talk.received.push((*from, *message, record.at));
                 }
                 RunEvent::RunEnded { outcome: Outcome::Completed, .. } => talk.completed = true,
                 _ => {}
@@ -52,13 +53,17 @@ pub fn messages_take_effect_once(world: &World) {
     let talks = talks(world);
     let seed = world.seed;
     for (run, talk) in &talks {
-        for (message, (to, body)) in &talk.posted {
+        for (message, (to, body, posted_at)) in &talk.posted {
             let Some(answer) = talk.answered.get(message) else {
                 panic!("seed {seed}: {run}: message {message} was never answered: {body:?}");
             };
             // Nothing is left of a receiver that was removed and begun again.
             let Some(receiver) = talks.get(to) else { continue };
-            let heard = receiver.received.iter().filter(|own| **own == (*run, *message)).count();
+            let own = |heard: &&(_, _, _)| (heard.0, heard.1) == (*run, *message);
+            let heard: Vec<_> = receiver.received.iter().filter(own).map(|own| own.2).collect();
+            let later = heard.iter().all(|at| at > posted_at);
+            assert!(later, "seed {seed}: {run} to {to}: {body:?} was heard before it was said");
+            let heard = heard.len();
             let due = usize::from(!matches!(body, Message::Start { .. }));
             let words = format!("seed {seed}: {run} to {to}: {body:?} was heard {heard} times");
             match answer {

@@ -62,7 +62,7 @@ impl World {
                 *message == parcel.message && *to == parcel.to && **body == parcel.body
             }),
             Post::Acknowledge { refused: Some(_), .. } => true,
-            Post::Acknowledge { run, message: number, refused: None } => {
+            Post::Acknowledge { run, message: number, refused: None, .. } => {
                 let posted = records(*run).find_map(|event| match event {
                     Event::Run(RunEvent::Link(LinkEvent::MessagePosted { message, to, body }))
                         if message == number =>

@@ -28,6 +28,18 @@ pub enum Error {
         /// What gives it away.
         detail: String,
     },
+    /// The archive goes on otherwise than the log.
+    #[error(
+        "{} is the archive of another store, or of what this one was restored from ({detail}); \
+         nothing was changed. Name another archive directory: the store's own, or an empty one",
+        archive.display()
+    )]
+    ForeignArchive {
+        /// Where the archive is.
+        archive: PathBuf,
+        /// What gives it away.
+        detail: String,
+    },
     /// The directory was written by newer code.
     #[error(
         "the data directory {} has format {found}, this program knows up to {known}; use a \

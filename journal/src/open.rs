@@ -192,8 +192,9 @@ fn prepare(
     report.views_missing = lacks(runs) || lacks(letters);
     let audit_missing = lacks(audit);
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
-    archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
+    sources.check_archive_is_own()?;
+    archive::remove_unfinished(&archive)?;
     archive::cut::finish(&sources)?;
     let trees = (store_tree, &views);
     let first = replay(&sources, options, trees, &store_applied, report)?;

@@ -67,7 +67,9 @@ fn cut(writer: &mut Writer, directory: &Path, point: &CutPoint) -> CutPlan {
     let plan = writer.journal.plan_cut(point).expect("it is planned");
     record_anchor(writer, &plan);
     let done = writer.journal.cut(&plan).expect("it is cut");
-    assert_eq!(done, plan);
+    // What the anchors filled up may have left the log in between by itself.
+    assert!(done.bytes_removed <= plan.bytes_removed, "{done:?} {plan:?}");
+    assert_eq!(CutPlan { bytes_removed: plan.bytes_removed, ..done }, plan);
     plan
 }
 

@@ -83,6 +83,8 @@ struct Source<'a> {
     heads: Vec<Head>,
     segment: u64,
     offset: u64,
+    /// Waits until payloads that are being erased say so.
+    settle: &'a dyn Fn(),
 }
 
 impl Journal {
@@ -109,7 +111,8 @@ impl Journal {
             parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
         let shape = Shape::of(parts.origin, &parts.options);
         let archive = Directory::at(directory).archive()?;
-        let source = Source { directory, archive, shape, heads, segment, offset };
+        let settle = &|| self.finish_erasures();
+        let source = Source { directory, archive, shape, heads, segment, offset, settle };
         run(&source, to, at, &mut heard)
     }
 }
@@ -141,7 +144,8 @@ pub fn backup(
     };
     let (directory, heads) = (reader.directory.path.as_path(), chains.heads);
     let archive = reader.directory.archive()?;
-    let source = Source { directory, archive, shape: reader.shape, heads, segment, offset };
+    let (shape, settle) = (reader.shape, &|| {});
+    let source = Source { directory, archive, shape, heads, segment, offset, settle };
     run(&source, to, at, &mut heard)
 }
 
@@ -186,9 +190,13 @@ fn run(
                 listings += 1;
             }
             copied => {
-                copied?;
+                let payload_went = copied? == PayloadWent::Yes;
+                if payload_went {
+                    (source.settle)();
+                }
                 let again = source.list()?;
-                if listings >= LISTINGS_MAX || names_of(&list) == names_of(&again) {
+                let same = !payload_went && names_of(&list) == names_of(&again);
+                if same || listings >= LISTINGS_MAX {
                     break;
                 }
                 listings += 1;
@@ -273,8 +281,21 @@ struct Run<'a> {
     copied: (u64, u64),
 }
 
+/// Whether a payload was erased or collected while the files were copied. What says that it was
+/// erased is to be copied then: the record of it lies behind the backup's end.
+#[derive(PartialEq, Eq)]
+enum PayloadWent {
+    Yes,
+    No,
+}
+
 impl Run<'_> {
-    fn copy_all(&mut self, list: &[SourceFile], heard: &mut OnProgress<'_>) -> Result<(), Error> {
+    fn copy_all(
+        &mut self,
+        list: &[SourceFile],
+        heard: &mut OnProgress<'_>,
+    ) -> Result<PayloadWent, Error> {
+        let mut payload_went = PayloadWent::No;
         let total = list.iter().map(SourceFile::bytes).sum();
         let mut meter = Meter::of(heard, "backing up", total);
         let mut directories = BTreeSet::new();
@@ -289,12 +310,12 @@ impl Run<'_> {
             let known = done.or_else(|| self.before.as_ref()?.files.get(&source.name)).cloned();
             let Copied { entry, fresh } =
                 match copy(source, known.as_ref(), &to, &beside, &mut meter) {
-                    // A payload that was erased or collected meanwhile.
                     Err(Error::Io { path, source: error, .. })
                         if path == source.path
                             && source.name.starts_with("blobs/")
                             && error.kind() == std::io::ErrorKind::NotFound =>
                     {
+                        payload_went = PayloadWent::Yes;
                         continue;
                     }
                     copied => copied?,
@@ -315,7 +336,7 @@ impl Run<'_> {
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
         files::sync_directories(&directories)?;
         self.manifest.files = files;
-        Ok(())
+        Ok(payload_went)
     }
 
     /// A segment that the backup before has in part, as the end of its log, and that has moved

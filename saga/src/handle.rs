@@ -35,12 +35,13 @@ use crate::partition::{Abandon, Answer, Definition, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use backstitch_core::export::ImportReport;
 pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
 pub use replays::ReplayWish;
 pub use request::{Accepted, Defined, Request, Retried};
-pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
+pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.

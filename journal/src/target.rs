@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::base;
 use crate::commit::Head;
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::files;
 use crate::progress::{Meter, OnProgress};
@@ -22,9 +22,11 @@ use crate::verify::{CheckedPart, Problem, check};
 const MARKER: &str = "RESTORING";
 /// The same, half written by a crash.
 const MARKER_UNFINISHED: &str = "RESTORING.new";
+/// Held while it is made.
+const LOCK: &str = "LOCK";
 /// What a store being made may hold; anything else is somebody else's.
 const OURS: [&str; 8] =
-    [MARKER, MARKER_UNFINISHED, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
+    [MARKER, MARKER_UNFINISHED, LOCK, "log", "archive", "blobs", "identity", "identity.new"];
 
 /// What becomes of payloads whose files the source has lost or damaged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub(crate) enum DamagedPayloads {
 pub(crate) struct Target {
     to: PathBuf,
     pub directory: Directory,
+    _lock: DirectoryLock,
 }
 
 impl Target {
@@ -56,28 +59,26 @@ impl Target {
         let mut beside = name.to_owned();
         beside.push(".restoring");
         let beside = to.with_file_name(beside);
-        if beside.exists() {
-            let names = files::names(&beside)?;
-            let foreign = names.iter().find(|name| !OURS.contains(&name.as_str()));
-            if let Some(foreign) = foreign {
-                return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
-            }
-            let is_marker = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
-            if !names.is_empty() && !names.iter().any(is_marker) {
-                return taken(&beside, "it is not what a stopped restore leaves".to_owned());
-            }
-            // Nobody may be at work on it; the marker goes last.
-            let lock = Directory::at(&beside).take_new()?;
-            for name in names.iter().filter(|name| *name != MARKER) {
-                files::remove(&beside.join(name))?;
-            }
-            drop(lock);
-        }
         files::make_directories(&beside)?;
+        let names = files::names(&beside)?;
+        let foreign = names.iter().find(|name| !OURS.contains(&name.as_str()));
+        if let Some(foreign) = foreign {
+            return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
+        }
+        let is_marker = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
+        if !names.is_empty() && !names.iter().any(is_marker) {
+            return taken(&beside, "it is not what a stopped restore leaves".to_owned());
+        }
         files::replace(&beside.join(MARKER), b"a store being made; safe to remove\n")?;
         let directory = Directory::at(&beside);
+        // Nobody else may be at work on it, from before it is cleared to its end.
+        let lock = directory.take_new()?;
+        for name in files::names(&beside)?.iter().filter(|name| ![MARKER, LOCK].contains(&&***name))
+        {
+            files::remove(&beside.join(name))?;
+        }
         files::make_directories(&directory.log())?;
-        Ok(Self { to: to.to_owned(), directory })
+        Ok(Self { to: to.to_owned(), directory, _lock: lock })
     }
 
     /// Names the store: from here on it counts.

@@ -163,7 +163,6 @@ pub fn salvage(
         true => None,
         false => Some(Target::begin(&request.to)?),
     };
-    let lock = target.as_ref().map(|target| target.directory.take_new()).transpose()?;
     let log = target.as_ref().map(|target| target.directory.log());
     let mut writing = Writing::begin(log.as_deref(), shape, &beginning, &gaps, stored, request)?;
     writing.take_base(&reader)?;
@@ -178,6 +177,5 @@ pub fn salvage(
         read_back(&target.directory.path, &heads, DamagedPayloads::Taken)?;
         target.finish()?;
     }
-    drop(lock);
     Ok(report)
 }

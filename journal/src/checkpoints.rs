@@ -16,7 +16,6 @@ use crate::commit::Origin;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::fence::{FencedTree, TreeOptions, Unit};
-use crate::files;
 use crate::keys;
 use crate::locks::lock;
 use crate::record::{decode_checkpoint, encode_checkpoint};
@@ -79,8 +78,7 @@ impl Checkpoints {
             },
         };
         if why.is_some() {
-            files::remove(&marks)?;
-            files::remove(&path)?;
+            FencedTree::discard(&path, &marks)?;
         }
         own.place = Some(Place { path, marks, options, made_for });
         Ok((own, why))

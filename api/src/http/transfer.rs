@@ -109,7 +109,8 @@ async fn write_all(
     pieces.send(Ok(export.end())).await.map_err(gone)
 }
 
-/// A run's lines; none of one that was removed since the list was read.
+/// A run's lines; none of one that was removed since the list was read. Its history is read once:
+/// between two looks it could go.
 async fn next_run(
     engine: &Handle,
     export: Export,
@@ -120,7 +121,7 @@ async fn next_run(
             Ok((export, String::new()))
         }
         Err(error) => Err(error),
-        Ok(_) => export.run(run).await,
+        Ok((records, plan)) => export.history(run, records, plan).await,
     }
 }
 

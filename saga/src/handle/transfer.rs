@@ -33,8 +33,21 @@ impl Export {
     /// # Errors
     /// As [`Handle::history`], and [`Error::Quarantined`] if it does not fold.
     pub async fn run(self, run: ExecutionId) -> Result<(Self, String), Error> {
+        let (records, plan) = self.handle.history(run).await?;
+        self.history(run, records, plan).await
+    }
+
+    /// The lines of a run whose history was read already.
+    ///
+    /// # Errors
+    /// [`Error::Quarantined`] if it does not fold.
+    pub async fn history(
+        self,
+        run: ExecutionId,
+        records: Vec<Record>,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<(Self, String), Error> {
         let Self { handle, mut exporter } = self;
-        let (records, plan) = handle.history(run).await?;
         blocking(move || {
             let missing =
                 || Error::Quarantined(format!("the revision of {run} is not in the journal"));

@@ -90,7 +90,9 @@ impl Writing {
                         named.extend(runs);
                     }
                     Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => {
-                        named.retain(|run| !runs.contains(run));
+                        runs.iter().for_each(|run| {
+                            named.remove(run);
+                        });
                     }
                     _ => {}
                 }

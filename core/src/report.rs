@@ -4,6 +4,7 @@
 
 mod events;
 mod replays;
+mod retention;
 mod types;
 
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ use crate::time::Timestamp;
 
 pub use events::event_json;
 pub use replays::replay_json;
+pub use retention::retention_plan_json;
 pub use types::{EVENT_TYPES, event_type};
 
 impl Scope for State {

@@ -38,7 +38,7 @@ use request::{check_words, deadline, request_digest};
 pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
-pub use replays::ReplayWish;
+pub use replays::{ReplayTarget, ReplayWish};
 pub use request::{Accepted, Defined, Request, Retried};
 pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
 pub use travel::DIFF_EVENTS_MAX;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use backstitch_core::event::PartitionEvent;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId, LetterId, PartitionId};
-use backstitch_core::retention::Policy;
+use backstitch_core::retention::{Asked, Held, Plan, Policy};
 use backstitch_executors::http::HttpConfig;
 use backstitch_executors::{Answer, Executor, InputProblem, Registry, Task};
 use backstitch_journal::{CutPoint, Options, SEGMENT_BYTES_MIN};
 use backstitch_saga::handle::{Handle, Request};
-use backstitch_saga::partition::Held;
-use backstitch_saga::retention::{Asked, Plan, Settings, Stage};
+
+use backstitch_saga::retention::{Settings, Stage};
 use backstitch_saga::{Config, Engine, Error, clock};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;

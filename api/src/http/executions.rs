@@ -75,8 +75,8 @@ pub(super) async fn show(
     }
 }
 
-/// What a list of runs can be asked.
-const LIST_PARAMETERS: [&str; 11] = [
+/// What picks runs of a list.
+pub(super) const FILTER_PARAMETERS: [&str; 8] = [
     "status",
     "workflow_id",
     "tag",
@@ -85,17 +85,28 @@ const LIST_PARAMETERS: [&str; 11] = [
     "submitted_before",
     "ended_after",
     "ended_before",
-    "order",
-    "limit",
-    "cursor",
 ];
 
 /// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
+    let asked =
+        Parameters::of(&uri, &[&FILTER_PARAMETERS[..], &["order", "limit", "cursor"]].concat())?;
+    let filter = RunFilter { order: asked.order()?, ..filter(&app, &asked)? };
+    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
+    Ok(answer::ok(&json!({
+        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|next| next.to_string()),
+    })))
+}
+
+/// Which runs are asked for, by [`FILTER_PARAMETERS`].
+///
+/// # Errors
+/// 400 for a value that can't be read.
+pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal> {
     let words = RunStatus::ALL.map(RunStatus::word);
-    let filter = RunFilter {
+    Ok(RunFilter {
         namespace: app.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
         workflow: asked.owned("workflow_id"),
@@ -103,13 +114,8 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         correlation_id: asked.owned("correlation_id"),
         submitted: asked.range("submitted_after", "submitted_before")?,
         ended: asked.range("ended_after", "ended_before")?,
-        order: asked.order()?,
-    };
-    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+        ..RunFilter::default()
+    })
 }
 
 /// `GET /api/v1/executions/{id}/events`: the history, in order.

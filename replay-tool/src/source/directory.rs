@@ -44,8 +44,8 @@ impl Directory {
 
 impl Source for Directory {
     fn runs(&self, wanted: &ListWanted) -> Result<Rows, Error> {
-        let mut listing = fold_all(&self.archive()?, wanted.workflow.as_deref())?;
-        listing.rows.retain(|row| is_wanted(row, wanted));
+        let mut listing = fold_all(&self.archive()?, wanted.filter.workflow.as_deref())?;
+        listing.rows.retain(|row| wanted.filter.takes(row));
         if wanted.order == Order::OldestFirst {
             listing.rows.reverse();
         }
@@ -133,16 +133,6 @@ impl Source for Directory {
         }
         Ok(Rows { rows: vec![document], count: None, warning: up_to(listing.damage.as_ref()) })
     }
-}
-
-fn is_wanted(row: &Row, wanted: &ListWanted) -> bool {
-    let summary = &row.summary;
-    let has_tag = |tag: &String| summary.tags.iter().any(|own| **own == **tag);
-    wanted.status.is_none_or(|status| row.standing() == status)
-        && wanted.tag.as_ref().is_none_or(has_tag)
-        && wanted.correlation_id.as_ref().is_none_or(|id| **id == *summary.correlation_id)
-        && wanted.submitted().takes(summary.submitted_at)
-        && wanted.ended().is_none_or(|range| summary.ended_at.is_some_and(|at| range.takes(at)))
 }
 
 /// The API's row, with what only an offline list can tell.

@@ -5,8 +5,10 @@
 //! so that no attempt counts as begun that nobody makes. Where the archive is, the directory
 //! itself says.
 
+mod cut;
 mod import;
 mod letters;
+mod retention;
 mod views;
 
 use std::path::Path;

@@ -337,7 +337,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
     })
 }
 
-/// A row of the audit; `generation` is the store's.
+/// A row of the audit; `generation` is the one its commit was made under.
 #[must_use]
 pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
     json!({

@@ -3,10 +3,13 @@
 //! Knows nothing of what is in them.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+
+/// Bytes looked at together to find where a file's zeros begin.
+const BLOCK_BYTES: u64 = 4_096;
 
 /// Names of what is in a directory.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
@@ -17,6 +20,38 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Where a path leads, without links, whether it is there or not.
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    let there = absolute.ancestors().find(|above| above.exists())?;
+    let rest = absolute.strip_prefix(there).ok()?;
+    Some(there.canonicalize().ok()?.join(rest))
+}
+
+/// Bytes of a file up to its zero-filled end, to the block: what is written ahead of a log is
+/// no content. Zeros are looked for in halves, so a block of zeros in the content may be taken
+/// for the end: good enough to tell how far reading is.
+#[must_use]
+pub fn written_bytes(path: &Path) -> u64 {
+    let read = || -> io::Result<u64> {
+        let mut file = File::open(path)?;
+        let (mut low, mut high) = (0, file.metadata()?.len().div_ceil(BLOCK_BYTES));
+        while low < high {
+            let middle = low.midpoint(high);
+            let mut block = Vec::new();
+            file.seek(SeekFrom::Start(middle * BLOCK_BYTES))?;
+            Read::take(&file, BLOCK_BYTES).read_to_end(&mut block)?;
+            match block.iter().all(|byte| *byte == 0) {
+                true => high = middle,
+                false => low = middle + 1,
+            }
+        }
+        Ok(low * BLOCK_BYTES)
+    };
+    // What cannot be read counts as nothing: only a bar depends on it.
+    read().unwrap_or(0)
 }
 
 /// Makes the names in a directory durable.

@@ -74,6 +74,8 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
+    /// Held by whoever erases a payload.
+    erasing: tokio::sync::Mutex<()>,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -89,8 +91,17 @@ impl Handle {
         retention: Retention,
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
-        let shared =
-            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
+        let erasing = tokio::sync::Mutex::new(());
+        let shared = Shared {
+            mailboxes,
+            catalog,
+            journal,
+            registry,
+            draining,
+            large_prints,
+            retention,
+            erasing,
+        };
         Self { shared: Arc::new(shared) }
     }
 

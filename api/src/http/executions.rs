@@ -124,14 +124,14 @@ pub(super) async fn events(
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let opened = app.opened_engine()?;
+    let engine = app.engine()?;
     let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
     let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
     let run = read_id(&id)?;
-    let (records, plan) = opened.handle.history(run).await?;
-    let generation = opened.generation;
+    let (records, plan) = engine.history(run).await?;
+    let generations = engine.generations(run.partition).await?;
     let behind = records.partition_point(|record| record.version <= after);
     let wanted = |record: &&Record| {
         filter.spans(record.recorded_at) && filter.passes(&record.stream, &record.event, |_| None)
@@ -146,6 +146,7 @@ pub(super) async fn events(
     };
     let event = |record: &&Record| {
         let (kind, data) = event_json(&record.event, plan.as_deref());
+        let generation = generations.of(record.position);
         json!({
             "position": format!("{generation}:{}:{}", run.partition, record.position),
             "stream": record.stream.to_string(),

@@ -18,6 +18,7 @@ use crate::commit::Origin;
 use crate::error::{Damage, Error};
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
+use crate::target::Target;
 use plan::Plan;
 
 /// Runs and effects beyond this many are counted and not listed.
@@ -184,6 +185,7 @@ pub fn restore(
     mut heard: OnProgress<'_>,
 ) -> Result<RestoreReport, Error> {
     let reader = Reader::open(&request.from)?;
+    Target::check(&request.from, &request.to)?;
     let plan = Plan::of(&reader, &request.point, &mut heard)?;
     let mut report = plan.report(&reader, request.dry_run);
     effects::list(&reader, &plan, &mut report, &mut heard)?;

@@ -163,14 +163,14 @@ fn outline(history: &mut History) -> Run {
 /// The events as the API lists them.
 fn events(history: &mut History) -> Vec<Value> {
     let plan = history.plan();
-    let (generation, partition) = (history.generation, history.run.partition);
+    let partition = history.run.partition;
     let beside = |record: &backstitch_journal::Record| {
         let mut beside = Vec::new();
         record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
         let listed = |(digest, bytes): (Digest, u64)| json!({ "digest": digest.to_string(), "bytes": bytes });
         beside.into_iter().map(listed).collect::<Vec<_>>()
     };
-    let event = |record: &backstitch_journal::Record| {
+    let event = |(record, generation): (&backstitch_journal::Record, &u32)| {
         let (kind, data) = event_json(&record.event, plan.as_deref());
         json!({
             "position": format!("{generation}:{partition}:{}", record.position),
@@ -182,7 +182,7 @@ fn events(history: &mut History) -> Vec<Value> {
             "kept_beside": beside(record),
         })
     };
-    history.records.iter().map(event).collect()
+    history.records.iter().zip(&history.generations).map(event).collect()
 }
 
 /// Says that the log was not read to its end.

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
 
@@ -27,7 +27,17 @@ pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     let there = absolute.ancestors().find(|above| above.exists())?;
     let rest = absolute.strip_prefix(there).ok()?;
-    Some(there.canonicalize().ok()?.join(rest))
+    let mut resolved_path = there.canonicalize().ok()?;
+    let goes_back = |part: &Component<'_>| matches!(part, Component::ParentDir);
+    let again = rest.components().any(|part| goes_back(&part));
+    for part in rest.components() {
+        match goes_back(&part) {
+            true => drop(resolved_path.pop()),
+            false => resolved_path.push(part),
+        }
+    }
+    // Behind a way back there may be something again.
+    if again { resolved(&resolved_path) } else { Some(resolved_path) }
 }
 
 /// Bytes of a file up to its zero-filled end, to the block: what is written ahead of a log is
@@ -155,4 +165,31 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
 /// The directory a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_behind_the_content_are_not_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        for (content, zeros, bytes) in
+            [(0, 0, 0), (0, 9_000, 0), (1, 0, 4_096), (9_000, 70_000, 12_288)]
+        {
+            fs::write(&path, [vec![7; content], vec![0; zeros]].concat()).expect("written");
+            assert_eq!(written_bytes(&path), bytes, "{content} and {zeros}");
+        }
+        assert_eq!(written_bytes(&folder.path().join("missing")), 0);
+    }
+
+    #[test]
+    fn a_path_is_followed_whether_it_is_there_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().canonicalize().expect("it is there");
+        assert_eq!(resolved(&folder.path().join("a/b")), Some(there.join("a/b")));
+        let round = folder.path().join("..").join(there.file_name().expect("named")).join("c");
+        assert_eq!(resolved(&round), Some(there.join("c")));
+    }
 }

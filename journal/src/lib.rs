@@ -83,7 +83,7 @@ pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
-    RestoreRequest, restore,
+    RestoreRequest, oldest_point, restore,
 };
 pub use salvage::{
     CutRun, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,

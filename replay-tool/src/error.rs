@@ -115,6 +115,15 @@ pub enum Error {
         /// As it was given.
         directory: PathBuf,
     },
+    /// There is no store to import into.
+    #[error(
+        "{} holds no store to import into; start a server on it once, which makes one \
+         (`backstitch serve --data-dir DIR`), and import into that", directory.display()
+    )]
+    NoStore {
+        /// As it was given.
+        directory: PathBuf,
+    },
     /// The directory holds something else.
     #[error(
         "{} is no Backstitch data directory ({detail}); name the one that the server was given, \
@@ -312,6 +321,7 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::Unauthorized { .. } => exit::SERVER,
             Self::NoDirectory { .. }
+            | Self::NoStore { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
             | Self::Identity { .. }

@@ -102,7 +102,8 @@ Examples:
   replay-tool --server http://127.0.0.1:8080 backup nightly
 
 Offline and online. Online the directory is a name below the server's `backup_directory`. A
-backup that was broken off goes on where it was.";
+backup that was broken off goes on where it was. Online an interrupted command leaves it to the
+server, which goes on; the same command again waits for it.";
 
 /// `restore`
 pub const RESTORE: &str = "\
@@ -328,8 +329,8 @@ Examples:
   replay-tool --data-dir backstitch-data import runs.jsonl --actor 'night shift'
 
 Offline and online. Only closed runs are taken in, with their whole histories; one that is here
-already, the same, is passed over. Offline the directory is taken exclusively. The same file can
-be taken again and goes on where it broke off. Exit code 1 if a run was refused, or is here with
+already, the same, is passed over. Offline the directory is taken exclusively, and
+must hold a store: a server makes one at its first start. The same file can be taken again and goes on where it broke off. Exit code 1 if a run was refused, or is here with
 another history.";
 
 /// `payload`

@@ -9,7 +9,7 @@ mod build;
 mod effects;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
@@ -193,6 +193,15 @@ pub fn restore(
         build::build(&reader, &plan, request, &mut heard)?;
     }
     Ok(report)
+}
+
+/// The oldest point that a store or a backup can be restored to. Reads the whole chain.
+///
+/// # Errors
+/// If it is in use, damaged or not readable.
+pub fn oldest_point(from: &Path, mut heard: OnProgress<'_>) -> Result<Oldest, Error> {
+    let reader = Reader::open(from)?;
+    Ok(Plan::of(&reader, &RestorePoint::End, &mut heard)?.report(&reader, true).oldest)
 }
 
 /// The origin of what is written from now on.

@@ -79,13 +79,21 @@ impl Node {
     }
 
     async fn define(&self, definition: Value) {
-        let namespace = DEFAULT_NAMESPACE.into();
+        self.define_in(DEFAULT_NAMESPACE, definition).await;
+    }
+
+    async fn define_in(&self, namespace: &str, definition: Value) {
+        let namespace = namespace.into();
         self.handle.define(&namespace, &definition, "test").await.expect("a right definition");
     }
 
     async fn run(&self, workflow: &str, input: Value) -> ExecutionId {
+        self.run_in(DEFAULT_NAMESPACE, workflow, input).await
+    }
+
+    async fn run_in(&self, namespace: &str, workflow: &str, input: Value) -> ExecutionId {
         let request = Request {
-            namespace: DEFAULT_NAMESPACE.into(),
+            namespace: namespace.into(),
             workflow: workflow.to_owned(),
             input,
             variables: json!({}),
@@ -129,6 +137,10 @@ async fn the_sweep_applies_the_policy_of_the_settings() {
     let node = Node::start(directory.path(), settings.clone());
     node.define(short()).await;
     let run = node.run("short", json!({})).await;
+    // Also in a namespace that nobody serves.
+    node.define_in("elsewhere", short()).await;
+    let other = node.run_in("elsewhere", "short", json!({})).await;
+    while node.handle.execution(other).await.is_ok() {}
     let gone = loop {
         match node.handle.execution(run).await {
             Ok(_) => {}

@@ -329,9 +329,9 @@ Examples:
   replay-tool --data-dir backstitch-data import runs.jsonl --actor 'night shift'
 
 Offline and online. Only closed runs are taken in, with their whole histories; one that is here
-already, the same, is passed over. Offline the directory is taken exclusively, and
-must hold a store: a server makes one at its first start. The same file can be taken again and goes on where it broke off. Exit code 1 if a run was refused, or is here with
-another history.";
+already, the same, is passed over. Offline the directory is taken exclusively, and must hold a
+store: a server makes one at its first start. The same file can be taken again and goes on where
+it broke off. Exit code 1 if a run was refused, or is here with another history.";
 
 /// `payload`
 pub const PAYLOAD: &str = "\

@@ -2,6 +2,7 @@
 
 use backstitch_core::ids::{ExecutionId, ReplayId};
 use backstitch_core::replays::{ATTEMPTS_MAX, RATE_MAX};
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Subcommand};
 
 use super::words;
@@ -68,9 +69,14 @@ pub struct ReplayWanted {
     #[arg(long, value_name = "ID")]
     pub execution: Option<ExecutionId>,
     /// Deliveries per second.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    #[arg(long, value_name = "N", value_parser = at_most(RATE_MAX))]
     pub rate: Option<u32>,
     /// Attempts at one delivery before the replay stops.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(ATTEMPTS_MAX)))]
-    pub max_attempts: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = at_most(u32::from(ATTEMPTS_MAX)))]
+    pub max_attempts: Option<u32>,
+}
+
+/// A number from 1.
+fn at_most(max: u32) -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..=i64::from(max))
 }

@@ -165,6 +165,9 @@ impl Archive {
     }
 }
 
+/// Records, and the generation each was written under.
+type Placed = (Vec<Record>, Vec<u32>);
+
 /// The records of one run, as long as only one was met.
 #[derive(Default)]
 struct Search {
@@ -174,7 +177,7 @@ struct Search {
     /// The generation of each.
     generations: Vec<u32>,
     /// What the run was before it was removed, and how that came.
-    removed: Option<((Vec<Record>, Vec<u32>), String)>,
+    removed: Option<(Placed, String)>,
     definitions: Definitions,
 }
 

@@ -46,9 +46,11 @@ struct Place {
 struct State {
     /// Runs that have one in the tree.
     kept: HashSet<ExecutionId>,
-    /// To be written, or removed if there is nothing.
-    pending: HashMap<ExecutionId, Option<Box<Checkpoint>>>,
+    pending: Changes,
 }
+
+/// Checkpoints to be written, or removed if there is nothing.
+pub(crate) type Changes = HashMap<ExecutionId, Option<Box<Checkpoint>>>;
 
 impl Checkpoints {
     /// No checkpoints, for journals in memory.
@@ -153,10 +155,19 @@ impl Checkpoints {
         Ok(decode_checkpoint(&bytes).ok())
     }
 
-    /// Writes what is pending, durably.
-    pub(crate) fn tick(&self) -> Result<(), Error> {
+    /// Takes what is to be written; the log must be synced before it is.
+    pub(crate) fn take(&self) -> Changes {
+        let mut state = lock(&self.state);
+        let taken = std::mem::take(&mut state.pending);
+        // From here on whoever wants one removed must say so in the next ones.
+        let made = taken.iter().filter(|(_, checkpoint)| checkpoint.is_some());
+        state.kept.extend(made.map(|(run, _)| *run));
+        taken
+    }
+
+    /// Writes what was taken, durably.
+    pub(crate) fn write(&self, pending: Changes) -> Result<(), Error> {
         let Some(place) = &self.place else { return Ok(()) };
-        let pending = std::mem::take(&mut lock(&self.state).pending);
         if pending.is_empty() {
             return Ok(());
         }

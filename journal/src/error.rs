@@ -173,6 +173,15 @@ pub enum Error {
         /// The backup.
         directory: PathBuf,
     },
+    /// A backup whose first run was stopped before it was whole.
+    #[error(
+        "the backup {} is unfinished: its first run was stopped; run the backup again",
+        directory.display()
+    )]
+    UnfinishedBackup {
+        /// The backup.
+        directory: PathBuf,
+    },
     /// Whoever asked for the work had it stopped.
     #[error("stopped on request; what was begun is taken up or removed by the next run")]
     Cancelled,

@@ -182,7 +182,10 @@ fn prepare(
             directory.create(options)?
         }
     };
+    let archive = directory.archive_at(options.archive_directory.as_deref())?;
     segments::remove_unfinished(&directory.log())?;
+    archive::remove_unfinished(&archive)?;
+    directory.settle_names(&archive)?;
     let (store_tree, store_applied) = open_store(directory, &shape, options, report)?;
     let (views, emptied) = Views::open(directory, shape.partitions, options)?;
     report.views_emptied = emptied.filter(|_| !report.created);
@@ -191,8 +194,6 @@ fn prepare(
     let [runs, letters, audit] = &views_applied;
     report.views_missing = lacks(runs) || lacks(letters);
     let audit_missing = lacks(audit);
-    let archive = directory.archive_at(options.archive_directory.as_deref())?;
-    archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
     archive::cut::finish(&sources)?;
     let trees = (store_tree, &views);

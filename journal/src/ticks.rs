@@ -72,6 +72,8 @@ impl Parts {
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(false) };
+        // Before the sync: a checkpoint must not get ahead of the log either.
+        let checkpoints = self.checkpoints.take();
         if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
             // The store must not get ahead of the log; the log's own failure is known.
             return Ok(false);
@@ -79,7 +81,7 @@ impl Parts {
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        self.checkpoints.tick()?;
+        self.checkpoints.write(checkpoints)?;
         Ok(selection.deferred)
     }
 

@@ -225,7 +225,8 @@ fn prepare(
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
-    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.tree())?;
+    let (checkpoints, dropped) =
+        Checkpoints::open(directory, &shape.origin, options.tree(), &sequences)?;
     report.checkpoints_dropped = dropped;
     Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
 }

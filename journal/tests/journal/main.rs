@@ -5,6 +5,7 @@ mod backup;
 mod blobs;
 mod calls;
 mod chain;
+mod checkpoints;
 mod child;
 mod conformance;
 mod crash;

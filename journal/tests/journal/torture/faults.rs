@@ -84,7 +84,7 @@ fn live_with(work: &Path, shim: &Path, kind: (&str, &str), seed: u64, at: u64, t
         let mut cut = CutBehind { medium, work, disk: &disk, dice: Dice(seed), place: &place };
         cut.check(&calls, &promises);
         // Another life goes on upon what the system still holds in its memory.
-        let _ = fs::remove_file(&said);
+        fs::remove_file(&said).expect("the life said something");
         let mut child = command(&data, &said, seed ^ 2, STEPS / 2);
         child.env("SHIM_LOG", &record).env("SHIM_ACK", &said);
         let output = run_child(child, shim, &disk);

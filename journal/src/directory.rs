@@ -126,10 +126,16 @@ impl Directory {
         }
     }
 
+    /// Whether an archive is inside the directory, and kept by its lock.
+    pub(crate) fn has_archive(&self, archive: &Path) -> bool {
+        let own = self.path.join(ARCHIVE);
+        archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive)
+    }
+
     /// Remembers where the archive is.
     pub(crate) fn keep_archive_place(&self, archive: &Path) -> Result<(), Error> {
-        let (path, own) = (self.path.join(ARCHIVE_PLACE), self.path.join(ARCHIVE));
-        if archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive) {
+        let path = self.path.join(ARCHIVE_PLACE);
+        if self.has_archive(archive) {
             return files::remove(&path);
         }
         let content = format!("{}\n", archive.display());

@@ -182,6 +182,18 @@ pub enum Error {
         /// The backup.
         directory: PathBuf,
     },
+    /// The archive is somebody else's.
+    #[error(
+        "the archive in {} is not this store's ({detail}); give each store an archive directory \
+         of its own",
+        directory.display()
+    )]
+    ArchiveTaken {
+        /// The archive.
+        directory: PathBuf,
+        /// Whose it is.
+        detail: String,
+    },
     /// Whoever asked for the work had it stopped.
     #[error("stopped on request; what was begun is taken up or removed by the next run")]
     Cancelled,

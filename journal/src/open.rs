@@ -10,7 +10,8 @@ use std::sync::Arc;
 use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::archive;
-use crate::archive::archiver::{Archiver, Signals};
+use crate::archive::archiver::{ArchiveHome, Archiver, Signals};
+use crate::archive::owner::{self, Owned};
 use crate::blobs::writer::Queue;
 use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
@@ -160,6 +161,7 @@ impl Journal {
 /// Everything read, nothing running yet.
 struct Prepared {
     sources: Sources,
+    owned: Option<Owned>,
     store: Store,
     views: Views,
     checkpoints: Checkpoints,
@@ -183,6 +185,7 @@ fn prepare(
         }
     };
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
+    let owned = own_archive(directory, &archive, &shape)?;
     segments::remove_unfinished(&directory.log())?;
     archive::remove_unfinished(&archive)?;
     directory.settle_names(&archive)?;
@@ -228,7 +231,24 @@ fn prepare(
     let (checkpoints, dropped) =
         Checkpoints::open(directory, &shape.origin, options.tree(), &sequences)?;
     report.checkpoints_dropped = dropped;
-    Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
+    Ok(Prepared { sources, owned, store, views, checkpoints, recovered, seen })
+}
+
+/// Keeps an archive that is elsewhere from other stores. One that is not there yet, or cannot be
+/// written, is the archiver's to take.
+fn own_archive(
+    directory: &Directory,
+    archive: &Path,
+    shape: &Shape,
+) -> Result<Option<Owned>, Error> {
+    owner::check(archive, shape)?;
+    if directory.has_archive(archive) || !archive.exists() {
+        return Ok(None);
+    }
+    match owner::take(archive, shape) {
+        Err(error @ Error::ArchiveTaken { .. }) => Err(error),
+        owned => Ok(owned.ok()),
+    }
 }
 
 fn open_store(
@@ -277,14 +297,14 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { sources, store, views, checkpoints, recovered, seen } = prepared;
+    let Prepared { sources, owned, store, views, checkpoints, recovered, seen } = prepared;
     let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     streams.extend(store.replays()?);
     let streams = sorted(streams);
-    let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
+    let (wal, archiver) = start_log(directory, &options, (sources, owned), &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
     erase_again(&store, &blobs, partitions)?;
@@ -348,14 +368,18 @@ fn first_gap(directory: &Directory) -> Error {
 fn start_log(
     directory: &Directory,
     options: &Options,
-    sources: Sources,
+    (sources, owned): (Sources, Option<Owned>),
     recovered: &Recovered,
 ) -> Result<(Wal, Option<Archiver>), Error> {
     let (log, signals) = (directory.log(), Arc::<Signals>::default());
     let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
     let archiver = match (options.archive, sources.archive().map(Path::to_owned)) {
         (true, Some(archive)) => {
-            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+            let home = match directory.has_archive(&archive) {
+                true => ArchiveHome::Inside,
+                false => ArchiveHome::Elsewhere(owned),
+            };
+            Some(Archiver::start(sources, (&archive, home), options.log_segments_kept, signals)?)
         }
         _ => None,
     };

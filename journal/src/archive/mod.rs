@@ -7,6 +7,7 @@ pub(crate) mod archiver;
 pub(crate) mod base;
 pub(crate) mod cut;
 pub(crate) mod layout;
+pub(crate) mod owner;
 pub(crate) mod pack;
 mod scrub;
 pub(crate) mod unpack;

@@ -1,6 +1,7 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
 mod archive;
+mod archive_owner;
 mod backup;
 mod blobs;
 mod calls;

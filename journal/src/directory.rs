@@ -29,6 +29,7 @@ use crate::log::wal::layout;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
 use crate::options::{Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::target;
 
 const MAGIC: [u8; 8] = *b"\xFFbstitch";
 /// The format of data directories that this code makes.
@@ -134,10 +135,16 @@ impl Directory {
         }
     }
 
+    /// Whether an archive is inside the directory, and kept by its lock.
+    pub(crate) fn has_archive(&self, archive: &Path) -> bool {
+        let own = self.path.join(ARCHIVE);
+        archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive)
+    }
+
     /// Remembers where the archive is.
     pub(crate) fn keep_archive_place(&self, archive: &Path) -> Result<(), Error> {
-        let (path, own) = (self.path.join(ARCHIVE_PLACE), self.path.join(ARCHIVE));
-        if archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive) {
+        let path = self.path.join(ARCHIVE_PLACE);
+        if self.has_archive(archive) {
             return files::remove(&path);
         }
         let content = format!("{}\n", archive.display());
@@ -186,8 +193,12 @@ impl Directory {
     /// long as what is answered.
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
-        if self.path.join(backup::MARKER).exists() {
+        if backup::is_backup(&self.path) {
             return Err(Error::IsBackup { directory: self.path.clone() });
+        }
+        if target::is_unfinished(&self.path) {
+            let detail = "a restore into it was stopped; begin that again, or remove it";
+            return Err(Error::Target { directory: self.path.clone(), detail: detail.to_owned() });
         }
         self.refuse_foreign()?;
         self.take_new()
@@ -283,6 +294,13 @@ impl Directory {
             Ok(known) if known == content => Ok(()),
             _ => files::replace(&path, &content),
         }
+    }
+
+    /// Makes durable which files there are: a killed process may have named some and not come to
+    /// that, and what is written next relies on them.
+    pub(crate) fn settle_names(&self, archive: &Path) -> Result<(), Error> {
+        let parts = [self.log(), archive.to_owned(), self.blobs(), self.path.clone()];
+        files::sync_directories(parts.iter().filter(|part| part.is_dir()))
     }
 
     /// Gives the ballast's space back; answers whether there was any.

@@ -185,6 +185,27 @@ pub enum Error {
         /// The backup.
         directory: PathBuf,
     },
+    /// A backup whose first run was stopped before it was whole.
+    #[error(
+        "the backup {} is unfinished: its first run was stopped; run the backup again",
+        directory.display()
+    )]
+    UnfinishedBackup {
+        /// The backup.
+        directory: PathBuf,
+    },
+    /// The archive is somebody else's.
+    #[error(
+        "the archive in {} is not this store's ({detail}); give each store an archive directory \
+         of its own",
+        directory.display()
+    )]
+    ArchiveTaken {
+        /// The archive.
+        directory: PathBuf,
+        /// Whose it is.
+        detail: String,
+    },
     /// Whoever asked for the work had it stopped.
     #[error("stopped on request; what was begun is taken up or removed by the next run")]
     Cancelled,

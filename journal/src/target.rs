@@ -20,6 +20,8 @@ use crate::reader::Reader;
 use crate::verify::{CheckedPart, Problem, check};
 
 const MARKER: &str = "RESTORING";
+/// What the name of a store being made ends with.
+const BESIDE: &str = ".restoring";
 /// The same, half written by a crash.
 const MARKER_UNFINISHED: &str = "RESTORING.new";
 /// Held while it is made.
@@ -35,6 +37,13 @@ pub(crate) enum DamagedPayloads {
     Refused,
     /// All else is worth having; reading them says what they are, and so does verify.
     Taken,
+}
+
+/// Whether a directory is a store that is still being made: it may look whole, but nobody has
+/// read it back.
+pub(crate) fn is_unfinished(directory: &Path) -> bool {
+    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.is_some_and(|name| name.ends_with(BESIDE)) && directory.join(MARKER).exists()
 }
 
 /// A store being made.
@@ -77,7 +86,7 @@ impl Target {
             return taken(to, "it has no name of its own".to_owned());
         };
         let mut beside = name.to_owned();
-        beside.push(".restoring");
+        beside.push(BESIDE);
         let beside = to.with_file_name(beside);
         files::make_directories(&beside)?;
         let names = files::names(&beside)?;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use crate::directory::Place;
 use crate::error::Error;
 use crate::journal::Parts;
+use crate::log::AppendError;
 use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
@@ -72,15 +73,31 @@ impl Parts {
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(false) };
-        if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
+        // Before the sync: a checkpoint must not get ahead of the log either.
+        let checkpoints = self.checkpoints.take();
+        let heads = self.log.heads();
+        if self.options.fsync != Fsync::Always && !self.is_log_synced() {
             // The store must not get ahead of the log; the log's own failure is known.
             return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        self.checkpoints.tick()?;
+        let made_of: Vec<u64> = heads.iter().map(|head| head.sequence).collect();
+        self.checkpoints.write(checkpoints, &made_of)?;
         Ok(selection.deferred)
+    }
+
+    fn is_log_synced(&self) -> bool {
+        match self.log.sync() {
+            Ok(()) => true,
+            Err(AppendError::Closed) => {
+                // A log that closes syncs what it has, or says why not.
+                self.log.close();
+                self.log.poisoned().is_none()
+            }
+            Err(_) => false,
+        }
     }
 
     /// Says how far store and views have come, so that the log can be taken off.

@@ -58,7 +58,8 @@ pub struct CutPlan {
     pub records_dropped: u64,
     /// Removed runs whose last traces go.
     pub runs_dropped: u64,
-    /// Bytes of files that go, the base before among them.
+    /// Bytes of archive files that go, the base before among them. What the log still has of the
+    /// same segments goes too; it is not counted, for it leaves by itself.
     pub bytes_removed: u64,
     /// Bytes of the new base.
     pub base_bytes: u64,
@@ -134,7 +135,7 @@ pub(crate) fn plan(
     };
     let through = last.segment.number;
     let built = build::build(sources, archive, through, false, RUN_BYTES_MAX)?;
-    Ok(describe(sources, archive, &beginning, &last, built, held_back))
+    Ok(describe(archive, &beginning, &last, built, held_back))
 }
 
 /// Carries a plan out. Every partition whose chain gets shorter must have recorded it;
@@ -164,7 +165,7 @@ pub(crate) fn cut(
         }
     }
     let built = build::build(sources, archive, through, true, RUN_BYTES_MAX)?;
-    let done = describe(sources, archive, &beginning, &last, built, plan.held_back.clone());
+    let done = describe(archive, &beginning, &last, built, plan.held_back.clone());
     build::put_in_force(archive)?;
     finish(sources)?;
     Ok(done)
@@ -255,7 +256,6 @@ fn anchors(beginning: &Beginning, heads: &[Head]) -> Vec<Anchor> {
 }
 
 fn describe(
-    sources: &Sources,
     archive: &Path,
     beginning: &Beginning,
     last: &ArchiveHeader,
@@ -268,9 +268,8 @@ fn describe(
         sum(&last.heads_after) - sum(&beginning.heads)
     };
     let bytes = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-    let going = (beginning.number..=through).map(|number| {
-        bytes(&archive::path_of(archive, number)) + bytes(&segments::path_of(sources.log(), number))
-    });
+    let going =
+        (beginning.number..=through).map(|number| bytes(&archive::path_of(archive, number)));
     CutPlan {
         through_segment: Some(through),
         anchor: anchors(beginning, &last.heads_after),

@@ -8,6 +8,7 @@ pub(crate) mod base;
 pub(crate) mod cut;
 pub(crate) mod frame;
 pub(crate) mod layout;
+pub(crate) mod owner;
 pub(crate) mod pack;
 mod scrub;
 pub(crate) mod unpack;

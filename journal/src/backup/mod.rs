@@ -26,6 +26,7 @@ use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
 pub(crate) use gap::last_before_gap;
+use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
 use crate::archive;
@@ -45,12 +46,17 @@ use copy::{Copied, SourceFile, copy};
 use take::take;
 
 /// The file by which a backup is known from its first moment on.
-pub(crate) const MARKER: &str = "BACKUP";
+const MARKER: &str = "BACKUP";
 /// What is kept of everything before the archive's first segment.
 const BASE: &str = "base.arc";
 const PARTS: [&str; 3] = ["log", "archive", "blobs"];
 /// Files move from the log to the archive meanwhile; then the list is made again.
 const LISTINGS_MAX: u32 = 100;
+
+/// Whether a directory is a backup, or the beginning of one.
+pub(crate) fn is_backup(directory: &Path) -> bool {
+    directory.join(MARKER).exists()
+}
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -364,7 +370,18 @@ impl Run<'_> {
         if grew || known.blake3 == entry.blake3 {
             return Ok(());
         }
-        before.replacing.insert(source.name.clone(), entry.clone());
+        let name = source.name.clone();
+        if before.replacing.get(&name) == Some(entry) {
+            return Ok(());
+        }
+        if let Some(in_place) = before.replacing.insert(name.clone(), entry.clone()) {
+            // This run has replaced it before. Only two contents may be there at a time.
+            files::sync_directory(files::parent(&self.to.join(&name)))?;
+            if digest_of_file(&self.to.join(&name), in_place.bytes)?.to_string() == in_place.blake3
+            {
+                before.files.insert(name, in_place);
+            }
+        }
         before.write(self.to)
     }
 

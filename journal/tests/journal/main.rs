@@ -2,10 +2,12 @@
 
 mod archive;
 mod archive_of_another;
+mod archive_owner;
 mod backup;
 mod blobs;
 mod calls;
 mod chain;
+mod checkpoints;
 mod child;
 mod conformance;
 mod crash;

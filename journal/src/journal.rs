@@ -35,7 +35,7 @@ use crate::store::Store;
 use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
-pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const PENDING_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What is appended together.
 #[derive(Debug, Clone)]

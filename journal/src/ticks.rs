@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::directory::Place;
 use crate::error::Error;
-use crate::journal::Parts;
+use crate::journal::{PENDING_BYTES_MAX, Parts};
 use crate::log::AppendError;
 use crate::open;
 use crate::options::{Fsync, Options};
@@ -31,17 +31,25 @@ impl Parts {
     }
 
     pub(crate) fn store_until_closed(&self) {
-        let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
         while self.store.pending.wait_for_tick(self.options.tick_ms) {
             if self.check_place().is_err()
                 || self.log.poisoned().is_some()
-                || self.tick(Take::Due { bytes, age_ms }).is_err()
+                || self.tick(self.due()).is_err()
             {
                 // A failed tick has poisoned the log; nobody is left waiting for room.
                 self.store.pending.close();
                 return;
             }
             self.look_after_trees();
+        }
+    }
+
+    /// What is worth a write; all there is when room runs out.
+    fn due(&self) -> Take {
+        let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
+        match self.store.pending.bytes() > PENDING_BYTES_MAX / 2 {
+            true => Take::Due { bytes: 0, age_ms: 0 },
+            false => Take::Due { bytes, age_ms },
         }
     }
 
@@ -64,9 +72,17 @@ impl Parts {
         ticked
     }
 
+    /// Whoever wants all stored gets what there is now, not what comes meanwhile.
     fn try_tick(&self, take: Take) -> Result<(), Error> {
-        while self.write_selection(take)? && matches!(take, Take::All) {}
-        Ok(())
+        let wanted = self.store.pending.sequences();
+        loop {
+            let deferred = self.write_selection(take)?;
+            let applied = self.store.applied();
+            let reached = applied.iter().zip(&wanted).all(|(applied, wanted)| applied >= wanted);
+            if !deferred || reached || matches!(take, Take::Due { .. }) {
+                return Ok(());
+            }
+        }
     }
 
     /// Answers whether something was left to the next tick.

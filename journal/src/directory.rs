@@ -6,7 +6,8 @@
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
 //! blobs/       contents that records name by digest
-//! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
+//! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere,
+//!              `archive-off` that it is off
 //! store/ checkpoints/ and their .marks .recent .untrusted
 //! views/       a directory of each view, see `views/home.rs`
 //! ```
@@ -41,6 +42,14 @@ const LOG: &str = "log";
 const ARCHIVE: &str = "archive";
 /// Names the archive's directory when it is elsewhere.
 const ARCHIVE_PLACE: &str = "archive-directory";
+/// There if nothing is archived.
+const ARCHIVE_OFF: &str = "archive-off";
+
+/// Whether whoever had the directory open last archived what was sealed.
+#[must_use]
+pub fn archives(directory: &Path) -> bool {
+    !directory.join(ARCHIVE_OFF).exists()
+}
 
 /// A data directory and its parts.
 #[derive(Debug, Clone)]
@@ -136,6 +145,16 @@ impl Directory {
         match fs::read(&path) {
             Ok(known) if known == content.as_bytes() => Ok(()),
             _ => files::replace(&path, content.as_bytes()),
+        }
+    }
+
+    /// Remembers whether what is sealed is archived.
+    pub(crate) fn keep_archiving(&self, archives: bool) -> Result<(), Error> {
+        let path = self.path.join(ARCHIVE_OFF);
+        match (archives, path.exists()) {
+            (true, true) => files::remove(&path),
+            (false, false) => files::replace(&path, b"sealed segments stay in the log\n"),
+            _ => Ok(()),
         }
     }
 

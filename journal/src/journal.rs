@@ -21,6 +21,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
 use crate::directory::Place;
 use crate::error::Error;
+use crate::generations;
 use crate::info::{self, Info};
 use crate::keeper::Bell;
 use crate::locks::lock;
@@ -83,6 +84,7 @@ pub(crate) struct Parts {
     pub archiver: Option<Archiver>,
     /// Wakes the keeper.
     pub bell: Bell,
+    pub generations: generations::Known,
 }
 
 impl Journal {

@@ -18,6 +18,7 @@ use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
 use crate::fence::FencedTree;
+use crate::generations;
 use crate::journal::{Journal, Parts, Versions};
 use crate::keeper::Bell;
 use crate::log::Log;
@@ -152,6 +153,7 @@ impl Journal {
             checkpoints: Checkpoints::none(),
             archiver: None,
             bell: Bell::default(),
+            generations: generations::Known::default(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -225,6 +227,7 @@ fn prepare(
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
+    directory.keep_archiving(options.archive)?;
     let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.tree())?;
     report.checkpoints_dropped = dropped;
     Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
@@ -300,6 +303,7 @@ fn start(
         checkpoints,
         archiver,
         bell: Bell::default(),
+        generations: generations::Known::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })

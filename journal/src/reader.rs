@@ -69,7 +69,10 @@ impl Reader {
         let directory = Directory::at(directory.as_ref());
         let shape = directory.shape()?.ok_or_else(|| Error::Foreign {
             directory: directory.path.clone(),
-            detail: "it has no `identity`".to_owned(),
+            detail: match directory.path.join(backup::MARKER).exists() {
+                true => "it is a backup that is not finished: back up to it once more".to_owned(),
+                false => "it has no `identity`".to_owned(),
+            },
         })?;
         let blobs = Blobs::at(directory.blobs(), false);
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);

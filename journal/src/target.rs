@@ -43,7 +43,30 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes the place beside `to`, removing what an earlier attempt left there.
+    /// Whether a store can be made there of what is in `from`; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Target`] if it has no name, is not free, or one is inside of the other.
+    pub(crate) fn check(from: &Path, to: &Path) -> Result<(), Error> {
+        let taken = |detail: &str| {
+            Err(Error::Target { directory: to.to_owned(), detail: detail.to_owned() })
+        };
+        if to.file_name().is_none() {
+            return taken("it has no name of its own");
+        }
+        if let (Ok(from), Some(to)) = (from.canonicalize(), files::resolved(to))
+            && (to.starts_with(&from) || from.starts_with(&to))
+        {
+            return taken("it is inside of what it would be made of, or the other way round");
+        }
+        if to.exists() && (!to.is_dir() || !files::names(to)?.is_empty()) {
+            return taken("it is not empty");
+        }
+        Ok(())
+    }
+
+    /// Takes the place beside `to`, removing what an earlier attempt left there. It was
+    /// checked before.
     pub(crate) fn begin(to: &Path) -> Result<Self, Error> {
         let taken = |directory: &Path, detail: String| {
             Err(Error::Target { directory: directory.to_owned(), detail })
@@ -51,9 +74,6 @@ impl Target {
         let Some(name) = to.file_name() else {
             return taken(to, "it has no name of its own".to_owned());
         };
-        if to.exists() && (!to.is_dir() || !files::names(to)?.is_empty()) {
-            return taken(to, "it is not empty".to_owned());
-        }
         let mut beside = name.to_owned();
         beside.push(".restoring");
         let beside = to.with_file_name(beside);

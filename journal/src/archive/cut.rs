@@ -70,6 +70,29 @@ pub struct CutPlan {
     pub held_back: Option<String>,
 }
 
+impl CutPlan {
+    /// As the API prints it.
+    #[must_use]
+    pub fn to_json(&self, dry_run: bool) -> serde_json::Value {
+        serde_json::json!({
+            "dry_run": dry_run,
+            "segments": self.segments,
+            "commits": self.commits,
+            "records": self.records,
+            "records_kept": self.records_kept,
+            "streams_kept": self.streams_kept,
+            "records_dropped": self.records_dropped,
+            "executions_dropped": self.runs_dropped,
+            "bytes_removed": self.bytes_removed,
+            "base_bytes": self.base_bytes,
+            "oldest_restorable_before": self.oldest_before.map(|at| at.to_string()),
+            "oldest_restorable_after": self.oldest_after.map(|at| at.to_string()),
+            "anchor": self.anchor,
+            "held_back": self.held_back,
+        })
+    }
+}
+
 /// Reads a stream's history.
 pub(crate) type History<'a> = &'a dyn Fn(&StreamId) -> Result<Option<Vec<Record>>, Error>;
 
@@ -177,7 +200,9 @@ fn choose(
     for number in beginning.number.. {
         let Some(archived) = sources.archived(number)? else {
             let all = matches!(point, CutPoint::Everything);
-            let detail = "what is not archived yet stays".to_owned();
+            let detail = "what is not archived yet stays: segments are archived once they are \
+                          sealed, the newest is not";
+            let detail = detail.to_owned();
             return Ok((chosen, (!all).then_some(detail)));
         };
         let header = archived.header().clone();
@@ -194,7 +219,8 @@ fn choose(
         }
         let mut heads = header.heads_after.iter().enumerate();
         if !heads.all(|(index, head)| head.sequence <= at(index, applied)) {
-            let detail = "store and views have not taken everything behind it yet";
+            let detail = "store and views have not taken everything behind it yet: a cut that is \
+                          carried out waits for them, as does the next plan in a few seconds";
             return Ok((chosen, Some(detail.to_owned())));
         }
         chosen = Some(header);

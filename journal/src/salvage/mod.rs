@@ -137,6 +137,7 @@ pub fn salvage(
     mut heard: OnProgress<'_>,
 ) -> Result<SalvageReport, Error> {
     let mut reader = provable::open(&request.from)?;
+    Target::check(&request.from, &request.to)?;
     let kept = provable::set_damaged_base_aside(&mut reader)?;
     let beginning = reader.sources.beginning()?;
     let mut gaps: Vec<Vec<Gap>> = vec![Vec::new(); reader.partitions()];

@@ -36,7 +36,8 @@ const MAGIC: [u8; 8] = *b"\xFFbstitch";
 const FORMAT: u16 = 1;
 
 const IDENTITY: &str = "identity";
-const LOCK_FILE: &str = "LOCK";
+/// Held while a process has the directory.
+pub(crate) const LOCK_FILE: &str = "LOCK";
 const BALLAST: &str = "ballast";
 const LOG: &str = "log";
 const ARCHIVE: &str = "archive";

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::base;
 use crate::commit::Head;
-use crate::directory::{Directory, DirectoryLock};
+use crate::directory::{Directory, DirectoryLock, LOCK_FILE};
 use crate::error::Error;
 use crate::files;
 use crate::progress::{Meter, OnProgress};
@@ -24,11 +24,9 @@ const MARKER: &str = "RESTORING";
 const BESIDE: &str = ".restoring";
 /// The same, half written by a crash.
 const MARKER_UNFINISHED: &str = "RESTORING.new";
-/// Held while it is made.
-const LOCK: &str = "LOCK";
 /// What a store being made may hold; anything else is somebody else's.
 const OURS: [&str; 8] =
-    [MARKER, MARKER_UNFINISHED, LOCK, "log", "archive", "blobs", "identity", "identity.new"];
+    [MARKER, MARKER_UNFINISHED, LOCK_FILE, "log", "archive", "blobs", "identity", "identity.new"];
 
 /// What becomes of payloads whose files the source has lost or damaged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +100,8 @@ impl Target {
         let directory = Directory::at(&beside);
         // Nobody else may be at work on it, from before it is cleared to its end.
         let lock = directory.take_new()?;
-        for name in files::names(&beside)?.iter().filter(|name| ![MARKER, LOCK].contains(&&***name))
+        for name in
+            files::names(&beside)?.iter().filter(|name| ![MARKER, LOCK_FILE].contains(&&***name))
         {
             files::remove(&beside.join(name))?;
         }

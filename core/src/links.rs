@@ -79,9 +79,8 @@ pub fn parcel(state: &State, message: u32) -> Option<Parcel> {
 pub(crate) fn acknowledge(state: &State, message: u32, refused: Option<Failure>) -> Vec<RunEvent> {
     let owed = state.links.as_ref().is_some_and(|links| links.outbox.contains_key(&message));
     let refused = refused.map(Failure::clipped);
-    owed.then(|| RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused }))
-        .into_iter()
-        .collect()
+    let event = RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused });
+    owed.then_some(event).into_iter().collect()
 }
 
 /// What follows between runs, in every phase.

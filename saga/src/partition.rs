@@ -45,7 +45,7 @@ pub use fold::{fold, fold_more};
 pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
 pub use posts::{Post, RESEND_AFTER_MS};
-pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
+pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;

@@ -102,8 +102,7 @@ impl Engine {
         for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
-                (inputs, posts),
-                peers.clone(),
+                worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),

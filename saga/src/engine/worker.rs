@@ -58,6 +58,13 @@ pub(crate) struct Start {
     pub(crate) head: Head,
 }
 
+/// How a partition is reached, and reaches the others.
+pub(crate) struct Mail {
+    pub(crate) inputs: mpsc::Receiver<Input<Ticket>>,
+    pub(crate) posts: mpsc::Receiver<Post>,
+    pub(crate) peers: Arc<[mpsc::Sender<Post>]>,
+}
+
 pub(crate) struct Worker {
     partition: Partition<Ticket>,
     head: Head,
@@ -79,14 +86,14 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         start: Start,
-        (inputs, posts): (mpsc::Receiver<Input<Ticket>>, mpsc::Receiver<Post>),
-        peers: Arc<[mpsc::Sender<Post>]>,
+        mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let Mail { inputs, posts, peers } = mail;
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
         let resident = metrics::Resident::of(start.partition.id());

@@ -90,30 +90,17 @@ fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) ->
 }
 
 /// A child that has ended is opened again to unwind, once; one that somebody reopened is
-/// stopped first. The parent needs no word of its ending any more.
+/// stopped first.
 fn roll_back(state: &State, from: ExecutionId) -> Vec<RunEvent> {
     let (actor, reason) = (from.to_string(), "its parent is being undone".to_owned());
-    let mut events = match state.phase {
+    match state.phase {
         Phase::Ended if anything_done(state) => {
             let to = None;
             vec![RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })]
         }
         Phase::Ended | Phase::Unwinding => Vec::new(),
         Phase::Forward | Phase::Failing | Phase::Suspended => cancel(state, from, reason, true),
-    };
-    events.extend(settled(state, |body| matches!(body, Message::Ended { .. })));
-    events
-}
-
-/// Messages of the outbox that what has come in shows to have arrived.
-fn settled<'a>(
-    state: &'a State,
-    of: impl Fn(&Message) -> bool + 'a,
-) -> impl Iterator<Item = RunEvent> + 'a {
-    let outbox = state.links.iter().flat_map(|links| &links.outbox);
-    outbox.filter(move |(_, outgoing)| of(&outgoing.body)).map(|(&message, _)| {
-        RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
-    })
+    }
 }
 
 /// What the child's ending is for the step.
@@ -141,8 +128,15 @@ fn ended(
     answer: Result<Payload, Failure>,
     retry_delay_ms: u64,
 ) -> Vec<RunEvent> {
-    let own = |body: &Message| *body == Message::Start { step, attempt, items: None };
-    let mut events: Vec<_> = settled(state, own).collect();
+    // A child that has ended has begun.
+    let begin = Message::Start { step, attempt, items: None };
+    let outbox = state.links.iter().flat_map(|links| &links.outbox);
+    let own = outbox.filter(|(_, outgoing)| outgoing.body == begin);
+    let mut events: Vec<_> = own
+        .map(|(&message, _)| {
+            RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
+        })
+        .collect();
     events.push(match answer {
         Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
         Err(failure) => {

@@ -110,7 +110,9 @@ pub(super) fn items_json(own: Items) -> Value {
 /// A message between runs as JSON.
 pub(super) fn message_json(message: &Message) -> Value {
     let mut json = match message {
-        Message::Signal { name, payload } => json!({ "name": name, "payload": payload.value() }),
+        Message::Signal { step, attempt, name } => {
+            json!({ "step": step.0, "attempt": attempt, "name": name })
+        }
         Message::Start { step, attempt, items } => {
             json!({ "step": step.0, "attempt": attempt, "items": items.map(items_json) })
         }

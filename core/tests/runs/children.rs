@@ -161,7 +161,8 @@ fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
         receive(life, above, message, Message::RollBack { step, attempt: 1 })
     };
     ask(&mut life, 7).expect("of the parent");
-    assert_eq!((life.status(), owes(&life)), ("compensating", vec![]));
+    assert_eq!((life.status(), owes(&life)), ("compensating", vec![(0, "ended")]));
+    acknowledge(&mut life, 0);
     life.undone("a");
     assert_eq!((life.status(), owes(&life)), ("compensated", vec![(1, "rolled_back")]));
     acknowledge(&mut life, 1);

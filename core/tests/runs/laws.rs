@@ -78,7 +78,7 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
                 Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
             }
             backstitch_core::effect::Effect::Send { message } => {
-                let refused = (answer % 7 == 0).then(|| Failure::permanent("NO", "no"));
+                let refused = answer.is_multiple_of(7).then(|| Failure::permanent("NO", "no"));
                 Command::Acknowledge { message, refused }
             }
         };
@@ -93,7 +93,7 @@ fn child_ends(life: &Life, answer: u8) -> Option<Command> {
         let own = life.state.step(*step);
         let undo = own.undo.as_ref().filter(|undo| undo.status == UndoStatus::Running);
         let child = children.last()?;
-        let failure = (answer % 3 == 0).then(|| Failure::retryable("CHILD_FAILED", "no"));
+        let failure = answer.is_multiple_of(3).then(|| Failure::retryable("CHILD_FAILED", "no"));
         let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Completed };
         let (step, attempt) = (*step, child.attempt);
         let body = match undo {

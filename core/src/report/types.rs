@@ -3,7 +3,7 @@
 use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 47] = [
+pub const EVENT_TYPES: [&str; 48] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -40,6 +40,7 @@ pub const EVENT_TYPES: [&str; 47] = [
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
+    "DefinitionSourceKept",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -61,6 +62,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
+        Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",

@@ -114,6 +114,7 @@ impl Scanner<'_> {
                 }
                 OutputRead::None
             }
+            (Some(Token::Symbol("|")), Some(Token::Name("field"))) => OutputRead::Below,
             _ => OutputRead::Whole,
         };
         self.reads.step(step, id, output);

@@ -20,6 +20,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_blob::commit_blob;
+use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -30,6 +31,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
         Event::Workflow(WorkflowEvent::Kept { .. }) => return "Kept",
+        Event::Workflow(WorkflowEvent::SourceKept { .. }) => return "SourceKept",
         Event::Partition(event) => return partition_kind(event),
         Event::Replay(event) => return replay_kind(event),
     };
@@ -327,6 +329,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-retention.bin", commit_retention()),
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
+        ("commit-source.bin", commit_source()),
     ]
 }
 
@@ -356,7 +359,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 48, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

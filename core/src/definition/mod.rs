@@ -6,7 +6,7 @@
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
-mod read;
+pub(crate) mod read;
 pub(crate) mod read_fields;
 pub(crate) mod read_policies;
 #[cfg(test)]

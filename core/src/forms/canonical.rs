@@ -59,20 +59,14 @@ static DEFAULTS: Table = Table {
     about: "Policies for steps that do not say",
     open: false,
     required: &[],
-    fields: &[
-        rule("retry", Shape::Retry, To::Own),
-        rule("timeout", Shape::Duration, To::Own),
-    ],
+    fields: &[rule("retry", Shape::Retry, To::Own), rule("timeout", Shape::Duration, To::Own)],
 };
 
 static CALLBACK: Table = Table {
     about: "Who is told",
     open: false,
     required: &["event", "url"],
-    fields: &[
-        rule("event", Shape::Words(&EVENTS), To::Own),
-        rule("url", Shape::Text, To::Own),
-    ],
+    fields: &[rule("event", Shape::Words(&EVENTS), To::Own), rule("url", Shape::Text, To::Own)],
 };
 
 const EVENTS: [&str; 4] =

@@ -1,8 +1,6 @@
 //! What a translation has made so far: problems, warnings, and where in the submitted document
 //! each part of the canonical form comes from.
 
-use std::collections::HashSet;
-
 use crate::definition::problem::{Problem, Problems, codes};
 
 /// The notes of a translation.
@@ -61,6 +59,9 @@ impl Draft {
             let name = path.rsplit('.').next().unwrap_or_default();
             message = format!("`{name}` is required");
         }
+        if code == codes::DUPLICATE_ID {
+            message = message.replace("steps[", &format!("{}[", self.source_of("steps")));
+        }
         if let Some((_, now)) = self.rewritten.iter().find(|(at, _)| *at == canonical) {
             let shown: String = now.chars().take(200).collect();
             message = format!("{message}; it is read as `{shown}`");
@@ -74,8 +75,18 @@ impl Draft {
         let moved: Vec<Problem> =
             canonical.into_iter().map(|problem| self.at_source(problem)).collect();
         let mut all = self.problems.into_list();
-        let said: HashSet<String> = all.iter().map(|problem| problem.path.clone()).collect();
-        all.extend(moved.into_iter().filter(|problem| !said.contains(&problem.path)));
+        let own = all.len();
+        for problem in moved {
+            let is_said = all[..own].iter().any(|said| is_at_or_below(&problem.path, &said.path));
+            if !is_said && !all.contains(&problem) {
+                all.push(problem);
+            }
+        }
         all
     }
+}
+
+fn is_at_or_below(path: &str, above: &str) -> bool {
+    let rest = path.strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -10,7 +10,7 @@ use crate::definition::problem::codes;
 use super::draft::Draft;
 use super::names::Naming;
 use super::parts::{list, object, put_condition, put_needs, put_tree, text};
-use super::table::{Shape, Table, To, rule};
+use super::table::{Rule, Shape, Table, To, rule};
 
 pub(super) static DOCUMENT: Table = Table {
     about: "A workflow of document 002",
@@ -81,7 +81,7 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
     draft.lies_at("steps", "actions");
     let each = |(at, value): (usize, &Value)| match object(Some(value)) {
         Some(fields) => Value::Object(action(at, fields, &naming, draft)),
-        None => Value::Object(Map::new()),
+        None => value.clone(),
     };
     let steps: Vec<Value> = actions.iter().enumerate().map(each).collect();
     made.insert("steps".to_owned(), steps.into());
@@ -129,10 +129,15 @@ fn parameters(
             draft.problems.add(path, codes::DUPLICATE_ID, message);
             continue;
         }
-        let words = ["type", "description", "default"];
-        let words = words.into_iter().filter_map(|word| Some((word, own.get(word)?)));
-        let property: Map<String, Value> =
-            words.map(|(word, value)| (word.to_owned(), value.clone())).collect();
+        let is_property = |rule: &&Rule| ["type", "description", "default"].contains(&rule.name);
+        let given = PARAMETER.fields.iter().filter(is_property);
+        let property: Map<String, Value> = given
+            .filter_map(|rule| {
+                Some((rule.name, own.get(rule.name).filter(|v| rule.shape.fits(v))?))
+            })
+            .map(|(word, value)| (word.to_owned(), value.clone()))
+            .collect();
+        draft.lies_at(format!("input_schema.properties.{name}"), format!("parameters[{at}]"));
         properties.insert(name.to_owned(), property.into());
         if own.get("required") == Some(&Value::Bool(true)) {
             required.push(name);

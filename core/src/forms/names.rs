@@ -148,13 +148,7 @@ impl<'a> Rewriting<'a> {
     }
 
     /// Rewrites a name; answers how many tokens it was.
-    fn root(
-        &mut self,
-        name: &str,
-        tokens: &[Spanned<'a>],
-        at: usize,
-        draft: &mut Draft,
-    ) -> usize {
+    fn root(&mut self, name: &str, tokens: &[Spanned<'a>], at: usize, draft: &mut Draft) -> usize {
         let naming = self.naming;
         if self.loops.contains(&name) || ROOTS.contains(&name) {
             return 1;
@@ -166,8 +160,11 @@ impl<'a> Rewriting<'a> {
         if name == "workflow" {
             return self.workflow(tokens, at, draft);
         }
-        if !naming.bare || hyphenated(naming, tokens, at) {
+        if !naming.bare {
             return 1;
+        }
+        if let Some(length) = hyphenated(naming, tokens, at) {
+            return length;
         }
         if naming.steps.contains(name) {
             return self.step(name, tokens, at);
@@ -235,7 +232,10 @@ impl<'a> Rewriting<'a> {
         let id = literal_text(id);
         let read = match parts.is_empty() {
             true => format!("steps[{id}].output"),
-            false => format!("(steps[{id}] | field({}))", parts.join(", ")),
+            false => {
+                let filter = if is_asked_for(&tokens[next..]) { "optional_field" } else { "field" };
+                format!("(steps[{id}] | {filter}({}))", parts.join(", "))
+            }
         };
         self.put(&tokens[at], tokens[next - 1].end, &read);
         next - at
@@ -257,6 +257,22 @@ impl<'a> Rewriting<'a> {
     }
 }
 
+/// Whether what follows a value asks whether it is there.
+fn is_asked_for(after: &[Spanned<'_>]) -> bool {
+    let word = |at: usize| match after.get(at).map(|one| &one.token) {
+        Some(Token::Name(word)) => *word,
+        _ => "",
+    };
+    match after.first().map(|one| &one.token) {
+        Some(Token::Symbol("|")) => ["default", "d"].contains(&word(1)),
+        Some(Token::Name("is")) => {
+            let test = if word(1) == "not" { word(2) } else { word(1) };
+            ["defined", "undefined"].contains(&test)
+        }
+        _ => false,
+    }
+}
+
 /// Whether a name stands where a value begins.
 fn is_root(tokens: &[Spanned<'_>], at: usize) -> bool {
     let before = at.checked_sub(1).map(|before| &tokens[before].token);
@@ -271,12 +287,12 @@ fn is_root(tokens: &[Spanned<'_>], at: usize) -> bool {
     !called && !KEYWORDS.contains(&name) && next != Some(&Token::Symbol("="))
 }
 
-/// Whether a step's id with hyphens begins here; it is refused with a hint.
-fn hyphenated(naming: &Naming, tokens: &[Spanned<'_>], at: usize) -> bool {
-    let Token::Name(first) = tokens[at].token else { return false };
+/// The tokens of a step's id with hyphens, if one begins here; it is refused with a hint.
+fn hyphenated(naming: &Naming, tokens: &[Spanned<'_>], at: usize) -> Option<usize> {
+    let Token::Name(first) = tokens[at].token else { return None };
     let mut id = first.to_owned();
     let mut last = &tokens[at];
-    for pair in tokens[at + 1..].chunks_exact(2) {
+    for (nth, pair) in tokens[at + 1..].chunks_exact(2).enumerate() {
         let touching = pair[0].start == last.end && pair[1].start == pair[0].end;
         match pair[1].token {
             Token::Name(word) | Token::Number(word)
@@ -284,14 +300,14 @@ fn hyphenated(naming: &Naming, tokens: &[Spanned<'_>], at: usize) -> bool {
             {
                 id = format!("{id}-{word}");
             }
-            _ => return false,
+            _ => return None,
         }
         if naming.steps.contains(&id) {
-            return true;
+            return Some(3 + 2 * nth);
         }
         last = &pair[1];
     }
-    false
+    None
 }
 
 fn literal_text(text: &str) -> String {

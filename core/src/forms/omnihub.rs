@@ -137,8 +137,11 @@ fn workflow(
     let mut before = None;
     for (at, value) in list(fields, "steps").iter().enumerate() {
         let source = format!("workflow.steps[{at}]");
-        let none = Map::new();
-        let own = object(Some(value)).unwrap_or(&none);
+        let Some(own) = object(Some(value)) else {
+            draft.lies_at(format!("steps[{}]", steps.len()), source);
+            steps.push(value.clone());
+            continue;
+        };
         let mut needs = needs(own, before.as_deref());
         if own.get("man-mode") == Some(&Value::Bool(true)) {
             let approval = approval(own, &needs, &source, steps.len(), draft);
@@ -173,7 +176,9 @@ fn approval(
     draft: &mut Draft,
 ) -> Value {
     let id = text(fields, "id").unwrap_or_default();
-    draft.lies_at(format!("steps[{at}]"), below(source, "man-mode"));
+    for part in ["", ".id", ".type", ".needs"] {
+        draft.lies_at(format!("steps[{at}]{part}"), below(source, "man-mode"));
+    }
     json!({ "id": format!("approve-{id}"), "type": "approval", "needs": needs,
             "with": { "step": id } })
 }
@@ -236,7 +241,9 @@ fn router(
     made.insert("id".to_owned(), id.into());
     made.extend(text(fields, "name").map(|name| ("name".to_owned(), name.into())));
     draft.lies_at("steps", "router");
-    draft.lies_at("steps[0]", "router");
+    for part in ["", ".with", ".with.destination"] {
+        draft.lies_at(format!("steps[0]{part}"), "router");
+    }
     let (choice, destinations) = choice(routes, naming, draft);
     let mut steps =
         vec![json!({ "id": CHOOSE, "type": "transform", "with": { "destination": choice } })];

@@ -71,7 +71,7 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
     draft.lies_at("steps", "tasks");
     let each = |(at, value): (usize, &Value)| match object(Some(value)) {
         Some(fields) => Value::Object(task(at, fields, &naming, draft)),
-        None => Value::Object(Map::new()),
+        None => value.clone(),
     };
     let steps: Vec<Value> = tasks.iter().enumerate().map(each).collect();
     made.insert("steps".to_owned(), steps.into());

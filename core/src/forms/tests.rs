@@ -1,11 +1,15 @@
 //! Each document's printed definitions, problems at their places, and laws.
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Compiled, Form, compile};
-use crate::definition::problem::Problem;
+use super::table::Table;
+use super::{Compiled, Form, canonical, compile};
+use crate::definition::problem::{Problem, Problems};
+use crate::definition::read::{DEFINITION_FIELDS, STEP_FIELDS};
 use crate::plan::TaskTypes;
+use crate::schema::InputSchema;
 use crate::yaml::{Format, parse};
 
 macro_rules! seed {
@@ -76,5 +80,348 @@ fn every_printed_definition_is_accepted_and_translated() {
         insta::with_settings!({ omit_expression => true }, { assert_snapshot!(name, shown) });
         let again = good(&canonical);
         assert_eq!((again.form, again.text), (Form::Canonical, compiled.text), "{name}");
+    }
+}
+
+#[test]
+fn schemas_accept_what_is_printed_and_stand_in_docs() {
+    for (name, form, text) in PRINTED {
+        let schema = schema_of(form);
+        schema
+            .check(&value(name, text))
+            .unwrap_or_else(|wrong| panic!("{name}: {}", lines(&wrong)));
+        let canonical = serde_json::from_str(&good(&value(name, text)).text).unwrap();
+        let checked = schema_of(Form::Canonical).check(&canonical);
+        checked.unwrap_or_else(|wrong| panic!("{name}: {}", lines(&wrong)));
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas");
+    for form in Form::ALL {
+        let path = format!("{folder}/{}.json", form.word());
+        let printed = serde_json::to_string_pretty(&form.schema()).unwrap() + "\n";
+        if std::env::var_os("SCHEMAS_WRITE").is_some() {
+            std::fs::write(&path, &printed).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == printed, "{path} is not up to date; SCHEMAS_WRITE=1 writes it");
+    }
+}
+
+fn schema_of(form: Form) -> InputSchema {
+    let mut problems = Problems::default();
+    let schema = InputSchema::compile(&form.schema(), &mut problems);
+    schema.unwrap_or_else(|| panic!("{}: {}", form.word(), lines(&problems.into_list())))
+}
+
+#[test]
+fn the_canonical_schema_knows_every_field() {
+    let names = |table: &Table| table.fields.iter().map(|rule| rule.name).collect::<Vec<_>>();
+    assert_eq!(names(&canonical::DOCUMENT), DEFINITION_FIELDS);
+    assert_eq!(names(&canonical::STEP), STEP_FIELDS);
+}
+
+#[test]
+fn a_form_is_told_by_its_keys_and_two_at_once_are_refused() {
+    let form = |text: &str| Form::detect(&yaml(text)).map_err(|problem| problem.to_string());
+    assert_eq!(form("steps: []"), Ok(Form::Canonical));
+    assert_eq!(form("id: a"), Ok(Form::Canonical));
+    assert_eq!(form("[]"), Ok(Form::Canonical));
+    assert_eq!(form("tasks: [{task_type: a}]"), Ok(Form::Unified));
+    assert_eq!(form("tasks: [{type: a}, 7]"), Ok(Form::Swarmguard));
+    assert_eq!(form("{workflow: {}, router: []}"), Ok(Form::Omnihub));
+    assert_eq!(form("actions: {}"), Ok(Form::Ecosystem));
+    for (text, path) in [
+        ("{steps: [], actions: []}", "actions: "),
+        ("{workflow: {}, tasks: []}", "workflow: "),
+        ("tasks: [{task_type: a}, {type: b}]", "tasks[1].type: "),
+        ("tasks: []", "tasks: "),
+    ] {
+        let told = form(text).unwrap_err();
+        assert!(told.starts_with(path) && told.ends_with("(AMBIGUOUS_FORM)"), "{text}: {told}");
+    }
+}
+
+#[test]
+fn problems_name_places_of_the_document() {
+    assert_snapshot!("problems-unified", problems("
+        id: w
+        nmae: x
+        tasks:
+        - {id: a, task_type: http, parameters: {}, timeout_minutes: -1, retry_count: 2.5}
+        - {id: a, task_type: noop, dependencies: [b], timeout_minutes: 0.5, retry_delay_seconds: soon}
+        - {task_type: vulnerability_scan, on_success: [x], parameters: {scan_type: slow}}
+        retry_policy: {max_retries: 3, backoff_strategy: random}
+        notifications: {webhook: ['ftp://x'], email: admin}"));
+    assert_snapshot!(
+        "problems-swarmguard",
+        problems(
+            "
+        name: w
+        tasks:
+        - {id: a, type: http, timeout: 5}
+        - {id: b, type: htpp, url: 'http://x', depends_on: [c], condition: a.x >}
+        - {id: d-e, type: noop, body: '{{ a.x + d-e.y }} {{ late.x }}', cacheable: 1}
+        - {id: late, type: noop}"
+        )
+    );
+    assert_snapshot!(
+        "problems-ecosystem",
+        problems(
+            "
+        name: History
+        parameters: [{name: a, type: text}, {name: x}, {name: x}, {type: string}]
+        actions:
+        - {action_id: a, action_type: noop, config: {to: '{{ y }}'}}
+        - {action_type: noop, config: [], depends_on: a}"
+        )
+    );
+    assert_snapshot!(
+        "problems-omnihub",
+        problems(
+            "
+        workflow:
+          name: a b
+          steps:
+          - {id: x, adapter: noop, retry: often, compensation: wait}
+          - {adapter: noop, man-mode: 'yes', needs: [z]}"
+        )
+    );
+    assert_snapshot!(
+        "problems-router",
+        problems(
+            "
+        router:
+        - {condition: event.a >, destination: x}
+        - {condition: event.a}
+        - {default: '{{ event.b }}'}"
+        )
+    );
+}
+
+#[test]
+fn what_is_not_in_force_is_said_with_its_place() {
+    let warned = |text: &str| lines(&good(&yaml(text)).warnings);
+    assert_snapshot!(
+        "warnings-unified",
+        warned(
+            "
+        id: w
+        enabled: false
+        type: security
+        sla_minutes: '{{ variables.sla }}'
+        tasks:
+        - {id: a, task_type: noop, on_success: [b], on_failure: [c], parallel_execution: false}
+        - {id: b, task_type: noop, timeout_minutes: '{{ variables.minutes }}'}
+        - {id: c, task_type: noop}
+        triggers: [{type: manual}, {type: webhook, webhook_url: /x}]
+        retry_policy: {retry_conditions: [timeout]}"
+        )
+    );
+    assert_snapshot!(
+        "warnings-omnihub",
+        warned(
+            "
+        workflow:
+          name: w
+          trigger: {type: webhook}
+          steps: [{id: a, adapter: noop, man-mode: true, risk: high}]
+          router: [{default: a}]
+        environments: {staging: {timeout: 10s}}"
+        )
+    );
+    assert_snapshot!(
+        "warnings-swarmguard",
+        warned(
+            "
+        name: w
+        tasks:
+        - {id: enrich, type: noop, cacheable: true, body: '{{ workflow.id }} {{ enrihc.ip }}'}"
+        )
+    );
+}
+
+#[test]
+fn names_are_those_of_the_form() {
+    let with = |text: &str, step: usize| {
+        let canonical: Value = serde_json::from_str(&good(&yaml(text)).text).unwrap();
+        canonical["steps"][step].to_string()
+    };
+    let bare = "
+        name: w
+        tasks:
+        - {id: a, type: noop}
+        - id: b
+          type: noop
+          depends_on: a
+          condition: '{{ a.ok and not a.late }}'
+          body: ['{{ a }}', '{{ a.list[0].x }}', '{% for a in a.items %}{{ a.x }}{% endfor %}',
+                 '{{ input.a }}', '{{ a is defined }}', '{{ a.x | default(p) }}', '{{- a.x -}}']";
+    assert_snapshot!("names-bare", with(bare, 1));
+    let declared = "
+        name: w
+        parameters: [{name: p, default: {k: [null, true, \"a'b\"]}}, {name: q}]
+        actions: [{action_id: a, action_type: noop, config: {p: '{{ p }}', q: 'x {{ q.y }}'}}]";
+    assert_snapshot!("names-declared", with(declared, 0));
+    let trigger = "
+        id: w
+        tasks:
+        - {id: a, task_type: noop, condition: trigger_data.n > 1, parameters: {v: '{{ trigger_data }}'}}";
+    assert_snapshot!("names-trigger", with(trigger, 0));
+}
+
+#[test]
+fn words_of_retries_and_durations() {
+    let steps = |text: &str| {
+        let canonical: Value = serde_json::from_str(&good(&yaml(text)).text).unwrap();
+        canonical["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["retry"].to_string() + "\n")
+            .collect::<String>()
+            + &canonical["defaults"].to_string()
+    };
+    assert_snapshot!(
+        "retries",
+        steps(
+            "
+        id: w
+        tasks:
+        - {id: a, task_type: noop, retry_count: 0}
+        - {id: b, task_type: noop, retry_delay_seconds: 1.5}
+        - {id: c, task_type: noop}
+        retry_policy: {max_retries: 3, backoff_strategy: exponential}"
+        )
+    );
+}
+
+/// Values with the words of the forms in them, so that much is reached.
+fn values() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 40] = [
+        "id",
+        "name",
+        "steps",
+        "tasks",
+        "actions",
+        "workflow",
+        "router",
+        "type",
+        "task_type",
+        "action_id",
+        "action_type",
+        "adapter",
+        "condition",
+        "destination",
+        "default",
+        "depends_on",
+        "dependencies",
+        "needs",
+        "on_success",
+        "on_failure",
+        "timeout_minutes",
+        "retry_count",
+        "retry_delay_seconds",
+        "retry",
+        "retry_policy",
+        "max_retries",
+        "parameters",
+        "config",
+        "body",
+        "url",
+        "compensation",
+        "man-mode",
+        "notifications",
+        "webhook",
+        "callbacks",
+        "outputs",
+        "variables",
+        "noop",
+        "{{ a.b }}",
+        "{% for x in a.y %}{{ x }}{% endfor %}",
+    ];
+    const KEYS: usize = 38;
+    let word = || prop::sample::select(&WORDS[..]).prop_map(str::to_owned);
+    let key = || prop::sample::select(&WORDS[..KEYS]).prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        "\\{\\{ \\PC{0,12} \\}\\}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(key(), inner, 0..8)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// A document of a form whose fields may be anything.
+fn documents() -> impl Strategy<Value = Value> {
+    let broken = prop::sample::select(&PRINTED[..]).prop_map(|(name, _, text)| value(name, text));
+    (broken, any::<prop::sample::Index>(), values(), any::<bool>()).prop_map(
+        |(mut document, at, value, removes)| {
+            let mut places = Vec::new();
+            pointers(&document, String::new(), &mut places);
+            if let Some(place) = document.pointer_mut(at.get(&places[..]).as_str()) {
+                *place = if removes { Value::Null } else { value };
+            }
+            document
+        },
+    )
+}
+
+fn pointers(value: &Value, at: String, into: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, field)| pointers(field, format!("{at}/{name}"), into));
+        }
+        Value::Array(items) => {
+            let each = |(nth, item)| pointers(item, format!("{at}/{nth}"), into);
+            items.iter().enumerate().for_each(each);
+        }
+        _ => {}
+    }
+    into.push(at);
+}
+
+/// Whether a path leads somewhere in the document, but for its last part, which may be missing.
+fn leads(document: &Value, path: &str) -> bool {
+    let path = path.replace('[', ".").replace(']', "");
+    let mut parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
+    let last = parts.pop();
+    let mut at = document;
+    for part in parts {
+        let next = match at {
+            Value::Array(items) => part.parse::<usize>().ok().and_then(|nth| items.get(nth)),
+            other => other.get(part),
+        };
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    last.is_none() || at.is_object() || at.is_array()
+}
+
+proptest! {
+    #[test]
+    fn no_value_makes_a_translation_panic(value in values()) {
+        let _seen = compile(&value, &Types).is_ok();
+    }
+
+    #[test]
+    fn problems_lead_to_places_of_a_broken_document(document in documents()) {
+        let told = match compile(&document, &Types) {
+            Ok(compiled) => compiled.warnings,
+            Err(problems) => {
+                prop_assert!(!problems.is_empty());
+                problems
+            }
+        };
+        for one in told {
+            prop_assert!(leads(&document, &one.path), "{} of {document}", one);
+        }
     }
 }

@@ -9,7 +9,9 @@ use crate::retry_policy::{ATTEMPTS_MAX, RETRY_INITIAL_MS_MAX};
 
 use super::draft::Draft;
 use super::names::Naming;
-use super::parts::{below, duration, list, object, put_condition, put_needs, put_tree, text, texts};
+use super::parts::{
+    below, duration, list, object, put_condition, put_needs, put_tree, text, texts,
+};
 use super::table::{Shape, Table, To, rule};
 use super::unified_tasks;
 
@@ -116,6 +118,8 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
     let policy = object(fields.get("retry_policy"));
     if let Some(policy) = policy {
         draft.lies_at("defaults.retry", "retry_policy");
+        draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
+        draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
         made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
     }
     warn_of_triggers(fields, draft);
@@ -123,13 +127,13 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
     let naming = Naming { input_words: &["trigger_data", "event"], ..Naming::default() };
     draft.lies_at("steps", "tasks");
     let each = |(at, value): (usize, &Value)| match object(Some(value)) {
-        Some(fields) => task(at, fields, policy, &naming, draft),
-        None => Map::new(),
+        Some(fields) => Value::Object(task(at, fields, policy, &naming, draft)),
+        None => value.clone(),
     };
     let tasks = list(fields, "tasks");
-    let mut steps: Vec<Map<String, Value>> = tasks.iter().enumerate().map(each).collect();
+    let mut steps: Vec<Value> = tasks.iter().enumerate().map(each).collect();
     follow(tasks, &mut steps, draft);
-    made.insert("steps".to_owned(), steps.into_iter().map(Value::Object).collect());
+    made.insert("steps".to_owned(), steps.into());
     put_tree((fields, "", "outputs"), (&mut made, "", "outputs"), &naming, draft);
     made
 }
@@ -207,7 +211,7 @@ fn retry(fields: &Map<String, Value>, policy: Option<&Map<String, Value>>) -> Op
 
 /// `on_success` makes the named tasks need this one. A task named by `on_failure` would run
 /// without a failure, so it is skipped until handlers are in force.
-fn follow(tasks: &[Value], steps: &mut [Map<String, Value>], draft: &mut Draft) {
+fn follow(tasks: &[Value], steps: &mut [Value], draft: &mut Draft) {
     let id = |task: &Value| task.get("id").and_then(Value::as_str).map(str::to_owned);
     let places: HashMap<String, usize> =
         tasks.iter().enumerate().filter_map(|(at, task)| Some((id(task)?, at))).collect();
@@ -222,8 +226,9 @@ fn follow(tasks: &[Value], steps: &mut [Map<String, Value>], draft: &mut Draft) 
                     draft.problems.add(path, codes::UNKNOWN_STEP, message);
                     continue;
                 };
+                let Value::Object(step) = &mut steps[follower] else { continue };
                 if name == "on_success" {
-                    need(&mut steps[follower], follower, &own, path, draft);
+                    need(step, follower, &own, path, draft);
                     continue;
                 }
                 let message = format!(
@@ -231,19 +236,13 @@ fn follow(tasks: &[Value], steps: &mut [Map<String, Value>], draft: &mut Draft) 
                      fails the run"
                 );
                 draft.not_in_force(&path, &message);
-                steps[follower].insert("when".to_owned(), NEVER.into());
+                step.insert("when".to_owned(), NEVER.into());
             }
         }
     }
 }
 
-fn need(
-    step: &mut Map<String, Value>,
-    at: usize,
-    needed: &str,
-    path: String,
-    draft: &mut Draft,
-) {
+fn need(step: &mut Map<String, Value>, at: usize, needed: &str, path: String, draft: &mut Draft) {
     let needs = step.entry("needs").or_insert_with(|| json!([]));
     let Value::Array(needs) = needs else { return };
     if !needs.iter().any(|known| known.as_str() == Some(needed)) {

@@ -143,6 +143,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         ("map", Value::from_function(filters::map), 2),
         ("max", Value::from_function(filters::max), 1),
         ("min", Value::from_function(filters::min), 1),
+        ("optional_field", Value::from_function(optional_field), 1),
         ("reject", Value::from_function(filters::reject), 2),
         ("rejectattr", Value::from_function(filters::rejectattr), 2),
         ("replace", Value::from_function(filters::replace), 1),
@@ -205,6 +206,11 @@ fn field(step: &Value, parts: Rest<Value>) -> Result<Value, Error> {
         place = format!("{place}.{part}");
     }
     Ok(found)
+}
+
+/// The same; nothing if it is missing, for whoever asks whether it is there.
+fn optional_field(step: &Value, parts: Rest<Value>) -> Value {
+    field(step, parts).unwrap_or_default()
 }
 
 /// What an object or list has under a name or place, if anything.

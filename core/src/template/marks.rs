@@ -15,7 +15,7 @@ pub(super) const WEIGHED_FILTER: &str = "__weighed";
 pub(super) const SLICED_FILTER: &str = "__sliced";
 
 /// The filters.
-pub(super) const FILTERS: [&str; 39] = [
+pub(super) const FILTERS: [&str; 40] = [
     "abs",
     "bool",
     "capitalize",
@@ -37,6 +37,7 @@ pub(super) const FILTERS: [&str; 39] = [
     "map",
     "max",
     "min",
+    "optional_field",
     "reject",
     "rejectattr",
     "replace",

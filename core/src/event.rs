@@ -4,20 +4,28 @@
 //! ever (golden files in `tests/golden`). Events say what happened, with everything a fold
 //! needs: folding evaluates no template and reads no clock.
 
+mod control;
+mod graph;
+mod link;
 mod partition;
 mod payloads;
 mod replay;
+mod submitted;
 mod workflow;
 
 use std::sync::Arc;
 
+pub use control::ControlEvent;
+pub use graph::GraphEvent;
+pub use link::{Items, LinkEvent, Message, Origin, Parent, Priority};
 pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};
 use serde::{Deserialize, Serialize};
+pub use submitted::{Callback, CallbackEvent, Submitted};
 pub use workflow::WorkflowEvent;
 
 use crate::failure::Failure;
-use crate::ids::{Digest, ExecutionId, StepIndex};
+use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
@@ -282,59 +290,12 @@ pub enum RunEvent {
         /// Ascending, each once.
         tags: Vec<Arc<str>>,
     },
-}
-
-/// What a run is pinned to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submitted {
-    /// Tenant.
-    pub namespace: Arc<str>,
-    /// The workflow's id.
-    pub workflow: Arc<str>,
-    /// The workflow's revision, counted from 1.
-    pub revision: u32,
-    /// The revision's content.
-    pub digest: Digest,
-    /// The run's input.
-    pub input: Payload,
-    /// Overrides of the definition's variables: an object.
-    pub variables: Payload,
-    /// Carried through every call, log line and callback.
-    pub correlation_id: Arc<str>,
-    /// As the client gave it.
-    pub idempotency_key: Option<String>,
-    /// Hash of what was submitted, to tell a repeat from another body under the same key.
-    pub request: Digest,
-    /// Callbacks given with the submission; those of the definition come with the revision.
-    pub callbacks: Vec<Callback>,
-    /// When the run as a whole times out.
-    pub deadline_at: Option<Timestamp>,
-    /// The compensated run whose letter was retried with this one.
-    pub retry_of: Option<ExecutionId>,
-    /// Who submitted it.
-    pub actor: String,
-}
-
-/// Where a callback goes, and for what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Callback {
-    /// What it reports.
-    pub event: CallbackEvent,
-    /// An `http` or `https` URL.
-    pub url: String,
-}
-
-/// What a callback can report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CallbackEvent {
-    /// `workflow.completed`.
-    Completed,
-    /// `workflow.failed`: once, at the end, for every failed outcome.
-    Failed,
-    /// `workflow.compensating`: early, when the undos begin.
-    Compensating,
-    /// `workflow.cancelled`.
-    Cancelled,
+    /// What people and signals do to the run.
+    Control(ControlEvent),
+    /// What the richer words of the graph bring about.
+    Graph(GraphEvent),
+    /// What ties the run to others.
+    Link(LinkEvent),
 }
 
 /// What is done about a failing run.

@@ -3,8 +3,11 @@
 //! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
 //! event that has no arrow from where the run stands is an [`IllegalTransition`].
 
+mod control;
 mod deliveries;
+mod graph;
 mod letters;
+mod link;
 
 use crate::arrows::{
     DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
@@ -160,6 +163,9 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
             own.failure = Some(Box::new(failure.clone()));
             Ok(())
         }
+        RunEvent::Control(event) => control::apply(state, event, at),
+        RunEvent::Graph(event) => graph::apply(state, event, at),
+        RunEvent::Link(event) => link::apply(state, event, at),
         RunEvent::CallbackFailed { delivery, failure } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
             own.failure = Some(Box::new(failure.clone()));

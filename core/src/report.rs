@@ -3,6 +3,7 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod events;
+mod graph_events;
 mod replays;
 mod types;
 

@@ -78,6 +78,9 @@ impl RunEvent {
             | Self::UndoReady { input: payload, .. }
             | Self::UndoSucceeded { output: payload, .. } => visit(payload),
             Self::RunEnded { output, .. } => output.iter().for_each(visit),
+            Self::Control(event) => event.payload().into_iter().for_each(visit),
+            Self::Graph(event) => event.payload().into_iter().for_each(visit),
+            Self::Link(event) => event.payload().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -123,6 +126,9 @@ impl RunEvent {
             | Self::UndoReady { input: payload, .. }
             | Self::UndoSucceeded { output: payload, .. } => visit(payload),
             Self::RunEnded { output, .. } => output.iter_mut().for_each(visit),
+            Self::Control(event) => event.payload_mut().into_iter().for_each(visit),
+            Self::Graph(event) => event.payload_mut().into_iter().for_each(visit),
+            Self::Link(event) => event.payload_mut().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }

@@ -8,7 +8,8 @@ use crate::event::{
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
-use super::{callback_word, compensation_word, failure_json};
+use super::types::run_type;
+use super::{callback_word, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
 #[must_use]
@@ -190,6 +191,9 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         }
         RunEvent::UndoFailed { step, failure } => {
             ("UndoFailed", json!({ "step": id(step), "error": failure_json(failure) }))
+        }
+        RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_) => {
+            (run_type(event), graph_events::data(event, &id))
         }
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }

@@ -1,9 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
-use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
+use crate::event::{
+    ControlEvent, Event, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent, RunEvent,
+    WorkflowEvent,
+};
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 48] = [
+pub const EVENT_TYPES: [&str; 64] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -37,6 +40,22 @@ pub const EVENT_TYPES: [&str; 48] = [
     "CallbackDelivered",
     "CallbackAttemptFailed",
     "CallbackFailed",
+    "ExecutionPaused",
+    "ExecutionResumed",
+    "StepOverridden",
+    "RollbackRequested",
+    "CancelForced",
+    "SignalReceived",
+    "RouteChosen",
+    "StepAwaitsSignal",
+    "StepSignalled",
+    "StepCacheHit",
+    "StepLimitPassed",
+    "SlaBreached",
+    "ExecutionOrigin",
+    "MessagePosted",
+    "MessageAcknowledged",
+    "MessageReceived",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -81,7 +100,7 @@ pub fn event_type(event: &Event) -> &'static str {
     }
 }
 
-fn run_type(event: &RunEvent) -> &'static str {
+pub(super) fn run_type(event: &RunEvent) -> &'static str {
     match event {
         RunEvent::Submitted(_) => "ExecutionSubmitted",
         RunEvent::Tagged { .. } => "ExecutionTagged",
@@ -116,5 +135,39 @@ fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
+        RunEvent::Control(event) => control_type(event),
+        RunEvent::Graph(event) => graph_type(event),
+        RunEvent::Link(event) => link_type(event),
+    }
+}
+
+fn control_type(event: &ControlEvent) -> &'static str {
+    match event {
+        ControlEvent::Paused { .. } => "ExecutionPaused",
+        ControlEvent::Resumed { .. } => "ExecutionResumed",
+        ControlEvent::StepOverridden { .. } => "StepOverridden",
+        ControlEvent::RollbackRequested { .. } => "RollbackRequested",
+        ControlEvent::CancelForced { .. } => "CancelForced",
+        ControlEvent::SignalReceived { .. } => "SignalReceived",
+    }
+}
+
+fn graph_type(event: &GraphEvent) -> &'static str {
+    match event {
+        GraphEvent::RouteChosen { .. } => "RouteChosen",
+        GraphEvent::StepAwaitsSignal { .. } => "StepAwaitsSignal",
+        GraphEvent::StepSignalled { .. } => "StepSignalled",
+        GraphEvent::StepCacheHit { .. } => "StepCacheHit",
+        GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
+        GraphEvent::SlaBreached { .. } => "SlaBreached",
+    }
+}
+
+fn link_type(event: &LinkEvent) -> &'static str {
+    match event {
+        LinkEvent::Origin(_) => "ExecutionOrigin",
+        LinkEvent::MessagePosted { .. } => "MessagePosted",
+        LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
+        LinkEvent::MessageReceived { .. } => "MessageReceived",
     }
 }

@@ -104,6 +104,10 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         Some(LetterSubject::Callback(delivery)) => Lane::Callback(*delivery),
         None => Lane::Run,
     };
+    let of_step = |step: Option<StepIndex>| match step {
+        Some(step) => Lane::Step(name(plan, step)),
+        None => Lane::Run,
+    };
     match event {
         RunEvent::StepReady { step, .. }
         | RunEvent::StepWaiting { step, .. }
@@ -130,6 +134,8 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         | RunEvent::CallbackDelivered { delivery, .. }
         | RunEvent::CallbackAttemptFailed { delivery, .. }
         | RunEvent::CallbackFailed { delivery, .. } => Lane::Callback(*delivery),
+        RunEvent::Control(event) => of_step(event.step()),
+        RunEvent::Graph(event) => of_step(event.step()),
         // Whatever else happens, happens to the run as a whole.
         _ => Lane::Run,
     }

@@ -27,6 +27,9 @@ use crate::workload::Dice;
 /// golden file.
 fn kind(event: &Event) -> &'static str {
     let event = match event {
+        Event::Run(RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_)) => {
+            return event_type(event);
+        }
         Event::Run(event) => event,
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
@@ -94,6 +97,7 @@ fn run_kind(event: &RunEvent) -> &'static str {
         RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
         RunEvent::CallbackFailed { .. } => "CallbackFailed",
         RunEvent::Tagged { .. } => "Tagged",
+        RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_) => "a family of its own",
     }
 }
 

@@ -1,0 +1,105 @@
+//! What the richer words of the graph bring about: routes, handlers, caches, limits of time.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// What the richer words of the graph bring about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GraphEvent {
+    /// A router has chosen: the targets of its other routes are pruned.
+    RouteChosen {
+        /// The router.
+        step: StepIndex,
+        /// Which of its routes, from 0; none if no condition held and there is no default.
+        route: Option<u16>,
+        /// The choice as the step's output.
+        output: Payload,
+    },
+    /// The step waits for a signal.
+    StepAwaitsSignal {
+        /// Which step.
+        step: StepIndex,
+        /// The signal's name.
+        name: Arc<str>,
+        /// When it gives up.
+        due_at: Option<Timestamp>,
+    },
+    /// The step takes a signal that came in, and succeeds with what it carries.
+    StepSignalled {
+        /// Which step.
+        step: StepIndex,
+        /// Counts the run's signals from 0.
+        signal: u32,
+    },
+    /// The attempt was answered from the cache.
+    StepCacheHit {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt.
+        attempt: u16,
+        /// The run that answered first.
+        source: ExecutionId,
+        /// Its step.
+        source_step: Arc<str>,
+        /// What it answered.
+        output: Payload,
+    },
+    /// The step as a whole, with its retries and waits, ran past its limit.
+    StepLimitPassed {
+        /// Which step.
+        step: StepIndex,
+        /// The limit it had.
+        limit_ms: u64,
+    },
+    /// The run, or one of its steps, took longer than was agreed; nothing else follows.
+    SlaBreached {
+        /// Which step; the run if unsaid.
+        step: Option<StepIndex>,
+        /// What was agreed.
+        limit_ms: u64,
+    },
+}
+
+impl GraphEvent {
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::RouteChosen { output, .. } | Self::StepCacheHit { output, .. } => Some(output),
+            Self::StepAwaitsSignal { .. }
+            | Self::StepSignalled { .. }
+            | Self::StepLimitPassed { .. }
+            | Self::SlaBreached { .. } => None,
+        }
+    }
+
+    /// What it carries, to change it.
+    #[must_use]
+    pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+        match self {
+            Self::RouteChosen { output, .. } | Self::StepCacheHit { output, .. } => Some(output),
+            Self::StepAwaitsSignal { .. }
+            | Self::StepSignalled { .. }
+            | Self::StepLimitPassed { .. }
+            | Self::SlaBreached { .. } => None,
+        }
+    }
+
+    /// The step it is about, if it is about one.
+    #[must_use]
+    pub fn step(&self) -> Option<StepIndex> {
+        match self {
+            Self::RouteChosen { step, .. }
+            | Self::StepAwaitsSignal { step, .. }
+            | Self::StepSignalled { step, .. }
+            | Self::StepCacheHit { step, .. }
+            | Self::StepLimitPassed { step, .. } => Some(*step),
+            Self::SlaBreached { step, .. } => *step,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What ties a run to others: where it comes from, and messages between streams.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::Payload;
+
+/// What ties a run to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkEvent {
+    /// Where the run comes from. Comes right behind `Submitted` and `Tagged`, in the same
+    /// commit, if there is anything to say.
+    Origin(Box<Origin>),
+    /// A message is owed to another run until it is acknowledged.
+    MessagePosted {
+        /// Counts the run's messages from 0.
+        message: u32,
+        /// To whom.
+        to: ExecutionId,
+        /// What it says.
+        body: Box<Message>,
+    },
+    /// The receiver has recorded the message, or never will.
+    MessageAcknowledged {
+        /// Which message.
+        message: u32,
+        /// Why it was refused.
+        refused: Option<Failure>,
+    },
+    /// A message came in; it takes effect once.
+    MessageReceived {
+        /// From whom.
+        from: ExecutionId,
+        /// The sender's number.
+        message: u32,
+        /// What it says.
+        body: Box<Message>,
+    },
+}
+
+/// Where a run comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run whose step this run is.
+    pub parent: Option<Parent>,
+    /// Who goes first when not all can.
+    pub priority: Priority,
+    /// The arm of a gradual roll-out that the run fell into.
+    pub variant: Option<String>,
+}
+
+/// The step that a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run it belongs to.
+    pub run: ExecutionId,
+    /// Which of its steps.
+    pub step: StepIndex,
+    /// The step's round.
+    pub round: u16,
+    /// Of a loop: the items of this run.
+    pub items: Option<Items>,
+}
+
+/// A stretch of a loop's items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Items {
+    /// The first one's number, from 0.
+    pub first: u64,
+    /// How many.
+    pub count: u32,
+}
+
+/// Who goes first when not all can.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Priority {
+    /// First.
+    High,
+    /// As most.
+    #[default]
+    Medium,
+    /// Last.
+    Low,
+}
+
+/// What one run says to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A signal.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it carries.
+        payload: Payload,
+    },
+}
+
+impl LinkEvent {
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::MessagePosted { body, .. } | Self::MessageReceived { body, .. } => body.payload(),
+            Self::MessageAcknowledged { refused, .. } => refused.as_ref()?.details.as_ref(),
+            Self::Origin(_) => None,
+        }
+    }
+
+    /// What it carries, to change it.
+    #[must_use]
+    pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+        match self {
+            Self::MessagePosted { body, .. } | Self::MessageReceived { body, .. } => {
+                body.payload_mut()
+            }
+            Self::MessageAcknowledged { refused, .. } => refused.as_mut()?.details.as_mut(),
+            Self::Origin(_) => None,
+        }
+    }
+}
+
+impl Message {
+    fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Signal { payload, .. } => Some(payload),
+        }
+    }
+
+    fn payload_mut(&mut self) -> Option<&mut Payload> {
+        match self {
+            Self::Signal { payload, .. } => Some(payload),
+        }
+    }
+}

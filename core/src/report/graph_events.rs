@@ -1,0 +1,109 @@
+//! The data of events of control, of the graph and of links, as the API prints them.
+
+use serde_json::{Value, json};
+
+use super::failure_json;
+use crate::event::{ControlEvent, GraphEvent, LinkEvent, Message, Origin, Priority, RunEvent};
+use crate::ids::StepIndex;
+
+pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    match event {
+        RunEvent::Control(event) => control(event, id),
+        RunEvent::Graph(event) => graph(event, id),
+        RunEvent::Link(event) => link(event),
+        _ => Value::Null,
+    }
+}
+
+fn control(event: &ControlEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    match event {
+        ControlEvent::Paused { reason, actor }
+        | ControlEvent::Resumed { reason, actor }
+        | ControlEvent::CancelForced { reason, actor } => {
+            json!({ "reason": reason, "actor": actor })
+        }
+        ControlEvent::StepOverridden { step, output, reason, actor } => json!({
+            "step": id(step),
+            "status": if output.is_some() { "succeeded" } else { "skipped" },
+            "output": output.as_ref().map(crate::payload::Payload::value),
+            "reason": reason,
+            "actor": actor,
+        }),
+        ControlEvent::RollbackRequested { to, reason, actor } => {
+            json!({ "to": to.as_ref().map(id), "reason": reason, "actor": actor })
+        }
+        ControlEvent::SignalReceived { name, payload, id, actor } => {
+            json!({ "name": name, "payload": payload.value(), "id": id, "actor": actor })
+        }
+    }
+}
+
+fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    match event {
+        GraphEvent::RouteChosen { step, route, output } => {
+            json!({ "step": id(step), "route": route, "output": output.value() })
+        }
+        GraphEvent::StepAwaitsSignal { step, name, due_at } => {
+            let due_at = due_at.map(|at| at.to_string());
+            json!({ "step": id(step), "signal": name, "due_at": due_at })
+        }
+        GraphEvent::StepSignalled { step, signal } => json!({ "step": id(step), "signal": signal }),
+        GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => json!({
+            "step": id(step),
+            "attempt": attempt,
+            "source_execution_id": source.to_string(),
+            "source_step": source_step,
+            "output": output.value(),
+        }),
+        GraphEvent::StepLimitPassed { step, limit_ms } => {
+            json!({ "step": id(step), "limit_ms": limit_ms })
+        }
+        GraphEvent::SlaBreached { step, limit_ms } => {
+            json!({ "step": step.as_ref().map(id), "limit_ms": limit_ms })
+        }
+    }
+}
+
+fn link(event: &LinkEvent) -> Value {
+    match event {
+        LinkEvent::Origin(own) => origin(own),
+        LinkEvent::MessagePosted { message, to, body } => {
+            json!({ "message": message, "to": to.to_string(), "body": message_json(body) })
+        }
+        LinkEvent::MessageAcknowledged { message, refused } => {
+            json!({ "message": message, "error": refused.as_ref().map(failure_json) })
+        }
+        LinkEvent::MessageReceived { from, message, body } => {
+            json!({ "from": from.to_string(), "message": message, "body": message_json(body) })
+        }
+    }
+}
+
+fn origin(own: &Origin) -> Value {
+    let parent = own.parent.as_ref().map(|parent| {
+        json!({
+            "execution_id": parent.run.to_string(),
+            "step": parent.step.0,
+            "round": parent.round,
+            "items": parent.items.map(|own| json!({ "first": own.first, "count": own.count })),
+        })
+    });
+    json!({ "parent": parent, "priority": priority_word(own.priority), "variant": own.variant })
+}
+
+/// The word of a priority.
+fn priority_word(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "high",
+        Priority::Medium => "medium",
+        Priority::Low => "low",
+    }
+}
+
+fn message_json(message: &Message) -> Value {
+    match message {
+        Message::Signal { name, payload } => {
+            json!({ "kind": "signal", "name": name, "payload": payload.value() })
+        }
+    }
+}

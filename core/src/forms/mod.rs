@@ -219,7 +219,8 @@ fn warn_of_types(plan: &Plan, types: &dyn TaskTypes, draft: &Draft, warnings: &m
              TASK_EXECUTOR_NOT_FOUND"
         );
         let problem = Problem { path, code: codes::UNKNOWN_TASK_TYPE, message };
-        warnings.push(draft.at_source(problem));
+        let is_listed = !warnings.is_full();
+        warnings.push(if is_listed { draft.at_source(problem) } else { problem });
     };
     for (at, step) in plan.steps.iter().enumerate() {
         if let TaskKind::Effect(task_type) = &step.task {

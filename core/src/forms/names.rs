@@ -171,7 +171,8 @@ impl<'a> Rewriting<'a> {
         }
         match &naming.parameters {
             None => {
-                let near = nearest(name, naming.steps.iter().map(String::as_str));
+                let ids = naming.steps.iter().map(String::as_str);
+                let near = if draft.warnings.is_full() { None } else { nearest(name, ids) };
                 let hint =
                     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 let message = format!("`{name}` is no task, so it is read as `input.{name}`{hint}");

@@ -97,6 +97,8 @@ static ROUTE: Table = Table {
 
 /// A retry word that lets the run go on without the step.
 const OPTIONAL: &str = "optional";
+/// The most routes of a router.
+const ROUTES_MAX: usize = 1_000;
 /// The step of a bare router that chooses.
 const CHOOSE: &str = "choose";
 /// What a step is given that says nothing.
@@ -230,7 +232,12 @@ fn router(
     made: &mut Map<String, Value>,
     draft: &mut Draft,
 ) {
-    let routes = list(fields, "router");
+    let mut routes = list(fields, "router");
+    if routes.len() > ROUTES_MAX {
+        let message = format!("`router` has at most {ROUTES_MAX} items, not {}", routes.len());
+        draft.problems.add("router", codes::OUT_OF_RANGE, message);
+        routes = &[];
+    }
     let digest = fields.get("router").map(|routes| Digest::of(routes.to_string().as_bytes()));
     let id = text(fields, "id").or(text(fields, "name")).map_or_else(
         || format!("router-{:.12}", digest.unwrap_or_default().to_string()),

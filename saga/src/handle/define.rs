@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::partition::{Answer, Definition, Input};
 
 /// The most contents whose ids are made from one name.
-pub const NAMESAKES_MAX: u32 = 1_000;
+pub const NAMESAKES_MAX: u32 = 100;
 
 impl Handle {
     /// Checks a definition and compiles it, without recording it.

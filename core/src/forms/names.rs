@@ -3,7 +3,7 @@
 //! Rewrites tokens and leaves the rest of a text as it is; what can't be read is left alone, so
 //! that the canonical form's own check says what is wrong with it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub(super) struct Naming {
     /// Whether a bare name is a parameter or a step.
     pub bare: bool,
     /// Ids of steps.
-    pub steps: HashSet<String>,
+    pub steps: BTreeSet<String>,
     /// Parameters that are declared, with their defaults; nobody declares any if absent.
     pub parameters: Option<BTreeMap<String, Option<Value>>>,
     /// Whether `workflow.id` is the run's id.

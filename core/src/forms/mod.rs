@@ -7,6 +7,8 @@
 mod canonical;
 mod draft;
 mod ecosystem;
+#[cfg(test)]
+mod law_tests;
 mod names;
 mod omnihub;
 mod parts;

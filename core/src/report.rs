@@ -5,6 +5,7 @@
 mod events;
 mod graph_events;
 mod replays;
+mod retention;
 mod types;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +23,8 @@ use crate::time::Timestamp;
 
 pub use events::event_json;
 pub use replays::replay_json;
-pub use types::{EVENT_TYPES, event_type};
+pub use retention::retention_plan_json;
+pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {
@@ -336,7 +338,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
     })
 }
 
-/// A row of the audit; `generation` is the store's.
+/// A row of the audit; `generation` is the one its commit was made under.
 #[must_use]
 pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
     json!({

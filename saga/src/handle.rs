@@ -33,13 +33,14 @@ use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use backstitch_core::export::ImportReport;
 pub use define::compile;
 pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
-pub use replays::ReplayWish;
+pub use replays::{ReplayTarget, ReplayWish};
 pub use request::{Accepted, Defined, Request, Retried, SubmittedText};
-pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
+pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.
@@ -75,6 +76,8 @@ struct Shared {
     retention: Retention,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
+    /// Held by whoever erases a payload.
+    erasing: Mutex<()>,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -91,6 +94,7 @@ impl Handle {
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
+        let erasing = Mutex::new(());
         let shared = Shared {
             mailboxes,
             catalog,
@@ -100,6 +104,7 @@ impl Handle {
             large_prints,
             retention,
             naming,
+            erasing,
         };
         Self { shared: Arc::new(shared) }
     }

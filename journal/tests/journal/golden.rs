@@ -20,6 +20,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_blob::commit_blob;
+use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
 /// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
@@ -275,6 +276,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-retention.bin", commit_retention()),
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
+        ("commit-source.bin", commit_source()),
     ]
 }
 

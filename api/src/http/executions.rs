@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::command::Command;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::report::{event_json, run_row_json};
 use backstitch_core::summary::RunStatus;
 use backstitch_journal::{Record, RunFilter};
-use backstitch_saga::Error;
+use backstitch_saga::{Error, Handle};
 use serde_json::{Value, json};
 
 use super::document::Document;
@@ -76,7 +77,8 @@ pub(super) async fn show(
 }
 
 /// What a list of runs can be asked.
-const LIST_PARAMETERS: [&str; 11] = [
+const LIST_PARAMETERS: [&str; 12] = [
+    "active",
     "status",
     "workflow_id",
     "tag",
@@ -104,6 +106,9 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         submitted: asked.range("submitted_after", "submitted_before")?,
         ended: asked.range("ended_after", "ended_before")?,
         order: asked.order()?,
+        active: asked
+            .word("active", &["true", "false"], |word| word.parse().ok())?
+            .unwrap_or(false),
     };
     let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
@@ -180,11 +185,22 @@ pub(super) async fn cancel(
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let run = read_id(&id)?;
-    let mut fields = Fields::of(document, &["reason", "compensate"]);
+    let mut fields = Fields::of(document, &["reason", "compensate", "force"]);
     let reason = fields.words("reason");
     let compensate = fields.truth("compensate");
+    let force = fields.truth("force").unwrap_or(false);
     fields.finish()?;
-    let status = engine.cancel(run, reason, ACTOR.to_owned(), compensate).await?;
+    let command = Command::Cancel { reason, actor: ACTOR.to_owned(), compensate, force };
+    accepted(engine, run, command).await
+}
+
+/// A command carried out on a run: 202 with its status after it.
+pub(super) async fn accepted(
+    engine: &Handle,
+    run: ExecutionId,
+    command: Command,
+) -> Result<Response, Refusal> {
+    let status = engine.command(run, command).await?;
     let body = json!({ "execution_id": run.to_string(), "status": status });
     Ok(located(StatusCode::ACCEPTED, run, &body))
 }

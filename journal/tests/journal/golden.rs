@@ -20,6 +20,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_blob::commit_blob;
+use crate::golden_control::commit_control;
 use crate::workload::Dice;
 
 /// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
@@ -331,6 +332,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-retention.bin", commit_retention()),
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
+        ("commit-control.bin", commit_control()),
     ]
 }
 
@@ -360,7 +362,7 @@ fn golden_commits_decode_for_ever() {
             kinds.insert(kind(&record.event));
         }
     }
-    assert_eq!(kinds.len(), 47, "every kind of event is in a golden file: {kinds:?}");
+    assert_eq!(kinds.len(), 55, "every kind of event is in a golden file: {kinds:?}");
 }
 
 #[test]

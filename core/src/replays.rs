@@ -28,6 +28,9 @@ pub struct Terms {
     pub filter: EventFilter,
     /// Attempts at one delivery before the replay stops.
     pub max_attempts: u16,
+    /// The view that is made anew, if nothing is delivered to a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<String>,
 }
 
 impl Terms {
@@ -40,7 +43,8 @@ impl Terms {
     /// What [`Terms::payload`] wrote; every event and the default for anything else.
     #[must_use]
     pub fn of_payload(payload: &Payload) -> Self {
-        let everything = Self { filter: EventFilter::default(), max_attempts: ATTEMPTS_DEFAULT };
+        let (filter, max_attempts) = (EventFilter::default(), ATTEMPTS_DEFAULT);
+        let everything = Self { filter, max_attempts, view: None };
         serde_json::from_str(payload.text()).unwrap_or(everything)
     }
 }
@@ -62,6 +66,14 @@ pub struct ReplayState {
     pub version: u64,
     /// When the last of them was recorded.
     pub updated_at: Timestamp,
+}
+
+impl ReplayState {
+    /// The view that is made anew, if it is one.
+    #[must_use]
+    pub fn into_view(&self) -> Option<String> {
+        Terms::of_payload(&self.request.filter).view
+    }
 }
 
 /// Where a replay stands.
@@ -132,6 +144,12 @@ pub enum ReplayRejection {
     /// Nothing is left to stop or to resume.
     #[error("the replay has completed; request another one")]
     AlreadyCompleted,
+    /// A view that is being made anew comes into force when it is whole.
+    #[error(
+        "a view that is being made anew is not stopped: the old one serves until the new one is \
+         whole"
+    )]
+    IntoView,
     /// The node's work is bounded.
     #[error("{RUNNING_MAX} replays are under way, which is the most; wait for one or stop one")]
     TooMany,
@@ -174,6 +192,9 @@ pub fn decide(
         }
         ReplayCommand::Stop { actor: Some(_), .. } if completed => {
             Err(ReplayRejection::AlreadyCompleted)
+        }
+        ReplayCommand::Stop { actor: Some(_), .. } if running && state.into_view().is_some() => {
+            Err(ReplayRejection::IntoView)
         }
         ReplayCommand::Stop { reason, actor } => {
             Ok(running.then_some(ReplayEvent::Stopped { reason, actor }))
@@ -290,6 +311,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_view_that_is_being_made_anew_is_not_stopped_by_hand() {
+        let terms = Terms { view: Some("runs".to_owned()), ..Terms::of_payload(&Payload::null()) };
+        assert_eq!(Terms::of_payload(&terms.payload()), terms);
+        let request = Box::new(ReplayRequest { filter: terms.payload(), ..*request() });
+        let mut state = None;
+        evolve(&mut state, &ReplayEvent::Requested(request), Timestamp(1)).expect("the first");
+        let stop = |actor| ReplayCommand::Stop { reason: "r".to_owned(), actor };
+        let by_hand = decide(state.as_ref(), stop(Some("ann".to_owned())));
+        assert_eq!(by_hand, Err(ReplayRejection::IntoView));
+        assert!(decide(state.as_ref(), stop(None)).expect("it failed").is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod controls;
 mod events;
 mod graph_events;
 mod replays;
+mod retention;
 mod steps;
 mod types;
 
@@ -24,7 +25,8 @@ use crate::time::Timestamp;
 
 pub use events::{event_json, suspend_word};
 pub use replays::replay_json;
-pub use types::{EVENT_TYPES, event_type};
+pub use retention::retention_plan_json;
+pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
 
 impl Scope for State {
     fn input(&self) -> Payload {
@@ -311,7 +313,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
     })
 }
 
-/// A row of the audit; `generation` is the store's.
+/// A row of the audit; `generation` is the one its commit was made under.
 #[must_use]
 pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
     json!({

@@ -1,13 +1,21 @@
 //! How long runs are kept: rules by what a run is, and for how long or how many.
 //!
-//! Plain data and its reading. Which runs there are, and whether one may go at all, is the
-//! shell's to find out.
+//! Plain data, its reading, and what it means for the runs that somebody names. Where those
+//! are, and removing them, is the shell's.
 
+mod held;
+mod plan;
 mod read;
 
 use serde::{Deserialize, Serialize};
 
 use crate::summary::{RunStatus, RunSummary};
+
+pub use held::{Candidate, Held, KEY_KEPT_MS};
+pub use plan::{
+    Asked, Bounds, HELD_LISTED_MAX, Place, Plan, Planned, Planner, RUNS_PER_PLAN_MAX, RuleShare,
+    Runs, Seen,
+};
 
 /// The most rules of a policy.
 pub const RULES_MAX: usize = 100;

@@ -225,12 +225,12 @@ impl<'de> Visitor<'de> for Levels {
     }
 
     /// A number beyond 64 bits is the nearest fraction, as in JSON.
-    #[allow(clippy::cast_precision_loss)]
+    #[expect(clippy::cast_precision_loss, reason = "the nearest fraction is what is wanted")]
     fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<Value, E> {
         self.visit_f64(value as f64)
     }
 
-    #[allow(clippy::cast_precision_loss)]
+    #[expect(clippy::cast_precision_loss, reason = "the nearest fraction is what is wanted")]
     fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<Value, E> {
         self.visit_f64(value as f64)
     }

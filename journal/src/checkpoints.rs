@@ -1,8 +1,9 @@
 //! Checkpoints of live runs: a cache that shortens the next start.
 //!
 //! Keys: a run's stream + part -> the checkpoint's bytes, cut into values sled can hold. A
-//! tree that cannot be trusted, or was made for another store or generation, is emptied; a
-//! checkpoint ahead of its run's history is not used. Knows nothing of what is in one.
+//! tree that cannot be trusted, or was made for another store or generation, is emptied. So is
+//! one that is ahead of the log: a log that lost its end goes on otherwise, and a checkpoint of
+//! what was lost would fit the versions of what came instead. Knows nothing of what is in one.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -16,11 +17,11 @@ use crate::commit::Origin;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::fence::{FencedTree, TreeOptions, Unit};
-use crate::files;
 use crate::keys;
 use crate::locks::lock;
 use crate::record::{decode_checkpoint, encode_checkpoint};
 use crate::sled::VALUE_BYTES_MAX;
+use crate::store::{decode_applied, encode_applied};
 
 /// Checkpoints that may wait to be written; beyond it new ones are dropped.
 const PENDING_MAX: usize = 65_536;
@@ -46,9 +47,11 @@ struct Place {
 struct State {
     /// Runs that have one in the tree.
     kept: HashSet<ExecutionId>,
-    /// To be written, or removed if there is nothing.
-    pending: HashMap<ExecutionId, Option<Box<Checkpoint>>>,
+    pending: Changes,
 }
+
+/// Checkpoints to be written, or removed if there is nothing.
+pub(crate) type Changes = HashMap<ExecutionId, Option<Box<Checkpoint>>>;
 
 impl Checkpoints {
     /// No checkpoints, for journals in memory.
@@ -56,12 +59,13 @@ impl Checkpoints {
         Self { place: None, tree: OnceLock::new(), state: Mutex::default() }
     }
 
-    /// Opens the tree if there is one that can be trusted; answers why it was removed, if it
-    /// was.
+    /// Opens the tree if there is one that can be trusted and the log, which ends at `sequences`,
+    /// holds all it was made of; answers why it was removed, if it was.
     pub(crate) fn open(
         directory: &Directory,
         origin: &Origin,
         options: TreeOptions,
+        sequences: &[u64],
     ) -> Result<(Self, Option<String>), Error> {
         let mut made_for = origin.store.to_vec();
         made_for.extend(origin.generation.to_le_bytes());
@@ -70,17 +74,22 @@ impl Checkpoints {
         let why = match path.exists() {
             false => None,
             true => match FencedTree::open(&path, &marks, options)? {
-                Ok((tree, applied)) if applied == made_for => {
-                    own = Self::over(tree)?;
-                    None
-                }
-                Ok(_) => Some("they are of another store or generation".to_owned()),
+                Ok((tree, applied)) => match applied.strip_prefix(made_for.as_slice()) {
+                    None => Some("they are of another store or generation".to_owned()),
+                    Some(noted) => match decode_applied(noted, sequences.len()) {
+                        Some(noted) if noted.iter().zip(sequences).all(|(own, log)| own <= log) => {
+                            own = Self::over(tree)?;
+                            None
+                        }
+                        Some(_) => Some("the log has lost what they were made of".to_owned()),
+                        None => Some("they do not say what they were made of".to_owned()),
+                    },
+                },
                 Err(untrusted) => Some(untrusted.0),
             },
         };
         if why.is_some() {
-            files::remove(&marks)?;
-            files::remove(&path)?;
+            FencedTree::discard(&path, &marks)?;
         }
         own.place = Some(Place { path, marks, options, made_for });
         Ok((own, why))
@@ -153,14 +162,25 @@ impl Checkpoints {
         Ok(decode_checkpoint(&bytes).ok())
     }
 
-    /// Writes what is pending, durably.
-    pub(crate) fn tick(&self) -> Result<(), Error> {
+    /// Takes what is to be written; the log must be synced before it is.
+    pub(crate) fn take(&self) -> Changes {
+        let mut state = lock(&self.state);
+        let taken = std::mem::take(&mut state.pending);
+        // From here on whoever wants one removed must say so in the next ones.
+        let made = taken.iter().filter(|(_, checkpoint)| checkpoint.is_some());
+        state.kept.extend(made.map(|(run, _)| *run));
+        taken
+    }
+
+    /// Writes what was taken, durably. They are made of commits up to `sequences`.
+    pub(crate) fn write(&self, pending: Changes, sequences: &[u64]) -> Result<(), Error> {
         let Some(place) = &self.place else { return Ok(()) };
-        let pending = std::mem::take(&mut lock(&self.state).pending);
         if pending.is_empty() {
             return Ok(());
         }
-        let tree = self.made(place)?;
+        let mut applied = place.made_for.clone();
+        applied.extend(encode_applied(sequences));
+        let tree = self.made(place, &applied)?;
         let mut units = Vec::with_capacity(pending.len());
         let mut kept = Vec::with_capacity(pending.len());
         for (run, checkpoint) in pending {
@@ -168,7 +188,7 @@ impl Checkpoints {
             kept.push((run, bytes.is_some()));
             units.push(unit(tree, &run, bytes.as_deref().unwrap_or_default())?);
         }
-        tree.tick(units, &place.made_for)?;
+        tree.tick(units, &applied)?;
         let mut state = lock(&self.state);
         for (run, is_kept) in kept {
             if is_kept {
@@ -181,10 +201,10 @@ impl Checkpoints {
     }
 
     /// The tree, made if there is none yet. Only ticks call this, one after the other.
-    fn made(&self, place: &Place) -> Result<&FencedTree, Error> {
+    fn made(&self, place: &Place, applied: &[u8]) -> Result<&FencedTree, Error> {
         if self.tree.get().is_none() {
-            let Place { path, marks, options, made_for } = place;
-            let tree = FencedTree::create(path, marks, *options, made_for)?;
+            let Place { path, marks, options, .. } = place;
+            let tree = FencedTree::create(path, marks, *options, applied)?;
             drop(self.tree.set(tree));
         }
         Ok(self.tree.get().expect("it was made just now"))

@@ -6,7 +6,8 @@
 //! ballast      space to give back when a full disk stands in the way of opening
 //! log/         segments
 //! blobs/       contents that records name by digest
-//! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere
+//! archive/     sealed segments, packed; `archive-directory` says where if it is elsewhere,
+//!              `archive-off` that it is off
 //! store/ checkpoints/ and their .marks .recent .untrusted
 //! views/       a directory of each view, see `views/home.rs`
 //! ```
@@ -28,18 +29,28 @@ use crate::log::wal::layout;
 use crate::log::wal::scan::Shape;
 use crate::log::wal::segments;
 use crate::options::{Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::target;
 
 const MAGIC: [u8; 8] = *b"\xFFbstitch";
 /// The format of data directories that this code makes.
 const FORMAT: u16 = 1;
 
 const IDENTITY: &str = "identity";
-const LOCK_FILE: &str = "LOCK";
+/// Held while a process has the directory.
+pub(crate) const LOCK_FILE: &str = "LOCK";
 const BALLAST: &str = "ballast";
 const LOG: &str = "log";
 const ARCHIVE: &str = "archive";
 /// Names the archive's directory when it is elsewhere.
 const ARCHIVE_PLACE: &str = "archive-directory";
+/// There if nothing is archived.
+const ARCHIVE_OFF: &str = "archive-off";
+
+/// Whether whoever had the directory open last archived what was sealed.
+#[must_use]
+pub fn archives(directory: &Path) -> bool {
+    !directory.join(ARCHIVE_OFF).exists()
+}
 
 /// A data directory and its parts.
 #[derive(Debug, Clone)]
@@ -125,16 +136,32 @@ impl Directory {
         }
     }
 
+    /// Whether an archive is inside the directory, and kept by its lock.
+    pub(crate) fn has_archive(&self, archive: &Path) -> bool {
+        let own = self.path.join(ARCHIVE);
+        archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive)
+    }
+
     /// Remembers where the archive is.
     pub(crate) fn keep_archive_place(&self, archive: &Path) -> Result<(), Error> {
-        let (path, own) = (self.path.join(ARCHIVE_PLACE), self.path.join(ARCHIVE));
-        if archive == own || std::path::absolute(&own).is_ok_and(|own| own == archive) {
+        let path = self.path.join(ARCHIVE_PLACE);
+        if self.has_archive(archive) {
             return files::remove(&path);
         }
         let content = format!("{}\n", archive.display());
         match fs::read(&path) {
             Ok(known) if known == content.as_bytes() => Ok(()),
             _ => files::replace(&path, content.as_bytes()),
+        }
+    }
+
+    /// Remembers whether what is sealed is archived.
+    pub(crate) fn keep_archiving(&self, archives: bool) -> Result<(), Error> {
+        let path = self.path.join(ARCHIVE_OFF);
+        match (archives, path.exists()) {
+            (true, true) => files::remove(&path),
+            (false, false) => files::replace(&path, b"sealed segments stay in the log\n"),
+            _ => Ok(()),
         }
     }
 
@@ -167,8 +194,12 @@ impl Directory {
     /// long as what is answered.
     pub(crate) fn take(&self) -> Result<DirectoryLock, Error> {
         files::make_directories(&self.path)?;
-        if self.path.join(backup::MARKER).exists() {
+        if backup::is_backup(&self.path) {
             return Err(Error::IsBackup { directory: self.path.clone() });
+        }
+        if target::is_unfinished(&self.path) {
+            let detail = "a restore into it was stopped; begin that again, or remove it";
+            return Err(Error::Target { directory: self.path.clone(), detail: detail.to_owned() });
         }
         self.refuse_foreign()?;
         self.take_new()
@@ -264,6 +295,13 @@ impl Directory {
             Ok(known) if known == content => Ok(()),
             _ => files::replace(&path, &content),
         }
+    }
+
+    /// Makes durable which files there are: a killed process may have named some and not come to
+    /// that, and what is written next relies on them.
+    pub(crate) fn settle_names(&self, archive: &Path) -> Result<(), Error> {
+        let parts = [self.log(), archive.to_owned(), self.blobs(), self.path.clone()];
+        files::sync_directories(parts.iter().filter(|part| part.is_dir()))
     }
 
     /// Gives the ballast's space back; answers whether there was any.

@@ -28,6 +28,18 @@ pub enum Error {
         /// What gives it away.
         detail: String,
     },
+    /// The archive goes on otherwise than the log.
+    #[error(
+        "{} is the archive of another store, or of what this one was restored from ({detail}); \
+         nothing was changed. Name another archive directory: the store's own, or an empty one",
+        archive.display()
+    )]
+    ForeignArchive {
+        /// Where the archive is.
+        archive: PathBuf,
+        /// What gives it away.
+        detail: String,
+    },
     /// The directory was written by newer code.
     #[error(
         "the data directory {} has format {found}, this program knows up to {known}; use a \
@@ -172,6 +184,27 @@ pub enum Error {
     IsBackup {
         /// The backup.
         directory: PathBuf,
+    },
+    /// A backup whose first run was stopped before it was whole.
+    #[error(
+        "the backup {} is unfinished: its first run was stopped; run the backup again",
+        directory.display()
+    )]
+    UnfinishedBackup {
+        /// The backup.
+        directory: PathBuf,
+    },
+    /// The archive is somebody else's.
+    #[error(
+        "the archive in {} is not this store's ({detail}); give each store an archive directory \
+         of its own",
+        directory.display()
+    )]
+    ArchiveTaken {
+        /// The archive.
+        directory: PathBuf,
+        /// Whose it is.
+        detail: String,
     },
     /// Whoever asked for the work had it stopped.
     #[error("stopped on request; what was begun is taken up or removed by the next run")]

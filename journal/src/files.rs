@@ -3,10 +3,13 @@
 //! Knows nothing of what is in them.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
+
+/// Bytes looked at together to find where a file's zeros begin.
+const BLOCK_BYTES: u64 = 4_096;
 
 /// Names of what is in a directory.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
@@ -17,6 +20,48 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Where a path leads, without links, whether it is there or not.
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    let there = absolute.ancestors().find(|above| above.exists())?;
+    let rest = absolute.strip_prefix(there).ok()?;
+    let mut resolved_path = there.canonicalize().ok()?;
+    let goes_back = |part: &Component<'_>| matches!(part, Component::ParentDir);
+    let again = rest.components().any(|part| goes_back(&part));
+    for part in rest.components() {
+        match goes_back(&part) {
+            true => drop(resolved_path.pop()),
+            false => resolved_path.push(part),
+        }
+    }
+    // Behind a way back there may be something again.
+    if again { resolved(&resolved_path) } else { Some(resolved_path) }
+}
+
+/// Bytes of a file up to its zero-filled end, to the block: what is written ahead of a log is
+/// no content. Zeros are looked for in halves, so a block of zeros in the content may be taken
+/// for the end: good enough to tell how far reading is.
+#[must_use]
+pub fn written_bytes(path: &Path) -> u64 {
+    let read = || -> io::Result<u64> {
+        let mut file = File::open(path)?;
+        let (mut low, mut high) = (0, file.metadata()?.len().div_ceil(BLOCK_BYTES));
+        while low < high {
+            let middle = low.midpoint(high);
+            let mut block = Vec::new();
+            file.seek(SeekFrom::Start(middle * BLOCK_BYTES))?;
+            Read::take(&file, BLOCK_BYTES).read_to_end(&mut block)?;
+            match block.iter().all(|byte| *byte == 0) {
+                true => high = middle,
+                false => low = middle + 1,
+            }
+        }
+        Ok(low * BLOCK_BYTES)
+    };
+    // What cannot be read counts as nothing: only a bar depends on it.
+    read().unwrap_or(0)
 }
 
 /// Makes the names in a directory durable.
@@ -120,4 +165,31 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
 /// The directory a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_behind_the_content_are_not_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        for (content, zeros, bytes) in
+            [(0, 0, 0), (0, 9_000, 0), (1, 0, 4_096), (9_000, 70_000, 12_288)]
+        {
+            fs::write(&path, [vec![7; content], vec![0; zeros]].concat()).expect("written");
+            assert_eq!(written_bytes(&path), bytes, "{content} and {zeros}");
+        }
+        assert_eq!(written_bytes(&folder.path().join("missing")), 0);
+    }
+
+    #[test]
+    fn a_path_is_followed_whether_it_is_there_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().canonicalize().expect("it is there");
+        assert_eq!(resolved(&folder.path().join("a/b")), Some(there.join("a/b")));
+        let round = folder.path().join("..").join(there.file_name().expect("named")).join("c");
+        assert_eq!(resolved(&round), Some(there.join("c")));
+    }
 }

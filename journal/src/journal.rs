@@ -21,6 +21,7 @@ use crate::commit::{Commit, Head, Origin};
 use crate::directory::DirectoryLock;
 use crate::directory::Place;
 use crate::error::Error;
+use crate::generations;
 use crate::info::{self, Info};
 use crate::keeper::Bell;
 use crate::locks::lock;
@@ -34,7 +35,7 @@ use crate::store::Store;
 use crate::views::Views;
 
 /// Bytes of records that may be durable and not yet stored; beyond it, append waits.
-pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const PENDING_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What is appended together.
 #[derive(Debug, Clone)]
@@ -83,6 +84,7 @@ pub(crate) struct Parts {
     pub archiver: Option<Archiver>,
     /// Wakes the keeper.
     pub bell: Bell,
+    pub generations: generations::Known,
 }
 
 impl Journal {

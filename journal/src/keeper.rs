@@ -141,8 +141,10 @@ impl Parts {
     pub(crate) fn keep_until_closed(&self) {
         while self.bell.wait_for_work() {
             for (_, tree) in self.trees() {
-                if self.keep(&tree).is_err() {
-                    return;
+                match self.keep(&tree) {
+                    // One that gave way to another while it was looked at.
+                    Ok(()) | Err(Error::Closed) => {}
+                    Err(_) => return,
                 }
             }
         }

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod fence;
 mod files;
+mod generations;
 mod info;
 mod journal;
 mod keeper;
@@ -58,12 +59,15 @@ pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
 pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
+pub use directory::archives;
 pub use error::{Damage, Error};
 pub use events::{
     Chain, ChainCursor, ChainEvent, EventPage, EventQuery, PAGE_SCAN_BYTES_MAX,
     PAGE_SKIP_BYTES_MAX, events,
 };
 pub use fence::ScrubState;
+pub use files::written_bytes;
+pub use generations::Generations;
 pub use info::Info;
 pub use journal::{Batch, Callback, Journal, PENDING_BYTES_MAX};
 pub use keeper::Part;
@@ -79,7 +83,7 @@ pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
-    RestoreRequest, restore,
+    RestoreRequest, oldest_point, restore,
 };
 pub use salvage::{
     CutRun, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,

@@ -1,6 +1,6 @@
 //! The journal's lists: rows of runs, dead letters and the audit, and their views.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::audit::AuditRow;
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
@@ -75,6 +75,12 @@ impl Journal {
     #[must_use]
     pub fn run_statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
         self.parts().views.statistics(namespace)
+    }
+
+    /// Namespaces that have retained runs, as of the last tick.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.parts().views.namespaces()
     }
 
     /// How every view stands.

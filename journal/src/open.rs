@@ -10,7 +10,8 @@ use std::sync::Arc;
 use backstitch_core::ids::{PartitionId, StreamId};
 
 use crate::archive;
-use crate::archive::archiver::{Archiver, Signals};
+use crate::archive::archiver::{ArchiveHome, Archiver, Signals};
+use crate::archive::owner::{self, Owned};
 use crate::blobs::writer::Queue;
 use crate::blobs::{Blobs, erased_by};
 use crate::checkpoints::Checkpoints;
@@ -18,6 +19,7 @@ use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
 use crate::error::Error;
 use crate::fence::FencedTree;
+use crate::generations;
 use crate::journal::{Journal, Parts, Versions};
 use crate::keeper::Bell;
 use crate::log::Log;
@@ -152,6 +154,7 @@ impl Journal {
             checkpoints: Checkpoints::none(),
             archiver: None,
             bell: Bell::default(),
+            generations: generations::Known::default(),
         };
         Ok(Opened { journal: Self::of(parts, None)?, heads, streams, report })
     }
@@ -160,6 +163,7 @@ impl Journal {
 /// Everything read, nothing running yet.
 struct Prepared {
     sources: Sources,
+    owned: Option<Owned>,
     store: Store,
     views: Views,
     checkpoints: Checkpoints,
@@ -182,7 +186,9 @@ fn prepare(
             directory.create(options)?
         }
     };
+    let archive = directory.archive_at(options.archive_directory.as_deref())?;
     segments::remove_unfinished(&directory.log())?;
+    directory.settle_names(&archive)?;
     let (store_tree, store_applied) = open_store(directory, &shape, options, report)?;
     let (views, emptied) = Views::open(directory, shape.partitions, options)?;
     report.views_emptied = emptied.filter(|_| !report.created);
@@ -191,9 +197,10 @@ fn prepare(
     let [runs, letters, audit] = &views_applied;
     report.views_missing = lacks(runs) || lacks(letters);
     let audit_missing = lacks(audit);
-    let archive = directory.archive_at(options.archive_directory.as_deref())?;
-    archive::remove_unfinished(&archive)?;
     let sources = Sources::of(&directory.log(), &archive, shape);
+    sources.check_archive_is_own()?;
+    let owned = own_archive(directory, &archive, &shape)?;
+    archive::remove_unfinished(&archive)?;
     archive::cut::finish(&sources)?;
     let trees = (store_tree, &views);
     let first = replay(&sources, options, trees, &store_applied, report)?;
@@ -224,9 +231,28 @@ fn prepare(
     }
     views.await_rows(&sequences, awaited);
     directory.keep_archive_place(&archive)?;
-    let (checkpoints, dropped) = Checkpoints::open(directory, &shape.origin, options.tree())?;
+    directory.keep_archiving(options.archive)?;
+    let (checkpoints, dropped) =
+        Checkpoints::open(directory, &shape.origin, options.tree(), &sequences)?;
     report.checkpoints_dropped = dropped;
-    Ok(Prepared { sources, store, views, checkpoints, recovered, seen })
+    Ok(Prepared { sources, owned, store, views, checkpoints, recovered, seen })
+}
+
+/// Keeps an archive that is elsewhere from other stores. One that is not there yet, or cannot be
+/// written, is the archiver's to take.
+fn own_archive(
+    directory: &Directory,
+    archive: &Path,
+    shape: &Shape,
+) -> Result<Option<Owned>, Error> {
+    owner::check(archive, shape)?;
+    if directory.has_archive(archive) || !archive.exists() {
+        return Ok(None);
+    }
+    match owner::take(archive, shape) {
+        Err(error @ Error::ArchiveTaken { .. }) => Err(error),
+        owned => Ok(owned.ok()),
+    }
 }
 
 fn open_store(
@@ -275,14 +301,14 @@ fn start(
     prepared: Prepared,
     report: OpenReport,
 ) -> Result<Opened, Error> {
-    let Prepared { sources, store, views, checkpoints, recovered, seen } = prepared;
+    let Prepared { sources, owned, store, views, checkpoints, recovered, seen } = prepared;
     let shape = *sources.shape();
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
     streams.extend(store.replays()?);
     let streams = sorted(streams);
-    let (wal, archiver) = start_log(directory, &options, sources, &recovered)?;
+    let (wal, archiver) = start_log(directory, &options, (sources, owned), &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
     erase_again(&store, &blobs, partitions)?;
@@ -299,6 +325,7 @@ fn start(
         checkpoints,
         archiver,
         bell: Bell::default(),
+        generations: generations::Known::default(),
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
@@ -346,14 +373,18 @@ fn first_gap(directory: &Directory) -> Error {
 fn start_log(
     directory: &Directory,
     options: &Options,
-    sources: Sources,
+    (sources, owned): (Sources, Option<Owned>),
     recovered: &Recovered,
 ) -> Result<(Wal, Option<Archiver>), Error> {
     let (log, signals) = (directory.log(), Arc::<Signals>::default());
     let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
     let archiver = match (options.archive, sources.archive().map(Path::to_owned)) {
         (true, Some(archive)) => {
-            Some(Archiver::start(sources, &archive, options.log_segments_kept, signals)?)
+            let home = match directory.has_archive(&archive) {
+                true => ArchiveHome::Inside,
+                false => ArchiveHome::Elsewhere(owned),
+            };
+            Some(Archiver::start(sources, (&archive, home), options.log_segments_kept, signals)?)
         }
         _ => None,
     };

@@ -82,7 +82,7 @@ impl Default for Options {
             tick_after_bytes: 32 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
             check_whole_below_bytes: 128 * 1024 * 1024,
-            recent_changes_max: 50_000,
+            recent_changes_max: 200_000,
             keeper_bytes_per_second: 32 * 1024 * 1024,
             rewrite_above_bytes: 64 * 1024 * 1024,
             ballast_bytes: 32 * 1024 * 1024,

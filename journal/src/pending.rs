@@ -3,6 +3,8 @@
 //! Filled by the log's thread before an append is answered, so that a reader always sees
 //! what was acknowledged; emptied by the storer. Knows no files.
 
+mod select;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -14,12 +16,10 @@ use crate::commit::Commit;
 use crate::locks::{lock, wait, wait_ms};
 use crate::record::{self, Record};
 use crate::removal::{self, RemovedRun};
+pub(crate) use select::{Selection, Take};
 
 /// Bytes a packed record has before its body: position u64, length u32.
 pub(crate) const PACKED_HEADER_BYTES: usize = 12;
-
-/// Removals that one tick carries out; more wait for the next.
-const REMOVALS_PER_TICK_MAX: usize = 4_096;
 
 /// Consecutive records of one stream, packed.
 #[derive(Debug, Default, Clone)]
@@ -63,21 +63,6 @@ pub(crate) struct Pending {
     tick_after_bytes: usize,
 }
 
-/// What a tick writes.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    pub streams: Vec<(StreamId, Option<Arc<Run>>, bool)>,
-    /// Runs to take out of the tree.
-    pub removed: Vec<(StreamId, RemovedRun)>,
-    /// Up to these commits, by partition, marks of removals go.
-    pub forget: Option<Vec<u64>>,
-    /// Per partition: up to this commit everything is in the store once this is written.
-    pub applied: Vec<u64>,
-    /// Something waits for the next tick: what follows a removal under the same id, or
-    /// removals beyond what one tick takes.
-    pub deferred: bool,
-}
-
 /// What is pending of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct OfStream {
@@ -85,15 +70,6 @@ pub(crate) struct OfStream {
     pub records: Option<(u64, Vec<u8>)>,
     /// What the tree has of the stream is gone.
     pub removed: Option<RemovedRun>,
-}
-
-/// Which streams a tick takes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Take {
-    /// Those worth it: quiescent, large, or old.
-    Due { bytes: usize, age_ms: u64 },
-    /// Every one.
-    All,
 }
 
 impl Pending {
@@ -217,41 +193,13 @@ impl Pending {
         state.sequences.iter().zip(sequences).all(|(own, wanted)| own >= wanted)
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        lock(&self.state).bytes
+    /// Up to which commit of each partition everything was taken.
+    pub(crate) fn sequences(&self) -> Vec<u64> {
+        lock(&self.state).sequences.clone()
     }
 
-    /// Chooses what the next tick writes; it stays readable until [`Self::stored`].
-    pub(crate) fn select(&self, take: Take) -> Selection {
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        state.wanted = false;
-        let mut applied = state.sequences.clone();
-        let mut deferred = state.removed.len() > REMOVALS_PER_TICK_MAX;
-        let mut streams = Vec::new();
-        for (id, stream) in &mut state.streams {
-            // A new life waits until the tree is rid of the one before it.
-            let waits = state.removed.contains_key(id);
-            deferred |= waits;
-            if !waits && is_due(stream, take) {
-                let run = std::mem::take(&mut stream.fresh);
-                let run = Some(run).filter(|run| !run.bytes.is_empty()).map(Arc::new);
-                stream.storing.clone_from(&run);
-                streams.push((id.clone(), run, stream.quiescent));
-            } else if let Some(applied) = applied.get_mut(usize::from(stream.partition)) {
-                *applied = (*applied).min(stream.fresh.first_sequence.saturating_sub(1));
-            }
-        }
-        let mut removed = Vec::new();
-        for (id, mark) in &state.removed {
-            if removed.len() < REMOVALS_PER_TICK_MAX {
-                removed.push((id.clone(), mark.clone()));
-            } else if let Some(applied) = applied.get_mut(usize::from(partition_of(id))) {
-                *applied = (*applied).min(mark.sequence.saturating_sub(1));
-            }
-        }
-        let forget = state.forget.clone();
-        Selection { streams, removed, forget, applied, deferred }
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.state).bytes
     }
 
     /// Forgets what a tick has written.
@@ -331,13 +279,6 @@ fn remove(state: &mut State, run: StreamId, mark: RemovedRun) {
     state.removed.insert(run, mark);
 }
 
-fn partition_of(stream: &StreamId) -> u16 {
-    match stream {
-        StreamId::Execution(run) => run.partition.0,
-        _ => 0,
-    }
-}
-
 fn mark_quiescent(state: &mut State, streams: &[StreamId]) {
     for id in streams {
         match state.streams.get_mut(id) {
@@ -348,18 +289,6 @@ fn mark_quiescent(state: &mut State, streams: &[StreamId]) {
                 let stream = Stream { quiescent: true, ..Stream::default() };
                 state.streams.insert(id.clone(), stream);
             }
-        }
-    }
-}
-
-fn is_due(stream: &Stream, take: Take) -> bool {
-    match take {
-        Take::All => true,
-        Take::Due { bytes, age_ms } => {
-            let old = |since: &Instant| since.elapsed().as_millis() >= u128::from(age_ms);
-            stream.quiescent
-                || stream.fresh.bytes.len() >= bytes
-                || stream.fresh.since.as_ref().is_some_and(old)
         }
     }
 }

@@ -38,6 +38,9 @@ const SCAN_BYTES_MAX: usize = 256 * 1024;
 const THRIFT_ENTRIES: usize = 8;
 const THRIFT_READS: usize = 4;
 
+/// What a failed sync says it was doing.
+pub(crate) const SYNCING: &str = "syncing";
+
 /// A change of one key: its new value, or none.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 /// A key with its value.
@@ -183,7 +186,7 @@ impl RawTree {
         let flush = || guarded(&self.path, || handles.db.flush());
         under_watchdog(&self.path, flush)?;
         let synced = under_watchdog(&self.path, || handles.data.sync_data());
-        synced.map_err(|e| Error::io("syncing", &self.path, e))?;
+        synced.map_err(|e| Error::io(SYNCING, &self.path, e))?;
         match has_blobs(&self.path)? {
             true => Err(failed(&self.path, "sled made a blob file, which it does not sync")),
             false => Ok(()),
@@ -216,20 +219,28 @@ impl RawTree {
     }
 }
 
+impl Drop for RawTree {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Handles {
     fn open(path: &Path, cache_bytes: u64) -> Result<Self, Error> {
         let db = guarded(path, || open_db(path, cache_bytes))?;
         let data = path.join("db");
-        let data = OpenOptions::new()
-            .write(true)
-            .open(&data)
-            .map_err(|e| Error::io("opening", &data, e))?;
-        Ok(Self { db, data })
+        match OpenOptions::new().write(true).open(&data) {
+            Ok(data) => Ok(Self { db, data }),
+            Err(error) => {
+                drop_handles(path, Some(db));
+                Err(Error::io("opening", &data, error))
+            }
+        }
     }
 }
 
 /// Dropping sled flushes, which may panic or hang like any other call.
-fn drop_handles(path: &Path, handles: Option<Handles>) {
+fn drop_handles<T>(path: &Path, handles: Option<T>) {
     let dropped = || {
         drop(handles);
         Ok(())

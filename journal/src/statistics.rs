@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::commit::Head;
+use crate::directory::Directory;
 use crate::fence::{FencedTree, ScrubState};
 use crate::info::size_bytes;
 use crate::journal::{Journal, Parts};
@@ -28,6 +29,8 @@ pub struct Statistics {
     pub views: PartStatistics,
     /// What shortens a start.
     pub checkpoints: PartStatistics,
+    /// Milliseconds since a checkpoint was last written or dropped; `None` if none ever was.
+    pub checkpoints_age_ms: Option<u64>,
     /// Payloads kept apart.
     pub blobs: FileStatistics,
     /// What is held in memory.
@@ -165,6 +168,7 @@ fn of(parts: &Parts) -> Statistics {
         store: trees_of(Part::Store),
         views: trees_of(Part::Views),
         checkpoints: trees_of(Part::Checkpoints),
+        checkpoints_age_ms: parts.directory.as_deref().and_then(checkpoints_age_ms),
         blobs: files("blobs"),
         memory: MemoryStatistics {
             cache_bytes_max: parts.options.cache_bytes * trees.len() as u64,
@@ -175,6 +179,14 @@ fn of(parts: &Parts) -> Statistics {
             .and_then(|path| fs::metadata(path).ok())
             .map_or(0, |metadata| metadata.len()),
     }
+}
+
+/// Each tick of their tree writes its marks.
+fn checkpoints_age_ms(directory: &Path) -> Option<u64> {
+    let marks = fs::metadata(Directory::at(directory).checkpoints_marks()).ok()?;
+    // A clock set back makes them new.
+    let age = marks.modified().ok()?.elapsed().unwrap_or_default();
+    Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn of_trees(trees: Vec<TreeStatistics>) -> PartStatistics {

@@ -10,7 +10,7 @@ mod removed;
 mod restore;
 mod visit;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard};
 
@@ -226,9 +226,9 @@ impl Store {
 
     /// Every stream there is, stored or pending.
     pub(crate) fn all_streams(&self) -> Result<Vec<StreamId>, Error> {
-        let mut streams: std::collections::BTreeSet<StreamId> =
-            self.streams_with(&[HISTORY])?.into_iter().collect();
-        streams.extend(self.pending.streams());
+        // Pending first: what a tick stores in between is then found twice, never not at all.
+        let mut streams: BTreeSet<StreamId> = self.pending.streams().into_iter().collect();
+        streams.extend(self.streams_with(&[HISTORY])?);
         Ok(streams.into_iter().collect())
     }
 
@@ -239,17 +239,13 @@ impl Store {
 
     /// Every run there is, stored or pending.
     pub(crate) fn all_executions(&self) -> Result<Vec<StreamId>, Error> {
-        let mut streams = self.executions()?;
-        streams.retain(|stream| self.pending.removed(stream).is_none());
-        let stored: HashSet<&StreamId> = streams.iter().collect();
-        let pending = self.pending.streams();
-        let fresh: Vec<StreamId> = pending
-            .into_iter()
-            .filter(|stream| matches!(stream, StreamId::Execution(_)) && !stored.contains(stream))
-            .collect();
-        streams.extend(fresh);
-        streams.sort();
-        Ok(streams)
+        // Pending first, as in `all_streams`.
+        let mut streams: BTreeSet<StreamId> = self.pending.streams().into_iter().collect();
+        streams.retain(|stream| matches!(stream, StreamId::Execution(_)));
+        let mut stored = self.executions()?;
+        stored.retain(|stream| self.pending.removed(stream).is_none());
+        streams.extend(stored);
+        Ok(streams.into_iter().collect())
     }
 
     /// Chooses what the next tick writes; `None` if there is no tree to write to.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::base;
 use crate::commit::Head;
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryLock, LOCK_FILE};
 use crate::error::Error;
 use crate::files;
 use crate::progress::{Meter, OnProgress};
@@ -20,11 +20,13 @@ use crate::reader::Reader;
 use crate::verify::{CheckedPart, Problem, check};
 
 const MARKER: &str = "RESTORING";
+/// What the name of a store being made ends with.
+const BESIDE: &str = ".restoring";
 /// The same, half written by a crash.
 const MARKER_UNFINISHED: &str = "RESTORING.new";
 /// What a store being made may hold; anything else is somebody else's.
 const OURS: [&str; 8] =
-    [MARKER, MARKER_UNFINISHED, "LOCK", "log", "archive", "blobs", "identity", "identity.new"];
+    [MARKER, MARKER_UNFINISHED, LOCK_FILE, "log", "archive", "blobs", "identity", "identity.new"];
 
 /// What becomes of payloads whose files the source has lost or damaged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,14 +37,45 @@ pub(crate) enum DamagedPayloads {
     Taken,
 }
 
+/// Whether a directory is a store that is still being made: it may look whole, but nobody has
+/// read it back.
+pub(crate) fn is_unfinished(directory: &Path) -> bool {
+    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.is_some_and(|name| name.ends_with(BESIDE)) && directory.join(MARKER).exists()
+}
+
 /// A store being made.
 pub(crate) struct Target {
     to: PathBuf,
     pub directory: Directory,
+    _lock: DirectoryLock,
 }
 
 impl Target {
-    /// Takes the place beside `to`, removing what an earlier attempt left there.
+    /// Whether a store can be made there of what is in `from`; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Target`] if it has no name, is not free, or one is inside of the other.
+    pub(crate) fn check(from: &Path, to: &Path) -> Result<(), Error> {
+        let taken = |detail: &str| {
+            Err(Error::Target { directory: to.to_owned(), detail: detail.to_owned() })
+        };
+        if to.file_name().is_none() {
+            return taken("it has no name of its own");
+        }
+        if let (Ok(from), Some(to)) = (from.canonicalize(), files::resolved(to))
+            && (to.starts_with(&from) || from.starts_with(&to))
+        {
+            return taken("it is inside of what it would be made of, or the other way round");
+        }
+        if to.exists() && (!to.is_dir() || !files::names(to)?.is_empty()) {
+            return taken("it is not empty");
+        }
+        Ok(())
+    }
+
+    /// Takes the place beside `to`, removing what an earlier attempt left there. It was
+    /// checked before.
     pub(crate) fn begin(to: &Path) -> Result<Self, Error> {
         let taken = |directory: &Path, detail: String| {
             Err(Error::Target { directory: directory.to_owned(), detail })
@@ -50,34 +83,30 @@ impl Target {
         let Some(name) = to.file_name() else {
             return taken(to, "it has no name of its own".to_owned());
         };
-        if to.exists() && (!to.is_dir() || !files::names(to)?.is_empty()) {
-            return taken(to, "it is not empty".to_owned());
-        }
         let mut beside = name.to_owned();
-        beside.push(".restoring");
+        beside.push(BESIDE);
         let beside = to.with_file_name(beside);
-        if beside.exists() {
-            let names = files::names(&beside)?;
-            let foreign = names.iter().find(|name| !OURS.contains(&name.as_str()));
-            if let Some(foreign) = foreign {
-                return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
-            }
-            let is_marker = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
-            if !names.is_empty() && !names.iter().any(is_marker) {
-                return taken(&beside, "it is not what a stopped restore leaves".to_owned());
-            }
-            // Nobody may be at work on it; the marker goes last.
-            let lock = Directory::at(&beside).take_new()?;
-            for name in names.iter().filter(|name| *name != MARKER) {
-                files::remove(&beside.join(name))?;
-            }
-            drop(lock);
-        }
         files::make_directories(&beside)?;
+        let names = files::names(&beside)?;
+        let foreign = names.iter().find(|name| !OURS.contains(&name.as_str()));
+        if let Some(foreign) = foreign {
+            return taken(&beside, format!("it holds `{foreign}`, which no restore left"));
+        }
+        let is_marker = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
+        if !names.is_empty() && !names.iter().any(is_marker) {
+            return taken(&beside, "it is not what a stopped restore leaves".to_owned());
+        }
         files::replace(&beside.join(MARKER), b"a store being made; safe to remove\n")?;
         let directory = Directory::at(&beside);
+        // Nobody else may be at work on it, from before it is cleared to its end.
+        let lock = directory.take_new()?;
+        for name in
+            files::names(&beside)?.iter().filter(|name| ![MARKER, LOCK_FILE].contains(&&***name))
+        {
+            files::remove(&beside.join(name))?;
+        }
         files::make_directories(&directory.log())?;
-        Ok(Self { to: to.to_owned(), directory })
+        Ok(Self { to: to.to_owned(), directory, _lock: lock })
     }
 
     /// Names the store: from here on it counts.

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 
 use crate::directory::Place;
 use crate::error::Error;
-use crate::journal::Parts;
+use crate::journal::{PENDING_BYTES_MAX, Parts};
+use crate::log::AppendError;
 use crate::open;
 use crate::options::{Fsync, Options};
 use crate::pending::Take;
@@ -30,17 +31,25 @@ impl Parts {
     }
 
     pub(crate) fn store_until_closed(&self) {
-        let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
         while self.store.pending.wait_for_tick(self.options.tick_ms) {
             if self.check_place().is_err()
                 || self.log.poisoned().is_some()
-                || self.tick(Take::Due { bytes, age_ms }).is_err()
+                || self.tick(self.due()).is_err()
             {
                 // A failed tick has poisoned the log; nobody is left waiting for room.
                 self.store.pending.close();
                 return;
             }
             self.look_after_trees();
+        }
+    }
+
+    /// What is worth a write; all there is when room runs out.
+    fn due(&self) -> Take {
+        let Options { store_after_bytes: bytes, store_after_ms: age_ms, .. } = self.options;
+        match self.store.pending.bytes() > PENDING_BYTES_MAX / 2 {
+            true => Take::Due { bytes: 0, age_ms: 0 },
+            false => Take::Due { bytes, age_ms },
         }
     }
 
@@ -63,24 +72,48 @@ impl Parts {
         ticked
     }
 
+    /// Whoever wants all stored gets what there is now, not what comes meanwhile.
     fn try_tick(&self, take: Take) -> Result<(), Error> {
-        while self.write_selection(take)? && matches!(take, Take::All) {}
-        Ok(())
+        let wanted = self.store.pending.sequences();
+        loop {
+            let deferred = self.write_selection(take)?;
+            let applied = self.store.applied();
+            let reached = applied.iter().zip(&wanted).all(|(applied, wanted)| applied >= wanted);
+            if !deferred || reached || matches!(take, Take::Due { .. }) {
+                return Ok(());
+            }
+        }
     }
 
     /// Answers whether something was left to the next tick.
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
         let Some(selection) = self.store.select(take) else { return Ok(false) };
-        if self.options.fsync != Fsync::Always && self.log.sync().is_err() {
+        // Before the sync: a checkpoint must not get ahead of the log either.
+        let checkpoints = self.checkpoints.take();
+        let heads = self.log.heads();
+        if self.options.fsync != Fsync::Always && !self.is_log_synced() {
             // The store must not get ahead of the log; the log's own failure is known.
             return Ok(false);
         }
         self.views.tick()?;
         self.store.write(&selection)?;
         self.tell_archiver();
-        self.checkpoints.tick()?;
+        let made_of: Vec<u64> = heads.iter().map(|head| head.sequence).collect();
+        self.checkpoints.write(checkpoints, &made_of)?;
         Ok(selection.deferred)
+    }
+
+    fn is_log_synced(&self) -> bool {
+        match self.log.sync() {
+            Ok(()) => true,
+            Err(AppendError::Closed) => {
+                // A log that closes syncs what it has, or says why not.
+                self.log.close();
+                self.log.poisoned().is_none()
+            }
+            Err(_) => false,
+        }
     }
 
     /// Says how far store and views have come, so that the log can be taken off.

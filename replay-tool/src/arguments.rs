@@ -2,9 +2,11 @@
 //!
 //! Knows words only; nothing here looks at a directory or a server.
 
+mod cut;
 mod dlq;
 mod list;
 mod payload;
+mod replays;
 mod retention;
 mod transfer;
 
@@ -21,9 +23,11 @@ use backstitch_core::travel::Point;
 use crate::help;
 use crate::source::Standing;
 
+pub use cut::{Cut, CutWanted};
 pub use dlq::{Dlq, LettersWanted};
-pub use list::ListWanted;
+pub use list::{FilterWanted, ListWanted};
 pub use payload::Payload;
+pub use replays::{ReplayWanted, Replays};
 pub use retention::{Retention, RetentionWanted};
 pub use transfer::{ExportWanted, ImportWanted};
 
@@ -222,9 +226,15 @@ pub enum Command {
         #[arg(long)]
         database: bool,
     },
-    /// How long runs are kept: what a policy would remove, and removing it. Online only.
+    /// How long runs are kept: what a policy would remove, and removing it.
     #[command(subcommand, after_help = help::RETENTION)]
     Retention(Retention),
+    /// How far back the log and its archive reach: what a cut would do, and cutting.
+    #[command(subcommand, after_help = help::CUT)]
+    Cut(Cut),
+    /// Replays: recorded events delivered to a webhook again, or into a view. Online only.
+    #[command(subcommand, after_help = help::REPLAYS)]
+    Replays(Replays),
     /// Rebuild a view of lists from the histories; a server goes on meanwhile.
     #[command(after_help = help::REBUILD)]
     Rebuild {

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use backstitch_core::command::Rejection;
+use backstitch_core::definition::problem::Problem;
 use backstitch_core::export::BadLine;
 use backstitch_core::ids::LetterId;
 use backstitch_core::travel::NoSuchPoint;
@@ -114,6 +115,15 @@ pub enum Error {
         /// As it was given.
         directory: PathBuf,
     },
+    /// There is no store to import into.
+    #[error(
+        "{} holds no store to import into; start a server on it once, which makes one \
+         (`backstitch serve --data-dir DIR`), and import into that", directory.display()
+    )]
+    NoStore {
+        /// As it was given.
+        directory: PathBuf,
+    },
     /// The directory holds something else.
     #[error(
         "{} is no Backstitch data directory ({detail}); name the one that the server was given, \
@@ -172,6 +182,24 @@ pub enum Error {
         /// Which line, and why.
         bad: BadLine,
     },
+    /// The policy is none.
+    #[error("the retention policy is wrong: {}", listed(.problems))]
+    BadPolicy {
+        /// What is wrong, with its places.
+        problems: Vec<Problem>,
+    },
+    /// Runs are not removed as if it were later than it is.
+    #[error("{at} is in the future: name an instant that has come")]
+    Future {
+        /// As it was given.
+        at: String,
+    },
+    /// Nobody said which runs are kept.
+    #[error(
+        "no retention policy is in this directory: one of a server's settings stands in its own \
+         configuration; name its file with --policy"
+    )]
+    NoPolicy,
     /// The file ended too early for the system.
     #[error("the export cannot be read on; what was taken in stays")]
     Unread {
@@ -280,6 +308,9 @@ impl Error {
             | Self::NotRecorded { .. }
             | Self::File { .. }
             | Self::BadExport { .. }
+            | Self::BadPolicy { .. }
+            | Self::NoPolicy
+            | Self::Future { .. }
             | Self::Unread { .. }
             | Self::Refused { .. }
             | Self::Journal(backstitch_journal::Error::Point { .. })
@@ -290,6 +321,7 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::Unauthorized { .. } => exit::SERVER,
             Self::NoDirectory { .. }
+            | Self::NoStore { .. }
             | Self::Foreign { .. }
             | Self::Locked { .. }
             | Self::Identity { .. }
@@ -323,6 +355,14 @@ impl From<backstitch_journal::Error> for Error {
             other => Self::Journal(other),
         }
     }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let all: Vec<_> = problems
+        .iter()
+        .map(|own| format!("{}: {}", own.path, own.message).trim_start_matches(": ").to_owned())
+        .collect();
+    all.join("; ")
 }
 
 fn candidates(some: &[String], count: u64) -> String {

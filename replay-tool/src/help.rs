@@ -102,7 +102,8 @@ Examples:
   replay-tool --server http://127.0.0.1:8080 backup nightly
 
 Offline and online. Online the directory is a name below the server's `backup_directory`. A
-backup that was broken off goes on where it was.";
+backup that was broken off goes on where it was. Online an interrupted command leaves it to the
+server, which goes on; the same command again waits for it.";
 
 /// `restore`
 pub const RESTORE: &str = "\
@@ -197,31 +198,108 @@ Examples:
   replay-tool --server http://127.0.0.1:8080 retention plan
   replay-tool --server http://127.0.0.1:8080 retention apply --confirm
 
-Online only: whether a run may go is decided by the server that owns it. Without one, start it
-on the directory: backstitch serve --data-dir DIR";
+Offline and online. Offline the directory is taken exclusively, runs of every namespace are
+looked at, and a policy that stands only in a server's settings is not known: name its file with
+--policy.";
 
 /// `retention policy`
 pub const RETENTION_POLICY: &str = "\
 Examples:
   replay-tool --server http://127.0.0.1:8080 --json retention policy | jq .policy > policy.json
 
-Online only.";
+Offline and online. Offline the policy that was set by the API is shown; one of a server's
+settings is not in the directory.";
 
 /// `retention plan`
 pub const RETENTION_PLAN: &str = "\
 Examples:
   replay-tool --server http://127.0.0.1:8080 retention plan
   replay-tool --server http://127.0.0.1:8080 retention plan --policy policy.json --limit 1000
+  replay-tool --data-dir backstitch-data retention plan --policy policy.json
 
-Online only. Nothing changes.";
+Offline and online. Nothing changes.";
 
 /// `retention apply`
 pub const RETENTION_APPLY: &str = "\
 Examples:
   replay-tool --server http://127.0.0.1:8080 retention apply --confirm
   replay-tool --server http://127.0.0.1:8080 retention apply --policy policy.json --confirm
+  replay-tool --data-dir backstitch-data retention apply --policy policy.json --confirm
 
-Online only. Goes on in the server if this is interrupted.";
+Offline and online. Online it goes on in the server if this is interrupted; offline what is gone
+stays gone, and the same command goes on.";
+
+/// `cut`
+pub const CUT: &str = "\
+Examples:
+  replay-tool cut plan --keep-for 90d
+  replay-tool --server http://127.0.0.1:8080 cut apply --keep-for 90d --confirm
+
+Offline and online. Whole segments go; what is kept of them stays in a base, so that every
+retained run can still be read and the store be made anew.";
+
+/// `cut plan`
+pub const CUT_PLAN: &str = "\
+Examples:
+  replay-tool cut plan --keep-for 90d
+  replay-tool --server http://127.0.0.1:8080 --json cut plan --before 2026-01-31T00:00:00Z
+
+Offline and online. Nothing is cut. Offline the directory is opened as a server would open it.";
+
+/// `cut apply`
+pub const CUT_APPLY: &str = "\
+Examples:
+  replay-tool cut apply --keep-for 90d --confirm --actor 'night shift'
+  replay-tool --server http://127.0.0.1:8080 cut apply --before 2026-01-31T00:00:00Z --confirm
+
+Offline and online. Recorded in every partition first; a cut that was broken off is finished by
+the next one, or when a server starts.";
+
+/// `replays`
+pub const REPLAYS: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 replays list
+  replay-tool --server http://127.0.0.1:8080 replays start --url http://127.0.0.1:9000/events
+
+Online only. A replay delivers recorded events again; it never runs a step.";
+
+/// `replays list`
+pub const REPLAYS_LIST: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 replays list
+
+Online only.";
+
+/// `replays show`
+pub const REPLAYS_SHOW: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 --json replays show REPLAY | jq .delivered
+
+Online only.";
+
+/// `replays start`
+pub const REPLAYS_START: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 replays start --url http://127.0.0.1:9000/events \\
+    --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --workflow order --rate 100
+  replay-tool --server http://127.0.0.1:8080 replays start --view runs
+
+Online only. Answers once the replay is recorded; it goes on in the server, also behind a
+restart. A view is made anew from the whole history: it takes no range, filter or rate.";
+
+/// `replays stop`
+pub const REPLAYS_STOP: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 replays stop REPLAY --reason 'the receiver is full'
+
+Online only.";
+
+/// `replays resume`
+pub const REPLAYS_RESUME: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 replays resume REPLAY
+
+Online only. What was delivered since the last recorded progress may be delivered again.";
 
 /// `rebuild`
 pub const REBUILD: &str = "\
@@ -239,6 +317,7 @@ Examples:
   replay-tool export exec_0003019a --output run.jsonl
   replay-tool export --workflow order --status failed --redact card,/customer/email -o failed.jsonl
   replay-tool --server http://127.0.0.1:8080 export --status completed -o completed.jsonl
+  replay-tool export --tag vip --ended-after 2026-01-01T00:00:00Z -o vip.jsonl
 
 Offline and online. Fields named by --redact are replaced by \"[redacted]\". The file appears
 under its name when it is whole. Exit code 1 if a run was left out because it does not fold.";
@@ -250,9 +329,9 @@ Examples:
   replay-tool --data-dir backstitch-data import runs.jsonl --actor 'night shift'
 
 Offline and online. Only closed runs are taken in, with their whole histories; one that is here
-already, the same, is passed over. Offline the directory is taken exclusively. The same file can
-be taken again and goes on where it broke off. Exit code 1 if a run was refused, or is here with
-another history.";
+already, the same, is passed over. Offline the directory is taken exclusively, and must hold a
+store: a server makes one at its first start. The same file can be taken again and goes on where
+it broke off. Exit code 1 if a run was refused, or is here with another history.";
 
 /// `payload`
 pub const PAYLOAD: &str = "\

@@ -35,8 +35,8 @@ pub use text::{Screen, WIDTH_DEFAULT};
 use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
-    archive, backup, events, export, import, letters, list, manual, payload, rebuild, restore,
-    retention, salvage, show, stats, timeline, travel, verify,
+    archive, backup, cut, events, export, import, letters, list, manual, payload, rebuild, replays,
+    restore, retention, salvage, show, stats, timeline, travel, verify,
 };
 use arguments::{Dlq, LettersWanted, When};
 use place::variable;
@@ -131,7 +131,15 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             dlq(command, &*source, &form)
         }
         Command::Stats { database } => Ok(stats::answer(&source()?.stats(*database)?, &form)),
-        Command::Retention(command) => retention::answer(command, &server("retention")?, &form),
+        Command::Retention(command) => {
+            Place::actor_allowed(&arguments.place, &variable, command.actor())?;
+            retention::answer(command, &holder()?, &form)
+        }
+        Command::Cut(command) => {
+            Place::actor_allowed(&arguments.place, &variable, command.actor())?;
+            cut::answer(&holder()?, command, &form)
+        }
+        Command::Replays(command) => replays::answer(command, &server("replays")?, &form),
         Command::Payload(command) => payload::answer(command, &server("payload")?, &form),
         Command::Backup { to } => backup::answer(&holder()?, to, &form),
         Command::Rebuild { view } => rebuild::answer(&holder()?, view.as_deref(), &form),

@@ -35,12 +35,13 @@ use crate::partition::{Abandon, Answer, Definition, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use backstitch_core::export::ImportReport;
 pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
-pub use replays::ReplayWish;
+pub use replays::{ReplayTarget, ReplayWish};
 pub use request::{Accepted, Defined, Request, Retried};
-pub use transfer::{Export, Import, ImportReport, LISTED_MAX};
+pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
 
 /// Where an answer goes.
@@ -74,6 +75,8 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
+    /// Held by whoever erases a payload.
+    erasing: tokio::sync::Mutex<()>,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -89,8 +92,17 @@ impl Handle {
         retention: Retention,
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
-        let shared =
-            Shared { mailboxes, catalog, journal, registry, draining, large_prints, retention };
+        let erasing = tokio::sync::Mutex::new(());
+        let shared = Shared {
+            mailboxes,
+            catalog,
+            journal,
+            registry,
+            draining,
+            large_prints,
+            retention,
+            erasing,
+        };
         Self { shared: Arc::new(shared) }
     }
 

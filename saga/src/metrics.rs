@@ -144,11 +144,8 @@ impl Resident {
 
 /// What is kept beside the records.
 pub fn kept_beside(contents: u64, bytes: u64) {
-    // Gauges are floats; beyond 2^53 the last digits are lost.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-    let (contents, bytes) = (contents as f64, bytes as f64);
-    metrics::gauge!(BLOBS).set(contents);
-    metrics::gauge!(BLOBS_BYTES).set(bytes);
+    metrics::gauge!(BLOBS).set(float(contents));
+    metrics::gauge!(BLOBS_BYTES).set(float(bytes));
 }
 
 pub(crate) fn committed(took: Duration, events: usize) {

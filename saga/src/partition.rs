@@ -42,7 +42,7 @@ pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
 pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
-pub use removal::{Candidate, Held, KEY_KEPT_MS, Removal};
+pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 

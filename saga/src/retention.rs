@@ -25,7 +25,6 @@ use crate::partition::{Answer, Input};
 pub use apply::{Progress, RUNS_PER_SECOND_DEFAULT, RUNS_PER_SECOND_MAX, Stage};
 pub use cut::ago;
 pub(crate) use cut::keep_cut;
-pub use plan::{Asked, HELD_LISTED_MAX, Place, Plan, Planned, RUNS_PER_PLAN_MAX, RuleShare};
 pub(crate) use sweep::sweep;
 
 /// What the settings say of retention.

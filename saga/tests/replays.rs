@@ -13,8 +13,8 @@ use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId, ReplayId, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::replays::{ReplayState, ReplayStatus};
 use backstitch_executors::{Answer, Executor, HttpConfig, InputProblem, Registry, Task};
-use backstitch_journal::{Options, Record};
-use backstitch_saga::handle::{Handle, ReplayWish, Request};
+use backstitch_journal::{Options, Record, RunFilter, ViewName};
+use backstitch_saga::handle::{Handle, ReplayTarget, ReplayWish, Request};
 use backstitch_saga::{Config, Engine, Error};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
@@ -144,10 +144,13 @@ impl Node {
     }
 }
 
+/// Where the events go.
+const URL: &str = "http://receiver.example/hook";
+
 fn wish() -> ReplayWish {
     ReplayWish {
         namespace: DEFAULT_NAMESPACE.into(),
-        url: "http://receiver.example/hook".to_owned(),
+        target: ReplayTarget::Webhook(URL.to_owned()),
         after: None,
         until: None,
         filter: EventFilter::default(),
@@ -187,7 +190,7 @@ async fn a_replay_delivers_everything_once_in_order_marked_and_touches_no_run() 
     assert_eq!(state.delivered, taken.len() as u64);
     for (key, request) in &taken {
         assert_eq!(request["headers"]["backstitch-replay"], id.to_string());
-        assert_eq!((&request["method"], &request["url"]), (&json!("POST"), &json!(wish().url)));
+        assert_eq!((&request["method"], &request["url"]), (&json!("POST"), &json!(URL)));
         let body = &request["body"];
         assert_eq!((&body["event_id"], &body["position"]), (&json!(key), &json!(key)));
         assert_eq!(body["replay"]["replay_id"], id.to_string());
@@ -275,8 +278,8 @@ async fn a_replay_is_stopped_by_hand_and_wrong_wishes_are_refused() {
     let stopped = node.handle.stop_replay(id, "enough".to_owned(), "bob".to_owned()).await;
     let status = ReplayStatus::Stopped { reason: "enough".into(), actor: Some("bob".into()) };
     assert_eq!(stopped.expect("it runs").status, status);
-    let wrong =
-        ReplayWish { url: "ftp://x/".to_owned(), rate_per_second: 0, attempts_max: 0, ..wish() };
+    let target = ReplayTarget::Webhook("ftp://x/".to_owned());
+    let wrong = ReplayWish { target, rate_per_second: 0, attempts_max: 0, ..wish() };
     match node.handle.request_replay(wrong).await {
         Err(Error::InvalidSubmission(problems)) => assert_eq!(problems.len(), 3, "{problems:?}"),
         answer => panic!("{answer:?}"),
@@ -286,5 +289,34 @@ async fn a_replay_is_stopped_by_hand_and_wrong_wishes_are_refused() {
     let wish = ReplayWish { after: Some(outdated), ..wish() };
     let refused = node.handle.request_replay(wish).await;
     assert!(matches!(refused, Err(Error::CursorOutdated { .. })), "{refused:?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_into_a_view_makes_it_anew_also_behind_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = Node::start(directory.path(), Hook::default());
+    node.runs(3).await;
+    let tree = |node: &Node| {
+        let views = node.handle.journal().views();
+        views.into_iter().find(|own| own.view == ViewName::Runs).expect("there").tree
+    };
+    let before = tree(&node);
+    let into = || ReplayWish { target: ReplayTarget::View(ViewName::Runs), ..wish() };
+    let (id, state) = node.handle.request_replay(into()).await.expect("taken");
+    assert_eq!(state.into_view().as_deref(), Some("runs"));
+    let ended = node.rest(id).await;
+    assert_eq!(ended.status, ReplayStatus::Completed);
+    assert_eq!(ended.positions, ended.request.until);
+    assert!(tree(&node) > before, "a new tree is in force");
+    assert!(node.hook.taken.lock().expect("no panic").is_empty(), "nobody was called");
+    let filter = RunFilter { namespace: DEFAULT_NAMESPACE.to_owned(), ..RunFilter::default() };
+    let listed = node.handle.runs(filter, None, 10).await.expect("a list").rows.len();
+    assert_eq!(listed, 3);
+    // Whether it comes to its end before the stop or not: it has, behind the next start.
+    let (id, _) = node.handle.request_replay(into()).await.expect("taken");
+    node.stop().await;
+    let node = Node::start(directory.path(), Hook::default());
+    assert_eq!(node.rest(id).await.status, ReplayStatus::Completed);
     node.stop().await;
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 use backstitch_core::event::PartitionEvent;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId, LetterId, PartitionId};
-use backstitch_core::retention::Policy;
+use backstitch_core::retention::{Asked, Held, Plan, Policy};
 use backstitch_executors::http::HttpConfig;
 use backstitch_executors::{Answer, Executor, InputProblem, Registry, Task};
 use backstitch_journal::{CutPoint, Options, SEGMENT_BYTES_MIN};
 use backstitch_saga::handle::{Handle, Request};
-use backstitch_saga::partition::Held;
-use backstitch_saga::retention::{Asked, Plan, Settings, Stage};
+
+use backstitch_saga::retention::{Settings, Stage};
 use backstitch_saga::{Config, Engine, Error, clock};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -49,11 +49,15 @@ struct Node {
 
 impl Node {
     fn start(directory: &Path, retention: Settings) -> Self {
+        Self::start_ticking(directory, retention, 10)
+    }
+
+    fn start_ticking(directory: &Path, retention: Settings, tick_ms: u64) -> Self {
         let journal = Options {
             partitions: 4,
             segment_bytes: SEGMENT_BYTES_MIN,
             log_segments_kept: 1,
-            tick_ms: 10,
+            tick_ms,
             ballast_bytes: 0,
             ..Options::default()
         };
@@ -75,13 +79,21 @@ impl Node {
     }
 
     async fn define(&self, definition: Value) {
-        let namespace = DEFAULT_NAMESPACE.into();
+        self.define_in(DEFAULT_NAMESPACE, definition).await;
+    }
+
+    async fn define_in(&self, namespace: &str, definition: Value) {
+        let namespace = namespace.into();
         self.handle.define(&namespace, &definition, "test").await.expect("a right definition");
     }
 
     async fn run(&self, workflow: &str, input: Value) -> ExecutionId {
+        self.run_in(DEFAULT_NAMESPACE, workflow, input).await
+    }
+
+    async fn run_in(&self, namespace: &str, workflow: &str, input: Value) -> ExecutionId {
         let request = Request {
-            namespace: DEFAULT_NAMESPACE.into(),
+            namespace: namespace.into(),
             workflow: workflow.to_owned(),
             input,
             variables: json!({}),
@@ -125,6 +137,10 @@ async fn the_sweep_applies_the_policy_of_the_settings() {
     let node = Node::start(directory.path(), settings.clone());
     node.define(short()).await;
     let run = node.run("short", json!({})).await;
+    // Also in a namespace that nobody serves.
+    node.define_in("elsewhere", short()).await;
+    let other = node.run_in("elsewhere", "short", json!({})).await;
+    while node.handle.execution(other).await.is_ok() {}
     let gone = loop {
         match node.handle.execution(run).await {
             Ok(_) => {}
@@ -209,6 +225,29 @@ async fn a_recorded_cut_is_finished_by_the_next_start() {
             break;
         }
     }
+    node.stop().await;
+    assert!(backstitch_journal::verify(directory.path()).expect("it is there").ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_does_not_wait_for_ticks() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let hour_ms = 3_600_000;
+    let node = Node::start_ticking(directory.path(), Settings::default(), hour_ms);
+    node.define(short()).await;
+    let input = json!({ "text": "x".repeat(30_000) });
+    for _ in 0..24 {
+        node.run("short", input.clone()).await;
+    }
+    // What is sealed is archived soon; no tick comes within the hour.
+    let done = loop {
+        let done = node.handle.cut(CutPoint::Everything, "op").await.expect("there is an archive");
+        if done.through_segment.is_some() {
+            break done;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(done.records > 0);
     node.stop().await;
     assert!(backstitch_journal::verify(directory.path()).expect("it is there").ok);
 }

@@ -18,7 +18,7 @@ const PARAMETERS: [&str; 8] =
 
 /// `GET /api/v1/audit`: newest first unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let opened = app.opened_engine()?;
+    let engine = app.engine()?;
     let asked = Parameters::of(&uri, &PARAMETERS)?;
     let words = AuditAction::ALL.map(AuditAction::word);
     let filter = AuditFilter {
@@ -29,10 +29,14 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         recorded: asked.range("after", "before")?,
         order: asked.order()?,
     };
-    let page = opened.handle.audit(filter, asked.cursor()?, asked.limit()?).await?;
-    let rows = page.rows.iter().map(|row| audit_row_json(row, opened.generation));
+    let page = engine.audit(filter, asked.cursor()?, asked.limit()?).await?;
+    let mut rows = Vec::new();
+    for row in &page.rows {
+        let generations = engine.generations(row.partition).await?;
+        rows.push(audit_row_json(row, generations.of(row.position)));
+    }
     Ok(answer::ok(&json!({
-        "audit": rows.collect::<Vec<_>>(),
+        "audit": rows,
         "next_cursor": page.next.map(|next| next.to_string()),
     })))
 }

@@ -46,6 +46,8 @@ pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
 /// The replay has delivered everything.
 pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
+/// A replay into a view can't be stopped.
+pub const REPLAY_INTO_VIEW: &str = "REPLAY_INTO_VIEW";
 /// As many replays as there may be are under way.
 pub const TOO_MANY_REPLAYS: &str = "TOO_MANY_REPLAYS";
 /// The path takes other methods; the header `Allow` lists them.
@@ -84,7 +86,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 39] = [
+pub const ALL: [(&str, StatusCode); 40] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -95,6 +97,7 @@ pub const ALL: [(&str, StatusCode); 39] = [
     (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
+    (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
     (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),

@@ -6,10 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as wrong;
 use backstitch_core::time::{Timestamp, parse_duration_ms};
-use backstitch_journal::{CutPlan, CutPoint};
+use backstitch_journal::CutPoint;
 use backstitch_saga::clock;
 use backstitch_saga::retention::ago;
-use serde_json::{Value, json};
 
 use super::document::Document;
 use super::fields::Fields;
@@ -28,7 +27,7 @@ pub(super) async fn cut(State(app): State<App>, document: Document) -> Result<Re
         true => engine.plan_cut(point).await?,
         false => engine.cut(point, ACTOR).await?,
     };
-    Ok(answer::ok(&plan_json(&plan, dry_run)))
+    Ok(answer::ok(&plan.to_json(dry_run)))
 }
 
 /// Everything older than this may go.
@@ -56,23 +55,4 @@ fn point(fields: &mut Fields) -> Option<Timestamp> {
             None
         }
     }
-}
-
-fn plan_json(plan: &CutPlan, dry_run: bool) -> Value {
-    json!({
-        "dry_run": dry_run,
-        "segments": plan.segments,
-        "commits": plan.commits,
-        "records": plan.records,
-        "records_kept": plan.records_kept,
-        "streams_kept": plan.streams_kept,
-        "records_dropped": plan.records_dropped,
-        "executions_dropped": plan.runs_dropped,
-        "bytes_removed": plan.bytes_removed,
-        "base_bytes": plan.base_bytes,
-        "oldest_restorable_before": plan.oldest_before.map(|at| at.to_string()),
-        "oldest_restorable_after": plan.oldest_after.map(|at| at.to_string()),
-        "anchor": plan.anchor,
-        "held_back": plan.held_back,
-    })
 }

@@ -76,8 +76,8 @@ pub(super) async fn show(
     }
 }
 
-/// What a list of runs can be asked.
-const LIST_PARAMETERS: [&str; 12] = [
+/// What picks runs of a list.
+pub(super) const FILTER_PARAMETERS: [&str; 9] = [
     "active",
     "status",
     "workflow_id",
@@ -87,17 +87,28 @@ const LIST_PARAMETERS: [&str; 12] = [
     "submitted_before",
     "ended_after",
     "ended_before",
-    "order",
-    "limit",
-    "cursor",
 ];
 
 /// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
-    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
+    let asked =
+        Parameters::of(&uri, &[&FILTER_PARAMETERS[..], &["order", "limit", "cursor"]].concat())?;
+    let filter = RunFilter { order: asked.order()?, ..filter(&app, &asked)? };
+    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
+    Ok(answer::ok(&json!({
+        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|next| next.to_string()),
+    })))
+}
+
+/// Which runs are asked for, by [`FILTER_PARAMETERS`].
+///
+/// # Errors
+/// 400 for a value that can't be read.
+pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal> {
     let words = RunStatus::ALL.map(RunStatus::word);
-    let filter = RunFilter {
+    Ok(RunFilter {
         namespace: app.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
         workflow: asked.owned("workflow_id"),
@@ -105,16 +116,11 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         correlation_id: asked.owned("correlation_id"),
         submitted: asked.range("submitted_after", "submitted_before")?,
         ended: asked.range("ended_after", "ended_before")?,
-        order: asked.order()?,
         active: asked
             .word("active", &["true", "false"], |word| word.parse().ok())?
             .unwrap_or(false),
-    };
-    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+        ..RunFilter::default()
+    })
 }
 
 /// `GET /api/v1/executions/{id}/events`: the history, in order.
@@ -123,14 +129,14 @@ pub(super) async fn events(
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let opened = app.opened_engine()?;
+    let engine = app.engine()?;
     let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
     let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
     let run = read_id(&id)?;
-    let (records, plan) = opened.handle.history(run).await?;
-    let generation = opened.generation;
+    let (records, plan) = engine.history(run).await?;
+    let generations = engine.generations(run.partition).await?;
     let behind = records.partition_point(|record| record.version <= after);
     let wanted = |record: &&Record| {
         filter.spans(record.recorded_at) && filter.passes(&record.stream, &record.event, |_| None)
@@ -145,6 +151,7 @@ pub(super) async fn events(
     };
     let event = |record: &&Record| {
         let (kind, data) = event_json(&record.event, plan.as_deref());
+        let generation = generations.of(record.position);
         json!({
             "position": format!("{generation}:{}:{}", run.partition, record.position),
             "stream": record.stream.to_string(),

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::LetterId;
 use backstitch_core::report::{kind_word, letter_row_json, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus};
@@ -103,6 +104,10 @@ pub(super) async fn discard(
     let letter = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason"]);
     let reason = fields.words("reason");
+    if reason.is_empty() {
+        let message = "is required: it stays with the letter".to_owned();
+        fields.problem("reason", MISSING_FIELD, message);
+    }
     fields.finish()?;
     let status = engine.discard_letter(letter, ACTOR.to_owned(), reason).await?;
     Ok(answer::ok(&json!({

@@ -70,7 +70,6 @@ struct Parts {
 struct Opened {
     handle: Handle,
     recovered: Recovered,
-    generation: u32,
 }
 
 impl App {
@@ -85,8 +84,7 @@ impl App {
 
     /// The engine is open: from now on there is work to take.
     pub fn opened(&self, handle: Handle, recovered: Recovered) {
-        let generation = handle.journal().info().generation;
-        if self.0.engine.set(Opened { handle, recovered, generation }).is_err() {
+        if self.0.engine.set(Opened { handle, recovered }).is_err() {
             tracing::warn!("the engine was opened twice; the first one is used");
         }
     }

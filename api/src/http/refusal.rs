@@ -132,6 +132,9 @@ impl From<Error> for Refusal {
             Error::ReplayRejected(ReplayRejection::AlreadyCompleted) => {
                 Self::new(codes::REPLAY_COMPLETED, message)
             }
+            Error::ReplayRejected(ReplayRejection::IntoView) => {
+                Self::new(codes::REPLAY_INTO_VIEW, message)
+            }
             Error::ReplayRejected(ReplayRejection::TooMany) => {
                 Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
             }

@@ -12,8 +12,8 @@ use backstitch_core::ids::{ExecutionId, ReplayId};
 use backstitch_core::replays::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, RATE_DEFAULT, RATE_MAX};
 use backstitch_core::report::{EVENT_TYPES, replay_json};
 use backstitch_core::time::Timestamp;
-use backstitch_journal::ChainCursor;
-use backstitch_saga::handle::ReplayWish;
+use backstitch_journal::{ChainCursor, ViewName};
+use backstitch_saga::handle::{ReplayTarget, ReplayWish};
 use serde_json::{Value, json};
 
 use super::document::Document;
@@ -23,7 +23,8 @@ use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
 use crate::nearest::unknown;
 
-const FIELDS: [&str; 6] = ["url", "from", "to", "filter", "rate_per_second", "max_attempts"];
+const FIELDS: [&str; 7] =
+    ["url", "view", "from", "to", "filter", "rate_per_second", "max_attempts"];
 const FILTER_FIELDS: [&str; 4] = ["type", "workflow_id", "execution_id", "namespace"];
 
 /// `POST /api/v1/replays`: 202 once the replay is durable.
@@ -79,11 +80,7 @@ pub(super) async fn resume(
 
 fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
     let mut fields = Fields::of(document, &FIELDS);
-    let url = fields.text("url").unwrap_or_else(|| {
-        let message = "is required: an http or https URL".to_owned();
-        fields.problem("url", problems::MISSING_FIELD, message);
-        "http://missing/".to_owned()
-    });
+    let target = target(&mut fields);
     let (after, from) = place(&mut fields, "from");
     let (until, to) = place(&mut fields, "to");
     let filter = filter(&mut fields);
@@ -93,7 +90,7 @@ fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
     fields.finish()?;
     Ok(ReplayWish {
         namespace: app.namespace().clone(),
-        url,
+        target,
         after,
         until,
         filter: EventFilter { from, to, ..filter },
@@ -101,6 +98,34 @@ fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
         attempts_max: u16::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX),
         actor: ACTOR.to_owned(),
     })
+}
+
+/// A URL, or a view, which is made anew as a whole.
+fn target(fields: &mut Fields) -> ReplayTarget {
+    let missing = || ReplayTarget::Webhook("http://missing/".to_owned());
+    let Some(word) = fields.text("view") else {
+        let Some(url) = fields.text("url") else {
+            let message = "is required: an http or https URL; or name a `view`".to_owned();
+            fields.problem("url", problems::MISSING_FIELD, message);
+            return missing();
+        };
+        return ReplayTarget::Webhook(url);
+    };
+    for name in FIELDS.into_iter().filter(|name| *name != "view") {
+        if fields.take(name).is_some() {
+            let message = "is not taken with `view`: a view is made anew as a whole, from the \
+                           whole history, and nothing is delivered";
+            fields.problem(name, problems::UNKNOWN_FIELD, message.to_owned());
+        }
+    }
+    ViewName::of_word(&word).map_or_else(
+        || {
+            let known = ViewName::ALL.map(ViewName::word);
+            fields.problem("view", problems::BAD_VALUE, unknown("view", &word, &known));
+            missing()
+        },
+        ReplayTarget::View,
+    )
 }
 
 /// A place in the history: a cursor of the events, or an instant.

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use backstitch_core::definition::problem::{Problem, codes as wrong};
-use backstitch_core::retention::Policy;
+use backstitch_core::report::retention_plan_json;
+use backstitch_core::retention::{Asked, Place, Policy, RUNS_PER_PLAN_MAX};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::clock;
 use backstitch_saga::retention::{
-    Asked, InForce, Place, Plan, Progress, RUNS_PER_PLAN_MAX, RUNS_PER_SECOND_DEFAULT,
-    RUNS_PER_SECOND_MAX, Source, Stage,
+    InForce, Progress, RUNS_PER_SECOND_DEFAULT, RUNS_PER_SECOND_MAX, Source, Stage,
 };
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub(super) async fn plan(State(app): State<App>, document: Document) -> Result<R
     let namespace = app.namespace().clone();
     let asked = Asked { namespace, policy: policy.clone(), at, after, limit };
     let plan = engine.plan_retention(asked).await?;
-    Ok(answer::ok(&plan_json(&plan, &policy, at)))
+    Ok(answer::ok(&retention_plan_json(&plan, &policy, at)))
 }
 
 /// `POST /api/v1/admin/retention/apply`: begins to remove, in the background.
@@ -136,47 +136,6 @@ fn in_force_json(in_force: &InForce, sweep_seconds: Option<u64>) -> Value {
         "set_by": by,
         "set_at": at,
         "sweep_interval_seconds": sweep_seconds,
-    })
-}
-
-fn plan_json(plan: &Plan, policy: &Policy, at: Timestamp) -> Value {
-    let name = |place: usize| policy.rules.get(place).map(|rule| rule.name.as_str());
-    let runs: Vec<_> = (plan.runs.iter())
-        .map(|planned| {
-            json!({
-                "execution_id": planned.candidate.execution.to_string(),
-                "workflow_id": planned.workflow,
-                "status": planned.status.word(),
-                "closed_at": planned.closed_at.to_string(),
-                "bytes": planned.bytes,
-                "rule": name(planned.rule),
-            })
-        })
-        .collect();
-    let rules: Vec<_> = (plan.rules.iter().enumerate())
-        .map(|(place, share)| {
-            json!({ "rule": name(place), "executions": share.runs, "bytes": share.bytes })
-        })
-        .collect();
-    let held: Vec<_> = (plan.held.iter())
-        .map(|(run, place, why)| {
-            json!({
-                "execution_id": run.to_string(),
-                "rule": name(*place),
-                "reason": why.word(),
-                "message": why.to_string(),
-            })
-        })
-        .collect();
-    json!({
-        "policy": policy.to_json(),
-        "at": at.to_string(),
-        "examined": plan.examined,
-        "executions": runs,
-        "by_rule": rules,
-        "held": held,
-        "held_count": plan.held_count,
-        "next_cursor": plan.next.as_ref().map(ToString::to_string),
     })
 }
 

@@ -11,14 +11,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::export::{LINE_BYTES_MAX, Redaction};
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::summary::RunStatus;
 use backstitch_journal::RunFilter;
 use backstitch_saga::handle::{Export, Import};
 use backstitch_saga::{Error, Handle};
 use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::executions::read_id;
+use super::executions::{self, read_id};
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
@@ -55,15 +54,10 @@ pub(super) async fn export_one(
 /// `GET /api/v1/export`: every run that the filter lets through, newest first.
 pub(super) async fn export(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?.clone();
-    let asked = Parameters::of(&uri, &["status", "workflow_id", "redact"])?;
+    let known = [&executions::FILTER_PARAMETERS[..], &["redact"]].concat();
+    let asked = Parameters::of(&uri, &known)?;
     let redaction = redaction(&asked)?;
-    let words = RunStatus::ALL.map(RunStatus::word);
-    let filter = RunFilter {
-        namespace: app.namespace().to_string(),
-        status: asked.word("status", &words, RunStatus::of_word)?,
-        workflow: asked.text("workflow_id").map(str::to_owned),
-        ..RunFilter::default()
-    };
+    let filter = executions::filter(&app, &asked)?;
     let turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     tokio::spawn(async move {
@@ -109,7 +103,8 @@ async fn write_all(
     pieces.send(Ok(export.end())).await.map_err(gone)
 }
 
-/// A run's lines; none of one that was removed since the list was read.
+/// A run's lines; none of one that was removed since the list was read. Its history is read once:
+/// between two looks it could go.
 async fn next_run(
     engine: &Handle,
     export: Export,
@@ -120,7 +115,7 @@ async fn next_run(
             Ok((export, String::new()))
         }
         Err(error) => Err(error),
-        Ok(_) => export.run(run).await,
+        Ok((records, plan)) => export.history(run, records, plan).await,
     }
 }
 

@@ -52,6 +52,7 @@ async fn a_running_server_is_backed_up_and_another_goes_on_from_it() {
     let server = Server::start_in(restored).await;
     let (_, info) = server.get("/info").await;
     assert_eq!(info["journal"]["generation"], 2, "{info}");
+    let first_id = id_of(&first);
     for run in [first, second] {
         let id = run["execution_id"].as_str().expect("an id");
         let (status, shown) = server.get(&format!("/api/v1/executions/{id}")).await;
@@ -59,7 +60,32 @@ async fn a_running_server_is_backed_up_and_another_goes_on_from_it() {
     }
     let third = server.run("two", &json!({})).await;
     assert_eq!(third["status"], "completed", "{third}");
+    // An event is the same wherever it is met, and of the generation it was written under.
+    for (run, generation) in [(&first_id, "1:"), (&id_of(&third), "2:")] {
+        let whole = format!("/api/v1/events?execution_id={run}&limit=1000");
+        let own = format!("/api/v1/executions/{run}/events");
+        let of = async |path: &str| positions(&server.get(path).await.1["events"]);
+        let (whole, own) = (of(&whole).await, of(&own).await);
+        assert_eq!(whole, own);
+        assert!(own.iter().all(|at| at.starts_with(generation)), "{own:?}");
+    }
+    let (_, audit) = server.get("/api/v1/audit?order=asc").await;
+    let audited = positions(&audit["audit"]);
+    assert!(audited[0].starts_with("1:"), "{audited:?}");
+    let restored = audit["audit"].as_array().expect("rows").iter();
+    let restored = restored.filter(|row| row["action"] == "store.restored");
+    let restored: Vec<_> = restored.map(|row| row["position"].as_str().expect("text")).collect();
+    assert!(!restored.is_empty() && restored.iter().all(|at| at.starts_with("2:")), "{restored:?}");
     server.stop().await;
+}
+
+fn id_of(run: &Value) -> String {
+    run["execution_id"].as_str().expect("an id").to_owned()
+}
+
+fn positions(rows: &Value) -> Vec<String> {
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| row["position"].as_str().expect("a position").to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,6 +156,9 @@ async fn a_failed_run_is_undone_and_its_letters_are_settled() {
     let other = server.run("failing", &json!({})).await;
     let letter = other["dead_letters"][0]["letter_id"].as_str().expect("a letter");
     let discard = format!("/api/v1/dlq/{letter}/discard");
+    let (status, refused) = server.post(&discard, &json!({})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a reason is required: {refused}");
+    assert_eq!(refused["details"]["problems"][0]["path"], "reason", "{refused}");
     let (status, _) = server.post(&discard, &json!({ "reason": "known" })).await;
     assert_eq!(status, StatusCode::OK);
     let (_, discarded) = server.get("/api/v1/dlq?status=discarded").await;

@@ -40,6 +40,18 @@ async fn runs_go_from_one_server_to_another() {
     }
     let (_, list) = other.get("/api/v1/executions?workflow_id=two").await;
     assert_eq!(list["executions"].as_array().map(Vec::len), Some(3));
+    let none = export(&one, "/api/v1/export?tag=vip").await;
+    assert!(!none.contains("{\"definition\""), "{none}");
+    let (_, shown) = one
+        .get(&format!("/api/v1/executions/{}", runs[1]["execution_id"].as_str().expect("an id")))
+        .await;
+    let correlation = shown["correlation_id"].as_str().expect("there is one");
+    let of_one = export(&one, &format!("/api/v1/export?correlation_id={correlation}")).await;
+    assert_eq!(of_one.matches("{\"run\"").count(), 1, "{of_one}");
+    let ended = export(&one, "/api/v1/export?ended_after=2020-01-01T00:00:00Z").await;
+    assert_eq!(ended.matches("{\"run\"").count(), 3, "{ended}");
+    let (status, _) = one.get("/api/v1/export?submitted_before=soon").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
     let redacted = export(&one, "/api/v1/export?redact=name").await;
     assert!(!redacted.contains("\"name\":\"Ada\""), "{redacted}");
     let (status, report) = import(&other, &redacted).await;
@@ -128,5 +140,45 @@ async fn a_replay_is_asked_for_watched_stopped_and_resumed() {
         (status, &missing["error_code"]),
         (StatusCode::NOT_FOUND, &json!("REPLAY_NOT_FOUND"))
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_makes_a_view_anew_as_a_whole_only() {
+    let server = Server::start().await;
+    server.define(TWO_STEPS).await;
+    server.run("two", &json!({ "name": "Ada" })).await;
+    let path = "/api/v1/replays";
+    let (status, begun) = server.post(path, &json!({ "view": "runs" })).await;
+    assert_eq!((status, &begun["view"]), (StatusCode::ACCEPTED, &json!("runs")), "{begun}");
+    assert_eq!(begun["url"], Value::Null);
+    let own = format!("{path}/{}", begun["replay_id"].as_str().expect("an id"));
+    let ended = loop {
+        let (_, shown) = server.get(&own).await;
+        if shown["status"] != "running" {
+            break shown;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["positions"], ended["to_positions"]);
+    let (_, views) = server.get("/api/v1/admin/views").await;
+    assert_eq!(views["views"][0]["rebuilds"], 1, "{views}");
+    let (_, list) = server.get("/api/v1/executions").await;
+    assert_eq!(list["executions"].as_array().map(Vec::len), Some(1));
+    let range = json!({ "view": "runs", "from": "2026-01-01T00:00:00Z", "rate_per_second": 1 });
+    let (status, refused) = server.post(path, &range).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused["details"]["problems"].as_array().map(Vec::len), Some(2), "{refused}");
+    assert!(refused.to_string().contains("made anew as a whole"), "{refused}");
+    let (status, refused) = server.post(path, &json!({ "view": "rums" })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.to_string().contains("runs"), "{refused}");
+    let (status, late) = server.post(&format!("{own}/stop"), &json!({ "reason": "x" })).await;
+    assert_eq!((status, &late["error_code"]), (StatusCode::CONFLICT, &json!("REPLAY_COMPLETED")));
+    let server = Server::start_in(server.stop().await).await;
+    assert_eq!(server.get(&own).await.1["status"], "completed");
+    let (_, audit) = server.get("/api/v1/audit?action=replay.requested").await;
+    assert_eq!(audit["audit"].as_array().map(Vec::len), Some(1), "{audit}");
     server.stop().await;
 }

@@ -8,6 +8,7 @@
 mod codec;
 mod read;
 mod redact;
+mod report;
 mod write;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 pub use codec::{event_from_value, event_to_value};
 pub use read::{BadLine, ImportedDefinition, ImportedRun, Importer, Item};
 pub use redact::{REDACTED, Redaction};
+pub use report::{ImportReport, LISTED_MAX, beyond_partitions, is_same, not_closed};
 pub use write::Exporter;
 
 /// What the header calls the format.

@@ -72,6 +72,9 @@ pub const EVENT_TYPES: [&str; 63] = [
     "ReplayCompleted",
 ];
 
+/// The type words of runs' events: those before the first of another stream.
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(49).0;
+
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
 pub fn event_type(event: &Event) -> &'static str {

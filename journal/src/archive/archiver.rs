@@ -12,6 +12,7 @@ use std::time::Instant;
 use backstitch_core::ids::Digest;
 
 use crate::archive::cut::{self, CutPlan, CutPoint, History};
+use crate::archive::owner::{self, Owned};
 use crate::archive::pack::{SealedAt, pack};
 use crate::archive::scrub;
 use crate::error::Error;
@@ -101,10 +102,20 @@ pub(crate) struct Archiver {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Who keeps others from the archive.
+#[derive(Debug)]
+pub(crate) enum ArchiveHome {
+    /// The data directory's lock.
+    Inside,
+    /// The archive's own, once it is taken.
+    Elsewhere(Option<Owned>),
+}
+
 /// What the thread works on.
 struct Work {
     sources: Sources,
     archive: PathBuf,
+    home: Mutex<ArchiveHome>,
     segments_kept: u64,
     info: Mutex<ArchiveInfo>,
     /// Held while files of the chain are removed, by this thread or by a cut.
@@ -125,7 +136,7 @@ impl Archiver {
     /// Starts the thread.
     pub(crate) fn start(
         sources: Sources,
-        archive: &Path,
+        (archive, home): (&Path, ArchiveHome),
         segments_kept: u64,
         signals: Arc<Signals>,
     ) -> Result<Self, Error> {
@@ -136,8 +147,8 @@ impl Archiver {
             ..ArchiveInfo::default()
         };
         let (archive, info) = (archive.to_owned(), Mutex::new(info));
-        let removing = Mutex::default();
-        let work = Arc::new(Work { sources, archive, segments_kept, info, removing });
+        let (home, removing) = (Mutex::new(home), Mutex::default());
+        let work = Arc::new(Work { sources, archive, home, segments_kept, info, removing });
         let (shared, told) = (Arc::clone(&work), Arc::clone(&signals));
         let thread = std::thread::Builder::new()
             .name("journal-archiver".to_owned())
@@ -171,6 +182,7 @@ impl Archiver {
     pub(crate) fn cut(&self, plan: &CutPlan, history: History<'_>) -> Result<CutPlan, Error> {
         let _removing = lock(&self.work.removing);
         let applied = self.applied()?;
+        self.work.own()?;
         cut::cut(&self.work.sources, &self.work.archive, plan, &applied, history)
     }
 
@@ -189,6 +201,9 @@ impl Archiver {
             drop(thread.join());
         }
         drop(lock(&self.work.removing));
+        if let ArchiveHome::Elsewhere(owned) = &mut *lock(&self.work.home) {
+            *owned = None;
+        }
     }
 }
 
@@ -205,6 +220,15 @@ impl Work {
             let done = self.work(signals, &mut progress, sealed, &applied);
             self.note(done);
         }
+    }
+
+    /// Takes the archive, if it is to be and is not.
+    fn own(&self) -> Result<(), Error> {
+        let mut home = lock(&self.home);
+        if let ArchiveHome::Elsewhere(owned @ None) = &mut *home {
+            *owned = Some(owner::take(&self.archive, self.sources.shape())?);
+        }
+        Ok(())
     }
 
     fn work(
@@ -263,6 +287,7 @@ impl Work {
 
     fn archive_one(&self, number: u64) -> Result<(), Error> {
         files::make_directories(&self.archive)?;
+        self.own()?;
         let begun = Instant::now();
         let sealed_at = self.sealed_at(number)?;
         let previous = {

@@ -58,7 +58,8 @@ pub struct CutPlan {
     pub records_dropped: u64,
     /// Removed runs whose last traces go.
     pub runs_dropped: u64,
-    /// Bytes of files that go, the base before among them.
+    /// Bytes of archive files that go, the base before among them. What the log still has of the
+    /// same segments goes too; it is not counted, for it leaves by itself.
     pub bytes_removed: u64,
     /// Bytes of the new base.
     pub base_bytes: u64,
@@ -68,6 +69,29 @@ pub struct CutPlan {
     pub oldest_after: Option<Timestamp>,
     /// Why it does not go as far as asked, if so.
     pub held_back: Option<String>,
+}
+
+impl CutPlan {
+    /// As the API prints it.
+    #[must_use]
+    pub fn to_json(&self, dry_run: bool) -> serde_json::Value {
+        serde_json::json!({
+            "dry_run": dry_run,
+            "segments": self.segments,
+            "commits": self.commits,
+            "records": self.records,
+            "records_kept": self.records_kept,
+            "streams_kept": self.streams_kept,
+            "records_dropped": self.records_dropped,
+            "executions_dropped": self.runs_dropped,
+            "bytes_removed": self.bytes_removed,
+            "base_bytes": self.base_bytes,
+            "oldest_restorable_before": self.oldest_before.map(|at| at.to_string()),
+            "oldest_restorable_after": self.oldest_after.map(|at| at.to_string()),
+            "anchor": self.anchor,
+            "held_back": self.held_back,
+        })
+    }
 }
 
 /// Reads a stream's history.
@@ -111,7 +135,7 @@ pub(crate) fn plan(
     };
     let through = last.segment.number;
     let built = build::build(sources, archive, through, false, RUN_BYTES_MAX)?;
-    Ok(describe(sources, archive, &beginning, &last, built, held_back))
+    Ok(describe(archive, &beginning, &last, built, held_back))
 }
 
 /// Carries a plan out. Every partition whose chain gets shorter must have recorded it;
@@ -141,7 +165,7 @@ pub(crate) fn cut(
         }
     }
     let built = build::build(sources, archive, through, true, RUN_BYTES_MAX)?;
-    let done = describe(sources, archive, &beginning, &last, built, plan.held_back.clone());
+    let done = describe(archive, &beginning, &last, built, plan.held_back.clone());
     build::put_in_force(archive)?;
     finish(sources)?;
     Ok(done)
@@ -177,7 +201,9 @@ fn choose(
     for number in beginning.number.. {
         let Some(archived) = sources.archived(number)? else {
             let all = matches!(point, CutPoint::Everything);
-            let detail = "what is not archived yet stays".to_owned();
+            let detail = "what is not archived yet stays: segments are archived once they are \
+                          sealed, the newest is not";
+            let detail = detail.to_owned();
             return Ok((chosen, (!all).then_some(detail)));
         };
         let header = archived.header().clone();
@@ -194,7 +220,8 @@ fn choose(
         }
         let mut heads = header.heads_after.iter().enumerate();
         if !heads.all(|(index, head)| head.sequence <= at(index, applied)) {
-            let detail = "store and views have not taken everything behind it yet";
+            let detail = "store and views have not taken everything behind it yet: a cut that is \
+                          carried out waits for them, as does the next plan in a few seconds";
             return Ok((chosen, Some(detail.to_owned())));
         }
         chosen = Some(header);
@@ -229,7 +256,6 @@ fn anchors(beginning: &Beginning, heads: &[Head]) -> Vec<Anchor> {
 }
 
 fn describe(
-    sources: &Sources,
     archive: &Path,
     beginning: &Beginning,
     last: &ArchiveHeader,
@@ -242,9 +268,8 @@ fn describe(
         sum(&last.heads_after) - sum(&beginning.heads)
     };
     let bytes = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-    let going = (beginning.number..=through).map(|number| {
-        bytes(&archive::path_of(archive, number)) + bytes(&segments::path_of(sources.log(), number))
-    });
+    let going =
+        (beginning.number..=through).map(|number| bytes(&archive::path_of(archive, number)));
     CutPlan {
         through_segment: Some(through),
         anchor: anchors(beginning, &last.heads_after),

@@ -23,6 +23,7 @@
 use backstitch_core::ids::Digest;
 use backstitch_core::time::Timestamp;
 
+use crate::archive::frame::{self, Kind};
 use crate::bytes::{Fields, Malformed, length_u32};
 use crate::commit::{Head, Origin};
 use crate::log::wal::layout::SegmentHeader;
@@ -34,17 +35,17 @@ pub(crate) const BLOCK_BYTES: usize = 1024 * 1024;
 pub(crate) const BLOCK_HEADER_BYTES: usize = 48;
 /// The longest that packed bytes may be: zstd's bound for a block, rounded up.
 pub(crate) const PACKED_BYTES_MAX: usize = BLOCK_BYTES + BLOCK_BYTES / 8;
-/// The last bytes of a file: they say where its footer begins.
-pub(crate) const END_BYTES: usize = 12;
-/// The first bytes of a header: enough to know how long it is.
-pub(crate) const HEADER_BEGIN_BYTES: usize = 14;
 /// The longest header that is read: 1,024 partitions and a quarter of a million blobs.
-pub(crate) const HEADER_BYTES_MAX: usize = 8 * 1024 * 1024;
+const HEADER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The format of archive files that this code writes.
-const ARCHIVE_FORMAT: u16 = 1;
-const ARCHIVE_MAGIC: [u8; 8] = *b"\xFFbsarc\xFE\n";
-const END_MAGIC: [u8; 8] = *b"\xFFbsare\xFE\n";
+/// Archive files, as this code writes them.
+pub(crate) const ARCHIVE: Kind = Kind {
+    magic: *b"\xFFbsarc\xFE\n",
+    format: 1,
+    header_bytes_max: HEADER_BYTES_MAX,
+    footer_bytes_max: 2 * HEADER_BYTES_MAX,
+    name: "archive file",
+};
 const BLOCK_MAGIC: [u8; 4] = [0xFF, b'b', b's', b'k'];
 
 /// What an archive file says of itself.
@@ -86,9 +87,7 @@ pub(crate) struct BlockHeader {
 
 pub(crate) fn encode_header(header: &ArchiveHeader) -> Vec<u8> {
     let segment = &header.segment;
-    let mut bytes = ARCHIVE_MAGIC.to_vec();
-    bytes.extend(ARCHIVE_FORMAT.to_le_bytes());
-    bytes.extend([0; 4]);
+    let mut bytes = ARCHIVE.begin_header();
     bytes.extend(segment.origin.store);
     bytes.extend(segment.origin.generation.to_le_bytes());
     for number in [
@@ -111,33 +110,11 @@ pub(crate) fn encode_header(header: &ArchiveHeader) -> Vec<u8> {
     segment.heads.iter().chain(&header.heads_after).for_each(|head| push_head(&mut bytes, head));
     bytes.extend(length_u32(header.blobs.len()).to_le_bytes());
     bytes.extend(header.blobs.iter().flat_map(|digest| digest.0));
-    let length = length_u32(bytes.len() + 32);
-    bytes[HEADER_BEGIN_BYTES - 4..HEADER_BEGIN_BYTES].copy_from_slice(&length.to_le_bytes());
-    bytes.extend(Digest::of(&bytes).0);
-    bytes
-}
-
-/// How long the header is that begins so.
-pub(crate) fn header_bytes(begin: &[u8]) -> Result<usize, Malformed> {
-    let mut fields = Fields::of(begin);
-    if fields.array()? != ARCHIVE_MAGIC {
-        return Err(Malformed::because("it does not begin like an archive file"));
-    }
-    let format = fields.u16()?;
-    if format != ARCHIVE_FORMAT {
-        return Err(Malformed(format!("archive format {format} is not known here")));
-    }
-    let length = fields.u32()? as usize;
-    match (HEADER_BEGIN_BYTES..=HEADER_BYTES_MAX).contains(&length) {
-        true => Ok(length),
-        false => Err(Malformed::because("no archive header has this length")),
-    }
+    frame::seal_header(bytes)
 }
 
 pub(crate) fn decode_header(bytes: &[u8]) -> Result<ArchiveHeader, Malformed> {
-    let length = header_bytes(bytes)?;
-    let mut fields = Fields::of(bytes.get(..length).ok_or_else(too_short)?);
-    fields.take(HEADER_BEGIN_BYTES)?;
+    let mut fields = ARCHIVE.header_fields(bytes)?;
     let origin = Origin { store: fields.array()?, generation: fields.u32()? };
     let (number, first_group, groups_end) = (fields.u64()?, fields.u64()?, fields.u64()?);
     let (segment_bytes, raw_bytes) = (fields.u64()?, fields.u64()?);
@@ -150,10 +127,8 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<ArchiveHeader, Malformed> {
     let heads_after = read_heads(&mut fields, partitions)?;
     let blob_count = fields.u32()?;
     let blobs = (0..blob_count).map(|_| fields.array().map(Digest)).collect::<Result<_, _>>()?;
-    let hash_at = length - fields.rest().len();
-    let hash = Digest(fields.array()?);
-    if hash != Digest::of(&bytes[..hash_at]) || !fields.rest().is_empty() {
-        return Err(Malformed::because("the archive header's hash does not match"));
+    if !fields.rest().is_empty() {
+        return Err(Malformed::because("the archive header is longer than what it says"));
     }
     if block_bytes as usize != BLOCK_BYTES || blocks_of(raw_bytes) != blocks {
         return Err(Malformed::because("the archive header's blocks are not of this format"));
@@ -222,37 +197,13 @@ fn block_hash(fields: &[u8], packed: &[u8]) -> Digest {
 pub(crate) fn encode_footer(header: &[u8], offsets: &[u64]) -> Vec<u8> {
     let mut bytes = header.to_vec();
     bytes.extend(offsets.iter().flat_map(|offset| offset.to_le_bytes()));
-    bytes.extend(Digest::of(&bytes).0);
-    with_end(bytes)
-}
-
-/// A footer and the end that says how long it is.
-pub(crate) fn with_end(mut footer: Vec<u8>) -> Vec<u8> {
-    let length = length_u32(footer.len());
-    footer.extend(length.to_le_bytes());
-    footer.extend(END_MAGIC);
-    footer
-}
-
-/// How long the footer is that ends a file so.
-pub(crate) fn footer_bytes(end: &[u8]) -> Result<usize, Malformed> {
-    let mut fields = Fields::of(end);
-    let length = fields.u32()? as usize;
-    match fields.array()? == END_MAGIC {
-        true => Ok(length),
-        false => Err(Malformed::because("it does not end like an archive file")),
-    }
+    frame::seal_footer(bytes)
 }
 
 /// The header and the blocks' offsets from a footer.
 pub(crate) fn decode_footer(bytes: &[u8]) -> Result<(ArchiveHeader, Vec<u64>), Malformed> {
-    let hash_at = bytes.len().checked_sub(32).ok_or_else(too_short)?;
-    let (covered, hash) = bytes.split_at(hash_at);
-    if Digest::of(covered).0 != *hash {
-        return Err(Malformed::because("the archive footer's hash does not match"));
-    }
-    let header = decode_header(covered)?;
-    let mut fields = Fields::of(&covered[header_bytes(covered)?..]);
+    let mut fields = ARCHIVE.footer_fields(bytes)?;
+    let header = decode_header(bytes)?;
     let offsets = (0..header.blocks).map(|_| fields.u64()).collect::<Result<_, _>>()?;
     Ok((header, offsets))
 }
@@ -273,10 +224,6 @@ pub(crate) fn read_heads(fields: &mut Fields<'_>, partitions: u16) -> Result<Vec
         Ok(Head { sequence, position, hash, committed_at })
     };
     (0..partitions).map(|_| read()).collect()
-}
-
-fn too_short() -> Malformed {
-    Malformed::because("the bytes end too early")
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The archive: sealed segments of the log, packed and kept as long as they are wanted.
 //!
-//! `layout` is the bytes, `pack` and `unpack` the way in and out, `archiver` the thread that
+//! `frame` and `layout` are the bytes, `pack` and `unpack` the way in and out, `archiver` the thread that
 //! does it. A segment unpacks to the bytes it had in the log. Knows nothing of records.
 
 pub(crate) mod archiver;
 pub(crate) mod base;
 pub(crate) mod cut;
+pub(crate) mod frame;
 pub(crate) mod layout;
+pub(crate) mod owner;
 pub(crate) mod pack;
 mod scrub;
 pub(crate) mod unpack;

@@ -8,10 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::archive::layout::{
-    self, ArchiveHeader, BLOCK_BYTES, BLOCK_HEADER_BYTES, END_BYTES, HEADER_BEGIN_BYTES,
-    HEADER_BYTES_MAX,
-};
+use crate::archive::layout::{self, ARCHIVE, ArchiveHeader, BLOCK_BYTES, BLOCK_HEADER_BYTES};
 use crate::archive::path_of;
 use crate::bytes::Malformed;
 use crate::error::{Damage, Error};
@@ -66,7 +63,8 @@ impl Archived {
     fn of(file: File, path: &Path, number: u64) -> Result<Self, Error> {
         let failed = |e| Error::io("reading", path, e);
         let length = file.metadata().map_err(failed)?.len();
-        let footer = read_footer(&file, length).map_err(failed)?;
+        let footer = ARCHIVE.read_footer(&file, length).map_err(failed)?;
+        let footer = footer.and_then(|bytes| layout::decode_footer(&bytes));
         let header = match (read_header(&file, length).map_err(failed)?, &footer) {
             (Ok(header), _) => header,
             (Err(_), Ok((header, _))) => header.clone(),
@@ -222,14 +220,8 @@ impl Archived {
 }
 
 fn read_header(file: &File, length: u64) -> io::Result<Result<ArchiveHeader, Malformed>> {
-    let begin = read_some(file, 0, HEADER_BEGIN_BYTES)?;
-    match layout::header_bytes(&begin) {
-        Ok(bytes) if bytes as u64 <= length => {
-            Ok(layout::decode_header(&read_some(file, 0, bytes)?))
-        }
-        Ok(_) => Ok(Err(Malformed::because("the archive file is shorter than its header"))),
-        Err(error) => Ok(Err(error)),
-    }
+    let bytes = ARCHIVE.read_header(file, length)?;
+    Ok(bytes.and_then(|bytes| layout::decode_header(&bytes)))
 }
 
 type Block = Result<(Vec<u8>, usize), Malformed>;
@@ -253,22 +245,6 @@ pub(crate) fn read_block_at(file: &File, offset: u64, index: u32) -> io::Result<
         Ok(_) => Err(Malformed::because("it unpacks to another length")),
         Err(error) => Err(Malformed(error.to_string())),
     })
-}
-
-type Footer = Result<(ArchiveHeader, Vec<u64>), Malformed>;
-
-fn read_footer(file: &File, length: u64) -> io::Result<Footer> {
-    let too_short = || Malformed::because("the archive file is shorter than its footer");
-    let Some(end_at) = length.checked_sub(END_BYTES as u64) else { return Ok(Err(too_short())) };
-    let footer_bytes = match layout::footer_bytes(&read_some(file, end_at, END_BYTES)?) {
-        Ok(bytes) if bytes <= 2 * HEADER_BYTES_MAX => bytes,
-        Ok(_) => return Ok(Err(too_short())),
-        Err(error) => return Ok(Err(error)),
-    };
-    match end_at.checked_sub(footer_bytes as u64) {
-        Some(at) => Ok(layout::decode_footer(&read_some(file, at, footer_bytes)?)),
-        None => Ok(Err(too_short())),
-    }
 }
 
 /// Whether a file is not there, nor perhaps the archive itself.

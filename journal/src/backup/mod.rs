@@ -26,6 +26,7 @@ use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
 pub(crate) use gap::last_before_gap;
+use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
 use crate::archive;
@@ -45,12 +46,17 @@ use copy::{Copied, SourceFile, copy};
 use take::take;
 
 /// The file by which a backup is known from its first moment on.
-pub(crate) const MARKER: &str = "BACKUP";
+const MARKER: &str = "BACKUP";
 /// What is kept of everything before the archive's first segment.
 const BASE: &str = "base.arc";
 const PARTS: [&str; 3] = ["log", "archive", "blobs"];
 /// Files move from the log to the archive meanwhile; then the list is made again.
 const LISTINGS_MAX: u32 = 100;
+
+/// Whether a directory is a backup, or the beginning of one.
+pub(crate) fn is_backup(directory: &Path) -> bool {
+    directory.join(MARKER).exists()
+}
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,6 +89,8 @@ struct Source<'a> {
     heads: Vec<Head>,
     segment: u64,
     offset: u64,
+    /// Waits until payloads that are being erased say so.
+    settle: &'a dyn Fn(),
 }
 
 impl Journal {
@@ -109,7 +117,8 @@ impl Journal {
             parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
         let shape = Shape::of(parts.origin, &parts.options);
         let archive = Directory::at(directory).archive()?;
-        let source = Source { directory, archive, shape, heads, segment, offset };
+        let settle = &|| self.finish_erasures();
+        let source = Source { directory, archive, shape, heads, segment, offset, settle };
         run(&source, to, at, &mut heard)
     }
 }
@@ -141,7 +150,8 @@ pub fn backup(
     };
     let (directory, heads) = (reader.directory.path.as_path(), chains.heads);
     let archive = reader.directory.archive()?;
-    let source = Source { directory, archive, shape: reader.shape, heads, segment, offset };
+    let (shape, settle) = (reader.shape, &|| {});
+    let source = Source { directory, archive, shape, heads, segment, offset, settle };
     run(&source, to, at, &mut heard)
 }
 
@@ -186,9 +196,13 @@ fn run(
                 listings += 1;
             }
             copied => {
-                copied?;
+                let payload_went = copied? == PayloadWent::Yes;
+                if payload_went {
+                    (source.settle)();
+                }
                 let again = source.list()?;
-                if listings >= LISTINGS_MAX || names_of(&list) == names_of(&again) {
+                let same = !payload_went && names_of(&list) == names_of(&again);
+                if same || listings >= LISTINGS_MAX {
                     break;
                 }
                 listings += 1;
@@ -273,8 +287,21 @@ struct Run<'a> {
     copied: (u64, u64),
 }
 
+/// Whether a payload was erased or collected while the files were copied. What says that it was
+/// erased is to be copied then: the record of it lies behind the backup's end.
+#[derive(PartialEq, Eq)]
+enum PayloadWent {
+    Yes,
+    No,
+}
+
 impl Run<'_> {
-    fn copy_all(&mut self, list: &[SourceFile], heard: &mut OnProgress<'_>) -> Result<(), Error> {
+    fn copy_all(
+        &mut self,
+        list: &[SourceFile],
+        heard: &mut OnProgress<'_>,
+    ) -> Result<PayloadWent, Error> {
+        let mut payload_went = PayloadWent::No;
         let total = list.iter().map(SourceFile::bytes).sum();
         let mut meter = Meter::of(heard, "backing up", total);
         let mut directories = BTreeSet::new();
@@ -289,12 +316,12 @@ impl Run<'_> {
             let known = done.or_else(|| self.before.as_ref()?.files.get(&source.name)).cloned();
             let Copied { entry, fresh } =
                 match copy(source, known.as_ref(), &to, &beside, &mut meter) {
-                    // A payload that was erased or collected meanwhile.
                     Err(Error::Io { path, source: error, .. })
                         if path == source.path
                             && source.name.starts_with("blobs/")
                             && error.kind() == std::io::ErrorKind::NotFound =>
                     {
+                        payload_went = PayloadWent::Yes;
                         continue;
                     }
                     copied => copied?,
@@ -315,7 +342,7 @@ impl Run<'_> {
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
         files::sync_directories(&directories)?;
         self.manifest.files = files;
-        Ok(())
+        Ok(payload_went)
     }
 
     /// A segment that the backup before has in part, as the end of its log, and that has moved
@@ -343,7 +370,18 @@ impl Run<'_> {
         if grew || known.blake3 == entry.blake3 {
             return Ok(());
         }
-        before.replacing.insert(source.name.clone(), entry.clone());
+        let name = source.name.clone();
+        if before.replacing.get(&name) == Some(entry) {
+            return Ok(());
+        }
+        if let Some(in_place) = before.replacing.insert(name.clone(), entry.clone()) {
+            // This run has replaced it before. Only two contents may be there at a time.
+            files::sync_directory(files::parent(&self.to.join(&name)))?;
+            if digest_of_file(&self.to.join(&name), in_place.bytes)?.to_string() == in_place.blake3
+            {
+                before.files.insert(name, in_place);
+            }
+        }
         before.write(self.to)
     }
 

@@ -11,7 +11,7 @@ use backstitch_core::payload::AbsentWhy;
 use serde::Serialize;
 
 use super::Blobs;
-use super::files::{Files, Kind, SPREAD, for_each, now};
+use super::files::{Files, Kind, SPREAD, for_each};
 use crate::error::Error;
 use crate::files;
 
@@ -93,11 +93,17 @@ pub struct Collected {
 }
 
 impl Blobs {
-    /// Removes contents that are not named and no longer young.
-    pub(crate) fn collect(&self, named: &Named, dry_run: bool) -> Result<Collected, Error> {
+    /// Removes contents that are not named and were no longer young at `since`: before anybody
+    /// began to look for who names them, which may take longer than a content stays young.
+    pub(crate) fn collect(
+        &self,
+        named: &Named,
+        since: SystemTime,
+        dry_run: bool,
+    ) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         let Some(own) = self.files() else { return Ok(collected) };
-        let before = now().checked_sub(BLOB_AGE_MIN).unwrap_or(SystemTime::UNIX_EPOCH);
+        let before = since.checked_sub(BLOB_AGE_MIN).unwrap_or(SystemTime::UNIX_EPOCH);
         for first in 0..SPREAD {
             let first = u8::try_from(first).expect("there are as many as a byte has values");
             collect_of(own, first, before, named, dry_run, &mut collected)?;
@@ -143,4 +149,27 @@ fn collect_of(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::blobs::files::now;
+
+    /// Its commit may have come behind where the names were looked for.
+    #[test]
+    fn what_was_young_when_the_names_were_looked_for_is_not_collected() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::at(directory.path().to_owned(), false);
+        let text: Arc<str> = "kept meanwhile".into();
+        blobs.keep(&[(Digest::of(text.as_bytes()), text)]).unwrap();
+        let looked_since = now() + BLOB_AGE_MIN / 2;
+        let collected = blobs.collect(&Named::new(), looked_since, false).unwrap();
+        assert_eq!((collected.contents, collected.young), (0, 1));
+        let looked_since = now() + BLOB_AGE_MIN * 2;
+        let collected = blobs.collect(&Named::new(), looked_since, false).unwrap();
+        assert_eq!((collected.contents, collected.young), (1, 0));
+    }
 }

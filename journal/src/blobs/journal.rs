@@ -6,6 +6,7 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 
 use super::check::{Collected, Named};
 use super::erased_by;
+use super::files::now;
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::journal::{Journal, Parts};
@@ -57,11 +58,12 @@ impl Journal {
     }
 
     /// Removes contents that no commit and no history names, wherever those are kept, and that
-    /// are older than [`BLOB_AGE_MIN`](crate::BLOB_AGE_MIN); with `dry_run` only says how many.
+    /// were older than [`BLOB_AGE_MIN`](crate::BLOB_AGE_MIN) as this was called; with `dry_run` only says how many.
     ///
     /// # Errors
     /// If the chain is not whole or cannot be read: then nothing is removed.
     pub fn collect_blobs(&self, dry_run: bool) -> Result<Collected, Error> {
+        let since = now();
         let mut named = loop {
             match self.named_by_chain() {
                 // The chain was cut meanwhile, and begins somewhere else.
@@ -75,7 +77,7 @@ impl Journal {
                 record.event.for_each_payload(&mut |payload| named.extend(payload.reference()));
             }
         }
-        self.parts().blobs.collect(&named, dry_run)
+        self.parts().blobs.collect(&named, since, dry_run)
     }
 
     /// Contents that the base names, or a commit behind it: a run that was removed since has

@@ -23,6 +23,11 @@
 //! - in or after 3 leaves a beginning of the last tick's batches, and of all earlier ticks
 //!   everything, since each was synced before the next one's marks.
 //!
+//! **A failed write** leaves holes in what sled's file goes on from: pages that were only moved
+//! may be gone with it, which a quick proof does not see. So the recent file is removed as soon
+//! as sled fails, and the next open hashes everything. What a failed sync covered is in the
+//! system's memory only and reads right until that is gone: such a tree is made anew.
+//!
 //! Two faults at once are not mistaken for one: marks and recent file each carry hashes, a
 //! tick missing between them makes the whole tree be hashed, and what does not fit together
 //! is not trusted.
@@ -59,7 +64,7 @@ use crate::error::Error;
 use crate::files;
 use crate::locks::lock;
 use crate::marks::{MarksFile, Totals};
-use crate::sled::{Change, RawTree};
+use crate::sled::{Change, RawTree, SYNCING, is_locked};
 use recent::RecentFile;
 use rewrite::Rewrite;
 use scrub::Scrub;
@@ -145,6 +150,23 @@ impl TreeFiles {
             fresh: tree.with_extension("fresh"),
             replaced: tree.with_extension("replaced"),
         }
+    }
+
+    /// Has the next open read everything after a failed write, or make the tree anew after a
+    /// failed sync or where that cannot be noted; then it answers why.
+    fn note_failure(&self, error: &Error) -> Option<String> {
+        let in_memory_only = match error {
+            Error::Full { action, .. } | Error::Denied { action, .. } => *action == SYNCING,
+            Error::Io { .. } => true,
+            _ => false,
+        };
+        if !in_memory_only && files::remove(&self.recent).is_ok() {
+            return None;
+        }
+        let reason = format!("a write to it failed: {}", crate::open::with_source(error));
+        // What cannot be noted either is on a disk that takes nothing more.
+        drop(files::replace(&self.untrusted, reason.as_bytes()));
+        Some(reason)
     }
 }
 
@@ -243,6 +265,21 @@ impl FencedTree {
         }
         let detail = format!("{reason}; the next start rebuilds it from the log");
         Error::Store { path: self.files.tree.clone(), detail }
+    }
+
+    /// An error of a change. What sled has written by then nobody knows: the quick proof would
+    /// not see it, so the next open must read everything.
+    fn failed_to_change(&self, state: &mut TreeState, error: Error) -> Error {
+        state.unsettled = true;
+        state.recent = None;
+        if !matches!(error, Error::Closed) && !is_locked(&error) {
+            let noted = self.files.note_failure(&error);
+            if let Some(reason) = noted {
+                // The failure itself is what is told; this one is for those who read on.
+                drop(self.distrusted.set(reason));
+            }
+        }
+        error
     }
 
     /// An error of a read. sled says so if what it reads is damaged, and it would say so

@@ -58,7 +58,10 @@ impl FencedTree {
         let proven = match prove(&files, &newest, options) {
             Ok(Some(proven)) => proven,
             Ok(None) => return untrusted("its content does not match its marks"),
-            Err(error @ (Error::Full { .. } | Error::Denied { .. })) => return Err(error),
+            Err(error @ (Error::Full { .. } | Error::Denied { .. })) => {
+                files.note_failure(&error);
+                return Err(error);
+            }
             Err(error) if is_locked(&error) => return Err(error),
             Err(error) => return untrusted(&error.to_string()),
         };
@@ -150,7 +153,10 @@ impl FencedTree {
         opened_quickly: bool,
     ) -> Result<Self, Error> {
         // What was read may be in the system's memory only.
-        raw.sync()?;
+        if let Err(error) = raw.sync() {
+            files.note_failure(&error);
+            return Err(error);
+        }
         let scrub = state.scrub.as_ref().map(Scrub::state).unwrap_or_default();
         let figures = Mutex::new(Figures { opened_quickly, scrub, ..Figures::default() });
         let tree = Self {

@@ -171,7 +171,8 @@ impl FencedTree {
             self.give_up_rewrite(rewrite, &state, &error);
             return Ok(Step::Done);
         }
-        self.change_trees(&mut state)?;
+        let changed = self.change_trees(&mut state);
+        changed.map_err(|error| self.failed_to_change(&mut state, error))?;
         Ok(Step::Done)
     }
 

@@ -55,20 +55,30 @@ impl FencedTree {
         if batches.is_empty() && state.applied == applied {
             return Ok(());
         }
-        let mut rest = batches;
-        loop {
-            let later = rest.split_off(self.together(&rest, &state));
-            let after = if later.is_empty() { applied.to_vec() } else { state.applied.clone() };
-            self.apply(&rest, after, &mut state)?;
-            self.renew_if_due(&mut state)?;
-            rest = later;
-            if rest.is_empty() {
-                break;
-            }
-        }
+        let changed = self.apply_all(batches, applied, &mut state);
+        changed.map_err(|error| self.failed_to_change(&mut state, error))?;
         let tick_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.note(&state, |figures| figures.tick_us = tick_us);
         Ok(())
+    }
+
+    fn apply_all(
+        &self,
+        batches: Vec<PlannedBatch>,
+        applied: &[u8],
+        state: &mut TreeState,
+    ) -> Result<(), Error> {
+        let mut rest = batches;
+        loop {
+            let later = rest.split_off(self.together(&rest, state));
+            let after = if later.is_empty() { applied.to_vec() } else { state.applied.clone() };
+            self.apply(&rest, after, state)?;
+            self.renew_if_due(state)?;
+            rest = later;
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// How many batches are applied as one tick of the marks: as many as have room there, and

@@ -28,16 +28,13 @@ pub(super) fn build(
 ) -> Result<(), Error> {
     let shape = Shape { origin: next_origin(reader)?, ..reader.shape };
     let target = Target::begin(&request.to)?;
-    let lock = target.directory.take_new()?;
     copy_whole_segments(reader, plan, &target.directory, heard)?;
     copy_base(reader, &target.directory.path)?;
     copy_blobs(&reader.directory.path, &target.directory.path, heard)?;
     let heads = write_the_rest(reader, plan, shape, &target.directory, request, heard)?;
     target.directory.write_identity(&shape)?;
     read_back(&target.directory.path, &heads, DamagedPayloads::Refused)?;
-    target.finish()?;
-    drop(lock);
-    Ok(())
+    target.finish()
 }
 
 /// Segments before the cut, as they are.

@@ -9,7 +9,7 @@ mod build;
 mod effects;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::commit::Origin;
 use crate::error::{Damage, Error};
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
+use crate::target::Target;
 use plan::Plan;
 
 /// Runs and effects beyond this many are counted and not listed.
@@ -184,6 +185,7 @@ pub fn restore(
     mut heard: OnProgress<'_>,
 ) -> Result<RestoreReport, Error> {
     let reader = Reader::open(&request.from)?;
+    Target::check(&request.from, &request.to)?;
     let plan = Plan::of(&reader, &request.point, &mut heard)?;
     let mut report = plan.report(&reader, request.dry_run);
     effects::list(&reader, &plan, &mut report, &mut heard)?;
@@ -191,6 +193,15 @@ pub fn restore(
         build::build(&reader, &plan, request, &mut heard)?;
     }
     Ok(report)
+}
+
+/// The oldest point that a store or a backup can be restored to. Reads the whole chain.
+///
+/// # Errors
+/// If it is in use, damaged or not readable.
+pub fn oldest_point(from: &Path, mut heard: OnProgress<'_>) -> Result<Oldest, Error> {
+    let reader = Reader::open(from)?;
+    Ok(Plan::of(&reader, &RestorePoint::End, &mut heard)?.report(&reader, true).oldest)
 }
 
 /// The origin of what is written from now on.

@@ -137,6 +137,7 @@ pub fn salvage(
     mut heard: OnProgress<'_>,
 ) -> Result<SalvageReport, Error> {
     let mut reader = provable::open(&request.from)?;
+    Target::check(&request.from, &request.to)?;
     let kept = provable::set_damaged_base_aside(&mut reader)?;
     let beginning = reader.sources.beginning()?;
     let mut gaps: Vec<Vec<Gap>> = vec![Vec::new(); reader.partitions()];
@@ -163,7 +164,6 @@ pub fn salvage(
         true => None,
         false => Some(Target::begin(&request.to)?),
     };
-    let lock = target.as_ref().map(|target| target.directory.take_new()).transpose()?;
     let log = target.as_ref().map(|target| target.directory.log());
     let mut writing = Writing::begin(log.as_deref(), shape, &beginning, &gaps, stored, request)?;
     writing.take_base(&reader)?;
@@ -178,6 +178,5 @@ pub fn salvage(
         read_back(&target.directory.path, &heads, DamagedPayloads::Taken)?;
         target.finish()?;
     }
-    drop(lock);
     Ok(report)
 }

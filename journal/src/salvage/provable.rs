@@ -9,6 +9,7 @@ use crate::archive::base::layout::Entry;
 use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{self, Commit};
 use crate::error::Error;
+use crate::files;
 use crate::log::wal::layout;
 use crate::log::wal::scan::{Segment, Shape};
 use crate::log::wal::segments;
@@ -88,8 +89,12 @@ pub(super) fn for_each(
     take: &mut dyn FnMut(Linked) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let numbers = reader.sources.numbers()?;
-    let total = numbers.len() as u64 * reader.shape.segment_bytes;
-    let mut meter = Meter::of(heard, phase, total);
+    // Of the log only what is written; an archived segment is full.
+    let bytes_of = |number| {
+        let path = segments::path_of(reader.sources.log(), number);
+        if path.exists() { files::written_bytes(&path) } else { reader.shape.segment_bytes }
+    };
+    let mut meter = Meter::of(heard, phase, numbers.iter().map(|&number| bytes_of(number)).sum());
     for number in numbers {
         let evidence = reader.sources.evidence(number)?;
         let segment = evidence.segment;
@@ -102,7 +107,7 @@ pub(super) fn for_each(
         for commit in found.0 {
             chainer.offer(commit).into_iter().try_for_each(&mut *take)?;
         }
-        meter.add(reader.shape.segment_bytes)?;
+        meter.add(bytes_of(number))?;
     }
     chainer.finish().into_iter().try_for_each(take)
 }

@@ -90,7 +90,8 @@ impl StoredRecords {
             let index = usize::from(entry.partition);
             let packed = unpack(&entry.packed).filter_map(Result::ok);
             for (version, (position, body)) in (entry.first_version..).zip(packed) {
-                if gaps.get(index).is_some_and(|gaps| gaps.iter().any(|gap| gap.has(position))) {
+                let wanted = gaps.get(index).is_some_and(|own| own.iter().any(|g| g.has(position)));
+                if wanted && is_its_own(&stream, version, position, body) {
                     let (stream, body) = (stream.clone(), body.to_vec());
                     let record = StoredRecord { stream, version, body };
                     self.records.entry((index, position)).or_insert(record);
@@ -103,11 +104,7 @@ impl StoredRecords {
         store.for_each_stored(&mut |stream, version, position, body| {
             let index = partition_of(stream);
             let wanted = gaps.get(index).is_some_and(|gaps| gaps.iter().any(|g| g.has(position)));
-            // The body says itself whose it is; a record that contradicts its key is none.
-            let right = wanted
-                && record::decode(body, position)
-                    .is_ok_and(|found| found.stream == *stream && found.version == version);
-            if right {
+            if wanted && is_its_own(stream, version, position, body) {
                 let (stream, body) = (stream.clone(), body.to_vec());
                 self.records.insert((index, position), StoredRecord { stream, version, body });
             }
@@ -128,6 +125,12 @@ impl Gap {
     fn has(&self, position: u64) -> bool {
         position > self.before.position && self.next_position.is_none_or(|next| position < next)
     }
+}
+
+/// The body says itself whose it is; a record that contradicts its key is none.
+fn is_its_own(stream: &StreamId, version: u64, position: u64, body: &[u8]) -> bool {
+    record::decode(body, position)
+        .is_ok_and(|found| found.stream == *stream && found.version == version)
 }
 
 /// The partition a history is written in: workflows and replays all live in the first.

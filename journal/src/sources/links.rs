@@ -1,12 +1,47 @@
-//! Whether the archive's files hang together: each begins where the one before ends, and says so.
+//! Whether the archive's files hang together: each begins where the one before ends, and says so;
+//! and whether they are of the log they stand beside.
 //!
 //! Reads headers only.
 
 use crate::archive;
 use crate::error::{Damage, Error};
+use crate::log::wal::segments;
 use crate::sources::{Sources, missing};
 
 impl Sources {
+    /// Refuses an archive that another life of this store has gone on with: the one it was
+    /// restored from. To heal or cut by it would put that life in place of this one. What
+    /// cannot be read is left to whoever reads it.
+    ///
+    /// # Errors
+    /// [`Error::ForeignArchive`].
+    pub(crate) fn check_archive_is_own(&self) -> Result<(), Error> {
+        let numbers = segments::numbers(self.log())?;
+        let (Some(archive), Some(&last)) = (self.archive(), numbers.last()) else {
+            return Ok(());
+        };
+        let foreign =
+            |detail: String| Err(Error::ForeignArchive { archive: archive.to_owned(), detail });
+        let next = self.base().ok().flatten().map_or(0, |base| base.header().next_segment);
+        if next > last {
+            return foreign(format!(
+                "it was cut up to segment {}, and the log ends with segment {last}",
+                next - 1
+            ));
+        }
+        for &number in &numbers {
+            let (Ok(Some(archived)), Ok(Some(in_log))) =
+                (self.archived(number), self.log_header(number))
+            else {
+                continue;
+            };
+            if archived.header().segment != in_log {
+                return foreign(format!("its segment {number} is another one than the log's"));
+            }
+        }
+        Ok(())
+    }
+
     /// Follows the archive's headers from the chain's beginning.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ mod tests;
 mod view;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -321,6 +321,11 @@ impl Views {
         let all = self.runs.table().statistics().into_iter();
         let own = all.filter(|((space, _), _)| space == namespace);
         own.map(|((_, workflow), statistics)| (workflow, statistics)).collect()
+    }
+
+    /// Namespaces that have runs.
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
+        self.runs.table().statistics().into_keys().map(|(namespace, _)| namespace).collect()
     }
 
     /// Writes the rows that changed into the trees, durably.

@@ -115,35 +115,53 @@ impl<R: Row> Table<R> {
     /// If the tree cannot be read or written; it must not be used any more then.
     pub(super) fn tick(&self, applied: &[u64]) -> Result<(), Error> {
         let Some(tree) = &self.tree else { return Ok(()) };
-        let changed: Vec<(R::Id, Entry<R>)> = {
-            let changed = lock(&self.changed);
-            changed.rows.iter().map(|(id, entry)| (*id, entry.clone())).collect()
-        };
-        let groups = self.groups(&changed)?;
         let before = lock(&self.applied).clone();
-        let chunks = groups.len().div_ceil(SLOTS).max(1);
-        let mut rest = groups.into_iter();
-        for chunk in 1..=chunks {
+        let changed = self.changed_in_order();
+        let mut rest = changed.as_slice();
+        loop {
+            let (groups, taken) = self.groups(rest)?;
+            let (written, later) = rest.split_at(taken);
             let mut units = Vec::new();
             let mut sum = Tallies::default();
-            for (slot, group) in rest.by_ref().take(SLOTS).enumerate() {
+            for (slot, group) in groups.into_iter().enumerate() {
                 let mut unit = group.unit;
                 unit.extend(group.tallies.unit(tree, slot)?);
                 units.push(unit);
                 sum.merge(&group.tallies);
             }
-            let applied = if chunk == chunks { applied } else { &before };
-            tree.tick(units, &encode_applied(applied))?;
+            let reached = if later.is_empty() { applied } else { &before };
+            tree.tick(units, &encode_applied(reached))?;
             lock(&self.tallies).merge(&sum);
+            reached.clone_into(&mut lock(&self.applied));
+            self.written(written);
+            if later.is_empty() {
+                return Ok(());
+            }
+            rest = later;
         }
-        applied.clone_into(&mut lock(&self.applied));
-        self.written(&changed);
-        Ok(())
     }
 
-    fn groups(&self, changed: &[(R::Id, Entry<R>)]) -> Result<Vec<Group>, Error> {
+    /// The rows that changed, in the order of lists: what goes into the tree together then
+    /// lies together there.
+    fn changed_in_order(&self) -> Vec<(R::Id, Entry<R>)> {
+        let mut rows: Vec<(R::Id, Entry<R>)> = {
+            let changed = lock(&self.changed);
+            changed.rows.iter().map(|(id, entry)| (*id, entry.clone())).collect()
+        };
+        rows.sort_by_cached_key(|(id, entry)| {
+            (entry.row.as_ref().map(|row| row::turned(row.at())), R::id_key(id))
+        });
+        rows
+    }
+
+    /// What the first of these rows change, as much as one tick of the tree takes, and how
+    /// many rows those are.
+    fn groups(&self, changed: &[(R::Id, Entry<R>)]) -> Result<(Vec<Group>, usize), Error> {
         let (mut groups, mut group) = (Vec::new(), Group::default());
-        for (id, entry) in changed {
+        for (taken, (id, entry)) in changed.iter().enumerate() {
+            if groups.len() == SLOTS {
+                return Ok((groups, taken));
+            }
             let (old, new) = (self.stored(id)?, entry.row.as_deref());
             let is_known = match (&old, new) {
                 (Some(old), Some(new)) => !entry.forced && old.version() >= new.version(),
@@ -165,7 +183,7 @@ impl<R: Row> Table<R> {
         if !group.unit.is_empty() {
             groups.push(group);
         }
-        Ok(groups)
+        Ok((groups, changed.len()))
     }
 
     /// Forgets rows that are written, unless they changed again.

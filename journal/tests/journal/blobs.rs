@@ -1,6 +1,7 @@
 //! Contents kept beside the records that name them.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId
 use backstitch_core::payload::{AbsentWhy, INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    BLOB_AGE_MIN, Batch, Fit, Head, Journal, Named, Opened, Reader, Record, check_blobs, verify,
+    BLOB_AGE_MIN, Batch, Fit, Head, Journal, Named, Opened, Reader, Record, RestorePoint,
+    check_blobs, verify,
 };
 use serde_json::json;
 
@@ -18,6 +20,7 @@ use crate::archive::{archived_directory, small};
 use crate::cut::cut_now;
 use crate::damage::files_below;
 use crate::removal::finished;
+use crate::restore::restored;
 use crate::workload::{Writer, options};
 
 const PARTITION: PartitionId = PartitionId(0);
@@ -353,4 +356,33 @@ fn contents_that_the_base_names_are_not_collected() {
     drop(writer);
     let report = verify(path).unwrap();
     assert!(report.ok && files.len() > 5, "{report:?}");
+}
+
+/// The backup ends before the record of the erasure, and yet has to say where the content went.
+#[test]
+fn what_is_erased_while_a_backup_runs_is_erased_in_the_backup() {
+    let work = tempfile::tempdir().unwrap();
+    let mut life = Life::begin(&work.path().join("data"));
+    let mut large = [payload("a", 70_000), payload("b", 70_000)];
+    large.sort_by_key(|payload| digest_of(payload).0);
+    for (digits, payload) in (1..).zip(&large) {
+        life.record(&run(digits), 1, &answered(payload.clone()));
+    }
+    let (journal, mut erased) = (life.journal.clone(), false);
+    let to = work.path().join("backup");
+    let mut heard = |_| {
+        // The first content is being copied, and the second is on the list.
+        if !std::mem::replace(&mut erased, true) {
+            life.erase(1, digest_of(&large[1]));
+        }
+        ControlFlow::Continue(())
+    };
+    journal.backup(&to, Timestamp(1), &mut heard).unwrap();
+    let report = verify(&to).unwrap();
+    assert!(report.ok, "{report:?}");
+    let target = work.path().join("restored");
+    restored(&to, &target, RestorePoint::End);
+    let life = Life::begin(&target);
+    assert_eq!(why_absent(&life.history(&run(1)), 0), None);
+    assert_eq!(why_absent(&life.history(&run(2)), 0), Some(AbsentWhy::Erased));
 }

@@ -15,7 +15,7 @@ use backstitch_core::export::{event_from_value, event_to_value};
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, ReplayId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
-use backstitch_core::report::{EVENT_TYPES, event_json, event_type};
+use backstitch_core::report::{EVENT_TYPES, RUN_EVENT_TYPES, event_json, event_type};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
@@ -23,82 +23,18 @@ use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::workload::Dice;
 
-/// A kind's name. No arm for the rest: a new kind must be named here, and then be in a
-/// golden file.
-fn kind(event: &Event) -> &'static str {
-    let event = match event {
-        Event::Run(RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_)) => {
-            return event_type(event);
-        }
-        Event::Run(event) => event,
-        Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => return "DefinitionPart",
-        Event::Workflow(WorkflowEvent::Defined { .. }) => return "Defined",
-        Event::Workflow(WorkflowEvent::Kept { .. }) => return "Kept",
-        Event::Partition(event) => return partition_kind(event),
-        Event::Replay(event) => return replay_kind(event),
-    };
-    run_kind(event)
-}
-
-fn partition_kind(event: &PartitionEvent) -> &'static str {
-    match event {
-        PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
-        PartitionEvent::PayloadErased { .. } => "PayloadErased",
-        PartitionEvent::LogCut { .. } => "LogCut",
-        PartitionEvent::Restored { .. } => "Restored",
-        PartitionEvent::RunsImported { .. } => "RunsImported",
-        PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
-    }
-}
-
-fn replay_kind(event: &ReplayEvent) -> &'static str {
-    match event {
-        ReplayEvent::Requested(_) => "ReplayRequested",
-        ReplayEvent::Advanced { .. } => "ReplayAdvanced",
-        ReplayEvent::Stopped { .. } => "ReplayStopped",
-        ReplayEvent::Resumed { .. } => "ReplayResumed",
-        ReplayEvent::Completed { .. } => "ReplayCompleted",
-    }
-}
-
-fn run_kind(event: &RunEvent) -> &'static str {
-    match event {
-        RunEvent::Submitted(_) => "Submitted",
-        RunEvent::StepReady { .. } => "StepReady",
-        RunEvent::StepWaiting { .. } => "StepWaiting",
-        RunEvent::StepStarted { .. } => "StepStarted",
-        RunEvent::StepSucceeded { .. } => "StepSucceeded",
-        RunEvent::StepAttemptFailed { .. } => "StepAttemptFailed",
-        RunEvent::StepTimedOut { .. } => "StepTimedOut",
-        RunEvent::StepAttemptLost { .. } => "StepAttemptLost",
-        RunEvent::StepRetryScheduled { .. } => "StepRetryScheduled",
-        RunEvent::StepFailed { .. } => "StepFailed",
-        RunEvent::StepSkipped { .. } => "StepSkipped",
-        RunEvent::StepsPruned { .. } => "StepsPruned",
-        RunEvent::StepCancelled { .. } => "StepCancelled",
-        RunEvent::CancelRequested { .. } => "CancelRequested",
-        RunEvent::DeadlinePassed => "DeadlinePassed",
-        RunEvent::RunFailing { .. } => "RunFailing",
-        RunEvent::UnwindingStarted => "UnwindingStarted",
-        RunEvent::UndoReady { .. } => "UndoReady",
-        RunEvent::UndoStarted { .. } => "UndoStarted",
-        RunEvent::UndoSucceeded { .. } => "UndoSucceeded",
-        RunEvent::UndoAttemptFailed { .. } => "UndoAttemptFailed",
-        RunEvent::UndoRetryScheduled { .. } => "UndoRetryScheduled",
-        RunEvent::UndoFailed { .. } => "UndoFailed",
-        RunEvent::RunSuspended { .. } => "RunSuspended",
-        RunEvent::RunEnded { .. } => "RunEnded",
-        RunEvent::LetterOpened { .. } => "LetterOpened",
-        RunEvent::LetterRetried { .. } => "LetterRetried",
-        RunEvent::LetterDiscarded { .. } => "LetterDiscarded",
-        RunEvent::CallbackScheduled { .. } => "CallbackScheduled",
-        RunEvent::CallbackDelivered { .. } => "CallbackDelivered",
-        RunEvent::CallbackAttemptFailed { .. } => "CallbackAttemptFailed",
-        RunEvent::CallbackFailed { .. } => "CallbackFailed",
-        RunEvent::Tagged { .. } => "Tagged",
-        RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_) => "a family of its own",
-    }
-}
+/// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
+/// this list.
+const UNWRITTEN: [&str; 8] = [
+    "RouteChosen",
+    "StepCacheHit",
+    "StepLimitPassed",
+    "SlaBreached",
+    "ExecutionOrigin",
+    "MessagePosted",
+    "MessageAcknowledged",
+    "MessageReceived",
+];
 
 pub const STEP: StepIndex = StepIndex(300);
 pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
@@ -353,16 +289,19 @@ fn golden_commits_decode_for_ever() {
             let word = event_type(&record.event);
             assert_eq!(event_json(&record.event, None).0, word, "an event has one type word");
             assert!(EVENT_TYPES.contains(&word), "{word} is listed");
-            if name != "commit-blob.bin" && matches!(record.event, Event::Run(_)) {
+            let of_run = matches!(record.event, Event::Run(_));
+            assert_eq!(RUN_EVENT_TYPES.contains(&word), of_run, "{word}");
+            if name != "commit-blob.bin" && of_run {
                 let value = event_to_value(&record.event);
                 let read =
                     event_from_value(value.clone()).unwrap_or_else(|why| panic!("{value}: {why}"));
                 assert_eq!(read, record.event, "an exported event reads back: {value}");
             }
-            kinds.insert(kind(&record.event));
+            kinds.insert(word);
         }
     }
-    assert_eq!(kinds.len(), 55, "every kind of event is in a golden file: {kinds:?}");
+    let missing: Vec<_> = EVENT_TYPES.into_iter().filter(|word| !kinds.contains(word)).collect();
+    assert_eq!(missing, UNWRITTEN, "every other kind of event is in a golden file");
 }
 
 #[test]

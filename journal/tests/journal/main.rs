@@ -1,10 +1,13 @@
 //! Tests of the journal as a whole: on real files, with real crashes.
 
 mod archive;
+mod archive_of_another;
+mod archive_owner;
 mod backup;
 mod blobs;
 mod calls;
 mod chain;
+mod checkpoints;
 mod child;
 mod conformance;
 mod crash;

@@ -109,6 +109,8 @@ pub struct Medium {
     contents: HashMap<Inode, Content>,
     open: HashMap<u32, (PathBuf, Option<Inode>)>,
     entries: usize,
+    /// Entries before the record that is fed.
+    entries_before: usize,
     pub acknowledged: Vec<u8>,
 }
 
@@ -136,6 +138,13 @@ impl Medium {
             self.contents.insert(inode, Content { durable, pending: Vec::new() });
             self.names.insert(path, Node::File(inode));
         }
+    }
+
+    /// The record of another process follows; what the one before left in the system's memory
+    /// stays there.
+    pub fn begin_record(&mut self) {
+        self.open.clear();
+        self.entries_before = self.entries;
     }
 
     /// Moves forward by one call.
@@ -170,8 +179,12 @@ impl Medium {
                     self.change_data(at, inode, DataChange::Length(*end));
                 }
             }
-            Call::Sync { file, covered, data_only } => self.sync(*file, *covered, *data_only),
-            Call::SyncFailed { file, covered } => self.give_up(*file, *covered),
+            Call::Sync { file, covered, data_only } => {
+                self.sync(*file, self.entries_before + covered, *data_only);
+            }
+            Call::SyncFailed { file, covered } => {
+                self.give_up(*file, self.entries_before + covered);
+            }
             Call::Rename { from, to } => {
                 self.change_name(at, NameChange::Rename(from.clone(), to.clone()));
             }

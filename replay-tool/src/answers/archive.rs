@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use backstitch_journal::{RestorePoint, RestoreRequest, restore};
+use backstitch_journal::oldest_point;
 use serde_json::{Value, json};
 
 use super::Answer;
 use super::restore::oldest;
 use crate::Form;
-use crate::clock;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::source::{check_directory, place_of_archive};
@@ -25,18 +24,8 @@ const BASE: &str = "base.arc";
 /// If the directory cannot be read or the chain is damaged.
 pub(crate) fn answer(directory: &Path, form: &Form) -> Result<Answer, Error> {
     check_directory(directory)?;
-    // A dry run of restoring everything knows how far back the chain reaches.
-    let request = RestoreRequest {
-        from: directory.to_owned(),
-        to: PathBuf::new(),
-        point: RestorePoint::End,
-        dry_run: true,
-        at: clock::now(),
-        reason: String::new(),
-        actor: String::new(),
-    };
     let mut progress = Progress::phases(form.watched());
-    let report = restore(&request, &mut |heard| progress.hear(&heard))?;
+    let oldest_kept = oldest_point(directory, &mut |heard| progress.hear(&heard))?;
     drop(progress);
     let archive = place_of_archive(directory);
     let mut segments: BTreeMap<u64, [Option<u64>; 2]> = BTreeMap::new();
@@ -55,12 +44,12 @@ pub(crate) fn answer(directory: &Path, form: &Form) -> Result<Answer, Error> {
                 "archive_directory": archive.display().to_string(),
                 "base_bytes": base_bytes,
                 "segments": rows.collect::<Vec<Value>>(),
-                "oldest": report.oldest,
+                "oldest": oldest_kept,
             }))
         }
         false => {
             let mut shown = text(&segments, base_bytes, &form.screen);
-            shown.push_str(&format!("{}\n", oldest(&report.oldest)));
+            shown.push_str(&format!("{}\n", oldest(&oldest_kept)));
             Answer::text(shown)
         }
     })

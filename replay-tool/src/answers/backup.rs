@@ -44,7 +44,19 @@ fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Error> {
 /// # Errors
 /// If the server cannot be asked, or refuses.
 fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error> {
-    let begun = server.client().post(&BACKUPS, &json!({ "directory": name }))?;
+    let begun = match server.client().post(&BACKUPS, &json!({ "directory": name })) {
+        // Whoever asked for it before may have been interrupted: it goes on in the server.
+        Err(Error::Refused { code, message }) if code == "BACKUP_RUNNING" => {
+            let running = server.client().get(&BACKUPS, &[])?["running"].take();
+            let same =
+                running["directory"].as_str().is_some_and(|at| Path::new(at).ends_with(name));
+            if !same {
+                return Err(Error::Refused { code, message });
+            }
+            running
+        }
+        begun => begun?,
+    };
     let standing = server.watch("bytes backed up", &BACKUPS, |standing| {
         let progress = &standing["running"]["progress"];
         let number = |name: &str| progress[name].as_u64().unwrap_or(0);

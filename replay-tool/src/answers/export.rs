@@ -39,8 +39,8 @@ fn of_server(server: &Server, wanted: &ExportWanted, form: &Form) -> Result<Answ
 /// written.
 fn of_files(directory: &Path, wanted: &ExportWanted, form: &Form) -> Result<Answer, Error> {
     let archive = Archive::open(directory, OnDamage::Refuse, form.watched())?;
-    let mut listing = fold_all(&archive, wanted.workflow.as_deref())?;
-    listing.rows.retain(|row| wanted.status.is_none_or(|status| row.standing() == status));
+    let mut listing = fold_all(&archive, wanted.filter.workflow.as_deref())?;
+    listing.rows.retain(|row| wanted.filter.takes(row));
     let rows = match wanted.ids.as_slice() {
         [] => listing.rows,
         ids => named(&listing.rows, ids)?,

@@ -47,7 +47,13 @@ fn of_files(directory: &Path, wanted: &ImportWanted, form: &Form) -> Result<Answ
     let file = File::open(&wanted.file).map_err(unread)?;
     let bytes = file.metadata().map_err(unread)?.len();
     let actor = wanted.actor.as_deref().unwrap_or(ACTOR);
-    let mut writing = Writing::open(directory)?;
+    let empty = std::fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
+    let mut writing = match Writing::open(directory) {
+        Err(Error::NoDirectory { directory } | Error::Foreign { directory, .. }) if empty => {
+            return Err(Error::NoStore { directory });
+        }
+        writing => writing?,
+    };
     let mut progress = Progress::bytes(form.watched(), "reading the file", bytes);
     let taken = writing.import(BufReader::new(file), actor, &mut |done| progress.reach(done));
     drop(progress);

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod backup;
+pub mod cut;
 pub mod events;
 pub mod export;
 pub mod import;
@@ -13,6 +14,7 @@ pub mod manual;
 mod marks;
 pub mod payload;
 pub mod rebuild;
+pub mod replays;
 pub mod restore;
 pub mod retention;
 pub mod salvage;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use backstitch_core::retention::{Policy, RUNS_PER_PLAN_MAX};
+use backstitch_core::time::Timestamp;
 use backstitch_core::yaml::{Format, parse};
 
 use serde_json::{Value, json};
@@ -10,18 +12,77 @@ use serde_json::{Value, json};
 use super::{Answer, workflow_label};
 use crate::Form;
 use crate::arguments::{Retention, RetentionWanted};
+use crate::clock;
 use crate::error::{Error, exit};
 use crate::facts::text;
-use crate::source::Server;
+use crate::progress::Progress;
+use crate::source::{Holder, Server, Writing};
 use crate::text::{Screen, Style, Table, counted, size, style_of};
 
 const RETENTION: [&str; 4] = ["api", "v1", "admin", "retention"];
 
-/// Asks the server, or has it remove runs and waits until it has.
+/// Who decides, where nobody says.
+const ACTOR: &str = "operator";
+
+/// Says how long runs are kept, what would go, or removes it.
 ///
 /// # Errors
-/// If the policy's file cannot be read, or the server cannot be asked or refuses.
-pub(crate) fn answer(command: &Retention, server: &Server, form: &Form) -> Result<Answer, Error> {
+/// If the policy's file cannot be read, or why it cannot be done.
+pub(crate) fn answer(command: &Retention, holder: &Holder, form: &Form) -> Result<Answer, Error> {
+    match holder {
+        Holder::Server(server) => of_server(command, server, form),
+        Holder::Files(path) => {
+            let mut writing = Writing::open(path)?;
+            let answer = of_files(command, &mut writing, form);
+            writing.close()?;
+            answer
+        }
+    }
+}
+
+/// Does it in a directory that no server has open.
+fn of_files(command: &Retention, writing: &mut Writing, form: &Form) -> Result<Answer, Error> {
+    let in_force = |writing: &Writing| writing.policy()?.ok_or(Error::NoPolicy);
+    let policy = |writing: &Writing, wanted: &RetentionWanted| match &wanted.policy {
+        Some(path) => {
+            Policy::read(&read_policy(path)?).map_err(|problems| Error::BadPolicy { problems })
+        }
+        None => Ok(in_force(writing)?.0),
+    };
+    match command {
+        Retention::Policy => Ok(print(&in_force(writing)?.1, form, policy_text)),
+        Retention::Plan { wanted, limit } => {
+            let (policy, at) = (policy(writing, wanted)?, as_of(wanted)?);
+            let limit = (*limit).clamp(1, RUNS_PER_PLAN_MAX);
+            Ok(print(&writing.plan_retention(&policy, at, limit)?, form, plan_text))
+        }
+        Retention::Apply { runs_per_second: Some(_), .. } => Err(Error::Misplaced {
+            command: "`--runs-per-second`".to_owned(),
+            why: "works online only: a directory without its server has nobody to leave room for",
+        }),
+        Retention::Apply { wanted, actor, .. } => {
+            let (policy, at) = (policy(writing, wanted)?, as_of(wanted)?);
+            let mut progress = Progress::count(form.watched(), "runs removed", 0);
+            let actor = actor.as_deref().unwrap_or(ACTOR);
+            let ended =
+                writing.apply_retention(&policy, at, actor, &mut |gone| progress.reach(gone))?;
+            drop(progress);
+            Ok(print(&ended, form, progress_text))
+        }
+    }
+}
+
+/// As of when runs are as old as they were.
+fn as_of(wanted: &RetentionWanted) -> Result<Timestamp, Error> {
+    let now = clock::now();
+    match wanted.at {
+        Some(at) if at > now => Err(Error::Future { at: at.to_string() }),
+        at => Ok(at.unwrap_or(now)),
+    }
+}
+
+/// Asks the server, or has it remove runs and waits until it has.
+fn of_server(command: &Retention, server: &Server, form: &Form) -> Result<Answer, Error> {
     let path = |word: &'static str| [&RETENTION[..], &[word]].concat();
     match command {
         Retention::Policy => {
@@ -34,7 +95,7 @@ pub(crate) fn answer(command: &Retention, server: &Server, form: &Form) -> Resul
             let plan = server.client().post(&path("plan"), &body)?;
             Ok(print(&plan, form, plan_text))
         }
-        Retention::Apply { wanted, confirm, runs_per_second } => {
+        Retention::Apply { wanted, confirm, runs_per_second, actor: _ } => {
             let mut body = body(wanted)?;
             body["confirm"] = json!(confirm);
             if let Some(rate) = runs_per_second {

@@ -14,6 +14,17 @@ pub struct ListWanted {
     /// How many at most.
     #[arg(long, value_name = "N", default_value_t = LIST_LIMIT)]
     pub limit: usize,
+    /// Which runs.
+    #[command(flatten)]
+    pub filter: FilterWanted,
+    /// Which come first: `desc`, the newest, or `asc`, the oldest.
+    #[arg(long, value_name = "ORDER", value_parser = orders(), default_value = "desc")]
+    pub order: Order,
+}
+
+/// Which runs, by what they are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FilterWanted {
     /// Only runs that stand so.
     #[arg(long, value_name = "STATUS", value_parser = standings())]
     pub status: Option<Standing>,
@@ -38,12 +49,9 @@ pub struct ListWanted {
     /// Only runs that ended before it.
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub ended_before: Option<Timestamp>,
-    /// Which come first: `desc`, the newest, or `asc`, the oldest.
-    #[arg(long, value_name = "ORDER", value_parser = orders(), default_value = "desc")]
-    pub order: Order,
 }
 
-impl ListWanted {
+impl FilterWanted {
     /// When the runs were submitted.
     #[must_use]
     pub fn submitted(&self) -> Range {

@@ -33,10 +33,26 @@ pub enum Retention {
         /// Say yes: runs that are removed are gone.
         #[arg(long, required = true)]
         confirm: bool,
-        /// How many runs a second at most.
+        /// How many runs a second at most. Online only: a directory has nobody to leave room
+        /// for.
         #[arg(long, value_name = "N")]
         runs_per_second: Option<u32>,
+        /// Who decides, for the record; `operator` if absent. Offline only: a server records
+        /// its caller.
+        #[arg(long, value_name = "NAME", conflicts_with = "server")]
+        actor: Option<String>,
     },
+}
+
+impl Retention {
+    /// Who decides, if that was said.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Apply { actor, .. } => actor.as_deref(),
+            Self::Policy | Self::Plan { .. } => None,
+        }
+    }
 }
 
 /// What retention is to remove.

@@ -8,7 +8,7 @@ use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
-use backstitch_journal::{Damage, Reader, Record};
+use backstitch_journal::{Damage, Reader, Record, written_bytes};
 
 use super::definitions::Definitions;
 use super::fold::Fold;
@@ -42,10 +42,10 @@ pub enum OnDamage {
 pub struct History {
     /// The run.
     pub run: ExecutionId,
-    /// The store's generation, part of every position shown outside.
-    pub generation: u32,
     /// Its records, in order.
     pub records: Vec<Record>,
+    /// The generation each was written under, part of its position outside.
+    pub generations: Vec<u32>,
     /// The revisions of the whole log.
     pub definitions: Definitions,
     /// When and why the run was removed, if it is no more.
@@ -112,8 +112,15 @@ impl Archive {
         wanted: &impl Fn(&StreamId) -> bool,
         visit: &mut impl FnMut(u32, Record),
     ) -> Result<(), backstitch_journal::Error> {
+        // Which generation a commit was of is cut away with it: that of the first one left.
+        let mut first = None;
+        self.reader.for_each_commit(|commit, _| {
+            first = Some(commit.origin().generation);
+            false
+        })?;
         for runs in [false, true] {
-            self.reader.for_each_kept(|generation, record| {
+            self.reader.for_each_kept(|cut_at, record| {
+                let generation = first.unwrap_or(cut_at);
                 let is_run = matches!(record.stream, StreamId::Execution(_));
                 if is_run == runs && wanted(&record.stream) {
                     visit(generation, record);
@@ -137,15 +144,17 @@ impl Archive {
             StreamId::Replay(_) => false,
         };
         let damage = self.scan(wanted, |generation, record| search.take(generation, record))?;
-        let Search { found, count, records, removed, definitions, generation } = search;
+        let Search { found, count, records, generations, removed, definitions } = search;
         match (count, found.first()) {
             (1, Some(&run)) => {
-                let (mut records, removed) = match removed {
-                    Some((old, words)) if records.is_empty() => (old, Some(words)),
-                    _ => (records, None),
+                let (mut records, generations, removed) = match removed {
+                    Some(((old, of_old), words)) if records.is_empty() => {
+                        (old, of_old, Some(words))
+                    }
+                    _ => (records, generations, None),
                 };
                 self.reader.give_back(&mut records)?;
-                Ok(History { run, generation, records, definitions, removed, damage })
+                Ok(History { run, records, generations, definitions, removed, damage })
             }
             (0, _) | (_, None) => Err(Error::NotFound { prefix: prefix.text() }),
             _ => {
@@ -156,23 +165,26 @@ impl Archive {
     }
 }
 
+/// Records, and the generation each was written under.
+type Placed = (Vec<Record>, Vec<u32>);
+
 /// The records of one run, as long as only one was met.
 #[derive(Default)]
 struct Search {
     found: Vec<ExecutionId>,
     count: u64,
     records: Vec<Record>,
+    /// The generation of each.
+    generations: Vec<u32>,
     /// What the run was before it was removed, and how that came.
-    removed: Option<(Vec<Record>, String)>,
+    removed: Option<(Placed, String)>,
     definitions: Definitions,
-    generation: u32,
 }
 
 impl Search {
     fn take(&mut self, generation: u32, record: Record) {
         match (&record.stream, &record.event) {
             (StreamId::Execution(run), _) => {
-                self.generation = generation;
                 let listed = self.found.contains(run);
                 if self.found.len() < CANDIDATES_MAX && !listed {
                     self.found.push(*run);
@@ -182,8 +194,9 @@ impl Search {
                 }
                 if self.count == 1 {
                     self.records.push(record);
+                    self.generations.push(generation);
                 } else {
-                    self.records = Vec::new();
+                    (self.records, self.generations) = (Vec::new(), Vec::new());
                 }
             }
             (stream, Event::Workflow(event)) => {
@@ -193,7 +206,8 @@ impl Search {
                 if self.count == 1 && self.found.iter().any(|run| runs.contains(run)) =>
             {
                 let words = format!("this run was removed at {} by `{rule}`", record.recorded_at);
-                self.removed = Some((std::mem::take(&mut self.records), words));
+                let gone = (&mut self.records, &mut self.generations);
+                self.removed = Some(((std::mem::take(gone.0), std::mem::take(gone.1)), words));
             }
             _ => {}
         }
@@ -283,7 +297,7 @@ impl LogFiles {
             .filter_map(Result::ok)
             .filter_map(|entry| {
                 let number = entry.path().file_stem()?.to_str()?.parse().ok()?;
-                Some((number, entry.metadata().ok()?.len()))
+                Some((number, written_bytes(&entry.path())))
             })
             .collect();
         segments.sort_unstable();

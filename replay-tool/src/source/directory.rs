@@ -44,8 +44,8 @@ impl Directory {
 
 impl Source for Directory {
     fn runs(&self, wanted: &ListWanted) -> Result<Rows, Error> {
-        let mut listing = fold_all(&self.archive()?, wanted.workflow.as_deref())?;
-        listing.rows.retain(|row| is_wanted(row, wanted));
+        let mut listing = fold_all(&self.archive()?, wanted.filter.workflow.as_deref())?;
+        listing.rows.retain(|row| wanted.filter.takes(row));
         if wanted.order == Order::OldestFirst {
             listing.rows.reverse();
         }
@@ -135,16 +135,6 @@ impl Source for Directory {
     }
 }
 
-fn is_wanted(row: &Row, wanted: &ListWanted) -> bool {
-    let summary = &row.summary;
-    let has_tag = |tag: &String| summary.tags.iter().any(|own| **own == **tag);
-    wanted.status.is_none_or(|status| row.standing() == status)
-        && wanted.tag.as_ref().is_none_or(has_tag)
-        && wanted.correlation_id.as_ref().is_none_or(|id| **id == *summary.correlation_id)
-        && wanted.submitted().takes(summary.submitted_at)
-        && wanted.ended().is_none_or(|range| summary.ended_at.is_some_and(|at| range.takes(at)))
-}
-
 /// The API's row, with what only an offline list can tell.
 fn run_row(row: &Row) -> Value {
     let mut document = run_row_json(&row.summary);
@@ -173,14 +163,14 @@ fn outline(history: &mut History) -> Run {
 /// The events as the API lists them.
 fn events(history: &mut History) -> Vec<Value> {
     let plan = history.plan();
-    let (generation, partition) = (history.generation, history.run.partition);
+    let partition = history.run.partition;
     let beside = |record: &backstitch_journal::Record| {
         let mut beside = Vec::new();
         record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
         let listed = |(digest, bytes): (Digest, u64)| json!({ "digest": digest.to_string(), "bytes": bytes });
         beside.into_iter().map(listed).collect::<Vec<_>>()
     };
-    let event = |record: &backstitch_journal::Record| {
+    let event = |(record, generation): (&backstitch_journal::Record, &u32)| {
         let (kind, data) = event_json(&record.event, plan.as_deref());
         json!({
             "position": format!("{generation}:{partition}:{}", record.position),
@@ -192,7 +182,7 @@ fn events(history: &mut History) -> Vec<Value> {
             "kept_beside": beside(record),
         })
     };
-    history.records.iter().map(event).collect()
+    history.records.iter().zip(&history.generations).map(event).collect()
 }
 
 /// Says that the log was not read to its end.

@@ -44,17 +44,13 @@ impl Server {
         }
         match ids.as_slice() {
             [] => {
-                match wanted.status {
-                    Some(Standing::Quarantined) => {
-                        return Err(Error::Misplaced {
-                            command: "`export --status quarantined`".to_owned(),
-                            why: "finds nothing: a run that does not fold is not exported",
-                        });
-                    }
-                    Some(Standing::Run(status)) => query.push(("status", status.word().to_owned())),
-                    None => {}
+                if wanted.filter.status == Some(Standing::Quarantined) {
+                    return Err(Error::Misplaced {
+                        command: "`export --status quarantined`".to_owned(),
+                        why: "finds nothing: a run that does not fold is not exported",
+                    });
                 }
-                query.extend(wanted.workflow.clone().map(|id| ("workflow_id", id)));
+                query.extend(wanted.filter.query());
                 self.write(self.client().download(&EXPORT, &query)?, &wanted.output)
             }
             [id] => self.write(one(id)?, &wanted.output),

@@ -8,6 +8,7 @@ mod definitions;
 mod directory;
 mod download;
 pub(crate) mod export;
+mod filter;
 mod fold;
 mod listing;
 mod server;

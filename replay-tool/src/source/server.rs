@@ -225,31 +225,14 @@ impl Server {
 
 impl Source for Server {
     fn runs(&self, wanted: &ListWanted) -> Result<Rows, Error> {
-        let mut query = Vec::new();
-        match wanted.status {
-            Some(Standing::Quarantined) => {
-                return Err(Error::Misplaced {
-                    command: "`list --status quarantined`".to_owned(),
-                    why: "works offline only: a server does not list runs it cannot fold; \
-                          `GET /info` counts them",
-                });
-            }
-            Some(Standing::Run(status)) => query.push(("status", status.word().to_owned())),
-            None => {}
+        if wanted.filter.status == Some(Standing::Quarantined) {
+            return Err(Error::Misplaced {
+                command: "`list --status quarantined`".to_owned(),
+                why: "works offline only: a server does not list runs it cannot fold; \
+                      `GET /info` counts them",
+            });
         }
-        let words = [
-            ("workflow_id", &wanted.workflow),
-            ("tag", &wanted.tag),
-            ("correlation_id", &wanted.correlation_id),
-        ];
-        query.extend(words.into_iter().filter_map(|(name, word)| Some((name, word.clone()?))));
-        let instants = [
-            ("submitted_after", wanted.submitted_after),
-            ("submitted_before", wanted.submitted_before),
-            ("ended_after", wanted.ended_after),
-            ("ended_before", wanted.ended_before),
-        ];
-        query.extend(instants.into_iter().filter_map(|(name, at)| Some((name, at?.to_string()))));
+        let mut query = wanted.filter.query();
         if wanted.order == Order::OldestFirst {
             query.push(("order", "asc".to_owned()));
         }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_journal::{Journal, Options, Record};
 use serde_json::{Value, json};
 
 use crate::directory::{Printed, ask};
@@ -38,6 +40,22 @@ fn a_backup_verifies_and_restores_to_the_same() {
     // Where something is already nothing is put.
     let taken = ask(&backup, &["restore", &to(&restored)]);
     assert_eq!((taken.code, taken.out.as_str()), (3, ""), "{taken:?}");
+}
+
+#[test]
+fn a_backup_that_was_interrupted_says_what_it_is_and_goes_on() {
+    let Day { written, .. } = day();
+    let beside = tempfile::tempdir().unwrap();
+    let backup = beside.path().join("backup");
+    written.text(&["backup", backup.to_str().unwrap()]);
+    // As an interrupt leaves it: what says that it is whole comes last.
+    fs::remove_file(backup.join("identity")).unwrap();
+    fs::remove_file(backup.join("backup.json")).unwrap();
+    let looked = ask(&backup, &["verify"]);
+    assert_eq!((looked.code, looked.out.as_str()), (3, ""), "{looked:?}");
+    assert!(looked.complaints.contains("back up to it once more"), "{looked:?}");
+    written.text(&["backup", backup.to_str().unwrap()]);
+    assert_eq!(ask(&backup, &["verify"]).code, 0);
 }
 
 #[test]
@@ -117,4 +135,60 @@ fn what_works_on_files_alone_is_not_asked_of_a_server() {
         assert_eq!(code, 2, "{arguments:?}");
         assert!(String::from_utf8(complaints).unwrap().contains("reads the files themselves"));
     }
+}
+
+#[test]
+fn a_copy_inside_of_its_source_is_refused_by_a_dry_run_too() {
+    let Day { written, .. } = day();
+    let inside = written.path().join("inside");
+    let above = written.path().parent().unwrap().to_owned();
+    let name = written.path().file_name().unwrap();
+    let roundabout = above.join("missing/..").join(name).join("inside");
+    let before = written.fingerprint();
+    for command in ["restore", "salvage"] {
+        for to in [&inside, &roundabout, &written.path().to_owned()] {
+            for dry_run in [&["--dry-run"][..], &[]] {
+                let arguments = [&[command, to.to_str().unwrap()], dry_run].concat();
+                let printed = written.ask(&arguments);
+                assert_eq!((printed.code, printed.out.as_str()), (3, ""), "{printed:?}");
+                assert!(printed.complaints.contains("cannot write to"), "{printed:?}");
+            }
+        }
+    }
+    assert_eq!(written.fingerprint(), before);
+}
+
+#[test]
+fn an_event_keeps_the_generation_it_was_written_under() {
+    let Day { written, stuck, .. } = day();
+    let beside = tempfile::tempdir().unwrap();
+    let restored = beside.path().join("restored");
+    let before = positions(&written.json(&["events", &stuck]));
+    assert!(before.iter().all(|at| at.starts_with("1:")), "{before:?}");
+    written.text(&["restore", restored.to_str().unwrap()]);
+    let letter = written.json(&["dlq", "list"])["letters"][0]["letter_id"].clone();
+    let letter = letter.as_str().unwrap().to_owned();
+    let run = format!("exec_{}", &letter["dlq_".len()..letter.rfind('_').unwrap()]);
+    let before = positions(&written.json(&["events", &run]));
+    let given_up = ask(&restored, &["dlq", "discard", &letter, "--reason", "by hand"]);
+    assert_eq!(given_up.code, 0, "{given_up:?}");
+    let after = positions(&json_of(&ask(&restored, &["--json", "events", &run])));
+    assert_eq!(after[..before.len()], before, "what was written stays what it was");
+    assert!(after.len() > before.len());
+    assert!(after[before.len()..].iter().all(|at| at.starts_with("2:")), "{after:?}");
+
+    // A server says the same, whatever it is asked.
+    let opened = Journal::open(&restored, Options::default()).unwrap();
+    let run: ExecutionId = run.parse().unwrap();
+    let generations = opened.journal.generations(run.partition).unwrap();
+    let records = opened.journal.history(&StreamId::Execution(run)).unwrap().unwrap();
+    let of = |record: &Record| {
+        format!("{}:{}:{}", generations.of(record.position), run.partition, record.position)
+    };
+    assert_eq!(records.iter().map(of).collect::<Vec<_>>(), after);
+}
+
+fn positions(events: &Value) -> Vec<String> {
+    let events = events["events"].as_array().unwrap().iter();
+    events.map(|event| event["position"].as_str().unwrap().to_owned()).collect()
 }

@@ -7,7 +7,7 @@ use backstitch_core::export::{ImportedRun, Importer, Item};
 use backstitch_core::ids::StreamId;
 use serde_json::json;
 
-use crate::directory::{MORNING, Writing};
+use crate::directory::{MORNING, Writing, ask};
 use crate::runs::{Day, day};
 
 /// Every run of the day in a file.
@@ -106,4 +106,17 @@ fn a_run_that_is_here_with_another_history_is_left_as_it_is() {
     assert!(printed.out.contains("0 runs imported, 1 here with another history"), "{printed:?}");
     assert_eq!(day.written.json(&["show", &day.fulfilled]), before);
     assert_eq!(before["status"], json!("completed"));
+}
+
+#[test]
+fn a_place_without_a_store_is_told_how_to_get_one() {
+    let (day, folder) = (day(), tempfile::tempdir().unwrap());
+    let file = exported(&day, folder.path());
+    let empty = tempfile::tempdir().unwrap();
+    for place in [empty.path().to_owned(), empty.path().join("missing")] {
+        let printed = ask(&place, &["import", file.to_str().unwrap()]);
+        assert_eq!((printed.code, printed.out.as_str()), (3, ""), "{printed:?}");
+        assert!(printed.complaints.contains("start a server on it once"), "{printed:?}");
+    }
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
 }

@@ -15,6 +15,7 @@ mod letters;
 mod look;
 mod process;
 mod refusals;
+mod retention;
 mod runs;
 mod server;
 mod travel;

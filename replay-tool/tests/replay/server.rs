@@ -158,9 +158,7 @@ fn what_works_on_files_is_not_asked_of_a_server() {
 fn what_only_a_server_can_do_wants_one() {
     let day = day();
     let digest = "0".repeat(64);
-    for arguments in
-        [vec!["payload", "show", &digest], vec!["retention", "plan"], vec!["retention", "policy"]]
-    {
+    for arguments in [vec!["payload", "show", &digest], vec!["replays", "list"]] {
         let printed = day.written.ask(&arguments);
         refused(&printed, 2, "is carried out by a running server: name it with --server URL");
     }

@@ -37,6 +37,7 @@ fn statistics_of_the_database_are_shown() {
     let with = day.written.json(&["stats", "--database"]);
     assert_eq!(with["records"], plain["records"]);
     assert_eq!(with["database"]["log"]["records"], plain["records"]);
+    assert!(with["database"].as_object().unwrap().contains_key("checkpoints_age_ms"));
     let text = day.written.text(&["stats", "--database"]);
     assert!(text.contains("DATABASE") && text.contains("checkpoints"), "{text}");
 }
@@ -65,6 +66,36 @@ fn an_archive_elsewhere_stays_where_it_is() {
     let stats = ask(data.path(), &["--json", "stats"]);
     let stats: serde_json::Value = serde_json::from_str(&stats.out).unwrap();
     assert_eq!(stats["bytes"]["archive"], 7);
+}
+
+#[test]
+fn what_a_server_does_not_archive_stays_in_the_log() {
+    let data = tempfile::tempdir().unwrap();
+    let options = || Options {
+        partitions: 2,
+        segment_bytes: SEGMENT_BYTES_MIN,
+        ballast_bytes: 0,
+        archive: false,
+        ..Options::default()
+    };
+    Journal::open(data.path(), options()).unwrap().journal.close().unwrap();
+    let archived = |arguments: &[&str]| {
+        let asked = ask(data.path(), arguments);
+        let names = fs::read_dir(data.path().join("archive")).map_or(0, Iterator::count);
+        (asked.complaints, names)
+    };
+    let day = day();
+    let file = data.path().with_extension("jsonl");
+    day.written.text(&["export", "-o", file.to_str().unwrap()]);
+    archived(&["import", file.to_str().unwrap()]);
+    fs::remove_file(&file).unwrap();
+    let (refused, names) = archived(&["cut", "plan", "--keep-for", "1d"]);
+    assert!(refused.contains("`archive` is off"), "{refused}");
+    assert_eq!(names, 0);
+    // Once a server archives, the command line does too.
+    let options = Options { archive: true, ..options() };
+    Journal::open(data.path(), options).unwrap().journal.close().unwrap();
+    assert_eq!(archived(&["cut", "plan", "--keep-for", "1d"]).0, "");
 }
 
 #[test]

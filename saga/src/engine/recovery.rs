@@ -187,7 +187,9 @@ fn follow_imports(record: &Record, imported: &mut HashSet<ExecutionId>) {
     match &record.event {
         Event::Partition(PartitionEvent::RunsImported { runs, .. }) => imported.extend(runs),
         Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => {
-            imported.retain(|run| !runs.contains(run));
+            runs.iter().for_each(|run| {
+                imported.remove(run);
+            });
         }
         _ => {}
     }

@@ -1,8 +1,10 @@
 //! The whole history, page by page, through a filter.
 
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
+use backstitch_core::ids::PartitionId;
 use backstitch_journal::{
-    ChainCursor, ChainEvent, EventPage, EventQuery, Journal, PAGE_SCAN_BYTES_MAX, events,
+    ChainCursor, ChainEvent, EventPage, EventQuery, Generations, Journal, PAGE_SCAN_BYTES_MAX,
+    events,
 };
 use serde_json::Value;
 
@@ -55,6 +57,15 @@ impl Handle {
         let journal = &self.shared.journal;
         let positions = journal.heads().iter().map(|head| head.position).collect();
         ChainCursor { generation: journal.origin().generation, positions }
+    }
+
+    /// Where a partition's generations begin. A store that was restored looks it up once.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] where the chain is not whole.
+    pub async fn generations(&self, partition: PartitionId) -> Result<Generations, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.generations(partition)).await??)
     }
 
     /// The positions of a cursor, if it was given out by this store as it is.

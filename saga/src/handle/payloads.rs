@@ -1,8 +1,8 @@
 //! Payloads kept beside the records: who names one, erasing it, collecting what nobody names.
 
-use backstitch_core::event::PartitionEvent;
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
-use backstitch_journal::Collected;
+use backstitch_core::event::{Event, PartitionEvent};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_journal::{Collected, Journal};
 
 use super::{Handle, blocking, unexpected};
 use crate::error::Error;
@@ -39,7 +39,8 @@ impl Handle {
     }
 
     /// Erases a content for good: recorded, then gone from the disk and from the memory of
-    /// runs. Answers what it was. The same text given anew later is new data.
+    /// runs. Answers what it was. The same text given anew later is new data; what is erased
+    /// already is not recorded once more.
     ///
     /// # Errors
     /// As [`Handle::payload`], and [`Error::Draining`].
@@ -49,7 +50,14 @@ impl Handle {
         reason: String,
         actor: String,
     ) -> Result<KeptPayload, Error> {
+        // Two at a time would both record it.
+        let _turn = self.shared.erasing.lock().await;
         let known = self.payload(digest).await?;
+        let journal = self.shared.journal.clone();
+        let repeated = blocking(move || is_erased(&journal, &digest)).await??;
+        if known.kept_bytes.is_none() && repeated {
+            return Ok(known);
+        }
         let erased = Box::new(PartitionEvent::PayloadErased { digest, reason, actor });
         let record = |ticket| Input::Record(erased, ticket);
         match self.ask(ERASURES_PARTITION, record).await? {
@@ -75,4 +83,14 @@ impl Handle {
         let journal = self.shared.journal.clone();
         Ok(blocking(move || journal.collect_blobs(dry_run)).await??)
     }
+}
+
+/// Whether a content's erasure is recorded.
+fn is_erased(journal: &Journal, digest: &Digest) -> Result<bool, Error> {
+    let own = journal.history(&StreamId::Partition(ERASURES_PARTITION))?.unwrap_or_default();
+    Ok(own.iter().any(|record| {
+        matches!(&record.event,
+            Event::Partition(PartitionEvent::PayloadErased { digest: erased, .. })
+                if erased == digest)
+    }))
 }

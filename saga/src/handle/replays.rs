@@ -10,7 +10,7 @@ use backstitch_core::ids::ReplayId;
 use backstitch_core::replays::{
     ATTEMPTS_MAX, RATE_MAX, ReplayCommand, ReplayRejection, ReplayState, Terms,
 };
-use backstitch_journal::ChainCursor;
+use backstitch_journal::{ChainCursor, ViewName};
 
 use super::{Handle, unexpected};
 use crate::clock;
@@ -18,13 +18,23 @@ use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Answer, Input};
 
+/// Where a replay's events go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplayTarget {
+    /// To a URL, `http` or `https`, without user or password.
+    Webhook(String),
+    /// Into a view, which is made anew of the whole history: range, filter, rate and attempts
+    /// mean nothing then.
+    View(ViewName),
+}
+
 /// A wish for a replay, as a client puts it.
 #[derive(Debug, Clone)]
 pub struct ReplayWish {
     /// Tenant.
     pub namespace: Arc<str>,
-    /// Where the events go: `http` or `https`, without user or password.
-    pub url: String,
+    /// Where the events go.
+    pub target: ReplayTarget,
     /// Begin behind this place; with the first event if unsaid.
     pub after: Option<ChainCursor>,
     /// End with this place; with the newest event there is now if unsaid.
@@ -62,12 +72,16 @@ impl Handle {
         };
         // What is still to come is no part of a replay: it would follow its own records.
         let until = until.into_iter().zip(newest).map(|(until, newest)| until.min(newest));
+        let (url, view) = match wish.target {
+            ReplayTarget::Webhook(url) => (url, None),
+            ReplayTarget::View(view) => (String::new(), Some(view.word().to_owned())),
+        };
         let request = Box::new(ReplayRequest {
             namespace: wish.namespace,
-            url: wish.url,
+            url,
             after,
             until: until.collect(),
-            filter: Terms { filter: wish.filter, max_attempts: wish.attempts_max }.payload(),
+            filter: Terms { filter: wish.filter, max_attempts: wish.attempts_max, view }.payload(),
             rate_per_second: wish.rate_per_second,
             actor: wish.actor,
         });
@@ -147,7 +161,9 @@ fn check(wish: &ReplayWish) -> Vec<Problem> {
     let mut bad = |path: &str, code: &'static str, message: String| {
         problems.push(Problem { path: path.to_owned(), code, message });
     };
-    if !is_callback_url(&wish.url) {
+    if let ReplayTarget::Webhook(url) = &wish.target
+        && !is_callback_url(url)
+    {
         let message = "must be an http or https URL without user or password".to_owned();
         bad("url", codes::BAD_URL, message);
     }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use backstitch_core::export::{
-    BadLine, Exporter, ImportedDefinition, ImportedRun, Importer, Item, Redaction, event_to_value,
+    BadLine, Exporter, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, Redaction,
+    beyond_partitions, is_same, not_closed,
 };
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine::replay;
@@ -12,18 +13,13 @@ use backstitch_core::plan::Plan;
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
-use backstitch_core::time::Timestamp;
 use backstitch_journal::{Fit, Head, Record};
-use serde_json::{Value, json};
 
 use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Answer, Definition, Import as Whole, Input};
-
-/// Runs that the report of an import lists of each kind; the counts have all.
-pub const LISTED_MAX: usize = 1_000;
 
 /// An export under way.
 pub struct Export {
@@ -37,8 +33,21 @@ impl Export {
     /// # Errors
     /// As [`Handle::history`], and [`Error::Quarantined`] if it does not fold.
     pub async fn run(self, run: ExecutionId) -> Result<(Self, String), Error> {
+        let (records, plan) = self.handle.history(run).await?;
+        self.history(run, records, plan).await
+    }
+
+    /// The lines of a run whose history was read already.
+    ///
+    /// # Errors
+    /// [`Error::Quarantined`] if it does not fold.
+    pub async fn history(
+        self,
+        run: ExecutionId,
+        records: Vec<Record>,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<(Self, String), Error> {
         let Self { handle, mut exporter } = self;
-        let (records, plan) = handle.history(run).await?;
         blocking(move || {
             let missing =
                 || Error::Quarantined(format!("the revision of {run} is not in the journal"));
@@ -60,42 +69,6 @@ impl Export {
     #[must_use]
     pub fn end(self) -> String {
         self.exporter.end()
-    }
-}
-
-/// What became of an import.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    /// Runs that were taken in.
-    pub imported: u64,
-    /// Runs that were here already, the same.
-    pub skipped: u64,
-    /// Runs that are here with another history, in all.
-    pub conflicts: u64,
-    /// Runs that were not taken, in all.
-    pub refused: u64,
-    /// Conflicts, the first of them.
-    pub conflicting: Vec<ExecutionId>,
-    /// What was not taken, the first of it, and why.
-    pub refusals: Vec<(ExecutionId, String)>,
-}
-
-impl ImportReport {
-    /// As the API prints it.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let refusals = self
-            .refusals
-            .iter()
-            .map(|(run, why)| json!({ "execution_id": run.to_string(), "reason": why }));
-        json!({
-            "imported": self.imported,
-            "skipped": self.skipped,
-            "conflicts": self.conflicts,
-            "refused": self.refused,
-            "conflicting": self.conflicting.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "refusals": refusals.collect::<Vec<_>>(),
-        })
     }
 }
 
@@ -177,22 +150,14 @@ impl Import {
     async fn run(&mut self, run: ImportedRun) -> Result<(), Error> {
         let (id, line) = (run.execution, run.line);
         let partitions = self.handle.shared.journal.partition_count();
-        if id.partition.0 >= partitions {
-            let why = format!(
-                "it belongs to partition {}, and this store has {partitions}: import it into a \
-                 store with at least as many as it came from",
-                id.partition
-            );
-            return self.refuse(id, why);
+        if let Some(why) = beyond_partitions(&id, partitions) {
+            self.report.refuse(id, why);
+            return Ok(());
         }
         let bad = |why: String| Error::BadExport(BadLine { line, why });
         let missing = || bad(format!("the definition of {id} is neither in the file nor here"));
         let plan = self.handle.catalog().plan(&run.digest).ok_or_else(missing)?;
-        let mut source = self.importer.header().map(|own| own.store.clone()).unwrap_or_default();
-        let redacted = self.importer.header().is_some_and(|own| !own.redacted.is_empty());
-        if redacted || !run.whole {
-            source += ", redacted";
-        }
+        let source = self.importer.source_of(&run);
         // What a crash left of an earlier import is being removed; each answer comes once what
         // was staged before it is durable.
         let visible = |ticket| Input::Visible(id, ticket);
@@ -200,39 +165,23 @@ impl Import {
         let (handle, actor) = (self.handle.clone(), self.actor.clone());
         let ready = blocking(move || handle.ready(run, &plan, source, actor)).await??;
         let whole = match ready {
-            Ready::Refused(why) => return self.refuse(id, why),
+            Ready::Refused(why) => {
+                self.report.refuse(id, why);
+                return Ok(());
+            }
             Ready::Broken(why) => return Err(bad(why)),
-            Ready::Here(same) => return self.here(id, same),
+            Ready::Here(same) => {
+                self.report.here(id, same);
+                return Ok(());
+            }
             Ready::Whole(whole) => whole,
         };
         let ask = |ticket| Input::Import(whole, ticket);
         match self.handle.ask(id.partition, ask).await? {
-            Answer::Imported => {
-                self.report.imported += 1;
-                Ok(())
-            }
+            Answer::Imported => self.report.imported += 1,
             // It came in between; whoever asks again is told whether it is the same.
-            Answer::Exists => self.here(id, false),
-            answer => Err(unexpected(answer, Some(id))),
-        }
-    }
-
-    fn here(&mut self, run: ExecutionId, same: bool) -> Result<(), Error> {
-        if same {
-            self.report.skipped += 1;
-            return Ok(());
-        }
-        self.report.conflicts += 1;
-        if self.report.conflicting.len() < LISTED_MAX {
-            self.report.conflicting.push(run);
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, run: ExecutionId, why: String) -> Result<(), Error> {
-        self.report.refused += 1;
-        if self.report.refusals.len() < LISTED_MAX {
-            self.report.refusals.push((run, why));
+            Answer::Exists => self.report.here(id, false),
+            answer => return Err(unexpected(answer, Some(id))),
         }
         Ok(())
     }
@@ -262,16 +211,13 @@ impl Handle {
             Ok(state) => state,
             Err(why) => return Ok(Ready::Broken(format!("{execution} does not fold: {why}"))),
         };
-        if !state.is_closed() {
-            let why = format!(
-                "it is not closed ({}): only runs of which nothing is outstanding are imported",
-                state.status().word()
-            );
+        if let Some(why) = not_closed(&state) {
             return Ok(Ready::Refused(why));
         }
         let stream = StreamId::Execution(execution);
         if let Some(known) = self.shared.journal.history(&stream)? {
-            return Ok(Ready::Here(is_same(&known, &events)));
+            let known = known.iter().map(|record| (&record.event, record.recorded_at));
+            return Ok(Ready::Here(is_same(known, &events)));
         }
         let head = Head::default();
         for (event, at) in &events {
@@ -286,14 +232,6 @@ impl Handle {
             .collect();
         Ok(Ready::Whole(Box::new(Whole { execution, events, rows, source, actor })))
     }
-}
-
-/// Whether a history is the one of a file. Where payloads are kept makes no difference.
-fn is_same(known: &[Record], events: &[(backstitch_core::event::Event, Timestamp)]) -> bool {
-    known.len() == events.len()
-        && known.iter().zip(events).all(|(record, (event, at))| {
-            record.recorded_at == *at && event_to_value(&record.event) == event_to_value(event)
-        })
 }
 
 fn fold(run: ExecutionId, records: &[Record], plan: &Arc<Plan>) -> Result<State, Error> {

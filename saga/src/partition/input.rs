@@ -7,10 +7,11 @@ use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
 use backstitch_core::plan::Plan;
 use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
+use backstitch_core::retention::Held;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
-use super::{Definition, Held, Import, Removal};
+use super::{Definition, Import, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {

@@ -5,18 +5,15 @@
 //! seen; anything else is left out and reported.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use backstitch_core::event::PartitionEvent;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
-use backstitch_core::time::{Moment, Timestamp};
+use backstitch_core::retention::{Candidate, Held};
+use backstitch_core::time::Moment;
 
 use super::cell::Cell;
 use super::{Abandon, Answer, Partition};
-
-/// How long a run with a derived id is kept after it was closed: its key is not free before.
-pub const KEY_KEPT_MS: u64 = 24 * 3_600_000;
 
 /// A wish to remove runs.
 #[derive(Debug, Clone)]
@@ -27,70 +24,6 @@ pub struct Removal {
     pub rule: String,
     /// Who applies it.
     pub actor: String,
-}
-
-/// A run that was seen to be closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// The run.
-    pub execution: ExecutionId,
-    /// Its version then.
-    pub version: u64,
-    /// Before this it must stay.
-    pub not_before: Timestamp,
-}
-
-/// Why a run stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Held {
-    /// It has not ended, or something is still owed.
-    Live,
-    /// A dead letter of it waits for a person.
-    OpenLetter,
-    /// A run that began from one of its letters still goes on.
-    LiveChild(ExecutionId),
-    /// Its idempotency key must be remembered until then.
-    Key(Timestamp),
-    /// Something happened to it since it was looked at.
-    Changed,
-    /// It can't be read or folded; a person must look at it.
-    SetAside,
-    /// There is no such run, or no more.
-    Missing,
-    /// Beyond what one event takes.
-    TooMany,
-}
-
-impl Held {
-    /// The word that the API prints.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::OpenLetter => "open_letter",
-            Self::LiveChild(_) => "live_child",
-            Self::Key(_) => "idempotency_key",
-            Self::Changed => "changed",
-            Self::SetAside => "set_aside",
-            Self::Missing => "missing",
-            Self::TooMany => "too_many",
-        }
-    }
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Live => f.write_str("it is not closed: something is still owed"),
-            Self::OpenLetter => f.write_str("a dead letter of it is open: retry or discard it"),
-            Self::LiveChild(run) => write!(f, "{run}, begun from one of its letters, is live"),
-            Self::Key(until) => write!(f, "its idempotency key is kept until {until}"),
-            Self::Changed => f.write_str("it changed since it was looked at"),
-            Self::SetAside => f.write_str("it is set aside: it can't be read or folded"),
-            Self::Missing => f.write_str("there is no such run"),
-            Self::TooMany => f.write_str("it is left to the next event"),
-        }
-    }
 }
 
 impl<T: Abandon> Partition<T> {

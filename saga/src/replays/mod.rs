@@ -1,9 +1,10 @@
 //! Delivering recorded events again: one task for each replay that is under way.
 //!
-//! Reads the journal and calls somebody; records how far it came through the partition that
+//! Reads the journal and calls somebody, or has a view made anew; records how far it came through the partition that
 //! keeps the replays. Runs no step and changes no run: it has nothing to do either with.
 
 mod delivery;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +93,8 @@ struct Job {
     id: ReplayId,
     state: ReplayState,
     filter: EventFilter,
+    /// Made anew, instead of anything delivered.
+    view: Option<String>,
     receiver: Receiver,
     pace: Interval,
     recorded: (u64, Instant),
@@ -102,10 +105,10 @@ impl Job {
         let rate = state.request.rate_per_second.max(1);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let Terms { filter, max_attempts } = Terms::of_payload(&state.request.filter);
+        let Terms { filter, max_attempts, view } = Terms::of_payload(&state.request.filter);
         let receiver = Receiver::new(id, &state, max_attempts, replays.registry.clone());
         let recorded = (state.delivered, Instant::now());
-        Self { replays, id, state, filter, receiver, pace, recorded }
+        Self { replays, id, state, filter, view, receiver, pace, recorded }
     }
 
     /// Delivers until the end, a failure for good, or the engine's stop.
@@ -128,6 +131,13 @@ impl Job {
 
     /// Answers how the replay ends.
     async fn deliver_all(&mut self) -> ReplayCommand {
+        if let Some(view) = &self.view {
+            let ended = view::replay_into(&self.replays, view).await;
+            if matches!(ended, ReplayCommand::Complete { .. }) {
+                self.state.positions.clone_from(&self.state.request.until);
+            }
+            return ended;
+        }
         loop {
             let (rows, positions, more) = match self.read().await {
                 Ok(page) => page,

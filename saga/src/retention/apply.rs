@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use backstitch_core::ids::PartitionId;
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
-use backstitch_core::retention::Policy;
+use backstitch_core::retention::{Asked, Plan, Planned, Policy};
 use backstitch_core::time::Timestamp;
 
 use super::Retention;
-use super::plan::{Asked, Plan, Planned, Planner};
+use super::plan::planner;
 use crate::error::Error;
 use crate::handle::{Handle, blocking, unexpected};
 use crate::partition::{Answer, Input, Removal};
@@ -143,17 +143,17 @@ impl Handle {
 
     async fn remove_all(&self, asked: Asked, runs_per_second: u32) -> Result<(), Error> {
         let asked = Asked { limit: RUNS_PER_REMOVAL_MAX, ..asked };
-        let mut planner = Planner::new(self.histories(), asked);
-        while !planner.is_done() {
+        let mut walk = planner(self.histories(), asked);
+        while !walk.is_done() {
             let (back, plan) = blocking(move || {
-                let plan = planner.plan();
-                (planner, plan)
+                let plan = walk.plan(clock::now());
+                (walk, plan)
             })
             .await?;
-            planner = back;
+            walk = back;
             let removed = self.remove_planned(plan?).await?;
             let wait = f64::from(removed) / f64::from(runs_per_second.max(1));
-            if !planner.is_done() && removed > 0 {
+            if !walk.is_done() && removed > 0 {
                 tokio::time::sleep(Duration::from_secs_f64(wait)).await;
             }
         }

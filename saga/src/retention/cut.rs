@@ -40,6 +40,9 @@ impl Handle {
         let Ok(_turn) = self.retention().cutting.try_lock() else {
             return Err(Error::CutRunning);
         };
+        let journal = self.journal().clone();
+        // What store and views have not taken yet would hold the cut back.
+        blocking(move || journal.store_now()).await??;
         let plan = self.plan_cut(point).await?;
         for anchor in plan.anchor.iter().filter(|anchor| anchor.moves) {
             let (sequence, hash, actor) = (anchor.sequence, anchor.hash, actor.to_owned());

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_core::retention::Asked;
 
-use super::plan::Asked;
 use crate::clock;
 use crate::error::Error;
 use crate::handle::Handle;
@@ -22,16 +21,13 @@ pub(crate) async fn sweep(handle: Handle, every: Duration) {
         if !policy.removes() {
             continue;
         }
-        let asked = Asked {
-            namespace: DEFAULT_NAMESPACE.into(),
-            policy,
-            at: clock::now(),
-            after: None,
-            limit: 1,
-        };
-        match handle.apply_and_wait(asked, ACTOR).await {
-            Ok(()) | Err(Error::RetentionRunning) => {}
-            Err(_) => return,
+        for namespace in handle.journal().namespaces() {
+            let (namespace, policy) = (namespace.into(), policy.clone());
+            let asked = Asked { namespace, policy, at: clock::now(), after: None, limit: 1 };
+            match handle.apply_and_wait(asked, ACTOR).await {
+                Ok(()) | Err(Error::RetentionRunning) => {}
+                Err(_) => return,
+            }
         }
     }
 }

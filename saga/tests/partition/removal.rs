@@ -9,8 +9,9 @@ use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
 use backstitch_core::plan::Plan;
+use backstitch_core::retention::{Candidate, Held};
 use backstitch_core::time::Timestamp;
-use backstitch_saga::partition::{Answer, Candidate, Held, Input, Removal};
+use backstitch_saga::partition::{Answer, Input, Removal};
 use serde_json::json;
 
 use crate::bench::{Bench, OTHER, RUN, START, plan, submission};

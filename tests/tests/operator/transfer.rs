@@ -82,3 +82,48 @@ fn payloads_are_shown_and_erased_by_a_server() {
 fn digest_of(event: &Value) -> impl Iterator<Item = &Value> {
     event["kept_beside"].as_array().into_iter().flatten().map(|own| &own["digest"])
 }
+
+#[test]
+fn replays_and_cuts_are_asked_of_a_server() {
+    on_runtime(async {
+        let scene = Scene::new();
+        let server = scene.serve().await;
+        let (at, url) = (server.address(), format!("http://{}", server.address()));
+        let online = ["--server", url.as_str()];
+        scene.define(at, "order", "compensate").await;
+        let run = execute(at, "order", WAIT_SECONDS).await;
+        assert_eq!(told(online, &["replays", "list"]), "no replays\n");
+        let hook = format!("http://{}/fine", scene.service.address());
+        let start = ["replays", "start", "--url", &hook, "--execution", &run, "--rate", "1000"];
+        let (before, begun) = (scene.service.calls(), told_json(online, &start));
+        let ended = replayed(online, &begun);
+        assert_eq!(ended["status"], "completed", "{ended}");
+        let delivered = ended["delivered"].as_u64().expect("a number");
+        let events = told_json(online, &["events", &run]);
+        assert_eq!(Some(delivered), events["events"].as_array().map(|all| all.len() as u64));
+        assert_eq!(scene.service.calls() as u64 - before as u64, delivered);
+        let into = told_json(online, &["replays", "start", "--view", "runs"]);
+        assert_eq!(replayed(online, &into)["status"], "completed");
+        let list = told(online, &["replays", "list"]);
+        assert!(list.contains("the view `runs`") && list.contains(&hook), "{list}");
+        let late = ["replays", "stop", into["replay_id"].as_str().expect("text"), "--reason", "x"];
+        assert!(ask(online, &late).complaints.contains("REPLAY_COMPLETED"));
+        let plan = told(online, &["cut", "plan", "--keep-for", "1d"]);
+        assert!(plan.starts_with("nothing would be cut\n"), "{plan}");
+        assert_eq!(ask(online, &["cut", "apply", "--keep-for", "1d"]).code, Some(2));
+        let done = told_json(online, &["cut", "apply", "--keep-for", "1d", "--confirm"]);
+        assert_eq!((&done["dry_run"], &done["segments"]), (&json!(false), &json!(0)));
+        server.kill().expect("the server can be killed");
+    });
+}
+
+/// Asks until a replay rests.
+fn replayed(place: [&str; 2], begun: &Value) -> Value {
+    let id = begun["replay_id"].as_str().expect("a replay has an id");
+    loop {
+        let shown = told_json(place, &["replays", "show", id]);
+        if shown["status"] != "running" {
+            return shown;
+        }
+    }
+}

@@ -7,8 +7,9 @@ use backstitch_core::event::Submitted;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
+use backstitch_core::retention::Candidate;
 use backstitch_core::summary::{LetterStatus, RunStatus};
-use backstitch_saga::partition::{Candidate, Input, Removal};
+use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
 
 use super::world::{Asked, PARTITIONS, World};

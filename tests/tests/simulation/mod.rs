@@ -56,8 +56,7 @@ fn seeds() {
             Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
         }
     }
-    let missing: Vec<_> =
-        check::EVENT_KINDS.iter().filter(|kind| !kinds.contains(**kind)).collect();
+    let missing: Vec<_> = check::event_kinds().filter(|kind| !kinds.contains(*kind)).collect();
     assert!(checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
 }

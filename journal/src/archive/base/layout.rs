@@ -18,6 +18,7 @@
 
 use backstitch_core::ids::Digest;
 
+use crate::archive::frame::{self, Kind};
 use crate::archive::layout::{push_head, read_heads};
 use crate::bytes::{Fields, Malformed, length_u32};
 use crate::commit::{Head, Origin};
@@ -25,14 +26,18 @@ use crate::pending::unpack;
 
 /// The longest that the records of one entry may be, if none is longer by itself.
 pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
-/// The first bytes of a header: enough to know how long it is.
-pub(crate) const HEADER_BEGIN_BYTES: usize = 14;
 /// The longest header that is read: 1,024 partitions and what is fixed.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 
-/// The format of base files that this code writes.
-const BASE_FORMAT: u16 = 1;
-const BASE_MAGIC: [u8; 8] = *b"\xFFbsbas\xFE\n";
+/// Bases, as this code writes them. Their footers name a stream for each block, so that nothing
+/// but the file bounds them.
+pub(crate) const BASE: Kind = Kind {
+    magic: *b"\xFFbsbas\xFE\n",
+    format: 1,
+    header_bytes_max: HEADER_BYTES_MAX,
+    footer_bytes_max: usize::MAX,
+    name: "base",
+};
 
 /// What a base says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +78,7 @@ pub(crate) struct Entry {
 }
 
 pub(crate) fn encode_header(header: &BaseHeader) -> Vec<u8> {
-    let mut bytes = BASE_MAGIC.to_vec();
-    bytes.extend(BASE_FORMAT.to_le_bytes());
-    bytes.extend([0; 4]);
+    let mut bytes = BASE.begin_header();
     bytes.extend(header.origin.store);
     bytes.extend(header.origin.generation.to_le_bytes());
     bytes.extend(header.next_segment.to_le_bytes());
@@ -89,34 +92,11 @@ pub(crate) fn encode_header(header: &BaseHeader) -> Vec<u8> {
     let partitions = u16::try_from(header.heads.len()).expect("partitions are counted in u16");
     bytes.extend(partitions.to_le_bytes());
     header.heads.iter().for_each(|head| push_head(&mut bytes, head));
-    let length = length_u32(bytes.len() + 32);
-    bytes[HEADER_BEGIN_BYTES - 4..HEADER_BEGIN_BYTES].copy_from_slice(&length.to_le_bytes());
-    bytes.extend(Digest::of(&bytes).0);
-    bytes
-}
-
-/// How long the header is that begins so.
-pub(crate) fn header_bytes(begin: &[u8]) -> Result<usize, Malformed> {
-    let mut fields = Fields::of(begin);
-    if fields.array()? != BASE_MAGIC {
-        return Err(Malformed::because("it does not begin like a base"));
-    }
-    let format = fields.u16()?;
-    if format != BASE_FORMAT {
-        return Err(Malformed(format!("base format {format} is not known here")));
-    }
-    let length = fields.u32()? as usize;
-    match (HEADER_BEGIN_BYTES..=HEADER_BYTES_MAX).contains(&length) {
-        true => Ok(length),
-        false => Err(Malformed::because("no base header has this length")),
-    }
+    frame::seal_header(bytes)
 }
 
 pub(crate) fn decode_header(bytes: &[u8]) -> Result<BaseHeader, Malformed> {
-    let length = header_bytes(bytes)?;
-    let whole = bytes.get(..length).ok_or_else(too_short)?;
-    let mut fields = Fields::of(whole);
-    fields.take(HEADER_BEGIN_BYTES)?;
+    let mut fields = BASE.header_fields(bytes)?;
     let origin = Origin { store: fields.array()?, generation: fields.u32()? };
     let (next_segment, next_group) = (fields.u64()?, fields.u64()?);
     let last_archived = Digest(fields.array()?);
@@ -124,9 +104,8 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<BaseHeader, Malformed> {
     let (packed_bytes, packed_hash) = (fields.u64()?, Digest(fields.array()?));
     let partitions = fields.u16()?;
     let heads = read_heads(&mut fields, partitions)?;
-    let covered = &whole[..whole.len() - fields.rest().len()];
-    if Digest(fields.array()?) != Digest::of(covered) || !fields.rest().is_empty() {
-        return Err(Malformed::because("the base header's hash does not match"));
+    if !fields.rest().is_empty() {
+        return Err(Malformed::because("the base header is longer than what it says"));
     }
     Ok(BaseHeader {
         origin,
@@ -142,25 +121,19 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<BaseHeader, Malformed> {
     })
 }
 
-/// Everything behind the blocks but the end.
+/// Everything behind the blocks.
 pub(crate) fn encode_footer(header: &[u8], blocks: &[BlockPlace]) -> Vec<u8> {
     let mut bytes = header.to_vec();
     for block in blocks {
         bytes.extend(block.offset.to_le_bytes());
         push_key(&mut bytes, &block.first_key);
     }
-    bytes.extend(Digest::of(&bytes).0);
-    bytes
+    frame::seal_footer(bytes)
 }
 
 pub(crate) fn decode_footer(bytes: &[u8]) -> Result<(BaseHeader, Vec<BlockPlace>), Malformed> {
-    let hash_at = bytes.len().checked_sub(32).ok_or_else(too_short)?;
-    let (covered, hash) = bytes.split_at(hash_at);
-    if Digest::of(covered).0 != *hash {
-        return Err(Malformed::because("the base footer's hash does not match"));
-    }
-    let header = decode_header(covered)?;
-    let mut fields = Fields::of(&covered[header_bytes(covered)?..]);
+    let mut fields = BASE.footer_fields(bytes)?;
+    let header = decode_header(bytes)?;
     let mut place = || {
         let offset = fields.u64()?;
         Ok(BlockPlace { offset, first_key: read_key(&mut fields)? })
@@ -211,10 +184,6 @@ fn push_key(bytes: &mut Vec<u8>, key: &[u8]) {
 fn read_key(fields: &mut Fields<'_>) -> Result<Vec<u8>, Malformed> {
     let length = usize::from(fields.u16()?);
     Ok(fields.take(length)?.to_vec())
-}
-
-fn too_short() -> Malformed {
-    Malformed::because("the bytes end too early")
 }
 
 #[cfg(test)]

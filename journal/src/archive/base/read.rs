@@ -3,15 +3,14 @@
 //! Every block is proven by its hash before its entries are used. Changes nothing.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::ids::StreamId;
 
-use crate::archive::base::layout::{self, BaseHeader, BlockPlace, Entry, HEADER_BEGIN_BYTES};
+use crate::archive::base::layout::{self, BASE, BaseHeader, BlockPlace, Entry};
 use crate::archive::base::path_of;
-use crate::archive::layout::{self as archive_layout, BLOCK_HEADER_BYTES, END_BYTES};
-use crate::archive::unpack::{is_not_there, read_block_at, read_some};
+use crate::archive::layout::BLOCK_HEADER_BYTES;
+use crate::archive::unpack::{is_not_there, read_block_at};
 use crate::bytes::Malformed;
 use crate::error::{Damage, Error};
 use crate::keys;
@@ -61,8 +60,11 @@ impl Base {
 
     fn of(file: File, path: &Path) -> Result<Self, Error> {
         let failed = |e| Error::io("reading", path, e);
-        let (front, footer) =
-            (read_header(&file).map_err(failed)?, read_footer(&file).map_err(failed)?);
+        let length = file.metadata().map_err(failed)?.len();
+        let front = BASE.read_header(&file, length).map_err(failed)?;
+        let front = front.and_then(|bytes| layout::decode_header(&bytes));
+        let footer = BASE.read_footer(&file, length).map_err(failed)?;
+        let footer = footer.and_then(|bytes| layout::decode_footer(&bytes));
         let mut spare_damages = Vec::new();
         let errors = front.as_ref().err().into_iter().chain(footer.as_ref().err());
         spare_damages.extend(errors.map(|error| damage(0, &error.0)));
@@ -187,30 +189,6 @@ impl Entries<'_> {
             self.offset = offset + (BLOCK_HEADER_BYTES + length) as u64;
             self.ready = entries.into_iter();
         }
-    }
-}
-
-fn read_header(file: &File) -> io::Result<Result<BaseHeader, Malformed>> {
-    let begin = read_some(file, 0, HEADER_BEGIN_BYTES)?;
-    match layout::header_bytes(&begin) {
-        Ok(bytes) => Ok(layout::decode_header(&read_some(file, 0, bytes)?)),
-        Err(error) => Ok(Err(error)),
-    }
-}
-
-type Footer = Result<(BaseHeader, Vec<BlockPlace>), Malformed>;
-
-fn read_footer(file: &File) -> io::Result<Footer> {
-    let length = file.metadata()?.len();
-    let too_short = || Malformed::because("the base is shorter than its footer");
-    let Some(end_at) = length.checked_sub(END_BYTES as u64) else { return Ok(Err(too_short())) };
-    let footer_bytes = match archive_layout::footer_bytes(&read_some(file, end_at, END_BYTES)?) {
-        Ok(bytes) => bytes,
-        Err(error) => return Ok(Err(error)),
-    };
-    match end_at.checked_sub(footer_bytes as u64) {
-        Some(at) => Ok(layout::decode_footer(&read_some(file, at, footer_bytes)?)),
-        None => Ok(Err(too_short())),
     }
 }
 

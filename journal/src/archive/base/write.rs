@@ -100,7 +100,7 @@ impl BaseWriter {
         self.header.packed_hash = Digest(*self.hasher.finalize().as_bytes());
         self.header.blocks = length_u32(self.blocks.len());
         let encoded = layout::encode_header(&self.header);
-        let footer = archive_layout::with_end(layout::encode_footer(&encoded, &self.blocks));
+        let footer = layout::encode_footer(&encoded, &self.blocks);
         if let Some(file) = &mut self.file {
             let write = |file: &mut File| -> io::Result<()> {
                 file.write_all(&footer)?;

@@ -325,7 +325,14 @@ fn settle(directory: &Path, number: u64, torn: Option<&TornTail>) -> Result<(), 
         let length = usize::try_from(torn.bytes).expect("a tear is shorter than its segment");
         file.write_all_at(&vec![0; length], torn.offset).map_err(failed)?;
     }
-    file.sync_data().map_err(failed)
+    let synced = file.sync_data();
+    if synced.is_err()
+        && let Ok(content) = std::fs::read(&path)
+    {
+        // What a failed sync covered no later one would write, unless it is written again.
+        drop(file.write_all_at(&content, 0));
+    }
+    synced.map_err(failed)
 }
 
 fn damaged(damage: Damage) -> Error {

@@ -33,8 +33,20 @@ pub(crate) fn begin_segment(
 ) -> io::Result<()> {
     let (origin, segment_bytes) = (shape.origin, shape.segment_bytes);
     let header = SegmentHeader { origin, number, first_group, segment_bytes, heads };
-    file.write_all_at(&layout::encode_segment_header(&header), 0)?;
-    file.sync_data()
+    let header = layout::encode_segment_header(&header);
+    let begun = file.write_all_at(&header, 0).and_then(|()| file.sync_data());
+    if begun.is_err() {
+        take_back(file, 0, header.len() as u64);
+    }
+    begun
+}
+
+/// Overwrites what a failed write or sync leaves. The system may hold it in memory as if it were
+/// written, and never write it: whoever goes on behind it would lose what is acknowledged then.
+fn take_back(file: &File, from: u64, until: u64) {
+    let bytes = usize::try_from(until.saturating_sub(from)).unwrap_or_default();
+    // If this fails too, nothing more can be done here.
+    drop(file.write_all_at(&vec![0; bytes], from));
 }
 
 /// The writer's own state; only its thread touches it.
@@ -47,6 +59,8 @@ pub(super) struct Writer {
     file: File,
     segment: u64,
     offset: u64,
+    /// Behind what is durable of this segment.
+    synced_offset: u64,
     next_group: u64,
     /// The last group known durable.
     proven: u64,
@@ -85,6 +99,7 @@ impl Writer {
             file: segments::open(directory, recovered.segment)?,
             segment: recovered.segment,
             offset: recovered.offset,
+            synced_offset: recovered.offset,
             next_group: recovered.next_group,
             proven: recovered.next_group - 1,
             heads: recovered.heads.clone(),
@@ -258,10 +273,11 @@ impl Writer {
             commits.iter().copied(),
             &mut self.buffer,
         );
-        self.file
-            .write_all_at(&self.buffer, self.offset)
-            .map_err(|e| self.failed("writing to", e))?;
         let bytes = self.buffer.len() as u64;
+        if let Err(error) = self.file.write_all_at(&self.buffer, self.offset) {
+            take_back(&self.file, self.offset, self.offset + bytes);
+            return Err(self.failed("writing to", error));
+        }
         self.shared.counters.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.offset += bytes;
         self.next_group += 1;
@@ -292,6 +308,7 @@ impl Writer {
         self.file = next;
         self.segment = number;
         self.offset = layout::segment_header_bytes(self.shape.partitions) as u64;
+        self.synced_offset = self.offset;
         self.shared.signals.sealed(number - 1);
         Ok(())
     }
@@ -317,8 +334,12 @@ impl Writer {
         if self.proven + 1 == self.next_group {
             return Ok(());
         }
-        self.file.sync_data().map_err(|e| self.failed("syncing", e))?;
+        if let Err(error) = self.file.sync_data() {
+            take_back(&self.file, self.synced_offset, self.offset);
+            return Err(self.failed("syncing", error));
+        }
         self.proven = self.next_group - 1;
+        self.synced_offset = self.offset;
         self.last_sync = Instant::now();
         Ok(())
     }

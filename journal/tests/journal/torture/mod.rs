@@ -6,7 +6,7 @@ mod cuts;
 mod faults;
 mod kills;
 mod life;
-mod promises;
+pub mod promises;
 mod restores;
 mod rot;
 

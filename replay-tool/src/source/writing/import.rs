@@ -9,36 +9,23 @@ use std::io::BufRead;
 
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::export::{
-    BadLine, ImportedDefinition, ImportedRun, Importer, Item, LINE_BYTES_MAX, event_to_value,
+    BadLine, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, LINE_BYTES_MAX,
+    beyond_partitions, is_same, not_closed,
 };
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::replay;
 use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
 use backstitch_core::workflow;
-use backstitch_journal::{Fit, Head, Record};
-use serde_json::{Value, json};
+use backstitch_journal::{Fit, Head};
+use serde_json::Value;
 
 use super::{StagedRecord, Writing, rows};
 use crate::error::Error;
 
-/// Runs that the report names of each kind; the counts have all.
-const LISTED_MAX: usize = 1_000;
 /// Where every workflow's stream is.
 const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);
 /// Why what a crash left of an import is removed.
 const CUT_SHORT: &str = "its import was cut short; import it again";
-
-/// What became of the lines so far.
-#[derive(Debug, Default)]
-struct Report {
-    imported: u64,
-    skipped: u64,
-    conflicting: Vec<ExecutionId>,
-    conflicts: u64,
-    refusals: Vec<(ExecutionId, String)>,
-    refused: u64,
-}
 
 impl Writing {
     /// Takes a file in, line by line; `read` is told how many bytes were taken. Answers what
@@ -52,7 +39,7 @@ impl Writing {
         actor: &str,
         read: &mut dyn FnMut(u64),
     ) -> Result<(Value, Option<Error>), Error> {
-        let mut report = Report::default();
+        let mut report = ImportReport::default();
         let stopped = match self.take_lines(&mut file, actor, &mut report, read) {
             Ok(()) => None,
             Err(Stop::Bad(bad)) => Some(Error::BadExport { bad }),
@@ -66,7 +53,7 @@ impl Writing {
         &mut self,
         file: &mut impl BufRead,
         actor: &str,
-        report: &mut Report,
+        report: &mut ImportReport,
         read: &mut dyn FnMut(u64),
     ) -> Result<(), Stop> {
         let named = self.imported_runs()?;
@@ -84,11 +71,7 @@ impl Writing {
                 None => {}
                 Some(Item::Definition(own)) => self.keep(*own, actor)?,
                 Some(Item::Run(run)) => {
-                    let header = importer.header();
-                    let mut source = header.map(|own| own.store.clone()).unwrap_or_default();
-                    if !run.whole || header.is_some_and(|own| !own.redacted.is_empty()) {
-                        source += ", redacted";
-                    }
+                    let source = importer.source_of(&run);
                     self.take_run(run, &named, source, actor, report)?;
                 }
             }
@@ -107,7 +90,9 @@ impl Writing {
                         named.extend(runs);
                     }
                     Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => {
-                        named.retain(|run| !runs.contains(run));
+                        runs.iter().for_each(|run| {
+                            named.remove(run);
+                        });
                     }
                     _ => {}
                 }
@@ -146,20 +131,12 @@ impl Writing {
         named: &HashSet<ExecutionId>,
         source: String,
         actor: &str,
-        report: &mut Report,
+        report: &mut ImportReport,
     ) -> Result<(), Stop> {
         let (id, line) = (run.execution, run.line);
         let bad = |why: String| Stop::Bad(BadLine { line, why });
-        let partitions = self.journal.partition_count();
-        if id.partition.0 >= partitions {
-            report.refuse(
-                id,
-                format!(
-                    "it belongs to partition {}, and this store has {partitions}: import it into a \
-                 store with at least as many as it came from",
-                    id.partition
-                ),
-            );
+        if let Some(why) = beyond_partitions(&id, self.journal.partition_count()) {
+            report.refuse(id, why);
             return Ok(());
         }
         let plan = self.definitions.plan(&run.digest);
@@ -168,25 +145,20 @@ impl Writing {
         let told = run.events.iter().map(|(event, at)| (event, *at));
         let state =
             replay(id, &plan, told).map_err(|why| bad(format!("{id} does not fold: {why}")))?;
-        if !state.is_closed() {
-            report.refuse(
-                id,
-                format!(
-                    "it is not closed ({}): only runs of which nothing is outstanding are imported",
-                    state.status().word()
-                ),
-            );
+        if let Some(why) = not_closed(&state) {
+            report.refuse(id, why);
             return Ok(());
         }
         let stream = StreamId::Execution(id);
         if let Some(known) = self.journal.history(&stream)? {
-            if is_same(&known, &run.events) {
-                report.skipped += 1;
+            let known = known.iter().map(|record| (&record.event, record.recorded_at));
+            if is_same(known, &run.events) {
+                report.here(id, true);
                 return Ok(());
             }
             let closed = self.state(id).is_ok_and(|own| own.is_some_and(|own| own.is_closed()));
             if closed || !named.contains(&id) {
-                report.conflict(id);
+                report.here(id, false);
                 return Ok(());
             }
             self.remove_cut_short(id, actor)?;
@@ -257,44 +229,4 @@ impl From<backstitch_journal::Error> for Stop {
     fn from(error: backstitch_journal::Error) -> Self {
         Self::Failed(error.into())
     }
-}
-
-impl Report {
-    fn refuse(&mut self, run: ExecutionId, why: String) {
-        self.refused += 1;
-        if self.refusals.len() < LISTED_MAX {
-            self.refusals.push((run, why));
-        }
-    }
-
-    fn conflict(&mut self, run: ExecutionId) {
-        self.conflicts += 1;
-        if self.conflicting.len() < LISTED_MAX {
-            self.conflicting.push(run);
-        }
-    }
-
-    /// As the API prints it.
-    fn json(&self) -> Value {
-        let refusals = self
-            .refusals
-            .iter()
-            .map(|(run, why)| json!({ "execution_id": run.to_string(), "reason": why }));
-        json!({
-            "imported": self.imported,
-            "skipped": self.skipped,
-            "conflicts": self.conflicts,
-            "refused": self.refused,
-            "conflicting": self.conflicting.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "refusals": refusals.collect::<Vec<_>>(),
-        })
-    }
-}
-
-/// Whether a history is the one of a file. Where payloads are kept makes no difference.
-fn is_same(known: &[Record], events: &[(Event, Timestamp)]) -> bool {
-    known.len() == events.len()
-        && known.iter().zip(events).all(|(record, (event, at))| {
-            record.recorded_at == *at && event_to_value(&record.event) == event_to_value(event)
-        })
 }

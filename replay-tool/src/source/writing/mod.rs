@@ -2,11 +2,13 @@
 //! in it while no server runs.
 //!
 //! Records facts only: as a draining server does, it leaves what follows to the next start,
-//! so that no attempt counts as begun that nobody makes. Where the archive is, the directory
-//! itself says.
+//! so that no attempt counts as begun that nobody makes. Where the archive is, and whether
+//! anything is archived, the directory itself says.
 
+mod cut;
 mod import;
 mod letters;
+mod retention;
 mod views;
 
 use std::path::Path;
@@ -18,7 +20,9 @@ use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::{Moment, Timestamp};
-use backstitch_journal::{Batch, Fit, Head, Journal, Opened, Options, Reader, Record, Statistics};
+use backstitch_journal::{
+    Batch, Fit, Head, Journal, Opened, Options, Reader, Record, Statistics, archives,
+};
 
 use super::archive::check_directory;
 use super::definitions::Definitions;
@@ -45,7 +49,8 @@ impl Writing {
         check_directory(directory)?;
         // Opening would make a journal where there is none.
         drop(Reader::open(directory)?);
-        let options = Options { ballast_bytes: 0, ..Options::default() };
+        let archive = archives(directory);
+        let options = Options { ballast_bytes: 0, archive, ..Options::default() };
         let Opened { journal, heads, streams, report } = Journal::open(directory, options)?;
         let mut writing = Self { journal, heads, definitions: Definitions::default() };
         let (runs, others): (Vec<_>, Vec<_>) =

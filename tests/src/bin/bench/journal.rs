@@ -2,18 +2,19 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
-use backstitch_journal::{Batch, Fit, Head, Info, Journal, Options};
+use backstitch_journal::{Batch, Fit, Head, Info, Journal, Options, PENDING_BYTES_MAX};
 use serde_json::json;
 
 use crate::figures::Measured;
 use crate::load::{Pace, blocking_loop};
+use crate::machine::peak_mib;
 
 /// Records a commit.
 pub const RECORDS: [usize; 4] = [1, 8, 64, 512];
@@ -24,8 +25,12 @@ const EVENTS_PER_RUN: u64 = 22;
 const PAYLOADS: u64 = 65_536;
 /// Records a commit while a log grows.
 const GROW_RECORDS: usize = 512;
-/// Rates at each end of a growing log that are averaged.
-const ENDS_RATES: usize = 5;
+/// Rates at each end of a growing log that are averaged. The store works in ticks of a few
+/// hundred thousand records, which fewer would show instead.
+const ENDS_RATES: usize = 10;
+/// Bytes of commits after which what may be pending is, however fast the store takes it over
+/// meanwhile.
+const BURST_BYTES: u64 = 2 * PENDING_BYTES_MAX as u64;
 const PARTITION: PartitionId = PartitionId(0);
 
 /// Events a second, the time of a commit, and what becomes of an event on disk.
@@ -52,7 +57,8 @@ pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, St
 }
 
 /// Appends so many records, and answers how the rate at the end compares with that of the
-/// beginning, and what an event takes on disk.
+/// beginning, and what an event takes on disk. The beginning is where appends wait for the store
+/// behind the log, once what may be pending is: before it the log's own rate shows, the burst.
 ///
 /// # Errors
 /// Of the journal.
@@ -60,26 +66,37 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     let mut writer = Writer::open(folder)?;
     let mut took_us = Vec::new();
     let begun = Instant::now();
-    let mut rates = Vec::new();
+    let (mut burst, mut sustained) = (Vec::new(), Vec::new());
     while writer.written < records {
         let (since, before) = (Instant::now(), writer.written);
+        let waits = writer.record_bytes > BURST_BYTES;
         while writer.written < records.min(before + rate_records) {
             let asked = Instant::now();
             writer.commit(GROW_RECORDS)?;
             took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
         }
-        rates.push((writer.written - before) as f64 / since.elapsed().as_secs_f64());
+        let window = (writer.written - before, since.elapsed());
+        if waits {
+            sustained.push(window)
+        } else {
+            burst.push(window)
+        };
     }
     let (commits, elapsed) = (took_us.len() as u64, begun.elapsed());
     let mut measured = Measured::of(took_us, commits, elapsed);
     let events = writer.written as f64;
     measured.per_second = events / elapsed.as_secs_f64();
     writer.journal.close().map_err(|error| error.to_string())?;
-    let share = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-    let ends = rates.len().min(ENDS_RATES);
-    let (first, last) = (share(&rates[..ends]), share(&rates[rates.len() - ends..]));
+    if sustained.is_empty() {
+        sustained.clone_from(&burst);
+    }
+    let ends = sustained.len().min(ENDS_RATES);
+    let first = rate(&sustained[..ends]);
+    let last = rate(&sustained[sustained.len() - ends..]);
     let each = |name: &str| size_bytes(&folder.join(name)) as f64 / events;
     measured.extra.extend([
+        ("burst_per_second", rate(&burst[..burst.len().min(1)])),
+        ("stored_per_second", events / begun.elapsed().as_secs_f64()),
         ("first_per_second", first),
         ("last_per_second", last),
         ("last_of_first", last / first),
@@ -87,8 +104,17 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
         ("log_bytes", each("log")),
         ("archive_bytes", each("archive")),
         ("store_bytes", each("store") + each("views")),
+        ("peak_mib", peak_mib()),
     ]);
     Ok(measured)
+}
+
+/// Events a second over some windows.
+fn rate(windows: &[(u64, Duration)]) -> f64 {
+    let (events, time) = windows
+        .iter()
+        .fold((0, Duration::ZERO), |(events, time), window| (events + window.0, time + window.1));
+    events as f64 / time.as_secs_f64().max(f64::EPSILON)
 }
 
 /// Bytes of a folder's files.

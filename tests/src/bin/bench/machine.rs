@@ -46,3 +46,11 @@ fn file_system(mounts: &str, folder: &Path) -> Option<String> {
     let above = mounts.filter(|(point, _)| folder.starts_with(point));
     above.max_by_key(|(point, _)| point.len()).map(|(_, kind)| kind.to_owned())
 }
+
+/// The most memory this process ever held.
+pub fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1_024.0
+}

@@ -38,6 +38,8 @@ use crate::scale::Sizes;
 
 /// How many ask at once.
 const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
+/// The part of scale that appends.
+const APPEND: &str = "append";
 /// A smoke run's window and warm-up.
 const QUICK: Pace = Pace { warm_up: Duration::from_millis(20), window: Duration::from_millis(100) };
 
@@ -59,9 +61,12 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, engine, http, scale.
+    /// Only these groups, beside the floors: journal, engine, http, scale; or, of scale, append.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// How many records scale appends; ten million if not told.
+    #[arg(long)]
+    records: Option<u64>,
     /// Where figures and data go; beside the binaries if not told.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -104,7 +109,9 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
         bench.engine()?;
         bench.over_http()?;
     }
-    bench.scale(if arguments.quick { scale::QUICK } else { scale::FULL })?;
+    let mut sizes = if arguments.quick { scale::QUICK } else { scale::FULL };
+    sizes.records = arguments.records.unwrap_or(sizes.records);
+    bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
         [FLOORS, JOURNAL, ENGINE, HTTP, SCALE].iter().position(|group| *group == figure.case.group)
@@ -208,13 +215,16 @@ impl<'a> Bench<'a> {
     }
 
     fn scale(&mut self, sizes: Sizes) -> Result<(), String> {
-        if !self.wants(SCALE) {
-            return Ok(());
-        }
+        let (all, append) = (self.wants(SCALE), self.wants(APPEND));
         let data = self.data_folder()?;
-        let mut found = scale::live(&data.path().join("live"), sizes.live_runs)?;
-        found.extend(scale::ended(&data.path().join("ended"), sizes.ended_runs)?);
-        found.extend(scale::append(&data.path().join("append"), sizes)?);
+        let mut found = Vec::new();
+        if all {
+            found.extend(scale::live(&data.path().join("live"), sizes.live_runs)?);
+            found.extend(scale::ended(&data.path().join("ended"), sizes.ended_runs)?);
+        }
+        if all || append {
+            found.extend(scale::append(&data.path().join("append"), sizes)?);
+        }
         for (case, unit, measured) in found {
             self.add(SCALE, case, 1, unit, measured);
         }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::engine::InProcess;
 use crate::figures::Measured;
 use crate::journal;
+use crate::machine::peak_mib;
 use crate::{lists, workflow};
 
 /// The word that makes this program a start that tells how long it took.
@@ -139,14 +140,6 @@ pub fn open_and_tell(folder: &str, how: &str) -> Result<(), String> {
         "clean" => engine.close(),
         _ => std::process::exit(0),
     }
-}
-
-/// The most memory this process ever held.
-fn peak_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or_default() / 1_024.0
 }
 
 /// Removes one of a data directory's caches.

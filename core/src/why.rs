@@ -152,7 +152,7 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
     let (plan, own) = (state.plan.step(step), state.step(step));
     let (name, most) = (&plan.id, plan.retry.max_attempts);
     let subject = Some(name.to_string());
-    let due = own.due_at.map(|at| at.to_string()).unwrap_or_default();
+    let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
     let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {
@@ -162,11 +162,11 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
                 TaskKind::Transform | TaskKind::Wait => "core",
             };
             let since = match own.attempt {
-                0 | 1 => format!("since {began}"),
+                0 | 1 => format!(" since {began}"),
                 _ => format!("; its first attempt began at {began}"),
             };
             let sentence = format!(
-                "step `{name}` runs at the executor `{executor}` (attempt {attempt} of {most}) {since}"
+                "step `{name}` runs at the executor `{executor}` (attempt {attempt} of {most}){since}"
             );
             Blocker::of("running", subject, sentence).since(own.started_at)
         }
@@ -237,7 +237,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             Blocker::of("undo", subject, sentence).since(own.started_at)
         }
         UndoStatus::Faulted | UndoStatus::Retrying => {
-            let due = own.due_at.map(|at| at.to_string()).unwrap_or_default();
+            let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
             let failure = told(own.failure.as_deref());
             let sentence = format!(
                 "the undo of step `{name}` is tried again at {due} \

@@ -12,4 +12,5 @@ mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod why;
 mod work;

@@ -170,6 +170,7 @@ impl<T: Abandon> Partition<T> {
             Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
+            Input::CancelAll(ticket) => self.cancel_all(ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }

@@ -6,7 +6,9 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use serde_json::json;
 
-use crate::stage::{CHAIN, Life, RUN, cancel, discard, plan, retry};
+use crate::stage::{
+    CHAIN, Life, RUN, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
+};
 
 /// States that hold something in every field.
 fn states() -> Vec<State> {
@@ -33,7 +35,20 @@ timeout: 10m";
     );
     let asleep = waiting.state.clone();
     waiting.later(6_000);
-    let lives = [undone, cancelled, given_up, waiting];
+    let mut held = Life::begin(
+        "{ id: h, steps: [{ id: a, type: wait, with: { signal: go } }, { id: b, type: task }] }",
+        json!({}),
+    );
+    held.act(signal("other", 1, Some("id"))).expect("it runs");
+    held.act(pause()).expect("it runs");
+    held.act(set("a", None)).expect("it waits");
+    let mut rolled_back = Life::begin(CHAIN, json!({}));
+    rolled_back.succeeds("a").act(pause()).expect("it runs");
+    rolled_back.act(roll_back()).expect("it is paused");
+    let mut forced = Life::begin(CHAIN, json!({}));
+    forced.succeeds("a").act(force()).expect("it runs");
+    forced.act(force()).expect("it unwinds");
+    let lives = [undone, cancelled, given_up, waiting, held, rolled_back, forced];
     lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
 }
 

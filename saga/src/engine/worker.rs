@@ -244,6 +244,7 @@ impl Worker {
                 Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();
                     let report = Box::new(move |run, command| {

@@ -8,6 +8,7 @@
 mod check;
 mod clients;
 mod commits;
+mod control;
 mod crash;
 mod disk;
 mod generate;

@@ -271,6 +271,7 @@ impl World {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
                 Release::Post(post) => self.send_post(post),
+                Release::Abort(run, effect) => self.abort(run, effect),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

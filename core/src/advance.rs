@@ -263,10 +263,12 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
             }
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
-        TaskKind::Workflow => match links::startable(state, &input) {
-            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
+        task @ (TaskKind::Workflow | TaskKind::Signal) => {
+            match links::startable(state, task, &input) {
+                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+                Err(failure) => RunEvent::StepFailed { step, failure },
+            }
+        }
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }

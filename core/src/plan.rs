@@ -107,6 +107,9 @@ pub struct PlanUndo {
 /// The type of steps that are runs of other workflows, and of their undos.
 pub const WORKFLOW_TYPE: &str = "workflow";
 
+/// The type of steps that send signals.
+pub const SIGNAL_TYPE: &str = "signal";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
@@ -116,6 +119,8 @@ pub enum TaskKind {
     Wait,
     /// A run of another workflow is it.
     Workflow,
+    /// It sends a signal to another run.
+    Signal,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }

@@ -3,22 +3,29 @@
 //! Every prefix of what happens is a place from which `advance` goes on, so a crash between
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
+mod held;
+mod unwinding;
+
 use serde_json::json;
 
 use crate::allot::allot;
 use crate::arrows::Phase;
 use crate::command::callbacks;
 use crate::event::{
-    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
+    CallbackEvent, Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent,
+    SuspendReason,
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
-use crate::plan::{TaskKind, wait_until};
+use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
-use crate::state::{State, Subject};
+use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::Timestamp;
+
+use held::suspended;
+use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
 pub const STARTS_PER_LAYER_MAX: usize = 256;
@@ -85,6 +92,10 @@ fn failure_of(state: &State, subject: LetterSubject) -> Failure {
 }
 
 fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
+    if state.paused().is_some() {
+        events.push(RunEvent::RunSuspended { reason: SuspendReason::Pause });
+        return;
+    }
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -99,7 +110,9 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         return;
     }
     resolve_faults(state, now, events);
-    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
+    let signalled = held::signalled(state, events);
+    let late = |own: &Subject| !matches!(own, Subject::Step(step) if signalled.contains(step));
+    let due: Vec<_> = state.due_by(now).filter(late).take(STARTS_PER_LAYER_MAX).collect();
     events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned = Vec::new();
@@ -201,6 +214,9 @@ fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
     match own.status {
+        StepStatus::Waiting if let Some(name) = state.awaits(step) => {
+            Some(held::unsignalled(step, name))
+        }
         StepStatus::Waiting => {
             let due_at = own.due_at.map(|at| at.to_string());
             let output = Payload::of(&json!({ "waited_until": due_at }));
@@ -237,8 +253,11 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
         TaskKind::Transform => {
             RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
         }
-        TaskKind::Wait => match wait_until(&input, now) {
-            Ok(due_at) => RunEvent::StepWaiting { step, due_at },
+        TaskKind::Wait => match wait_of(&input, now) {
+            Ok(Wait::Until(due_at)) => RunEvent::StepWaiting { step, due_at },
+            Ok(Wait::Signal { name, due_at }) => {
+                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, due_at })
+            }
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Effect(_) => {
@@ -263,18 +282,21 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         let policy = &state.plan.steps[step.at()].retry;
-        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+        let forced = failure.code == codes::CANCELLED_BY_FORCE;
+        events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {
             RunEvent::StepFailed { step, failure }
         });
     }
     let asleep = state.sets.due.iter().filter_map(|&(_, subject)| match subject {
-        Subject::Step(step) => Some(step),
+        Subject::Step(step) => Some(step).filter(|&step| state.awaits(step).is_none()),
         _ => None,
     });
-    let given_up = state.sets.ready.iter().copied().chain(asleep);
+    let listening = state.signals().into_iter().flat_map(Signals::waiting);
+    let given_up = state.sets.ready.iter().copied().chain(asleep).chain(listening);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
+    events.extend(held::given_up(state));
     if !events.is_empty() || !state.sets.running.is_empty() {
         return;
     }
@@ -291,84 +313,6 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
     let outcome = if cancelled { Outcome::Cancelled } else { outcome };
     RunEvent::RunEnded { outcome, compensation, output: None }
-}
-
-fn suspended(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
-    if let Some(step) = state.sets.given_up {
-        let failure = failure_of(state, LetterSubject::Step(step));
-        let recourse = Recourse::Compensate;
-        events.push(RunEvent::RunFailing { failure, step: Some(step), recourse });
-    } else if let Some(event) = stopped(state, now) {
-        events.push(event);
-    } else {
-        resolve_faults(state, now, events);
-    }
-}
-
-fn unwinding(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
-    events.extend(scheduled(state, CallbackEvent::Compensating));
-    for &step in &state.sets.undo_faulted {
-        let Some(own) = &state.step(step).undo else { continue };
-        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
-        let failure = failure_of(state, LetterSubject::Undo(step));
-        let lost = failure.code == codes::ATTEMPT_LOST;
-        let again = failure.class == FailureClass::Retryable
-            && if lost {
-                own.lost <= LOST_ATTEMPTS_MAX
-            } else {
-                own.tries < plan.retry.max_attempts
-            };
-        events.push(if again {
-            RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
-        } else {
-            RunEvent::UndoFailed { step, failure }
-        });
-    }
-    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
-    events.extend(due.into_iter().filter_map(|subject| match subject {
-        Subject::Undo(step) => Some(undo_started(state, step)),
-        _ => None,
-    }));
-    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(ready.map(|&step| undo_started(state, step)));
-    let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
-    for &step in open {
-        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
-            break;
-        }
-        events.push(undo_opened(state, step, work));
-    }
-    if state.sets.undo_unfinished == 0 && events.is_empty() {
-        let counts = state.undo_counts();
-        events.push(if counts.contains_key(&crate::arrows::UndoStatus::Failed) {
-            ended(state, Outcome::CompensationFailed, Compensation::Failed)
-        } else {
-            ended(state, Outcome::Compensated, Compensation::Done)
-        });
-    }
-}
-
-fn undo_started(state: &State, step: StepIndex) -> RunEvent {
-    let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
-    RunEvent::UndoStarted { step, attempt: attempt.saturating_add(1) }
-}
-
-/// An undo that nothing holds back: rendered, unless it needs an output that nobody has.
-fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
-    let own = state.step(step);
-    let failed = |failure| RunEvent::UndoFailed { step, failure };
-    let Some(plan) = &state.plan.steps[step.at()].undo else {
-        return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
-    };
-    if own.output.is_none() && plan.reads_own_output {
-        let message = "the step may have taken effect, and its undo reads an output nobody has; \
-                       undo it by hand, then discard this letter";
-        return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
-    }
-    match plan.render_input(state, work) {
-        Ok(input) => RunEvent::UndoReady { step, input },
-        Err(failure) => failed(failure),
-    }
 }
 
 /// The callbacks for an event that are not scheduled yet: each at most once in a run's life,

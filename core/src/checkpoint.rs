@@ -13,12 +13,12 @@ use crate::ids::ExecutionId;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
-use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Sets, State, StepState};
+use crate::state::{Cancel, Controls, Delivery, Ending, Failing, Letter, Sets, State, StepState};
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 2;
+pub const CHECKPOINT_FORMAT: u32 = 3;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ pub struct Checkpoint {
     steps: Vec<StepState>,
     failing: Option<Failing>,
     cancel: Option<Cancel>,
+    controls: Option<Box<Controls>>,
     deadline_passed: bool,
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
@@ -68,6 +69,7 @@ impl Checkpoint {
             steps: own.steps,
             failing: own.failing,
             cancel: own.cancel,
+            controls: own.controls,
             deadline_passed: own.deadline_passed,
             ending: own.ending,
             deliveries: own.deliveries,
@@ -88,8 +90,9 @@ impl Checkpoint {
     /// Visits every payload to change it: those kept beside their records are absent in a
     /// checkpoint that was read.
     pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
-        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        let Self { submitted, steps, failing, ending, deliveries, letters, controls, .. } = self;
         for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
+        controls.iter_mut().for_each(|own| own.for_each_payload_mut(visit));
     }
 
     /// When the run was submitted.
@@ -129,6 +132,7 @@ impl Checkpoint {
             steps: self.steps,
             failing: self.failing,
             cancel: self.cancel,
+            controls: self.controls,
             deadline_passed: self.deadline_passed,
             ending: self.ending,
             deliveries: self.deliveries,

@@ -2,10 +2,12 @@
 //!
 //! Only reads a state; every word here is the API's contract.
 
+mod controls;
 mod events;
 mod graph_events;
 mod replays;
 mod retention;
+mod steps;
 mod types;
 
 use serde_json::{Map, Value, json};
@@ -17,11 +19,11 @@ use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{LetterId, StepIndex};
 use crate::payload::Payload;
 use crate::scope::{Scope, StepView, merge_variables};
-use crate::state::{Letter, State, StepState, UndoState};
+use crate::state::{Letter, State};
 use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
-pub use events::event_json;
+pub use events::{event_json, suspend_word};
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
 pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
@@ -115,12 +117,10 @@ fn subject_words(state: &State, subject: LetterSubject) -> (LetterKind, String) 
 /// The whole run, as `GET /api/v1/executions/{id}` answers it.
 #[must_use]
 pub fn execution_json(state: &State) -> Value {
-    let steps: Map<_, _> = state
-        .plan
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .map(|(plan, own)| (plan.id.to_string(), step_json(own)))
+    let steps: Map<_, _> = (0..)
+        .map(StepIndex)
+        .zip(&state.plan.steps)
+        .map(|(step, plan)| (plan.id.to_string(), steps::step_json(state, step)))
         .collect();
     let ending = state.ending.as_ref();
     let started_at = state.steps.iter().filter_map(|step| step.started_at).min();
@@ -145,8 +145,11 @@ pub fn execution_json(state: &State) -> Value {
             "reason": cancel.reason,
             "actor": cancel.actor,
             "compensate": cancel.compensate,
+            "force": state.controls.as_ref().is_some_and(|own| own.forced || own.undos_forced),
             "requested_at": cancel.at.to_string(),
         })),
+        "suspended": controls::suspended_json(state),
+        "signals": controls::signals_json(state),
         "steps": steps,
         "callbacks": state.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
         "dead_letters": (0..).zip(&state.letters)
@@ -209,34 +212,6 @@ pub fn failure_json(failure: &Failure) -> Value {
             EffectKnown::Unknown => "unknown",
         },
         "details": failure.details.as_ref().map(Payload::value),
-    })
-}
-
-fn step_json(own: &StepState) -> Value {
-    json!({
-        "status": own.word(),
-        "attempts": own.attempt,
-        "round": own.round,
-        "started_at": instant(own.started_at),
-        "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
-        "input": own.input.as_ref().map(Payload::value),
-        "output": own.output.as_ref().map(Payload::value),
-        "error": own.failure.as_deref().map(failure_json),
-        "undo": own.undo.as_deref().map(undo_json),
-    })
-}
-
-fn undo_json(own: &UndoState) -> Value {
-    json!({
-        "status": own.word(),
-        "attempts": own.attempt,
-        "started_at": instant(own.started_at),
-        "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
-        "input": own.input.as_ref().map(Payload::value),
-        "output": own.output.as_ref().map(Payload::value),
-        "error": own.failure.as_deref().map(failure_json),
     })
 }
 
@@ -369,6 +344,7 @@ pub fn letter_word(status: LetterStatus) -> &'static str {
         LetterStatus::Open => "open",
         LetterStatus::Retried => "retried",
         LetterStatus::Discarded => "discarded",
+        LetterStatus::Resolved => "resolved",
     }
 }
 

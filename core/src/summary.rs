@@ -128,6 +128,8 @@ pub enum LetterStatus {
     Retried,
     /// Given up.
     Discarded,
+    /// A person settled the step itself.
+    Resolved,
 }
 
 /// A dead letter's row in a list.

@@ -1,9 +1,11 @@
 //! Performs effects: hands each order to its executor and reports how the attempt ended.
 //!
-//! Decides nothing and remembers nothing: what is in flight is the partition's to know. A
-//! report always comes, also from an executor that panics.
+//! Decides nothing and remembers only how to stop what is under way: what is in flight is the
+//! partition's to know. A report always comes, also from an executor that panics, unless the
+//! attempt was aborted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backstitch_core::command::{AttemptResult, Command};
@@ -14,6 +16,7 @@ use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::partition::Order;
 use crate::{clock, metrics, retry};
@@ -33,19 +36,28 @@ pub const ATTEMPTS_MAX: usize = 256;
 pub struct Driver {
     registry: Arc<Registry>,
     turns: Arc<Semaphore>,
+    flights: Flights,
 }
+
+/// How to stop each attempt under way.
+type Flights = Arc<Mutex<HashMap<(ExecutionId, Effect), AbortHandle>>>;
 
 impl Driver {
     /// A driver that uses these executors, for so many attempts at a time.
     #[must_use]
     pub fn new(registry: Arc<Registry>, attempts_max: usize) -> Self {
-        Self { registry, turns: Arc::new(Semaphore::new(attempts_max.max(1))) }
+        let turns = Arc::new(Semaphore::new(attempts_max.max(1)));
+        Self { registry, turns, flights: Flights::default() }
     }
 
     /// Begins an order and reports its end.
     pub fn perform(&self, order: Order, report: Report) {
         let (registry, turns) = (self.registry.clone(), self.turns.clone());
-        tokio::spawn(async move {
+        let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
+        // Held while the attempt is noted, so that it can't end before it is.
+        let mut noted = self.flights();
+        let task = tokio::spawn(async move {
+            let _flight = Flight { flights, key };
             // The attempt's timeout counts from here; nobody closes the semaphore.
             let Ok(_turn) = turns.acquire().await else { return };
             let mut pending = Pending { order: Some((order, report)) };
@@ -53,6 +65,33 @@ impl Driver {
             let result = attempt(&registry, order).await;
             pending.report(result);
         });
+        noted.insert(key, task.abort_handle());
+    }
+
+    /// Stops an attempt that is no longer owed; nothing is reported of it. One that has ended
+    /// is none.
+    pub fn abort(&self, execution: ExecutionId, effect: Effect) {
+        let flight = self.flights().remove(&(execution, effect));
+        if let Some(flight) = flight {
+            flight.abort();
+        }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<(ExecutionId, Effect), AbortHandle>> {
+        // The map is whole between any two statements, whoever panicked.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt's place among those under way; it goes with the attempt.
+struct Flight {
+    flights: Flights,
+    key: (ExecutionId, Effect),
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 

@@ -231,21 +231,13 @@ impl Handle {
         Ok((accepted, ended))
     }
 
-    /// Stops a run. Unsaid, the workflow's `on_failure` says whether what was done is undone.
+    /// Has a command carried out on a run; answers the run's status word after it. When this
+    /// answers, what it changed is durable.
     ///
     /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Rejected`] when it has ended, ...
-    pub async fn cancel(
-        &self,
-        run: ExecutionId,
-        reason: String,
-        actor: String,
-        compensate: Option<bool>,
-    ) -> Result<&'static str, Error> {
-        self.command(run, Command::Cancel { reason, actor, compensate }).await
-    }
-
-    async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Rejected`] when it is
+    /// wrong where the run stands, [`Error::Draining`], [`Error::Stopped`].
+    pub async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),

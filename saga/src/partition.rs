@@ -342,9 +342,9 @@ impl<T: Abandon> Partition<T> {
         if decision.cut {
             self.cut.push_back(id);
         }
-        let orders =
-            run.orders(moment.now).into_iter().map(|order| Release::Perform(Box::new(order)));
-        self.releases.extend(orders);
+        let (orders, stale) = run.orders(moment.now);
+        self.releases.extend(stale.into_iter().map(|effect| Release::Abort(id, effect)));
+        self.releases.extend(orders.into_iter().map(|order| Release::Perform(Box::new(order))));
         if let Some(at) = run.timer.take() {
             self.timers.remove(&(at, id));
         }

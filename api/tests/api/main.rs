@@ -2,6 +2,7 @@
 
 mod backups;
 mod contract;
+mod control;
 mod lists;
 mod payloads;
 mod process;

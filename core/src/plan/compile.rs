@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, wait_delay};
+use super::wait::{WAIT_FIELDS, read as read_wait};
+use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
 use crate::definition::problem::{Problems, codes};
@@ -187,20 +188,26 @@ impl Compiler<'_, '_> {
 
     fn check_wait(&mut self, path: &str, with: Option<&Value>) {
         let Some(Value::Object(fields)) = with else {
-            let message = "a wait needs `with: { duration: 5s }` or `with: { until: <instant> }`";
+            let message = "a wait needs `with: { duration: 5s }`, `with: { until: <instant> }` or \
+                           `with: { signal: <name> }`";
             let code = if with.is_some() { codes::WRONG_TYPE } else { codes::MISSING_FIELD };
             self.problems.add(path, code, message);
             return;
         };
-        for name in fields.keys().filter(|name| !["duration", "until"].contains(&name.as_str())) {
+        for name in fields.keys().filter(|name| !WAIT_FIELDS.contains(&name.as_str())) {
             let shown: String = name.chars().take(64).collect();
-            let message = format!("`{shown}` is not a field here; known are duration, until");
+            let message =
+                format!("`{shown}` is not a field here; known are {}", WAIT_FIELDS.join(", "));
             self.problems.add(format!("{path}.{shown}"), codes::UNKNOWN_FIELD, message);
         }
         let templated = fields.values().any(|value| value.as_str().is_some_and(has_template));
-        if !templated && let Err(why) = wait_delay(&Value::Object(fields.clone())) {
-            let field = if fields.contains_key("until") { "until" } else { "duration" };
-            let code = if field == "until" { codes::BAD_VALUE } else { codes::BAD_DURATION };
+        if !templated && let Err(why) = read_wait(&Value::Object(fields.clone())) {
+            let given = ["until", "timeout", "signal"];
+            let given = given.into_iter().find(|field| fields.contains_key(*field));
+            let field = given.unwrap_or("duration");
+            let durations = ["duration", "timeout"];
+            let code =
+                if durations.contains(&field) { codes::BAD_DURATION } else { codes::BAD_VALUE };
             self.problems.add(format!("{path}.{field}"), code, why);
         }
     }

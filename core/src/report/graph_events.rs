@@ -47,7 +47,9 @@ fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             let due_at = due_at.map(|at| at.to_string());
             json!({ "step": id(step), "signal": name, "due_at": due_at })
         }
-        GraphEvent::StepSignalled { step, signal } => json!({ "step": id(step), "signal": signal }),
+        GraphEvent::StepSignalled { step, signal, output } => {
+            json!({ "step": id(step), "signal": signal, "output": output.value() })
+        }
         GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => json!({
             "step": id(step),
             "attempt": attempt,

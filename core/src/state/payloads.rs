@@ -56,12 +56,14 @@ impl State {
             absent.let_go(AbsentWhy::Erased);
             absent
         });
-        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
-        for_each_mut(submitted, steps, failing, ending, deliveries, letters, &mut |payload| {
+        let Self { submitted, steps, failing, ending, deliveries, letters, controls, .. } = self;
+        let mut forget = |payload: &mut Payload| {
             if names(payload, digest) {
                 payload.let_go(AbsentWhy::Erased);
             }
-        });
+        };
+        for_each_mut(submitted, steps, failing, ending, deliveries, letters, &mut forget);
+        controls.iter_mut().for_each(|own| own.for_each_payload_mut(&mut forget));
         for delivery in deliveries {
             if let Some(absent) = &absent {
                 delivery.body = absent.clone();

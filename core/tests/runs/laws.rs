@@ -12,11 +12,11 @@ use backstitch_core::time::Moment;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::stage::{Life, RUN};
+use crate::stage::{self, Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
 pub fn definition() -> impl Strategy<Value = String> {
-    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..3_u8);
+    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..4_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
     (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
         let steps: Vec<_> = steps
@@ -25,9 +25,15 @@ pub fn definition() -> impl Strategy<Value = String> {
             .map(|(at, &(mask, undo, allowed, kind))| {
                 let needs: Vec<_> =
                     (0..at).filter(|n| mask >> n & 1 == 1).map(|n| format!("s{n}")).collect();
-                let task = ["task", "task", "transform"][usize::from(kind)];
+                let task = ["task", "task", "transform", "wait"][usize::from(kind)];
                 let mut step =
                     json!({ "id": format!("s{at}"), "needs": needs, "type": task, "with": {} });
+                if task == "wait" {
+                    step["with"] = match undo {
+                        true => json!({ "signal": "go", "timeout": "9s" }),
+                        false => json!({ "signal": "go" }),
+                    };
+                }
                 if task == "task" {
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
                     step["allow_failure"] = json!(allowed && !undo);
@@ -44,7 +50,10 @@ pub fn definition() -> impl Strategy<Value = String> {
 
 /// Lets whatever is owed end as the numbers say, until the run rests or they run out.
 pub fn drive(life: &mut Life, answers: &[u8]) {
-    for answer in answers {
+    for (at, answer) in answers.iter().enumerate() {
+        if at % 7 == 3 {
+            meddle(life, *answer);
+        }
         let owed = backstitch_core::effect::owed(&life.state, life.now);
         let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {
             life.later(2_000);
@@ -69,6 +78,28 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
             }
         };
         life.act(command).expect("a report is never rejected");
+    }
+}
+
+/// Somebody does something to the run, sensible or not.
+fn meddle(life: &mut Life, choice: u8) {
+    let step = format!("s{}", choice / 16);
+    let command = match choice % 16 {
+        0..=2 => stage::pause(),
+        3..=5 => stage::resume(),
+        6 => stage::set(&step, None),
+        7 => stage::set(&step, Some(Payload::null())),
+        8 => stage::roll_back(),
+        9 => stage::force(),
+        10 => stage::cancel(None),
+        11 => stage::retry(0),
+        12 => stage::discard(0),
+        _ => stage::signal("go", choice.into(), None),
+    };
+    // Most are refused where the run stands; a refusal changes nothing.
+    let events = life.events.len();
+    if life.act(command).is_err() {
+        assert_eq!(life.events.len(), events);
     }
 }
 

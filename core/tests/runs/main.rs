@@ -1,12 +1,14 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod controls;
 mod export;
 mod laws;
 mod letters;
 mod lives;
 mod outputs;
 mod payloads;
+mod signals;
 mod stage;
 mod transitions;
 mod travel;

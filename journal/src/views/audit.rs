@@ -37,6 +37,12 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ReplayStopped => 10,
         AuditAction::ReplayResumed => 11,
         AuditAction::RetentionPolicySet => 12,
+        AuditAction::ExecutionPaused => 13,
+        AuditAction::ExecutionResumed => 14,
+        AuditAction::StepOverridden => 15,
+        AuditAction::ExecutionRolledBack => 16,
+        AuditAction::ExecutionForced => 17,
+        AuditAction::ExecutionSignalled => 18,
     }
 }
 

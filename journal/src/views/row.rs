@@ -74,6 +74,10 @@ pub(super) trait Filter: Serialize {
     /// The index to walk, as the beginning of its entries; `is_few` tells whether so few runs
     /// have a workflow and a status that reading them all is cheap.
     fn index(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<u8>;
+    /// The indexes to walk, each row being in at most one of them.
+    fn indexes(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<Vec<u8>> {
+        vec![self.index(is_few)]
+    }
     /// A row that belongs into the list and has no entry in the index.
     fn beside_index(&self) -> Option<<Self::Row as Row>::Id> {
         None

@@ -223,6 +223,7 @@ impl Worker {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();
                     let report = Box::new(move |run, command| {

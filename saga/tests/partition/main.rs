@@ -1,6 +1,7 @@
 //! One partition by hand: what it stages, lets out and waits for.
 
 mod bench;
+mod control;
 mod removal;
 
 use backstitch_core::command::{AttemptResult, Command};

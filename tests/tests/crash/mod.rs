@@ -7,6 +7,7 @@
 //! the moments within the server at which they strike.
 
 mod clients;
+mod controlled;
 mod orders;
 mod payloads;
 pub mod replayed;

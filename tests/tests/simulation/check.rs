@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
-use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
+use backstitch_core::event::{
+    Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
+};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
@@ -17,16 +19,8 @@ use super::clients::own_tags;
 use super::world::World;
 
 /// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
-const UNREACHED: [&str; 16] = [
-    "ExecutionPaused",
-    "ExecutionResumed",
-    "StepOverridden",
-    "RollbackRequested",
-    "CancelForced",
-    "SignalReceived",
+const UNREACHED: [&str; 8] = [
     "RouteChosen",
-    "StepAwaitsSignal",
-    "StepSignalled",
     "StepCacheHit",
     "StepLimitPassed",
     "SlaBreached",
@@ -79,6 +73,7 @@ pub fn all(world: &World) {
         run.undo_follows_the_graph();
         run.every_failure_has_its_letter();
         run.books_agree();
+        run.signals_are_taken_once();
         run.callbacks_came();
         run.rows_are_the_fold();
         run.tags_are_whole();
@@ -155,9 +150,13 @@ impl Run<'_> {
     fn successes_are_single(&self) {
         let mut done = BTreeSet::new();
         for event in self.events {
-            if let RunEvent::StepSucceeded { step, .. } = event {
-                self.check(done.insert(*step), "a step succeeded twice in its round");
-            }
+            let settled = match event {
+                RunEvent::StepSucceeded { step, .. }
+                | RunEvent::Graph(GraphEvent::StepSignalled { step, .. })
+                | RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => step,
+                _ => continue,
+            };
+            self.check(done.insert(*settled), "a step succeeded twice in its round");
         }
         let mut undone = BTreeSet::new();
         for event in self.events {
@@ -169,12 +168,17 @@ impl Run<'_> {
 
     /// From failing to the end no step starts, and unwinding begins with nothing in flight.
     fn no_start_while_failing(&self) {
-        let mut failing = false;
+        let (mut failing, mut paused) = (false, false);
         let mut running = BTreeSet::new();
         for event in self.events {
             match event {
-                RunEvent::RunFailing { .. } | RunEvent::RunSuspended { .. } => failing = true,
-                RunEvent::LetterRetried { linked: None, .. } => failing = false,
+                RunEvent::RunFailing { .. } => (failing, paused) = (true, false),
+                RunEvent::RunSuspended { .. } => failing = true,
+                RunEvent::LetterRetried { linked: None, .. } => failing = paused,
+                RunEvent::Control(ControlEvent::Paused { .. }) => (failing, paused) = (true, true),
+                RunEvent::Control(ControlEvent::Resumed { .. }) => {
+                    (failing, paused) = (false, false);
+                }
                 RunEvent::StepStarted { step, .. } => {
                     self.check(!failing, "a step started in a failing run");
                     running.insert(*step);
@@ -267,7 +271,7 @@ impl Run<'_> {
             }
             let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
             let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
-            if own.status == StepStatus::Succeeded {
+            if own.status == StepStatus::Succeeded && !own.by_hand {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
@@ -296,6 +300,33 @@ impl Run<'_> {
             }
             if ending.outcome == Outcome::Completed {
                 self.check(undone.is_none(), "a completed run undid something");
+            }
+        }
+    }
+
+    /// Every signal is taken at most once, by a step that waited for its name, in order.
+    fn signals_are_taken_once(&self) {
+        let (mut names, mut waiting, mut taken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let mut ids = BTreeSet::new();
+        for event in self.events {
+            match event {
+                RunEvent::Control(ControlEvent::SignalReceived { name, id, .. }) => {
+                    names.push(name);
+                    let fresh = id.as_ref().is_none_or(|id| ids.insert(id));
+                    self.check(fresh, "a signal was recorded twice");
+                }
+                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, .. }) => {
+                    waiting.insert(*step, name);
+                }
+                RunEvent::Graph(GraphEvent::StepSignalled { step, signal, .. }) => {
+                    let name = names.get(*signal as usize);
+                    self.check(name == waiting.get(step), "a step took another's signal");
+                    self.check(taken.insert(*signal), "a signal was taken twice");
+                    let older = (0..*signal).filter(|own| names.get(*own as usize) == name);
+                    let in_order = older.into_iter().all(|own| taken.contains(&own));
+                    self.check(in_order, "a signal was taken before an older one");
+                }
+                _ => {}
             }
         }
     }

@@ -32,11 +32,13 @@ impl World {
             return self.start_over();
         }
         let run = self.random.pick(&self.known).0;
-        match self.random.below(10) {
+        match self.random.below(14) {
+            10..=13 => self.control(run),
             0 => {
                 let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
                 let (reason, actor) = ("enough".to_owned(), actor());
-                let command = Command::Cancel { reason, actor, compensate };
+                let force = self.random.chance(40);
+                let command = Command::Cancel { reason, actor, compensate, force };
                 self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             }
             1..=3 => {
@@ -177,9 +179,26 @@ impl World {
                 }
                 None if suspended => {
                     let reason = "nothing to retry".to_owned();
-                    Command::Cancel { reason, actor, compensate: Some(true) }
+                    match self.random.below(3) {
+                        0 => {
+                            Command::Cancel { reason, actor, compensate: Some(true), force: false }
+                        }
+                        1 => Command::RollBack { reason, actor },
+                        _ if state.steps.iter().any(|own| own.word() == "failed") => {
+                            Command::RollBack { reason, actor }
+                        }
+                        _ => Command::Resume { reason, actor },
+                    }
                 }
-                None => continue,
+                None => match state.signals().and_then(|own| own.waiting().next()) {
+                    // Whatever waits for a signal alone has to be given it.
+                    Some(step) => {
+                        let name = state.awaits(step).expect("it waits").clone();
+                        let payload = Payload::of(&json!({ "by": "operator" }));
+                        Command::Signal { name, payload, id: None, actor }
+                    }
+                    None => continue,
+                },
             };
             self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             return true;

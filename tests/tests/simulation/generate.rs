@@ -54,8 +54,12 @@ fn step(at: usize, random: &mut Random) -> Value {
     match random.below(10) {
         0 => {
             step.insert("type".into(), json!("wait"));
-            let duration = format!("{}ms", random.below(3_000));
-            step.insert("with".into(), json!({ "duration": duration }));
+            let with = match random.below(4) {
+                0 => json!({ "signal": "go" }),
+                1 => json!({ "signal": "go-{{ input.n }}", "timeout": "5s" }),
+                _ => json!({ "duration": format!("{}ms", random.below(3_000)) }),
+            };
+            step.insert("with".into(), with);
         }
         1 => {
             step.insert("type".into(), json!("transform"));

@@ -7,6 +7,7 @@
 
 mod check;
 mod clients;
+mod control;
 mod crash;
 mod disk;
 mod generate;

@@ -324,7 +324,7 @@ impl World {
         true
     }
 
-    fn take(&mut self, at: usize, input: Input<Ticket>) {
+    pub fn take(&mut self, at: usize, input: Input<Ticket>) {
         let now = self.now;
         self.partitions[at].take(input, now);
         if !self.faults || self.random.chance(60) {
@@ -364,6 +364,7 @@ impl World {
             match release {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
+                Release::Abort(run, effect) => self.abort(run, effect),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

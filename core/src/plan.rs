@@ -5,6 +5,7 @@
 //! [`Scope`].
 
 mod compile;
+mod flow;
 #[cfg(test)]
 mod problem_tests;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use flow::{Flow, Router};
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -86,6 +88,8 @@ pub struct PlanStep {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// Where it leads beside its dependants, and whom it handles.
+    pub flow: Option<Box<Flow>>,
 }
 
 /// How a step is undone.
@@ -110,6 +114,8 @@ pub enum TaskKind {
     Transform,
     /// Pure: it sleeps until an instant or a signal.
     Wait,
+    /// Pure: it chooses which of the steps it leads to run.
+    Router,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }

@@ -5,6 +5,7 @@
 
 mod around;
 mod controls;
+mod flow;
 pub(crate) mod payloads;
 mod step;
 
@@ -23,6 +24,7 @@ use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
 pub use controls::{Controls, Said, Signal, Signals};
+pub use flow::FlowState;
 pub use step::{StepState, UndoState};
 
 /// One run.
@@ -50,6 +52,8 @@ pub struct State {
     pub cancel: Option<Cancel>,
     /// What people and signals did to it beyond cancelling, if they did anything.
     pub controls: Option<Box<Controls>>,
+    /// What its routers and handlers brought about, if its plan has any.
+    pub flow: Option<Box<FlowState>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -141,6 +145,7 @@ impl State {
             sets.due.insert((deadline_at, Subject::Deadline));
         }
         let payload_bytes = submitted.input.length_bytes() + submitted.variables.length_bytes();
+        let flow = FlowState::begin(&plan).map(Box::new);
         Self {
             id,
             plan,
@@ -153,6 +158,7 @@ impl State {
             failing: None,
             cancel: None,
             controls: None,
+            flow,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),

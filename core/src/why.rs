@@ -159,7 +159,7 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
         StepStatus::Running => {
             let executor = match &plan.task {
                 TaskKind::Effect(task_type) => task_type,
-                TaskKind::Transform | TaskKind::Wait => "core",
+                TaskKind::Transform | TaskKind::Wait | TaskKind::Router => "core",
             };
             let since = match own.attempt {
                 0 | 1 => format!("since {began}"),

@@ -1,12 +1,14 @@
 //! From a definition to a plan.
 
+mod flow;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
-use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes};
+use super::{Flow, Plan, PlanStep, PlanUndo, Router, TaskKind, TaskTypes};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
 use crate::definition::problem::{Problems, codes};
@@ -18,7 +20,7 @@ use crate::schema::InputSchema;
 use crate::template::{Allowance, Condition, Names, Reference, Site, Template, has_template};
 
 /// Task types the core itself performs.
-const PURE_TYPES: [&str; 2] = ["transform", "wait"];
+const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -33,7 +35,7 @@ pub(super) fn plan(
     let names = StepNames { definition, graph, suggested: Cell::new(0) };
     let allowance = Allowance::new();
     let references = Vec::new();
-    let mut compiler = Compiler { definition, names, allowance, types, references, problems };
+    let mut compiler = Compiler { definition, graph, names, allowance, types, references, problems };
     let schema = definition.input_schema.as_ref();
     let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
     let steps: Vec<PlanStep> = definition
@@ -45,6 +47,7 @@ pub(super) fn plan(
             compiler.step(at, step, needs.clone(), dependants.clone())
         })
         .collect();
+    let steps = flow::with_handled(steps);
     let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
     compiler.check_references(graph);
     let text = definition.canonical_text();
@@ -88,6 +91,7 @@ impl Names for StepNames<'_> {
 
 struct Compiler<'a, 'p> {
     definition: &'a Definition,
+    graph: &'a Graph,
     names: StepNames<'a>,
     allowance: Allowance,
     types: Option<&'a dyn TaskTypes>,
@@ -109,14 +113,9 @@ impl Compiler<'_, '_> {
         let place = format!("steps.{}", step.id);
         let task = self.task(&path, step);
         let condition = step.when.as_ref().and_then(|when| {
-            let (path, place) = (format!("{path}.when"), format!("{place}.when"));
-            let site =
-                Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
-            let mut found = Vec::new();
-            let condition = Condition::compile(when, &site, &mut found, self.problems);
-            self.references.extend(found.into_iter().map(|found| (index, false, found)));
-            condition
+            self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
         });
+        let flow = self.flow(&path, &place, index, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
         let undo = step.undo.as_ref().map(|undo| self.undo(&path, &place, index, &task, undo));
         let defaults = &self.definition.defaults;
@@ -134,7 +133,22 @@ impl Compiler<'_, '_> {
             timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
             allow_failure: step.allow_failure,
             undo,
+            flow,
         }
+    }
+
+    fn condition(
+        &mut self,
+        when: &str,
+        path: &str,
+        place: &str,
+        reader: StepIndex,
+    ) -> Option<Condition> {
+        let site = Site { path, place, names: &self.names, allowance: &self.allowance };
+        let mut found = Vec::new();
+        let condition = Condition::compile(when, &site, &mut found, self.problems);
+        self.references.extend(found.into_iter().map(|found| (reader, false, found)));
+        condition
     }
 
     fn template(
@@ -170,6 +184,10 @@ impl Compiler<'_, '_> {
                 self.refuse_policies(path, step);
                 self.check_wait(&with_path, step.with.as_ref());
                 TaskKind::Wait
+            }
+            "router" => {
+                self.refuse_policies(path, step);
+                TaskKind::Router
             }
             other => {
                 self.check_effect(path, other, step.with.as_ref(), &PURE_TYPES);

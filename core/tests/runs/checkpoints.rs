@@ -48,7 +48,21 @@ timeout: 10m";
     let mut forced = Life::begin(CHAIN, json!({}));
     forced.succeeds("a").act(force()).expect("it runs");
     forced.act(force()).expect("it unwinds");
-    let lives = [undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let mut chosen = Life::begin(
+        "
+id: flow
+steps:
+  - { id: which, type: router, routes: [{ when: 'true', to: [a, b] }], default: [c] }
+  - { id: a, type: task, on_failure: [d] }
+  - { id: b, type: task, on_failure: [e], on_success: [f] }
+  - { id: c, type: task }
+  - { id: d, type: task }
+  - { id: e, type: task }
+  - { id: f, type: task }",
+        json!({}),
+    );
+    chosen.refuses("a").succeeds("d").refuses("b");
+    let lives = [chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
     lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
 }
 

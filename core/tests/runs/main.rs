@@ -4,6 +4,7 @@ mod checkpoints;
 mod controls;
 mod export;
 mod laws;
+mod flow;
 mod letters;
 mod lives;
 mod outputs;

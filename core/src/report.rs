@@ -224,6 +224,7 @@ pub fn callback_word(event: CallbackEvent) -> &'static str {
         CallbackEvent::Failed => "workflow.failed",
         CallbackEvent::Compensating => "workflow.compensating",
         CallbackEvent::Cancelled => "workflow.cancelled",
+        CallbackEvent::SlaBreached => "workflow.sla_breached",
     }
 }
 

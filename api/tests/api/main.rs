@@ -3,6 +3,7 @@
 mod backups;
 mod contract;
 mod control;
+mod forms;
 mod lists;
 mod payloads;
 mod process;

@@ -6,10 +6,10 @@
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
-mod read;
-mod read_fields;
+pub(crate) mod read;
+pub(crate) mod read_fields;
 mod read_graph;
-mod read_policies;
+pub(crate) mod read_policies;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -16,7 +16,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-const DEFINITION_FIELDS: [&str; 14] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -32,7 +32,7 @@ const DEFINITION_FIELDS: [&str; 14] = [
     "outputs",
     "callbacks",
 ];
-const STEP_FIELDS: [&str; 15] = [
+pub(crate) const STEP_FIELDS: [&str; 15] = [
     "id",
     "name",
     "description",
@@ -56,11 +56,12 @@ pub(super) const RECOURSES: [(&str, Recourse); 3] = [
     ("suspend", Recourse::Suspend),
 ];
 /// The words of a callback's `event`.
-pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 4] = [
+pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 5] = [
     ("workflow.completed", CallbackEvent::Completed),
     ("workflow.failed", CallbackEvent::Failed),
     ("workflow.compensating", CallbackEvent::Compensating),
     ("workflow.cancelled", CallbackEvent::Cancelled),
+    ("workflow.sla_breached", CallbackEvent::SlaBreached),
 ];
 
 /// Reads a whole definition.

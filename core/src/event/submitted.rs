@@ -59,4 +59,6 @@ pub enum CallbackEvent {
     Compensating,
     /// `workflow.cancelled`.
     Cancelled,
+    /// `workflow.sla_breached`: once for the run, and once for each step.
+    SlaBreached,
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::wait::{WAIT_FIELDS, read as read_wait};
 use super::{Flow, Plan, PlanStep, PlanUndo, Router, TaskKind, TaskTypes};
 use crate::definition::graph::Graph;
-use crate::definition::nearest::nearest;
+use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
 use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::event::Recourse;
@@ -35,7 +35,8 @@ pub(super) fn plan(
     let names = StepNames { definition, graph, suggested: Cell::new(0) };
     let allowance = Allowance::new();
     let references = Vec::new();
-    let mut compiler = Compiler { definition, graph, names, allowance, types, references, problems };
+    let mut compiler =
+        Compiler { definition, graph, names, allowance, types, references, problems };
     let schema = definition.input_schema.as_ref();
     let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
     let steps: Vec<PlanStep> = definition
@@ -241,13 +242,14 @@ impl Compiler<'_, '_> {
         let Some(types) = self.types.filter(|_| !task_type.is_empty()) else { return };
         let known = types.effectful();
         if !known.contains(&task_type) {
+            // What is spelled almost like a known type is a slip; anything else may have an
+            // executor by the time a run comes to it.
             let all = known.iter().chain(others).copied();
-            let hint = nearest(task_type, all.clone()).map_or_else(
-                || format!("known are {}", all.collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            let message = format!("there is no task type `{task_type}`; {hint}");
-            self.problems.add(format!("{path}.type"), codes::UNKNOWN_TASK_TYPE, message);
+            if let Some(near) = slip(task_type, all) {
+                let message =
+                    format!("there is no task type `{task_type}`; did you mean `{near}`?");
+                self.problems.add(format!("{path}.type"), codes::UNKNOWN_TASK_TYPE, message);
+            }
             return;
         }
         let empty = Value::Object(Map::new());

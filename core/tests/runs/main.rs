@@ -3,8 +3,8 @@
 mod checkpoints;
 mod controls;
 mod export;
-mod laws;
 mod flow;
+mod laws;
 mod letters;
 mod lives;
 mod outputs;

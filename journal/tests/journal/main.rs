@@ -20,6 +20,8 @@ mod events;
 mod golden;
 mod golden_blob;
 mod golden_control;
+mod golden_graph;
+mod golden_source;
 mod life;
 mod listing;
 mod medium;

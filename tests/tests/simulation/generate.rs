@@ -7,7 +7,8 @@ use super::random::Random;
 /// A random definition of the given id, as JSON.
 pub fn workflow(id: &str, random: &mut Random) -> Value {
     let count = 1 + random.index(7);
-    let mut steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    let steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    let mut steps = super::flow::lead(steps, random);
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });

@@ -10,6 +10,7 @@ mod clients;
 mod control;
 mod crash;
 mod disk;
+mod flow;
 mod generate;
 mod observe;
 pub mod random;

@@ -63,7 +63,7 @@ impl Graph {
             let on_failure = list("on_failure", &step.on_failure);
             all.insert(index(at), Words { routes, default, on_success, on_failure });
         }
-        check_handlers(definition, &all, problems);
+        self.check_handlers(definition, &all, problems);
         all
     }
 
@@ -105,32 +105,33 @@ impl Graph {
             self.needs[step.at()].dedup();
         }
     }
-}
 
-/// Whoever handles failures waits for nothing else: else two failures could wait for each
-/// other's handlers.
-fn check_handlers(
-    definition: &Definition,
-    all: &BTreeMap<StepIndex, Words>,
-    problems: &mut Problems,
-) {
-    let targets: BTreeSet<_> = all.values().flat_map(Words::targets).collect();
-    for (step, words) in all {
-        for (nth, handler) in words.on_failure.iter().enumerate() {
-            let own = &definition.steps[handler.at()];
-            let why = if !own.needs.is_empty() {
-                "it has `needs` of its own"
-            } else if targets.contains(handler) {
-                "a router leads to it"
-            } else {
-                continue;
-            };
-            let (path, id) = (format!("steps[{}].on_failure[{nth}]", step.0), &own.id);
-            let message = format!(
-                "`{id}` cannot handle failures: {why}, and a handler begins as soon as one of \
-                 the steps that name it has failed"
-            );
-            problems.add(path, codes::BAD_VALUE, message);
+    /// Whoever handles failures waits for nothing else: else two failures could wait for each
+    /// other's handlers.
+    fn check_handlers(
+        &self,
+        definition: &Definition,
+        all: &BTreeMap<StepIndex, Words>,
+        problems: &mut Problems,
+    ) {
+        let targets: BTreeSet<_> = all.values().flat_map(Words::targets).collect();
+        for (at, step) in definition.steps.iter().enumerate() {
+            for (nth, id) in step.on_failure.iter().enumerate() {
+                let Some(handler) = self.place(id) else { continue };
+                let why = if !definition.steps[handler.at()].needs.is_empty() {
+                    "it has `needs` of its own"
+                } else if targets.contains(&handler) {
+                    "a router leads to it"
+                } else {
+                    continue;
+                };
+                let path = format!("steps[{at}].on_failure[{nth}]");
+                let message = format!(
+                    "`{id}` cannot handle failures: {why}, and a handler begins as soon as one \
+                     of the steps that name it has failed"
+                );
+                problems.add(path, codes::BAD_VALUE, message);
+            }
         }
     }
 }

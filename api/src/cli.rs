@@ -111,6 +111,9 @@ pub struct ServeFlags {
     /// How long a shutdown waits for attempts under way [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub drain: Option<String>,
+    /// What a shutdown does to runs under way: drain or cancel [default: drain]
+    #[arg(long, value_name = "POLICY")]
+    pub shutdown: Option<String>,
     /// off, error, warn, info, debug or trace, or directives [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -158,6 +161,7 @@ impl ServeFlags {
             ("archive_directory", self.archive_directory.clone()),
             ("log_segments_kept", self.log_segments_kept.clone()),
             ("drain", self.drain.clone()),
+            ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),

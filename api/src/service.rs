@@ -95,6 +95,7 @@ async fn serve(
         registry,
         attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
         drain: settings.drain,
+        shutdown: settings.shutdown,
         retention: settings.retention.clone(),
     };
     let opening = tokio::task::spawn_blocking(|| Engine::open(config));

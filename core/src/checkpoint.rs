@@ -14,7 +14,7 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Letter, Sets, State, StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Letter, Links, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
@@ -40,6 +40,7 @@ pub struct Checkpoint {
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
+    links: Option<Box<Links>>,
     payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
@@ -78,6 +79,7 @@ impl Checkpoint {
             ending: own.ending,
             deliveries: own.deliveries,
             letters: own.letters,
+            links: own.links,
             payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
@@ -94,8 +96,10 @@ impl Checkpoint {
     /// Visits every payload to change it: those kept beside their records are absent in a
     /// checkpoint that was read.
     pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
-        let Self { submitted, steps, failing, ending, deliveries, letters, controls, .. } = self;
-        for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
+        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        let (links, controls) = (self.links.as_deref_mut(), &mut self.controls);
+        let around = (&mut deliveries[..], &mut letters[..]);
+        for_each_mut(submitted, steps, failing, ending, around, links, visit);
         controls.iter_mut().for_each(|own| own.for_each_payload_mut(visit));
     }
 
@@ -142,6 +146,7 @@ impl Checkpoint {
             ending: self.ending,
             deliveries: self.deliveries,
             letters: self.letters,
+            links: self.links,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod forms;
 pub mod history;
 pub mod ids;
+pub mod links;
 pub mod machine;
 pub mod partition;
 pub mod payload;

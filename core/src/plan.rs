@@ -4,6 +4,7 @@
 //! A plan never changes. Knows nothing of runs: what it renders, it renders from a
 //! [`Scope`].
 
+mod children;
 mod compile;
 mod flow;
 #[cfg(test)]
@@ -107,6 +108,9 @@ pub struct PlanUndo {
     pub reads_own_output: bool,
 }
 
+/// The type of steps that are runs of other workflows, and of their undos.
+pub const WORKFLOW_TYPE: &str = "workflow";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
@@ -116,6 +120,8 @@ pub enum TaskKind {
     Wait,
     /// Pure: it chooses which of the steps it leads to run.
     Router,
+    /// A run of another workflow is it.
+    Workflow,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }
@@ -269,6 +275,12 @@ impl PlanStep {
 }
 
 impl PlanUndo {
+    /// Whether the step's child undoes itself, rather than an executor.
+    #[must_use]
+    pub fn rolls_back(&self) -> bool {
+        &*self.task_type == WORKFLOW_TYPE
+    }
+
     /// The undo's input; `work` grows by what rendering took.
     ///
     /// # Errors

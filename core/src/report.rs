@@ -5,6 +5,7 @@
 mod controls;
 mod events;
 mod graph_events;
+mod links;
 mod replays;
 mod retention;
 mod steps;
@@ -71,6 +72,7 @@ pub fn run_summary(state: &State) -> RunSummary {
         status: state.status(),
         correlation_id: state.submitted.correlation_id.clone(),
         tags: state.tags.clone(),
+        parent: state.parent().map(|parent| parent.run),
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
@@ -136,6 +138,9 @@ pub fn execution_json(state: &State) -> Value {
         "tags": state.tags,
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
+        "parent": links::parent_json(state),
+        "children": links::children_json(state),
+        "messages": links::messages_json(state),
         "submitted_by": state.submitted.actor,
         "input": state.submitted.input.value(),
         "variables": state.submitted.variables.value(),
@@ -309,6 +314,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "status": row.status.word(),
         "correlation_id": row.correlation_id,
         "tags": row.tags,
+        "parent_execution_id": row.parent.map(|run| run.to_string()),
         "submitted_at": row.submitted_at.to_string(),
         "completed_at": instant(row.ended_at),
         "version": row.version,

@@ -3,6 +3,8 @@
 //! Only reads a state. What a state does not know (turns, slots, queues) the shell adds to the
 //! same list.
 
+mod links;
+
 use serde_json::{Value, json};
 
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -26,7 +28,7 @@ const NEEDS_NAMED_MAX: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `running`, `retrying`, `waiting`, `signal`,
-    /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`.
+    /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`, `message`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
     pub subject: Option<String>,
@@ -67,6 +69,7 @@ pub fn blockers(state: &State) -> Vec<Blocker> {
     }
     let owed = |own: &&Delivery| own.status == DeliveryStatus::Owed;
     found.extend(state.deliveries.iter().filter(owed).map(callback));
+    found.extend(links::messages(state));
     found.extend((0..).take(state.letters.len()).filter_map(|number| letter(state, number)));
     found
 }
@@ -152,21 +155,26 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
     let (plan, own) = (state.plan.step(step), state.step(step));
     let (name, most) = (&plan.id, plan.retry.max_attempts);
     let subject = Some(name.to_string());
-    let due = own.due_at.map(|at| at.to_string()).unwrap_or_default();
+    let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
     let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {
+        StepStatus::Running if plan.task == TaskKind::Workflow => {
+            return Some(links::child(state, step, false));
+        }
         StepStatus::Running => {
             let executor = match &plan.task {
                 TaskKind::Effect(task_type) => task_type,
-                TaskKind::Transform | TaskKind::Wait | TaskKind::Router => "core",
+                TaskKind::Transform | TaskKind::Wait | TaskKind::Router | TaskKind::Workflow => {
+                    "core"
+                }
             };
             let since = match own.attempt {
-                0 | 1 => format!("since {began}"),
+                0 | 1 => format!(" since {began}"),
                 _ => format!("; its first attempt began at {began}"),
             };
             let sentence = format!(
-                "step `{name}` runs at the executor `{executor}` (attempt {attempt} of {most}) {since}"
+                "step `{name}` runs at the executor `{executor}` (attempt {attempt} of {most}){since}"
             );
             Blocker::of("running", subject, sentence).since(own.started_at)
         }
@@ -229,6 +237,9 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             let sentence = format!("the undo of step `{name}` waits for its turn");
             Blocker::of("undo", subject, sentence)
         }
+        UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
+            return Some(links::child(state, step, true));
+        }
         UndoStatus::Running => {
             let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
             let sentence = format!(
@@ -237,7 +248,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             Blocker::of("undo", subject, sentence).since(own.started_at)
         }
         UndoStatus::Faulted | UndoStatus::Retrying => {
-            let due = own.due_at.map(|at| at.to_string()).unwrap_or_default();
+            let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
             let failure = told(own.failure.as_deref());
             let sentence = format!(
                 "the undo of step `{name}` is tried again at {due} \

@@ -28,7 +28,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
-use crate::partition::{Histories, Input};
+use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
 
@@ -38,6 +38,9 @@ pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.
 const MAILBOX_MAX: usize = 1_024;
+
+/// Messages between runs that wait for one partition. What finds no room is sent again later.
+const POSTS_MAX: usize = 16_384;
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -52,8 +55,21 @@ pub struct Config {
     pub attempts_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// What a shutdown does to runs that have not ended.
+    pub shutdown: Shutdown,
     /// How long runs are kept.
     pub retention: retention::Settings,
+}
+
+/// What a shutdown does to runs that have not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shutdown {
+    /// Attempts under way are waited for; the runs go on at the next start.
+    #[default]
+    Drain,
+    /// The runs are cancelled, and their ends waited for; undos that are left go on at the next
+    /// start.
+    Cancel,
 }
 
 /// A running engine.
@@ -64,6 +80,7 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    shutdown: Shutdown,
     /// Ends with the engine.
     keepers: Option<JoinSet<()>>,
 }
@@ -93,10 +110,13 @@ impl Engine {
             mailboxes[usize::from(WORKFLOWS_PARTITION.0)].clone(),
             stopping.clone(),
         );
-        for (start, inputs) in starts.into_iter().zip(inputs) {
+        let (peers, posts): (Vec<_>, Vec<_>) =
+            starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
+        let peers: Arc<[_]> = peers.into();
+        for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
-                inputs,
+                worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
@@ -114,7 +134,8 @@ impl Engine {
             keepers.spawn(retention::sweep(handle.clone(), every));
         }
         let keepers = Some(keepers);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
+        let (drain, shutdown) = (config.drain, config.shutdown);
+        Ok(Self { handle, journal, workers, stop, recovered, drain, shutdown, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -131,7 +152,8 @@ impl Engine {
 
     /// Runs until `shutdown` completes or the journal fails. At shutdown no new work is taken,
     /// attempts under way are waited for up to the drain limit, and what they answer is
-    /// recorded; the rest goes on at the next start.
+    /// recorded; the rest goes on at the next start. With [`Shutdown::Cancel`] the runs are
+    /// cancelled before that.
     ///
     /// # Errors
     /// A sentence, when the journal failed: the process must end.
@@ -145,6 +167,11 @@ impl Engine {
         drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
+        }
+        if self.shutdown == Shutdown::Cancel
+            && tokio::time::timeout(self.drain, self.handle.cancel_all()).await.is_err()
+        {
+            tracing::warn!("cancelled runs that have not ended go on at the next start");
         }
         self.stop.send_replace(true);
         let drained = async {
@@ -200,6 +227,26 @@ impl Histories for JournalHistories {
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.catalog.plan(digest)
+    }
+
+    fn revision(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        number: Option<u32>,
+    ) -> Option<(u32, Arc<Plan>)> {
+        let found = match number {
+            None => self.catalog.latest(namespace, workflow),
+            Some(number) => {
+                let all = self.catalog.revisions(namespace, workflow);
+                all.into_iter().find(|own| own.number == number)
+            }
+        };
+        found.map(|own| (own.number, own.plan))
+    }
+
+    fn partitions(&self) -> u16 {
+        self.journal.partition_count()
     }
 }
 

@@ -24,6 +24,7 @@ use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
@@ -209,6 +210,24 @@ impl Handle {
         }
     }
 
+    /// Cancels every run that has not ended and waits for their ends. Whoever waits no more
+    /// finds every cancel durable or not made.
+    pub(crate) async fn cancel_all(&self) {
+        let mut ends = JoinSet::new();
+        for partition in (0..).map(PartitionId).take(self.shared.mailboxes.len()) {
+            let Ok(Answer::Cancelled(runs)) = self.ask(partition, Input::CancelAll).await else {
+                continue;
+            };
+            for run in runs {
+                let handle = self.clone();
+                ends.spawn(async move {
+                    drop(handle.ask(run.partition, |t| Input::WaitForEnd(run, t)).await);
+                });
+            }
+        }
+        while ends.join_next().await.is_some() {}
+    }
+
     async fn begin(&self, submission: Submission) -> Result<Accepted, Error> {
         let run = submission.execution;
         metrics::counter!(crate::metrics::RUNS_SUBMITTED).increment(1);
@@ -284,7 +303,7 @@ impl Handle {
             actor: request.actor,
         });
         let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
-        Ok(Submission { execution, plan, submitted, tags })
+        Ok(Submission { execution, plan, submitted, tags, origin: None })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

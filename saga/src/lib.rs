@@ -16,6 +16,6 @@ pub mod replays;
 pub mod retention;
 pub mod retry;
 
-pub use engine::{Config, Engine};
+pub use engine::{Config, Engine, Shutdown};
 pub use error::Error;
 pub use handle::Handle;

@@ -73,6 +73,7 @@ impl Node {
             registry: Arc::new(registry),
             attempts_max: ATTEMPTS_MAX,
             drain: Duration::from_secs(60),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");

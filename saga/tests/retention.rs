@@ -69,6 +69,7 @@ impl Node {
             registry: Arc::new(registry),
             attempts_max: 16,
             drain: Duration::from_millis(1),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention,
         };
         let engine = Engine::open(config).expect("the journal opens");

@@ -34,6 +34,7 @@ impl Node {
             registry: Arc::new(Registry::builtin(HttpConfig::default()).expect("executors")),
             attempts_max: 8,
             drain: Duration::from_secs(60),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backstitch_journal::{Fsync, Options};
+use backstitch_saga::Shutdown;
 
 pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub journal: Options,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// What a shutdown does to runs that have not ended.
+    pub shutdown: Shutdown,
     /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
     pub log_level: String,
     /// How it is logged.
@@ -58,6 +61,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             journal: Options::default(),
             drain: Duration::from_secs(10),
+            shutdown: Shutdown::default(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             allow_unauthenticated: false,

@@ -9,6 +9,8 @@ use backstitch_core::retention::Policy;
 use backstitch_core::time::parse_duration_ms;
 use backstitch_journal::{Fsync, PARTITIONS_MAX};
 
+use backstitch_saga::Shutdown;
+
 use super::{LogFormat, Settings, Sources};
 use crate::error::Error;
 
@@ -44,6 +46,7 @@ impl Settings {
         })?;
         put(sources, "log_segments_kept", &mut settings.journal.log_segments_kept, segments)?;
         put(sources, "drain", &mut settings.drain, drain)?;
+        put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
@@ -134,6 +137,14 @@ fn segments(text: &str) -> Result<u64, String> {
 fn drain(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).ok().filter(|ms| *ms <= DRAIN_MS_MAX);
     ms.map(Duration::from_millis).ok_or_else(|| "a duration up to 1h, such as 10s".to_owned())
+}
+
+fn shutdown(text: &str) -> Result<Shutdown, String> {
+    match text {
+        "drain" => Ok(Shutdown::Drain),
+        "cancel" => Ok(Shutdown::Cancel),
+        _ => Err("drain or cancel".to_owned()),
+    }
 }
 
 fn log_level(text: &str) -> Result<String, String> {
@@ -255,6 +266,7 @@ mod tests {
             ("log_segments_kept", "-1"),
             ("drain", "10"),
             ("drain", "2h"),
+            ("shutdown", "now"),
             ("fsync", "interval:0"),
             ("log_level", "loud,,="),
             ("log_level", "loud"),

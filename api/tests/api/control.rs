@@ -4,10 +4,12 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use backstitch_api::Settings;
+use backstitch_saga::Shutdown;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, settings};
 
 const APPROVAL: &str = "
 id: approval
@@ -215,6 +217,22 @@ async fn the_command_line_operates_runs() {
     let refused = tell(&["cancel", &run, "--force"]).await.expect("no panic");
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("EXECUTION_ENDED"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_cancels_what_runs_if_it_is_told_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let settings = Settings { shutdown: Shutdown::Cancel, ..settings(&folder) };
+    let server = Server::start_with(settings, folder).await;
+    server.define(APPROVAL).await;
+    let run = begin(&server, "approval", json!({ "n": 1 })).await;
+    let server = Server::start_in(server.stop().await).await;
+    let ended = until(&server, &run, "cancelled").await;
+    assert_eq!(ended["cancel"]["reason"], "shutdown");
+    let kept = begin(&server, "approval", json!({ "n": 1 })).await;
+    let server = Server::start_in(server.stop().await).await;
+    until(&server, &kept, "running").await;
     server.stop().await;
 }
 

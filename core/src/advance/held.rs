@@ -10,6 +10,7 @@ use crate::event::{GraphEvent, LetterSubject, Recourse, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
+use crate::plan::TaskKind;
 use crate::state::{Signal, State};
 use crate::time::Timestamp;
 
@@ -50,10 +51,12 @@ fn rolled_back(state: &State) -> Option<RunEvent> {
 }
 
 /// The attempts under way of a run that somebody forced to stop: whether they took effect is
-/// unknown.
+/// unknown. Children are told to stop and waited for: nobody else would stop them.
 pub(super) fn given_up(state: &State) -> impl Iterator<Item = RunEvent> + '_ {
     let running = if state.is_forced() { STARTS_PER_LAYER_MAX } else { 0 };
-    state.sets.running.iter().take(running).map(|&step| {
+    let child = |step: &&StepIndex| state.plan.steps[step.at()].task == TaskKind::Workflow;
+    let attempts = state.sets.running.iter().filter(move |step| !child(step));
+    attempts.take(running).map(|&step| {
         let message = "the attempt was given up by force before it ended";
         let failure = Failure::retryable(codes::CANCELLED_BY_FORCE, message).of_unknown_effect();
         let (attempt, retry_delay_ms) = (state.step(step).attempt, 0);

@@ -1,10 +1,11 @@
 //! What people and signals do to a run: folding it.
 
 use crate::arrows::{Phase, PhaseMove, StepMove, StepStatus};
-use crate::event::{ControlEvent, LetterSubject};
+use crate::event::{ControlEvent, LetterSubject, Recourse};
+use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
-use crate::state::{LetterSettled, Said, Signal, State, Subject};
+use crate::state::{Failing, LetterSettled, Said, Signal, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
@@ -25,6 +26,13 @@ pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> R
             set_by_hand(state, *step, output.as_ref(), at)?;
             let (actor, reason) = (actor.clone(), Some(reason.clone()));
             resolve_letter(state, *step, LetterSettled { actor, reason, linked: None, at });
+            Ok(())
+        }
+        ControlEvent::RollbackRequested { to: None, reason, .. } if state.phase == Phase::Ended => {
+            move_run(state, PhaseMove::RollBack)?;
+            let failure = Failure::permanent(codes::ROLLED_BACK, reason.clone());
+            state.failing = Some(Failing { failure, step: None, recourse: Recourse::Compensate });
+            (state.ending, state.cancel) = (None, None);
             Ok(())
         }
         ControlEvent::RollbackRequested { to: None, reason, actor } => {

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use backstitch_core::advance::STARTS_PER_LAYER_MAX;
+use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{AttemptResult, Command};
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, Message, Outcome};
 use backstitch_core::failure::Failure;
+use backstitch_core::ids::StepIndex;
+use backstitch_core::links::Parcel;
 use backstitch_core::machine::{self, EVENTS_PER_DECISION_MAX, replay};
 use backstitch_core::payload::Payload;
-use backstitch_core::state::State;
+use backstitch_core::state::{Child, State};
 use backstitch_core::time::Moment;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use crate::stage::{self, Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
 pub fn definition() -> impl Strategy<Value = String> {
-    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..4_u8);
+    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..5_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
     let flows = prop::collection::vec((0..6_u8, any::<u8>(), any::<u8>()), 0..4);
     (prop::collection::vec(step, 1..12), policy, flows).prop_map(|(steps, policy, flows)| {
@@ -28,9 +31,13 @@ pub fn definition() -> impl Strategy<Value = String> {
             .map(|(at, &(mask, undo, allowed, kind))| {
                 let needs: Vec<_> =
                     (0..at).filter(|n| mask >> n & 1 == 1).map(|n| format!("s{n}")).collect();
-                let task = ["task", "task", "transform", "wait"][usize::from(kind)];
+                let task = ["task", "task", "transform", "wait", "workflow"][usize::from(kind)];
                 let mut step =
                     json!({ "id": format!("s{at}"), "needs": needs, "type": task, "with": {} });
+                if task == "workflow" {
+                    step["with"] = json!({ "workflow": "other" });
+                    step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
+                }
                 if task == "wait" {
                     step["with"] = match undo {
                         true => json!({ "signal": "go", "timeout": "9s" }),
@@ -114,7 +121,10 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
         }
         let owed = backstitch_core::effect::owed(&life.state, life.now);
         let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {
-            life.later(2_000);
+            match child_ends(life, *answer) {
+                Some(ended) => life.act(ended).expect("it is awaited"),
+                None => drop(life.later(2_000)),
+            }
             continue;
         };
         let result = match answer % 5 {
@@ -134,9 +144,39 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
             backstitch_core::effect::Effect::DeliverCallback { delivery, attempt } => {
                 Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
             }
+            backstitch_core::effect::Effect::Send { message } => {
+                let refused = answer.is_multiple_of(7).then(|| Failure::permanent("NO", "no"));
+                Command::Acknowledge { message, refused }
+            }
         };
         life.act(command).expect("a report is never rejected");
     }
+}
+
+/// Some child that the run waits for has ended, or is undone.
+fn child_ends(life: &Life, answer: u8) -> Option<Command> {
+    let links = life.state.links.as_ref()?;
+    let waits = |(step, children): (&StepIndex, &Vec<Child>)| {
+        let own = life.state.step(*step);
+        let undo = own.undo.as_ref().filter(|undo| undo.status == UndoStatus::Running);
+        let child = children.last()?;
+        let failure = answer.is_multiple_of(3).then(|| Failure::retryable("CHILD_FAILED", "no"));
+        let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Completed };
+        let (step, attempt) = (*step, child.attempt);
+        let body = match undo {
+            Some(undo) => Message::RolledBack { step, attempt: undo.attempt, failure },
+            None if own.status == StepStatus::Running => {
+                Message::Ended { step, attempt, outcome, failure }
+            }
+            None => return None,
+        };
+        Some((child.run, body))
+    };
+    let (from, body) = links.children.iter().find_map(waits)?;
+    let message = u32::try_from(links.received.len()).expect("few");
+    let (to, posted_at, start, output) = (RUN, life.now, None, None);
+    let parcel = Box::new(Parcel { from, message, to, posted_at, body, start, output });
+    Some(Command::Receive { parcel, retry_delay_ms: 1_000 })
 }
 
 /// Somebody does something to the run, sensible or not.

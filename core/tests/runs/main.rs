@@ -1,6 +1,7 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod children;
 mod controls;
 mod export;
 mod flow;
@@ -13,4 +14,5 @@ mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod why;
 mod work;

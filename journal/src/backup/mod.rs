@@ -1,5 +1,4 @@
-//! Backups: a directory that can be verified and restored like a data directory, made while
-//! the server runs.
+//! Backups: directories that verify and restore like data directories, made while in use.
 //!
 //! ```text
 //! BACKUP        says what the directory is; there from the first moment
@@ -29,8 +28,7 @@ pub(crate) use gap::last_before_gap;
 use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
-use crate::archive;
-use crate::archive::unpack::Archived;
+use crate::archive::{self, unpack::Archived};
 use crate::commit::Head;
 use crate::directory::Directory;
 use crate::error::Error;

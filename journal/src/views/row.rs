@@ -23,7 +23,7 @@ use crate::keys;
 use crate::views::filter::{Order, Range};
 
 /// The format of rows and keys. A view of another format is made again at open.
-pub(crate) const FORMAT: u16 = 2;
+pub(crate) const FORMAT: u16 = 3;
 
 /// The longest name in a key; longer ones share an index entry's beginning.
 const NAME_BYTES_MAX: usize = 512;

@@ -71,6 +71,7 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
         tags: TAGS.iter().filter(|_| own.chance(40)).map(|tag| (*tag).into()).collect(),
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(duration_ms)),
+        parent: None,
         version,
     }
 }

@@ -8,6 +8,7 @@ use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
 use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent};
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
 use backstitch_core::report::{letter_summary, run_summary};
@@ -16,7 +17,8 @@ use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{RunStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
-use super::stage::Stage;
+use super::Post;
+use super::stage::{Release, Stage};
 use crate::retry::CALLBACK_POLICY;
 
 /// A place in the partition's table.
@@ -26,9 +28,13 @@ pub(super) enum Cell<T> {
 }
 
 impl<T> Cell<T> {
+    /// Effects that are performed outside; messages are not.
     pub(super) fn effects_in_flight(&self) -> usize {
         match self {
-            Self::Run(run) => run.in_flight.len(),
+            Self::Run(run) => {
+                let own = run.in_flight.iter();
+                own.filter(|effect| !matches!(effect, Effect::Send { .. })).count()
+            }
             Self::Quarantined(_) => 0,
         }
     }
@@ -93,6 +99,7 @@ fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
                 attempt: last,
             }
         }
+        Subject::Message(message) => Effect::Send { message }..=Effect::Send { message },
         Subject::Deadline => return None,
     })
 }
@@ -124,6 +131,7 @@ impl<T> Run<T> {
             Command::ReportCallback { delivery, attempt, .. } => {
                 Effect::DeliverCallback { delivery, attempt }
             }
+            Command::Acknowledge { message, .. } => Effect::Send { message },
             _ => return,
         };
         self.in_flight.remove(&effect);
@@ -142,7 +150,7 @@ impl<T> Run<T> {
                 let result = result.clone();
                 Some(Command::ReportUndo { step, attempt, result, retry_delay_ms })
             }
-            Effect::DeliverCallback { .. } => None,
+            Effect::DeliverCallback { .. } | Effect::Send { .. } => None,
         });
         let lost = lost.collect();
         self.state.touch_deliveries();
@@ -150,8 +158,8 @@ impl<T> Run<T> {
     }
 
     /// What the run owes now and is not in flight: owed minus in flight, looking only at what
-    /// changed; and what is in flight there and no longer owed.
-    pub(super) fn orders(&mut self, now: Timestamp) -> (Vec<Order>, Vec<Effect>) {
+    /// changed; and what is in flight there and no longer owed is given up.
+    pub(super) fn newly_owed(&mut self, now: Timestamp) -> Vec<Release<T>> {
         let (mut fresh, mut stale) = (Vec::new(), Vec::new());
         for subject in self.state.take_touched(now) {
             let owed = owed_by(&self.state, subject, now);
@@ -164,7 +172,18 @@ impl<T> Run<T> {
             self.in_flight.remove(effect);
         }
         self.in_flight.extend(&fresh);
-        (fresh.into_iter().filter_map(|effect| self.order(effect)).collect(), stale)
+        let sent = |effect: &Effect| matches!(effect, Effect::Send { .. });
+        let id = self.state.id;
+        let given_up = stale.into_iter().filter(|effect| !sent(effect));
+        let given_up = given_up.map(|effect| Release::Abort(id, effect));
+        let release = |effect| match effect {
+            Effect::Send { message } => {
+                let parcel = parcel(&self.state, message)?;
+                Some(Release::Post(Post::Deliver(Box::new(parcel))))
+            }
+            _ => Some(Release::Perform(Box::new(self.order(effect)?))),
+        };
+        given_up.chain(fresh.into_iter().filter_map(release)).collect()
     }
 
     fn order(&self, effect: Effect) -> Option<Order> {
@@ -206,6 +225,7 @@ impl<T> Run<T> {
                     tries: own.tries.saturating_add(1),
                 }
             }
+            Effect::Send { .. } => return None,
             Effect::DeliverCallback { delivery, .. } => {
                 let own = state.deliveries.get(delivery as usize)?;
                 Order {

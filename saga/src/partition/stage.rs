@@ -7,7 +7,7 @@ use backstitch_core::replays::ReplayState;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 
-use super::{Answer, Definition, Order};
+use super::{Answer, Definition, Order, Post};
 
 /// Records to be made durable together, in order. Too many for one commit are spread over
 /// several: every prefix is a state from which the run goes on.
@@ -46,6 +46,8 @@ pub enum Release<T> {
     Answer(T, Answer),
     /// An effect is to be performed.
     Perform(Box<Order>),
+    /// Another partition, or this one, is to have it.
+    Post(Post),
     /// An effect that was performed is no longer owed: it may stop, and its report, should one
     /// come all the same, changes nothing.
     Abort(ExecutionId, Effect),

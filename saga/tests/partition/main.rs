@@ -2,6 +2,7 @@
 
 mod bench;
 mod control;
+mod posts;
 mod removal;
 
 use backstitch_core::command::{AttemptResult, Command};

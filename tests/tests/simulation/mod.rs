@@ -7,12 +7,15 @@
 
 mod check;
 mod clients;
+mod commits;
 mod control;
 mod crash;
 mod disk;
 mod flow;
 mod generate;
+mod links;
 mod observe;
+mod posts;
 pub mod random;
 mod services;
 mod world;

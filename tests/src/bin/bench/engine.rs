@@ -47,6 +47,7 @@ impl InProcess {
             registry: Arc::new(registry),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             drain: Duration::from_secs(10),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = {

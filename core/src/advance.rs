@@ -4,6 +4,7 @@
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
 mod held;
+mod limits;
 mod routes;
 mod unwinding;
 
@@ -51,6 +52,7 @@ pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
 pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
     let mut events = letters(state);
+    limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);
     match state.phase {
         Phase::Forward => forward(state, now, work, &mut events),
@@ -115,7 +117,11 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
     }
     resolve_faults(state, now, events);
     let signalled = held::signalled(state, events);
-    let late = |own: &Subject| !matches!(own, Subject::Step(step) if signalled.contains(step));
+    let passed = limits::passed(state, now, &signalled, events);
+    let late = |own: &Subject| match own {
+        Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
+        _ => false,
+    };
     let due: Vec<_> = state.due_by(now).filter(late).take(STARTS_PER_LAYER_MAX).collect();
     events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
@@ -142,7 +148,9 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
         }
-        events.push(started(state, step, now, work));
+        if !passed.contains(&step) {
+            events.push(started(state, step, now, work));
+        }
     }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {

@@ -8,6 +8,7 @@ mod deliveries;
 mod flow;
 mod graph;
 mod letters;
+mod limits;
 pub(crate) mod link;
 mod signals;
 
@@ -249,6 +250,11 @@ fn move_step(
     let (from, to) = (own.status, follow(STEP_ARROWS, own.status, by)?);
     own.status = to;
     let due_at = own.due_at;
+    if matches!(to, StepStatus::Ready) {
+        limits::start(state, step, at);
+    } else if to.is_settled() {
+        limits::stop(state, step);
+    }
     if from == StepStatus::Pending && to != StepStatus::Cancelled {
         flow::spare(state, step);
     }

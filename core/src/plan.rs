@@ -52,6 +52,8 @@ pub struct Plan {
     pub on_failure: Recourse,
     /// How long a run may take.
     pub timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
@@ -85,6 +87,10 @@ pub struct PlanStep {
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Whether the run goes on without it.
     pub allow_failure: bool,
     /// How it is undone.

@@ -147,6 +147,7 @@ pub fn execution_json(state: &State) -> Value {
         "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
         "error": run_error(state),
         "handled_failures": steps::handled_failures_json(state),
+        "sla": steps::sla_json(state),
         "cancel": state.cancel.as_ref().map(|cancel| json!({
             "reason": cancel.reason,
             "actor": cancel.actor,
@@ -374,6 +375,7 @@ pub fn callback_body(state: &State, event: CallbackEvent, scheduled_at: Timestam
             "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
             "error": run_error(state),
             "handled_failures": steps::handled_failures_json(state),
+            "sla": steps::sla_json(state),
             "submitted_at": state.submitted_at.to_string(),
             "completed_at": instant(ending.map(|ending| ending.at)),
         },

@@ -90,6 +90,8 @@ pub struct Definition {
     pub on_failure: Option<Recourse>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// The graph.
@@ -134,6 +136,10 @@ pub struct Step {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
     /// Of a router: where it may lead, the first that holds.
     pub routes: Vec<Route>,
     /// Of a router: where it leads if no route holds.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
-use super::read_graph::{ids, routes};
+use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -16,7 +16,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 15] = [
     "id",
     "name",
     "description",
@@ -27,12 +27,13 @@ pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "defaults",
     "on_failure",
     "timeout",
+    "sla",
     "erasable",
     "steps",
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 15] = [
+pub(crate) const STEP_FIELDS: [&str; 17] = [
     "id",
     "name",
     "description",
@@ -44,6 +45,8 @@ pub(crate) const STEP_FIELDS: [&str; 15] = [
     "timeout",
     "allow_failure",
     "undo",
+    "total_timeout",
+    "sla",
     "routes",
     "default",
     "on_success",
@@ -80,6 +83,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
+        sla: sla(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
@@ -193,6 +197,8 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+        total_timeout: total_timeout(&fields, problems),
+        sla: sla(&fields, problems),
         routes: routes(&fields, problems),
         default: ids(&fields, "default", problems),
         on_success: ids(&fields, "on_success", problems),

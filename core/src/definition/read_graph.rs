@@ -1,11 +1,13 @@
-//! Reading where a step leads: its needs, its routes, its handlers.
+//! Reading where a step leads: its needs, its routes, its handlers; and how long it may take.
 
 use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, type_of};
-use super::{ROUTES_MAX, Route, STEPS_MAX};
+use super::read_policies::duration;
+use super::{DurationText, ROUTES_MAX, Route, STEPS_MAX};
 use crate::template::TEMPLATE_BYTES_MAX;
+use crate::time::DURATION_MS_MAX;
 
 /// A list of steps' ids; one id may stand alone.
 pub(super) fn ids(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Vec<String> {
@@ -43,4 +45,21 @@ fn route(value: &Value, path: &str, problems: &mut Problems) -> Route {
         problems.add(fields.at("to"), codes::MISSING_FIELD, "a route leads to at least one step");
     }
     Route { when, to }
+}
+
+/// How long all attempts of a step may take.
+pub(super) fn total_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
+    duration(fields, "total_timeout", (1, DURATION_MS_MAX), problems)
+}
+
+/// What was agreed: `5m`, or `{ within: 5m }`.
+pub(super) fn sla(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
+    match fields.get("sla")? {
+        value @ Value::Object(_) => {
+            let own = Fields::of(value, &fields.at("sla"), &["within"], problems)?;
+            own.required("within", problems);
+            duration(&own, "within", (1, DURATION_MS_MAX), problems)
+        }
+        _ => duration(fields, "sla", (1, DURATION_MS_MAX), problems),
+    }
 }

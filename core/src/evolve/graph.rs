@@ -5,7 +5,7 @@ use crate::event::GraphEvent;
 use crate::state::State;
 use crate::time::Timestamp;
 
-use super::{flow, move_step, signals, step_mut};
+use super::{flow, limits, move_step, signals, step_mut};
 
 pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Result<(), String> {
     match event {
@@ -22,8 +22,8 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
             own.started_at.get_or_insert(at);
             move_step(state, *step, StepMove::Succeed, at)
         }
-        GraphEvent::StepCacheHit { .. }
-        | GraphEvent::StepLimitPassed { .. }
-        | GraphEvent::SlaBreached { .. } => Err(format!("nothing is known of {event:?} yet")),
+        GraphEvent::StepLimitPassed { step, limit_ms } => limits::pass(state, *step, *limit_ms, at),
+        GraphEvent::SlaBreached { step, limit_ms } => limits::breach(state, *step, *limit_ms, at),
+        GraphEvent::StepCacheHit { .. } => Err(format!("nothing is known of {event:?} yet")),
     }
 }

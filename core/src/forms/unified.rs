@@ -30,7 +30,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("triggers", Shape::List(&TRIGGER), To::Own),
         rule("variables", Shape::Object, To::Field("variables")),
         rule("notifications", Shape::One(&NOTIFICATIONS), To::Own),
-        rule("sla_minutes", Shape::Number(0.0, 5_256_000.0), To::Later("nobody watches it")),
+        rule("sla_minutes", Shape::Number(0.0, 5_256_000.0), To::Own),
         rule("tags", Shape::Texts, To::Field("tags")),
         rule("retry_policy", Shape::One(&RETRY_POLICY), To::Own),
         rule("outputs", Shape::Object, To::Own),
@@ -119,6 +119,10 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
         draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
         draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
         made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
+    }
+    if let Some(sla) = duration(fields.get("sla_minutes"), 60_000.0) {
+        draft.lies_at("sla", "sla_minutes");
+        made.insert("sla".to_owned(), sla);
     }
     warn_of_triggers(fields, draft);
     callbacks(fields, &mut made, draft);

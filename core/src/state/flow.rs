@@ -1,4 +1,4 @@
-//! What routers and handlers brought about. Most plans have neither.
+//! What routers, handlers and limits of time brought about. Most plans have none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::arrows::StepStatus;
 use crate::ids::StepIndex;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanStep};
+use crate::time::Timestamp;
 
-/// What routers and handlers of one run brought about.
+/// What routers, handlers and limits of time of one run brought about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowState {
     /// Handlers that were neither called nor ruled out yet.
@@ -22,6 +23,28 @@ pub struct FlowState {
     pub(crate) called: BTreeMap<StepIndex, u32>,
     /// Failed steps whose failure a handler made good.
     pub(crate) handled: BTreeSet<StepIndex>,
+    /// The clocks of steps that are not settled.
+    pub(crate) limits: BTreeMap<StepIndex, StepLimits>,
+    /// What took longer than was agreed, in order.
+    pub breached: Vec<Breach>,
+}
+
+/// When a step has had its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StepLimits {
+    pub limit_at: Option<Timestamp>,
+    pub sla_at: Option<Timestamp>,
+}
+
+/// Something took longer than was agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// Which step; the run if unsaid.
+    pub step: Option<StepIndex>,
+    /// What was agreed.
+    pub limit_ms: u64,
+    /// When it was noticed.
+    pub at: Timestamp,
 }
 
 /// What a handler waits for.
@@ -34,9 +57,13 @@ pub(crate) struct Awaiting {
 }
 
 impl FlowState {
-    /// The start, if the plan has routers or handlers.
+    /// The start, if the plan has routers, handlers or limits of time.
     pub(super) fn begin(plan: &Plan) -> Option<Self> {
-        plan.steps.iter().find(|step| step.flow.is_some())?;
+        let limited = |own: &PlanStep| own.total_timeout_ms.is_some() || own.sla_ms.is_some();
+        let of_steps = plan.steps.iter().any(|step| step.flow.is_some() || limited(step));
+        if !of_steps && plan.sla_ms.is_none() {
+            return None;
+        }
         let steps = (0..).map(StepIndex).zip(&plan.steps);
         let handlers = steps.filter(|(_, step)| !step.handles().is_empty());
         let awaiting = handlers.map(|(index, step)| {
@@ -48,6 +75,12 @@ impl FlowState {
 }
 
 impl State {
+    /// What took longer than was agreed, in order.
+    #[must_use]
+    pub fn breaches(&self) -> &[Breach] {
+        self.flow.as_ref().map_or(&[], |flow| &flow.breached)
+    }
+
     /// The pending steps that are to be pruned.
     pub(crate) fn doomed(&self) -> impl Iterator<Item = StepIndex> + '_ {
         let doomed = self.flow.iter().flat_map(|flow| &flow.doomed).copied();

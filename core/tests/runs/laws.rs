@@ -47,6 +47,10 @@ pub fn definition() -> impl Strategy<Value = String> {
                 if task == "task" {
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
                     step["allow_failure"] = json!(allowed && !undo);
+                    if mask & 0x4000 != 0 {
+                        step["total_timeout"] = json!("5s");
+                        step["sla"] = json!("1s");
+                    }
                     if undo {
                         step["undo"] = json!({ "type": "task" });
                     }

@@ -7,6 +7,7 @@ mod export;
 mod flow;
 mod laws;
 mod letters;
+mod limits;
 mod lives;
 mod outputs;
 mod payloads;

@@ -41,6 +41,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         definition["callbacks"][0]["url"] = json!("http://dead/completed");
     }
     if random.chance(15) {
+        definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
+    }
+    if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
     definition
@@ -89,6 +92,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     });
     step.insert("retry".into(), retry);
     step.insert("timeout".into(), json!("1s"));
+    if random.chance(10) {
+        let limit = format!("{}ms", 100 + random.below(4_000));
+        step.insert("total_timeout".into(), json!(limit));
+        step.insert("sla".into(), json!("500ms"));
+    }
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }

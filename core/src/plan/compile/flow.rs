@@ -22,6 +22,10 @@ impl Compiler<'_, '_> {
             let message = "a router has at least one route: `{ when: ..., to: [...] }`";
             self.problems.add(format!("{path}.routes"), codes::MISSING_FIELD, message);
         }
+        if step.total_timeout.is_some() && step.task_type == super::WORKFLOW_TYPE {
+            let message = "the other workflow's own `timeout` bounds it";
+            self.problems.add(format!("{path}.total_timeout"), codes::BAD_VALUE, message);
+        }
         let words = self.graph.words.get(&index).cloned();
         if words.is_none() && !is_router {
             return None;

@@ -282,10 +282,12 @@ fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> R
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Router => routes::chosen(state, step, work),
-        TaskKind::Workflow => match links::startable(state, &input) {
-            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
+        task @ (TaskKind::Workflow | TaskKind::Signal) => {
+            match links::startable(state, task, &input) {
+                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+                Err(failure) => RunEvent::StepFailed { step, failure },
+            }
+        }
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }

@@ -117,6 +117,9 @@ pub struct PlanUndo {
 /// The type of steps that are runs of other workflows, and of their undos.
 pub const WORKFLOW_TYPE: &str = "workflow";
 
+/// The type of steps that send signals.
+pub const SIGNAL_TYPE: &str = "signal";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
@@ -128,6 +131,8 @@ pub enum TaskKind {
     Router,
     /// A run of another workflow is it.
     Workflow,
+    /// It sends a signal to another run.
+    Signal,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }

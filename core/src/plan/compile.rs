@@ -8,7 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
-use super::{Flow, Plan, PlanStep, PlanUndo, Router, TaskKind, TaskTypes, WORKFLOW_TYPE, children};
+use super::{
+    Flow, Plan, PlanStep, PlanUndo, Router, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE,
+    children,
+};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
@@ -22,7 +25,7 @@ use crate::template::{Allowance, Condition, Names, Reference, Site, Template, ha
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
 /// Task types that no executor takes.
-const OWN_TYPES: [&str; 4] = ["transform", "wait", "router", WORKFLOW_TYPE];
+const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -204,6 +207,10 @@ impl Compiler<'_, '_> {
             WORKFLOW_TYPE => {
                 children::check(path, step, self.problems);
                 TaskKind::Workflow
+            }
+            SIGNAL_TYPE => {
+                children::check_signal(path, step, self.problems);
+                TaskKind::Signal
             }
             other => {
                 self.check_effect(path, other, step.with.as_ref(), &OWN_TYPES);

@@ -22,8 +22,9 @@ impl Compiler<'_, '_> {
             let message = "a router has at least one route: `{ when: ..., to: [...] }`";
             self.problems.add(format!("{path}.routes"), codes::MISSING_FIELD, message);
         }
-        if step.total_timeout.is_some() && step.task_type == super::WORKFLOW_TYPE {
-            let message = "the other workflow's own `timeout` bounds it";
+        let waits_for_a_run = [super::WORKFLOW_TYPE, super::SIGNAL_TYPE];
+        if step.total_timeout.is_some() && waits_for_a_run.contains(&step.task_type.as_str()) {
+            let message = "the step ends when the other run answers, and no earlier";
             self.problems.add(format!("{path}.total_timeout"), codes::BAD_VALUE, message);
         }
         let words = self.graph.words.get(&index).cloned();

@@ -59,9 +59,10 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     match random.below(10) {
         0 => {
             step.insert("type".into(), json!("wait"));
-            let with = match random.below(4) {
+            let with = match random.below(5) {
                 0 => json!({ "signal": "go" }),
                 1 => json!({ "signal": "go-{{ input.n }}", "timeout": "5s" }),
+                2 => json!({ "duration": "{% if input.n > 6 %}soon{% else %}90ms{% endif %}" }),
                 _ => json!({ "duration": format!("{}ms", random.below(3_000)) }),
             };
             step.insert("with".into(), with);

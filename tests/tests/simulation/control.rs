@@ -1,6 +1,6 @@
 //! People who pause, resume, settle by hand and roll back, and senders of signals.
 
-use backstitch_core::arrows::{Phase, StepStatus};
+use backstitch_core::arrows::{Phase, StepStatus, UndoStatus};
 use backstitch_core::command::Command;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
@@ -16,7 +16,6 @@ impl World {
         match self.random.below(10) {
             0..=2 => self.meddle(|own| own.phase == Phase::Suspended),
             3 => self.force(),
-            4 => self.pause_between(),
             _ => self.anything(run),
         }
     }
@@ -76,27 +75,50 @@ impl World {
         }
     }
 
-    /// Somebody has no patience with undos.
+    /// Somebody has no patience with undos, least of all with one that waits.
     fn force(&mut self) {
-        let unwinding = self.watch.runs_that(|own| own.phase == Phase::Unwinding);
-        if unwinding.is_empty() {
-            return;
+        let waits = |own: &State| undo_stands(own, &[UndoStatus::Retrying]);
+        let mut unwinding = self.watch.runs_that(waits);
+        if unwinding.is_empty() || self.random.chance(50) {
+            unwinding = self.watch.runs_that(|own| own.phase == Phase::Unwinding);
         }
-        let run = *self.random.pick(&unwinding);
+        if !unwinding.is_empty() {
+            let run = *self.random.pick(&unwinding);
+            self.force_to_end(run);
+        }
+    }
+
+    fn force_to_end(&mut self, run: ExecutionId) {
         let (reason, actor) = ("at once".to_owned(), "operator".to_owned());
         self.command(run, Command::Cancel { reason, actor, compensate: None, force: true });
     }
 
-    /// A run whose decision was cut is paused where steps are ready and have not started.
-    fn pause_between(&mut self) {
+    /// Somebody comes between the two halves of a decision that was cut: where steps or undos
+    /// are ready and have not started. Says whether there was a place for it.
+    pub fn interrupt(&mut self) -> bool {
         let ready = |own: &State| own.steps.iter().any(|own| own.status == StepStatus::Ready);
-        let cut = self.watch.runs_that(|own| own.phase == Phase::Forward && ready(own));
-        if cut.is_empty() {
-            return;
+        let undos = self.watch.runs_that(|own| undo_stands(own, &[UndoStatus::Ready]));
+        let steps = self.watch.runs_that(|own| own.phase == Phase::Forward && ready(own));
+        match (undos.first(), steps.first()) {
+            (Some(run), _) => self.force_to_end(*run),
+            (None, Some(run)) => {
+                let (reason, actor) = ("between".to_owned(), "operator".to_owned());
+                self.command(*run, Command::Pause { reason, actor });
+                if self.random.chance(60) {
+                    self.meddle(ready);
+                }
+            }
+            (None, None) => return false,
         }
-        let run = *self.random.pick(&cut);
-        let (reason, actor) = ("between".to_owned(), "operator".to_owned());
-        self.command(run, Command::Pause { reason, actor });
-        self.meddle(ready);
+        true
     }
+}
+
+fn undo_stands(state: &State, so: &[UndoStatus]) -> bool {
+    state.phase == Phase::Unwinding
+        && state
+            .steps
+            .iter()
+            .filter_map(|own| own.undo.as_ref())
+            .any(|own| so.contains(&own.status))
 }

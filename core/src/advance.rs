@@ -49,6 +49,9 @@ pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
 #[must_use]
 pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
+    if state.is_unstarted_fork() {
+        return Vec::new();
+    }
     let mut events = letters(state);
     links::follow(state, moment, &mut events);
     match state.phase {

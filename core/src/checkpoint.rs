@@ -14,13 +14,13 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, Letter, Links, Sets, State, StepState,
+    Cancel, Controls, Delivery, Ending, Failing, Forks, Letter, Links, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 4;
+pub const CHECKPOINT_FORMAT: u32 = 5;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,7 @@ pub struct Checkpoint {
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
     links: Option<Box<Links>>,
+    forks: Option<Box<Forks>>,
     payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
@@ -78,6 +79,7 @@ impl Checkpoint {
             deliveries: own.deliveries,
             letters: own.letters,
             links: own.links,
+            forks: own.forks,
             payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
@@ -144,6 +146,7 @@ impl Checkpoint {
             deliveries: self.deliveries,
             letters: self.letters,
             links: self.links,
+            forks: self.forks,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,

@@ -8,6 +8,7 @@ mod children;
 mod compile;
 #[cfg(test)]
 mod problem_tests;
+mod replay_safety;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -31,6 +32,7 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -87,6 +89,8 @@ pub struct PlanStep {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// What it means to run it again in a fork.
+    pub replay: ReplaySafety,
 }
 
 /// How a step is undone.

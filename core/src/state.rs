@@ -5,6 +5,7 @@
 
 mod around;
 mod controls;
+mod forks;
 mod links;
 pub(crate) mod payloads;
 mod step;
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
 pub use controls::{Controls, Said, Signal, Signals};
+pub use forks::Forks;
 pub use links::{Child, Links, Outgoing};
 pub use step::{StepState, UndoState};
 
@@ -62,6 +64,8 @@ pub struct State {
     pub letters: Vec<Letter>,
     /// What ties it to other runs, if anything does.
     pub links: Option<Box<Links>>,
+    /// What it keeps of another run, and its forks of it, if there is any of that.
+    pub forks: Option<Box<Forks>>,
     /// Bytes of all payloads of its events.
     pub payload_bytes: usize,
     /// When the last event happened.
@@ -164,6 +168,7 @@ impl State {
             deliveries: Vec::new(),
             letters: Vec::new(),
             links: None,
+            forks: None,
             payload_bytes,
             updated_at: at,
             sets,
@@ -194,10 +199,11 @@ impl State {
         }
     }
 
-    /// How many events begin the run, in one commit.
-    fn beginning(&self) -> u64 {
+    /// How many events begin the run, before anything of it starts.
+    pub(crate) fn beginning(&self) -> u64 {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
-        1 + u64::from(!self.tags.is_empty()) + u64::from(origin)
+        let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
+        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + forked
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:
@@ -277,6 +283,7 @@ impl State {
         let state = self.step(step);
         self.plan.steps[step.at()].undo.is_some()
             && (state.status == StepStatus::Succeeded || state.unsure)
+            && !self.is_undone_elsewhere(step)
     }
 
     /// The numbers of an operation's letters, the newest last.

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
+use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
 pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
@@ -31,7 +32,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 11] = [
+pub(crate) const STEP_FIELDS: [&str; 12] = [
     "id",
     "name",
     "description",
@@ -43,6 +44,7 @@ pub(crate) const STEP_FIELDS: [&str; 11] = [
     "timeout",
     "allow_failure",
     "undo",
+    "replay",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -187,6 +189,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+        replay: fields.word("replay", &ReplaySafety::WORDS, problems),
     }
 }
 

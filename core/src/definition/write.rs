@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
 use crate::event::Callback;
+use crate::plan::ReplaySafety;
 
 /// Fields with a value, the others left out.
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
@@ -71,6 +72,7 @@ fn step(step: &Step) -> Value {
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", step.undo.as_ref().map(undo)),
+        ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
     ])
 }
 

@@ -40,6 +40,7 @@ pub(super) static STEP: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
         rule("undo", Shape::One(&UNDO), To::Own),
+        rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
     ],
 };
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
-use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, WORKFLOW_TYPE, children};
+use super::{Plan, PlanStep, PlanUndo, ReplaySafety, TaskKind, TaskTypes, WORKFLOW_TYPE, children};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
@@ -127,6 +127,8 @@ impl Compiler<'_, '_> {
             }
             (None, _) => None,
         };
+        let by_type = || ReplaySafety::of(&task, step.with.as_ref());
+        let replay = step.replay.unwrap_or_else(by_type);
         let defaults = &self.definition.defaults;
         let retry = step.retry.as_ref().or(defaults.retry.as_ref());
         let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
@@ -142,6 +144,7 @@ impl Compiler<'_, '_> {
             timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
             allow_failure: step.allow_failure,
             undo,
+            replay,
         }
     }
 

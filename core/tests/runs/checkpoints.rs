@@ -6,6 +6,7 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use serde_json::json;
 
+use crate::forks;
 use crate::stage::{
     CHAIN, Life, RUN, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
 };
@@ -48,8 +49,14 @@ timeout: 10m";
     let mut forced = Life::begin(CHAIN, json!({}));
     forced.succeeds("a").act(force()).expect("it runs");
     forced.act(force()).expect("it unwinds");
+    let forks = forks::both();
     let lives = [undone, cancelled, given_up, waiting, held, rolled_back, forced];
-    lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
+    lives
+        .into_iter()
+        .map(|life| life.state)
+        .chain([half_retried, retrying, asleep])
+        .chain(forks)
+        .collect()
 }
 
 /// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older
@@ -62,7 +69,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (3, "fdde1eafa23f056cd71a80a7f35ad718af35b775a0df86262778f9705f09c7a2");
+    let known = (5, "daa3b6e97bc91c9fd6ad792108f202c0a24c72be68824b2c47ef38915433854a");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

@@ -4,6 +4,7 @@ mod checkpoints;
 mod children;
 mod controls;
 mod export;
+mod forks;
 mod laws;
 mod letters;
 mod lives;

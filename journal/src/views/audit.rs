@@ -43,6 +43,8 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ExecutionRolledBack => 16,
         AuditAction::ExecutionForced => 17,
         AuditAction::ExecutionSignalled => 18,
+        AuditAction::ExecutionForked => 19,
+        AuditAction::UndoDutyMoved => 20,
     }
 }
 

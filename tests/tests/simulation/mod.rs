@@ -11,6 +11,7 @@ mod commits;
 mod control;
 mod crash;
 mod disk;
+mod forks;
 mod generate;
 mod links;
 mod observe;

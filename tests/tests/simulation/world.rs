@@ -43,6 +43,7 @@ pub enum Asked {
     Show(ExecutionId),
     Retry(ExecutionId, u32),
     Remove(Vec<ExecutionId>),
+    Fork(ExecutionId),
     Other,
 }
 

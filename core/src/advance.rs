@@ -4,6 +4,8 @@
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
 mod held;
+mod limits;
+mod routes;
 mod unwinding;
 
 use serde_json::json;
@@ -53,6 +55,7 @@ pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
         return Vec::new();
     }
     let mut events = letters(state);
+    limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);
     match state.phase {
         Phase::Forward => forward(state, now, work, &mut events),
@@ -117,14 +120,21 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
     }
     resolve_faults(state, now, events);
     let signalled = held::signalled(state, events);
-    let late = |own: &Subject| !matches!(own, Subject::Step(step) if signalled.contains(step));
+    let passed = limits::passed(state, now, &signalled, events);
+    let late = |own: &Subject| match own {
+        Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
+        _ => false,
+    };
     let due: Vec<_> = state.due_by(now).filter(late).take(STARTS_PER_LAYER_MAX).collect();
     events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
-    let mut pruned = Vec::new();
+    let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
+        }
+        if state.is_doomed(step) {
+            continue;
         }
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
@@ -132,11 +142,19 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
             events.push(opened(state, step, work));
         }
     }
+    pruned.sort_unstable();
     if !pruned.is_empty() {
         events.push(RunEvent::StepsPruned { steps: pruned });
     }
     let ready = state.sets.ready.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(ready.map(|&step| started(state, step, now)));
+    for &step in ready {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
+        if !passed.contains(&step) {
+            events.push(started(state, step, now, work));
+        }
+    }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
             Ok(output) => RunEvent::RunEnded {
@@ -249,7 +267,7 @@ fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
 }
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.
-fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
+fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {
     let own = state.step(step);
     let input = own.input.clone().unwrap_or_else(Payload::null);
     if let Some(absent) = input.absent() {
@@ -266,10 +284,13 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
             }
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
-        TaskKind::Workflow => match links::startable(state, &input) {
-            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
+        TaskKind::Router => routes::chosen(state, step, work),
+        task @ (TaskKind::Workflow | TaskKind::Signal) => {
+            match links::startable(state, task, &input) {
+                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+                Err(failure) => RunEvent::StepFailed { step, failure },
+            }
+        }
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }

@@ -1,7 +1,7 @@
 //! Deciding: the facts a command makes of a state. What follows from a fact is not decided
 //! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
 
-mod control;
+pub(crate) mod control;
 mod fork;
 
 use crate::allot::admit;

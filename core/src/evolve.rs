@@ -5,9 +5,11 @@
 
 mod control;
 mod deliveries;
+mod flow;
 mod fork;
 mod graph;
 mod letters;
+mod limits;
 pub(crate) mod link;
 mod signals;
 
@@ -250,6 +252,14 @@ fn move_step(
     let (from, to) = (own.status, follow(STEP_ARROWS, own.status, by)?);
     own.status = to;
     let due_at = own.due_at;
+    if matches!(to, StepStatus::Ready) {
+        limits::start(state, step, at);
+    } else if to.is_settled() {
+        limits::stop(state, step);
+    }
+    if from == StepStatus::Pending && to != StepStatus::Cancelled {
+        flow::spare(state, step);
+    }
     let sets = &mut state.sets;
     match from {
         StepStatus::Pending => drop(sets.open.remove(&step)),
@@ -284,35 +294,16 @@ fn move_step(
             sets.due.extend(due_at.map(|due_at| (due_at, Subject::Step(step))));
         }
         StepStatus::Failed if state.plan.steps[step.at()].allow_failure => {
-            settle(state, step, true, at);
+            flow::settle(state, step, true, at);
         }
-        StepStatus::Failed => {
-            sets.failed.insert(step);
-            sets.unlettered.push(LetterSubject::Step(step));
-            state.steps[step.at()].completed_at = Some(at);
-        }
-        StepStatus::Succeeded | StepStatus::Skipped => settle(state, step, true, at),
-        StepStatus::Pruned => settle(state, step, false, at),
+        StepStatus::Failed => flow::fail(state, step, at),
+        StepStatus::Succeeded | StepStatus::Skipped => flow::settle(state, step, true, at),
+        StepStatus::Pruned => flow::settle(state, step, false, at),
         StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
     }
     link::step_moved(state, step);
     state.sets.touched.push(Subject::Step(step));
     Ok(())
-}
-
-/// The step has its place in the outcome: what needs it has one need less to wait for.
-fn settle(state: &mut State, step: StepIndex, done: bool, at: Timestamp) {
-    state.steps[step.at()].completed_at = Some(at);
-    state.sets.unsettled -= 1;
-    let plan = state.plan.clone();
-    for &dependant in &plan.steps[step.at()].dependants {
-        let own = &mut state.steps[dependant.at()];
-        own.open_needs -= 1;
-        own.done_needs += u32::from(done);
-        if own.open_needs == 0 && own.status == StepStatus::Pending {
-            state.sets.open.insert(dependant);
-        }
-    }
 }
 
 /// What never became ready is given up with the run; a completed run leaves nothing.

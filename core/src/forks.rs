@@ -7,11 +7,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde_json::Value;
+
 use crate::arrows::{Phase, StepStatus};
 use crate::command::{Rejection, Submission};
 use crate::event::{Compensation, ForkEvent, ForkOrigin, KeptStatus, KeptStep, RunEvent};
 use crate::ids::StepIndex;
 use crate::machine::{Decision, Refusal, begin, keep_beside};
+use crate::payload::Payload;
 use crate::plan::{Plan, ReplaySafety, TaskKind};
 use crate::state::State;
 use crate::time::Moment;
@@ -199,7 +202,17 @@ fn keep(
         failure: own.failure.as_deref().cloned(),
         unsure: own.unsure,
         undone_here: take_over && !parent.is_undone_elsewhere(step),
+        led_to: led_to(plan, index, own.output.as_ref()),
     })
+}
+
+/// Where a router led that has chosen; one that was set by hand need not say.
+fn led_to(plan: &Plan, step: StepIndex, output: Option<&Payload>) -> Option<Vec<StepIndex>> {
+    plan.step(step).router()?;
+    let output = output?.value();
+    let taken = output["to"].as_array()?.iter().filter_map(Value::as_str);
+    let taken: BTreeSet<_> = taken.filter_map(|id| plan.index_of(id)).collect();
+    Some(taken.into_iter().collect())
 }
 
 /// Why a kept step can't stand where the plan has it.

@@ -6,6 +6,7 @@
 
 mod children;
 mod compile;
+mod flow;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -32,6 +33,7 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use flow::{Flow, Router};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -52,6 +54,8 @@ pub struct Plan {
     pub on_failure: Recourse,
     /// How long a run may take.
     pub timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
@@ -85,12 +89,18 @@ pub struct PlanStep {
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Whether the run goes on without it.
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
     /// What it means to run it again in a fork.
     pub replay: ReplaySafety,
+    /// Where it leads beside its dependants, and whom it handles.
+    pub flow: Option<Box<Flow>>,
 }
 
 /// How a step is undone.
@@ -111,6 +121,9 @@ pub struct PlanUndo {
 /// The type of steps that are runs of other workflows, and of their undos.
 pub const WORKFLOW_TYPE: &str = "workflow";
 
+/// The type of steps that send signals.
+pub const SIGNAL_TYPE: &str = "signal";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
@@ -118,8 +131,12 @@ pub enum TaskKind {
     Transform,
     /// Pure: it sleeps until an instant or a signal.
     Wait,
+    /// Pure: it chooses which of the steps it leads to run.
+    Router,
     /// A run of another workflow is it.
     Workflow,
+    /// It sends a signal to another run.
+    Signal,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }

@@ -54,8 +54,9 @@ fn rolled_back(state: &State) -> Option<RunEvent> {
 /// unknown. Children are told to stop and waited for: nobody else would stop them.
 pub(super) fn given_up(state: &State) -> impl Iterator<Item = RunEvent> + '_ {
     let running = if state.is_forced() { STARTS_PER_LAYER_MAX } else { 0 };
-    let child = |step: &&StepIndex| state.plan.steps[step.at()].task == TaskKind::Workflow;
-    let attempts = state.sets.running.iter().filter(move |step| !child(step));
+    let attempt =
+        |step: &&StepIndex| matches!(state.plan.steps[step.at()].task, TaskKind::Effect(_));
+    let attempts = state.sets.running.iter().filter(attempt);
     attempts.take(running).map(|&step| {
         let message = "the attempt was given up by force before it ended";
         let failure = Failure::retryable(codes::CANCELLED_BY_FORCE, message).of_unknown_effect();

@@ -119,7 +119,7 @@ pub(super) fn roll_back(state: &State, reason: String, actor: String) -> Decided
     Ok(one(ControlEvent::RollbackRequested { to: None, reason, actor }))
 }
 
-pub(super) fn signal(
+pub(crate) fn signal(
     state: &State,
     name: Arc<str>,
     payload: Payload,

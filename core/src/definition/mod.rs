@@ -8,6 +8,7 @@ pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
 pub(crate) mod read_fields;
+mod read_graph;
 pub(crate) mod read_policies;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,8 @@ pub const TAGS_READ_MAX: usize = 64;
 pub const TAG_READ_BYTES_MAX: usize = 256;
 /// The most callbacks.
 pub const CALLBACKS_MAX: usize = 16;
+/// The most routes of one router.
+pub const ROUTES_MAX: usize = 256;
 /// The longest timeout of one attempt.
 pub const STEP_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// The timeout of an attempt when neither the step nor the defaults name one.
@@ -88,6 +91,8 @@ pub struct Definition {
     pub on_failure: Option<Recourse>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// The graph.
@@ -134,6 +139,27 @@ pub struct Step {
     pub undo: Option<Undo>,
     /// What it means to run it again in a fork; by its type if absent.
     pub replay: Option<ReplaySafety>,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
+    /// Of a router: where it may lead, the first that holds.
+    pub routes: Vec<Route>,
+    /// Of a router: where it leads if no route holds.
+    pub default: Vec<String>,
+    /// Ids of the steps that run only when this one succeeded.
+    pub on_success: Vec<String>,
+    /// Ids of the steps that run only when this one failed, and make the failure good.
+    pub on_failure: Vec<String>,
+}
+
+/// One way out of a router.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Route {
+    /// An expression.
+    pub when: String,
+    /// Ids of the steps it leads to.
+    pub to: Vec<String>,
 }
 
 /// How a step is undone.

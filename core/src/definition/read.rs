@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
+use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -16,7 +17,7 @@ use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 15] = [
     "id",
     "name",
     "description",
@@ -27,12 +28,13 @@ pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "defaults",
     "on_failure",
     "timeout",
+    "sla",
     "erasable",
     "steps",
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 12] = [
+pub(crate) const STEP_FIELDS: [&str; 18] = [
     "id",
     "name",
     "description",
@@ -45,6 +47,12 @@ pub(crate) const STEP_FIELDS: [&str; 12] = [
     "allow_failure",
     "undo",
     "replay",
+    "total_timeout",
+    "sla",
+    "routes",
+    "default",
+    "on_success",
+    "on_failure",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -53,11 +61,12 @@ pub(super) const RECOURSES: [(&str, Recourse); 3] = [
     ("suspend", Recourse::Suspend),
 ];
 /// The words of a callback's `event`.
-pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 4] = [
+pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 5] = [
     ("workflow.completed", CallbackEvent::Completed),
     ("workflow.failed", CallbackEvent::Failed),
     ("workflow.compensating", CallbackEvent::Compensating),
     ("workflow.cancelled", CallbackEvent::Cancelled),
+    ("workflow.sla_breached", CallbackEvent::SlaBreached),
 ];
 
 /// Reads a whole definition.
@@ -76,6 +85,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
+        sla: sla(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
@@ -181,7 +191,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         id: step_id(&fields, problems),
         name: fields.text("name", NAME_CHARS_MAX, problems),
         description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
-        needs: needs(&fields, problems),
+        needs: ids(&fields, "needs", problems),
         when: fields.text("when", TEMPLATE_BYTES_MAX, problems),
         task_type: task_type(&fields, problems),
         with: fields.get("with").cloned(),
@@ -190,6 +200,12 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
         replay: fields.word("replay", &ReplaySafety::WORDS, problems),
+        total_timeout: total_timeout(&fields, problems),
+        sla: sla(&fields, problems),
+        routes: routes(&fields, problems),
+        default: ids(&fields, "default", problems),
+        on_success: ids(&fields, "on_success", problems),
+        on_failure: ids(&fields, "on_failure", problems),
     }
 }
 
@@ -213,23 +229,6 @@ fn step_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
         problems.add(fields.at("id"), codes::RESERVED_ID, message);
     }
     id.clone()
-}
-
-fn needs(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
-    if let Some(Value::String(id)) = fields.get("needs") {
-        return vec![id.clone()];
-    }
-    let mut needs = Vec::new();
-    for (at, need) in fields.list("needs", STEPS_MAX, problems).iter().enumerate() {
-        match need {
-            Value::String(id) => needs.push(id.clone()),
-            other => {
-                let message = format!("a step's id is a text, not {}", type_of(other));
-                problems.add(fields.at(&format!("needs[{at}]")), codes::WRONG_TYPE, message);
-            }
-        }
-    }
-    needs
 }
 
 fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
-use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
+use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
 
@@ -40,6 +40,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("defaults", defaults(&definition.defaults)),
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
+        ("sla", duration(definition.sla.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
@@ -73,7 +74,18 @@ fn step(step: &Step) -> Value {
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", step.undo.as_ref().map(undo)),
         ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
+        ("total_timeout", duration(step.total_timeout.as_ref())),
+        ("sla", duration(step.sla.as_ref())),
+        ("routes", list(&step.routes, route)),
+        ("default", list(&step.default, |id| id.as_str().into())),
+        ("on_success", list(&step.on_success, |id| id.as_str().into())),
+        ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
     ])
+}
+
+fn route(route: &Route) -> Value {
+    let to = list(&route.to, |id| id.as_str().into());
+    object([("when", Some(route.when.as_str().into())), ("to", to)])
 }
 
 fn undo(undo: &Undo) -> Value {

@@ -71,6 +71,8 @@ pub struct KeptStep {
     pub unsure: bool,
     /// Whether this run undoes it.
     pub undone_here: bool,
+    /// Of a router that has chosen: the steps it led to, ascending.
+    pub led_to: Option<Vec<StepIndex>>,
 }
 
 /// Where a kept step stands.

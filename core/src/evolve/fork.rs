@@ -5,7 +5,7 @@ use crate::event::{ForkEvent, KeptStatus, KeptStep};
 use crate::state::State;
 use crate::time::Timestamp;
 
-use super::{move_step, step_mut};
+use super::{flow, move_step, step_mut};
 
 pub(super) fn apply(state: &mut State, event: &ForkEvent, at: Timestamp) -> Result<(), String> {
     match event {
@@ -61,6 +61,9 @@ fn keep(state: &mut State, kept: &KeptStep, at: Timestamp) -> Result<(), String>
     forks.kept.insert(step);
     if !kept.undone_here {
         forks.undone_there.insert(step);
+    }
+    if let Some(taken) = &kept.led_to {
+        flow::lead(state, step, taken)?;
     }
     move_step(state, step, by, at)
 }

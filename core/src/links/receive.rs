@@ -8,7 +8,7 @@ use super::child::anything_done;
 use super::{Parcel, awaits, unrelated};
 use crate::arrows::{Phase, UndoStatus};
 use crate::command::Rejection;
-use crate::decide::fitting;
+use crate::decide::{control, fitting};
 use crate::event::{ControlEvent, LinkEvent, Message, Outcome, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -32,7 +32,14 @@ pub(crate) fn receive(
     let noted = Box::new(body.noted());
     let mut events = match body {
         Message::Start { .. } => return Ok(Vec::new()),
-        Message::Signal { .. } => return Err(refusal(&unrelated(from))),
+        Message::Signal { name, .. } => {
+            let payload = output.unwrap_or_else(Payload::null);
+            let (id, actor) = (Some(format!("{from}/{message}")), from.to_string());
+            match payload.absent() {
+                Some(absent) => return Err(refusal(&absent.failure("the signal's payload"))),
+                None => control::signal(state, name.into(), payload, id, actor)?,
+            }
+        }
         Message::Cancel { reason, compensate, .. } => {
             of_parent(state, from)?;
             going_on(state)?;

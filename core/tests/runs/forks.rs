@@ -249,3 +249,25 @@ fn what_is_not_kept_any_more_is_not_kept_by_a_fork() {
     let why = reasons(try_fork(&life, order(&life.state, &life.state.plan, Some("b"))));
     assert_eq!(why, ["what step `a` was given or answered is not kept any more"]);
 }
+
+#[test]
+fn a_kept_router_prunes_what_it_did_not_lead_to() {
+    let definition = "
+id: w
+steps:
+  - { id: other, type: task }
+  - { id: which, type: router, routes: [{ when: 'input.x', to: [yes] }], default: [no] }
+  - { id: yes, type: task, needs: [other] }
+  - { id: no, type: task, needs: [other] }
+";
+    let mut life = Life::begin(definition, json!({ "x": true }));
+    life.succeeds("other").succeeds("yes");
+    assert_eq!(
+        (life.status(), life.words().as_str()),
+        ("completed", "succeeded succeeded succeeded pruned")
+    );
+    let order = order(&life.state, &life.state.plan, Some("other"));
+    let mut made = forked(&mut life, order);
+    made.succeeds("other");
+    assert_eq!(made.words(), "succeeded succeeded running pruned");
+}

@@ -197,7 +197,7 @@ impl Life {
         assert_eq!(statuses(&folded), statuses(&self.state));
         let at_executors =
             self.state.plan.steps.iter().zip(&self.state.steps).filter(|(plan, s)| {
-                s.status == StepStatus::Running && plan.task != TaskKind::Workflow
+                s.status == StepStatus::Running && matches!(plan.task, TaskKind::Effect(_))
             });
         let running = at_executors.count();
         let owing = owed(&self.state, self.now);

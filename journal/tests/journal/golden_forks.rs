@@ -22,6 +22,7 @@ fn kept(status: KeptStatus, whole: bool) -> ForkEvent {
         failure: whole.then(failure),
         unsure: whole,
         undone_here: whole,
+        led_to: whole.then(|| vec![STEP]),
     }))
 }
 

@@ -94,13 +94,14 @@ impl World {
             PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
         let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
         let n = self.random.below(10);
+        let to = if self.known.is_empty() { execution } else { self.some_run() };
         let key = self.random.chance(50).then(|| format!("key-{execution}"));
         let submitted = Box::new(Submitted {
             namespace: "default".into(),
             workflow: plan.workflow.clone(),
             revision: 1,
             digest: plan.digest,
-            input: Payload::of(&json!({ "n": n })),
+            input: Payload::of(&json!({ "n": n, "to": to.to_string() })),
             variables: Payload::of(&json!({})),
             correlation_id: "simulation".into(),
             idempotency_key: key,

@@ -86,3 +86,8 @@ fn undone_once(world: &World, fork: &State, parent: &State, undoes: &[StepIndex]
         assert!(!ours || !there, "seed {seed}: step {} was undone by who gave it up", step.0);
     }
 }
+
+/// Whether the step was kept of another run: no service knows it by the fork's keys.
+pub fn is_kept(state: &State, step: StepIndex) -> bool {
+    state.forks.as_ref().is_some_and(|own| own.kept.contains(&step))
+}

@@ -8,7 +8,8 @@ use super::random::Random;
 /// Its children are of the given workflows.
 pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     let count = 1 + random.index(7);
-    let mut steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
+    let steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
+    let mut steps = super::flow::lead(steps, random);
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
@@ -40,6 +41,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         definition["callbacks"][0]["url"] = json!("http://dead/completed");
     }
     if random.chance(15) {
+        definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
+    }
+    if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
     definition
@@ -66,6 +70,14 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
             step.insert("type".into(), json!("transform"));
             step.insert("with".into(), json!({ "input": "{{ input.n }}" }));
         }
+        3 if random.chance(40) => {
+            step.insert("type".into(), json!("signal"));
+            let with = json!({ "execution": "{{ input.to }}", "name": "go", "payload": at });
+            step.insert("with".into(), with);
+            if random.chance(50) {
+                step.insert("allow_failure".into(), json!(true));
+            }
+        }
         2 if !children.is_empty() => child(&mut step, children, random),
         _ => service(&mut step, reads, random),
     }
@@ -88,6 +100,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     });
     step.insert("retry".into(), retry);
     step.insert("timeout".into(), json!("1s"));
+    if random.chance(10) {
+        let limit = format!("{}ms", 100 + random.below(4_000));
+        step.insert("total_timeout".into(), json!(limit));
+        step.insert("sla".into(), json!("500ms"));
+    }
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }
@@ -111,7 +128,8 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
 fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {
     let workflow = if random.chance(5) { "nobody" } else { random.pick(children).as_str() };
     step.insert("type".into(), json!("workflow"));
-    let with = json!({ "workflow": workflow, "input": { "n": "{{ input.n }}" } });
+    let with =
+        json!({ "workflow": workflow, "input": { "n": "{{ input.n }}", "to": "{{ input.to }}" } });
     step.insert("with".into(), with);
     let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "2s" });
     step.insert("retry".into(), retry);

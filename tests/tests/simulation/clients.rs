@@ -27,6 +27,9 @@ pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
 impl World {
     pub fn client(&mut self) {
         let actor = || "client".to_owned();
+        if self.random.chance(50) && self.interrupt() {
+            return;
+        }
         if self.known.is_empty() || self.random.chance(35) {
             return self.submit();
         }

@@ -51,6 +51,9 @@ pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
 #[must_use]
 pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
+    if state.is_unstarted_fork() {
+        return Vec::new();
+    }
     let mut events = letters(state);
     limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);

@@ -6,6 +6,7 @@
 mod control;
 mod deliveries;
 mod flow;
+mod fork;
 mod graph;
 mod letters;
 mod limits;
@@ -175,6 +176,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         RunEvent::Control(event) => control::apply(state, event, at),
         RunEvent::Graph(event) => graph::apply(state, event, at),
         RunEvent::Link(event) => link::apply(state, event, at),
+        RunEvent::Fork(event) => fork::apply(state, event, at),
         RunEvent::CallbackFailed { delivery, failure } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
             own.failure = Some(Box::new(failure.clone()));

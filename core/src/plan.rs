@@ -9,6 +9,7 @@ mod compile;
 mod flow;
 #[cfg(test)]
 mod problem_tests;
+mod replay_safety;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -33,6 +34,7 @@ use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
 pub use flow::{Flow, Router};
+pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -95,6 +97,8 @@ pub struct PlanStep {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// What it means to run it again in a fork.
+    pub replay: ReplaySafety,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
 }

@@ -46,6 +46,7 @@ impl<T: Abandon> Partition<T> {
     /// and what is owed is ordered again.
     pub fn recover(&mut self, now: Timestamp) {
         let moment = self.tick(now);
+        self.drop_unstarted(moment);
         self.remove_cut_short(moment);
         self.resume_replays();
         let mut runs: Vec<_> = self.runs.keys().copied().collect();

@@ -136,6 +136,10 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }
+    if random.chance(30) {
+        let word = *random.pick(&["safe", "idempotent", "unsafe"]);
+        step.insert("replay".into(), json!(word));
+    }
     if random.chance(70) {
         let with = if random.chance(25) {
             let own = step["id"].as_str().expect("a text");

@@ -44,6 +44,7 @@ pub enum Asked {
     Show(ExecutionId),
     Retry(ExecutionId, u32),
     Remove(Vec<ExecutionId>),
+    Fork(ExecutionId),
     Other,
 }
 

@@ -124,6 +124,9 @@ pub const WORKFLOW_TYPE: &str = "workflow";
 /// The type of steps that send signals.
 pub const SIGNAL_TYPE: &str = "signal";
 
+/// Task types that no executor takes: the engine performs them itself.
+pub const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {

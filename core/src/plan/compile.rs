@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
 use super::{
-    Flow, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind, TaskTypes,
-    WORKFLOW_TYPE, children,
+    Flow, OWN_TYPES, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind,
+    TaskTypes, WORKFLOW_TYPE, children,
 };
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
@@ -24,8 +24,6 @@ use crate::template::{Allowance, Condition, Names, Reference, Site, Template, ha
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
-/// Task types that no executor takes.
-const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;

@@ -98,12 +98,16 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     Value::Object(step)
 }
 
+/// Texts of one such step, which together take more than half of what a decision may.
+const HEAVY_TEXTS: usize = 14;
+
 /// Two of these take more rendering than one decision may, so that it is cut between a step
 /// that is ready and its start, forward and back.
 fn heavy(at: usize) -> Value {
     let row = "{% for a in 'abcdefghijklmnopqrstuvwxyz' %}";
-    let (begin, end) = (row.repeat(3), "{% endfor %}".repeat(3));
-    let with = json!({ "n": "{{ input.n }}", "work": format!("{{{{ input.n }}}}{begin}{end}") });
+    let (begin, end) = (row.repeat(2), "{% endfor %}".repeat(3));
+    let work = format!("{{{{ input.n }}}}{begin}{{% for b in 'abcdef' %}}{end}");
+    let with = json!({ "n": "{{ input.n }}", "work": vec![work; HEAVY_TEXTS] });
     let retry = json!({ "max_attempts": 3, "initial": "1s", "max": "4s" });
     json!({
         "id": format!("s{at}"), "type": "service", "with": with, "timeout": "1s",

@@ -126,7 +126,7 @@ fn kill(mut server: Child) {
 async fn a_fork_survives_a_kill_and_repeats_under_its_key() {
     let folder = folder();
     let (server, url) = serve(folder.path());
-    let client = reqwest::Client::new();
+    let client = crate::forms::client();
     let text = HALTING
         .replace(
             "  - { id: bad",

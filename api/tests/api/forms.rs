@@ -36,7 +36,7 @@ async fn define(url: &str, name: &str) -> (StatusCode, Value) {
     answer(request.header("content-type", media_type(name)).body(text)).await
 }
 
-fn client() -> Client {
+pub fn client() -> Client {
     // Whoever was first has installed the same one.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder().no_proxy().build().expect("a client")

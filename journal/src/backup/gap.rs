@@ -33,11 +33,13 @@ pub(crate) fn last_before_gap(directory: &Directory, sources: &Sources) -> Optio
             .all(|path| !manifest.files.contains_key(path.to_string_lossy().as_ref()))
     };
     let named = numbers.iter().rposition(|number| !unnamed(number)).map_or(0, |at| at + 1);
-    let mut before = named.checked_sub(1).map_or(first.checked_sub(1), |at| Some(numbers[at]));
+    // Nothing before the base counts, even if a file of it is still there.
+    let mut before = named.checked_sub(1).map(|at| numbers[at]);
     for &number in &numbers[named..] {
-        let follows = before.map_or(0, |before| before + 1) == number;
-        if !follows || before.is_some_and(|before| is_short(sources, before, number)) {
-            return Some(before.unwrap_or_default());
+        let expected = before.map_or(first, |before| before + 1);
+        let short = before.is_some_and(|before| is_short(sources, before, number));
+        if number != expected || short {
+            return Some(expected.saturating_sub(1));
         }
         before = Some(number);
     }

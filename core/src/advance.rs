@@ -13,12 +13,13 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, wait_until};
 use crate::retry_policy::RetryPolicy;
 use crate::state::{State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// Steps or undos that one layer of consequences readies or starts.
 pub const STARTS_PER_LAYER_MAX: usize = 256;
@@ -33,14 +34,16 @@ pub const RENDER_WORK_PER_DECISION_MAX: usize = TREE_WORK_MAX;
 /// The next layer of consequences; empty when the run rests.
 #[must_use]
 pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
-    layer(state, now, &mut Work::default())
+    layer(state, Moment::at(now), &mut Work::default())
 }
 
 /// The same, in a decision whose renderings have taken so much work already. Whatever the
 /// work, something is opened if anything can be.
 #[must_use]
-pub fn layer(state: &State, now: Timestamp, work: &mut Work) -> Vec<RunEvent> {
+pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
+    let now = moment.now;
     let mut events = letters(state);
+    links::follow(state, moment, &mut events);
     match state.phase {
         Phase::Forward => forward(state, now, work, &mut events),
         Phase::Failing => failing(state, &mut events),
@@ -239,6 +242,10 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
         }
         TaskKind::Wait => match wait_until(&input, now) {
             Ok(due_at) => RunEvent::StepWaiting { step, due_at },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Workflow => match links::startable(state, &input) {
+            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Effect(_) => {

@@ -218,6 +218,8 @@ pub enum PhaseMove {
     ReopenForward,
     /// `LetterRetried` for an undo.
     ReopenUnwinding,
+    /// `RollbackRequested`.
+    RollBack,
 }
 
 /// The arrows of a run.
@@ -237,6 +239,7 @@ pub const PHASE_ARROWS: &[(Phase, PhaseMove, Phase)] = {
         (P::Unwinding, M::ReopenUnwinding, P::Unwinding),
         (P::Ended, M::ReopenForward, P::Forward),
         (P::Ended, M::ReopenUnwinding, P::Unwinding),
+        (P::Ended, M::RollBack, P::Failing),
     ]
 };
 

@@ -13,12 +13,12 @@ use crate::ids::ExecutionId;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
-use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Sets, State, StepState};
+use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Links, Sets, State, StepState};
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 2;
+pub const CHECKPOINT_FORMAT: u32 = 3;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct Checkpoint {
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
+    links: Option<Box<Links>>,
     payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
@@ -72,6 +73,7 @@ impl Checkpoint {
             ending: own.ending,
             deliveries: own.deliveries,
             letters: own.letters,
+            links: own.links,
             payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
@@ -88,8 +90,10 @@ impl Checkpoint {
     /// Visits every payload to change it: those kept beside their records are absent in a
     /// checkpoint that was read.
     pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
-        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
-        for_each_mut(submitted, steps, failing, ending, deliveries, letters, visit);
+        let Self { submitted, steps, failing, ending, deliveries, letters, links, .. } = self;
+        let links = links.as_deref_mut();
+        let around = (&mut deliveries[..], &mut letters[..]);
+        for_each_mut(submitted, steps, failing, ending, around, links, visit);
     }
 
     /// When the run was submitted.
@@ -133,6 +137,7 @@ impl Checkpoint {
             ending: self.ending,
             deliveries: self.deliveries,
             letters: self.letters,
+            links: self.links,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Submitted};
+use crate::event::{Callback, Origin, Submitted};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
+use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
 
@@ -74,6 +75,20 @@ pub enum Command {
         /// Why, in their words.
         reason: String,
     },
+    /// A message of another run has come in.
+    Receive {
+        /// The message.
+        parcel: Box<Parcel>,
+        /// The wait drawn for a next attempt, should it end one.
+        retry_delay_ms: u64,
+    },
+    /// The receiver of a message has answered for it.
+    Acknowledge {
+        /// Which message.
+        message: u32,
+        /// Why it was refused, which is final.
+        refused: Option<Failure>,
+    },
 }
 
 /// How an attempt ended.
@@ -98,13 +113,16 @@ pub struct Submission {
     pub submitted: Box<Submitted>,
     /// Tags beside those of the definition.
     pub tags: Vec<Arc<str>>,
+    /// Where it comes from, if there is anything to say.
+    pub origin: Option<Box<Origin>>,
 }
 
 impl Submission {
     /// Whether the id was derived, not drawn: then the run may exist already.
     #[must_use]
     pub fn has_derived_id(&self) -> bool {
-        self.submitted.idempotency_key.is_some() || self.submitted.retry_of.is_some()
+        let child = self.origin.as_ref().is_some_and(|origin| origin.parent.is_some());
+        child || self.submitted.idempotency_key.is_some() || self.submitted.retry_of.is_some()
     }
 
     /// The run's tags: the definition's and its own, ascending, each once.
@@ -146,6 +164,12 @@ pub enum Rejection {
     OthersWait {
         /// The number asked for.
         letter: u32,
+    },
+    /// A message of another run is not for this one.
+    #[error("the message is refused: {why}")]
+    MessageRefused {
+        /// Why.
+        why: String,
     },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]

@@ -8,6 +8,7 @@ use crate::event::{LetterSubject, Outcome, Recourse, RunEvent};
 use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
+use crate::links;
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::state::{Letter, State};
 use crate::summary::LetterStatus;
@@ -52,6 +53,10 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             discard_letter(state, letter)?;
             vec![RunEvent::LetterDiscarded { letter, actor, reason }]
         }
+        Command::Receive { parcel, retry_delay_ms } => {
+            links::receive(state, *parcel, retry_delay_ms)?
+        }
+        Command::Acknowledge { message, refused } => links::acknowledge(state, message, refused),
     })
 }
 
@@ -113,7 +118,7 @@ fn report_undo(
 }
 
 /// Every payload that enters is bounded here, whoever sent it.
-fn fitting(state: &State, output: Payload) -> Result<Payload, Failure> {
+pub(crate) fn fitting(state: &State, output: Payload) -> Result<Payload, Failure> {
     let bytes = output.length_bytes();
     if bytes <= PAYLOAD_BYTES_MAX {
         return admit(state, output);

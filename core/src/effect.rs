@@ -6,6 +6,7 @@
 
 use crate::arrows::{DeliveryStatus, StepStatus, UndoStatus};
 use crate::ids::StepIndex;
+use crate::plan::TaskKind;
 use crate::state::{State, Subject};
 use crate::time::Timestamp;
 
@@ -33,9 +34,25 @@ pub enum Effect {
         /// Which attempt.
         attempt: u16,
     },
+    /// Send the message to another run, and again until it is acknowledged.
+    Send {
+        /// Which message.
+        message: u32,
+    },
 }
 
 impl Effect {
+    /// Which attempt it is; a message has none.
+    #[must_use]
+    pub fn attempt(self) -> u16 {
+        match self {
+            Self::RunStep { attempt, .. }
+            | Self::UndoStep { attempt, .. }
+            | Self::DeliverCallback { attempt, .. } => attempt,
+            Self::Send { .. } => 0,
+        }
+    }
+
     /// What the effect is about.
     #[must_use]
     pub fn subject(self) -> Subject {
@@ -43,6 +60,7 @@ impl Effect {
             Self::RunStep { step, .. } => Subject::Step(step),
             Self::UndoStep { step, .. } => Subject::Undo(step),
             Self::DeliverCallback { delivery, .. } => Subject::Delivery(delivery),
+            Self::Send { message } => Subject::Message(message),
         }
     }
 }
@@ -52,9 +70,11 @@ impl Effect {
 pub fn owed(state: &State, now: Timestamp) -> Vec<Effect> {
     let steps = (0..).map(StepIndex).take(state.steps.len());
     let deliveries = (0..).take(state.deliveries.len());
+    let messages = state.links.iter().flat_map(|links| links.outbox.keys().copied());
     steps
         .flat_map(|step| [Subject::Step(step), Subject::Undo(step)])
         .chain(deliveries.map(Subject::Delivery))
+        .chain(messages.map(Subject::Message))
         .filter_map(|subject| owed_by(state, subject, now))
         .collect()
 }
@@ -65,11 +85,17 @@ pub fn owed_by(state: &State, subject: Subject, now: Timestamp) -> Option<Effect
     match subject {
         Subject::Step(step) => {
             let own = state.steps.get(step.at())?;
+            if !matches!(state.plan.steps[step.at()].task, TaskKind::Effect(_)) {
+                return None;
+            }
             let attempt = own.attempt;
             (own.status == StepStatus::Running).then_some(Effect::RunStep { step, attempt })
         }
         Subject::Undo(step) => {
             let own = state.steps.get(step.at())?.undo.as_ref()?;
+            if state.plan.steps[step.at()].undo.as_ref()?.rolls_back() {
+                return None;
+            }
             let attempt = own.attempt;
             (own.status == UndoStatus::Running).then_some(Effect::UndoStep { step, attempt })
         }
@@ -79,6 +105,10 @@ pub fn owed_by(state: &State, subject: Subject, now: Timestamp) -> Option<Effect
             let attempt = own.attempt.saturating_add(1);
             (own.status == DeliveryStatus::Owed && due)
                 .then_some(Effect::DeliverCallback { delivery, attempt })
+        }
+        Subject::Message(message) => {
+            let links = state.links.as_ref()?;
+            links.outbox.contains_key(&message).then_some(Effect::Send { message })
         }
         Subject::Deadline => None,
     }
@@ -96,9 +126,11 @@ impl State {
         touched
     }
 
-    /// Has every owed delivery looked at again: after a start none is in flight.
+    /// Has every owed delivery and message looked at again: after a start none is in flight.
     pub fn touch_deliveries(&mut self) {
         let owed = self.sets.owed_deliveries.iter().copied().map(Subject::Delivery);
         self.sets.touched.extend(owed);
+        let outbox = self.links.iter().flat_map(|links| links.outbox.keys());
+        self.sets.touched.extend(outbox.copied().map(Subject::Message));
     }
 }

@@ -7,6 +7,7 @@
 mod control;
 mod graph;
 mod link;
+mod message;
 mod partition;
 mod payloads;
 mod replay;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 
 pub use control::ControlEvent;
 pub use graph::GraphEvent;
-pub use link::{Items, LinkEvent, Message, Origin, Parent, Priority};
+pub use link::{Items, LinkEvent, Origin, Parent, Priority};
+pub use message::Message;
 pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};
 use serde::{Deserialize, Serialize};
@@ -296,6 +298,14 @@ pub enum RunEvent {
     Graph(GraphEvent),
     /// What ties the run to others.
     Link(LinkEvent),
+}
+
+impl RunEvent {
+    /// Whether it stands right behind the submission, in the same commit, or nowhere.
+    #[must_use]
+    pub fn belongs_to_the_beginning(&self) -> bool {
+        matches!(self, Self::Tagged { .. } | Self::Link(LinkEvent::Origin(_)))
+    }
 }
 
 /// What is done about a failing run.

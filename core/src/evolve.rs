@@ -7,7 +7,7 @@ mod control;
 mod deliveries;
 mod graph;
 mod letters;
-mod link;
+pub(crate) mod link;
 
 use crate::arrows::{
     DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
@@ -220,7 +220,13 @@ pub(crate) fn step_mut(state: &mut State, step: StepIndex) -> Result<&mut StepSt
 }
 
 pub(crate) fn move_run(state: &mut State, by: PhaseMove) -> Result<(), String> {
-    state.phase = follow(PHASE_ARROWS, state.phase, by)?;
+    let from = state.phase;
+    state.phase = follow(PHASE_ARROWS, from, by)?;
+    if from == Phase::Ended
+        && let Some(links) = &mut state.links
+    {
+        links.reported = false;
+    }
     Ok(())
 }
 
@@ -277,6 +283,7 @@ fn move_step(
         StepStatus::Pruned => settle(state, step, false, at),
         StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
     }
+    link::step_moved(state, step);
     state.sets.touched.push(Subject::Step(step));
     Ok(())
 }

@@ -118,6 +118,20 @@ pub mod codes {
     pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
     /// A step failed for good, and the run with it; the step's own code is below it.
     pub const WORKFLOW_EXECUTION_FAILED: &str = "WORKFLOW_EXECUTION_FAILED";
+    /// The run of another workflow that a step is did not complete.
+    pub const CHILD_FAILED: &str = "CHILD_FAILED";
+    /// A step names a workflow, or a revision of one, that does not exist.
+    pub const CHILD_WORKFLOW_NOT_FOUND: &str = "CHILD_WORKFLOW_NOT_FOUND";
+    /// A child's workflow does not take the input that the step gives it.
+    pub const CHILD_INPUT_INVALID: &str = "CHILD_INPUT_INVALID";
+    /// The run of another workflow that a step is could not be undone whole.
+    pub const CHILD_NOT_UNDONE: &str = "CHILD_NOT_UNDONE";
+    /// Too many runs are above this one for it to have children.
+    pub const CHILD_TOO_DEEP: &str = "CHILD_TOO_DEEP";
+    /// A message between runs was refused by its receiver.
+    pub const MESSAGE_REFUSED: &str = "MESSAGE_REFUSED";
+    /// Somebody had the run undone.
+    pub const ROLLED_BACK: &str = "ROLLED_BACK";
     /// The engine met a state it does not know; the run is set aside.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -19,6 +19,7 @@ pub mod export;
 pub mod failure;
 pub mod history;
 pub mod ids;
+pub mod links;
 pub mod machine;
 pub mod partition;
 pub mod payload;

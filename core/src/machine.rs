@@ -3,7 +3,7 @@
 use crate::advance::{RENDER_WORK_PER_DECISION_MAX, layer};
 use crate::command::{Command, Rejection, Submission};
 use crate::decide::decide;
-use crate::event::{Event, RunEvent};
+use crate::event::{Event, LinkEvent, RunEvent};
 use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
 use crate::payload::{INLINE_BYTES_MAX, Payload};
@@ -42,7 +42,7 @@ pub enum Refusal {
 /// [`Refusal::Illegal`] if the engine is wrong.
 pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let tags = submission.all_tags();
-    let Submission { execution, plan, submitted, .. } = submission;
+    let Submission { execution, plan, submitted, origin, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
     keep_beside(&plan, &mut events);
     let submitted = match events.first() {
@@ -51,10 +51,11 @@ pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision
     };
     let mut state = State::begin(execution, plan, submitted, moment.stamp);
     let mut decision = Decision { events, cut: false };
-    if !tags.is_empty() {
-        let tagged = RunEvent::Tagged { tags };
-        evolve(&mut state, &tagged, moment.stamp)?;
-        decision.events.push(tagged);
+    let tagged = (!tags.is_empty()).then_some(RunEvent::Tagged { tags });
+    let origin = origin.map(|origin| RunEvent::Link(LinkEvent::Origin(origin)));
+    for event in tagged.into_iter().chain(origin) {
+        evolve(&mut state, &event, moment.stamp)?;
+        decision.events.push(event);
     }
     settle(&mut state, moment, &mut decision)?;
     Ok((state, decision))
@@ -99,7 +100,7 @@ fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
 fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<(), Refusal> {
     let mut work = Work::default();
     loop {
-        let mut layer = layer(state, moment.now, &mut work);
+        let mut layer = layer(state, moment, &mut work);
         keep_beside(&state.plan, &mut layer);
         if layer.is_empty() {
             return Ok(());

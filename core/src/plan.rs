@@ -4,6 +4,7 @@
 //! A plan never changes. Knows nothing of runs: what it renders, it renders from a
 //! [`Scope`].
 
+mod children;
 mod compile;
 #[cfg(test)]
 mod problem_tests;
@@ -101,6 +102,9 @@ pub struct PlanUndo {
     pub reads_own_output: bool,
 }
 
+/// The type of steps that are runs of other workflows, and of their undos.
+pub const WORKFLOW_TYPE: &str = "workflow";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
@@ -108,6 +112,8 @@ pub enum TaskKind {
     Transform,
     /// Pure: it sleeps.
     Wait,
+    /// A run of another workflow is it.
+    Workflow,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }
@@ -261,6 +267,12 @@ impl PlanStep {
 }
 
 impl PlanUndo {
+    /// Whether the step's child undoes itself, rather than an executor.
+    #[must_use]
+    pub fn rolls_back(&self) -> bool {
+        &*self.task_type == WORKFLOW_TYPE
+    }
+
     /// The undo's input; `work` grows by what rendering took.
     ///
     /// # Errors

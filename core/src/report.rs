@@ -4,6 +4,7 @@
 
 mod events;
 mod graph_events;
+mod links;
 mod replays;
 mod retention;
 mod types;
@@ -136,6 +137,9 @@ pub fn execution_json(state: &State) -> Value {
         "tags": state.tags,
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
+        "parent": links::parent_json(state),
+        "children": links::children_json(state),
+        "messages": links::messages_json(state),
         "submitted_by": state.submitted.actor,
         "input": state.submitted.input.value(),
         "variables": state.submitted.variables.value(),

@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+mod links;
 pub(crate) mod payloads;
 mod step;
 
@@ -21,6 +22,7 @@ use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use links::{Child, Links, Outgoing};
 pub use step::{StepState, UndoState};
 
 /// One run.
@@ -54,6 +56,8 @@ pub struct State {
     pub deliveries: Vec<Delivery>,
     /// Every dead letter, by number.
     pub letters: Vec<Letter>,
+    /// What ties it to other runs, if anything does.
+    pub links: Option<Box<Links>>,
     /// Bytes of all payloads of its events.
     pub payload_bytes: usize,
     /// When the last event happened.
@@ -115,6 +119,8 @@ pub enum Subject {
     Delivery(u32),
     /// The run's own timeout.
     Deadline,
+    /// A message to another run.
+    Message(u32),
 }
 
 impl State {
@@ -152,6 +158,7 @@ impl State {
             ending: None,
             deliveries: Vec::new(),
             letters: Vec::new(),
+            links: None,
             payload_bytes,
             updated_at: at,
             sets,
@@ -177,11 +184,15 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if self.version <= 1 + u64::from(!self.tags.is_empty()) => {
-                RunStatus::Pending
-            }
+            (Phase::Forward, _) if self.version <= self.beginning() => RunStatus::Pending,
             _ => RunStatus::Running,
         }
+    }
+
+    /// How many events begin the run, in one commit.
+    fn beginning(&self) -> u64 {
+        let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
+        1 + u64::from(!self.tags.is_empty()) + u64::from(origin)
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:
@@ -192,6 +203,7 @@ impl State {
             && self.sets.owed_deliveries.is_empty()
             && self.sets.faulted_deliveries.is_empty()
             && self.sets.unlettered.is_empty()
+            && self.links.as_ref().is_none_or(|links| links.at_rest())
             && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
     }
 
@@ -217,6 +229,7 @@ impl State {
             Subject::Undo(_) => self.phase == Phase::Unwinding,
             Subject::Delivery(_) => true,
             Subject::Deadline => matches!(self.phase, Phase::Forward | Phase::Suspended),
+            Subject::Message(_) => false,
         }
     }
 
@@ -247,6 +260,7 @@ impl State {
             Subject::Undo(step) => (step, "/undo"),
             Subject::Delivery(number) => return format!("{}/callback/{number}", self.id),
             Subject::Deadline => return format!("{}/deadline", self.id),
+            Subject::Message(number) => return format!("{}/message/{number}", self.id),
         };
         let (plan, state) = (&self.plan.steps[step.at()], self.step(step));
         format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)

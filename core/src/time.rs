@@ -38,20 +38,22 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The two instants of one decision.
+/// The two instants of one decision, and where it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The wall clock: what is due is due by this. It may go back.
     pub now: Timestamp,
     /// What records are stamped with: never goes back within a partition.
     pub stamp: Timestamp,
+    /// Among how many partitions new runs are spread.
+    pub partitions: u16,
 }
 
 impl Moment {
-    /// A moment at which the clock has always gone forward.
+    /// A moment at which the clock has always gone forward, of a single partition.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, stamp: now }
+        Self { now, stamp: now, partitions: 1 }
     }
 }
 

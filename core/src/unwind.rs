@@ -156,6 +156,7 @@ fn move_undo(
     if finished {
         sets.undo_unfinished -= 1;
     }
+    crate::evolve::link::undo_moved(state, step);
     if lets_go {
         let free = let_go(state, step);
         open(state, free);

@@ -90,19 +90,19 @@ impl CommitBuilder {
         Fit::Fits
     }
 
-    /// Adds a record and the one behind it in its stream, both or none.
+    /// Adds a record and those behind it in its stream, all or none.
     ///
     /// # Panics
     /// As [`CommitBuilder::push`].
-    pub fn push_pair(
+    pub fn push_together(
         &mut self,
         stream: &StreamId,
         first_version: u64,
         recorded_at: Timestamp,
-        events: [&Event; 2],
+        events: &[&Event],
     ) -> Fit {
         let (entries, bytes) = (self.entries.len(), self.bodies.len());
-        for (version, event) in (first_version..).zip(events) {
+        for (version, event) in (first_version..).zip(events.iter().copied()) {
             let fit = self.push(stream, version, recorded_at, event);
             if fit != Fit::Fits {
                 self.entries.truncate(entries);

@@ -77,11 +77,7 @@ async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
         step: order.step.clone(),
         task_type,
         idempotency_key: order.idempotency_key.clone(),
-        attempt: match order.effect {
-            Effect::RunStep { attempt, .. }
-            | Effect::UndoStep { attempt, .. }
-            | Effect::DeliverCallback { attempt, .. } => attempt,
-        },
+        attempt: order.effect.attempt(),
         correlation_id: order.correlation_id.clone(),
         input,
         timeout,
@@ -121,6 +117,8 @@ impl Pending {
             Effect::UndoStep { step, attempt } => {
                 Command::ReportUndo { step, attempt, result, retry_delay_ms }
             }
+            // Partitions send messages themselves.
+            Effect::Send { .. } => return,
             Effect::DeliverCallback { delivery, attempt } => {
                 let result = received(result, order.timeout_ms);
                 Command::ReportCallback { delivery, attempt, result, retry_delay_ms }

@@ -28,7 +28,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::metrics;
-use crate::partition::{Histories, Input};
+use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
 
@@ -38,6 +38,9 @@ pub use recovery::Recovered;
 
 /// Commands that wait for one partition; a sender waits for room.
 const MAILBOX_MAX: usize = 1_024;
+
+/// Messages between runs that wait for one partition. What finds no room is sent again later.
+const POSTS_MAX: usize = 16_384;
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -93,10 +96,14 @@ impl Engine {
             mailboxes[usize::from(WORKFLOWS_PARTITION.0)].clone(),
             stopping.clone(),
         );
-        for (start, inputs) in starts.into_iter().zip(inputs) {
+        let (peers, posts): (Vec<_>, Vec<_>) =
+            starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
+        let peers: Arc<[_]> = peers.into();
+        for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
-                inputs,
+                (inputs, posts),
+                peers.clone(),
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
@@ -200,6 +207,26 @@ impl Histories for JournalHistories {
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.catalog.plan(digest)
+    }
+
+    fn revision(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        number: Option<u32>,
+    ) -> Option<(u32, Arc<Plan>)> {
+        let found = match number {
+            None => self.catalog.latest(namespace, workflow),
+            Some(number) => {
+                let all = self.catalog.revisions(namespace, workflow);
+                all.into_iter().find(|own| own.number == number)
+            }
+        };
+        found.map(|own| (own.number, own.plan))
+    }
+
+    fn partitions(&self) -> u16 {
+        self.journal.partition_count()
     }
 }
 

@@ -329,7 +329,7 @@ impl Handle {
             actor: request.actor,
         });
         let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
-        Ok(Submission { execution, plan, submitted, tags })
+        Ok(Submission { execution, plan, submitted, tags, origin: None })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -178,6 +178,7 @@ pub(crate) fn attempt_ended(order: &Order, result: &AttemptResult) {
         Effect::RunStep { .. } => "step",
         Effect::UndoStep { .. } => "undo",
         Effect::DeliverCallback { .. } => "callback",
+        Effect::Send { .. } => "message",
     };
     let word = match result {
         AttemptResult::Answered(Ok(_)) => "succeeded",

@@ -16,10 +16,12 @@ mod import;
 mod input;
 mod life;
 mod own;
+mod posts;
 mod reads;
 mod removal;
 mod replays;
 mod stage;
+mod timers;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -42,12 +44,11 @@ pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
 pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
+pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
-
-/// Runs whose timers one call of [`Partition::fire`] sees to.
-pub const TIMERS_PER_FIRE_MAX: usize = 1_024;
+pub use timers::TIMERS_PER_FIRE_MAX;
 
 /// One partition.
 pub struct Partition<T> {
@@ -64,6 +65,8 @@ pub struct Partition<T> {
     cut_short: Vec<ExecutionId>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
+    /// Messages sent, and when each is sent again unless its receiver answers.
+    resends: BTreeSet<(Timestamp, ExecutionId, u32)>,
     cut: VecDeque<ExecutionId>,
     open: Stage,
     releases: Vec<Release<T>>,
@@ -92,6 +95,7 @@ impl<T: Abandon> Partition<T> {
             cut_short: Vec::new(),
             histories,
             timers: BTreeSet::new(),
+            resends: BTreeSet::new(),
             cut: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
@@ -125,23 +129,11 @@ impl<T: Abandon> Partition<T> {
         self.workflows.revisions()
     }
 
-    /// The next instant at which [`Partition::fire`] has something to do.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<Timestamp> {
-        if self.draining {
-            return None;
-        }
-        self.timers.first().map(|&(at, _)| at)
-    }
-
-    /// Whether a decision was cut short and [`Partition::fire`] is to be called at once.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        !self.cut.is_empty() && !self.draining
-    }
-
     /// Takes one input.
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
+        if let Input::Post(post) = &input {
+            self.last_at = self.last_at.max(post.at());
+        }
         let moment = self.tick(now);
         match input {
             Input::Submit(_, ticket)
@@ -159,6 +151,7 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, Answer::Draining);
             }
             Input::Command(run, command, ticket) => self.decide(run, command, ticket, moment),
+            Input::Post(post) => self.receive(post, moment),
             Input::Show(run, ticket) => self.show(run, ticket),
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
@@ -178,31 +171,6 @@ impl<T: Abandon> Partition<T> {
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
-        }
-    }
-
-    /// [`Partition::fire`], if there is something for it to do.
-    pub fn fire_if_due(&mut self, now: Timestamp) {
-        let due = self.next_timer().is_some_and(|at| at <= now);
-        if due || self.has_more() {
-            self.fire(now);
-        }
-    }
-
-    /// Sees to timers that are due and decisions that were cut, a bounded number of each.
-    pub fn fire(&mut self, now: Timestamp) {
-        let moment = self.tick(now);
-        for _ in 0..self.cut.len() {
-            let Some(run) = self.cut.pop_front() else { break };
-            self.decide(run, Command::Continue, None, moment);
-        }
-        for _ in 0..TIMERS_PER_FIRE_MAX {
-            let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
-            self.timers.remove(&(at, run));
-            if let Some(Cell::Run(own)) = self.runs.get_mut(&run) {
-                own.timer = None;
-            }
-            self.decide(run, Command::Continue, None, moment);
         }
     }
 
@@ -256,12 +224,16 @@ impl<T: Abandon> Partition<T> {
     /// partition never goes back and no two moments of it are the same.
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
-        Moment { now, stamp: self.last_at }
+        Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
     }
 
     /// Lets an answer out with the newest stage, so that it shows only what is durable.
     fn answer(&mut self, ticket: T, answer: Answer) {
-        let release = Release::Answer(ticket, answer);
+        self.let_out(Release::Answer(ticket, answer));
+    }
+
+    /// Lets something out with the newest stage: it rests on nothing that is not durable.
+    fn let_out(&mut self, release: Release<T>) {
         if self.open.records.is_empty()
             && let Some((_, releases, _)) = self.in_flight.back_mut()
         {
@@ -272,11 +244,16 @@ impl<T: Abandon> Partition<T> {
     }
 
     fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, moment: Moment) {
+        let answer = self.carry_out(id, command, moment);
+        self.answer_maybe(ticket, answer);
+    }
+
+    fn carry_out(&mut self, id: ExecutionId, command: Command, moment: Moment) -> Answer {
         let draining = self.draining;
         let run = match self.resident_run(id) {
             Ok(Some(run)) => run,
-            Ok(None) => return self.answer_maybe(ticket, Answer::NotFound),
-            Err(why) => return self.answer_maybe(ticket, Answer::Quarantined(why)),
+            Ok(None) => return Answer::NotFound,
+            Err(why) => return Answer::Quarantined(why),
         };
         run.settle_effect(&command);
         let version = run.state.version;
@@ -288,7 +265,7 @@ impl<T: Abandon> Partition<T> {
                 machine::handle(state, command, moment)
             }
         });
-        let answer = match decided {
+        match decided {
             Ok(Ok(decision)) => {
                 let status = run.state.status().word();
                 self.record(id, decision, version, moment);
@@ -300,8 +277,7 @@ impl<T: Abandon> Partition<T> {
             }
             Ok(Err(Refusal::Illegal(illegal))) => self.set_aside(id, illegal.to_string()),
             Err(why) => self.set_aside(id, why),
-        };
-        self.answer_maybe(ticket, answer);
+        }
     }
 
     fn answer_maybe(&mut self, ticket: Option<T>, answer: Answer) {
@@ -342,14 +318,15 @@ impl<T: Abandon> Partition<T> {
         if decision.cut {
             self.cut.push_back(id);
         }
-        let orders =
-            run.orders(moment.now).into_iter().map(|order| Release::Perform(Box::new(order)));
-        self.releases.extend(orders);
+        let owed = run.newly_owed(moment.now);
         if let Some(at) = run.timer.take() {
             self.timers.remove(&(at, id));
         }
         run.timer = run.state.next_due(moment.now);
         self.timers.extend(run.timer.map(|at| (at, id)));
+        self.expect_answers(&owed, moment.now);
+        self.releases.extend(owed);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if run.state.status().is_ended() && !run.waiting.is_empty() {
             let shown = Arc::new(run.state.clone());
             let tickets = std::mem::take(&mut run.waiting);

@@ -176,6 +176,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::NeedsNewRun | Rejection::OthersWait { .. } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message)
         }
+        // Only runs send messages, and no run is a client of the API.
+        Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
         Rejection::NotYet { status } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }

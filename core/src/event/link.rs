@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::message::Message;
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
@@ -28,7 +29,7 @@ pub enum LinkEvent {
         /// Why it was refused.
         refused: Option<Failure>,
     },
-    /// A message came in; it takes effect once.
+    /// A message came in; it takes effect once. What it brought about stands before it.
     MessageReceived {
         /// From whom.
         from: ExecutionId,
@@ -57,8 +58,10 @@ pub struct Parent {
     pub run: ExecutionId,
     /// Which of its steps.
     pub step: StepIndex,
-    /// The step's round.
-    pub round: u16,
+    /// The step's attempt: each has a run of its own.
+    pub attempt: u16,
+    /// How many runs are above this one, the parent included.
+    pub depth: u8,
     /// Of a loop: the items of this run.
     pub items: Option<Items>,
 }
@@ -86,18 +89,6 @@ pub enum Priority {
     Low,
 }
 
-/// What one run says to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Message {
-    /// A signal.
-    Signal {
-        /// Its name.
-        name: String,
-        /// What it carries.
-        payload: Payload,
-    },
-}
-
 impl LinkEvent {
     /// What it carries.
     #[must_use]
@@ -118,20 +109,6 @@ impl LinkEvent {
             }
             Self::MessageAcknowledged { refused, .. } => refused.as_mut()?.details.as_mut(),
             Self::Origin(_) => None,
-        }
-    }
-}
-
-impl Message {
-    fn payload(&self) -> Option<&Payload> {
-        match self {
-            Self::Signal { payload, .. } => Some(payload),
-        }
-    }
-
-    fn payload_mut(&mut self) -> Option<&mut Payload> {
-        match self {
-            Self::Signal { payload, .. } => Some(payload),
         }
     }
 }

@@ -1,9 +1,134 @@
 //! What ties a run to others: folding it.
 
-use crate::event::LinkEvent;
-use crate::state::State;
+use crate::arrows::{StepStatus, UndoStatus};
+use crate::event::{LinkEvent, Message};
+use crate::failure::Failure;
+use crate::ids::{ExecutionId, StepIndex};
+use crate::plan::TaskKind;
+use crate::state::{Child, Outgoing, State, Subject};
 use crate::time::Timestamp;
 
-pub(super) fn apply(_state: &mut State, event: &LinkEvent, _at: Timestamp) -> Result<(), String> {
-    Err(format!("nothing is known of {event:?} yet"))
+pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Result<(), String> {
+    match event {
+        LinkEvent::Origin(origin) => {
+            if state.version != 1 + u64::from(!state.tags.is_empty()) {
+                return Err("a run's origin is told when it is submitted".to_owned());
+            }
+            state.links_mut().origin = Some(origin.as_ref().clone());
+            Ok(())
+        }
+        LinkEvent::MessagePosted { message, to, body } => post(state, *message, *to, body, at),
+        LinkEvent::MessageAcknowledged { message, refused } => {
+            acknowledge(state, *message, refused.as_ref())
+        }
+        LinkEvent::MessageReceived { from, message, body } => {
+            let links = state.links_mut();
+            if !links.received.insert((*from, *message)) {
+                return Err(format!("message {message} of {from} came in before"));
+            }
+            if let Message::RollBack { step, attempt } = **body {
+                links.roll_back = Some((step, attempt));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn post(
+    state: &mut State,
+    number: u32,
+    to: ExecutionId,
+    body: &Message,
+    posted_at: Timestamp,
+) -> Result<(), String> {
+    let links = state.links_mut();
+    if number != links.posted {
+        return Err(format!("message {number} after {} messages", links.posted));
+    }
+    links.posted += 1;
+    links.outbox.insert(number, Outgoing { to, body: body.clone(), posted_at });
+    match body {
+        Message::Start { step, attempt, items: _ } => {
+            links.to_start.remove(step);
+            let child = Child { run: to, attempt: *attempt, begun: false };
+            links.children.entry(*step).or_default().push(child);
+        }
+        Message::Cancel { step, .. } => drop(links.to_cancel.remove(step)),
+        Message::RollBack { step, .. } => drop(links.to_roll_back.remove(step)),
+        Message::Ended { .. } => links.reported = true,
+        Message::RolledBack { .. } => (links.reported, links.roll_back) = (true, None),
+        Message::Signal { .. } => {}
+    }
+    state.sets.touched.push(Subject::Message(number));
+    Ok(())
+}
+
+fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Result<(), String> {
+    let outgoing = state.links_mut().outbox.remove(&number);
+    let outgoing = outgoing.ok_or_else(|| format!("message {number} is owed to nobody"))?;
+    state.sets.touched.push(Subject::Message(number));
+    match outgoing.body {
+        Message::Start { step, attempt, items: _ } => {
+            let own = super::step_mut(state, step)?;
+            let awaited = own.status == StepStatus::Running && own.attempt == attempt;
+            let links = state.links_mut();
+            match refused {
+                Some(why) if awaited => links.refused.push((Subject::Step(step), why.clone())),
+                Some(_) => {}
+                None => {
+                    let children = links.children.entry(step).or_default();
+                    let child = children.iter_mut().find(|child| child.attempt == attempt);
+                    child.into_iter().for_each(|child| child.begun = true);
+                    if awaited {
+                        links.to_cancel.insert(step);
+                    }
+                }
+            }
+        }
+        Message::RollBack { step, attempt } => {
+            let undo = super::step_mut(state, step)?.undo.as_ref();
+            let awaited =
+                undo.is_some_and(|own| own.status == UndoStatus::Running && own.attempt == attempt);
+            if let Some(why) = refused.filter(|_| awaited) {
+                state.links_mut().refused.push((Subject::Undo(step), why.clone()));
+            }
+        }
+        Message::Cancel { .. }
+        | Message::Ended { .. }
+        | Message::RolledBack { .. }
+        | Message::Signal { .. } => {}
+    }
+    Ok(())
+}
+
+/// A step that is another run begins or ends an attempt.
+pub(super) fn step_moved(state: &mut State, step: StepIndex) {
+    if state.plan.steps[step.at()].task != TaskKind::Workflow {
+        return;
+    }
+    let running = state.step(step).status == StepStatus::Running;
+    let links = state.links_mut();
+    links.refused.retain(|(subject, _)| *subject != Subject::Step(step));
+    if running {
+        links.to_start.insert(step);
+    } else {
+        links.to_start.remove(&step);
+        links.to_cancel.remove(&step);
+    }
+}
+
+/// The undo of a step that is another run begins or ends an attempt.
+pub(crate) fn undo_moved(state: &mut State, step: StepIndex) {
+    if !state.plan.steps[step.at()].undo.as_ref().is_some_and(|undo| undo.rolls_back()) {
+        return;
+    }
+    let undo = state.step(step).undo.as_ref();
+    let running = undo.is_some_and(|own| own.status == UndoStatus::Running);
+    let links = state.links_mut();
+    links.refused.retain(|(subject, _)| *subject != Subject::Undo(step));
+    if running {
+        links.to_roll_back.insert(step);
+    } else {
+        links.to_roll_back.remove(&step);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, wait_delay};
+use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, WORKFLOW_TYPE, children, wait_delay};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
 use crate::definition::problem::{Problems, codes};
@@ -18,6 +18,8 @@ use crate::template::{Allowance, Condition, Names, Reference, Site, Template, ha
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 2] = ["transform", "wait"];
+/// Task types that no executor takes.
+const OWN_TYPES: [&str; 3] = ["transform", "wait", WORKFLOW_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -117,7 +119,13 @@ impl Compiler<'_, '_> {
             condition
         });
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
-        let undo = step.undo.as_ref().map(|undo| self.undo(&path, &place, index, &task, undo));
+        let undo = match (&step.undo, &task) {
+            (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
+            (None, TaskKind::Workflow) => {
+                Some(children::undo(self.template(None, &path, &place, index, true)))
+            }
+            (None, _) => None,
+        };
         let defaults = &self.definition.defaults;
         let retry = step.retry.as_ref().or(defaults.retry.as_ref());
         let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
@@ -170,8 +178,12 @@ impl Compiler<'_, '_> {
                 self.check_wait(&with_path, step.with.as_ref());
                 TaskKind::Wait
             }
+            WORKFLOW_TYPE => {
+                children::check(path, step, self.problems);
+                TaskKind::Workflow
+            }
             other => {
-                self.check_effect(path, other, step.with.as_ref(), &PURE_TYPES);
+                self.check_effect(path, other, step.with.as_ref(), &OWN_TYPES);
                 TaskKind::Effect(other.into())
             }
         }
@@ -241,12 +253,15 @@ impl Compiler<'_, '_> {
         undo: &Undo,
     ) -> PlanUndo {
         let (path, place) = (format!("{path}.undo"), format!("{place}.undo"));
-        if !matches!(task, TaskKind::Effect(_)) {
+        if !matches!(task, TaskKind::Effect(_) | TaskKind::Workflow) {
             let message = "the step has no effect, so there is nothing to undo";
             self.problems.add(path.as_str(), codes::BAD_VALUE, message);
         }
         let task_type = undo.task_type.as_str();
-        if PURE_TYPES.contains(&task_type) {
+        if task_type == WORKFLOW_TYPE {
+            let message = "a child undoes itself: leave `undo` out, or name a task";
+            self.problems.add(format!("{path}.type"), codes::BAD_VALUE, message);
+        } else if PURE_TYPES.contains(&task_type) {
             let message = format!("`{task_type}` has no effect and cannot undo anything");
             self.problems.add(format!("{path}.type"), codes::BAD_VALUE, message);
         } else {

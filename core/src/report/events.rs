@@ -264,7 +264,7 @@ fn recourse_word(recourse: Recourse) -> &'static str {
     }
 }
 
-fn outcome_word(outcome: Outcome) -> &'static str {
+pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
         Outcome::Failed => "failed",

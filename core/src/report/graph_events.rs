@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::failure_json;
-use crate::event::{ControlEvent, GraphEvent, LinkEvent, Message, Origin, Priority, RunEvent};
+use crate::event::{
+    ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent,
+};
 use crate::ids::StepIndex;
 
 pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
@@ -84,8 +86,9 @@ fn origin(own: &Origin) -> Value {
         json!({
             "execution_id": parent.run.to_string(),
             "step": parent.step.0,
-            "round": parent.round,
-            "items": parent.items.map(|own| json!({ "first": own.first, "count": own.count })),
+            "attempt": parent.attempt,
+            "depth": parent.depth,
+            "items": parent.items.map(items_json),
         })
     });
     json!({ "parent": parent, "priority": priority_word(own.priority), "variant": own.variant })
@@ -100,10 +103,33 @@ fn priority_word(priority: Priority) -> &'static str {
     }
 }
 
-fn message_json(message: &Message) -> Value {
-    match message {
-        Message::Signal { name, payload } => {
-            json!({ "kind": "signal", "name": name, "payload": payload.value() })
+pub(super) fn items_json(own: Items) -> Value {
+    json!({ "first": own.first, "count": own.count })
+}
+
+/// A message between runs as JSON.
+pub(super) fn message_json(message: &Message) -> Value {
+    let mut json = match message {
+        Message::Signal { name, payload } => json!({ "name": name, "payload": payload.value() }),
+        Message::Start { step, attempt, items } => {
+            json!({ "step": step.0, "attempt": attempt, "items": items.map(items_json) })
         }
-    }
+        Message::RollBack { step, attempt } => json!({ "step": step.0, "attempt": attempt }),
+        Message::Cancel { step, reason, compensate } => {
+            json!({ "step": step.0, "reason": reason, "compensate": compensate })
+        }
+        Message::Ended { step, attempt, outcome, failure } => json!({
+            "step": step.0,
+            "attempt": attempt,
+            "status": super::events::outcome_word(*outcome),
+            "error": failure.as_ref().map(failure_json),
+        }),
+        Message::RolledBack { step, attempt, failure } => json!({
+            "step": step.0,
+            "attempt": attempt,
+            "error": failure.as_ref().map(failure_json),
+        }),
+    };
+    json["kind"] = message.word().into();
+    json
 }

@@ -28,6 +28,8 @@ pub enum Held {
     OpenLetter,
     /// A run that began from one of its letters still goes on.
     LiveChild(ExecutionId),
+    /// A run above it is not closed and may have it undone.
+    LiveParent(ExecutionId),
     /// Its idempotency key must be remembered until then.
     Key(Timestamp),
     /// Something happened to it since it was looked at.
@@ -48,6 +50,7 @@ impl Held {
             Self::Live => "live",
             Self::OpenLetter => "open_letter",
             Self::LiveChild(_) => "live_child",
+            Self::LiveParent(_) => "live_parent",
             Self::Key(_) => "idempotency_key",
             Self::Changed => "changed",
             Self::SetAside => "set_aside",
@@ -62,6 +65,7 @@ impl fmt::Display for Held {
         match self {
             Self::Live => f.write_str("it is not closed: something is still owed"),
             Self::OpenLetter => f.write_str("a dead letter of it is open: retry or discard it"),
+            Self::LiveParent(run) => write!(f, "{run}, above it, is not closed"),
             Self::LiveChild(run) => write!(f, "{run}, begun from one of its letters, is live"),
             Self::Key(until) => write!(f, "its idempotency key is kept until {until}"),
             Self::Changed => f.write_str("it changed since it was looked at"),

@@ -286,7 +286,11 @@ impl<R: Runs> Planner<R> {
         if !beyond && !old(closed_at) {
             return Ok(Verdict::Kept);
         }
-        let keyed = state.submitted.idempotency_key.is_some() || state.submitted.retry_of.is_some();
+        let submitted = &state.submitted;
+        // A child's id is derived too: no copy of the message that began it may begin it again.
+        let keyed = submitted.idempotency_key.is_some()
+            || submitted.retry_of.is_some()
+            || state.parent().is_some();
         let not_before = if keyed { closed_at.plus_ms(KEY_KEPT_MS) } else { closed_at };
         if now < not_before {
             return Ok(Verdict::Held(Held::Key(not_before)));
@@ -301,6 +305,22 @@ impl<R: Runs> Planner<R> {
         }))
     }
 
+    /// The run above a child that is not closed: it may still have the child undone. One that is
+    /// gone was closed, with all above it.
+    fn open_above(&mut self, state: &State) -> Option<ExecutionId> {
+        let mut above = state.parent().map(|parent| parent.run);
+        while let Some(run) = above {
+            match self.runs.look(run) {
+                Seen::Gone => return None,
+                Seen::Whole(state) if state.is_closed() => {
+                    above = state.parent().map(|parent| parent.run);
+                }
+                Seen::Whole(_) | Seen::Broken => return Some(run),
+            }
+        }
+        None
+    }
+
     /// Why a run must stay whatever its age.
     fn holds(&mut self, state: &State) -> Result<Option<Held>, R::Error> {
         if !state.is_quiescent() {
@@ -308,6 +328,9 @@ impl<R: Runs> Planner<R> {
         }
         if !state.is_closed() {
             return Ok(Some(Held::OpenLetter));
+        }
+        if let Some(above) = self.open_above(state) {
+            return Ok(Some(Held::LiveParent(above)));
         }
         let settled = state.letters.iter().filter_map(|letter| letter.settled.as_ref());
         for child in settled.filter_map(|settled| settled.linked) {

@@ -1,6 +1,6 @@
 //! Every payload that a state holds: of its events, and those derived of them.
 
-use super::{Delivery, Ending, Failing, Letter, State, StepState};
+use super::{Delivery, Ending, Failing, Letter, Links, State, StepState};
 use crate::event::Submitted;
 use crate::failure::Failure;
 use crate::ids::Digest;
@@ -14,8 +14,8 @@ pub(crate) fn for_each_mut(
     steps: &mut [StepState],
     failing: &mut Option<Failing>,
     ending: &mut Option<Ending>,
-    deliveries: &mut [Delivery],
-    letters: &mut [Letter],
+    (deliveries, letters): (&mut [Delivery], &mut [Letter]),
+    links: Option<&mut Links>,
     visit: Visit<'_>,
 ) {
     visit(&mut submitted.input);
@@ -39,6 +39,11 @@ pub(crate) fn for_each_mut(
     for letter in letters {
         of_failure(Some(&mut letter.failure), visit);
     }
+    let Some(links) = links else { return };
+    links.outbox.values_mut().filter_map(|own| own.body.payload_mut()).for_each(&mut *visit);
+    for (_, failure) in &mut links.refused {
+        of_failure(Some(failure), visit);
+    }
 }
 
 fn of_failure(failure: Option<&mut Failure>, visit: Visit<'_>) {
@@ -56,8 +61,10 @@ impl State {
             absent.let_go(AbsentWhy::Erased);
             absent
         });
-        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
-        for_each_mut(submitted, steps, failing, ending, deliveries, letters, &mut |payload| {
+        let Self { submitted, steps, failing, ending, deliveries, letters, links, .. } = self;
+        let links = links.as_deref_mut();
+        let around = (&mut deliveries[..], &mut letters[..]);
+        for_each_mut(submitted, steps, failing, ending, around, links, &mut |payload| {
             if names(payload, digest) {
                 payload.let_go(AbsentWhy::Erased);
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::event::{Event, LetterSubject, RunEvent};
+use crate::event::{Event, LetterSubject, LinkEvent, Message, RunEvent};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 use crate::report::event_json;
@@ -60,6 +60,8 @@ const CIRCUMSTANCES: [&str; 9] = [
 ];
 /// More of them, of a submission only.
 const OF_SUBMISSIONS: [&str; 3] = ["digest", "retry_of", "revision"];
+/// More of them, of messages between runs only.
+const OF_MESSAGES: [&str; 3] = ["from", "message", "to"];
 
 /// Sorts a run's events into lanes.
 pub(super) fn lanes<'a>(
@@ -72,13 +74,21 @@ pub(super) fn lanes<'a>(
     let own = run.to_string();
     for (event, version) in events.zip(1..) {
         let Event::Run(what) = event else { continue };
+        // How often a message had to be sent says nothing of the run.
+        if matches!(what, RunEvent::Link(LinkEvent::MessageAcknowledged { .. })) {
+            continue;
+        }
         let (kind, mut data) = event_json(event, Some(plan));
         if let RunEvent::LetterOpened { subject, .. } = what {
             letters.push(*subject);
         }
         if let Value::Object(fields) = &mut data {
             let submission = matches!(what, RunEvent::Submitted(_));
-            let idle: &[&str] = if submission { &OF_SUBMISSIONS } else { &[] };
+            let idle: &[&str] = match what {
+                RunEvent::Submitted(_) => &OF_SUBMISSIONS,
+                RunEvent::Link(_) => &OF_MESSAGES,
+                _ => &[],
+            };
             CIRCUMSTANCES.iter().chain(idle).for_each(|name| drop(fields.remove(*name)));
             // What the submission says of instants is data: it makes the run what it is.
             settle(&mut data, &own, !submission);
@@ -109,6 +119,17 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         None => Lane::Run,
     };
     match event {
+        // To and from children; what is said to a parent concerns the run as a whole.
+        RunEvent::Link(LinkEvent::MessagePosted { body, .. }) => match **body {
+            Message::Start { step, .. } | Message::Cancel { step, .. } => of_step(Some(step)),
+            Message::RollBack { step, .. } => Lane::Undo(name(plan, step)),
+            _ => Lane::Run,
+        },
+        RunEvent::Link(LinkEvent::MessageReceived { body, .. }) => match **body {
+            Message::Ended { step, .. } => of_step(Some(step)),
+            Message::RolledBack { step, .. } => Lane::Undo(name(plan, step)),
+            _ => Lane::Run,
+        },
         RunEvent::StepReady { step, .. }
         | RunEvent::StepWaiting { step, .. }
         | RunEvent::StepStarted { step, .. }

@@ -1,13 +1,16 @@
 //! Laws that hold of every run: any prefix is a place to go on from, and wide runs stay whole.
 
 use backstitch_core::advance::STARTS_PER_LAYER_MAX;
+use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{AttemptResult, Command};
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, Message, Outcome};
 use backstitch_core::failure::Failure;
+use backstitch_core::ids::StepIndex;
+use backstitch_core::links::Parcel;
 use backstitch_core::machine::{self, EVENTS_PER_DECISION_MAX, replay};
 use backstitch_core::payload::Payload;
-use backstitch_core::state::State;
+use backstitch_core::state::{Child, State};
 use backstitch_core::time::Moment;
 use proptest::prelude::*;
 use serde_json::json;
@@ -16,7 +19,7 @@ use crate::stage::{Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
 pub fn definition() -> impl Strategy<Value = String> {
-    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..3_u8);
+    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..4_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
     (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
         let steps: Vec<_> = steps
@@ -25,9 +28,13 @@ pub fn definition() -> impl Strategy<Value = String> {
             .map(|(at, &(mask, undo, allowed, kind))| {
                 let needs: Vec<_> =
                     (0..at).filter(|n| mask >> n & 1 == 1).map(|n| format!("s{n}")).collect();
-                let task = ["task", "task", "transform"][usize::from(kind)];
+                let task = ["task", "task", "transform", "workflow"][usize::from(kind)];
                 let mut step =
                     json!({ "id": format!("s{at}"), "needs": needs, "type": task, "with": {} });
+                if task == "workflow" {
+                    step["with"] = json!({ "workflow": "other" });
+                    step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
+                }
                 if task == "task" {
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
                     step["allow_failure"] = json!(allowed && !undo);
@@ -47,7 +54,10 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
     for answer in answers {
         let owed = backstitch_core::effect::owed(&life.state, life.now);
         let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {
-            life.later(2_000);
+            match child_ends(life, *answer) {
+                Some(ended) => life.act(ended).expect("it is awaited"),
+                None => drop(life.later(2_000)),
+            }
             continue;
         };
         let result = match answer % 5 {
@@ -67,9 +77,39 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
             backstitch_core::effect::Effect::DeliverCallback { delivery, attempt } => {
                 Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
             }
+            backstitch_core::effect::Effect::Send { message } => {
+                let refused = (answer % 7 == 0).then(|| Failure::permanent("NO", "no"));
+                Command::Acknowledge { message, refused }
+            }
         };
         life.act(command).expect("a report is never rejected");
     }
+}
+
+/// Some child that the run waits for has ended, or is undone.
+fn child_ends(life: &Life, answer: u8) -> Option<Command> {
+    let links = life.state.links.as_ref()?;
+    let waits = |(step, children): (&StepIndex, &Vec<Child>)| {
+        let own = life.state.step(*step);
+        let undo = own.undo.as_ref().filter(|undo| undo.status == UndoStatus::Running);
+        let child = children.last()?;
+        let failure = (answer % 3 == 0).then(|| Failure::retryable("CHILD_FAILED", "no"));
+        let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Completed };
+        let (step, attempt) = (*step, child.attempt);
+        let body = match undo {
+            Some(undo) => Message::RolledBack { step, attempt: undo.attempt, failure },
+            None if own.status == StepStatus::Running => {
+                Message::Ended { step, attempt, outcome, failure }
+            }
+            None => return None,
+        };
+        Some((child.run, body))
+    };
+    let (from, body) = links.children.iter().find_map(waits)?;
+    let message = u32::try_from(links.received.len()).expect("few");
+    let (to, posted_at, start, output) = (RUN, life.now, None, None);
+    let parcel = Box::new(Parcel { from, message, to, posted_at, body, start, output });
+    Some(Command::Receive { parcel, retry_delay_ms: 1_000 })
 }
 
 fn fold(life: &Life, events: usize) -> State {

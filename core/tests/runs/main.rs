@@ -1,6 +1,7 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod checkpoints;
+mod children;
 mod export;
 mod laws;
 mod letters;

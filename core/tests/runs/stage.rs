@@ -5,12 +5,12 @@ use std::sync::Arc;
 use backstitch_core::arrows::StepStatus;
 use backstitch_core::command::{AttemptResult, Command, Rejection, Submission};
 use backstitch_core::effect::owed;
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, Origin, Parent, RunEvent, Submitted};
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
 use backstitch_core::machine::{self, Refusal, replay};
 use backstitch_core::payload::Payload;
-use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::plan::{Plan, TaskKind, TaskTypes};
 use backstitch_core::report::event_json;
 use backstitch_core::state::State;
 use backstitch_core::time::{Moment, Timestamp};
@@ -47,8 +47,34 @@ pub fn plan(definition: &str) -> Arc<Plan> {
     Arc::new(plan)
 }
 
+/// Where the problems of a definition are.
+pub fn plan_problems(definition: &str) -> Vec<String> {
+    let value = parse(definition.as_bytes(), Format::Yaml).expect("YAML");
+    match Plan::read(&value, &Types) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.into_iter().map(|own| own.path).collect(),
+    }
+}
+
+/// A run that is the first step of another.
+pub fn child(definition: &str, above: ExecutionId) -> Life {
+    child_at(definition, above, 1)
+}
+
+/// The same with so many runs above it.
+pub fn child_at(definition: &str, above: ExecutionId, depth: u8) -> Life {
+    let step = StepIndex(0);
+    let parent = Some(Parent { run: above, step, attempt: 1, depth, items: None });
+    let origin = Some(Box::new(Origin { parent, ..Origin::default() }));
+    Life::begin_from(definition, json!({}), origin)
+}
+
 impl Life {
     pub fn begin(definition: &str, input: Value) -> Self {
+        Self::begin_from(definition, input, None)
+    }
+
+    pub fn begin_from(definition: &str, input: Value, origin: Option<Box<Origin>>) -> Self {
         let plan = plan(definition);
         let submitted = Box::new(Submitted {
             namespace: "default".into(),
@@ -65,7 +91,7 @@ impl Life {
             retry_of: None,
             actor: "test".to_owned(),
         });
-        let submission = Submission { execution: RUN, plan, submitted, tags: vec![] };
+        let submission = Submission { execution: RUN, plan, submitted, tags: vec![], origin };
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);
         Self { state, events: decision.events, now: START, decisions_cut }
@@ -163,7 +189,11 @@ impl Life {
             state.steps.iter().map(|s| (s.status, s.attempt, s.word())).collect()
         };
         assert_eq!(statuses(&folded), statuses(&self.state));
-        let running = self.state.steps.iter().filter(|s| s.status == StepStatus::Running).count();
+        let at_executors =
+            self.state.plan.steps.iter().zip(&self.state.steps).filter(|(plan, s)| {
+                s.status == StepStatus::Running && plan.task != TaskKind::Workflow
+            });
+        let running = at_executors.count();
         let owing = owed(&self.state, self.now);
         let steps = owing
             .iter()

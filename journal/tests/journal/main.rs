@@ -19,6 +19,7 @@ mod erased;
 mod events;
 mod golden;
 mod golden_blob;
+mod golden_links;
 mod life;
 mod listing;
 mod medium;

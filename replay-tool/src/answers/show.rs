@@ -103,6 +103,10 @@ fn head(run: &Run, execution: &Value) -> Table {
     line("tags", words(&execution["tags"]));
     line("key", field("idempotency_key"));
     line("retry of", field("retry_of"));
+    line("parent", parent(&execution["parent"]));
+    for child in execution["children"].as_array().into_iter().flatten() {
+        line("child", format!("{} of {}", text(&child["execution_id"]), text(&child["step"])));
+    }
     line("deadline", field("deadline_at"));
     line("input", value(&execution["input"]));
     line("variables", value(&execution["variables"]));
@@ -117,6 +121,13 @@ fn head(run: &Run, execution: &Value) -> Table {
         line("cancel", format!("{at} by {actor}: {reason}"));
     }
     table
+}
+
+fn parent(parent: &Value) -> String {
+    if parent.is_null() {
+        return String::new();
+    }
+    format!("{}, attempt {} of its step", text(&parent["execution_id"]), parent["attempt"])
 }
 
 fn ended(execution: &Value) -> String {

@@ -91,7 +91,8 @@ impl Run {
         at_ms: u64,
     ) -> Self {
         let now = MORNING.plus_ms(at_ms);
-        let submission = Submission { execution, plan: plan.clone(), submitted, tags: Vec::new() };
+        let submission =
+            Submission { execution, plan: plan.clone(), submitted, tags: Vec::new(), origin: None };
         let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }

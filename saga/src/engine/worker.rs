@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::Event;
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
-use crate::partition::{Answer, Definition, Input, Partition, Release, Stage, StagedRecord};
+use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
 use crate::{clock, metrics};
 
@@ -47,6 +47,7 @@ enum Notice {
 enum Wake {
     Notice(Notice),
     Input(Option<Input<Ticket>>),
+    Post(Post),
     Stop,
     Timer,
 }
@@ -61,6 +62,8 @@ pub(crate) struct Worker {
     partition: Partition<Ticket>,
     head: Head,
     inputs: mpsc::Receiver<Input<Ticket>>,
+    posts: mpsc::Receiver<Post>,
+    peers: Arc<[mpsc::Sender<Post>]>,
     notices: mpsc::UnboundedReceiver<Notice>,
     notify: mpsc::UnboundedSender<Notice>,
     journal: Arc<Journal>,
@@ -76,7 +79,8 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         start: Start,
-        inputs: mpsc::Receiver<Input<Ticket>>,
+        (inputs, posts): (mpsc::Receiver<Input<Ticket>>, mpsc::Receiver<Post>),
+        peers: Arc<[mpsc::Sender<Post>]>,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
@@ -90,6 +94,8 @@ impl Worker {
             partition: start.partition,
             head: start.head,
             inputs,
+            posts,
+            peers,
             notices,
             notify,
             journal,
@@ -119,12 +125,14 @@ impl Worker {
                 biased;
                 _ = self.stopping.wait_for(|stop| *stop), if !draining => Wake::Stop,
                 Some(notice) = self.notices.recv() => Wake::Notice(notice),
+                Some(post) = self.posts.recv(), if has_room => Wake::Post(post),
                 input = self.inputs.recv(), if open && has_room => Wake::Input(input),
                 () = tokio::time::sleep(sleep) => Wake::Timer,
             };
             match wake {
                 Wake::Notice(notice) => self.notice(notice)?,
                 Wake::Input(Some(input)) => self.partition.take(input, clock::now()),
+                Wake::Post(post) => self.partition.take(Input::Post(post), clock::now()),
                 Wake::Input(None) => open = false,
                 Wake::Stop => self.partition.drain(),
                 Wake::Timer => {}
@@ -167,9 +175,14 @@ impl Worker {
     fn gather(&mut self) -> Result<(), String> {
         for _ in 0..INPUTS_PER_STAGE_MAX {
             let notice = self.notices.try_recv().ok();
-            let input = if self.has_room() { self.inputs.try_recv().ok() } else { None };
-            if notice.is_none() && input.is_none() {
+            let has_room = self.has_room();
+            let post = if has_room { self.posts.try_recv().ok() } else { None };
+            let input = if has_room { self.inputs.try_recv().ok() } else { None };
+            if notice.is_none() && post.is_none() && input.is_none() {
                 break;
+            }
+            if let Some(post) = post {
+                self.partition.take(Input::Post(post), clock::now());
             }
             if let Some(notice) = notice {
                 self.notice(notice)?;
@@ -221,6 +234,7 @@ impl Worker {
         for release in releases {
             match release {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
+                Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
                 Release::Perform(order) => {
@@ -232,6 +246,13 @@ impl Worker {
                     self.driver.perform(*order, report);
                 }
             }
+        }
+    }
+
+    /// A post that finds no room, or nobody, is lost: it is sent again.
+    fn post(&self, post: Post) {
+        if let Some(peer) = self.peers.get(usize::from(post.partition().0)) {
+            drop(peer.try_send(post));
         }
     }
 
@@ -306,15 +327,15 @@ impl Worker {
     }
 }
 
-/// Pushes the next record; with it the run's tags, which belong into the commit that begins
-/// it: a run without its tags would be another one. Answers how many went in.
+/// Pushes the next record; with it what else begins the run, which belongs into the same
+/// commit: without its tags and origin it would be another run. Answers how many went in.
 fn push(builder: &mut CommitBuilder, records: &[StagedRecord]) -> (Fit, usize) {
-    match records {
-        [first, tagged, ..] if matches!(tagged.event, Event::Run(RunEvent::Tagged { .. })) => {
-            let events = [&first.event, &tagged.event];
-            (builder.push_pair(&first.stream, first.version, first.at, events), 2)
-        }
-        [own, ..] => (builder.push(&own.stream, own.version, own.at, &own.event), 1),
-        [] => (Fit::Fits, 0),
-    }
+    let Some(first) = records.first() else { return (Fit::Fits, 0) };
+    let begins = |own: &&StagedRecord| match &own.event {
+        Event::Run(event) => event.belongs_to_the_beginning(),
+        _ => false,
+    };
+    let count = 1 + records[1..].iter().take_while(begins).count();
+    let events: Vec<_> = records[..count].iter().map(|own| &own.event).collect();
+    (builder.push_together(&first.stream, first.version, first.at, &events), count)
 }

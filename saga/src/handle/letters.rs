@@ -65,7 +65,8 @@ impl Handle {
             actor: actor.to_owned(),
             ..*first
         });
-        let accepted = self.begin(Submission { execution, plan, submitted, tags }).await?;
+        let accepted =
+            self.begin(Submission { execution, plan, submitted, tags, origin: None }).await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }

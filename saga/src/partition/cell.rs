@@ -7,6 +7,7 @@ use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
 use backstitch_core::event::RunEvent;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
 use backstitch_core::report::{letter_summary, run_summary};
@@ -15,7 +16,8 @@ use backstitch_core::state::State;
 use backstitch_core::summary::{RunStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
-use super::stage::Stage;
+use super::Post;
+use super::stage::{Release, Stage};
 use crate::retry::CALLBACK_POLICY;
 
 /// A place in the partition's table.
@@ -25,9 +27,13 @@ pub(super) enum Cell<T> {
 }
 
 impl<T> Cell<T> {
+    /// Effects that are performed outside; messages are not.
     pub(super) fn effects_in_flight(&self) -> usize {
         match self {
-            Self::Run(run) => run.in_flight.len(),
+            Self::Run(run) => {
+                let own = run.in_flight.iter();
+                own.filter(|effect| !matches!(effect, Effect::Send { .. })).count()
+            }
             Self::Quarantined(_) => 0,
         }
     }
@@ -103,6 +109,7 @@ impl<T> Run<T> {
             Command::ReportCallback { delivery, attempt, .. } => {
                 Effect::DeliverCallback { delivery, attempt }
             }
+            Command::Acknowledge { message, .. } => Effect::Send { message },
             _ => return,
         };
         self.in_flight.remove(&effect);
@@ -121,7 +128,7 @@ impl<T> Run<T> {
                 let result = result.clone();
                 Some(Command::ReportUndo { step, attempt, result, retry_delay_ms })
             }
-            Effect::DeliverCallback { .. } => None,
+            Effect::DeliverCallback { .. } | Effect::Send { .. } => None,
         });
         let lost = lost.collect();
         self.state.touch_deliveries();
@@ -130,12 +137,25 @@ impl<T> Run<T> {
 
     /// What the run owes now and is not in flight: owed minus in flight, looking only at what
     /// changed.
-    pub(super) fn orders(&mut self, now: Timestamp) -> Vec<Order> {
+    pub(super) fn newly_owed(&mut self, now: Timestamp) -> Vec<Release<T>> {
         let touched = self.state.take_touched(now);
         let owed = touched.into_iter().filter_map(|subject| owed_by(&self.state, subject, now));
         let fresh: Vec<_> = owed.filter(|effect| !self.in_flight.contains(effect)).collect();
+        // A message that was acknowledged by the way is owed no more.
+        let outbox = self.state.links.as_ref().map(|links| &links.outbox);
+        self.in_flight.retain(|effect| match effect {
+            Effect::Send { message } => outbox.is_some_and(|own| own.contains_key(message)),
+            _ => true,
+        });
         self.in_flight.extend(&fresh);
-        fresh.into_iter().filter_map(|effect| self.order(effect)).collect()
+        let release = |effect| match effect {
+            Effect::Send { message } => {
+                let parcel = parcel(&self.state, message)?;
+                Some(Release::Post(Post::Deliver(Box::new(parcel))))
+            }
+            _ => Some(Release::Perform(Box::new(self.order(effect)?))),
+        };
+        fresh.into_iter().filter_map(release).collect()
     }
 
     fn order(&self, effect: Effect) -> Option<Order> {
@@ -177,6 +197,7 @@ impl<T> Run<T> {
                     tries: own.tries.saturating_add(1),
                 }
             }
+            Effect::Send { .. } => return None,
             Effect::DeliverCallback { delivery, .. } => {
                 let own = state.deliveries.get(delivery as usize)?;
                 Order {

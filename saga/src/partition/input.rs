@@ -11,7 +11,7 @@ use backstitch_core::retention::Held;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
-use super::{Definition, Import, Removal};
+use super::{Definition, Import, Post, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {
@@ -29,6 +29,17 @@ pub trait Histories {
 
     /// The plan a run was submitted with.
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
+
+    /// A revision of a workflow, the newest if unsaid, with its number.
+    fn revision(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        number: Option<u32>,
+    ) -> Option<(u32, Arc<Plan>)>;
+
+    /// Among how many partitions new runs are spread.
+    fn partitions(&self) -> u16;
 }
 
 /// What a partition is asked.
@@ -50,6 +61,8 @@ pub enum Input<T> {
     Import(Box<Import>, T),
     /// Answer whether the history of a run may be read.
     Visible(ExecutionId, T),
+    /// A message between runs, or the answer for one.
+    Post(Post),
     /// A command for a replay. Its own progress has nobody to answer.
     Replay(ReplayId, ReplayCommand, Option<T>),
     /// Answer one replay, or the newest.

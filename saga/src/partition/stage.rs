@@ -6,7 +6,7 @@ use backstitch_core::replays::ReplayState;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 
-use super::{Answer, Definition, Order};
+use super::{Answer, Definition, Order, Post};
 
 /// Records to be made durable together, in order. Too many for one commit are spread over
 /// several: every prefix is a state from which the run goes on.
@@ -45,6 +45,8 @@ pub enum Release<T> {
     Answer(T, Answer),
     /// An effect is to be performed.
     Perform(Box<Order>),
+    /// Another partition, or this one, is to have it.
+    Post(Post),
     /// A replay is to begin, go on, or end.
     Replay(ReplayId, Box<ReplayState>),
     /// A revision may be used.

@@ -10,7 +10,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{
-    Abandon, Answer, Histories, Input, Order, Partition, Release, StagedRecord,
+    Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
 };
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub fn submission(
         retry_of: None,
         actor: "test".into(),
     });
-    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new() }
+    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new(), origin: None }
 }
 
 /// What is durable of each run.
@@ -95,6 +95,15 @@ impl Histories for Disk {
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.plans.get(digest).cloned()
     }
+
+    fn revision(&self, _: &str, workflow: &str, _: Option<u32>) -> Option<(u32, Arc<Plan>)> {
+        let plan = self.plans.values().find(|plan| *plan.workflow == *workflow)?;
+        Some((1, plan.clone()))
+    }
+
+    fn partitions(&self) -> u16 {
+        1
+    }
 }
 
 /// A ticket nobody looks at.
@@ -115,6 +124,7 @@ pub struct Bench {
     pub quiescent: Vec<StreamId>,
     pub rows: usize,
     pub answers: Vec<Answer>,
+    pub posts: Vec<Post>,
 }
 
 impl Bench {
@@ -123,7 +133,16 @@ impl Bench {
         let disk = Disk { plans, ..Disk::default() };
         let partition = Partition::new(PartitionId(0), last_at, Box::new(disk.clone()));
         let (orders, records, quiescent) = (Vec::new(), Vec::new(), Vec::new());
-        Self { partition, disk, orders, records, quiescent, rows: 0, answers: Vec::new() }
+        Self {
+            partition,
+            disk,
+            orders,
+            records,
+            quiescent,
+            rows: 0,
+            answers: Vec::new(),
+            posts: Vec::new(),
+        }
     }
 
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
@@ -134,6 +153,7 @@ impl Bench {
             }
             Input::Record(event, ()) => Input::Record(event, Ticket),
             Input::Remove(removal, ()) => Input::Remove(removal, Ticket),
+            Input::Post(post) => Input::Post(post),
             _ => panic!("nothing else here"),
         };
         self.partition.take(input, now);
@@ -161,6 +181,7 @@ impl Bench {
             match release {
                 Release::Answer(_, answer) => self.answers.push(answer),
                 Release::Perform(order) => self.orders.push(*order),
+                Release::Post(post) => self.posts.push(post),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

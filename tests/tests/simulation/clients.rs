@@ -8,10 +8,12 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::retention::Candidate;
+use backstitch_core::state::State;
 use backstitch_core::summary::{LetterStatus, RunStatus};
 use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
 
+use super::posts::POST_LIFE_MS;
 use super::world::{Asked, PARTITIONS, World};
 
 /// Runs that one round of retention looks at.
@@ -31,7 +33,7 @@ impl World {
         if !self.wants_new_run.is_empty() && self.random.chance(30) {
             return self.start_over();
         }
-        let run = self.random.pick(&self.known).0;
+        let run = self.some_run();
         match self.random.below(10) {
             0 => {
                 let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
@@ -55,6 +57,32 @@ impl World {
             8 => self.ask(run, Asked::Show(run), |t| Input::WaitForEnd(run, t)),
             _ => self.repeat(),
         }
+    }
+
+    /// A run that a client began, or any, children too.
+    fn some_run(&mut self) -> ExecutionId {
+        let all: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
+        match self.random.chance(20) && !all.is_empty() {
+            true => *self.random.pick(&all),
+            false => self.random.pick(&self.known).0,
+        }
+    }
+
+    /// Children are kept longer than a message can be under way, and until nothing above them
+    /// can be undone any more.
+    fn child_may_go(&self, state: &State) -> bool {
+        let mut above = state.parent().map(|parent| parent.run);
+        while let Some(run) = above {
+            if !self.disk.lock().expect("no panic").runs.contains_key(&run) {
+                return true;
+            }
+            let state = self.live_state(run);
+            if !state.is_closed() {
+                return false;
+            }
+            above = state.parent().map(|parent| parent.run);
+        }
+        true
     }
 
     fn submit(&mut self) {
@@ -126,12 +154,14 @@ impl World {
         let mut runs = Vec::new();
         for execution in own.collect::<Vec<_>>() {
             let state = self.live_state(execution);
-            let sound = state.is_closed();
-            let strange = !sound && !state.is_quiescent() && self.random.chance(10);
+            let sound = state.is_closed() && self.child_may_go(&state);
+            let strange = !state.is_quiescent() && self.random.chance(10);
             if (sound && self.random.chance(60)) || strange {
                 let stale = self.faults && state.version > 1 && self.random.chance(10);
                 let version = state.version - u64::from(stale);
-                runs.push(Candidate { execution, version, not_before: state.updated_at });
+                let kept_ms = if state.parent().is_some() { 10 * POST_LIFE_MS } else { 0 };
+                let not_before = state.updated_at.plus_ms(kept_ms);
+                runs.push(Candidate { execution, version, not_before });
             }
         }
         let asked = Asked::Remove(runs.iter().map(|own| own.execution).collect());
@@ -154,7 +184,8 @@ impl World {
 
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
-        let submission = Submission { execution, plan, submitted, tags: own_tags(execution) };
+        let tags = own_tags(execution);
+        let submission = Submission { execution, plan, submitted, tags, origin: None };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -9,20 +9,33 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
 
 use super::disk::{DiskHistories, events_of};
+use super::services::Flight;
 use super::world::{PARTITIONS, World, rows_of};
 
 impl World {
     pub fn start(&mut self) {
         let histories = DiskHistories(self.disk.clone());
-        let last_at = self.last_recorded();
         self.partitions = (0..PARTITIONS)
-            .map(|id| Partition::new(PartitionId(id), last_at, Box::new(histories.clone())))
+            .map(|id| Partition::new(PartitionId(id), self.now, Box::new(histories.clone())))
             .collect();
         self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
-        self.take_up_own();
+        let all: Vec<_> = (0..usize::from(PARTITIONS)).collect();
+        self.start_partitions(&all);
+    }
+
+    /// Some partitions begin anew from the disk; the others go on.
+    fn start_partitions(&mut self, which: &[usize]) {
+        let histories = DiskHistories(self.disk.clone());
+        let last_at = self.last_recorded();
+        for &at in which {
+            let id = PartitionId(u16::try_from(at).expect("few"));
+            self.partitions[at] = Partition::new(id, last_at, Box::new(histories.clone()));
+            (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
+        }
+        self.take_up_own(which);
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
-        for run in runs {
+        for run in runs.into_iter().filter(|run| which.contains(&usize::from(run.partition.0))) {
             let state = self.recovered_state(run);
             for row in rows_of(&state) {
                 self.row(row);
@@ -33,15 +46,18 @@ impl World {
             }
         }
         let now = self.now;
-        for at in 0..self.partitions.len() {
+        for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);
         }
     }
 
-    fn take_up_own(&mut self) {
+    fn take_up_own(&mut self, which: &[usize]) {
         let disk = self.disk.lock().expect("no panic");
         for (id, records) in &disk.own {
+            if !which.contains(&usize::from(id.0)) {
+                continue;
+            }
             let events = records.iter().map(|record| (&record.event, record.at));
             let partition = &mut self.partitions[usize::from(id.0)];
             partition.adopt_own(events).expect("they are its own");
@@ -83,18 +99,37 @@ impl World {
                 self.now.0 - 1_000_000 * i64::try_from(self.random.below(600)).expect("small"),
             );
         }
-        self.trace.push(format!("{} crash", self.now));
-        for at in 0..self.writing.len() {
+        let all: Vec<_> = (0..self.partitions.len()).collect();
+        self.posts.clear();
+        self.kill(&all);
+    }
+
+    /// Some partitions lose their node, and the others do not notice.
+    pub fn crash_some(&mut self) {
+        self.crashes += 1;
+        self.asked_before_crash = self.asked.len();
+        let which: Vec<_> = (0..self.partitions.len()).filter(|_| self.random.chance(50)).collect();
+        self.kill(&which);
+    }
+
+    fn kill(&mut self, which: &[usize]) {
+        self.trace.push(format!("{} crash of {which:?}", self.now));
+        for &at in which {
             let kept = self.random.index(self.writing[at].len() + 1);
             for _ in 0..kept {
                 self.write_one(at);
             }
         }
-        for flight in std::mem::take(&mut self.flights) {
+        let struck =
+            |flight: &Flight| which.contains(&usize::from(flight.order.execution.partition.0));
+        let (lost, going): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.flights).into_iter().partition(struck);
+        self.flights = going;
+        for flight in lost {
             if flight.takes_effect && self.random.chance(50) {
                 self.books.apply(&flight.order);
             }
         }
-        self.start();
+        self.start_partitions(which);
     }
 }

@@ -11,6 +11,8 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Histories, StagedRecord};
 use serde_json::Value;
 
+use super::world::PARTITIONS;
+
 /// The task types of the simulated services.
 pub struct Types;
 
@@ -96,6 +98,16 @@ impl Histories for DiskHistories {
 
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
         self.0.lock().expect("no thread panicked").plans.get(digest).cloned()
+    }
+
+    fn revision(&self, _: &str, workflow: &str, _: Option<u32>) -> Option<(u32, Arc<Plan>)> {
+        let disk = self.0.lock().expect("no thread panicked");
+        let plan = disk.plans.values().find(|plan| *plan.workflow == *workflow)?;
+        Some((1, plan.clone()))
+    }
+
+    fn partitions(&self) -> u16 {
+        PARTITIONS
     }
 }
 

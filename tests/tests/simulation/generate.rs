@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use super::random::Random;
 
 /// A random definition of the given id, as JSON.
-pub fn workflow(id: &str, random: &mut Random) -> Value {
+/// Its children are of the given workflows.
+pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     let count = 1 + random.index(7);
-    let mut steps: Vec<Value> = (0..count).map(|at| step(at, random)).collect();
+    let mut steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
@@ -44,7 +45,7 @@ pub fn workflow(id: &str, random: &mut Random) -> Value {
     definition
 }
 
-fn step(at: usize, random: &mut Random) -> Value {
+fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     let mut step = Map::new();
     let needs: Vec<String> =
         (0..at).filter(|_| random.chance(40)).map(|need| format!("s{need}")).collect();
@@ -61,6 +62,7 @@ fn step(at: usize, random: &mut Random) -> Value {
             step.insert("type".into(), json!("transform"));
             step.insert("with".into(), json!({ "input": "{{ input.n }}" }));
         }
+        2 if !children.is_empty() => child(&mut step, children, random),
         _ => service(&mut step, reads, random),
     }
     if random.chance(15) {
@@ -95,5 +97,17 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
+    }
+}
+
+fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {
+    let workflow = if random.chance(5) { "nobody" } else { random.pick(children).as_str() };
+    step.insert("type".into(), json!("workflow"));
+    let with = json!({ "workflow": workflow, "input": { "n": "{{ input.n }}" } });
+    step.insert("with".into(), with);
+    let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "2s" });
+    step.insert("retry".into(), retry);
+    if random.chance(15) {
+        step.insert("allow_failure".into(), json!(true));
     }
 }

@@ -7,10 +7,13 @@
 
 mod check;
 mod clients;
+mod commits;
 mod crash;
 mod disk;
 mod generate;
+mod links;
 mod observe;
+mod posts;
 pub mod random;
 mod services;
 mod world;

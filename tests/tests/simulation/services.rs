@@ -93,6 +93,7 @@ pub fn report(flight: &Flight, retry_delay_ms: u64) -> Command {
         Effect::UndoStep { step, attempt } => {
             Command::ReportUndo { step, attempt, result, retry_delay_ms }
         }
+        Effect::Send { .. } => panic!("partitions send messages themselves"),
         Effect::DeliverCallback { delivery, attempt } => {
             let result = match result {
                 AttemptResult::Answered(Ok(_)) => Ok(200),

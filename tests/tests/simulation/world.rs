@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::{Event, PartitionEvent, RunEvent, Submitted};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::event::Submitted;
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
-use backstitch_saga::partition::{Abandon, Input, Partition, Release, Stage, StagedRecord, fold};
+use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
 
+use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
+use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
 
@@ -44,14 +46,6 @@ pub enum Asked {
     Other,
 }
 
-/// A commit on its way to the disk; the last of a stage answers for it.
-pub struct Commit {
-    records: Vec<StagedRecord>,
-    stage: Option<u64>,
-    quiescent: Vec<StreamId>,
-    changes: Vec<ViewChange>,
-}
-
 pub struct World {
     pub seed: u64,
     pub random: Random,
@@ -62,6 +56,8 @@ pub struct World {
     pub disk: Arc<Mutex<Disk>>,
     pub books: Books,
     pub flights: Vec<Flight>,
+    /// Messages between partitions, on their way.
+    pub posts: Vec<Flying>,
     pub asked: Vec<Asked>,
     pub answered: Vec<bool>,
     pub accepted: BTreeSet<ExecutionId>,
@@ -85,7 +81,10 @@ impl World {
         let mut disk = Disk::default();
         let mut workflows = Vec::new();
         for at in 0..WORKFLOWS {
-            let definition = generate::workflow(&format!("w{at}"), &mut random);
+            let definition = {
+                let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
+                generate::workflow(&format!("w{at}"), &children, &mut random)
+            };
             let (_, plan) = Plan::read(&definition, &Types)
                 .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
             let plan = Arc::new(plan);
@@ -102,6 +101,7 @@ impl World {
             disk: Arc::new(Mutex::new(disk)),
             books: Books::default(),
             flights: Vec::new(),
+            posts: Vec::new(),
             asked: Vec::new(),
             answered: Vec::new(),
             accepted: BTreeSet::new(),
@@ -138,8 +138,9 @@ impl World {
                 continue;
             }
             let next_flight = self.flights.iter().map(|flight| flight.lands_at).min();
+            let next_post = self.posts.iter().map(|post| post.lands_at).min();
             let next_timer = self.partitions.iter().filter_map(Partition::next_timer).min();
-            match next_flight.into_iter().chain(next_timer).min() {
+            match next_flight.into_iter().chain(next_post).chain(next_timer).min() {
                 Some(at) => self.now = at.max(self.now),
                 None if self.operate() => {}
                 None => return,
@@ -176,7 +177,8 @@ impl World {
     fn moment(&mut self) {
         match self.random.below(100) {
             0..=29 => self.client(),
-            30..=31 => self.crash(),
+            30 => self.crash(),
+            31 => self.crash_some(),
             32..=34 => self.checkpoint(),
             35..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
             _ => {
@@ -203,12 +205,13 @@ impl World {
 
     /// One small step of whatever can go on; says whether anything could.
     fn work(&mut self) -> bool {
-        let (at, start) = (self.now, self.random.below(4));
-        for turn in 0..4 {
-            let done = match (start + turn) % 4 {
+        let (at, start) = (self.now, self.random.below(5));
+        for turn in 0..5 {
+            let done = match (start + turn) % 5 {
                 0 => self.write_some(),
                 1 => self.ack_some(),
                 2 => self.land_some(at),
+                3 => self.land_post(at),
                 _ => self.fire_some(at),
             };
             if done {
@@ -216,76 +219,6 @@ impl World {
             }
         }
         false
-    }
-
-    fn write_some(&mut self) -> bool {
-        let busy: Vec<_> =
-            (0..self.writing.len()).filter(|&at| !self.writing[at].is_empty()).collect();
-        if busy.is_empty() {
-            return false;
-        }
-        let at = *self.random.pick(&busy);
-        if self.faults && self.random.chance(1) {
-            // A full disk or a conflict poisons the log: the process ends.
-            self.writing[at].clear();
-            self.crash();
-            return true;
-        }
-        self.write_one(at);
-        true
-    }
-
-    pub fn write_one(&mut self, at: usize) {
-        let Some(commit) = self.writing[at].pop_front() else { return };
-        let mut gone = BTreeSet::new();
-        let mut disk = self.disk.lock().expect("no thread panicked");
-        for record in commit.records {
-            if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = &record.event {
-                gone.extend(runs.iter().copied());
-            }
-            disk.write(record);
-        }
-        for stream in commit.quiescent {
-            let StreamId::Execution(run) = stream else { panic!("only runs here") };
-            disk.live.remove(&run);
-        }
-        drop(disk);
-        gone.iter().for_each(|run| self.books.forget(run));
-        self.rows.retain(|_, row| match row {
-            ViewChange::Run(own) => !gone.contains(&own.execution),
-            ViewChange::Letter(own) => !gone.contains(&own.letter.execution),
-        });
-        for change in commit.changes {
-            self.row(change);
-        }
-        self.acks[at].extend(commit.stage);
-    }
-
-    pub fn row(&mut self, row: ViewChange) {
-        let (key, version) = match &row {
-            ViewChange::Run(own) => (own.execution.to_string(), own.version),
-            ViewChange::Letter(own) => (own.letter.to_string(), own.version),
-        };
-        let known = self.rows.get(&key).map_or(0, |row| match row {
-            ViewChange::Run(own) => own.version,
-            ViewChange::Letter(own) => own.version,
-        });
-        if version >= known {
-            self.rows.insert(key, row);
-        }
-    }
-
-    fn ack_some(&mut self) -> bool {
-        let busy: Vec<_> = (0..self.acks.len()).filter(|&at| !self.acks[at].is_empty()).collect();
-        if busy.is_empty() {
-            return false;
-        }
-        let at = *self.random.pick(&busy);
-        let stage = self.acks[at].pop_front().expect("picked because it has one");
-        let releases = self.partitions[at].committed(stage);
-        self.let_out(releases);
-        self.hand_over(at);
-        true
     }
 
     fn land_some(&mut self, now: Timestamp) -> bool {
@@ -324,7 +257,7 @@ impl World {
         true
     }
 
-    fn take(&mut self, at: usize, input: Input<Ticket>) {
+    pub fn take(&mut self, at: usize, input: Input<Ticket>) {
         let now = self.now;
         self.partitions[at].take(input, now);
         if !self.faults || self.random.chance(60) {
@@ -332,38 +265,12 @@ impl World {
         }
     }
 
-    pub fn hand_over(&mut self, at: usize) {
-        if let Some(stage) = self.partitions[at].stage() {
-            self.split(at, stage);
-        }
-        let releases = self.partitions[at].releases();
-        self.let_out(releases);
-    }
-
-    /// A stage becomes one commit, or several.
-    fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, at: _, mut records, quiescent, changes } = stage;
-        while records.len() > 1 && self.random.chance(25) {
-            let mut cut = 1 + self.random.index(records.len() - 1);
-            // A run is tagged in the commit that begins it.
-            cut += usize::from(matches!(records[cut].event, Event::Run(RunEvent::Tagged { .. })));
-            let rest = records.split_off(cut);
-            self.writing[at].push_back(Commit {
-                records,
-                stage: None,
-                quiescent: Vec::new(),
-                changes: Vec::new(),
-            });
-            records = rest;
-        }
-        self.writing[at].push_back(Commit { records, stage: Some(id), quiescent, changes });
-    }
-
-    fn let_out(&mut self, releases: Vec<Release<Ticket>>) {
+    pub fn let_out(&mut self, releases: Vec<Release<Ticket>>) {
         for release in releases {
             match release {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
+                Release::Post(post) => self.send_post(post),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

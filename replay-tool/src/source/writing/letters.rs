@@ -99,7 +99,8 @@ impl Writing {
             ..(*parent.submitted).clone()
         });
         let tags = parent.tags.to_vec();
-        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags };
+        let submission =
+            Submission { execution: run, plan: plan.clone(), submitted, tags, origin: None };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

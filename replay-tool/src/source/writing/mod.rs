@@ -116,7 +116,8 @@ impl Writing {
     fn moment(&self, partition: PartitionId) -> Moment {
         let now = clock::now();
         let last = self.heads.get(usize::from(partition.0)).map_or(0, |h| h.committed_at.0);
-        Moment { now, stamp: now.max(Timestamp(last.saturating_add(1))) }
+        let partitions = u16::try_from(self.heads.len()).unwrap_or(1);
+        Moment { now, stamp: now.max(Timestamp(last.saturating_add(1))), partitions }
     }
 
     /// Makes records durable, in as many commits as they need; rows and what nothing is

@@ -1,0 +1,164 @@
+//! What a message brings about where it comes in.
+//!
+//! What it brings about is recorded before the message itself: a message whose record a crash
+//! took comes again, and finds done what was done. Each of these facts is made only where it is
+//! still awaited, so it is made once.
+
+use super::child::anything_done;
+use super::{Parcel, awaits, unrelated};
+use crate::arrows::{Phase, UndoStatus};
+use crate::command::Rejection;
+use crate::decide::fitting;
+use crate::event::{ControlEvent, LinkEvent, Message, Outcome, RunEvent};
+use crate::failure::{Failure, codes};
+use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::Payload;
+use crate::state::State;
+
+/// The facts of a message that has come in; none if it came before.
+///
+/// # Errors
+/// [`Rejection`] when the run is not the one to have it; that is final.
+pub(crate) fn receive(
+    state: &State,
+    parcel: Parcel,
+    retry_delay_ms: u64,
+) -> Result<Vec<RunEvent>, Rejection> {
+    let Parcel { from, message, body, output, .. } = parcel;
+    let links = state.links.as_ref();
+    if links.is_some_and(|links| links.received.contains(&(from, message))) {
+        return Ok(Vec::new());
+    }
+    let noted = Box::new(body.noted());
+    let mut events = match body {
+        Message::Start { .. } => return Ok(Vec::new()),
+        Message::Signal { .. } => return Err(refusal(&unrelated(from))),
+        Message::Cancel { reason, compensate, .. } => {
+            of_parent(state, from)?;
+            going_on(state)?;
+            cancel(state, from, reason, compensate)
+        }
+        Message::RollBack { .. } => {
+            of_parent(state, from)?;
+            roll_back(state, from)
+        }
+        Message::Ended { step, attempt, outcome, failure } => {
+            if awaits(state, step, attempt, from) {
+                let answer = answer(state, from, outcome, failure, output);
+                ended(state, (step, attempt), answer, retry_delay_ms)
+            } else {
+                going_on(state)?;
+                Vec::new()
+            }
+        }
+        Message::RolledBack { step, attempt, failure } => {
+            let undo = state.steps.get(step.at()).and_then(|own| own.undo.as_ref());
+            let awaited =
+                undo.is_some_and(|u| u.status == UndoStatus::Running && u.attempt == attempt);
+            if awaited {
+                vec![rolled_back(step, attempt, failure)]
+            } else {
+                going_on(state)?;
+                Vec::new()
+            }
+        }
+    };
+    events.push(RunEvent::Link(LinkEvent::MessageReceived { from, message, body: noted }));
+    Ok(events)
+}
+
+fn refusal(why: &Failure) -> Rejection {
+    Rejection::MessageRefused { why: why.message.clone() }
+}
+
+fn of_parent(state: &State, from: ExecutionId) -> Result<(), Rejection> {
+    let known = state.parent().is_some_and(|parent| parent.run == from);
+    if known { Ok(()) } else { Err(refusal(&unrelated(from))) }
+}
+
+fn going_on(state: &State) -> Result<(), Rejection> {
+    match state.phase {
+        Phase::Ended => Err(Rejection::AlreadyEnded { status: state.status().word() }),
+        _ => Ok(()),
+    }
+}
+
+fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) -> Vec<RunEvent> {
+    let counts = state.cancel.is_none() && state.phase != Phase::Unwinding;
+    let event = RunEvent::CancelRequested { reason, actor: from.to_string(), compensate };
+    counts.then_some(event).into_iter().collect()
+}
+
+/// A child that has ended is opened again to unwind, once; one that somebody reopened is
+/// stopped first. The parent needs no word of its ending any more.
+fn roll_back(state: &State, from: ExecutionId) -> Vec<RunEvent> {
+    let (actor, reason) = (from.to_string(), "its parent is being undone".to_owned());
+    let mut events = match state.phase {
+        Phase::Ended if anything_done(state) => {
+            let to = None;
+            vec![RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })]
+        }
+        Phase::Ended | Phase::Unwinding => Vec::new(),
+        Phase::Forward | Phase::Failing | Phase::Suspended => cancel(state, from, reason, true),
+    };
+    events.extend(settled(state, |body| matches!(body, Message::Ended { .. })));
+    events
+}
+
+/// Messages of the outbox that what has come in shows to have arrived.
+fn settled<'a>(
+    state: &'a State,
+    of: impl Fn(&Message) -> bool + 'a,
+) -> impl Iterator<Item = RunEvent> + 'a {
+    let outbox = state.links.iter().flat_map(|links| &links.outbox);
+    outbox.filter(move |(_, outgoing)| of(&outgoing.body)).map(|(&message, _)| {
+        RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
+    })
+}
+
+/// What the child's ending is for the step.
+fn answer(
+    state: &State,
+    child: ExecutionId,
+    outcome: Outcome,
+    failure: Option<Failure>,
+    output: Option<Payload>,
+) -> Result<Payload, Failure> {
+    if outcome != Outcome::Completed {
+        let message = format!("{child} did not complete");
+        return Err(failure.unwrap_or_else(|| Failure::permanent(codes::CHILD_FAILED, message)));
+    }
+    let output = output.unwrap_or_else(Payload::null);
+    match output.absent() {
+        Some(absent) => Err(absent.failure("the child's output").of_unknown_effect()),
+        None => fitting(state, output),
+    }
+}
+
+fn ended(
+    state: &State,
+    (step, attempt): (StepIndex, u16),
+    answer: Result<Payload, Failure>,
+    retry_delay_ms: u64,
+) -> Vec<RunEvent> {
+    let own = |body: &Message| *body == Message::Start { step, attempt, items: None };
+    let mut events: Vec<_> = settled(state, own).collect();
+    events.push(match answer {
+        Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
+        Err(failure) => {
+            let failure = failure.clipped();
+            RunEvent::StepAttemptFailed { step, attempt, failure, retry_delay_ms }
+        }
+    });
+    events
+}
+
+fn rolled_back(step: StepIndex, attempt: u16, failure: Option<Failure>) -> RunEvent {
+    match failure {
+        None => RunEvent::UndoSucceeded { step, attempt, output: Payload::null() },
+        Some(failure) => {
+            let failure = failure.clipped();
+            RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms: 0 }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Steps that are runs of other workflows, and the messages that make them so.
+
+use backstitch_core::command::{Command, Rejection};
+use backstitch_core::effect::{Effect, owed};
+use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::links::{DEPTH_MAX, Parcel, parcel};
+use backstitch_core::payload::Payload;
+use serde_json::json;
+
+use crate::stage::{Life, child, plan_problems, retry};
+
+const PARENT: &str = "
+id: parent
+steps:
+  - { id: first, type: task, undo: { type: task } }
+  - id: sub
+    type: workflow
+    needs: [first]
+    with: { workflow: '{{ input.which }}', input: { n: 1 } }
+    retry: { max_attempts: 2, initial: 1s }
+  - { id: last, type: task, needs: [sub] }
+";
+
+/// The messages a run owes, by their words.
+fn owes(life: &Life) -> Vec<(u32, &'static str)> {
+    let sends = owed(&life.state, life.now).into_iter().filter_map(|effect| match effect {
+        Effect::Send { message } => parcel(&life.state, message),
+        _ => None,
+    });
+    sends.map(|own| (own.message, own.body.word())).collect()
+}
+
+fn acknowledge(life: &mut Life, message: u32) {
+    life.act(Command::Acknowledge { message, refused: None }).expect("never rejected");
+}
+
+fn begun() -> (Life, ExecutionId) {
+    let mut life = Life::begin(PARENT, json!({ "which": "other" }));
+    life.succeeds("first");
+    assert_eq!(owes(&life), [(0, "start")]);
+    let sent = parcel(&life.state, 0).expect("owed");
+    let start = sent.start.expect("a start says with what");
+    assert_eq!((start.wish.workflow.as_str(), start.wish.input.text()), ("other", "{\"n\":1}"));
+    assert_eq!((start.parent.attempt, start.parent.depth), (1, 1));
+    (life, sent.to)
+}
+
+fn receive(
+    life: &mut Life,
+    from: ExecutionId,
+    message: u32,
+    body: Message,
+) -> Result<(), Rejection> {
+    let output = Some(Payload::of(&json!({ "sum": 3 })));
+    let (to, posted_at, start) = (life.state.id, life.now, None);
+    let parcel = Parcel { from, message, to, posted_at, body, start, output };
+    life.act(Command::Receive { parcel: Box::new(parcel), retry_delay_ms: 1_000 })
+}
+
+fn ended(life: &Life, outcome: Outcome, failure: Option<Failure>) -> Message {
+    let step = life.state.plan.index_of("sub").expect("a step");
+    Message::Ended { step, attempt: life.state.step(step).attempt, outcome, failure }
+}
+
+#[test]
+fn a_child_answers_once_and_its_output_is_the_steps() {
+    let (mut life, child) = begun();
+    let body = ended(&life, Outcome::Completed, None);
+    receive(&mut life, child, 0, body.clone()).expect("awaited");
+    assert_eq!(life.words(), "succeeded succeeded running");
+    // The answer shows that the start has arrived.
+    assert!(owes(&life).is_empty());
+    let events = life.events.len();
+    receive(&mut life, child, 0, body).expect("a repeat is never rejected");
+    assert_eq!(life.events.len(), events, "a repeat changes nothing");
+    life.succeeds("last");
+    assert_eq!(life.status(), "completed");
+    let step = life.state.plan.index_of("sub").expect("a step");
+    assert_eq!(life.state.step(step).output.as_ref().expect("an answer").text(), "{\"sum\":3}");
+}
+
+#[test]
+fn a_failed_child_is_tried_again_by_another_one() {
+    let (mut life, first) = begun();
+    let failure = Failure::retryable("CHILD_FAILED", "undone");
+    let body = ended(&life, Outcome::Compensated, Some(failure.clone()));
+    receive(&mut life, first, 0, body.clone()).expect("awaited");
+    life.later(1_500);
+    assert_eq!(owes(&life), [(1, "start")]);
+    let second = parcel(&life.state, 1).expect("owed").to;
+    assert_ne!(first, second);
+    // A late word of the first child is heard and changes nothing.
+    receive(&mut life, first, 1, body).expect("the run goes on");
+    assert_eq!(life.words(), "succeeded running pending");
+    let body = ended(&life, Outcome::Compensated, Some(failure));
+    receive(&mut life, second, 0, body).expect("awaited");
+    assert_eq!((life.status(), life.words().as_str()), ("compensating", "undoing failed pruned"));
+}
+
+#[test]
+fn a_refused_start_fails_the_step() {
+    let (mut life, _) = begun();
+    let refused = Some(Failure::permanent("CHILD_WORKFLOW_NOT_FOUND", "no"));
+    life.act(Command::Acknowledge { message: 0, refused }).expect("never rejected");
+    assert_eq!(life.words(), "undoing failed pruned");
+    life.undone("first");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn a_cancelled_parent_waits_for_its_child() {
+    let (mut life, child) = begun();
+    life.act(crate::stage::cancel(None)).expect("it runs");
+    assert_eq!(owes(&life), [(0, "start")], "nobody is told to stop before it has begun");
+    acknowledge(&mut life, 0);
+    assert_eq!(owes(&life), [(1, "cancel")]);
+    acknowledge(&mut life, 1);
+    assert_eq!(life.words(), "succeeded running pending");
+    let failure = Failure::permanent("CHILD_FAILED", "cancelled");
+    let body = ended(&life, Outcome::Cancelled, Some(failure));
+    receive(&mut life, child, 0, body).expect("awaited");
+    life.undone("first");
+    assert_eq!(life.status(), "cancelled");
+}
+
+#[test]
+fn what_a_child_did_is_undone_by_the_child() {
+    let (mut life, child) = begun();
+    let body = ended(&life, Outcome::Completed, None);
+    receive(&mut life, child, 0, body).expect("awaited");
+    life.refuses("last");
+    assert_eq!(owes(&life), [(1, "roll_back")]);
+    acknowledge(&mut life, 1);
+    let step = life.state.plan.index_of("sub").expect("a step");
+    let failure = Some(Failure::permanent("CHILD_NOT_UNDONE", "stuck"));
+    let body = Message::RolledBack { step, attempt: 1, failure };
+    receive(&mut life, child, 1, body).expect("awaited");
+    life.undone("first");
+    assert_eq!(life.status(), "compensation_failed");
+    life.act(retry(1)).expect("an undo is retried in place");
+    assert_eq!(owes(&life), [(2, "roll_back")]);
+    let body = Message::RolledBack { step, attempt: 2, failure: None };
+    receive(&mut life, child, 2, body).expect("awaited");
+    assert_eq!(life.words(), "undone undone failed");
+    acknowledge(&mut life, 2);
+    assert!(life.state.is_quiescent());
+}
+
+#[test]
+fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let mut life = child("{ id: c, steps: [{ id: a, type: task, undo: { type: task } }] }", above);
+    assert_eq!(life.status(), "running");
+    life.succeeds("a");
+    assert_eq!((life.status(), owes(&life)), ("completed", vec![(0, "ended")]));
+    assert!(!life.state.is_quiescent(), "the parent does not know yet");
+    let ask = |life: &mut Life, message| {
+        let step = life.state.parent().expect("a child").step;
+        receive(life, above, message, Message::RollBack { step, attempt: 1 })
+    };
+    ask(&mut life, 7).expect("of the parent");
+    assert_eq!((life.status(), owes(&life)), ("compensating", vec![]));
+    life.undone("a");
+    assert_eq!((life.status(), owes(&life)), ("compensated", vec![(1, "rolled_back")]));
+    acknowledge(&mut life, 1);
+    assert!(life.state.is_quiescent());
+    // Asked again by another attempt, it has nothing left to undo and says so.
+    ask(&mut life, 8).expect("of the parent");
+    assert_eq!(owes(&life), [(2, "rolled_back")]);
+    let told = |event: &RunEvent| matches!(event, RunEvent::Link(LinkEvent::MessagePosted { .. }));
+    assert_eq!(life.events.iter().filter(|event| told(event)).count(), 3);
+}
+
+#[test]
+fn only_the_parent_has_a_say() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let mut life = child("{ id: c, steps: [{ id: a, type: task }] }", above);
+    let step = life.state.parent().expect("a child").step;
+    let body = Message::Cancel { step, reason: "no".to_owned(), compensate: true };
+    let stranger = ExecutionId { digits: 98, ..above };
+    let refused = receive(&mut life, stranger, 0, body.clone());
+    assert!(matches!(refused, Err(Rejection::MessageRefused { .. })), "{refused:?}");
+    receive(&mut life, above, 0, body.clone()).expect("of the parent");
+    life.succeeds("a");
+    assert_eq!(life.status(), "cancelled");
+    let late = receive(&mut life, above, 1, body);
+    assert!(matches!(late, Err(Rejection::AlreadyEnded { .. })), "{late:?}");
+}
+
+#[test]
+fn nesting_has_an_end() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let nested = "{ id: c, steps: [{ id: a, type: workflow, with: { workflow: c } }] }";
+    let life = crate::stage::child_at(nested, above, DEPTH_MAX);
+    assert_eq!(life.status(), "failed");
+    assert_eq!(life.state.letters[0].failure.code, "CHILD_TOO_DEEP");
+    let life = crate::stage::child_at(nested, above, DEPTH_MAX - 1);
+    assert_eq!(owes(&life), [(0, "start")]);
+}
+
+#[test]
+fn a_step_that_names_no_workflow_is_no_definition() {
+    let problems = |with: &str| {
+        plan_problems(&format!("{{ id: p, steps: [{{ id: a, type: workflow, {with} }}] }}"))
+    };
+    assert_eq!(problems("with: { workflow: c, input: { a: 1 }, revision: 2 }"), [""; 0]);
+    assert_eq!(problems("with: { workflow: '{{ input.x }}' }"), [""; 0]);
+    assert_eq!(problems("name: x"), ["steps[0].with"]);
+    assert_eq!(problems("with: { input: 1 }"), ["steps[0].with.workflow"]);
+    assert_eq!(problems("with: { workflow: c, inputs: 1 }"), ["steps[0].with.inputs"]);
+    assert_eq!(problems("with: { workflow: c, revision: 0 }"), ["steps[0].with"]);
+    assert_eq!(problems("with: { workflow: c }, timeout: 5s"), ["steps[0].timeout"]);
+    let undo = "with: { workflow: c }, undo: { type: workflow, with: { workflow: d } }";
+    assert_eq!(problems(undo), ["steps[0].undo.type"]);
+}

@@ -1,0 +1,231 @@
+//! Messages between runs on their way: sent once their posting is durable, taken in and
+//! acknowledged once what they brought about is durable, and sent again if no answer comes.
+//!
+//! A post may be lost, doubled, late or out of order on its way: the sender sends again, and the
+//! receiver knows what it had. The exception is the beginning of a child: a child that was
+//! removed would begin again, so children are kept far longer than a post can be under way.
+
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::{Message, Origin, Submitted};
+use backstitch_core::failure::{Failure, codes};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::links::{Parcel, Start, parcel};
+use backstitch_core::machine;
+use backstitch_core::time::{Moment, Timestamp};
+
+use super::cell::{Cell, Run};
+use super::fold::guarded;
+use super::stage::Release;
+use super::{Abandon, Answer, Partition};
+use crate::retry;
+
+/// How long the sender of a message waits for its answer before it sends it again.
+pub const RESEND_AFTER_MS: u64 = 2_000;
+
+/// Messages that one call of [`Partition::fire`] sends again.
+const RESENDS_PER_FIRE_MAX: usize = 1_024;
+
+/// What one partition tells another, or itself.
+#[derive(Debug, Clone)]
+pub enum Post {
+    /// A message for one of its runs.
+    Deliver(Box<Parcel>),
+    /// The answer for a message of one of its runs.
+    Acknowledge {
+        /// The sender of the message.
+        run: ExecutionId,
+        /// Its number.
+        message: u32,
+        /// Why it was refused, which is final.
+        refused: Option<Failure>,
+        /// When the receiver recorded what it has to say.
+        at: Timestamp,
+    },
+}
+
+impl Post {
+    /// Whom it goes to.
+    #[must_use]
+    pub fn partition(&self) -> PartitionId {
+        match self {
+            Self::Deliver(parcel) => parcel.to.partition,
+            Self::Acknowledge { run, .. } => run.partition,
+        }
+    }
+
+    /// The time it carries: what it brings about is recorded later, so that a cut at an instant
+    /// never holds the effect without its cause.
+    pub(super) fn at(&self) -> Timestamp {
+        match self {
+            Self::Deliver(parcel) => parcel.posted_at,
+            Self::Acknowledge { at, .. } => *at,
+        }
+    }
+}
+
+impl<T: Abandon> Partition<T> {
+    pub(super) fn receive(&mut self, post: Post, moment: Moment) {
+        match post {
+            Post::Acknowledge { run, message, refused, at: _ } => {
+                self.decide(run, Command::Acknowledge { message, refused }, None, moment);
+            }
+            // Nothing new is begun by a node that stops: the sender sends it again.
+            Post::Deliver(_) if self.draining => {}
+            Post::Deliver(parcel) => {
+                let (run, message) = (parcel.from, parcel.message);
+                let answer = match parcel.start.clone() {
+                    Some(start) => self.begin_child(parcel.to, *start, moment),
+                    None => self.hand_over(*parcel, moment),
+                };
+                if let Some(answer) = answer {
+                    let (refused, at) = (answer.err(), moment.stamp);
+                    self.let_out(Release::Post(Post::Acknowledge { run, message, refused, at }));
+                }
+            }
+        }
+    }
+
+    /// What the receiver has to say; nothing if it can't say anything that is final.
+    fn hand_over(&mut self, parcel: Parcel, moment: Moment) -> Option<Result<(), Failure>> {
+        let to = parcel.to;
+        let retry_delay_ms = self.retry_delay_ms(&parcel);
+        let command = Command::Receive { parcel: Box::new(parcel), retry_delay_ms };
+        let refused = |why| Some(Err(Failure::permanent(codes::MESSAGE_REFUSED, why)));
+        match self.carry_out(to, command, moment) {
+            Answer::Done { .. } => Some(Ok(())),
+            Answer::Rejected(rejection) => refused(rejection.to_string()),
+            Answer::NotFound if self.is_passing(to) => None,
+            Answer::NotFound => refused(format!("there is no run {to}")),
+            // Set aside: a later version may make it whole again.
+            _ => None,
+        }
+    }
+
+    /// Whether a run is being removed or taken in: what is known of it is not durable yet.
+    fn is_passing(&self, run: ExecutionId) -> bool {
+        self.leaving.contains_key(&run) || self.arriving.contains_key(&run)
+    }
+
+    /// The wait before the next attempt of a step whose child may have failed.
+    fn retry_delay_ms(&self, parcel: &Parcel) -> u64 {
+        let (Message::Ended { step, .. }, Some(Cell::Run(run))) =
+            (&parcel.body, self.runs.get(&parcel.to))
+        else {
+            return 0;
+        };
+        let (plan, own) = (run.state.plan.steps.get(step.at()), run.state.steps.get(step.at()));
+        let (Some(plan), Some(own)) = (plan, own) else { return 0 };
+        // As good as drawn: the digits of the child are a hash.
+        let drawn = u32::try_from(parcel.from.digits & u128::from(u32::MAX)).unwrap_or(0);
+        retry::wait_ms(&plan.retry, own.tries.saturating_add(1), drawn)
+    }
+
+    /// Begins a child, unless it exists.
+    fn begin_child(
+        &mut self,
+        id: ExecutionId,
+        start: Start,
+        moment: Moment,
+    ) -> Option<Result<(), Failure>> {
+        if self.is_passing(id) {
+            return None;
+        }
+        match self.resident_run(id) {
+            Ok(None) => {}
+            Ok(Some(run)) => {
+                let same = run.state.parent() == Some(&start.parent);
+                self.evict(id);
+                let other = format!("{id} exists and is no child of {}", start.parent.run);
+                let other = Failure::permanent(codes::MESSAGE_REFUSED, other);
+                return Some(if same { Ok(()) } else { Err(other) });
+            }
+            Err(_) => return None,
+        }
+        let submission = match self.child(id, start, moment) {
+            Ok(submission) => submission,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let why = match guarded(|| machine::submit(submission, moment)) {
+            Ok(Ok((state, decision))) => {
+                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+                self.record(id, decision, 0, moment);
+                return Some(Ok(()));
+            }
+            Ok(Err(refusal)) => refusal.to_string(),
+            Err(why) => why,
+        };
+        Some(Err(Failure::permanent(codes::INTERNAL, why)))
+    }
+
+    /// The newest revision of what the parent asks for, pinned here.
+    fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, Failure> {
+        let Start { parent, namespace, wish, correlation_id, priority, actor } = start;
+        if let Some(absent) = wish.input.absent() {
+            return Err(absent.failure("the child's input"));
+        }
+        let found = self.histories.revision(&namespace, &wish.workflow, wish.revision);
+        let (revision, plan) = found.ok_or_else(|| {
+            let number = wish.revision.map(|own| format!("revision {own} of ")).unwrap_or_default();
+            let message = format!("there is no {number}workflow `{}`", wish.workflow);
+            Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
+        })?;
+        if let Err(problems) = plan.check_input(&wish.input.value()) {
+            let first = problems.first().map(|own| format!("{}: {}", own.path, own.message));
+            let message = format!(
+                "`{}` does not take this input: {}",
+                wish.workflow,
+                first.unwrap_or_default()
+            );
+            return Err(Failure::permanent(codes::CHILD_INPUT_INVALID, message));
+        }
+        let request = Digest::of(format!("{}/{}", parent.run, parent.attempt).as_bytes());
+        let submitted = Box::new(Submitted {
+            namespace,
+            workflow: plan.workflow.clone(),
+            revision,
+            digest: plan.digest,
+            input: wish.input,
+            variables: backstitch_core::payload::Payload::of(&serde_json::json!({})),
+            correlation_id,
+            idempotency_key: None,
+            request,
+            callbacks: Vec::new(),
+            deadline_at: plan.timeout_ms.map(|timeout_ms| moment.now.plus_ms(timeout_ms)),
+            retry_of: None,
+            actor,
+        });
+        let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant: None }));
+        Ok(Submission { execution: id, plan, submitted, tags: Vec::new(), origin })
+    }
+
+    /// Notes which messages are to be sent again if no answer comes.
+    pub(super) fn expect_answers(&mut self, releases: &[Release<T>], now: Timestamp) {
+        let sent = releases.iter().filter_map(|release| match release {
+            Release::Post(Post::Deliver(parcel)) => Some((parcel.from, parcel.message)),
+            _ => None,
+        });
+        let at = now.plus_ms(RESEND_AFTER_MS);
+        self.resends.extend(sent.map(|(run, message)| (at, run, message)));
+    }
+
+    pub(super) fn next_resend(&self) -> Option<Timestamp> {
+        self.resends.first().map(|&(at, ..)| at)
+    }
+
+    /// Sends again what nobody has answered for.
+    pub(super) fn resend(&mut self, now: Timestamp) {
+        let mut again = Vec::new();
+        for _ in 0..RESENDS_PER_FIRE_MAX {
+            let Some(&next) = self.resends.first().filter(|(at, ..)| *at <= now) else { break };
+            self.resends.remove(&next);
+            let (_, run, message) = next;
+            let Some(Cell::Run(own)) = self.runs.get(&run) else { continue };
+            let owed = parcel(&own.state, message);
+            again.extend(owed.map(|own| Release::Post(Post::Deliver(Box::new(own)))));
+        }
+        self.expect_answers(&again, now);
+        for release in again {
+            self.let_out(release);
+        }
+    }
+}

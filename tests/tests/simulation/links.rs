@@ -1,0 +1,124 @@
+//! The invariants between runs: a message takes effect exactly once, a child is begun once for
+//! each attempt of its parent's step, and what a parent takes for undone is undone.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::arrows::{StepStatus, UndoStatus};
+use backstitch_core::event::{Event, LinkEvent, Message, Outcome, RunEvent};
+use backstitch_core::failure::Failure;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::plan::TaskKind;
+use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
+
+use super::world::World;
+
+/// What a run said and heard.
+#[derive(Default)]
+struct Talk {
+    posted: BTreeMap<u32, (ExecutionId, Message, Timestamp)>,
+    answered: BTreeMap<u32, Option<Failure>>,
+    received: Vec<(ExecutionId, u32, Timestamp)>,
+    completed: bool,
+}
+
+fn talks(world: &World) -> BTreeMap<ExecutionId, Talk> {
+    let disk = world.disk.lock().expect("no thread panicked");
+    let mut talks: BTreeMap<ExecutionId, Talk> = BTreeMap::new();
+    for (run, records) in disk.runs.iter().chain(&disk.removed) {
+        let talk = talks.entry(*run).or_default();
+        for record in records {
+            let Event::Run(event) = &record.event else { panic!("only runs here") };
+            match event {
+                RunEvent::Link(LinkEvent::MessagePosted { message, to, body }) => {
+                    talk.posted.insert(*message, (*to, body.as_ref().clone(), record.at));
+                }
+                RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused }) => {
+                    let twice = talk.answered.insert(*message, refused.clone());
+                    assert!(twice.is_none(), "{run}: message {message} is answered once");
+                }
+                RunEvent::Link(LinkEvent::MessageReceived { from, message, .. }) => {
+                    talk.received.push((*from, *message, record.at));
+                }
+                RunEvent::RunEnded { outcome: Outcome::Completed, .. } => talk.completed = true,
+                _ => {}
+            }
+        }
+    }
+    talks
+}
+
+/// What every run said was heard once, or refused.
+pub fn messages_take_effect_once(world: &World) {
+    let talks = talks(world);
+    let seed = world.seed;
+    for (run, talk) in &talks {
+        for (message, (to, body, posted_at)) in &talk.posted {
+            let Some(answer) = talk.answered.get(message) else {
+                panic!("seed {seed}: {run}: message {message} was never answered: {body:?}");
+            };
+            // Nothing is left of a receiver that was removed and begun again.
+            let Some(receiver) = talks.get(to) else { continue };
+            let own = |heard: &&(_, _, _)| (heard.0, heard.1) == (*run, *message);
+            let heard: Vec<_> = receiver.received.iter().filter(own).map(|own| own.2).collect();
+            let later = heard.iter().all(|at| at > posted_at);
+            assert!(later, "seed {seed}: {run} to {to}: {body:?} was heard before it was said");
+            let heard = heard.len();
+            let due = usize::from(!matches!(body, Message::Start { .. }));
+            let words = format!("seed {seed}: {run} to {to}: {body:?} was heard {heard} times");
+            match answer {
+                None => assert_eq!(heard, due, "{words}"),
+                Some(_) => assert!(heard <= due, "{words}"),
+            }
+        }
+    }
+}
+
+/// The run against its children and its parent.
+pub fn children_agree(world: &World, state: &State) {
+    let (seed, id) = (world.seed, state.id);
+    let Some(links) = &state.links else { return };
+    if let Some(parent) = state.parent()
+        && let Some(above) = known(world, parent.run)
+    {
+        let children = above.links.as_ref().and_then(|links| links.children.get(&parent.step));
+        let known = children.into_iter().flatten();
+        let own = known.filter(|child| child.run == id && child.attempt == parent.attempt).count();
+        assert_eq!(own, 1, "seed {seed}: {id} is not the child of its parent");
+    }
+    for (step, children) in &links.children {
+        let (plan, own) = (&state.plan.steps[step.at()], state.step(*step));
+        assert_eq!(plan.task, TaskKind::Workflow);
+        for (at, child) in children.iter().enumerate() {
+            let last = at + 1 == children.len();
+            let Some(below) = known(world, child.run) else {
+                continue;
+            };
+            assert!(below.status().is_ended(), "seed {seed}: {} outlives its parent", child.run);
+            if last && own.status == StepStatus::Succeeded {
+                let talk = &talks(world)[&child.run];
+                assert!(talk.completed, "seed {seed}: {id}: its child {} never did", child.run);
+            }
+            if last && own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded) {
+                undone(seed, &below);
+            }
+        }
+    }
+}
+
+/// Everything the run did is undone.
+fn undone(seed: u64, state: &State) {
+    for (plan, own) in state.plan.steps.iter().zip(&state.steps) {
+        let done = own.status == StepStatus::Succeeded || own.unsure;
+        if plan.undo.is_some() && done {
+            let undo = own.undo.as_ref().map(|undo| undo.status);
+            let id = state.id;
+            assert_eq!(undo, Some(UndoStatus::Succeeded), "seed {seed}: {id}: {}", plan.id);
+        }
+    }
+}
+
+fn known(world: &World, run: ExecutionId) -> Option<State> {
+    let exists = world.disk.lock().expect("no thread panicked").runs.contains_key(&run);
+    exists.then(|| world.live_state(run))
+}

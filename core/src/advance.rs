@@ -15,8 +15,9 @@ use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::links;
 use crate::payload::Payload;
-use crate::plan::{TaskKind, wait_until};
+use crate::plan::{PlanUndo, TaskKind, wait_until};
 use crate::retry_policy::RetryPolicy;
+use crate::room::{Attempt, Room, Unbounded};
 use crate::state::{State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
@@ -34,21 +35,21 @@ pub const RENDER_WORK_PER_DECISION_MAX: usize = TREE_WORK_MAX;
 /// The next layer of consequences; empty when the run rests.
 #[must_use]
 pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
-    layer(state, Moment::at(now), &mut Work::default())
+    layer(state, Moment::at(now), &mut Unbounded, &mut Work::default())
 }
 
 /// The same, in a decision whose renderings have taken so much work already. Whatever the
 /// work, something is opened if anything can be.
 #[must_use]
-pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
+pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
     let mut events = letters(state);
     links::follow(state, moment, &mut events);
     match state.phase {
-        Phase::Forward => forward(state, now, work, &mut events),
+        Phase::Forward => forward(state, now, room, work, &mut events),
         Phase::Failing => failing(state, &mut events),
         Phase::Suspended => suspended(state, now, &mut events),
-        Phase::Unwinding => unwinding(state, now, work, &mut events),
+        Phase::Unwinding => unwinding(state, now, room, work, &mut events),
         Phase::Ended => {
             events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
         }
@@ -87,7 +88,13 @@ fn failure_of(state: &State, subject: LetterSubject) -> Failure {
     )
 }
 
-fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
+fn forward(
+    state: &State,
+    now: Timestamp,
+    room: &mut dyn Room,
+    work: &mut Work,
+    events: &mut Vec<RunEvent>,
+) {
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -102,8 +109,9 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         return;
     }
     resolve_faults(state, now, events);
-    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
-    events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
+    let mut turns = Turns { room, attempt: Attempt::Step, refused: false };
+    let due = state.due_by(now).filter_map(|subject| fallen_due(state, subject, &mut turns));
+    events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned = Vec::new();
     for &step in open {
@@ -121,6 +129,8 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
     }
     let ready = state.sets.ready.iter().take(STARTS_PER_LAYER_MAX);
     events.extend(ready.map(|&step| started(state, step, now)));
+    let queued = state.sets.queued.iter().take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take());
+    events.extend(queued.map(|&step| started(state, step, now)));
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
             Ok(output) => RunEvent::RunEnded {
@@ -199,7 +209,7 @@ fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> 
     budget && failure.class == FailureClass::Retryable
 }
 
-fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
+fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<RunEvent> {
     use crate::arrows::StepStatus;
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
@@ -210,7 +220,9 @@ fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
             Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
         }
         StepStatus::Retrying => {
-            Some(RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) })
+            let starts = !state.takes_turns(step) || turns.take();
+            let attempt = own.attempt.saturating_add(1);
+            starts.then_some(RunEvent::StepStarted { step, attempt })
         }
         _ => None,
     }
@@ -280,7 +292,8 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         Subject::Step(step) => Some(step),
         _ => None,
     });
-    let given_up = state.sets.ready.iter().copied().chain(asleep);
+    let ready = state.sets.ready.iter().chain(&state.sets.queued);
+    let given_up = ready.copied().chain(asleep);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
     if !events.is_empty() || !state.sets.running.is_empty() {
         return;
@@ -312,7 +325,13 @@ fn suspended(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     }
 }
 
-fn unwinding(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
+fn unwinding(
+    state: &State,
+    now: Timestamp,
+    room: &mut dyn Room,
+    work: &mut Work,
+    events: &mut Vec<RunEvent>,
+) {
     events.extend(scheduled(state, CallbackEvent::Compensating));
     for &step in &state.sets.undo_faulted {
         let Some(own) = &state.step(step).undo else { continue };
@@ -331,13 +350,18 @@ fn unwinding(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<Ru
             RunEvent::UndoFailed { step, failure }
         });
     }
-    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
-    events.extend(due.into_iter().filter_map(|subject| match subject {
-        Subject::Undo(step) => Some(undo_started(state, step)),
+    let mut turns = Turns { room, attempt: Attempt::Undo, refused: false };
+    let mut starts = |step: &StepIndex| {
+        let undo = state.plan.steps[step.at()].undo.as_ref();
+        undo.is_some_and(PlanUndo::rolls_back) || turns.take()
+    };
+    let due = state.due_by(now).filter_map(|subject| match subject {
+        Subject::Undo(step) => Some(step).filter(&mut starts),
         _ => None,
-    }));
-    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(ready.map(|&step| undo_started(state, step)));
+    });
+    let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
+    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX).copied().filter(starts);
+    events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
     let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
@@ -352,6 +376,20 @@ fn unwinding(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<Ru
         } else {
             ended(state, Outcome::Compensated, Compensation::Done)
         });
+    }
+}
+
+/// Turns of one layer: once one is refused no more are asked for.
+struct Turns<'a> {
+    room: &'a mut dyn Room,
+    attempt: Attempt,
+    refused: bool,
+}
+
+impl Turns<'_> {
+    fn take(&mut self) -> bool {
+        self.refused = self.refused || !self.room.starts(self.attempt);
+        !self.refused
     }
 }
 

@@ -241,10 +241,12 @@ fn move_step(
     let (from, to) = (own.status, follow(STEP_ARROWS, own.status, by)?);
     own.status = to;
     let due_at = own.due_at;
+    let takes_turns = state.takes_turns(step);
     let sets = &mut state.sets;
+    let ready = if takes_turns { &mut sets.queued } else { &mut sets.ready };
     match from {
         StepStatus::Pending => drop(sets.open.remove(&step)),
-        StepStatus::Ready => drop(sets.ready.remove(&step)),
+        StepStatus::Ready => drop(ready.remove(&step)),
         StepStatus::Running => drop(sets.running.remove(&step)),
         StepStatus::Faulted => drop(sets.faulted.remove(&step)),
         StepStatus::Failed => drop(sets.failed.remove(&step)),
@@ -265,7 +267,7 @@ fn move_step(
                 sets.open.insert(step);
             }
         }
-        StepStatus::Ready => drop(sets.ready.insert(step)),
+        StepStatus::Ready => drop(ready.insert(step)),
         StepStatus::Running => drop(sets.running.insert(step)),
         StepStatus::Faulted => drop(sets.faulted.insert(step)),
         StepStatus::Waiting | StepStatus::Retrying => {

@@ -70,8 +70,10 @@ pub struct State {
 pub(crate) struct Sets {
     /// Pending steps whose needs are all settled.
     pub open: BTreeSet<StepIndex>,
-    /// Steps with status `Ready`.
+    /// Steps with status `Ready` that need no turn.
     pub ready: BTreeSet<StepIndex>,
+    /// Steps with status `Ready` that wait for a turn.
+    pub queued: BTreeSet<StepIndex>,
     /// Steps with status `Running`.
     pub running: BTreeSet<StepIndex>,
     /// Steps with status `Faulted`.

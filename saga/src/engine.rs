@@ -31,6 +31,7 @@ use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
+use crate::turns::Pool;
 
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
@@ -85,7 +86,8 @@ impl Engine {
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone(), config.attempts_max);
+        let driver = Driver::new(config.registry.clone());
+        let pool = Pool::new(config.attempts_max);
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -107,6 +109,7 @@ impl Engine {
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
+                &pool,
                 replays.clone(),
                 stopping.clone(),
             );

@@ -22,6 +22,7 @@ mod removal;
 mod replays;
 mod stage;
 mod timers;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,9 +35,11 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
+use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
+use turns::Turns;
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
@@ -49,6 +52,7 @@ pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
+pub use turns::InLine;
 
 /// One partition.
 pub struct Partition<T> {
@@ -68,6 +72,8 @@ pub struct Partition<T> {
     /// Messages sent, and when each is sent again unless its receiver answers.
     resends: BTreeSet<(Timestamp, ExecutionId, u32)>,
     cut: VecDeque<ExecutionId>,
+    /// Where its turns come from.
+    seat: Seat,
     open: Stage,
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
@@ -97,6 +103,7 @@ impl<T: Abandon> Partition<T> {
             timers: BTreeSet::new(),
             resends: BTreeSet::new(),
             cut: VecDeque::new(),
+            seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             open: Stage::default(),
             releases: Vec::new(),
             in_flight: VecDeque::new(),
@@ -255,16 +262,24 @@ impl<T: Abandon> Partition<T> {
             Ok(None) => return Answer::NotFound,
             Err(why) => return Answer::Quarantined(why),
         };
+        let given = run.spare_turns();
         run.settle_effect(&command);
+        let freed = run.spare_turns() - given;
+        run.standing.held -= freed;
         let version = run.state.version;
+        // What the report set free is for whoever waits longest.
+        self.seat.give_back(freed);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
+        let mut turns = Turns::new(&self.seat, given);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
                 machine::record(state, command, moment)
             } else {
-                machine::handle(state, command, moment)
+                machine::handle_within(state, command, moment, &mut turns)
             }
         });
+        run.standing.held += turns.taken;
         match decided {
             Ok(Ok(decision)) => {
                 let status = run.state.status().word();
@@ -272,6 +287,7 @@ impl<T: Abandon> Partition<T> {
                 Answer::Done { status }
             }
             Ok(Err(Refusal::Rejected(rejection))) => {
+                self.settle_turns(id, false, moment);
                 self.evict(id);
                 Answer::Rejected(rejection)
             }
@@ -290,6 +306,7 @@ impl<T: Abandon> Partition<T> {
     fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
         if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
             self.timers.retain(|(_, run)| *run != id);
+            self.give_up_turns(&run.standing);
             for ticket in run.waiting {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
             }
@@ -306,7 +323,7 @@ impl<T: Abandon> Partition<T> {
         moment: Moment,
     ) {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        let stream = StreamId::Execution(id);
+        let (stream, cut) = (StreamId::Execution(id), decision.cut);
         run.stage_rows(&decision.events, &mut self.open);
         if !decision.events.is_empty() {
             run.stages = self.next_stage + 1;
@@ -326,6 +343,7 @@ impl<T: Abandon> Partition<T> {
         self.timers.extend(run.timer.map(|at| (at, id)));
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_turns(id, cut, moment);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if run.state.status().is_ended() && !run.waiting.is_empty() {
             let shown = Arc::new(run.state.clone());

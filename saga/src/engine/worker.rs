@@ -14,6 +14,7 @@ use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
+use crate::turns::Pool;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -40,6 +41,8 @@ const EPOCH: u64 = 1;
 enum Notice {
     Report(ExecutionId, Command),
     Committed(u64),
+    /// A run has a turn.
+    Turn,
     Failed(String),
 }
 
@@ -84,14 +87,18 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
+        pool: &Pool,
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
         let resident = metrics::Resident::of(start.partition.id());
+        let woken = notify.clone();
+        // A worker that is gone needs no turn.
+        let seat = pool.seat(Arc::new(move || drop(woken.send(Notice::Turn))));
         Self {
-            partition: start.partition,
+            partition: start.partition.seated(seat),
             head: start.head,
             inputs,
             posts,
@@ -212,6 +219,8 @@ impl Worker {
                 let releases = self.partition.committed(stage);
                 self.act(releases);
             }
+            // Seen to with what is due.
+            Notice::Turn => {}
             Notice::Failed(why) => return Err(why),
         }
         Ok(())

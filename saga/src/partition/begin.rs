@@ -1,12 +1,16 @@
 //! How a run begins: once for each id, however often it is asked for.
 
 use backstitch_core::command::Submission;
-use backstitch_core::machine;
+use backstitch_core::machine::{self, Decision, Refusal};
 use backstitch_core::time::Moment;
 
 use super::cell::{Cell, Run};
 use super::fold::guarded;
+use super::turns::Turns;
 use super::{Abandon, Answer, Partition};
+
+/// A run and its first decision; the outer error is a bug.
+type Begun<T> = Result<Result<(Run<T>, Decision), Refusal>, String>;
 
 impl<T: Abandon> Partition<T> {
     pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
@@ -31,10 +35,10 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
-        match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                let status = state.status().word();
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+        match self.begin(submission, moment) {
+            Ok(Ok((run, decision))) => {
+                let status = run.state.status().word();
+                self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);
                 let answer = Answer::Submitted { execution: id, status, repeated: false };
                 self.answer(ticket, answer);
@@ -42,5 +46,20 @@ impl<T: Abandon> Partition<T> {
             Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
             Err(why) => self.answer(ticket, Answer::Quarantined(why)),
         }
+    }
+
+    /// The run's beginning, with what there is room for; a turn that nothing used goes back.
+    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
+        let mut turns = Turns::new(&self.seat, 0);
+        let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
+        let taken = turns.taken;
+        if !matches!(begun, Ok(Ok(_))) {
+            self.seat.give_back(taken);
+        }
+        Ok(begun?.map(|(state, decision)| {
+            let mut run = Run::new(state);
+            run.standing.held = taken;
+            (run, decision)
+        }))
     }
 }

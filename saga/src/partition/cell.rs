@@ -18,6 +18,7 @@ use backstitch_core::time::Timestamp;
 
 use super::Post;
 use super::stage::{Release, Stage};
+use super::turns::Standing;
 use crate::retry::CALLBACK_POLICY;
 
 /// A place in the partition's table.
@@ -37,6 +38,13 @@ impl<T> Cell<T> {
             Self::Quarantined(_) => 0,
         }
     }
+
+    pub(super) fn attempts(&self) -> usize {
+        match self {
+            Self::Run(run) => run.attempts(),
+            Self::Quarantined(_) => 0,
+        }
+    }
 }
 
 /// A run and what is under way for it.
@@ -48,6 +56,7 @@ pub(super) struct Run<T> {
     pub(super) stages: u64,
     /// The version of its last checkpoint.
     pub(super) checkpointed: u64,
+    pub(super) standing: Standing,
     in_flight: BTreeSet<Effect>,
     shown: Option<(RunStatus, Option<Timestamp>)>,
 }
@@ -91,9 +100,21 @@ impl<T> Run<T> {
             waiting: Vec::new(),
             stages: 0,
             checkpointed: 0,
+            standing: Standing::default(),
             in_flight,
             shown: None,
         }
+    }
+
+    /// Attempts under way: each has a turn.
+    pub(super) fn attempts(&self) -> usize {
+        let callbacks = Effect::DeliverCallback { delivery: 0, attempt: 0 };
+        self.in_flight.range(..callbacks).count()
+    }
+
+    /// Turns that the run holds and does not use.
+    pub(super) fn spare_turns(&self) -> usize {
+        self.standing.held.saturating_sub(self.attempts())
     }
 
     /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.

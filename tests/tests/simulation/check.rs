@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
-use backstitch_core::effect::owed;
+use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::Plan;
@@ -15,6 +15,7 @@ use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
 use super::links;
+use super::services::Flight;
 use super::world::World;
 
 /// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
@@ -352,3 +353,24 @@ impl Run<'_> {
 
 /// Kind and number, ordered.
 type Operation = (u8, u32);
+
+/// Turns are what is under way: never more than there are, none forgotten, none kept by a
+/// partition that went, and nobody waits while one is free.
+pub fn turns(world: &World) {
+    let usage = world.pool.usage();
+    let seed = world.seed;
+    assert!(usage.used <= usage.size, "seed {seed}: {usage:?}");
+    let mut held = 0;
+    for partition in &world.partitions {
+        let (own, granted) = partition.turns();
+        let attempts = partition.attempts();
+        assert_eq!(own, attempts + granted, "seed {seed}: of partition {}", partition.id());
+        held += own;
+    }
+    assert_eq!(held, usage.used, "seed {seed}: turns are forgotten: {usage:?}");
+    let waits = usage.waiting.iter().any(|&waiting| waiting > 0);
+    assert!(!waits || usage.used == usage.size, "seed {seed}: somebody waits: {usage:?}");
+    let flying = |flight: &&Flight| !matches!(flight.order.effect, Effect::DeliverCallback { .. });
+    let flying = world.flights.iter().filter(flying).count();
+    assert!(flying <= usage.size, "seed {seed}: {flying} attempts at a time: {usage:?}");
+}

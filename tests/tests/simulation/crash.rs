@@ -1,6 +1,7 @@
 //! kill -9 and the start after it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::ids::{ExecutionId, PartitionId};
@@ -17,6 +18,7 @@ impl World {
         let histories = DiskHistories(self.disk.clone());
         self.partitions = (0..PARTITIONS)
             .map(|id| Partition::new(PartitionId(id), self.now, Box::new(histories.clone())))
+            .map(|partition| partition.seated(self.pool.seat(Arc::new(|| {}))))
             .collect();
         self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
@@ -30,7 +32,8 @@ impl World {
         let last_at = self.last_recorded();
         for &at in which {
             let id = PartitionId(u16::try_from(at).expect("few"));
-            self.partitions[at] = Partition::new(id, last_at, Box::new(histories.clone()));
+            let partition = Partition::new(id, last_at, Box::new(histories.clone()));
+            self.partitions[at] = partition.seated(self.pool.seat(Arc::new(|| {})));
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);

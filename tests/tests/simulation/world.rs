@@ -11,7 +11,9 @@ use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
+use backstitch_saga::turns::Pool;
 
+use super::check;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
@@ -21,6 +23,8 @@ use super::services::{Books, Flight, report};
 
 pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
+/// Turns that the partitions share at most.
+const POOL_MAX: usize = 6;
 /// Steps of a life before it settles.
 const MOMENTS: usize = 400;
 /// Steps a settled world may take to come to rest.
@@ -50,6 +54,8 @@ pub struct World {
     pub seed: u64,
     pub random: Random,
     pub now: Timestamp,
+    /// What attempts of all partitions share.
+    pub pool: Pool,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -91,8 +97,10 @@ impl World {
             disk.plans.insert(plan.digest, plan.clone());
             workflows.push(plan);
         }
+        let pool = Pool::new(1 + random.index(POOL_MAX));
         let mut world = Self {
             seed,
+            pool,
             random,
             now: Timestamp(1_800_000_000_000_000),
             partitions: Vec::new(),
@@ -123,6 +131,7 @@ impl World {
     pub fn live(&mut self) {
         for _ in 0..MOMENTS {
             self.moment();
+            check::turns(self);
         }
     }
 
@@ -134,7 +143,9 @@ impl World {
             self.hand_over(at);
         }
         for _ in 0..SETTLE_MOMENTS_MAX {
-            if self.work() {
+            let worked = self.work();
+            check::turns(self);
+            if worked {
                 continue;
             }
             let next_flight = self.flights.iter().map(|flight| flight.lands_at).min();

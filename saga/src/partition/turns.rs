@@ -1,0 +1,138 @@
+//! Which runs have a turn, and which stand in line for one.
+//!
+//! What a run holds beyond what it has in flight goes back after every decision, so that what is
+//! taken is always what is under way, whatever happened in between.
+
+use backstitch_core::command::Command;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::room::{Attempt, Room};
+use backstitch_core::time::Moment;
+
+use super::cell::Cell;
+use super::{Abandon, Partition};
+use crate::turns::{Class, Place, Seat, Usage};
+
+/// Granted turns that one call of [`Partition::fire`] sees to.
+const GRANTS_PER_FIRE_MAX: usize = 1_024;
+
+/// Room for one decision: what the run was given, then whatever is free.
+pub(super) struct Turns<'a> {
+    seat: &'a Seat,
+    spare: usize,
+    /// Turns taken from the pool.
+    pub(super) taken: usize,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(seat: &'a Seat, spare: usize) -> Self {
+        Self { seat, spare, taken: 0 }
+    }
+}
+
+impl Room for Turns<'_> {
+    fn starts(&mut self, _: Attempt) -> bool {
+        if self.spare > 0 {
+            self.spare -= 1;
+            return true;
+        }
+        let taken = self.seat.take();
+        self.taken += usize::from(taken);
+        taken
+    }
+}
+
+/// What a run has to do with the pool.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Turns that it holds.
+    pub(super) held: usize,
+    /// Where it stands in line.
+    pub(super) place: Option<Place>,
+}
+
+/// Where a run stands in line, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InLine {
+    /// Of which class.
+    pub class: Class,
+    /// How many of its class are before it.
+    pub before: usize,
+    /// How the pool stands.
+    pub usage: Usage,
+}
+
+impl<T: Abandon> Partition<T> {
+    /// Takes its turns from a pool that it shares with others.
+    #[must_use]
+    pub fn seated(mut self, seat: Seat) -> Self {
+        self.seat = seat;
+        self
+    }
+
+    /// Goes on with runs that were given a turn.
+    pub(super) fn use_turns(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(id) = self.seat.next_granted() else { break };
+            let Some(Cell::Run(run)) = self.runs.get_mut(&id) else {
+                self.seat.give_back(1);
+                continue;
+            };
+            run.standing.held += 1;
+            run.standing.place = None;
+            self.decide(id, Command::Continue, None, moment);
+        }
+    }
+
+    /// After a decision: gives back what the run does not use, and stands it in line if it
+    /// wants more. A decision that was cut goes on of itself.
+    pub(super) fn settle_turns(&mut self, id: ExecutionId, cut: bool, moment: Moment) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let idle = run.spare_turns();
+        run.standing.held -= idle;
+        self.seat.give_back(idle);
+        if cut {
+            return;
+        }
+        let class = run.state.wants_turn(moment.now).map(|wanted| match wanted {
+            Attempt::Undo => Class::Undo,
+            Attempt::Step => Class::Forward(run.state.priority()),
+        });
+        let stands = run.standing.place.map(|place| place.class);
+        if stands == class || self.draining {
+            return;
+        }
+        if let Some(place) = run.standing.place.take() {
+            self.seat.leave(place);
+        }
+        run.standing.place = class.map(|class| self.seat.wait(id, class));
+    }
+
+    /// Gives back everything that a run holds: it is worked on no more.
+    pub(super) fn give_up_turns(&self, standing: &Standing) {
+        if let Some(place) = standing.place {
+            self.seat.leave(place);
+        }
+        self.seat.give_back(standing.held);
+    }
+
+    /// Where a run stands in line, if it does.
+    #[must_use]
+    pub fn in_line(&self, id: ExecutionId) -> Option<InLine> {
+        let Some(Cell::Run(run)) = self.runs.get(&id) else { return None };
+        let place = run.standing.place?;
+        let before = self.seat.position(place)?;
+        Some(InLine { class: place.class, before, usage: self.seat.usage() })
+    }
+
+    /// Attempts under way, which is what the partition holds turns for.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.runs.values().map(Cell::attempts).sum()
+    }
+
+    /// Turns that the partition holds, and how many of them it has not looked at yet.
+    #[must_use]
+    pub fn turns(&self) -> (usize, usize) {
+        (self.seat.held(), self.seat.granted())
+    }
+}

@@ -132,8 +132,10 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
     match (stream, event) {
         (StreamId::Execution(run), Event::Run(event)) => run_deed(*run, event),
         (StreamId::Workflow { namespace, workflow }, Event::Workflow(event)) => match event {
-            // A content kept for imported runs is part of their import.
-            WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::Kept { .. } => None,
+            // A content kept for imported runs is part of their import, a text of its revision.
+            WorkflowEvent::DefinitionPart { .. }
+            | WorkflowEvent::Kept { .. }
+            | WorkflowEvent::SourceKept { .. } => None,
             WorkflowEvent::Defined { revision, digest, actor, .. } => Some(Deed {
                 namespace: Some(namespace.clone()),
                 actor: actor.clone(),

@@ -36,8 +36,10 @@ pub use allowance::COMPUTED_STRINGS_MAX;
 use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
 pub use engine::FUEL_MAX;
 use facts::{Facts, OutputRead, Reads};
+pub(crate) use marks::KEYWORDS;
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
+pub(crate) use tokens::{Close, Spanned, Token, tokens};
 use weigh::JSON_BYTES_PER_UNIT;
 pub use weigh::{CONSTANTS_WORK_MAX, TREE_WORK_MAX, Work};
 
@@ -69,7 +71,7 @@ pub const RESERVED_ROOTS: [&str; 7] =
 
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// One of the codes of problems.
     code: &'static str,
     /// What is wrong.

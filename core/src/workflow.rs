@@ -19,6 +19,8 @@ pub struct WorkflowState {
     pub revisions: Vec<Revision>,
     /// Contents that imported runs are pinned to and that are no revisions, with their texts.
     pub kept: BTreeMap<Digest, Arc<str>>,
+    /// The texts that contents were submitted as, the newest of each, by the content.
+    pub sources: BTreeMap<Digest, Source>,
     /// Pieces of a definition whose last piece is still to come; a crash may have left some of
     /// another one before them.
     pending: Vec<String>,
@@ -39,6 +41,19 @@ pub struct Revision {
     pub actor: String,
 }
 
+/// A definition as it was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Word of the form it is written in.
+    pub form: Arc<str>,
+    /// `json` or `yaml`.
+    pub format: Arc<str>,
+    /// blake3 of the text.
+    pub digest: Digest,
+    /// Byte by byte as submitted.
+    pub text: Arc<str>,
+}
+
 /// An event that does not fit the state: the journal is damaged, or of another stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalWorkflowEvent {
@@ -54,6 +69,12 @@ pub enum IllegalWorkflowEvent {
     #[error("the text kept as {digest} does not match its digest")]
     KeptMismatch {
         /// Which content.
+        digest: Digest,
+    },
+    /// The same, of a text that was submitted.
+    #[error("the source kept as {digest} does not match its digest")]
+    SourceMismatch {
+        /// blake3 of the text.
         digest: Digest,
     },
     /// The text is not the one that was hashed.
@@ -122,6 +143,36 @@ pub fn keep(
     events
 }
 
+/// What keeping the text means that a content was submitted as: nothing, if that text is kept
+/// for it already, or is the content's own. Recorded before the content itself, so that there is
+/// no revision without it.
+#[must_use]
+pub fn keep_source(
+    state: &Option<WorkflowState>,
+    content: Digest,
+    given: &Source,
+    actor: &str,
+) -> Vec<WorkflowEvent> {
+    let known = state.as_ref().and_then(|own| own.sources.get(&content));
+    let same = match known {
+        Some(known) => known == given,
+        None => given.digest == content,
+    };
+    if same {
+        return Vec::new();
+    }
+    let (mut events, last) = pieces(&given.text);
+    events.push(WorkflowEvent::SourceKept {
+        digest: content,
+        form: given.form.to_string(),
+        format: given.format.to_string(),
+        source: given.digest,
+        text: last,
+        actor: actor.to_owned(),
+    });
+    events
+}
+
 /// A text in pieces that fit a record: all but the last as events, and the last.
 fn pieces(text: &str) -> (Vec<WorkflowEvent>, String) {
     let mut rest = text;
@@ -172,6 +223,14 @@ pub fn evolve(
                 .ok_or(IllegalWorkflowEvent::KeptMismatch { digest: *digest })?;
             workflow.pending.clear();
             workflow.kept.insert(*digest, whole.into());
+        }
+        WorkflowEvent::SourceKept { digest, form, format, source, text, actor: _ } => {
+            let whole = whole(&workflow.pending, text, *source)
+                .ok_or(IllegalWorkflowEvent::SourceMismatch { digest: *source })?;
+            workflow.pending.clear();
+            let (form, format) = (form.as_str().into(), format.as_str().into());
+            let kept = Source { form, format, digest: *source, text: whole.into() };
+            workflow.sources.insert(*digest, kept);
         }
     }
     Ok(())
@@ -224,7 +283,8 @@ mod tests {
         for event in &events {
             let (WorkflowEvent::DefinitionPart { text }
             | WorkflowEvent::Defined { text, .. }
-            | WorkflowEvent::Kept { text, .. }) = event;
+            | WorkflowEvent::Kept { text, .. }
+            | WorkflowEvent::SourceKept { text, .. }) = event;
             assert!(text.len() <= PART_BYTES_MAX);
             evolve(&mut state, event, Timestamp(7)).unwrap();
         }
@@ -249,6 +309,38 @@ mod tests {
         let known = Digest::of(b"{\"id\":\"a\"}");
         assert!(keep(&state, "{\"id\":\"a\"}", known, "someone").is_empty());
         assert_eq!(state.unwrap().revisions.len(), 1);
+    }
+
+    #[test]
+    fn the_newest_text_of_a_content_is_kept_whole() {
+        let mut state = None;
+        let content = Digest::of(b"{}");
+        let source = |text: &str| Source {
+            form: "canonical".into(),
+            format: "yaml".into(),
+            digest: Digest::of(text.as_bytes()),
+            text: text.into(),
+        };
+        let large = "# \u{e4}\n".repeat(PART_BYTES_MAX);
+        for text in ["id: a # one", large.as_str(), "id: a # two"] {
+            let events = keep_source(&state, content, &source(text), "someone");
+            assert!(events.len() >= text.len().div_ceil(PART_BYTES_MAX));
+            for event in &events {
+                evolve(&mut state, event, Timestamp(1)).unwrap();
+            }
+            assert_eq!(&*state.as_ref().unwrap().sources[&content].text, text);
+            assert!(keep_source(&state, content, &source(text), "someone").is_empty());
+        }
+        assert!(keep_source(&None, content, &source("{}"), "someone").is_empty(), "its own");
+        let mut bad = keep_source(&None, content, &source("id: b"), "someone");
+        if let Some(WorkflowEvent::SourceKept { text, .. }) = bad.last_mut() {
+            text.push('!');
+        }
+        let digest = Digest::of(b"id: b");
+        assert_eq!(
+            evolve(&mut state, &bad[0], Timestamp(2)),
+            Err(IllegalWorkflowEvent::SourceMismatch { digest })
+        );
     }
 
     #[test]

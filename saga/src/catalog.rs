@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use backstitch_core::ids::Digest;
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
+use backstitch_core::workflow::Source;
 
 /// One revision of a workflow.
 #[derive(Debug, Clone)]
@@ -33,6 +34,7 @@ struct Tables {
     workflows: BTreeMap<Name, Vec<Revision>>,
     plans: HashMap<Digest, Arc<Plan>>,
     kept: HashMap<Digest, Arc<str>>,
+    sources: HashMap<(Name, Digest), Source>,
 }
 
 /// The revisions that may be used.
@@ -57,6 +59,20 @@ impl Catalog {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.kept.entry(plan.digest).or_insert(text);
         tables.plans.entry(plan.digest).or_insert(plan);
+    }
+
+    /// Keeps the text that a content of a workflow was submitted as, in place of an older one.
+    pub fn keep_source(&self, name: Name, content: Digest, source: Source) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.sources.insert((name, content), source);
+    }
+
+    /// The text that a content of a workflow was submitted as; none if that is the content's own
+    /// text, or nobody said.
+    #[must_use]
+    pub fn source(&self, namespace: &str, workflow: &str, content: Digest) -> Option<Source> {
+        let name = (namespace.into(), workflow.into());
+        self.read(|tables| tables.sources.get(&(name, content)).cloned())
     }
 
     /// The canonical JSON of a content that runs of a workflow are pinned to.

@@ -1,5 +1,6 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+mod define;
 pub(crate) mod events;
 mod letters;
 mod lists;
@@ -15,32 +16,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::definition::DEFINITION_BYTES_MAX;
-use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
-use backstitch_core::plan::Plan;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
-use crate::engine::{JournalHistories, WORKFLOWS_PARTITION};
+use crate::engine::JournalHistories;
 use crate::error::Error;
-use crate::partition::{Abandon, Answer, Definition, Input};
+use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
+pub use define::compile;
 pub use events::EventRows;
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
 pub use replays::{ReplayTarget, ReplayWish};
-pub use request::{Accepted, Defined, Request, Retried};
+pub use request::{Accepted, Defined, Request, Retried, SubmittedText};
 pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
 
@@ -75,8 +74,10 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
+    /// Held while an id is made from a name, so that two contents do not get one.
+    naming: Mutex<()>,
     /// Held by whoever erases a payload.
-    erasing: tokio::sync::Mutex<()>,
+    erasing: Mutex<()>,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -92,7 +93,8 @@ impl Handle {
         retention: Retention,
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
-        let erasing = tokio::sync::Mutex::new(());
+        let naming = Mutex::new(());
+        let erasing = Mutex::new(());
         let shared = Shared {
             mailboxes,
             catalog,
@@ -101,6 +103,7 @@ impl Handle {
             draining,
             large_prints,
             retention,
+            naming,
             erasing,
         };
         Self { shared: Arc::new(shared) }
@@ -147,46 +150,6 @@ impl Handle {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
-    }
-
-    /// Checks a definition and compiles it, without recording it.
-    ///
-    /// # Errors
-    /// [`Error::InvalidDefinition`] with every problem.
-    pub fn compile(&self, definition: &Value) -> Result<(Plan, String), Error> {
-        compile(definition, &self.shared.registry).map_err(Error::InvalidDefinition)
-    }
-
-    /// Adds a revision to a workflow; the same content again answers the revision it has.
-    ///
-    /// # Errors
-    /// [`Error::InvalidDefinition`], [`Error::Draining`], [`Error::Stopped`].
-    pub async fn define(
-        &self,
-        namespace: &Arc<str>,
-        definition: &Value,
-        actor: &str,
-    ) -> Result<Defined, Error> {
-        let (registry, value) = (self.shared.registry.clone(), definition.clone());
-        let (plan, text) = blocking(move || compile(&value, &registry))
-            .await?
-            .map_err(Error::InvalidDefinition)?;
-        let (workflow, digest) = (plan.workflow.clone(), plan.digest);
-        let definition = Box::new(Definition {
-            namespace: namespace.clone(),
-            workflow: workflow.clone(),
-            text: text.into(),
-            plan: Arc::new(plan),
-            actor: actor.into(),
-            defined_at: clock::now(),
-        });
-        let ask = |ticket| Input::Define(definition, ticket);
-        match self.ask(WORKFLOWS_PARTITION, ask).await? {
-            Answer::Defined { revision, created } => {
-                Ok(Defined { workflow, revision, digest, created })
-            }
-            answer => Err(unexpected(answer, None)),
-        }
     }
 
     /// Begins a run. When this answers, the run is durable.
@@ -341,20 +304,6 @@ impl Handle {
     fn id_of(&self, words: &[&str]) -> ExecutionId {
         ExecutionId::derived(words, self.shared.mailboxes.len())
     }
-}
-
-/// Checks a definition and compiles it; answers it with its canonical JSON.
-///
-/// # Errors
-/// Every problem.
-pub fn compile(definition: &Value, registry: &Registry) -> Result<(Plan, String), Vec<Problem>> {
-    let (definition, plan) = Plan::read(definition, registry)?;
-    let text = definition.canonical_text();
-    if text.len() > DEFINITION_BYTES_MAX {
-        let message = format!("{} bytes as JSON; at most {DEFINITION_BYTES_MAX}", text.len());
-        return Err(vec![Problem { path: String::new(), code: codes::OUT_OF_RANGE, message }]);
-    }
-    Ok((plan, text))
 }
 
 pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {

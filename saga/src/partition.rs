@@ -163,8 +163,8 @@ impl<T: Abandon> Partition<T> {
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
             Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
-            Input::Define(definition, ticket) => {
-                let answer = self.workflows.define(&definition, moment.stamp, &mut self.open);
+            Input::Define(mut definition, ticket) => {
+                let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }

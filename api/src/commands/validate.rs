@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::forms::Compiled;
 use backstitch_executors::{HttpConfig, Registry};
 use backstitch_saga::handle::compile;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::read_definition;
 use crate::error::Error;
@@ -20,6 +21,9 @@ pub struct Flags {
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
+    /// Print the definition translated into the canonical form, as JSON
+    #[arg(long, conflicts_with = "json")]
+    pub canonical: bool,
 }
 
 /// Checks a definition as the server would, without one.
@@ -33,9 +37,11 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
     let terminal = Terminal::of_stdout();
     let file = flags.file.display();
     match compiled {
-        Ok((plan, _)) if flags.json => terminal.line(
+        Ok(Compiled { form, plan, warnings, .. }) if flags.json => terminal.line(
             &json!({
                 "valid": true,
+                "form": form.word(),
+                "warnings": warnings,
                 "workflow_id": plan.workflow,
                 "steps": plan.steps.len(),
                 "digest": plan.digest.to_string(),
@@ -43,15 +49,30 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
             })
             .to_string(),
         ),
-        Ok((plan, _)) => {
+        Ok(compiled) if flags.canonical => terminal.line(&pretty(&compiled.text)),
+        Ok(Compiled { form, plan, warnings, .. }) => {
             let steps = count(plan.steps.len(), "step");
-            terminal.line(&format!("{file}: workflow `{}`, {steps}, valid", plan.workflow))
+            let warned = match warnings.len() {
+                0 => String::new(),
+                number => format!(", with {}", count(number, "warning")),
+            };
+            let (workflow, form) = (&plan.workflow, form.word());
+            terminal.line(&format!(
+                "{file}: workflow `{workflow}`, form {form}, {steps}, valid{warned}"
+            ))?;
+            warnings.iter().try_for_each(|one| terminal.line(&format!("warning: {one}")))
         }
         Err(problems) => {
             show(&terminal, flags, &problems)?;
             Err(Error::Failed(format!("{file} has {}", count(problems.len(), "problem"))))
         }
     }
+}
+
+/// Canonical JSON for people.
+fn pretty(text: &str) -> String {
+    let value = serde_json::from_str::<Value>(text);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| text.to_owned())
 }
 
 fn count(number: usize, thing: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -9,6 +10,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use backstitch_core::yaml::{self, Format};
+use backstitch_saga::handle::SubmittedText;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
@@ -32,10 +34,34 @@ pub(super) struct Document {
     pub(super) share: Share,
 }
 
+/// The same, with the text it was read from.
+#[derive(Debug)]
+pub(super) struct SourceDocument {
+    /// What was read.
+    pub(super) document: Document,
+    /// What it was read from; nothing if it was empty.
+    pub(super) text: Option<SubmittedText>,
+}
+
 impl FromRequest<App> for Document {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        Ok(Self::read(request, app, false).await?.document)
+    }
+}
+
+impl FromRequest<App> for SourceDocument {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        Document::read(request, app, true).await
+    }
+}
+
+impl Document {
+    /// Reads a body, and keeps its text if that is wanted.
+    async fn read(request: Request, app: &App, with_text: bool) -> Result<SourceDocument, Refusal> {
         let (parts, body) = request.into_parts();
         let mut held = Share::default();
         let reading = read(&parts.headers, body, app.room(), &mut held);
@@ -44,11 +70,15 @@ impl FromRequest<App> for Document {
             Refusal::new(codes::REQUEST_TIMEOUT, message)
         })??;
         if bytes.is_empty() {
-            return Ok(Self { value: None, share: Share::default() });
+            let document = Self { value: None, share: Share::default() };
+            return Ok(SourceDocument { document, text: None });
         }
         let format = format(&parts.headers)?;
         plain(&parts.headers)?;
         let share = app.room().work(bytes.len()).await?;
+        // A text that is kept is part of what is worked on, and so of that share.
+        let text = with_text.then(|| std::str::from_utf8(&bytes).ok().map(Arc::from)).flatten();
+        let text = text.map(|text| SubmittedText { format, text });
         let (parsed, share) = if bytes.len() <= FREE_BYTES_MAX {
             (yaml::parse(&bytes, format), share)
         } else {
@@ -66,11 +96,9 @@ impl FromRequest<App> for Document {
             let details = json!({ "problems": [problem] });
             Refusal::bad_request(format!("the body is {why}")).with(details)
         })?;
-        Ok(Self { value: Some(value), share })
+        Ok(SourceDocument { document: Self { value: Some(value), share }, text })
     }
-}
 
-impl Document {
     /// The value and its share, where a body must be given.
     ///
     /// # Errors

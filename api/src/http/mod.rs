@@ -141,6 +141,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/stats/db", get(database::show))
         .route("/api/v1/workflows", post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
+        .route("/api/v1/schemas", get(workflows::schemas))
+        .route("/api/v1/schemas/{form}", get(workflows::schema))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
         .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))

@@ -4,29 +4,38 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::forms::{Compiled, Form};
+use backstitch_core::yaml::{self, Format};
 use backstitch_saga::catalog::Revision;
 use serde_json::{Value, json};
 
-use super::document::Document;
+use super::document::{Document, SourceDocument};
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
+use crate::nearest::unknown;
 
 /// What a definition's body must be.
 const A_DEFINITION: &str = "a workflow definition in JSON or YAML";
 
+/// Words of `form` that a definition is asked for in.
+const FORMS: [&str; 2] = [CANONICAL, SUBMITTED];
+const CANONICAL: &str = "canonical";
+const SUBMITTED: &str = "submitted";
+
 /// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
 pub(super) async fn define(
     State(app): State<App>,
-    document: Document,
+    submitted: SourceDocument,
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
+    let SourceDocument { document, text } = submitted;
     let (definition, share) = document.required(A_DEFINITION)?;
     let (engine, namespace) = (engine.clone(), app.namespace().clone());
     // Defining goes on when its client goes away, and so it keeps its share until it ends.
     let defining = tokio::spawn(async move {
-        let defined = engine.define(&namespace, &definition, ACTOR).await;
+        let defined = engine.define_from(&namespace, &definition, text, ACTOR).await;
         drop((definition, share));
         defined
     });
@@ -37,6 +46,8 @@ pub(super) async fn define(
         "revision": defined.revision,
         "digest": defined.digest.to_string(),
         "created": defined.created,
+        "form": defined.form.word(),
+        "warnings": defined.warnings,
     });
     let location = format!("/api/v1/workflows/{}", defined.workflow);
     Ok(answer::with_header(answer::json(status, &body), LOCATION, &location))
@@ -55,9 +66,11 @@ pub(super) async fn validate(
         compiled
     });
     let compiled = compiling.await.map_err(|_| Refusal::new(codes::INTERNAL, "not checked"))?;
-    let (plan, _) = compiled?;
+    let Compiled { form, plan, warnings, .. } = compiled?;
     Ok(answer::ok(&json!({
         "valid": true,
+        "form": form.word(),
+        "warnings": warnings,
         "workflow_id": plan.workflow,
         "digest": plan.digest.to_string(),
         "steps": plan.steps.len(),
@@ -76,13 +89,20 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
     Ok(answer::ok(&json!({ "workflows": rows })))
 }
 
-/// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for.
+/// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for, in the canonical
+/// form or as it was submitted.
 pub(super) async fn show(
     State(app): State<App>,
     PathId(workflow): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let number = Parameters::of(&uri, &["revision"])?.number("revision", 1..=u32::MAX)?;
+    let asked = Parameters::of(&uri, &["revision", "form"])?;
+    let number = asked.number("revision", 1..=u32::MAX)?;
+    let as_submitted = asked.word("form", &FORMS, |word| match word {
+        CANONICAL => Some(false),
+        SUBMITTED => Some(true),
+        _ => None,
+    })?;
     let mut revisions = revisions_of(&app, &workflow)?;
     let found = match number {
         None => revisions.pop(),
@@ -92,9 +112,50 @@ pub(super) async fn show(
         let message = format!("workflow `{workflow}` has no such revision");
         Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
     })?;
+    let catalog = app.engine()?.catalog();
+    let source = catalog.source(app.namespace(), &workflow, revision.plan.digest);
     let mut shown = row(&revision);
-    shown["definition"] = serde_json::from_str(&revision.text).unwrap_or(Value::Null);
+    let canonical = || serde_json::from_str(&revision.text).unwrap_or(Value::Null);
+    shown["submitted_form"] = source.as_ref().map_or(CANONICAL, |source| &*source.form).into();
+    match (as_submitted.unwrap_or(false), source) {
+        (false, _) => {
+            shown["form"] = CANONICAL.into();
+            shown["definition"] = canonical();
+        }
+        // What was submitted is the canonical text, as far as anybody knows.
+        (true, None) => add_source(&mut shown, (CANONICAL, "json"), &revision.text, canonical()),
+        (true, Some(source)) => {
+            let format = if &*source.format == "json" { Format::Json } else { Format::Yaml };
+            let value = yaml::parse(source.text.as_bytes(), format).unwrap_or(Value::Null);
+            add_source(&mut shown, (&source.form, &source.format), &source.text, value);
+        }
+    }
     Ok(answer::ok(&shown))
+}
+
+fn add_source(shown: &mut Value, written: (&str, &str), text: &str, value: Value) {
+    let (form, format) = written;
+    shown["form"] = form.into();
+    shown["format"] = format.into();
+    shown["source"] = text.into();
+    shown["definition"] = value;
+}
+
+/// `GET /api/v1/schemas`: the forms of definitions, and where their schemas are.
+pub(super) async fn schemas() -> Response {
+    let rows = Form::ALL.map(|form| {
+        let word = form.word();
+        json!({ "form": word, "url": format!("/api/v1/schemas/{word}") })
+    });
+    answer::ok(&json!({ "schemas": rows }))
+}
+
+/// `GET /api/v1/schemas/{form}`: a form's JSON Schema.
+pub(super) async fn schema(PathId(word): PathId) -> Result<Response, Refusal> {
+    let words = Form::ALL.map(Form::word);
+    let form = Form::of_word(&word)
+        .ok_or_else(|| Refusal::new(codes::NOT_FOUND, unknown("form", &word, &words)))?;
+    Ok(answer::ok(&form.schema()))
 }
 
 /// `GET /api/v1/workflows/{id}/revisions`, oldest first.

@@ -203,7 +203,8 @@ async fn the_audit_says_who_did_what() {
     let defined = "workflow.defined";
     assert_eq!(words(&all), [defined, defined, "execution.cancelled", "letter.discarded"]);
     assert_eq!((&all[2]["detail"], &all[2]["actor"]), (&json!("wrong order"), &json!("anonymous")));
-    assert_eq!(text(&all[0]["position"]), "1:0:1");
+    // The text of the definition stands before it.
+    assert_eq!(text(&all[0]["position"]), "1:0:2");
     let run = text(&failed["execution_id"]);
     assert_eq!(words(&audit(&format!("target={run}")).await), ["letter.discarded"]);
     assert_eq!(words(&audit(&format!("target={letter}")).await), ["letter.discarded"]);

@@ -2,6 +2,7 @@
 
 mod backups;
 mod contract;
+mod forms;
 mod lists;
 mod payloads;
 mod process;

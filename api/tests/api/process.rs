@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::server::TWO_STEPS;
 
-fn backstitch(arguments: &[&str]) -> Command {
+pub fn backstitch(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backstitch"));
     command
         .args(arguments)
@@ -33,7 +33,7 @@ fn fails(arguments: &[&str], code: i32) -> String {
     said
 }
 
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
@@ -44,7 +44,7 @@ fn serve_fails(data_dir: &Path, code: i32) -> String {
 }
 
 /// A running server and where it listens, as its own log says.
-fn serve(data_dir: &Path) -> (Child, String) {
+pub fn serve(data_dir: &Path) -> (Child, String) {
     let data_dir = data_dir.to_str().expect("a path in UTF-8");
     let mut server = backstitch(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"])
         .args(["--log-format", "json"])

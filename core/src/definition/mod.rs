@@ -6,9 +6,9 @@
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
-mod read;
-mod read_fields;
-mod read_policies;
+pub(crate) mod read;
+pub(crate) mod read_fields;
+pub(crate) mod read_policies;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -20,3 +20,13 @@ pub(crate) fn nearest<'k>(
         .min()
         .map(|(_, word)| word)
 }
+
+/// The known word that a given one is but for a slip of the pen: one letter, or the case.
+pub(crate) fn slip<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if given.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let given = given.to_ascii_lowercase();
+    let is = |word: &&str| strsim::osa_distance(&given, &word.to_ascii_lowercase()) <= 1;
+    known.into_iter().find(is)
+}

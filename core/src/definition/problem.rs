@@ -120,11 +120,17 @@ pub mod codes {
     pub const BAD_SCHEMA: &str = "BAD_SCHEMA";
     /// An input that does not match the `input_schema`.
     pub const INPUT_MISMATCH: &str = "INPUT_MISMATCH";
+    /// A definition with the keys of two forms, or tasks of two kinds.
+    pub const AMBIGUOUS_FORM: &str = "AMBIGUOUS_FORM";
+    /// A warning: a field that is kept and does nothing yet; the message says what follows.
+    pub const NOT_IN_FORCE: &str = "NOT_IN_FORCE";
+    /// A warning: a bare name that is no task, and so is read as a parameter of the run.
+    pub const UNDECLARED_PARAMETER: &str = "UNDECLARED_PARAMETER";
     /// The list was cut.
     pub const MORE_PROBLEMS: &str = "MORE_PROBLEMS";
 
     /// Every code.
-    pub const ALL: [&str; 22] = [
+    pub const ALL: [&str; 25] = [
         BAD_SYNTAX,
         UNKNOWN_FIELD,
         MISSING_FIELD,
@@ -146,6 +152,9 @@ pub mod codes {
         BAD_URL,
         BAD_SCHEMA,
         INPUT_MISMATCH,
+        AMBIGUOUS_FORM,
+        NOT_IN_FORCE,
+        UNDECLARED_PARAMETER,
         MORE_PROBLEMS,
     ];
 }

@@ -15,7 +15,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-const DEFINITION_FIELDS: [&str; 14] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "id",
     "name",
     "description",
@@ -31,7 +31,7 @@ const DEFINITION_FIELDS: [&str; 14] = [
     "outputs",
     "callbacks",
 ];
-const STEP_FIELDS: [&str; 11] = [
+pub(crate) const STEP_FIELDS: [&str; 11] = [
     "id",
     "name",
     "description",

@@ -17,7 +17,7 @@ pub(crate) fn joined(path: &str, name: &str) -> String {
 }
 
 /// A value's JSON type, for messages.
-pub(super) fn type_of(value: &Value) -> &'static str {
+pub(crate) fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -52,7 +52,7 @@ pub(super) fn duration(
 }
 
 /// A duration as people write it.
-fn written(duration_ms: u64) -> String {
+pub(crate) fn written(duration_ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
     let unit = units
         .iter()

@@ -16,7 +16,8 @@ impl Event {
             Self::Workflow(
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
-                | WorkflowEvent::Kept { .. },
+                | WorkflowEvent::Kept { .. }
+                | WorkflowEvent::SourceKept { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }
@@ -43,7 +44,8 @@ impl Event {
             Self::Workflow(
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
-                | WorkflowEvent::Kept { .. },
+                | WorkflowEvent::Kept { .. }
+                | WorkflowEvent::SourceKept { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }

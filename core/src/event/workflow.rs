@@ -32,4 +32,19 @@ pub enum WorkflowEvent {
         /// Who imported it.
         actor: String,
     },
+    /// The text that a content was submitted as.
+    SourceKept {
+        /// blake3 of the canonical JSON that the text means: whose source it is.
+        digest: Digest,
+        /// Word of the form it is written in.
+        form: String,
+        /// How it is written: `json` or `yaml`.
+        format: String,
+        /// blake3 of the text.
+        source: Digest,
+        /// The last piece of the text, byte by byte as submitted; the whole, if it is small.
+        text: String,
+        /// Who submitted it.
+        actor: String,
+    },
 }

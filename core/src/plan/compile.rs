@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, WORKFLOW_TYPE, children, wait_delay};
 use crate::definition::graph::Graph;
-use crate::definition::nearest::nearest;
+use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
 use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::event::Recourse;
@@ -228,13 +228,14 @@ impl Compiler<'_, '_> {
         let Some(types) = self.types.filter(|_| !task_type.is_empty()) else { return };
         let known = types.effectful();
         if !known.contains(&task_type) {
+            // What is spelled almost like a known type is a slip; anything else may have an
+            // executor by the time a run comes to it.
             let all = known.iter().chain(others).copied();
-            let hint = nearest(task_type, all.clone()).map_or_else(
-                || format!("known are {}", all.collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            let message = format!("there is no task type `{task_type}`; {hint}");
-            self.problems.add(format!("{path}.type"), codes::UNKNOWN_TASK_TYPE, message);
+            if let Some(near) = slip(task_type, all) {
+                let message =
+                    format!("there is no task type `{task_type}`; did you mean `{near}`?");
+                self.problems.add(format!("{path}.type"), codes::UNKNOWN_TASK_TYPE, message);
+            }
             return;
         }
         let empty = Value::Object(Map::new());

@@ -30,6 +30,21 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
             let digest = digest.to_string();
             ("DefinitionKept", json!({ "digest": digest, "bytes": text.len(), "actor": actor }))
         }
+        Event::Workflow(WorkflowEvent::SourceKept {
+            digest,
+            form,
+            format,
+            source,
+            text,
+            actor,
+        }) => {
+            let (digest, source) = (digest.to_string(), source.to_string());
+            let data = json!({
+                "digest": digest, "form": form, "format": format, "source": source,
+                "bytes": text.len(), "actor": actor,
+            });
+            ("DefinitionSourceKept", data)
+        }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),
     }

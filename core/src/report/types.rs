@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 63] = [
+pub const EVENT_TYPES: [&str; 64] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -59,6 +59,7 @@ pub const EVENT_TYPES: [&str; 63] = [
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
+    "DefinitionSourceKept",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -83,6 +84,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::DefinitionPart { .. }) => "DefinitionPart",
         Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
+        Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",

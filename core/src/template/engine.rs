@@ -129,6 +129,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         ("capitalize", Value::from_function(filters::capitalize), 1),
         ("count", Value::from_function(filters::length), 1),
         ("dictsort", Value::from_function(filters::dictsort), 16),
+        ("field", Value::from_function(field), 1),
         ("first", Value::from_function(filters::first), 1),
         ("float", Value::from_function(filters::float), 1),
         ("int", Value::from_function(filters::int), 1),
@@ -142,6 +143,7 @@ fn add_filters(environment: &mut Environment<'static>) {
         ("map", Value::from_function(filters::map), 2),
         ("max", Value::from_function(filters::max), 1),
         ("min", Value::from_function(filters::min), 1),
+        ("optional_field", Value::from_function(optional_field), 1),
         ("reject", Value::from_function(filters::reject), 2),
         ("rejectattr", Value::from_function(filters::rejectattr), 2),
         ("replace", Value::from_function(filters::replace), 1),
@@ -176,6 +178,47 @@ fn add_filters(environment: &mut Environment<'static>) {
             },
         );
     }
+}
+
+/// A step's field by its bare name, and what is below it: in the body of what it answered, in
+/// the answer itself, then among the step's own fields. `response` is the body.
+fn field(step: &Value, parts: Rest<Value>) -> Result<Value, Error> {
+    let Some((first, rest)) = parts.split_first() else {
+        return Err(Error::new(ErrorKind::MissingArgument, "`field` needs a name"));
+    };
+    let output = below(step, &"output".into()).unwrap_or_default();
+    let body = below(&output, &"body".into()).or_else(|| below(&output, &"response".into()));
+    let body = body.unwrap_or_default();
+    let alias = || (first.as_str() == Some("response")).then(|| body.clone());
+    let own = || if first.as_str() == Some("output") { None } else { below(step, first) };
+    let found = below(&body, first)
+        .or_else(|| below(&output, first))
+        .or_else(|| alias().filter(|body| !body.is_undefined()))
+        .or_else(own);
+    let missing = |name: &Value, there: &str| {
+        let message = format!("`{name}` is missing in {there}");
+        Error::new(ErrorKind::UndefinedError, message)
+    };
+    let mut found = found.ok_or_else(|| missing(first, "what the step answered"))?;
+    let mut place = first.to_string();
+    for part in rest.iter() {
+        found = below(&found, part).ok_or_else(|| missing(part, &format!("`{place}`")))?;
+        place = format!("{place}.{part}");
+    }
+    Ok(found)
+}
+
+/// The same; nothing if it is missing, for whoever asks whether it is there.
+fn optional_field(step: &Value, parts: Rest<Value>) -> Value {
+    field(step, parts).unwrap_or_default()
+}
+
+/// What an object or list has under a name or place, if anything.
+fn below(value: &Value, name: &Value) -> Option<Value> {
+    if !matches!(value.kind(), ValueKind::Map | ValueKind::Seq) {
+        return None;
+    }
+    value.get_item(name).ok().filter(|found| !found.is_undefined())
 }
 
 /// The filters of `demands.rs`.

@@ -1,7 +1,7 @@
 //! The words of the language: keywords, filters, tests. `docs/expressions.md` explains them.
 
 /// Words that are no names.
-pub(super) const KEYWORDS: [&str; 13] = [
+pub(crate) const KEYWORDS: [&str; 13] = [
     "and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None",
 ];
 
@@ -15,7 +15,7 @@ pub(super) const WEIGHED_FILTER: &str = "__weighed";
 pub(super) const SLICED_FILTER: &str = "__sliced";
 
 /// The filters.
-pub(super) const FILTERS: [&str; 38] = [
+pub(super) const FILTERS: [&str; 40] = [
     "abs",
     "bool",
     "capitalize",
@@ -23,6 +23,7 @@ pub(super) const FILTERS: [&str; 38] = [
     "d",
     "default",
     "dictsort",
+    "field",
     "first",
     "float",
     "int",
@@ -36,6 +37,7 @@ pub(super) const FILTERS: [&str; 38] = [
     "map",
     "max",
     "min",
+    "optional_field",
     "reject",
     "rejectattr",
     "replace",

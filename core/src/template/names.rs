@@ -114,6 +114,9 @@ impl Scanner<'_> {
                 }
                 OutputRead::None
             }
+            (Some(Token::Symbol("|")), Some(Token::Name("field" | "optional_field"))) => {
+                OutputRead::Below
+            }
             _ => OutputRead::Whole,
         };
         self.reads.step(step, id, output);

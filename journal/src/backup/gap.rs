@@ -1,7 +1,7 @@
 //! A backup whose next run was broken off behind a gap.
 //!
 //! If the source was cut since the backup before, what is new begins behind segments that no
-//! longer are anywhere. Until the new base takes the place of the one before, it is left aside.
+//! longer are anywhere; the chain before it may be a base alone. Until the new base takes the place of the one before, it is left aside.
 
 use std::path::Path;
 
@@ -30,5 +30,5 @@ pub(crate) fn last_before_gap(directory: &Directory, sources: &Sources) -> Optio
             .any(|path| manifest.files.contains_key(path.to_string_lossy().as_ref()))
     };
     let behind = numbers.iter().filter(|number| *number >= at);
-    (last > first && !behind.into_iter().any(|number| named(&number))).then_some(last - 1)
+    (!behind.into_iter().any(|number| named(&number))).then(|| last.saturating_sub(1))
 }

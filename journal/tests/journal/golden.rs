@@ -21,6 +21,7 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 
 use crate::golden_blob::commit_blob;
 use crate::golden_links::commit_links;
+use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
 /// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
@@ -273,6 +274,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
         ("commit-links.bin", commit_links()),
+        ("commit-source.bin", commit_source()),
     ]
 }
 

@@ -20,6 +20,7 @@ mod events;
 mod golden;
 mod golden_blob;
 mod golden_links;
+mod golden_source;
 mod life;
 mod listing;
 mod medium;

@@ -34,7 +34,7 @@ impl Definitions {
         }
         let Some(state) = state else { return };
         let fresh = match event {
-            WorkflowEvent::DefinitionPart { .. } => None,
+            WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::SourceKept { .. } => None,
             WorkflowEvent::Defined { .. } => {
                 state.latest().map(|own| (own.digest, own.text.clone()))
             }

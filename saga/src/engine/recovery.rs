@@ -77,6 +77,9 @@ pub(super) fn recover(
     for kept in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.kept().map_err(Error::Fold)? {
         catalog.keep(kept.plan, kept.text);
     }
+    for (name, content, source) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.sources() {
+        catalog.keep_source(name, content, source);
+    }
     let mut imported = HashSet::new();
     for start in &mut starts {
         let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();

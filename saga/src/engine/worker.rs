@@ -281,6 +281,9 @@ impl Worker {
             actor: definition.actor.clone(),
         };
         let name = (definition.namespace.clone(), definition.workflow.clone());
+        if let Some(source) = &definition.source {
+            self.catalog.keep_source(name.clone(), definition.plan.digest, source.clone());
+        }
         self.catalog.add(name, revision);
     }
 

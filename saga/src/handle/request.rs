@@ -7,10 +7,12 @@ use backstitch_core::command::{
 };
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::Callback;
+use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::callback_word;
 use backstitch_core::time::Timestamp;
+use backstitch_core::yaml::Format;
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -60,6 +62,19 @@ pub struct Defined {
     pub digest: Digest,
     /// Whether the content is new.
     pub created: bool,
+    /// The form it was written in.
+    pub form: Form,
+    /// What its author should know: what is not in force yet, what nothing performs here.
+    pub warnings: Vec<Problem>,
+}
+
+/// The text of a definition, as a client sent it.
+#[derive(Debug, Clone)]
+pub struct SubmittedText {
+    /// How it is written.
+    pub format: Format,
+    /// Byte by byte.
+    pub text: Arc<str>,
 }
 
 /// What became of a retried letter.

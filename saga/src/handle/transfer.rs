@@ -137,6 +137,7 @@ impl Import {
             workflow: plan.workflow.clone(),
             text: definition.text.into(),
             plan: Arc::new(plan),
+            source: None,
             actor: self.actor.as_str().into(),
             defined_at: clock::now(),
         });

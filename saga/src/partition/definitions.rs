@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::event::{Event, WorkflowEvent};
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
-use backstitch_core::workflow::{self, WorkflowState};
+use backstitch_core::workflow::{self, Source, WorkflowState};
 
 use super::Answer;
 use super::stage::{Stage, StagedRecord};
@@ -24,9 +24,11 @@ pub struct Definition {
     pub text: Arc<str>,
     /// The same, compiled.
     pub plan: Arc<Plan>,
+    /// The text it was submitted as; once it is recorded, the one that is kept.
+    pub source: Option<Source>,
     /// Who.
     pub actor: Arc<str>,
-    /// When it was asked for.
+    /// When it was asked for; once it is recorded, when that was.
     pub defined_at: Timestamp,
 }
 
@@ -101,23 +103,48 @@ impl Workflows {
         Ok(found)
     }
 
-    /// Records a revision.
+    /// The texts that contents were submitted as.
+    pub(super) fn sources(&self) -> Vec<(Name, Digest, Source)> {
+        let mut found = Vec::new();
+        for (stream, (state, _)) in &self.states {
+            let (StreamId::Workflow { namespace, workflow }, Some(state)) = (stream, state) else {
+                continue;
+            };
+            found.extend(state.sources.iter().map(|(content, source)| {
+                ((namespace.clone(), workflow.clone()), *content, source.clone())
+            }));
+        }
+        found
+    }
+
+    /// Records a revision and the text it was submitted as; answers with the text that is kept.
     pub(super) fn define(
         &mut self,
-        definition: &Definition,
+        definition: &mut Definition,
         now: Timestamp,
         stage: &mut Stage,
     ) -> Answer {
-        let Definition { text, plan, actor, .. } = definition;
-        let decide =
-            |state: &Option<WorkflowState>| workflow::define(state, text, plan.digest, actor);
-        self.record(definition, decide, now, stage, |created, state| {
-            let known = state.and_then(WorkflowState::latest).map(|known| known.number);
-            match known {
-                Some(revision) => Answer::Defined { revision, created },
-                None => Answer::Quarantined("the revision was not recorded".to_owned()),
-            }
-        })
+        let Definition { text, plan, actor, source, .. } = &*definition;
+        let digest = plan.digest;
+        let decide = |state: &Option<WorkflowState>| {
+            let mut events = match source {
+                Some(source) => workflow::keep_source(state, digest, source, actor),
+                None => Vec::new(),
+            };
+            events.extend(workflow::define(state, text, digest, actor));
+            events
+        };
+        let (mut kept, mut defined_at) = (None, definition.defined_at);
+        let answer = self.record(definition, decide, now, stage, |created, state| {
+            kept = state.and_then(|own| own.sources.get(&digest).cloned());
+            let Some(known) = state.and_then(WorkflowState::latest) else {
+                return Answer::Quarantined("the revision was not recorded".to_owned());
+            };
+            defined_at = known.defined_at;
+            Answer::Defined { revision: known.number, created }
+        });
+        (definition.source, definition.defined_at) = (kept, defined_at);
+        answer
     }
 
     /// Records a content that imported runs are pinned to.
@@ -148,7 +175,7 @@ impl Workflows {
         let (state, version) = self.states.entry(stream.clone()).or_default();
         let before = state.clone();
         let events = decide(state);
-        let created = !events.is_empty();
+        let created = events.iter().any(|event| matches!(event, WorkflowEvent::Defined { .. }));
         let mut records = Vec::with_capacity(events.len());
         for event in events {
             if let Err(why) = workflow::evolve(state, &event, now) {

@@ -6,13 +6,15 @@
 //! imported again. Until all of it is durable nobody is shown any of it.
 
 use backstitch_core::event::{Event, PartitionEvent};
-use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, StreamId};
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::{Moment, Timestamp};
+use backstitch_core::workflow::Source;
 
 use super::stage::StagedRecord;
 use super::{Abandon, Answer, Kept, Partition};
+use crate::catalog::Name;
 
 /// Who removes what a crash left of an import, and why.
 const ACTOR: &str = "backstitch";
@@ -40,6 +42,12 @@ impl<T: Abandon> Partition<T> {
     /// A sentence, when a recorded definition can't be compiled.
     pub fn kept(&self) -> Result<Vec<Kept>, String> {
         self.workflows.kept()
+    }
+
+    /// The texts that contents of workflows were submitted as.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(Name, Digest, Source)> {
+        self.workflows.sources()
     }
 
     pub(super) fn import(&mut self, import: Import, ticket: T, moment: Moment) {

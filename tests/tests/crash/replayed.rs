@@ -62,7 +62,7 @@ pub fn plans(streams: &BTreeMap<StreamId, Vec<Record>>) -> BTreeMap<Digest, Arc<
         }
         for revision in state.iter().flat_map(|state| &state.revisions) {
             let definition = serde_json::from_str(&revision.text).expect("a definition is JSON");
-            let (plan, _) = compile(&definition, &registry).expect("it compiled when it was made");
+            let plan = compile(&definition, &registry).expect("it compiled when it was made").plan;
             plans.insert(revision.digest, Arc::new(plan));
         }
     }

@@ -1,0 +1,73 @@
+//! The canonical form as a table, for its schema. Reading and checking it is `definition`'s.
+
+use super::table::{Shape, Table, To, rule};
+
+pub(super) static DOCUMENT: Table = Table {
+    about: "A workflow",
+    open: false,
+    required: &["id", "steps"],
+    fields: &[
+        rule("id", Shape::Text, To::Own),
+        rule("name", Shape::Text, To::Own),
+        rule("description", Shape::Text, To::Own),
+        rule("version", Shape::Text, To::Own),
+        rule("tags", Shape::Texts, To::Own),
+        rule("input_schema", Shape::Any, To::Own),
+        rule("variables", Shape::Object, To::Own),
+        rule("defaults", Shape::One(&DEFAULTS), To::Own),
+        rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
+        rule("timeout", Shape::Duration, To::Own),
+        rule("erasable", Shape::Boolean, To::Own),
+        rule("steps", Shape::List(&STEP), To::Own),
+        rule("outputs", Shape::Object, To::Own),
+        rule("callbacks", Shape::List(&CALLBACK), To::Own),
+    ],
+};
+
+pub(super) static STEP: Table = Table {
+    about: "A step",
+    open: false,
+    required: &["id", "type"],
+    fields: &[
+        rule("id", Shape::Text, To::Own),
+        rule("name", Shape::Text, To::Own),
+        rule("description", Shape::Text, To::Own),
+        rule("needs", Shape::TextOrTexts, To::Own),
+        rule("when", Shape::Text, To::Own),
+        rule("type", Shape::Text, To::Own),
+        rule("with", Shape::Any, To::Own),
+        rule("retry", Shape::Retry, To::Own),
+        rule("timeout", Shape::Duration, To::Own),
+        rule("allow_failure", Shape::Boolean, To::Own),
+        rule("undo", Shape::One(&UNDO), To::Own),
+    ],
+};
+
+static UNDO: Table = Table {
+    about: "How a step is undone",
+    open: false,
+    required: &["type"],
+    fields: &[
+        rule("type", Shape::Text, To::Own),
+        rule("with", Shape::Any, To::Own),
+        rule("retry", Shape::Retry, To::Own),
+        rule("timeout", Shape::Duration, To::Own),
+    ],
+};
+
+static DEFAULTS: Table = Table {
+    about: "Policies for steps that do not say",
+    open: false,
+    required: &[],
+    fields: &[rule("retry", Shape::Retry, To::Own), rule("timeout", Shape::Duration, To::Own)],
+};
+
+static CALLBACK: Table = Table {
+    about: "Who is told",
+    open: false,
+    required: &["event", "url"],
+    fields: &[rule("event", Shape::Words(&EVENTS), To::Own), rule("url", Shape::Text, To::Own)],
+};
+
+const EVENTS: [&str; 4] =
+    ["workflow.completed", "workflow.failed", "workflow.compensating", "workflow.cancelled"];

@@ -1,0 +1,289 @@
+//! The form of document 000: `tasks` with `task_type`.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::definition::problem::codes;
+use crate::retry_policy::{ATTEMPTS_MAX, RETRY_INITIAL_MS_MAX};
+
+use super::draft::Draft;
+use super::names::Naming;
+use super::parts::{
+    below, duration, list, object, put_condition, put_needs, put_tree, text, texts,
+};
+use super::table::{Shape, Table, To, rule};
+use super::unified_tasks;
+
+pub(super) static DOCUMENT: Table = Table {
+    about: "A workflow of document 000",
+    open: false,
+    required: &["id", "tasks"],
+    fields: &[
+        rule("id", Shape::Text, To::Field("id")),
+        rule("name", Shape::Text, To::Field("name")),
+        rule("description", Shape::Text, To::Field("description")),
+        rule("version", Shape::Text, To::Field("version")),
+        rule("enabled", Shape::Boolean, To::LaterIf(false, "the workflow can be run")),
+        rule("type", Shape::Text, To::Later("lists cannot be filtered by it")),
+        rule("tasks", Shape::List(&TASK), To::Own),
+        rule("triggers", Shape::List(&TRIGGER), To::Own),
+        rule("variables", Shape::Object, To::Field("variables")),
+        rule("notifications", Shape::One(&NOTIFICATIONS), To::Own),
+        rule("sla_minutes", Shape::Number(0.0, 5_256_000.0), To::Later("nobody watches it")),
+        rule("tags", Shape::Texts, To::Field("tags")),
+        rule("retry_policy", Shape::One(&RETRY_POLICY), To::Own),
+        rule("outputs", Shape::Object, To::Own),
+        rule("callbacks", Shape::Any, To::Own),
+    ],
+};
+
+static TASK: Table = Table {
+    about: "A task of document 000",
+    open: false,
+    required: &["id", "task_type"],
+    fields: &[
+        rule("id", Shape::Text, To::Field("id")),
+        rule("name", Shape::Text, To::Field("name")),
+        rule("task_type", Shape::Text, To::Field("type")),
+        rule("description", Shape::Text, To::Field("description")),
+        rule("parameters", Shape::Object, To::Own),
+        rule("dependencies", Shape::Texts, To::Own),
+        rule("timeout_minutes", Shape::Number(0.0, 1_440.0), To::Own),
+        rule("retry_count", Shape::Whole(0, ATTEMPTS_MAX as u64 - 1), To::Own),
+        rule("retry_delay_seconds", Shape::Number(0.0, DELAY_SECONDS_MAX), To::Own),
+        rule("condition", Shape::Text, To::Own),
+        rule("on_success", Shape::Texts, To::Own),
+        rule("on_failure", Shape::Texts, To::Own),
+        rule(
+            "parallel_execution",
+            Shape::Boolean,
+            To::LaterIf(false, "other tasks may run beside this one"),
+        ),
+    ],
+};
+
+static TRIGGER: Table = Table {
+    about: "What starts runs",
+    open: false,
+    required: &["type"],
+    fields: &[
+        rule("type", Shape::Words(&TRIGGERS), To::Own),
+        rule("schedule", Shape::Text, To::Own),
+        rule("webhook_url", Shape::Text, To::Own),
+        rule("url", Shape::Text, To::Own),
+        rule("event_filters", Shape::Object, To::Own),
+        rule("description", Shape::Text, To::Own),
+    ],
+};
+
+static NOTIFICATIONS: Table = Table {
+    about: "Who is told how a run ended",
+    open: false,
+    required: &[],
+    fields: &[
+        rule("email", Shape::Texts, To::Later("no mail is sent")),
+        rule("slack", Shape::Texts, To::Later("nothing is posted to Slack")),
+        rule("webhook", Shape::Texts, To::Own),
+    ],
+};
+
+static RETRY_POLICY: Table = Table {
+    about: "How tasks are retried that do not say",
+    open: false,
+    required: &[],
+    fields: &[
+        rule("max_retries", Shape::Whole(0, ATTEMPTS_MAX as u64 - 1), To::Own),
+        rule("backoff_strategy", Shape::Words(&["exponential", "linear", "fixed"]), To::Own),
+        rule(
+            "retry_conditions",
+            Shape::Texts,
+            To::Later("every failure that may pass is retried, and no other"),
+        ),
+    ],
+};
+
+const TRIGGERS: [&str; 5] = ["manual", "scheduled", "event_driven", "api_trigger", "webhook"];
+/// Triggers that are requests to the API.
+const REQUESTED: [&str; 2] = ["manual", "api_trigger"];
+const DELAY_SECONDS_MAX: f64 = (RETRY_INITIAL_MS_MAX / 1_000) as f64;
+/// What a webhook is told of.
+const NOTIFIED: [&str; 3] = ["workflow.completed", "workflow.failed", "workflow.cancelled"];
+/// The condition of a task that nothing calls.
+const NEVER: &str = "false";
+
+pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<String, Value> {
+    let mut made = Map::new();
+    DOCUMENT.copy(fields, ("", ""), &mut made, draft);
+    let policy = object(fields.get("retry_policy"));
+    if let Some(policy) = policy {
+        draft.lies_at("defaults.retry", "retry_policy");
+        draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
+        draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
+        made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
+    }
+    warn_of_triggers(fields, draft);
+    callbacks(fields, &mut made, draft);
+    let naming = Naming { input_words: &["trigger_data", "event"], ..Naming::default() };
+    draft.lies_at("steps", "tasks");
+    let each = |(at, value): (usize, &Value)| match object(Some(value)) {
+        Some(fields) => Value::Object(task(at, fields, policy, &naming, draft)),
+        None => value.clone(),
+    };
+    let tasks = list(fields, "tasks");
+    let mut steps: Vec<Value> = tasks.iter().enumerate().map(each).collect();
+    follow(tasks, &mut steps, draft);
+    made.insert("steps".to_owned(), steps.into());
+    put_tree((fields, "", "outputs"), (&mut made, "", "outputs"), &naming, draft);
+    made
+}
+
+fn task(
+    at: usize,
+    fields: &Map<String, Value>,
+    policy: Option<&Map<String, Value>>,
+    naming: &Naming,
+    draft: &mut Draft,
+) -> Map<String, Value> {
+    let (source, canonical) = (format!("tasks[{at}]"), format!("steps[{at}]"));
+    let mut made = Map::new();
+    TASK.copy(fields, (&source, &canonical), &mut made, draft);
+    if let (Some(task_type), Some(parameters)) =
+        (text(fields, "task_type"), fields.get("parameters"))
+        && let Some(table) = unified_tasks::parameters(task_type)
+        && parameters.is_object()
+    {
+        table.check(parameters, &below(&source, "parameters"), draft);
+    }
+    put_tree((fields, &source, "parameters"), (&mut made, &canonical, "with"), naming, draft);
+    put_needs((fields, &source, "dependencies"), (&mut made, &canonical), draft);
+    put_condition((fields, &source), (&mut made, &canonical), naming, draft);
+    if let Some(timeout) = duration(fields.get("timeout_minutes"), 60_000.0) {
+        draft.lies_at(below(&canonical, "timeout"), below(&source, "timeout_minutes"));
+        made.insert("timeout".to_owned(), timeout);
+    }
+    if let Some(retry) = retry(fields, policy) {
+        let retry_path = below(&canonical, "retry");
+        draft.lies_at(below(&retry_path, "initial"), below(&source, "retry_delay_seconds"));
+        draft.lies_at(retry_path, below(&source, "retry_count"));
+        made.insert("retry".to_owned(), retry);
+    }
+    made
+}
+
+fn defaults(policy: &Map<String, Value>) -> Value {
+    let mut retry = Map::new();
+    if let Some(retries) = policy.get("max_retries").and_then(Value::as_u64) {
+        retry.insert("max_attempts".to_owned(), retries.saturating_add(1).into());
+    }
+    if let Some(strategy) = text(policy, "backoff_strategy") {
+        retry.insert("backoff".to_owned(), strategy.into());
+    }
+    retry.into()
+}
+
+/// A task's own words on retries: they win over the policy's. A delay is waited exactly, unless
+/// the policy lets it grow.
+fn retry(fields: &Map<String, Value>, policy: Option<&Map<String, Value>>) -> Option<Value> {
+    let count = fields.get("retry_count").and_then(Value::as_u64);
+    let delay = duration(fields.get("retry_delay_seconds"), 1_000.0);
+    if count.is_none() && delay.is_none() {
+        return None;
+    }
+    let mut retry = match policy.map(defaults) {
+        Some(Value::Object(of_policy)) => of_policy,
+        _ => Map::new(),
+    };
+    if let Some(count) = count {
+        retry.insert("max_attempts".to_owned(), count.saturating_add(1).into());
+    }
+    if let Some(delay) = delay {
+        let grows = retry.contains_key("backoff");
+        retry.entry("backoff").or_insert_with(|| "fixed".into());
+        retry.insert("initial".to_owned(), delay);
+        retry.insert("jitter".to_owned(), false.into());
+        if grows && retry.get("backoff") != Some(&"fixed".into()) {
+            retry.insert("max".to_owned(), "1h".into());
+        }
+    }
+    Some(retry.into())
+}
+
+/// `on_success` makes the named tasks need this one. A task named by `on_failure` would run
+/// without a failure, so it is skipped until handlers are in force.
+fn follow(tasks: &[Value], steps: &mut [Value], draft: &mut Draft) {
+    let id = |task: &Value| task.get("id").and_then(Value::as_str).map(str::to_owned);
+    let places: HashMap<String, usize> =
+        tasks.iter().enumerate().filter_map(|(at, task)| Some((id(task)?, at))).collect();
+    for (at, task) in tasks.iter().enumerate() {
+        let (Some(fields), Some(own)) = (object(Some(task)), id(task)) else { continue };
+        for name in ["on_success", "on_failure"] {
+            for (nth, named) in texts(fields, name).into_iter().enumerate() {
+                let path = format!("tasks[{at}].{name}[{nth}]");
+                let Some(&follower) = places.get(named) else {
+                    let shown: String = named.chars().take(64).collect();
+                    let message = format!("there is no task `{shown}`");
+                    draft.problems.add(path, codes::UNKNOWN_STEP, message);
+                    continue;
+                };
+                let Value::Object(step) = &mut steps[follower] else { continue };
+                if name == "on_success" {
+                    need(step, follower, &own, path, draft);
+                    continue;
+                }
+                let message = format!(
+                    "`on_failure` is not in force yet: `{named}` is skipped, and the failure \
+                     fails the run"
+                );
+                draft.not_in_force(&path, &message);
+                step.insert("when".to_owned(), NEVER.into());
+            }
+        }
+    }
+}
+
+fn need(step: &mut Map<String, Value>, at: usize, needed: &str, path: String, draft: &mut Draft) {
+    let needs = step.entry("needs").or_insert_with(|| json!([]));
+    let Value::Array(needs) = needs else { return };
+    if !needs.iter().any(|known| known.as_str() == Some(needed)) {
+        draft.lies_at(format!("steps[{at}].needs[{}]", needs.len()), path);
+        needs.push(needed.into());
+    }
+}
+
+fn warn_of_triggers(fields: &Map<String, Value>, draft: &mut Draft) {
+    for (at, trigger) in list(fields, "triggers").iter().enumerate() {
+        let word = trigger.get("type").and_then(Value::as_str).unwrap_or_default();
+        if TRIGGERS.contains(&word) && !REQUESTED.contains(&word) {
+            let message = format!(
+                "`{word}` triggers are not in force yet: only requests to the API start runs"
+            );
+            draft.not_in_force(&format!("triggers[{at}]"), &message);
+        }
+    }
+}
+
+/// Callbacks as they are, and one for each end of a run and webhook.
+fn callbacks(fields: &Map<String, Value>, made: &mut Map<String, Value>, draft: &mut Draft) {
+    let mut callbacks = list(fields, "callbacks").to_vec();
+    let webhooks = object(fields.get("notifications")).map_or(&[][..], |own| list(own, "webhook"));
+    if !webhooks.is_empty() && !fields.contains_key("callbacks") {
+        draft.lies_at("callbacks", "notifications.webhook");
+    }
+    for (at, url) in webhooks.iter().enumerate().filter(|(_, url)| url.is_string()) {
+        for event in NOTIFIED {
+            let place = format!("callbacks[{}]", callbacks.len());
+            draft.lies_at(below(&place, "url"), format!("notifications.webhook[{at}]"));
+            callbacks.push(json!({ "event": event, "url": url }));
+        }
+    }
+    match fields.get("callbacks") {
+        Some(other) if !other.is_array() => {
+            made.insert("callbacks".to_owned(), other.clone());
+        }
+        _ if callbacks.is_empty() => {}
+        _ => {
+            made.insert("callbacks".to_owned(), callbacks.into());
+        }
+    }
+}

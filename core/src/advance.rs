@@ -108,6 +108,9 @@ fn forward(
         events.push(event);
         return;
     }
+    if !state.begun && !room.begins() {
+        return;
+    }
     resolve_faults(state, now, events);
     let mut turns = Turns { room, attempt: Attempt::Step, refused: false };
     let due = state.due_by(now).filter_map(|subject| fallen_due(state, subject, &mut turns));

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 3;
+pub const CHECKPOINT_FORMAT: u32 = 4;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub struct Checkpoint {
     submitted_at: Timestamp,
     version: u64,
     phase: Phase,
+    begun: bool,
     steps: Vec<StepState>,
     failing: Option<Failing>,
     cancel: Option<Cancel>,
@@ -66,6 +67,7 @@ impl Checkpoint {
             submitted_at: own.submitted_at,
             version: own.version,
             phase: own.phase,
+            begun: own.begun,
             steps: own.steps,
             failing: own.failing,
             cancel: own.cancel,
@@ -130,6 +132,7 @@ impl Checkpoint {
             submitted_at: self.submitted_at,
             version: self.version,
             phase: self.phase,
+            begun: self.begun,
             steps: self.steps,
             failing: self.failing,
             cancel: self.cancel,

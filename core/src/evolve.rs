@@ -242,6 +242,8 @@ fn move_step(
     own.status = to;
     let due_at = own.due_at;
     let takes_turns = state.takes_turns(step);
+    // A run that was given up before it began never did.
+    state.begun |= from == StepStatus::Pending && by != StepMove::Cancel;
     let sets = &mut state.sets;
     let ready = if takes_turns { &mut sets.queued } else { &mut sets.ready };
     match from {

@@ -20,10 +20,14 @@ pub enum Attempt {
     Step,
 }
 
-/// Hands out turns; each is one attempt that is under way.
+/// Says what may start. A turn is one attempt that is under way; a slot is one run that has
+/// begun and not ended.
 pub trait Room {
     /// Whether one more attempt may start. A turn that was given and not used goes back.
     fn starts(&mut self, attempt: Attempt) -> bool;
+
+    /// Whether a run that has not begun may. One that may and does not is asked for again.
+    fn begins(&mut self) -> bool;
 }
 
 /// Room for everything.
@@ -34,6 +38,10 @@ impl Room for Unbounded {
     fn starts(&mut self, _: Attempt) -> bool {
         true
     }
+
+    fn begins(&mut self) -> bool {
+        true
+    }
 }
 
 impl State {
@@ -42,6 +50,18 @@ impl State {
     pub fn priority(&self) -> Priority {
         let origin = self.links.as_ref().and_then(|links| links.origin.as_ref());
         origin.map(|origin| origin.priority).unwrap_or_default()
+    }
+
+    /// Whether the run waits until it may begin.
+    #[must_use]
+    pub fn waits_to_begin(&self) -> bool {
+        self.phase == Phase::Forward && !self.begun
+    }
+
+    /// Whether the run is one of those at a time that its workflow and the node allow.
+    #[must_use]
+    pub fn holds_slot(&self) -> bool {
+        self.begun && self.phase != Phase::Ended
     }
 
     /// What the run wants a turn for, once everything else that follows has happened.

@@ -42,6 +42,8 @@ pub struct State {
     pub version: u64,
     /// Where the run as a whole stands.
     pub phase: Phase,
+    /// Whether any step was looked at: until then the run holds no slot.
+    pub begun: bool,
     /// Each step, in the plan's order.
     pub steps: Vec<StepState>,
     /// Why the run fails or failed, and what is done about it.
@@ -153,6 +155,7 @@ impl State {
             tags: Arc::default(),
             version: 1,
             phase: Phase::Forward,
+            begun: false,
             steps,
             failing: None,
             cancel: None,
@@ -186,15 +189,9 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if self.version <= self.beginning() => RunStatus::Pending,
+            (Phase::Forward, _) if !self.begun => RunStatus::Pending,
             _ => RunStatus::Running,
         }
-    }
-
-    /// How many events begin the run, in one commit.
-    fn beginning(&self) -> u64 {
-        let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
-        1 + u64::from(!self.tags.is_empty()) + u64::from(origin)
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:

@@ -31,6 +31,7 @@ use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
+use crate::slots::{self, Slots};
 use crate::turns::Pool;
 
 pub(crate) use rebuild::rebuild_view;
@@ -54,6 +55,8 @@ pub struct Config {
     pub registry: Arc<Registry>,
     /// Attempts under way at a time; more wait their turn.
     pub attempts_max: usize,
+    /// Runs that go on at a time; more wait to begin.
+    pub slots: slots::Settings,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
     /// How long runs are kept.
@@ -87,7 +90,7 @@ impl Engine {
         let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
-        let pool = Pool::new(config.attempts_max);
+        let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -101,6 +104,7 @@ impl Engine {
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
         let peers: Arc<[_]> = peers.into();
+        let mut ready = Vec::new();
         for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
@@ -109,15 +113,21 @@ impl Engine {
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
-                &pool,
+                (&pool, &slots),
                 replays.clone(),
                 stopping.clone(),
             );
+            ready.push(worker);
+        }
+        // Each has said what its runs hold before any lets another begin.
+        for worker in ready {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
+        let registry = config.registry;
+        let limits = (pool, slots);
         let handle =
-            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+            Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();
         keepers.spawn(retention::keep_cut(handle.clone()));
         if let Some(every) = handle.retention().sweep_every() {

@@ -35,6 +35,7 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
+use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
@@ -74,6 +75,10 @@ pub struct Partition<T> {
     cut: VecDeque<ExecutionId>,
     /// Where its turns come from.
     seat: Seat,
+    /// Where its runs' slots come from.
+    slots: SlotSeat,
+    /// Slots to be let go once a stage is durable.
+    freed: VecDeque<(u64, Claim)>,
     open: Stage,
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
@@ -104,6 +109,8 @@ impl<T: Abandon> Partition<T> {
             resends: BTreeSet::new(),
             cut: VecDeque::new(),
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
+            slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
+            freed: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
             in_flight: VecDeque::new(),
@@ -215,6 +222,7 @@ impl<T: Abandon> Partition<T> {
         for run in ended {
             self.evict(run);
         }
+        self.free_slots();
         releases
     }
 
@@ -270,7 +278,8 @@ impl<T: Abandon> Partition<T> {
         // What the report set free is for whoever waits longest.
         self.seat.give_back(freed);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
-        let mut turns = Turns::new(&self.seat, given);
+        let claim = Claim::of(&run.state);
+        let mut turns = Turns::new((&self.seat, &self.slots), &claim, given);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -307,6 +316,7 @@ impl<T: Abandon> Partition<T> {
         if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
             self.timers.retain(|(_, run)| *run != id);
             self.give_up_turns(&run.standing);
+            self.slots.forget(&Claim::of(&run.state));
             for ticket in run.waiting {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
             }
@@ -344,6 +354,7 @@ impl<T: Abandon> Partition<T> {
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
         self.settle_turns(id, cut, moment);
+        self.settle_slot(id);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if run.state.status().is_ended() && !run.waiting.is_empty() {
             let shown = Arc::new(run.state.clone());

@@ -72,6 +72,7 @@ impl Node {
             journal,
             registry: Arc::new(registry),
             attempts_max: ATTEMPTS_MAX,
+            slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(60),
             retention: backstitch_saga::retention::Settings::default(),
         };
@@ -111,6 +112,7 @@ fn request(workflow: &str, input: Value) -> Request {
         variables: json!({}),
         correlation_id: String::new(),
         tags: Vec::new(),
+        priority: None,
         callbacks: Vec::new(),
         idempotency_key: None,
         actor: "test".to_owned(),

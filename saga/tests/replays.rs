@@ -76,6 +76,7 @@ impl Node {
             journal,
             registry: Arc::new(registry),
             attempts_max: 8,
+            slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(60),
             retention: backstitch_saga::retention::Settings::default(),
         };
@@ -105,6 +106,7 @@ impl Node {
                 variables: json!({}),
                 tags: Vec::new(),
                 correlation_id: String::new(),
+                priority: None,
                 callbacks: Vec::new(),
                 idempotency_key: None,
                 actor: "test".to_owned(),

@@ -68,6 +68,7 @@ impl Node {
             journal,
             registry: Arc::new(registry),
             attempts_max: 16,
+            slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_millis(1),
             retention,
         };
@@ -99,6 +100,7 @@ impl Node {
             variables: json!({}),
             correlation_id: String::new(),
             tags: Vec::new(),
+            priority: None,
             callbacks: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),

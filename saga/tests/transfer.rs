@@ -33,6 +33,7 @@ impl Node {
             journal: options(partitions),
             registry: Arc::new(Registry::builtin(HttpConfig::default()).expect("executors")),
             attempts_max: 8,
+            slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(60),
             retention: backstitch_saga::retention::Settings::default(),
         };

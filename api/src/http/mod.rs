@@ -16,6 +16,7 @@ mod fields;
 mod history;
 mod hosts;
 mod letters;
+mod limits;
 mod path;
 mod payloads;
 mod query;
@@ -163,6 +164,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/admin/retention/plan", post(retention::plan))
         .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route("/api/v1/statistics", get(statistics::all))
+        .route("/api/v1/limits", get(limits::show))
         .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
         .route("/api/v1/admin/views", get(admin::views))
         .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))

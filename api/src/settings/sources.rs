@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 20] = [
     "data_dir",
     "listen",
     "fsync",
@@ -25,6 +25,9 @@ pub const KEYS: [&str; 17] = [
     "archive_directory",
     "log_segments_kept",
     "drain",
+    "max_workers",
+    "max_parallel_workflows",
+    "queue_size",
     "log_level",
     "log_format",
     "allow_unauthenticated",

@@ -8,6 +8,7 @@ pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
 pub(crate) mod read_fields;
+mod read_limits;
 pub(crate) mod read_policies;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,9 @@ mod write;
 
 use serde_json::{Map, Value};
 
-use crate::event::{Callback, Recourse};
+pub use read_limits::{Concurrency, OnLimit, RUNS_AT_A_TIME_MAX};
+
+use crate::event::{Callback, Priority, Recourse};
 use crate::ids::Digest;
 use crate::retry_policy::{Backoff, RetryPolicy};
 use problem::{Problem, Problems};
@@ -89,6 +92,10 @@ pub struct Definition {
     pub timeout: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
+    /// Who goes first when not all can; medium if absent.
+    pub priority: Option<Priority>,
+    /// How many runs there may be at a time.
+    pub concurrency: Option<Concurrency>,
     /// The graph.
     pub steps: Vec<Step>,
     /// The run's output; the outputs of the last steps if absent.

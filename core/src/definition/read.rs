@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
+use super::read_limits::{PRIORITIES, concurrency};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -15,7 +16,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 16] = [
     "id",
     "name",
     "description",
@@ -27,6 +28,8 @@ pub(crate) const DEFINITION_FIELDS: [&str; 14] = [
     "on_failure",
     "timeout",
     "erasable",
+    "priority",
+    "concurrency",
     "steps",
     "outputs",
     "callbacks",
@@ -75,6 +78,8 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
+        priority: fields.word("priority", &PRIORITIES, problems),
+        concurrency: concurrency(&fields, problems),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
         callbacks: callbacks(&fields, problems),

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
-use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
+use super::read_limits::{ON_LIMIT, PRIORITIES};
+use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
 use crate::event::Callback;
 
 /// Fields with a value, the others left out.
@@ -40,9 +41,18 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
+        ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
+        ("concurrency", definition.concurrency.map(concurrency)),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),
+    ])
+}
+
+fn concurrency(own: Concurrency) -> Value {
+    object([
+        ("max_runs", Some(own.max_runs.into())),
+        ("on_limit", own.on_limit.and_then(|on_limit| word(&ON_LIMIT, on_limit))),
     ])
 }
 

@@ -14,7 +14,8 @@ use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
-use crate::turns::Pool;
+use crate::slots::Slots;
+use crate::turns::{self, Pool};
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -41,7 +42,7 @@ const EPOCH: u64 = 1;
 enum Notice {
     Report(ExecutionId, Command),
     Committed(u64),
-    /// A run has a turn.
+    /// A run has a turn or a slot.
     Turn,
     Failed(String),
 }
@@ -87,7 +88,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
-        pool: &Pool,
+        (pool, slots): (&Pool, &Slots),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -96,9 +97,11 @@ impl Worker {
         let resident = metrics::Resident::of(start.partition.id());
         let woken = notify.clone();
         // A worker that is gone needs no turn.
-        let seat = pool.seat(Arc::new(move || drop(woken.send(Notice::Turn))));
+        let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
+        let mut partition = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        partition.claim_slots();
         Self {
-            partition: start.partition.seated(seat),
+            partition,
             head: start.head,
             inputs,
             posts,

@@ -8,6 +8,21 @@ use super::cell::{Cell, Run};
 use super::fold::guarded;
 use super::turns::Turns;
 use super::{Abandon, Answer, Partition};
+use crate::slots::Claim;
+
+/// What a run that is submitted claims.
+fn claim(submission: &Submission) -> Claim {
+    let (submitted, concurrency) = (&submission.submitted, submission.plan.concurrency);
+    let origin = submission.origin.as_ref();
+    Claim {
+        run: submission.execution,
+        workflow: (submitted.namespace.clone(), submitted.workflow.clone()),
+        max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
+        on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
+        priority: origin.map(|origin| origin.priority).unwrap_or_default(),
+        is_child: origin.is_some_and(|origin| origin.parent.is_some()),
+    }
+}
 
 /// A run and its first decision; the outer error is a bug.
 type Begun<T> = Result<Result<(Run<T>, Decision), Refusal>, String>;
@@ -35,6 +50,9 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
+        if let Err(full) = self.slots.admits(&claim(&submission)) {
+            return self.answer(ticket, Answer::Full(full));
+        }
         match self.begin(submission, moment) {
             Ok(Ok((run, decision))) => {
                 let status = run.state.status().word();
@@ -50,11 +68,13 @@ impl<T: Abandon> Partition<T> {
 
     /// The run's beginning, with what there is room for; a turn that nothing used goes back.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
-        let mut turns = Turns::new(&self.seat, 0);
+        let claim = claim(&submission);
+        let mut turns = Turns::new((&self.seat, &self.slots), &claim, 0);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
         let taken = turns.taken;
         if !matches!(begun, Ok(Ok(_))) {
             self.seat.give_back(taken);
+            self.slots.forget(&claim);
         }
         Ok(begun?.map(|(state, decision)| {
             let mut run = Run::new(state);

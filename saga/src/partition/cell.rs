@@ -18,7 +18,7 @@ use backstitch_core::time::Timestamp;
 
 use super::Post;
 use super::stage::{Release, Stage};
-use super::turns::Standing;
+use super::turns::{SlotOf, Standing};
 use crate::retry::CALLBACK_POLICY;
 
 /// A place in the partition's table.
@@ -57,6 +57,7 @@ pub(super) struct Run<T> {
     /// The version of its last checkpoint.
     pub(super) checkpointed: u64,
     pub(super) standing: Standing,
+    pub(super) slot: SlotOf,
     in_flight: BTreeSet<Effect>,
     shown: Option<(RunStatus, Option<Timestamp>)>,
 }
@@ -101,6 +102,7 @@ impl<T> Run<T> {
             stages: 0,
             checkpointed: 0,
             standing: Standing::default(),
+            slot: SlotOf::default(),
             in_flight,
             shown: None,
         }

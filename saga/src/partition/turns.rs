@@ -6,10 +6,12 @@
 use backstitch_core::command::Command;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::room::{Attempt, Room};
+use backstitch_core::state::State;
 use backstitch_core::time::Moment;
 
 use super::cell::Cell;
 use super::{Abandon, Partition};
+use crate::slots::{Claim, SlotSeat};
 use crate::turns::{Class, Place, Seat, Usage};
 
 /// Granted turns that one call of [`Partition::fire`] sees to.
@@ -18,14 +20,20 @@ const GRANTS_PER_FIRE_MAX: usize = 1_024;
 /// Room for one decision: what the run was given, then whatever is free.
 pub(super) struct Turns<'a> {
     seat: &'a Seat,
+    slots: &'a SlotSeat,
+    claim: &'a Claim,
     spare: usize,
     /// Turns taken from the pool.
     pub(super) taken: usize,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(seat: &'a Seat, spare: usize) -> Self {
-        Self { seat, spare, taken: 0 }
+    pub(super) fn new(
+        (seat, slots): (&'a Seat, &'a SlotSeat),
+        claim: &'a Claim,
+        spare: usize,
+    ) -> Self {
+        Self { seat, slots, claim, spare, taken: 0 }
     }
 }
 
@@ -39,6 +47,10 @@ impl Room for Turns<'_> {
         self.taken += usize::from(taken);
         taken
     }
+
+    fn begins(&mut self) -> bool {
+        self.slots.begins(self.claim)
+    }
 }
 
 /// What a run has to do with the pool.
@@ -48,6 +60,30 @@ pub(super) struct Standing {
     pub(super) held: usize,
     /// Where it stands in line.
     pub(super) place: Option<Place>,
+}
+
+/// What a run has to do with slots; a run that the partition has said nothing of has neither.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum SlotOf {
+    /// It has begun and not ended.
+    Holds,
+    /// It waits to begin.
+    Waits,
+    /// It is over, or paused before it began.
+    #[default]
+    Neither,
+}
+
+impl SlotOf {
+    fn state(state: &State) -> Self {
+        if state.holds_slot() {
+            Self::Holds
+        } else if state.waits_to_begin() {
+            Self::Waits
+        } else {
+            Self::Neither
+        }
+    }
 }
 
 /// Where a run stands in line, for people.
@@ -62,11 +98,59 @@ pub struct InLine {
 }
 
 impl<T: Abandon> Partition<T> {
-    /// Takes its turns from a pool that it shares with others.
+    /// Takes its turns and slots from where others take theirs.
     #[must_use]
-    pub fn seated(mut self, seat: Seat) -> Self {
-        self.seat = seat;
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
+        (self.seat, self.slots) = (seat, slots);
         self
+    }
+
+    /// Says what every run holds or waits for. No partition of a node decides anything before
+    /// all have said so.
+    pub fn claim_slots(&mut self) {
+        let mut runs: Vec<_> = self.runs.keys().copied().collect();
+        runs.sort_unstable();
+        for id in runs {
+            if let Some(Cell::Run(run)) = self.runs.get_mut(&id) {
+                run.slot = SlotOf::state(&run.state);
+                match run.slot {
+                    SlotOf::Holds => self.slots.holds(&Claim::of(&run.state)),
+                    SlotOf::Waits => self.slots.waits(&Claim::of(&run.state)),
+                    SlotOf::Neither => {}
+                }
+            }
+        }
+    }
+
+    /// After a decision: what the run holds or waits for now. What it lets go is free once the
+    /// stage is durable.
+    pub(super) fn settle_slot(&mut self, id: ExecutionId) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let now = SlotOf::state(&run.state);
+        let before = std::mem::replace(&mut run.slot, now);
+        if before == now {
+            return;
+        }
+        let claim = Claim::of(&run.state);
+        match now {
+            SlotOf::Holds => self.slots.holds(&claim),
+            SlotOf::Waits => self.slots.waits(&claim),
+            SlotOf::Neither => self.freed.push_back((self.next_stage, claim)),
+        }
+    }
+
+    /// Lets go what durable endings have freed.
+    pub(super) fn free_slots(&mut self) {
+        while let Some((_, claim)) =
+            self.freed.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+        {
+            // It may have been reopened since.
+            let run = self.runs.get(&claim.run);
+            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither);
+            if !again {
+                self.slots.forget(&claim);
+            }
+        }
     }
 
     /// Goes on with runs that were given a turn.
@@ -80,6 +164,16 @@ impl<T: Abandon> Partition<T> {
             run.standing.held += 1;
             run.standing.place = None;
             self.decide(id, Command::Continue, None, moment);
+        }
+    }
+
+    /// Goes on with runs that may begin.
+    pub(super) fn use_slots(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(id) = self.slots.next_granted() else { break };
+            if self.runs.contains_key(&id) {
+                self.decide(id, Command::Continue, None, moment);
+            }
         }
     }
 

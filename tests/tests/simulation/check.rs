@@ -1,11 +1,12 @@
 //! The invariants, each against the durable records and the services' books.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
 use backstitch_core::effect::{Effect, owed};
-use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
+use backstitch_core::event::{Compensation, ControlEvent, Event, LetterSubject, Outcome, RunEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
@@ -373,4 +374,46 @@ pub fn turns(world: &World) {
     let flying = |flight: &&Flight| !matches!(flight.order.effect, Effect::DeliverCallback { .. });
     let flying = world.flights.iter().filter(flying).count();
     assert!(flying <= usage.size, "seed {seed}: {flying} attempts at a time: {usage:?}");
+}
+
+/// Slots are what has begun and not ended, by the durable records alone: a start finds no more
+/// of them than there may be, but for runs that a person has reopened.
+pub fn slots(world: &World) {
+    let seed = world.seed;
+    let runs: Vec<_> = {
+        let disk = world.disk.lock().expect("no thread panicked");
+        disk.runs.keys().copied().collect()
+    };
+    let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut of_the_node = 0;
+    let mut limits = BTreeMap::new();
+    for run in runs {
+        let state = world.live_state(run);
+        let reopened = {
+            let disk = world.disk.lock().expect("no thread panicked");
+            disk.runs[&run].iter().any(|record| is_reopening(&record.event))
+        };
+        if !state.holds_slot() || reopened {
+            continue;
+        }
+        of_the_node += usize::from(state.parent().is_none());
+        let workflow = state.submitted.workflow.clone();
+        *running.entry(workflow.clone()).or_default() += 1;
+        limits.extend(state.plan.concurrency.map(|own| (workflow, own.max_runs)));
+    }
+    for (workflow, max_runs) in limits {
+        let running = running[&workflow];
+        assert!(running <= max_runs as usize, "seed {seed}: {running} of `{workflow}`");
+    }
+    let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
+    assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
+}
+
+/// Whether the event brings a run back that had ended.
+fn is_reopening(event: &Event) -> bool {
+    match event {
+        Event::Run(RunEvent::LetterRetried { linked: None, .. }) => true,
+        Event::Run(RunEvent::Control(own)) => matches!(own, ControlEvent::RollbackRequested { .. }),
+        _ => false,
+    }
 }

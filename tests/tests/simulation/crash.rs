@@ -8,22 +8,29 @@ use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
+use backstitch_saga::turns::Wake;
 
+use super::check;
 use super::disk::{DiskHistories, events_of};
 use super::services::Flight;
-use super::world::{PARTITIONS, World, rows_of};
+use super::world::{PARTITIONS, Ticket, World, rows_of};
 
 impl World {
     pub fn start(&mut self) {
         let histories = DiskHistories(self.disk.clone());
         self.partitions = (0..PARTITIONS)
             .map(|id| Partition::new(PartitionId(id), self.now, Box::new(histories.clone())))
-            .map(|partition| partition.seated(self.pool.seat(Arc::new(|| {}))))
+            .map(|partition| self.seated(partition))
             .collect();
         self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         let all: Vec<_> = (0..usize::from(PARTITIONS)).collect();
         self.start_partitions(&all);
+    }
+
+    fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
+        let wake: Wake = Arc::new(|| {});
+        partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake))
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -33,7 +40,8 @@ impl World {
         for &at in which {
             let id = PartitionId(u16::try_from(at).expect("few"));
             let partition = Partition::new(id, last_at, Box::new(histories.clone()));
-            self.partitions[at] = partition.seated(self.pool.seat(Arc::new(|| {})));
+            // What was held goes before it is claimed anew.
+            self.partitions[at] = self.seated(partition);
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);
@@ -49,6 +57,8 @@ impl World {
             }
         }
         let now = self.now;
+        which.iter().for_each(|&at| self.partitions[at].claim_slots());
+        check::slots(self);
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);

@@ -11,6 +11,7 @@ use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
+use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
 use super::check;
@@ -25,6 +26,8 @@ pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
 /// Turns that the partitions share at most.
 const POOL_MAX: usize = 6;
+/// Runs that may go on at a time at most, where there is a limit.
+const RUNS_MAX: usize = 5;
 /// Steps of a life before it settles.
 const MOMENTS: usize = 400;
 /// Steps a settled world may take to come to rest.
@@ -56,6 +59,8 @@ pub struct World {
     pub now: Timestamp,
     /// What attempts of all partitions share.
     pub pool: Pool,
+    /// What runs of all partitions share.
+    pub slots: Slots,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -98,9 +103,13 @@ impl World {
             workflows.push(plan);
         }
         let pool = Pool::new(1 + random.index(POOL_MAX));
+        let runs_max = random.chance(30).then(|| 1 + random.index(RUNS_MAX));
+        let queue_max = if random.chance(30) { random.index(4) } else { usize::MAX };
+        let slots = Slots::new(Settings { runs_max, queue_max });
         let mut world = Self {
             seed,
             pool,
+            slots,
             random,
             now: Timestamp(1_800_000_000_000_000),
             partitions: Vec::new(),

@@ -119,7 +119,8 @@ impl Engine {
             );
             ready.push(worker);
         }
-        // Each has said what its runs hold before any lets another begin.
+        // Each has said what its runs hold, so that it is known what is free.
+        slots.let_in();
         for worker in ready {
             workers.spawn(worker.run());
         }

@@ -15,6 +15,7 @@ use backstitch_core::definition::OnLimit;
 use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::state::State;
+use backstitch_core::time::Timestamp;
 
 use crate::catalog::Name;
 use crate::turns::Wake;
@@ -50,6 +51,8 @@ pub struct Claim {
     pub max_runs: Option<usize>,
     /// What becomes of it beyond the limit.
     pub on_limit: OnLimit,
+    /// Since when it waits.
+    pub submitted_at: Timestamp,
     /// Who goes first.
     pub priority: Priority,
     /// Whether the node's own limit is not for it.
@@ -66,6 +69,7 @@ impl Claim {
             workflow: (state.submitted.namespace.clone(), state.submitted.workflow.clone()),
             max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
             on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
+            submitted_at: state.submitted_at,
             priority: state.priority(),
             is_child: state.parent().is_some(),
         }
@@ -144,6 +148,13 @@ impl Slots {
         let settings = inner.settings;
         drop(inner);
         SlotSeat { slots: self.clone(), settings, number, pending }
+    }
+
+    /// Lets in whoever may begin, once every partition has said what its runs hold: before that
+    /// nobody knows what is free.
+    pub fn let_in(&self) {
+        let woken = self.lock().hand_on();
+        woken.iter().for_each(|wake| wake());
     }
 
     /// Every limit, who holds what of it and who waits.
@@ -255,7 +266,7 @@ impl SlotSeat {
             return true;
         }
         // Whoever waits goes before who comes.
-        if line.is_some_and(|line| !line.is_empty()) || !inner.has_room(claim) {
+        if line.is_some_and(|line| line.has_waiting(claim.is_child)) || !inner.has_room(claim) {
             return false;
         }
         inner.hold(self.number, claim);
@@ -273,7 +284,7 @@ impl SlotSeat {
         }
         let mut inner = self.slots.lock();
         let line = inner.lines.get(&claim.workflow);
-        let waits = line.is_some_and(|line| !line.is_empty());
+        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child));
         let full = line.is_some_and(|line| line.is_full(claim.max_runs));
         if let (OnLimit::Reject, Some(max_runs), true) = (claim.on_limit, claim.max_runs, full) {
             return Err(Full::Workflow { workflow: claim.workflow.1.clone(), max_runs });
@@ -296,16 +307,21 @@ impl SlotSeat {
         }
     }
 
+    /// The run was found waiting at a start; [`Slots::let_in`] is called once all have said so.
+    pub fn waited(&self, claim: &Claim) {
+        if self.binds(claim) {
+            let mut inner = self.slots.lock();
+            inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
+        }
+    }
+
     /// The run waits to begin.
     pub fn waits(&self, claim: &Claim) {
         if !self.binds(claim) {
             return;
         }
         let mut inner = self.slots.lock();
-        let number = inner.next;
-        inner.next += 1;
-        let line = inner.lines.entry(claim.workflow.clone()).or_default();
-        line.wait(self.number, number, claim);
+        inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
         let woken = inner.hand_on();
         drop(inner);
         woken.iter().for_each(|wake| wake());

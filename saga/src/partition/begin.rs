@@ -11,7 +11,7 @@ use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
 
 /// What a run that is submitted claims.
-fn claim(submission: &Submission) -> Claim {
+fn claim(submission: &Submission, moment: Moment) -> Claim {
     let (submitted, concurrency) = (&submission.submitted, submission.plan.concurrency);
     let origin = submission.origin.as_ref();
     Claim {
@@ -19,6 +19,7 @@ fn claim(submission: &Submission) -> Claim {
         workflow: (submitted.namespace.clone(), submitted.workflow.clone()),
         max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
         on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
+        submitted_at: moment.stamp,
         priority: origin.map(|origin| origin.priority).unwrap_or_default(),
         is_child: origin.is_some_and(|origin| origin.parent.is_some()),
     }
@@ -50,7 +51,7 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
-        if let Err(full) = self.slots.admits(&claim(&submission)) {
+        if let Err(full) = self.slots.admits(&claim(&submission, moment)) {
             return self.answer(ticket, Answer::Full(full));
         }
         match self.begin(submission, moment) {
@@ -68,7 +69,7 @@ impl<T: Abandon> Partition<T> {
 
     /// The run's beginning, with what there is room for; a turn that nothing used goes back.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
-        let claim = claim(&submission);
+        let claim = claim(&submission, moment);
         let mut turns = Turns::new((&self.seat, &self.slots), &claim, 0);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
         let taken = turns.taken;

@@ -105,8 +105,8 @@ impl<T: Abandon> Partition<T> {
         self
     }
 
-    /// Says what every run holds or waits for. No partition of a node decides anything before
-    /// all have said so.
+    /// Says what every run holds or waits for. No partition of a node decides anything, and
+    /// nobody is let in, before all have said so.
     pub fn claim_slots(&mut self) {
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
         runs.sort_unstable();
@@ -115,7 +115,7 @@ impl<T: Abandon> Partition<T> {
                 run.slot = SlotOf::state(&run.state);
                 match run.slot {
                     SlotOf::Holds => self.slots.holds(&Claim::of(&run.state)),
-                    SlotOf::Waits => self.slots.waits(&Claim::of(&run.state)),
+                    SlotOf::Waits => self.slots.waited(&Claim::of(&run.state)),
                     SlotOf::Neither => {}
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::time::Timestamp;
 
 use super::Claim;
 use crate::catalog::Name;
@@ -12,6 +13,9 @@ use crate::turns::WEIGHTS;
 
 /// Holders of one limit that are named; the count says how many there are.
 const HOLDERS_SHOWN_MAX: usize = 100;
+
+/// Since when a run waits: the same after every start.
+type Since = (Timestamp, ExecutionId);
 
 /// One workflow's runs at a time, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +60,13 @@ impl Node {
     /// Who of the heads of all lines is next: by weight of its class, then by its time.
     pub(super) fn next<'a>(
         &mut self,
-        heads: impl Iterator<Item = (u64, &'a (u64, Claim))>,
+        heads: impl Iterator<Item = (Since, &'a (u64, Claim))>,
     ) -> Option<(u64, Claim)> {
-        let mut first: [Option<(u64, &(u64, Claim))>; 3] = [None; 3];
-        for (number, head) in heads {
+        let mut first: [Option<(Since, &(u64, Claim))>; 3] = [None; 3];
+        for (since, head) in heads {
             let own = &mut first[class(head.1.priority)];
-            if own.is_none_or(|(known, _)| number < known) {
-                *own = Some((number, head));
+            if own.is_none_or(|(known, _)| since < known) {
+                *own = Some((since, head));
             }
         }
         let mut total = 0;
@@ -94,10 +98,11 @@ fn class(priority: Priority) -> usize {
 pub(super) struct Line {
     /// Those that have begun, with their seats.
     holders: BTreeMap<ExecutionId, u64>,
-    /// Those that wait, by class and number, with their seats.
-    waiting: [BTreeMap<u64, (u64, Claim)>; 3],
+    /// Those that wait, the first before the last, with their seats: by class, children behind
+    /// the others, so that none waits behind a run that has to wait for the node.
+    waiting: [BTreeMap<Since, (u64, Claim)>; 6],
     /// Where each waits.
-    places: HashMap<ExecutionId, (usize, u64)>,
+    places: HashMap<ExecutionId, (usize, Since)>,
     /// The limits of the revisions met.
     max_runs: Option<usize>,
 }
@@ -107,8 +112,11 @@ impl Line {
         max_runs.is_some_and(|max| self.holders.len() >= max)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+    /// Whether a run of the same kind waits.
+    pub(super) fn has_waiting(&self, is_child: bool) -> bool {
+        let (others, children) = self.waiting.split_at(3);
+        let own = if is_child { children } else { others };
+        own.iter().any(|line| !line.is_empty())
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -129,19 +137,20 @@ impl Line {
         self.holders.remove(&claim.run);
     }
 
-    pub(super) fn wait(&mut self, seat: u64, number: u64, claim: &Claim) {
+    pub(super) fn wait(&mut self, seat: u64, claim: &Claim) {
         if self.places.contains_key(&claim.run) || self.holds(claim) {
             return;
         }
         self.meet(claim);
-        let class = class(claim.priority);
-        self.waiting[class].insert(number, (seat, claim.clone()));
-        self.places.insert(claim.run, (class, number));
+        let class = class(claim.priority) + if claim.is_child { 3 } else { 0 };
+        let since = (claim.submitted_at, claim.run);
+        self.waiting[class].insert(since, (seat, claim.clone()));
+        self.places.insert(claim.run, (class, since));
     }
 
     pub(super) fn leave(&mut self, claim: &Claim) {
-        if let Some((class, number)) = self.places.remove(&claim.run) {
-            self.waiting[class].remove(&number);
+        if let Some((class, since)) = self.places.remove(&claim.run) {
+            self.waiting[class].remove(&since);
         }
     }
 
@@ -153,20 +162,20 @@ impl Line {
     }
 
     /// The first of each class that there is room for.
-    pub(super) fn heads(&self, node_is_full: bool) -> impl Iterator<Item = (u64, &(u64, Claim))> {
+    pub(super) fn heads(&self, node_is_full: bool) -> impl Iterator<Item = (Since, &(u64, Claim))> {
         let first = self.waiting.iter().filter_map(|line| line.first_key_value());
-        first.map(|(number, head)| (*number, head)).filter(move |(_, (_, claim))| {
+        first.map(|(since, head)| (*since, head)).filter(move |(_, (_, claim))| {
             !self.is_full(claim.max_runs) && (claim.is_child || !node_is_full)
         })
     }
 
     pub(super) fn lengths(&self) -> [usize; 3] {
-        std::array::from_fn(|class| self.waiting[class].len())
+        std::array::from_fn(|class| self.waiting[class].len() + self.waiting[class + 3].len())
     }
 
     pub(super) fn position(&self, claim: &Claim) -> Option<usize> {
-        let (class, number) = self.places.get(&claim.run)?;
-        Some(self.waiting[*class].range(..*number).count())
+        let (class, since) = self.places.get(&claim.run)?;
+        Some(self.waiting[*class].range(..*since).count())
     }
 
     pub(super) fn forget_seat(&mut self, seat: u64) {

@@ -8,6 +8,7 @@ fn claim(digits: u128, workflow: &str, max_runs: usize, priority: Priority) -> C
         workflow: ("default".into(), workflow.into()),
         max_runs: Some(max_runs),
         on_limit: OnLimit::Queue,
+        submitted_at: Timestamp(i64::try_from(digits).unwrap()),
         priority,
         is_child: false,
     }
@@ -59,5 +60,12 @@ fn children_do_not_wait_for_the_node() {
     assert!(seat.begins(&Claim { max_runs: None, ..claim(1, "a", 1, Priority::Medium) }));
     let other = Claim { max_runs: None, ..claim(2, "b", 1, Priority::Medium) };
     assert!(!seat.begins(&other));
-    assert!(seat.begins(&Claim { is_child: true, ..other }));
+    let child = Claim { is_child: true, ..claim(3, "b", 1, Priority::Medium) };
+    seat.waits(&other);
+    assert!(seat.begins(&child), "the other waits for the node");
+    let second = Claim { is_child: true, ..claim(4, "b", 1, Priority::Medium) };
+    assert!(!seat.begins(&second));
+    seat.waits(&second);
+    seat.forget(&child);
+    assert_eq!(seat.next_granted(), Some(second.run));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
 use backstitch_core::effect::{Effect, owed};
-use backstitch_core::event::{Compensation, ControlEvent, Event, LetterSubject, Outcome, RunEvent};
+use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
@@ -391,7 +391,8 @@ pub fn slots(world: &World) {
         let state = world.live_state(run);
         let reopened = {
             let disk = world.disk.lock().expect("no thread panicked");
-            disk.runs[&run].iter().any(|record| is_reopening(&record.event))
+            let ended = |own: &Event| matches!(own, Event::Run(RunEvent::RunEnded { .. }));
+            disk.runs[&run].iter().any(|record| ended(&record.event))
         };
         if !state.holds_slot() || reopened {
             continue;
@@ -407,13 +408,4 @@ pub fn slots(world: &World) {
     }
     let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
     assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
-}
-
-/// Whether the event brings a run back that had ended.
-fn is_reopening(event: &Event) -> bool {
-    match event {
-        Event::Run(RunEvent::LetterRetried { linked: None, .. }) => true,
-        Event::Run(RunEvent::Control(own)) => matches!(own, ControlEvent::RollbackRequested { .. }),
-        _ => false,
-    }
 }

@@ -59,6 +59,7 @@ impl World {
         let now = self.now;
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
         check::slots(self);
+        self.slots.let_in();
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);

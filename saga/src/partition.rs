@@ -40,7 +40,7 @@ use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
-use turns::Turns;
+use turns::{SlotOf, Turns};
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
@@ -289,6 +289,9 @@ impl<T: Abandon> Partition<T> {
             }
         });
         run.standing.held += turns.taken;
+        if turns.began {
+            run.slot = SlotOf::Holds;
+        }
         match decided {
             Ok(Ok(decision)) => {
                 let status = run.state.status().word();

@@ -6,7 +6,7 @@ use backstitch_core::time::Moment;
 
 use super::cell::{Cell, Run};
 use super::fold::guarded;
-use super::turns::Turns;
+use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
 
@@ -72,7 +72,7 @@ impl<T: Abandon> Partition<T> {
         let claim = claim(&submission, moment);
         let mut turns = Turns::new((&self.seat, &self.slots), &claim, 0);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
-        let taken = turns.taken;
+        let (taken, began) = (turns.taken, turns.began);
         if !matches!(begun, Ok(Ok(_))) {
             self.seat.give_back(taken);
             self.slots.forget(&claim);
@@ -80,6 +80,10 @@ impl<T: Abandon> Partition<T> {
         Ok(begun?.map(|(state, decision)| {
             let mut run = Run::new(state);
             run.standing.held = taken;
+            // It may have ended already, and lets go what it held all the same.
+            if began {
+                run.slot = SlotOf::Holds;
+            }
             (run, decision)
         }))
     }

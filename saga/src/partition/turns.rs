@@ -25,6 +25,8 @@ pub(super) struct Turns<'a> {
     spare: usize,
     /// Turns taken from the pool.
     pub(super) taken: usize,
+    /// Whether the run was let in, and so holds its slots.
+    pub(super) began: bool,
 }
 
 impl<'a> Turns<'a> {
@@ -33,7 +35,7 @@ impl<'a> Turns<'a> {
         claim: &'a Claim,
         spare: usize,
     ) -> Self {
-        Self { seat, slots, claim, spare, taken: 0 }
+        Self { seat, slots, claim, spare, taken: 0, began: false }
     }
 }
 
@@ -49,7 +51,8 @@ impl Room for Turns<'_> {
     }
 
     fn begins(&mut self) -> bool {
-        self.slots.begins(self.claim)
+        self.began = self.slots.begins(self.claim);
+        self.began
     }
 }
 

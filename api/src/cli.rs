@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::runs;
 use crate::settings::{Settings, Sources};
 use crate::{Error, commands, demo};
 
@@ -13,6 +14,8 @@ Examples:
   backstitch serve --data-dir ./backstitch-data    serve on http://127.0.0.1:8080
   backstitch validate order.yaml                   every problem of a definition, with its place
   backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
+  backstitch list --active                         runs that have not ended
+  backstitch why exec_...                          what a run waits for, and since when
 
 Exit codes:
   0  done
@@ -51,6 +54,28 @@ pub enum Command {
     Validate(commands::validate::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
+    /// Show a run as it stands
+    Get(runs::OneFlags),
+    /// List runs, the newest first
+    List(runs::ListFlags),
+    /// Say what a run waits for, and since when
+    Why(runs::OneFlags),
+    /// Stop a run; what was done is undone as its workflow says
+    Cancel(runs::CancelFlags),
+    /// Start no step of a run until it is resumed
+    Pause(runs::ActFlags),
+    /// Have a suspended run go on
+    Resume(runs::ActFlags),
+    /// Undo what a suspended run did
+    Rollback(runs::ActFlags),
+    /// Hand a run a signal; it is kept until a step takes it
+    Signal(runs::SignalFlags),
+    /// Try a dead letter again, or every open one of a run
+    Retry(runs::RetryFlags),
+    /// Skip a step of a suspended run
+    SkipStep(runs::SkipFlags),
+    /// Say what a step of a suspended run is taken to have answered
+    SetOutput(runs::OutputFlags),
     /// Operate a server or its data directory
     #[command(subcommand)]
     Admin(commands::admin::Admin),
@@ -95,6 +120,9 @@ pub struct ServeFlags {
     /// Runs that may wait to begin [default: 1000000]
     #[arg(long, value_name = "NUMBER")]
     pub queue_size: Option<String>,
+    /// What a shutdown does to runs under way: drain or cancel [default: drain]
+    #[arg(long, value_name = "POLICY")]
+    pub shutdown: Option<String>,
     /// off, error, warn, info, debug or trace, or directives [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -145,6 +173,7 @@ impl ServeFlags {
             ("max_workers", self.max_workers.clone()),
             ("max_parallel_workflows", self.max_parallel_workflows.clone()),
             ("queue_size", self.queue_size.clone()),
+            ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
@@ -170,6 +199,17 @@ impl Command {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
             Self::Submit(flags) => commands::submit::run(flags).await,
+            Self::Get(flags) => runs::get(flags).await,
+            Self::List(flags) => runs::list(flags).await,
+            Self::Why(flags) => runs::why(flags).await,
+            Self::Cancel(flags) => runs::cancel(flags).await,
+            Self::Pause(flags) => runs::act(flags, "pause").await,
+            Self::Resume(flags) => runs::act(flags, "resume").await,
+            Self::Rollback(flags) => runs::act(flags, "rollback").await,
+            Self::Signal(flags) => runs::signal(flags).await,
+            Self::Retry(flags) => runs::retry(flags).await,
+            Self::SkipStep(flags) => runs::skip_step(flags).await,
+            Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }

@@ -108,6 +108,15 @@ impl Client {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// What is at a path with a query.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Unreachable`].
+    pub async fn get_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
+        let url = Url::parse_with_params("http://server", query).expect("a URL");
+        self.get(&format!("{path}?{}", url.query().unwrap_or_default())).await
+    }
+
     /// What a path answers to a body.
     ///
     /// # Errors
@@ -151,6 +160,16 @@ impl Client {
             sleep(pause).await;
         }
     }
+}
+
+/// A path of segments, each with what it needs escaped.
+#[must_use]
+pub fn path_of(segments: &[&str]) -> String {
+    let mut url = Url::parse("http://server").expect("a URL");
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.clear().extend(segments);
+    }
+    url.path().to_owned()
 }
 
 /// Refuses what is no URL of a server, and says what to write.

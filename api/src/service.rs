@@ -95,6 +95,7 @@ async fn serve(
         attempts_max: settings.workers_max.min(server::connections_max() / 2),
         slots: settings.slots,
         drain: settings.drain,
+        shutdown: settings.shutdown,
         retention: settings.retention.clone(),
     };
     let opening = tokio::task::spawn_blocking(|| Engine::open(config));

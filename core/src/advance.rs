@@ -3,24 +3,31 @@
 //! Every prefix of what happens is a place from which `advance` goes on, so a crash between
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
+mod held;
+mod unwinding;
+
 use serde_json::json;
 
 use crate::allot::allot;
 use crate::arrows::Phase;
 use crate::command::callbacks;
 use crate::event::{
-    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
+    CallbackEvent, Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent,
+    SuspendReason,
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::links;
 use crate::payload::Payload;
-use crate::plan::{PlanUndo, TaskKind, wait_until};
+use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Unbounded};
-use crate::state::{State, Subject};
+use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
+
+use held::suspended;
+use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
 pub const STARTS_PER_LAYER_MAX: usize = 256;
@@ -95,6 +102,10 @@ fn forward(
     work: &mut Work,
     events: &mut Vec<RunEvent>,
 ) {
+    if state.paused().is_some() {
+        events.push(RunEvent::RunSuspended { reason: SuspendReason::Pause });
+        return;
+    }
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -112,8 +123,11 @@ fn forward(
         return;
     }
     resolve_faults(state, now, events);
+    let signalled = held::signalled(state, events);
+    let late = |own: &Subject| !matches!(own, Subject::Step(step) if signalled.contains(step));
     let mut turns = Turns { room, attempt: Attempt::Step, refused: false };
-    let due = state.due_by(now).filter_map(|subject| fallen_due(state, subject, &mut turns));
+    let due = state.due_by(now).filter(late);
+    let due = due.filter_map(|subject| fallen_due(state, subject, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned = Vec::new();
@@ -217,6 +231,9 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
     match own.status {
+        StepStatus::Waiting if let Some(name) = state.awaits(step) => {
+            Some(held::unsignalled(step, name))
+        }
         StepStatus::Waiting => {
             let due_at = own.due_at.map(|at| at.to_string());
             let output = Payload::of(&json!({ "waited_until": due_at }));
@@ -255,14 +272,19 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
         TaskKind::Transform => {
             RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
         }
-        TaskKind::Wait => match wait_until(&input, now) {
-            Ok(due_at) => RunEvent::StepWaiting { step, due_at },
+        TaskKind::Wait => match wait_of(&input, now) {
+            Ok(Wait::Until(due_at)) => RunEvent::StepWaiting { step, due_at },
+            Ok(Wait::Signal { name, due_at }) => {
+                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, due_at })
+            }
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
-        TaskKind::Workflow => match links::startable(state, &input) {
-            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
+        task @ (TaskKind::Workflow | TaskKind::Signal) => {
+            match links::startable(state, task, &input) {
+                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+                Err(failure) => RunEvent::StepFailed { step, failure },
+            }
+        }
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }
@@ -285,19 +307,22 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         let policy = &state.plan.steps[step.at()].retry;
-        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+        let forced = failure.code == codes::CANCELLED_BY_FORCE;
+        events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {
             RunEvent::StepFailed { step, failure }
         });
     }
     let asleep = state.sets.due.iter().filter_map(|&(_, subject)| match subject {
-        Subject::Step(step) => Some(step),
+        Subject::Step(step) => Some(step).filter(|&step| state.awaits(step).is_none()),
         _ => None,
     });
+    let listening = state.signals().into_iter().flat_map(Signals::waiting);
     let ready = state.sets.ready.iter().chain(&state.sets.queued);
-    let given_up = ready.copied().chain(asleep);
+    let given_up = ready.copied().chain(asleep).chain(listening);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
+    events.extend(held::given_up(state));
     if !events.is_empty() || !state.sets.running.is_empty() {
         return;
     }
@@ -316,72 +341,6 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     RunEvent::RunEnded { outcome, compensation, output: None }
 }
 
-fn suspended(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
-    if let Some(step) = state.sets.given_up {
-        let failure = failure_of(state, LetterSubject::Step(step));
-        let recourse = Recourse::Compensate;
-        events.push(RunEvent::RunFailing { failure, step: Some(step), recourse });
-    } else if let Some(event) = stopped(state, now) {
-        events.push(event);
-    } else {
-        resolve_faults(state, now, events);
-    }
-}
-
-fn unwinding(
-    state: &State,
-    now: Timestamp,
-    room: &mut dyn Room,
-    work: &mut Work,
-    events: &mut Vec<RunEvent>,
-) {
-    events.extend(scheduled(state, CallbackEvent::Compensating));
-    for &step in &state.sets.undo_faulted {
-        let Some(own) = &state.step(step).undo else { continue };
-        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
-        let failure = failure_of(state, LetterSubject::Undo(step));
-        let lost = failure.code == codes::ATTEMPT_LOST;
-        let again = failure.class == FailureClass::Retryable
-            && if lost {
-                own.lost <= LOST_ATTEMPTS_MAX
-            } else {
-                own.tries < plan.retry.max_attempts
-            };
-        events.push(if again {
-            RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
-        } else {
-            RunEvent::UndoFailed { step, failure }
-        });
-    }
-    let mut turns = Turns { room, attempt: Attempt::Undo, refused: false };
-    let mut starts = |step: &StepIndex| {
-        let undo = state.plan.steps[step.at()].undo.as_ref();
-        undo.is_some_and(PlanUndo::rolls_back) || turns.take()
-    };
-    let due = state.due_by(now).filter_map(|subject| match subject {
-        Subject::Undo(step) => Some(step).filter(&mut starts),
-        _ => None,
-    });
-    let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
-    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX).copied().filter(starts);
-    events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
-    let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
-    for &step in open {
-        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
-            break;
-        }
-        events.push(undo_opened(state, step, work));
-    }
-    if state.sets.undo_unfinished == 0 && events.is_empty() {
-        let counts = state.undo_counts();
-        events.push(if counts.contains_key(&crate::arrows::UndoStatus::Failed) {
-            ended(state, Outcome::CompensationFailed, Compensation::Failed)
-        } else {
-            ended(state, Outcome::Compensated, Compensation::Done)
-        });
-    }
-}
-
 /// Turns of one layer: once one is refused no more are asked for.
 struct Turns<'a> {
     room: &'a mut dyn Room,
@@ -393,29 +352,6 @@ impl Turns<'_> {
     fn take(&mut self) -> bool {
         self.refused = self.refused || !self.room.starts(self.attempt);
         !self.refused
-    }
-}
-
-fn undo_started(state: &State, step: StepIndex) -> RunEvent {
-    let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
-    RunEvent::UndoStarted { step, attempt: attempt.saturating_add(1) }
-}
-
-/// An undo that nothing holds back: rendered, unless it needs an output that nobody has.
-fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
-    let own = state.step(step);
-    let failed = |failure| RunEvent::UndoFailed { step, failure };
-    let Some(plan) = &state.plan.steps[step.at()].undo else {
-        return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
-    };
-    if own.output.is_none() && plan.reads_own_output {
-        let message = "the step may have taken effect, and its undo reads an output nobody has; \
-                       undo it by hand, then discard this letter";
-        return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
-    }
-    match plan.render_input(state, work) {
-        Ok(input) => RunEvent::UndoReady { step, input },
-        Err(failure) => failed(failure),
     }
 }
 

@@ -4,7 +4,7 @@
 //! failure that says so; what undos need is kept back for them. Decides nothing else.
 
 use crate::arrows::Phase;
-use crate::event::RunEvent;
+use crate::event::{GraphEvent, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::payload::{Payload, RUN_PAYLOAD_BYTES_MAX, UNDO_PAYLOAD_BYTES};
 use crate::state::State;
@@ -49,7 +49,8 @@ pub(crate) fn allot(state: &State, events: &mut [RunEvent]) {
             RunEvent::StepReady { step, .. } => {
                 RunEvent::StepFailed { step: *step, failure: refused("the input") }
             }
-            RunEvent::StepSucceeded { step, .. } => {
+            RunEvent::StepSucceeded { step, .. }
+            | RunEvent::Graph(GraphEvent::StepSignalled { step, .. }) => {
                 RunEvent::StepFailed { step: *step, failure: refused("the output") }
             }
             RunEvent::UndoReady { step, .. } => {

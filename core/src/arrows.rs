@@ -16,7 +16,7 @@ pub enum StepStatus {
     Pending,
     /// Its input is rendered.
     Ready,
-    /// Sleeps until an instant.
+    /// Sleeps until an instant or a signal.
     Waiting,
     /// An attempt is with an executor.
     Running,
@@ -41,11 +41,11 @@ pub enum StepStatus {
 pub enum StepMove {
     /// `StepReady`.
     Ready,
-    /// `StepWaiting`.
+    /// `StepWaiting`, `StepAwaitsSignal`.
     Wait,
     /// `StepStarted`.
     Start,
-    /// `StepSucceeded`.
+    /// `StepSucceeded`, `StepSignalled`.
     Succeed,
     /// `StepAttemptFailed`, `StepTimedOut`, `StepAttemptLost`.
     Fault,
@@ -61,6 +61,10 @@ pub enum StepMove {
     Cancel,
     /// `LetterRetried` for the step itself, or for a step of the halted run it belongs to.
     Reopen,
+    /// `StepOverridden` with an output.
+    SetOutput,
+    /// `StepOverridden` without one.
+    SkipByHand,
 }
 
 /// The arrows of a step.
@@ -79,6 +83,7 @@ pub const STEP_ARROWS: &[(StepStatus, StepMove, StepStatus)] = {
         (S::Ready, M::Fail, S::Failed),
         (S::Ready, M::Cancel, S::Cancelled),
         (S::Waiting, M::Succeed, S::Succeeded),
+        (S::Waiting, M::Fail, S::Failed),
         (S::Waiting, M::Cancel, S::Cancelled),
         (S::Running, M::Succeed, S::Succeeded),
         (S::Running, M::Fault, S::Faulted),
@@ -89,6 +94,16 @@ pub const STEP_ARROWS: &[(StepStatus, StepMove, StepStatus)] = {
         (S::Retrying, M::Cancel, S::Cancelled),
         (S::Failed, M::Reopen, S::Pending),
         (S::Cancelled, M::Reopen, S::Pending),
+        (S::Pending, M::SetOutput, S::Succeeded),
+        (S::Ready, M::SetOutput, S::Succeeded),
+        (S::Waiting, M::SetOutput, S::Succeeded),
+        (S::Retrying, M::SetOutput, S::Succeeded),
+        (S::Failed, M::SetOutput, S::Succeeded),
+        (S::Pending, M::SkipByHand, S::Skipped),
+        (S::Ready, M::SkipByHand, S::Skipped),
+        (S::Waiting, M::SkipByHand, S::Skipped),
+        (S::Retrying, M::SkipByHand, S::Skipped),
+        (S::Failed, M::SkipByHand, S::Skipped),
     ]
 };
 
@@ -143,6 +158,9 @@ pub const UNDO_ARROWS: &[(UndoStatus, UndoMove, UndoStatus)] = {
         (S::Faulted, M::Retry, S::Retrying),
         (S::Faulted, M::Fail, S::Failed),
         (S::Retrying, M::Start, S::Running),
+        (S::Ready, M::Fail, S::Failed),
+        (S::Running, M::Fail, S::Failed),
+        (S::Retrying, M::Fail, S::Failed),
         (S::Failed, M::Reopen, S::Pending),
     ]
 };
@@ -214,7 +232,7 @@ pub enum PhaseMove {
     Unwind,
     /// `RunEnded`.
     End,
-    /// `LetterRetried` for the last failed step.
+    /// `LetterRetried` for the last failed step, `Resumed`.
     ReopenForward,
     /// `LetterRetried` for an undo.
     ReopenUnwinding,
@@ -228,6 +246,7 @@ pub const PHASE_ARROWS: &[(Phase, PhaseMove, Phase)] = {
     use PhaseMove as M;
     &[
         (P::Forward, M::Fail, P::Failing),
+        (P::Forward, M::Suspend, P::Suspended),
         (P::Forward, M::End, P::Ended),
         (P::Failing, M::Fail, P::Failing),
         (P::Failing, M::Suspend, P::Suspended),

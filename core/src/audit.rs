@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
+use crate::event::{ControlEvent, Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
 use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use crate::time::Timestamp;
 
@@ -40,11 +40,23 @@ pub enum AuditAction {
     ReplayResumed,
     /// How long runs are kept was decided.
     RetentionPolicySet,
+    /// A run was paused.
+    ExecutionPaused,
+    /// A suspended run goes on.
+    ExecutionResumed,
+    /// A step was skipped or given an output.
+    StepOverridden,
+    /// A run was rolled back.
+    ExecutionRolledBack,
+    /// A run was forced to stop.
+    ExecutionForced,
+    /// A run was sent a signal.
+    ExecutionSignalled,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -58,6 +70,12 @@ impl AuditAction {
         Self::ReplayStopped,
         Self::ReplayResumed,
         Self::RetentionPolicySet,
+        Self::ExecutionPaused,
+        Self::ExecutionResumed,
+        Self::StepOverridden,
+        Self::ExecutionRolledBack,
+        Self::ExecutionForced,
+        Self::ExecutionSignalled,
     ];
 
     /// The word the API prints.
@@ -77,6 +95,12 @@ impl AuditAction {
             Self::ReplayStopped => "replay.stopped",
             Self::ReplayResumed => "replay.resumed",
             Self::RetentionPolicySet => "retention.policy_set",
+            Self::ExecutionPaused => "execution.paused",
+            Self::ExecutionResumed => "execution.resumed",
+            Self::StepOverridden => "step.overridden",
+            Self::ExecutionRolledBack => "execution.rolled_back",
+            Self::ExecutionForced => "execution.forced",
+            Self::ExecutionSignalled => "execution.signalled",
         }
     }
 
@@ -154,18 +178,41 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
     let letter = |number: u32| LetterId { execution: run, number }.to_string();
     let (actor, action, target, detail) = match event {
         RunEvent::CancelRequested { reason, actor, .. } => {
-            (actor, AuditAction::ExecutionCancelled, run.to_string(), reason.clone())
+            (actor.as_str(), AuditAction::ExecutionCancelled, run.to_string(), reason.clone())
         }
         RunEvent::LetterRetried { letter: number, actor, linked } => {
             let detail = linked.map(|new| format!("by the new run {new}")).unwrap_or_default();
-            (actor, AuditAction::LetterRetried, letter(*number), detail)
+            (actor.as_str(), AuditAction::LetterRetried, letter(*number), detail)
         }
         RunEvent::LetterDiscarded { letter: number, actor, reason } => {
-            (actor, AuditAction::LetterDiscarded, letter(*number), reason.clone())
+            (actor.as_str(), AuditAction::LetterDiscarded, letter(*number), reason.clone())
+        }
+        RunEvent::Control(event) => {
+            let (action, detail) = control(event);
+            (event.actor(), action, run.to_string(), detail)
         }
         _ => return None,
     };
-    Some(Deed { namespace: None, actor: actor.clone(), action, target, detail })
+    Some(Deed { namespace: None, actor: actor.to_owned(), action, target, detail })
+}
+
+fn control(event: &ControlEvent) -> (AuditAction, String) {
+    match event {
+        ControlEvent::Paused { reason, .. } => (AuditAction::ExecutionPaused, reason.clone()),
+        ControlEvent::Resumed { reason, .. } => (AuditAction::ExecutionResumed, reason.clone()),
+        ControlEvent::StepOverridden { step, output, reason, .. } => {
+            let done = if output.is_some() { "given an output" } else { "skipped" };
+            let detail = format!("step number {} was {done}: {reason}", step.0);
+            (AuditAction::StepOverridden, detail)
+        }
+        ControlEvent::RollbackRequested { reason, .. } => {
+            (AuditAction::ExecutionRolledBack, reason.clone())
+        }
+        ControlEvent::CancelForced { reason, .. } => (AuditAction::ExecutionForced, reason.clone()),
+        ControlEvent::SignalReceived { name, .. } => {
+            (AuditAction::ExecutionSignalled, name.to_string())
+        }
+    }
 }
 
 fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {

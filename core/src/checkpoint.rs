@@ -13,12 +13,14 @@ use crate::ids::ExecutionId;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
-use crate::state::{Cancel, Delivery, Ending, Failing, Letter, Links, Sets, State, StepState};
+use crate::state::{
+    Cancel, Controls, Delivery, Ending, Failing, Letter, Links, Sets, State, StepState,
+};
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 4;
+pub const CHECKPOINT_FORMAT: u32 = 5;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,7 @@ pub struct Checkpoint {
     steps: Vec<StepState>,
     failing: Option<Failing>,
     cancel: Option<Cancel>,
+    controls: Option<Box<Controls>>,
     deadline_passed: bool,
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
@@ -71,6 +74,7 @@ impl Checkpoint {
             steps: own.steps,
             failing: own.failing,
             cancel: own.cancel,
+            controls: own.controls,
             deadline_passed: own.deadline_passed,
             ending: own.ending,
             deliveries: own.deliveries,
@@ -92,10 +96,11 @@ impl Checkpoint {
     /// Visits every payload to change it: those kept beside their records are absent in a
     /// checkpoint that was read.
     pub fn for_each_payload_mut(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
-        let Self { submitted, steps, failing, ending, deliveries, letters, links, .. } = self;
-        let links = links.as_deref_mut();
+        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        let (links, controls) = (self.links.as_deref_mut(), &mut self.controls);
         let around = (&mut deliveries[..], &mut letters[..]);
         for_each_mut(submitted, steps, failing, ending, around, links, visit);
+        controls.iter_mut().for_each(|own| own.for_each_payload_mut(visit));
     }
 
     /// When the run was submitted.
@@ -136,6 +141,7 @@ impl Checkpoint {
             steps: self.steps,
             failing: self.failing,
             cancel: self.cancel,
+            controls: self.controls,
             deadline_passed: self.deadline_passed,
             ending: self.ending,
             deliveries: self.deliveries,

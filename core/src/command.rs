@@ -56,6 +56,51 @@ pub enum Command {
         actor: String,
         /// Whether to undo what was done; unsaid, the workflow's `on_failure` says.
         compensate: Option<bool>,
+        /// Whether what is under way is given up: attempts, or undos if the run unwinds.
+        force: bool,
+    },
+    /// Start no step until the run is resumed.
+    Pause {
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Have a suspended run go on.
+    Resume {
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Settle a step of a suspended run by hand.
+    OverrideStep {
+        /// The step's id.
+        step: String,
+        /// What it is taken to have answered; without one it is skipped.
+        output: Option<Payload>,
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Undo what a suspended run did.
+    RollBack {
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Hand the run a signal.
+    Signal {
+        /// What steps wait for; [`crate::plan::signal_name_problem`] bounds it.
+        name: Arc<str>,
+        /// What it carries.
+        payload: Payload,
+        /// The sender's, at most [`WORDS_BYTES_MAX`]: the same id again is a repeat.
+        id: Option<String>,
+        /// Who.
+        actor: String,
     },
     /// Try a dead letter's operation again.
     RetryLetter {
@@ -171,6 +216,50 @@ pub enum Rejection {
         /// Why.
         why: String,
     },
+    /// Only a run whose steps start can be paused.
+    #[error("the run is {status}; only a running one can be paused")]
+    NotPausable {
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// What was asked is done to suspended runs only.
+    #[error("the run is {status}; this is done to a suspended run: pause it first")]
+    NotSuspended {
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// The run can't be resumed while a step of it has failed.
+    #[error(
+        "step `{step}` has failed: retry its dead letter, skip it or set its output, or roll the \
+         run back"
+    )]
+    StepsFailed {
+        /// The first of them.
+        step: String,
+    },
+    /// The run's workflow has no such step.
+    #[error("the run has no step `{step}`")]
+    UnknownStep {
+        /// As asked.
+        step: String,
+    },
+    /// The step runs or is settled.
+    #[error("step `{step}` is {status}; only one that neither runs nor is settled can be set")]
+    StepNotOpen {
+        /// As asked.
+        step: String,
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// What the command carries is more than the run may hold.
+    #[error("{why}")]
+    TooLarge {
+        /// What, and how much is left.
+        why: String,
+    },
+    /// As many signals as a run keeps wait to be taken.
+    #[error("{SIGNALS_KEPT_MAX} signals of the run wait to be taken; it keeps no more")]
+    TooManySignals,
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]
     NotYet {
@@ -178,6 +267,9 @@ pub enum Rejection {
         status: &'static str,
     },
 }
+
+/// Signals of one run that no step has taken yet.
+pub const SIGNALS_KEPT_MAX: usize = 1_000;
 
 /// Tags of one definition, and of one submission.
 pub const TAGS_MAX: usize = 32;

@@ -1,6 +1,8 @@
 //! Deciding: the facts a command makes of a state. What follows from a fact is not decided
 //! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
 
+pub(crate) mod control;
+
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
@@ -33,17 +35,17 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::ReportCallback { delivery, attempt, result, retry_delay_ms } => {
             report_callback(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
         }
-        Command::Cancel { reason, actor, compensate } => {
-            if state.phase == Phase::Ended {
-                return Err(Rejection::AlreadyEnded { status: state.status().word() });
-            }
-            // A cancel that came during unwinding changes nothing; one before it counts once.
-            if state.cancel.is_some() {
-                return Ok(Vec::new());
-            }
-            let by_policy = state.plan.on_failure == Recourse::Compensate;
-            let compensate = compensate.unwrap_or(by_policy);
-            vec![RunEvent::CancelRequested { reason, actor, compensate }]
+        Command::Cancel { reason, actor, compensate, force } => {
+            control::cancel(state, reason, actor, compensate, force)?
+        }
+        Command::Pause { reason, actor } => control::pause(state, reason, actor)?,
+        Command::Resume { reason, actor } => control::resume(state, reason, actor)?,
+        Command::OverrideStep { step, output, reason, actor } => {
+            control::override_step(state, step, output, reason, actor)?
+        }
+        Command::RollBack { reason, actor } => control::roll_back(state, reason, actor)?,
+        Command::Signal { name, payload, id, actor } => {
+            control::signal(state, name, payload, id, actor)?
         }
         Command::RetryLetter { letter, actor, linked } => {
             let linked = retry_letter(state, letter, linked)?;
@@ -159,6 +161,9 @@ fn open_letter(state: &State, number: u32) -> Result<LetterSubject, Rejection> {
         }
         LetterStatus::Discarded => {
             Err(Rejection::LetterNotOpen { letter: number, status: "discarded" })
+        }
+        LetterStatus::Resolved => {
+            Err(Rejection::LetterNotOpen { letter: number, status: "resolved" })
         }
     }
 }

@@ -324,6 +324,8 @@ pub enum Recourse {
 pub enum SuspendReason {
     /// The workflow's policy puts failures before a person.
     Policy,
+    /// Somebody paused it.
+    Pause,
 }
 
 /// The final word on a run.

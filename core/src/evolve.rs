@@ -8,6 +8,7 @@ mod deliveries;
 mod graph;
 mod letters;
 pub(crate) mod link;
+mod signals;
 
 use crate::arrows::{
     DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
@@ -119,7 +120,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         }
         RunEvent::DeadlinePassed => {
             state.deadline_passed = true;
-            state.sets.overdue = state.phase == Phase::Forward;
+            state.sets.overdue = state.phase == Phase::Forward || state.paused().is_some();
             state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
             Ok(())
         }
@@ -129,9 +130,15 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
             state.failing = Some(Failing { failure, step, recourse });
             state.sets.overdue = false;
             state.sets.given_up = None;
+            if let Some(controls) = &mut state.controls {
+                (controls.paused, controls.suspended_at) = (None, None);
+            }
             Ok(())
         }
-        RunEvent::RunSuspended { reason: _ } => move_run(state, PhaseMove::Suspend),
+        RunEvent::RunSuspended { reason: _ } => {
+            state.controls_mut().suspended_at = Some(at);
+            move_run(state, PhaseMove::Suspend)
+        }
         RunEvent::RunEnded { outcome, compensation, output } => {
             move_run(state, PhaseMove::End)?;
             let (outcome, compensation, output) = (*outcome, *compensation, output.clone());
@@ -255,6 +262,9 @@ fn move_step(
         StepStatus::Waiting | StepStatus::Retrying => {
             let due_at = state.steps[step.at()].due_at.take().unwrap_or_default();
             sets.due.remove(&(due_at, Subject::Step(step)));
+            if let Some(controls) = &mut state.controls {
+                controls.signals.leave(step);
+            }
         }
         StepStatus::Succeeded
         | StepStatus::Skipped
@@ -273,7 +283,7 @@ fn move_step(
         StepStatus::Running => drop(sets.running.insert(step)),
         StepStatus::Faulted => drop(sets.faulted.insert(step)),
         StepStatus::Waiting | StepStatus::Retrying => {
-            sets.due.insert((due_at.unwrap_or_default(), Subject::Step(step)));
+            sets.due.extend(due_at.map(|due_at| (due_at, Subject::Step(step))));
         }
         StepStatus::Failed if state.plan.steps[step.at()].allow_failure => {
             settle(state, step, true, at);

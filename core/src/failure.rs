@@ -100,6 +100,12 @@ pub mod codes {
     pub const TASK_TIMEOUT: &str = "TASK_TIMEOUT";
     /// The process that ran the attempt went away before it reported.
     pub const ATTEMPT_LOST: &str = "ATTEMPT_LOST";
+    /// Somebody forced the run to stop, and this was given up.
+    pub const CANCELLED_BY_FORCE: &str = "CANCELLED_BY_FORCE";
+    /// Somebody had the run rolled back.
+    pub const ROLLED_BACK: &str = "ROLLED_BACK";
+    /// The signal that a step waited for did not come in time.
+    pub const SIGNAL_TIMEOUT: &str = "SIGNAL_TIMEOUT";
     /// No executor takes the step's task type.
     pub const TASK_EXECUTOR_NOT_FOUND: &str = "TASK_EXECUTOR_NOT_FOUND";
     /// A template or condition could not be evaluated.
@@ -130,8 +136,6 @@ pub mod codes {
     pub const CHILD_TOO_DEEP: &str = "CHILD_TOO_DEEP";
     /// A message between runs was refused by its receiver.
     pub const MESSAGE_REFUSED: &str = "MESSAGE_REFUSED";
-    /// Somebody had the run undone.
-    pub const ROLLED_BACK: &str = "ROLLED_BACK";
     /// The engine met a state it does not know; the run is set aside.
     pub const INTERNAL: &str = "INTERNAL";
 }

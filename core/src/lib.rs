@@ -39,5 +39,6 @@ pub mod template;
 pub mod time;
 pub mod travel;
 mod unwind;
+pub mod why;
 pub mod workflow;
 pub mod yaml;

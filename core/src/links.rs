@@ -7,6 +7,7 @@
 
 mod child;
 mod receive;
+mod signal;
 
 use std::sync::Arc;
 
@@ -16,12 +17,14 @@ use crate::event::{LinkEvent, Message, Parent, Priority, Recourse, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
+use crate::plan::TaskKind;
 use crate::state::{Links, State, Subject};
 use crate::time::{Moment, Timestamp};
 
 pub(crate) use child::startable;
 pub use child::{DEPTH_MAX, Wish};
 pub(crate) use receive::receive;
+pub use signal::SignalWish;
 
 /// A message on its way, with what it is about.
 #[derive(Debug, Clone)]
@@ -38,7 +41,7 @@ pub struct Parcel {
     pub body: Message,
     /// Of `Start`: what the child begins with.
     pub start: Option<Box<Start>>,
-    /// Of `Ended`: what the child answers.
+    /// Of `Ended`: what the child answers; of `Signal`: what it carries.
     pub output: Option<Payload>,
 }
 
@@ -69,6 +72,7 @@ pub fn parcel(state: &State, message: u32) -> Option<Parcel> {
         Message::Start { step, attempt, items } => {
             (Some(Box::new(child::start(state, (step, attempt, items))?)), None)
         }
+        Message::Signal { step, .. } => (None, Some(signal_wish(state, step)?.payload)),
         Message::Ended { .. } => (None, state.ending.as_ref().and_then(|end| end.output.clone())),
         _ => (None, None),
     };
@@ -88,8 +92,17 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
     let Some(links) = state.links.as_deref() else { return };
     events.extend(links.refused.iter().filter_map(|(subject, why)| refused(state, *subject, why)));
     let mut post = Post { next: links.posted, events };
+    for &step in &links.delivered {
+        let attempt = state.step(step).attempt;
+        let output = signal_wish(state, step).map_or_else(Payload::null, |wish| wish.answer());
+        post.events.push(RunEvent::StepSucceeded { step, attempt, output });
+    }
     for &step in links.to_start.iter().take(STARTS_PER_LAYER_MAX) {
         let attempt = state.step(step).attempt;
+        if let Some(SignalWish { to, name, .. }) = signal_wish(state, step) {
+            post.message(to, Message::Signal { step, attempt, name });
+            continue;
+        }
         let to = child::id(state, step, attempt, moment.partitions);
         post.message(to, Message::Start { step, attempt, items: None });
     }
@@ -107,6 +120,14 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
     if state.phase == Phase::Ended && state.sets.unlettered.is_empty() {
         post.report(state, links);
     }
+}
+
+/// What a step that sends a signal was told to send.
+fn signal_wish(state: &State, step: StepIndex) -> Option<SignalWish> {
+    if state.plan.steps[step.at()].task != TaskKind::Signal {
+        return None;
+    }
+    SignalWish::read(&state.step(step).input.as_ref()?.value()).ok()
 }
 
 /// A failing run tells its children to stop; one that waits for a person lets them go on.

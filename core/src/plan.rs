@@ -10,6 +10,7 @@ mod compile;
 mod problem_tests;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::sync::Arc;
 
@@ -28,8 +29,9 @@ use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
-use crate::time::{Timestamp, parse_duration_ms};
 use crate::yaml::{Format, parse};
+
+pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
 #[derive(Debug)]
@@ -109,15 +111,20 @@ pub struct PlanUndo {
 /// The type of steps that are runs of other workflows, and of their undos.
 pub const WORKFLOW_TYPE: &str = "workflow";
 
+/// The type of steps that send signals.
+pub const SIGNAL_TYPE: &str = "signal";
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
     /// Pure: its output is its rendered input.
     Transform,
-    /// Pure: it sleeps.
+    /// Pure: it sleeps until an instant or a signal.
     Wait,
     /// A run of another workflow is it.
     Workflow,
+    /// It sends a signal to another run.
+    Signal,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }
@@ -298,33 +305,4 @@ fn bounded(value: &Value, place: &str) -> Result<Payload, Failure> {
 fn too_large(place: &str, size_bytes: usize) -> Failure {
     let message = format!("`{place}` has {size_bytes} bytes or more; at most {PAYLOAD_BYTES_MAX}");
     Failure::permanent(codes::PAYLOAD_TOO_LARGE, message)
-}
-
-/// When a `wait` step with this rendered input succeeds: `{duration: "5s"}` from `now`, or
-/// `{until: <RFC 3339>}`.
-///
-/// # Errors
-/// `EXPRESSION_FAILED` when the input is neither.
-pub fn wait_until(input: &Payload, now: Timestamp) -> Result<Timestamp, Failure> {
-    match wait_delay(&input.value()) {
-        Ok(WaitDelay::For(wait_ms)) => Ok(now.plus_ms(wait_ms)),
-        Ok(WaitDelay::Until(at)) => Ok(at),
-        Err(why) => Err(Failure::permanent(codes::EXPRESSION_FAILED, why)),
-    }
-}
-
-/// How long a wait lasts.
-enum WaitDelay {
-    For(u64),
-    Until(Timestamp),
-}
-
-fn wait_delay(with: &Value) -> Result<WaitDelay, String> {
-    match (with.get("duration"), with.get("until")) {
-        (Some(Value::String(duration)), None) => parse_duration_ms(duration).map(WaitDelay::For),
-        (None, Some(Value::String(until))) => Timestamp::parse(until)
-            .map(WaitDelay::Until)
-            .ok_or_else(|| format!("`{until}` is not an RFC 3339 instant")),
-        _ => Err("a wait has one of `duration` (`5s`) and `until` (RFC 3339), a text".to_owned()),
-    }
 }

@@ -2,11 +2,13 @@
 //!
 //! Only reads a state; every word here is the API's contract.
 
+mod controls;
 mod events;
 mod graph_events;
 mod links;
 mod replays;
 mod retention;
+mod steps;
 mod types;
 
 use serde_json::{Map, Value, json};
@@ -18,11 +20,11 @@ use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{LetterId, StepIndex};
 use crate::payload::Payload;
 use crate::scope::{Scope, StepView, merge_variables};
-use crate::state::{Letter, State, StepState, UndoState};
+use crate::state::{Letter, State};
 use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
 use crate::time::Timestamp;
 
-pub use events::event_json;
+pub use events::{event_json, suspend_word};
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
 pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
@@ -70,6 +72,7 @@ pub fn run_summary(state: &State) -> RunSummary {
         status: state.status(),
         correlation_id: state.submitted.correlation_id.clone(),
         tags: state.tags.clone(),
+        parent: state.parent().map(|parent| parent.run),
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
@@ -116,12 +119,10 @@ fn subject_words(state: &State, subject: LetterSubject) -> (LetterKind, String) 
 /// The whole run, as `GET /api/v1/executions/{id}` answers it.
 #[must_use]
 pub fn execution_json(state: &State) -> Value {
-    let steps: Map<_, _> = state
-        .plan
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .map(|(plan, own)| (plan.id.to_string(), step_json(own)))
+    let steps: Map<_, _> = (0..)
+        .map(StepIndex)
+        .zip(&state.plan.steps)
+        .map(|(step, plan)| (plan.id.to_string(), steps::step_json(state, step)))
         .collect();
     let ending = state.ending.as_ref();
     let started_at = state.steps.iter().filter_map(|step| step.started_at).min();
@@ -149,8 +150,11 @@ pub fn execution_json(state: &State) -> Value {
             "reason": cancel.reason,
             "actor": cancel.actor,
             "compensate": cancel.compensate,
+            "force": state.controls.as_ref().is_some_and(|own| own.forced || own.undos_forced),
             "requested_at": cancel.at.to_string(),
         })),
+        "suspended": controls::suspended_json(state),
+        "signals": controls::signals_json(state),
         "steps": steps,
         "callbacks": state.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
         "dead_letters": (0..).zip(&state.letters)
@@ -213,34 +217,6 @@ pub fn failure_json(failure: &Failure) -> Value {
             EffectKnown::Unknown => "unknown",
         },
         "details": failure.details.as_ref().map(Payload::value),
-    })
-}
-
-fn step_json(own: &StepState) -> Value {
-    json!({
-        "status": own.word(),
-        "attempts": own.attempt,
-        "round": own.round,
-        "started_at": instant(own.started_at),
-        "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
-        "input": own.input.as_ref().map(Payload::value),
-        "output": own.output.as_ref().map(Payload::value),
-        "error": own.failure.as_deref().map(failure_json),
-        "undo": own.undo.as_deref().map(undo_json),
-    })
-}
-
-fn undo_json(own: &UndoState) -> Value {
-    json!({
-        "status": own.word(),
-        "attempts": own.attempt,
-        "started_at": instant(own.started_at),
-        "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
-        "input": own.input.as_ref().map(Payload::value),
-        "output": own.output.as_ref().map(Payload::value),
-        "error": own.failure.as_deref().map(failure_json),
     })
 }
 
@@ -336,6 +312,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "status": row.status.word(),
         "correlation_id": row.correlation_id,
         "tags": row.tags,
+        "parent_execution_id": row.parent.map(|run| run.to_string()),
         "submitted_at": row.submitted_at.to_string(),
         "completed_at": instant(row.ended_at),
         "version": row.version,
@@ -373,6 +350,7 @@ pub fn letter_word(status: LetterStatus) -> &'static str {
         LetterStatus::Open => "open",
         LetterStatus::Retried => "retried",
         LetterStatus::Discarded => "discarded",
+        LetterStatus::Resolved => "resolved",
     }
 }
 

@@ -120,6 +120,7 @@ mod tests {
             tags: ["nightly".into()].into(),
             submitted_at: Timestamp(0),
             ended_at: None,
+            parent: None,
             version: 1,
         }
     }

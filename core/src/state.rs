@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+mod controls;
 mod links;
 pub(crate) mod payloads;
 mod step;
@@ -22,6 +23,7 @@ use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use controls::{Controls, Said, Signal, Signals};
 pub use links::{Child, Links, Outgoing};
 pub use step::{StepState, UndoState};
 
@@ -50,6 +52,8 @@ pub struct State {
     pub failing: Option<Failing>,
     /// The cancel that was asked for, if one was.
     pub cancel: Option<Cancel>,
+    /// What people and signals did to it beyond cancelling, if they did anything.
+    pub controls: Option<Box<Controls>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -159,6 +163,7 @@ impl State {
             steps,
             failing: None,
             cancel: None,
+            controls: None,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),
@@ -271,6 +276,12 @@ impl State {
         let state = self.step(step);
         self.plan.steps[step.at()].undo.is_some()
             && (state.status == StepStatus::Succeeded || state.unsure)
+    }
+
+    /// The numbers of an operation's letters, the newest last.
+    pub fn letters_of(&self, subject: LetterSubject) -> impl Iterator<Item = u32> + '_ {
+        let letters = (0..).zip(&self.letters);
+        letters.filter(move |(_, own)| own.subject == subject).map(|(number, _)| number)
     }
 
     /// How many undos there are, by status.

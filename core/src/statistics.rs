@@ -173,6 +173,7 @@ mod tests {
             tags: [].into(),
             submitted_at: Timestamp(5),
             ended_at: duration_ms.map(|ms| Timestamp(5).plus_ms(ms)),
+            parent: None,
             version: 1,
         }
     }

@@ -100,6 +100,8 @@ pub struct RunSummary {
     pub correlation_id: Arc<str>,
     /// The definition's and the submission's, ascending.
     pub tags: Arc<[Arc<str>]>,
+    /// The run that it is a step of.
+    pub parent: Option<ExecutionId>,
     /// When it was submitted: never changes, lists are ordered by it.
     pub submitted_at: Timestamp,
     /// When it got its final word.
@@ -128,6 +130,8 @@ pub enum LetterStatus {
     Retried,
     /// Given up.
     Discarded,
+    /// A person settled the step itself.
+    Resolved,
 }
 
 /// A dead letter's row in a list.

@@ -77,10 +77,11 @@ fn begin(state: &mut State) -> Result<(), String> {
 /// Opens the undos of steps that nothing holds back; those without one let go at once.
 fn open(state: &mut State, mut free: Vec<StepIndex>) {
     while let Some(step) = free.pop() {
-        if state.steps[step.at()].undo.is_some() {
-            state.sets.undo_open.insert(step);
-        } else {
-            free.extend(let_go(state, step));
+        match state.steps[step.at()].undo.as_ref().map(|undo| undo.status) {
+            Some(UndoStatus::Pending) => drop(state.sets.undo_open.insert(step)),
+            // It was given up before its turn, and has let go of its needs.
+            Some(_) => {}
+            None => free.extend(let_go(state, step)),
         }
     }
 }
@@ -103,6 +104,9 @@ fn let_go(state: &mut State, step: StepIndex) -> Vec<StepIndex> {
 pub(crate) fn reopen(state: &mut State, step: StepIndex) -> Result<(), String> {
     crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
     state.ending = None;
+    if let Some(controls) = &mut state.controls {
+        controls.undos_forced = false;
+    }
     let own = undo_mut(state, step)?;
     own.status = follow(UNDO_ARROWS, own.status, UndoMove::Reopen)?;
     (own.tries, own.lost, own.completed_at) = (0, 0, None);

@@ -127,6 +127,12 @@ pub enum Command {
         /// The run's ID, or its beginning.
         id: String,
     },
+    /// Say what a run waits for, and since when.
+    #[command(after_help = help::WHY)]
+    Why {
+        /// The run's ID, or its beginning.
+        id: String,
+    },
     /// Draw a run's steps and undos over time.
     #[command(after_help = help::TIMELINE)]
     Timeline {

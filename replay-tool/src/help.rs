@@ -42,6 +42,14 @@ Examples:
 
 Offline and online.";
 
+/// `why`
+pub const WHY: &str = "\
+Examples:
+  replay-tool why exec_0003019a
+  replay-tool --json why exec_0003019a | jq .blockers
+
+Offline and online.";
+
 /// `timeline`
 pub const TIMELINE: &str = "\
 Examples:

@@ -36,7 +36,7 @@ use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
     archive, backup, cut, events, export, import, letters, list, manual, payload, rebuild, replays,
-    restore, retention, salvage, show, stats, timeline, travel, verify,
+    restore, retention, salvage, show, stats, timeline, travel, verify, why,
 };
 use arguments::{Dlq, LettersWanted, When};
 use place::variable;
@@ -96,6 +96,7 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
     match &arguments.command {
         Command::List(wanted) => Ok(list::answer(&source()?.runs(wanted)?, wanted.order, &form)),
         Command::Show { id } => Ok(show::answer(&source()?.run(id, Need::Standing)?, &form)),
+        Command::Why { id } => Ok(why::answer(&source()?.why(id)?, &form)),
         Command::State { id, point } => {
             Ok(show::answer_at(&source()?.run_at(id, point.point())?, &form))
         }

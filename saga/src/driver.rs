@@ -1,9 +1,11 @@
 //! Performs effects: hands each order to its executor and reports how the attempt ended.
 //!
-//! Decides nothing and remembers nothing: what is in flight is the partition's to know. A
-//! report always comes, also from an executor that panics.
+//! Decides nothing and remembers only how to stop what is under way: what is in flight is the
+//! partition's to know. A report always comes, also from an executor that panics, unless the
+//! attempt was aborted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backstitch_core::command::{AttemptResult, Command};
@@ -14,6 +16,7 @@ use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::partition::Order;
 use crate::{clock, metrics, retry};
@@ -38,19 +41,28 @@ pub const CALLBACKS_MAX: usize = 64;
 pub struct Driver {
     registry: Arc<Registry>,
     callbacks: Arc<Semaphore>,
+    flights: Flights,
 }
+
+/// How to stop each attempt under way.
+type Flights = Arc<Mutex<HashMap<(ExecutionId, Effect), AbortHandle>>>;
 
 impl Driver {
     /// A driver that uses these executors.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, callbacks: Arc::new(Semaphore::new(CALLBACKS_MAX)) }
+        let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
+        Self { registry, callbacks, flights: Flights::default() }
     }
 
     /// Begins an order and reports its end.
     pub fn perform(&self, order: Order, report: Report) {
         let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
-        tokio::spawn(async move {
+        let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
+        // Held while the attempt is noted, so that it can't end before it is.
+        let mut noted = self.flights();
+        let task = tokio::spawn(async move {
+            let _flight = Flight { flights, key };
             // A step or an undo has its turn before it is recorded as started; a callback waits
             // here, where nothing says yet that it was sent. Nobody closes the semaphore.
             let is_callback = matches!(order.effect, Effect::DeliverCallback { .. });
@@ -63,6 +75,33 @@ impl Driver {
             let result = attempt(&registry, order).await;
             pending.report(result);
         });
+        noted.insert(key, task.abort_handle());
+    }
+
+    /// Stops an attempt that is no longer owed; nothing is reported of it. One that has ended
+    /// is none.
+    pub fn abort(&self, execution: ExecutionId, effect: Effect) {
+        let flight = self.flights().remove(&(execution, effect));
+        if let Some(flight) = flight {
+            flight.abort();
+        }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<(ExecutionId, Effect), AbortHandle>> {
+        // The map is whole between any two statements, whoever panicked.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt's place among those under way; it goes with the attempt.
+struct Flight {
+    flights: Flights,
+    key: (ExecutionId, Effect),
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 

@@ -59,8 +59,21 @@ pub struct Config {
     pub slots: slots::Settings,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// What a shutdown does to runs that have not ended.
+    pub shutdown: Shutdown,
     /// How long runs are kept.
     pub retention: retention::Settings,
+}
+
+/// What a shutdown does to runs that have not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shutdown {
+    /// Attempts under way are waited for; the runs go on at the next start.
+    #[default]
+    Drain,
+    /// The runs are cancelled, and their ends waited for; undos that are left go on at the next
+    /// start.
+    Cancel,
 }
 
 /// A running engine.
@@ -71,6 +84,7 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     recovered: Recovered,
     drain: Duration,
+    shutdown: Shutdown,
     /// Ends with the engine.
     keepers: Option<JoinSet<()>>,
 }
@@ -108,8 +122,7 @@ impl Engine {
         for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
-                (inputs, posts),
-                peers.clone(),
+                worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
                 driver.clone(),
@@ -135,7 +148,8 @@ impl Engine {
             keepers.spawn(retention::sweep(handle.clone(), every));
         }
         let keepers = Some(keepers);
-        Ok(Self { handle, journal, workers, stop, recovered, drain: config.drain, keepers })
+        let (drain, shutdown) = (config.drain, config.shutdown);
+        Ok(Self { handle, journal, workers, stop, recovered, drain, shutdown, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -152,7 +166,8 @@ impl Engine {
 
     /// Runs until `shutdown` completes or the journal fails. At shutdown no new work is taken,
     /// attempts under way are waited for up to the drain limit, and what they answer is
-    /// recorded; the rest goes on at the next start.
+    /// recorded; the rest goes on at the next start. With [`Shutdown::Cancel`] the runs are
+    /// cancelled before that.
     ///
     /// # Errors
     /// A sentence, when the journal failed: the process must end.
@@ -166,6 +181,11 @@ impl Engine {
         drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);
+        }
+        if self.shutdown == Shutdown::Cancel
+            && tokio::time::timeout(self.drain, self.handle.cancel_all()).await.is_err()
+        {
+            tracing::warn!("cancelled runs that have not ended go on at the next start");
         }
         self.stop.send_replace(true);
         let drained = async {

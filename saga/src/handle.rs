@@ -24,6 +24,7 @@ use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::catalog::{Catalog, Revision};
 use crate::clock;
@@ -213,27 +214,37 @@ impl Handle {
         Ok((accepted, ended))
     }
 
-    /// Stops a run. Unsaid, the workflow's `on_failure` says whether what was done is undone.
+    /// Has a command carried out on a run; answers the run's status word after it. When this
+    /// answers, what it changed is durable.
     ///
     /// # Errors
-    /// [`Error::ExecutionNotFound`], [`Error::Rejected`] when it has ended, ...
-    pub async fn cancel(
-        &self,
-        run: ExecutionId,
-        reason: String,
-        actor: String,
-        compensate: Option<bool>,
-    ) -> Result<&'static str, Error> {
-        self.command(run, Command::Cancel { reason, actor, compensate }).await
-    }
-
-    async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Rejected`] when it is
+    /// wrong where the run stands, [`Error::Draining`], [`Error::Stopped`].
+    pub async fn command(&self, run: ExecutionId, command: Command) -> Result<&'static str, Error> {
         let ask = |ticket| Input::Command(run, command, Some(ticket));
         match self.ask(run.partition, ask).await? {
             Answer::Done { status } => Ok(status),
             Answer::NotFound => Err(self.missing(run).await?),
             answer => Err(unexpected(answer, Some(run))),
         }
+    }
+
+    /// Cancels every run that has not ended and waits for their ends. Whoever waits no more
+    /// finds every cancel durable or not made.
+    pub(crate) async fn cancel_all(&self) {
+        let mut ends = JoinSet::new();
+        for partition in (0..).map(PartitionId).take(self.shared.mailboxes.len()) {
+            let Ok(Answer::Cancelled(runs)) = self.ask(partition, Input::CancelAll).await else {
+                continue;
+            };
+            for run in runs {
+                let handle = self.clone();
+                ends.spawn(async move {
+                    drop(handle.ask(run.partition, |t| Input::WaitForEnd(run, t)).await);
+                });
+            }
+        }
+        while ends.join_next().await.is_some() {}
     }
 
     async fn begin(&self, submission: Submission) -> Result<Accepted, Error> {

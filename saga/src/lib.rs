@@ -18,6 +18,6 @@ pub mod retry;
 pub mod slots;
 pub mod turns;
 
-pub use engine::{Config, Engine};
+pub use engine::{Config, Engine, Shutdown};
 pub use error::Error;
 pub use handle::Handle;

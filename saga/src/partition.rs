@@ -184,6 +184,7 @@ impl<T: Abandon> Partition<T> {
             Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
+            Input::CancelAll(ticket) => self.cancel_all(ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
         }
     }
@@ -312,19 +313,6 @@ impl<T: Abandon> Partition<T> {
         if let Some(ticket) = ticket {
             self.answer(ticket, answer);
         }
-    }
-
-    /// A bug in one run stops that run and no other.
-    fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
-        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
-            self.timers.retain(|(_, run)| *run != id);
-            self.give_up_turns(&run.standing);
-            self.slots.forget(&Claim::of(&run.state));
-            for ticket in run.waiting {
-                self.answer(ticket, Answer::Quarantined(why.clone()));
-            }
-        }
-        Answer::Quarantined(why)
     }
 
     /// Stages what was decided, orders what is newly owed, and keeps the run's timer.

@@ -78,6 +78,7 @@ impl Node {
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(60),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");

@@ -70,6 +70,7 @@ impl Node {
             attempts_max: 16,
             slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_millis(1),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention,
         };
         let engine = Engine::open(config).expect("the journal opens");

@@ -35,6 +35,7 @@ impl Node {
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(60),
+            shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");
@@ -64,6 +65,7 @@ impl Node {
             variables: json!({}),
             tags: Vec::new(),
             correlation_id: String::new(),
+            priority: None,
             callbacks: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),

@@ -1,6 +1,7 @@
 //! What the command line does, one module each; the demo stands by itself.
 
 pub mod admin;
+pub mod runs;
 pub mod serve;
 pub mod submit;
 pub mod validate;
@@ -40,6 +41,16 @@ fn format_of(file: &Path) -> Format {
 /// Reads a definition's file: its value, or why its text is none.
 fn read_definition(file: &Path) -> Result<Result<Value, Problem>, Error> {
     Ok(yaml::parse(&read_file(file)?, format_of(file)))
+}
+
+/// A flag's JSON, or that of the file it names.
+fn read_json(flag: &str, given: &str) -> Result<Value, Error> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => read_file(Path::new(file))?,
+        None => given.as_bytes().to_vec(),
+    };
+    let read = yaml::parse(&text, Format::Json);
+    read.map_err(|problem| Error::Setting(format!("{flag} is {}", problem.message)))
 }
 
 fn read_file(file: &Path) -> Result<Vec<u8>, Error> {

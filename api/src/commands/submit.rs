@@ -1,14 +1,14 @@
 //! `backstitch submit FILE`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use backstitch_core::yaml::{self, Format};
+use backstitch_core::yaml::Format;
 use clap::Args;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{format_of, read_file, server_url};
+use super::{format_of, read_file, read_json, server_url};
 use crate::client::{Client, PATIENCE};
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
@@ -42,7 +42,7 @@ pub struct Flags {
 /// [`Error::Failed`] when the server refuses, or the run does not complete;
 /// [`Error::Unreachable`], [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
-    let input = read_input(&flags.input)?;
+    let input = read_json("--input", &flags.input)?;
     let text = read_file(&flags.file)?;
     let media_type = match format_of(&flags.file) {
         Format::Json => "application/json",
@@ -58,15 +58,6 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let terminal = Terminal::of_stdout();
     terminal.line(&run)?;
     if flags.follow { follow(&client, &terminal, &run).await } else { Ok(()) }
-}
-
-fn read_input(given: &str) -> Result<Value, Error> {
-    let text = match given.strip_prefix('@') {
-        Some(file) => read_file(Path::new(file))?,
-        None => given.as_bytes().to_vec(),
-    };
-    let wrong = |why: String| Error::Setting(format!("--input is {why}"));
-    yaml::parse(&text, Format::Json).map_err(|problem| wrong(problem.message))
 }
 
 async fn follow(client: &Client, terminal: &Terminal, run: &str) -> Result<(), Error> {

@@ -56,7 +56,19 @@ pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub const IDEMPOTENCY_KEY_CONFLICT: &str = "IDEMPOTENCY_KEY_CONFLICT";
 /// The run already has its final word.
 pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
-/// The letter was retried or discarded before.
+/// Only a run whose steps start can be paused.
+pub const EXECUTION_NOT_PAUSABLE: &str = "EXECUTION_NOT_PAUSABLE";
+/// The run is not suspended, and what was asked is done to suspended runs only.
+pub const EXECUTION_NOT_SUSPENDED: &str = "EXECUTION_NOT_SUSPENDED";
+/// The run can't be resumed while a step of it has failed.
+pub const STEPS_FAILED: &str = "STEPS_FAILED";
+/// The run's workflow has no such step.
+pub const STEP_NOT_FOUND: &str = "STEP_NOT_FOUND";
+/// The step runs or is settled, and can't be set.
+pub const STEP_NOT_OPEN: &str = "STEP_NOT_OPEN";
+/// As many signals as a run keeps wait to be taken.
+pub const TOO_MANY_SIGNALS: &str = "TOO_MANY_SIGNALS";
+/// The letter was retried, discarded or resolved before.
 pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 /// The letter's run is still being undone.
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
@@ -78,7 +90,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 36] = [
+pub const ALL: [(&str, StatusCode); 42] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -107,6 +119,12 @@ pub const ALL: [(&str, StatusCode); 36] = [
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
     (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),
     (EXECUTION_ENDED, StatusCode::CONFLICT),
+    (EXECUTION_NOT_PAUSABLE, StatusCode::CONFLICT),
+    (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
+    (STEPS_FAILED, StatusCode::CONFLICT),
+    (STEP_NOT_FOUND, StatusCode::NOT_FOUND),
+    (STEP_NOT_OPEN, StatusCode::CONFLICT),
+    (TOO_MANY_SIGNALS, StatusCode::TOO_MANY_REQUESTS),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

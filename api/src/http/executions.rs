@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::command::Command;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::report::{event_json, run_row_json};
 use backstitch_core::summary::RunStatus;
 use backstitch_journal::{Record, RunFilter};
-use backstitch_saga::Error;
+use backstitch_saga::{Error, Handle};
 use serde_json::{Value, json};
 
 use super::document::Document;
@@ -76,7 +77,8 @@ pub(super) async fn show(
 }
 
 /// What picks runs of a list.
-pub(super) const FILTER_PARAMETERS: [&str; 8] = [
+pub(super) const FILTER_PARAMETERS: [&str; 9] = [
+    "active",
     "status",
     "workflow_id",
     "tag",
@@ -114,6 +116,9 @@ pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal
         correlation_id: asked.owned("correlation_id"),
         submitted: asked.range("submitted_after", "submitted_before")?,
         ended: asked.range("ended_after", "ended_before")?,
+        active: asked
+            .word("active", &["true", "false"], |word| word.parse().ok())?
+            .unwrap_or(false),
         ..RunFilter::default()
     })
 }
@@ -187,11 +192,22 @@ pub(super) async fn cancel(
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let run = read_id(&id)?;
-    let mut fields = Fields::of(document, &["reason", "compensate"]);
+    let mut fields = Fields::of(document, &["reason", "compensate", "force"]);
     let reason = fields.words("reason");
     let compensate = fields.truth("compensate");
+    let force = fields.truth("force").unwrap_or(false);
     fields.finish()?;
-    let status = engine.cancel(run, reason, ACTOR.to_owned(), compensate).await?;
+    let command = Command::Cancel { reason, actor: ACTOR.to_owned(), compensate, force };
+    accepted(engine, run, command).await
+}
+
+/// A command carried out on a run: 202 with its status after it.
+pub(super) async fn accepted(
+    engine: &Handle,
+    run: ExecutionId,
+    command: Command,
+) -> Result<Response, Refusal> {
+    let status = engine.command(run, command).await?;
     let body = json!({ "execution_id": run.to_string(), "status": status });
     Ok(located(StatusCode::ACCEPTED, run, &body))
 }

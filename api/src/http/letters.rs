@@ -17,8 +17,8 @@ use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
 
-const STATUSES: [LetterStatus; 3] =
-    [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded];
+const STATUSES: [LetterStatus; 4] =
+    [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded, LetterStatus::Resolved];
 const KINDS: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
 /// Letters of every status.
 const ALL: &str = "all";
@@ -40,8 +40,8 @@ const LIST_PARAMETERS: [&str; 10] = [
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
-    let statuses =
-        [letter_word(STATUSES[0]), letter_word(STATUSES[1]), letter_word(STATUSES[2]), ALL];
+    let words = STATUSES.map(letter_word);
+    let statuses: Vec<_> = words.into_iter().chain([ALL]).collect();
     let status = asked.word("status", &statuses, |word| match word {
         ALL => Some(None),
         word => STATUSES.into_iter().find(|status| letter_word(*status) == word).map(Some),

@@ -8,6 +8,7 @@ mod answer;
 mod audit;
 mod backups;
 pub mod codes;
+mod control;
 mod cut;
 mod database;
 mod document;
@@ -131,6 +132,21 @@ impl App {
     }
 }
 
+/// What is done to a run under way.
+fn control_routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/executions/{execution_id}/pause", post(control::pause))
+        .route("/api/v1/executions/{execution_id}/resume", post(control::resume))
+        .route("/api/v1/executions/{execution_id}/rollback", post(control::roll_back))
+        .route("/api/v1/executions/{execution_id}/steps/{step_id}/skip", post(control::skip_step))
+        .route(
+            "/api/v1/executions/{execution_id}/steps/{step_id}/set-output",
+            post(control::set_output),
+        )
+        .route("/api/v1/executions/{execution_id}/signals/{name}", post(control::signal))
+        .route("/api/v1/executions/{execution_id}/why", get(control::why))
+}
+
 /// Every path of the API.
 pub fn router(app: App) -> Router {
     let without_query = Router::new()
@@ -148,6 +164,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/workflows/{workflow_id}/execute", post(executions::execute))
         .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
+        .merge(control_routes())
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))

@@ -1,4 +1,4 @@
-//! The id in a path.
+//! The ids in a path.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -17,5 +17,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
             Refusal::bad_request("the id in the path is not UTF-8 once its % escapes are read")
         })?;
         Ok(Self(id))
+    }
+}
+
+/// The two ids in a path.
+#[derive(Debug)]
+pub(super) struct TwoIds(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, other)) = ids.map_err(|_| {
+            Refusal::bad_request("the ids in the path are not UTF-8 once their % escapes are read")
+        })?;
+        Ok(Self(id, other))
     }
 }

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use backstitch_core::command::Rejection;
+use backstitch_core::command::{Rejection, SIGNALS_KEPT_MAX};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
 use backstitch_core::travel::NoSuchPoint;
@@ -179,6 +179,24 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         // Only runs send messages, and no run is a client of the API.
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::NotPausable { status } => {
+            Refusal::new(codes::EXECUTION_NOT_PAUSABLE, message).with(json!({ "status": status }))
+        }
+        Rejection::NotSuspended { status } => {
+            Refusal::new(codes::EXECUTION_NOT_SUSPENDED, message).with(json!({ "status": status }))
+        }
+        Rejection::StepsFailed { step } => {
+            Refusal::new(codes::STEPS_FAILED, message).with(json!({ "step": step }))
+        }
+        Rejection::UnknownStep { step } => {
+            Refusal::new(codes::STEP_NOT_FOUND, message).with(json!({ "step": step }))
+        }
+        Rejection::StepNotOpen { step, status } => Refusal::new(codes::STEP_NOT_OPEN, message)
+            .with(json!({ "step": step, "status": status })),
+        Rejection::TooLarge { .. } => Refusal::new(codes::PAYLOAD_TOO_LARGE, message),
+        Rejection::TooManySignals => {
+            Refusal::new(codes::TOO_MANY_SIGNALS, message).with(json!({ "max": SIGNALS_KEPT_MAX }))
+        }
         Rejection::NotYet { status } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }

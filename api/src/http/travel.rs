@@ -1,15 +1,14 @@
 //! Time travel: `?version=` and `?at=` of an execution, what changed in it, and two of them
 //! side by side.
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::http::Uri;
-use axum::http::request::Parts;
 use axum::response::Response;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::Point;
 
 use super::executions::read_id;
-use super::path::PathId;
+use super::path::{PathId, TwoIds};
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{App, answer};
@@ -66,20 +65,4 @@ fn either(asked: &Parameters, name: &str) -> Result<Option<Point>, Refusal> {
         let message = format!("`{name}` must be a version or an instant in RFC 3339");
         Refusal::bad_request(message)
     })
-}
-
-/// The two ids in a path.
-#[derive(Debug)]
-pub(super) struct TwoIds(String, String);
-
-impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((id, other)) = ids.map_err(|_| {
-            Refusal::bad_request("the ids in the path are not UTF-8 once their % escapes are read")
-        })?;
-        Ok(Self(id, other))
-    }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backstitch_journal::{Fsync, Options};
+use backstitch_saga::Shutdown;
 
 pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub workers_max: usize,
     /// Runs that go on at a time, and how many may wait.
     pub slots: backstitch_saga::slots::Settings,
+    /// What a shutdown does to runs that have not ended.
+    pub shutdown: Shutdown,
     /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
     pub log_level: String,
     /// How it is logged.
@@ -64,6 +67,7 @@ impl Default for Settings {
             drain: Duration::from_secs(10),
             workers_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
+            shutdown: Shutdown::default(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             allow_unauthenticated: false,

@@ -9,6 +9,8 @@ use backstitch_core::retention::Policy;
 use backstitch_core::time::parse_duration_ms;
 use backstitch_journal::{Fsync, PARTITIONS_MAX};
 
+use backstitch_saga::Shutdown;
+
 use super::{LogFormat, Settings, Sources};
 use crate::error::Error;
 
@@ -51,6 +53,7 @@ impl Settings {
             if text == "off" { Ok(None) } else { number(text, 1).map(Some) }
         })?;
         put(sources, "queue_size", &mut settings.slots.queue_max, |text| number(text, 0))?;
+        put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
@@ -146,6 +149,14 @@ fn number(text: &str, least: usize) -> Result<usize, String> {
 fn drain(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).ok().filter(|ms| *ms <= DRAIN_MS_MAX);
     ms.map(Duration::from_millis).ok_or_else(|| "a duration up to 1h, such as 10s".to_owned())
+}
+
+fn shutdown(text: &str) -> Result<Shutdown, String> {
+    match text {
+        "drain" => Ok(Shutdown::Drain),
+        "cancel" => Ok(Shutdown::Cancel),
+        _ => Err("drain or cancel".to_owned()),
+    }
 }
 
 fn log_level(text: &str) -> Result<String, String> {
@@ -267,6 +278,7 @@ mod tests {
             ("log_segments_kept", "-1"),
             ("drain", "10"),
             ("drain", "2h"),
+            ("shutdown", "now"),
             ("fsync", "interval:0"),
             ("log_level", "loud,,="),
             ("log_level", "loud"),

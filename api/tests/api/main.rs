@@ -2,6 +2,7 @@
 
 mod backups;
 mod contract;
+mod control;
 mod forms;
 mod lists;
 mod payloads;

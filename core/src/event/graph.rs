@@ -35,6 +35,8 @@ pub enum GraphEvent {
         step: StepIndex,
         /// Counts the run's signals from 0.
         signal: u32,
+        /// `signal`, `payload` and `received_at`.
+        output: Payload,
     },
     /// The attempt was answered from the cache.
     StepCacheHit {
@@ -70,9 +72,10 @@ impl GraphEvent {
     #[must_use]
     pub fn payload(&self) -> Option<&Payload> {
         match self {
-            Self::RouteChosen { output, .. } | Self::StepCacheHit { output, .. } => Some(output),
+            Self::RouteChosen { output, .. }
+            | Self::StepSignalled { output, .. }
+            | Self::StepCacheHit { output, .. } => Some(output),
             Self::StepAwaitsSignal { .. }
-            | Self::StepSignalled { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. } => None,
         }
@@ -82,9 +85,10 @@ impl GraphEvent {
     #[must_use]
     pub fn payload_mut(&mut self) -> Option<&mut Payload> {
         match self {
-            Self::RouteChosen { output, .. } | Self::StepCacheHit { output, .. } => Some(output),
+            Self::RouteChosen { output, .. }
+            | Self::StepSignalled { output, .. }
+            | Self::StepCacheHit { output, .. } => Some(output),
             Self::StepAwaitsSignal { .. }
-            | Self::StepSignalled { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. } => None,
         }

@@ -13,12 +13,14 @@ use crate::payload::Payload;
 /// What one run says to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// A signal.
+    /// A signal. What it carries is in the rendered input of the sender's step.
     Signal {
-        /// Its name.
+        /// The sender's step.
+        step: StepIndex,
+        /// Its attempt.
+        attempt: u16,
+        /// The signal's name.
         name: String,
-        /// What it carries.
-        payload: Payload,
     },
     /// To a child: begin. What with is the rendered input of the parent's step.
     Start {
@@ -71,22 +73,26 @@ impl Message {
     /// What it carries.
     pub(super) fn payload(&self) -> Option<&Payload> {
         match self {
-            Self::Signal { payload, .. } => Some(payload),
             Self::Ended { failure, .. } | Self::RolledBack { failure, .. } => {
                 failure.as_ref()?.details.as_ref()
             }
-            Self::Start { .. } | Self::Cancel { .. } | Self::RollBack { .. } => None,
+            Self::Signal { .. }
+            | Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::RollBack { .. } => None,
         }
     }
 
     /// What it carries, to change it.
     pub(crate) fn payload_mut(&mut self) -> Option<&mut Payload> {
         match self {
-            Self::Signal { payload, .. } => Some(payload),
             Self::Ended { failure, .. } | Self::RolledBack { failure, .. } => {
                 failure.as_mut()?.details.as_mut()
             }
-            Self::Start { .. } | Self::Cancel { .. } | Self::RollBack { .. } => None,
+            Self::Signal { .. }
+            | Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::RollBack { .. } => None,
         }
     }
 
@@ -100,8 +106,10 @@ impl Message {
                     failure.details = None;
                 }
             }
-            Self::Signal { payload, .. } => *payload = Payload::null(),
-            Self::Start { .. } | Self::Cancel { .. } | Self::RollBack { .. } => {}
+            Self::Signal { .. }
+            | Self::Start { .. }
+            | Self::Cancel { .. }
+            | Self::RollBack { .. } => {}
         }
         noted
     }

@@ -4,6 +4,19 @@ use crate::event::GraphEvent;
 use crate::state::State;
 use crate::time::Timestamp;
 
-pub(super) fn apply(_state: &mut State, event: &GraphEvent, _at: Timestamp) -> Result<(), String> {
-    Err(format!("nothing is known of {event:?} yet"))
+use super::signals;
+
+pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Result<(), String> {
+    match event {
+        GraphEvent::StepAwaitsSignal { step, name, due_at } => {
+            signals::wait(state, *step, name, *due_at, at)
+        }
+        GraphEvent::StepSignalled { step, signal, output } => {
+            signals::take(state, *step, *signal, output, at)
+        }
+        GraphEvent::RouteChosen { .. }
+        | GraphEvent::StepCacheHit { .. }
+        | GraphEvent::StepLimitPassed { .. }
+        | GraphEvent::SlaBreached { .. } => Err(format!("nothing is known of {event:?} yet")),
+    }
 }

@@ -59,10 +59,12 @@ pub(super) fn apply_letter(
             let settled = LetterSettled { actor, reason, linked: None, at };
             let subject = settle_letter(state, *letter, LetterStatus::Discarded, settled)?;
             // A decision may be cut between failing and suspended.
-            let suspends = state.failing.as_ref().is_some_and(|why| {
-                why.recourse == Recourse::Suspend
-                    && matches!(state.phase, Phase::Failing | Phase::Suspended)
-            });
+            let recourse = match &state.failing {
+                Some(why) => why.recourse,
+                None => state.plan.on_failure,
+            };
+            let suspends = recourse == Recourse::Suspend
+                && matches!(state.phase, Phase::Failing | Phase::Suspended);
             if let (true, LetterSubject::Step(step)) = (suspends, subject) {
                 state.sets.given_up = Some(step);
             }
@@ -88,13 +90,17 @@ fn settle_letter(
     Ok(letter.subject)
 }
 
-/// The failed step goes back to its start; with the last one, the run goes on.
+/// The failed step goes back to its start; with the last one, the run goes on unless somebody
+/// paused it.
 fn reopen_step(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), String> {
     move_step(state, step, StepMove::Reopen, at)?;
-    if !state.sets.failed.is_empty() {
+    if !state.sets.failed.is_empty() || state.paused().is_some() {
         return Ok(());
     }
     move_run(state, PhaseMove::ReopenForward)?;
+    if let Some(controls) = &mut state.controls {
+        (controls.suspended_at, controls.forced) = (None, false);
+    }
     state.failing = None;
     state.ending = None;
     state.cancel = None;

@@ -57,7 +57,7 @@ fn post(
         Message::RollBack { step, .. } => drop(links.to_roll_back.remove(step)),
         Message::Ended { .. } => links.reported = true,
         Message::RolledBack { .. } => (links.reported, links.roll_back) = (true, None),
-        Message::Signal { .. } => {}
+        Message::Signal { step, .. } => drop(links.to_start.remove(step)),
     }
     state.sets.touched.push(Subject::Message(number));
     Ok(())
@@ -93,17 +93,24 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
                 state.links_mut().refused.push((Subject::Undo(step), why.clone()));
             }
         }
-        Message::Cancel { .. }
-        | Message::Ended { .. }
-        | Message::RolledBack { .. }
-        | Message::Signal { .. } => {}
+        Message::Signal { step, attempt, name: _ } => {
+            let own = super::step_mut(state, step)?;
+            if own.status == StepStatus::Running && own.attempt == attempt {
+                let links = state.links_mut();
+                match refused {
+                    Some(why) => links.refused.push((Subject::Step(step), why.clone())),
+                    None => drop(links.delivered.insert(step)),
+                }
+            }
+        }
+        Message::Cancel { .. } | Message::Ended { .. } | Message::RolledBack { .. } => {}
     }
     Ok(())
 }
 
-/// A step that is another run begins or ends an attempt.
+/// A step that is another run, or sends a signal, begins or ends an attempt.
 pub(super) fn step_moved(state: &mut State, step: StepIndex) {
-    if state.plan.steps[step.at()].task != TaskKind::Workflow {
+    if !matches!(state.plan.steps[step.at()].task, TaskKind::Workflow | TaskKind::Signal) {
         return;
     }
     let running = state.step(step).status == StepStatus::Running;
@@ -114,6 +121,7 @@ pub(super) fn step_moved(state: &mut State, step: StepIndex) {
     } else {
         links.to_start.remove(&step);
         links.to_cancel.remove(&step);
+        links.delivered.remove(&step);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Start;
+use super::{SignalWish, Start};
 use crate::event::{Compensation, Items, Outcome, Parent};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
+use crate::plan::TaskKind;
 use crate::state::State;
 
 /// Runs that may be above another one.
@@ -45,12 +46,15 @@ impl Wish {
     }
 }
 
-/// Whether the step may be handed to a child.
+/// Whether the step may be handed to a child, or send its signal.
 ///
 /// # Errors
-/// `EXPRESSION_FAILED` for an input that names no workflow, `CHILD_TOO_DEEP`.
-pub(crate) fn startable(state: &State, input: &Payload) -> Result<(), Failure> {
+/// `EXPRESSION_FAILED` for an input that names no workflow or no run, `CHILD_TOO_DEEP`.
+pub(crate) fn startable(state: &State, task: &TaskKind, input: &Payload) -> Result<(), Failure> {
     let wrong = |why| Failure::permanent(codes::EXPRESSION_FAILED, why);
+    if *task == TaskKind::Signal {
+        return SignalWish::read(&input.value()).map(|_| ()).map_err(wrong);
+    }
     Wish::read(&input.value()).map_err(wrong)?;
     if depth(state) > DEPTH_MAX {
         let message = format!("{DEPTH_MAX} runs are above this one, and more are not allowed");

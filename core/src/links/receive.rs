@@ -8,7 +8,7 @@ use super::child::anything_done;
 use super::{Parcel, awaits, unrelated};
 use crate::arrows::{Phase, UndoStatus};
 use crate::command::Rejection;
-use crate::decide::fitting;
+use crate::decide::{control, fitting};
 use crate::event::{ControlEvent, LinkEvent, Message, Outcome, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -32,7 +32,14 @@ pub(crate) fn receive(
     let noted = Box::new(body.noted());
     let mut events = match body {
         Message::Start { .. } => return Ok(Vec::new()),
-        Message::Signal { .. } => return Err(refusal(&unrelated(from))),
+        Message::Signal { name, .. } => {
+            let payload = output.unwrap_or_else(Payload::null);
+            let (id, actor) = (Some(format!("{from}/{message}")), from.to_string());
+            match payload.absent() {
+                Some(absent) => return Err(refusal(&absent.failure("the signal's payload"))),
+                None => control::signal(state, name.into(), payload, id, actor)?,
+            }
+        }
         Message::Cancel { reason, compensate, .. } => {
             of_parent(state, from)?;
             going_on(state)?;
@@ -90,30 +97,17 @@ fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) ->
 }
 
 /// A child that has ended is opened again to unwind, once; one that somebody reopened is
-/// stopped first. The parent needs no word of its ending any more.
+/// stopped first.
 fn roll_back(state: &State, from: ExecutionId) -> Vec<RunEvent> {
     let (actor, reason) = (from.to_string(), "its parent is being undone".to_owned());
-    let mut events = match state.phase {
+    match state.phase {
         Phase::Ended if anything_done(state) => {
             let to = None;
             vec![RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })]
         }
         Phase::Ended | Phase::Unwinding => Vec::new(),
         Phase::Forward | Phase::Failing | Phase::Suspended => cancel(state, from, reason, true),
-    };
-    events.extend(settled(state, |body| matches!(body, Message::Ended { .. })));
-    events
-}
-
-/// Messages of the outbox that what has come in shows to have arrived.
-fn settled<'a>(
-    state: &'a State,
-    of: impl Fn(&Message) -> bool + 'a,
-) -> impl Iterator<Item = RunEvent> + 'a {
-    let outbox = state.links.iter().flat_map(|links| &links.outbox);
-    outbox.filter(move |(_, outgoing)| of(&outgoing.body)).map(|(&message, _)| {
-        RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
-    })
+    }
 }
 
 /// What the child's ending is for the step.
@@ -141,8 +135,15 @@ fn ended(
     answer: Result<Payload, Failure>,
     retry_delay_ms: u64,
 ) -> Vec<RunEvent> {
-    let own = |body: &Message| *body == Message::Start { step, attempt, items: None };
-    let mut events: Vec<_> = settled(state, own).collect();
+    // A child that has ended has begun.
+    let begin = Message::Start { step, attempt, items: None };
+    let outbox = state.links.iter().flat_map(|links| &links.outbox);
+    let own = outbox.filter(|(_, outgoing)| outgoing.body == begin);
+    let mut events: Vec<_> = own
+        .map(|(&message, _)| {
+            RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
+        })
+        .collect();
     events.push(match answer {
         Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
         Err(failure) => {

@@ -12,6 +12,9 @@ use crate::template::{Template, has_template};
 /// What a step that is another run has in its `with`.
 const FIELDS: [&str; 3] = ["workflow", "input", "revision"];
 
+/// What a step that sends a signal has in its `with`; the first two it must have.
+const SIGNAL_FIELDS: [&str; 3] = ["execution", "name", "payload"];
+
 /// Checks such a step.
 pub(super) fn check(path: &str, step: &Step, problems: &mut Problems) {
     if step.timeout.is_some() {
@@ -47,6 +50,31 @@ pub(super) fn check(path: &str, step: &Step, problems: &mut Problems) {
     };
     if let Err(why) = Wish::read(&Value::Object(known)) {
         problems.add(path, codes::BAD_VALUE, why);
+    }
+}
+
+/// Checks a step that sends a signal.
+pub(super) fn check_signal(path: &str, step: &Step, problems: &mut Problems) {
+    if step.timeout.is_some() {
+        let message = "a signal is sent until it is taken in or refused, so no `timeout`";
+        problems.add(format!("{path}.timeout"), codes::BAD_VALUE, message);
+    }
+    let path = format!("{path}.with");
+    let Some(Value::Object(fields)) = &step.with else {
+        let message = "a signal needs `with: { execution: <id>, name: <signal>, payload: ... }`";
+        let code = if step.with.is_some() { codes::WRONG_TYPE } else { codes::MISSING_FIELD };
+        problems.add(path, code, message);
+        return;
+    };
+    for name in fields.keys().filter(|name| !SIGNAL_FIELDS.contains(&name.as_str())) {
+        let shown: String = name.chars().take(64).collect();
+        let known = SIGNAL_FIELDS.join(", ");
+        let message = format!("`{shown}` is not a field here; known are {known}");
+        problems.add(format!("{path}.{shown}"), codes::UNKNOWN_FIELD, message);
+    }
+    for name in SIGNAL_FIELDS.iter().take(2).filter(|name| !fields.contains_key(**name)) {
+        let message = format!("`{name}` is required");
+        problems.add(format!("{path}.{name}"), codes::MISSING_FIELD, message);
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Plan, PlanStep, PlanUndo, TaskKind, TaskTypes, WORKFLOW_TYPE, children, wait_delay};
+use super::wait::{WAIT_FIELDS, read as read_wait};
+use super::{Plan, PlanStep, PlanUndo, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE, children};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
@@ -19,7 +20,7 @@ use crate::template::{Allowance, Condition, Names, Reference, Site, Template, ha
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 2] = ["transform", "wait"];
 /// Task types that no executor takes.
-const OWN_TYPES: [&str; 3] = ["transform", "wait", WORKFLOW_TYPE];
+const OWN_TYPES: [&str; 4] = ["transform", "wait", WORKFLOW_TYPE, SIGNAL_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -184,6 +185,10 @@ impl Compiler<'_, '_> {
                 children::check(path, step, self.problems);
                 TaskKind::Workflow
             }
+            SIGNAL_TYPE => {
+                children::check_signal(path, step, self.problems);
+                TaskKind::Signal
+            }
             other => {
                 self.check_effect(path, other, step.with.as_ref(), &OWN_TYPES);
                 TaskKind::Effect(other.into())
@@ -201,20 +206,26 @@ impl Compiler<'_, '_> {
 
     fn check_wait(&mut self, path: &str, with: Option<&Value>) {
         let Some(Value::Object(fields)) = with else {
-            let message = "a wait needs `with: { duration: 5s }` or `with: { until: <instant> }`";
+            let message = "a wait needs `with: { duration: 5s }`, `with: { until: <instant> }` or \
+                           `with: { signal: <name> }`";
             let code = if with.is_some() { codes::WRONG_TYPE } else { codes::MISSING_FIELD };
             self.problems.add(path, code, message);
             return;
         };
-        for name in fields.keys().filter(|name| !["duration", "until"].contains(&name.as_str())) {
+        for name in fields.keys().filter(|name| !WAIT_FIELDS.contains(&name.as_str())) {
             let shown: String = name.chars().take(64).collect();
-            let message = format!("`{shown}` is not a field here; known are duration, until");
+            let message =
+                format!("`{shown}` is not a field here; known are {}", WAIT_FIELDS.join(", "));
             self.problems.add(format!("{path}.{shown}"), codes::UNKNOWN_FIELD, message);
         }
         let templated = fields.values().any(|value| value.as_str().is_some_and(has_template));
-        if !templated && let Err(why) = wait_delay(&Value::Object(fields.clone())) {
-            let field = if fields.contains_key("until") { "until" } else { "duration" };
-            let code = if field == "until" { codes::BAD_VALUE } else { codes::BAD_DURATION };
+        if !templated && let Err(why) = read_wait(&Value::Object(fields.clone())) {
+            let given = ["until", "timeout", "signal"];
+            let given = given.into_iter().find(|field| fields.contains_key(*field));
+            let field = given.unwrap_or("duration");
+            let durations = ["duration", "timeout"];
+            let code =
+                if durations.contains(&field) { codes::BAD_DURATION } else { codes::BAD_VALUE };
             self.problems.add(format!("{path}.{field}"), code, why);
         }
     }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -223,26 +221,6 @@ fn inputs_are_checked_against_the_schema() {
         found(json!({ "order_id": "o-1", "again": { "again": {} } }))[0]
             .starts_with("input.again: ")
     );
-}
-
-#[test]
-fn waits_end_after_a_duration_or_at_an_instant() {
-    let now = Timestamp(1_000_000);
-    let until = |with: Value| wait_until(&Payload::of(&with), now);
-    let later = now.plus_ms(u64::try_from(Duration::from_secs(5).as_millis()).unwrap());
-    assert_eq!(until(json!({ "duration": "5s" })), Ok(later));
-    let instant = Timestamp::parse("2030-01-01T00:00:00+01:00").unwrap();
-    assert_eq!(until(json!({ "until": "2030-01-01T00:00:00+01:00" })), Ok(instant));
-    for bad in [
-        json!({}),
-        json!(null),
-        json!({ "duration": 5 }),
-        json!({ "duration": "x" }),
-        json!({ "until": "soon" }),
-        json!({ "duration": "5s", "until": "2030-01-01T00:00:00Z" }),
-    ] {
-        assert_eq!(until(bad).unwrap_err().code, codes::EXPRESSION_FAILED);
-    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::event::{
-    Event, LetterSubject, Outcome, PartitionEvent, Recourse, ReplayEvent, RunEvent, WorkflowEvent,
+    Event, LetterSubject, Outcome, PartitionEvent, Recourse, ReplayEvent, RunEvent, SuspendReason,
+    WorkflowEvent,
 };
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
@@ -160,8 +161,8 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
                 "recourse": recourse_word(*recourse),
             }),
         ),
-        RunEvent::RunSuspended { reason: _ } => {
-            ("ExecutionSuspended", json!({ "reason": "policy" }))
+        RunEvent::RunSuspended { reason } => {
+            ("ExecutionSuspended", json!({ "reason": suspend_word(*reason) }))
         }
         RunEvent::RunEnded { outcome, compensation, output } => (
             "ExecutionEnded",
@@ -269,6 +270,15 @@ fn submitted(own: &crate::event::Submitted) -> Value {
         "retry_of": own.retry_of.map(|run| run.to_string()),
         "actor": own.actor,
     })
+}
+
+/// The word of why a run is suspended.
+#[must_use]
+pub fn suspend_word(reason: SuspendReason) -> &'static str {
+    match reason {
+        SuspendReason::Policy => "policy",
+        SuspendReason::Pause => "pause",
+    }
 }
 
 fn recourse_word(recourse: Recourse) -> &'static str {

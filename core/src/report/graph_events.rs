@@ -49,7 +49,9 @@ fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             let due_at = due_at.map(|at| at.to_string());
             json!({ "step": id(step), "signal": name, "due_at": due_at })
         }
-        GraphEvent::StepSignalled { step, signal } => json!({ "step": id(step), "signal": signal }),
+        GraphEvent::StepSignalled { step, signal, output } => {
+            json!({ "step": id(step), "signal": signal, "output": output.value() })
+        }
         GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => json!({
             "step": id(step),
             "attempt": attempt,
@@ -110,7 +112,9 @@ pub(super) fn items_json(own: Items) -> Value {
 /// A message between runs as JSON.
 pub(super) fn message_json(message: &Message) -> Value {
     let mut json = match message {
-        Message::Signal { name, payload } => json!({ "name": name, "payload": payload.value() }),
+        Message::Signal { step, attempt, name } => {
+            json!({ "step": step.0, "attempt": attempt, "name": name })
+        }
         Message::Start { step, attempt, items } => {
             json!({ "step": step.0, "attempt": attempt, "items": items.map(items_json) })
         }

@@ -35,6 +35,8 @@ pub struct Links {
     pub(crate) to_cancel: BTreeSet<StepIndex>,
     /// Running undos whose child was not told to undo.
     pub(crate) to_roll_back: BTreeSet<StepIndex>,
+    /// Running steps whose signal was taken in.
+    pub(crate) delivered: BTreeSet<StepIndex>,
     /// What a receiver refused, and nothing follows of yet.
     pub(crate) refused: Vec<(Subject, Failure)>,
 }

@@ -61,14 +61,16 @@ impl State {
             absent.let_go(AbsentWhy::Erased);
             absent
         });
-        let Self { submitted, steps, failing, ending, deliveries, letters, links, .. } = self;
-        let links = links.as_deref_mut();
+        let Self { submitted, steps, failing, ending, deliveries, letters, .. } = self;
+        let (links, controls) = (self.links.as_deref_mut(), &mut self.controls);
         let around = (&mut deliveries[..], &mut letters[..]);
-        for_each_mut(submitted, steps, failing, ending, around, links, &mut |payload| {
+        let mut forget = |payload: &mut Payload| {
             if names(payload, digest) {
                 payload.let_go(AbsentWhy::Erased);
             }
-        });
+        };
+        for_each_mut(submitted, steps, failing, ending, around, links, &mut forget);
+        controls.iter_mut().for_each(|own| own.for_each_payload_mut(&mut forget));
         for delivery in deliveries {
             if let Some(absent) = &absent {
                 delivery.body = absent.clone();

@@ -23,6 +23,8 @@ pub struct StepState {
     pub lost: u16,
     /// Whether some attempt may have taken effect without anybody knowing.
     pub unsure: bool,
+    /// Whether a person settled it.
+    pub by_hand: bool,
     /// Needs that are not settled yet.
     pub open_needs: u32,
     /// Needs that are done (succeeded, skipped, or failed where that is allowed).
@@ -85,6 +87,7 @@ impl StepState {
             tries: 0,
             lost: 0,
             unsure: false,
+            by_hand: false,
             open_needs: u32::try_from(plan.needs.len()).expect("needs are bounded by the steps"),
             done_needs: 0,
             due_at: None,

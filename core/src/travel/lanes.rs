@@ -121,7 +121,9 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
     match event {
         // To and from children; what is said to a parent concerns the run as a whole.
         RunEvent::Link(LinkEvent::MessagePosted { body, .. }) => match **body {
-            Message::Start { step, .. } | Message::Cancel { step, .. } => of_step(Some(step)),
+            Message::Start { step, .. }
+            | Message::Cancel { step, .. }
+            | Message::Signal { step, .. } => of_step(Some(step)),
             Message::RollBack { step, .. } => Lane::Undo(name(plan, step)),
             _ => Lane::Run,
         },

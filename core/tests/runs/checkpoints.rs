@@ -6,7 +6,9 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use serde_json::json;
 
-use crate::stage::{CHAIN, Life, RUN, cancel, discard, plan, retry};
+use crate::stage::{
+    CHAIN, Life, RUN, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
+};
 
 /// States that hold something in every field.
 fn states() -> Vec<State> {
@@ -33,7 +35,20 @@ timeout: 10m";
     );
     let asleep = waiting.state.clone();
     waiting.later(6_000);
-    let lives = [undone, cancelled, given_up, waiting];
+    let mut held = Life::begin(
+        "{ id: h, steps: [{ id: a, type: wait, with: { signal: go } }, { id: b, type: task }] }",
+        json!({}),
+    );
+    held.act(signal("other", 1, Some("id"))).expect("it runs");
+    held.act(pause()).expect("it runs");
+    held.act(set("a", None)).expect("it waits");
+    let mut rolled_back = Life::begin(CHAIN, json!({}));
+    rolled_back.succeeds("a").act(pause()).expect("it runs");
+    rolled_back.act(roll_back()).expect("it is paused");
+    let mut forced = Life::begin(CHAIN, json!({}));
+    forced.succeeds("a").act(force()).expect("it runs");
+    forced.act(force()).expect("it unwinds");
+    let lives = [undone, cancelled, given_up, waiting, held, rolled_back, forced];
     lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
 }
 
@@ -47,7 +62,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (3, "fdde1eafa23f056cd71a80a7f35ad718af35b775a0df86262778f9705f09c7a2");
+    let known = (5, "f390f0672c4bd429cfbb9a73120261186d88a49b68b69686bde70127c34a716b");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

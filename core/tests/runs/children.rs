@@ -161,7 +161,8 @@ fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
         receive(life, above, message, Message::RollBack { step, attempt: 1 })
     };
     ask(&mut life, 7).expect("of the parent");
-    assert_eq!((life.status(), owes(&life)), ("compensating", vec![]));
+    assert_eq!((life.status(), owes(&life)), ("compensating", vec![(0, "ended")]));
+    acknowledge(&mut life, 0);
     life.undone("a");
     assert_eq!((life.status(), owes(&life)), ("compensated", vec![(1, "rolled_back")]));
     acknowledge(&mut life, 1);
@@ -171,6 +172,31 @@ fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
     assert_eq!(owes(&life), [(2, "rolled_back")]);
     let told = |event: &RunEvent| matches!(event, RunEvent::Link(LinkEvent::MessagePosted { .. }));
     assert_eq!(life.events.iter().filter(|event| told(event)).count(), 3);
+}
+
+#[test]
+fn a_signal_is_sent_until_it_is_taken_in_or_refused() {
+    let to = ExecutionId { digits: 5, ..crate::stage::RUN };
+    let sender = "{ id: s, steps: [{ id: a, type: signal,
+        with: { execution: '{{ input.to }}', name: go, payload: [1] } }] }";
+    let mut life = Life::begin(sender, json!({ "to": to.to_string() }));
+    assert_eq!(owes(&life), [(0, "signal")]);
+    let sent = parcel(&life.state, 0).expect("owed");
+    assert_eq!((sent.to, sent.output.expect("a payload").text()), (to, "[1]"));
+    acknowledge(&mut life, 0);
+    assert_eq!(life.status(), "completed");
+    let mut refused = Life::begin(sender, json!({ "to": to.to_string() }));
+    let why = Some(Failure::permanent("MESSAGE_REFUSED", "there is no such run"));
+    refused.act(Command::Acknowledge { message: 0, refused: why }).expect("never rejected");
+    assert_eq!((refused.status(), refused.words().as_str()), ("failed", "failed"));
+    let nobody = Life::begin(sender, json!({ "to": "somebody" }));
+    assert_eq!(nobody.state.letters[0].failure.code, "EXPRESSION_FAILED");
+    let waits = "{ id: w, steps: [{ id: a, type: wait, with: { signal: go } }] }";
+    let mut waiting = Life::begin(waits, json!({}));
+    let body = sent.body;
+    receive(&mut waiting, life.state.id, 0, body.clone()).expect("it goes on");
+    assert_eq!(waiting.status(), "completed");
+    receive(&mut waiting, life.state.id, 0, body).expect("a repeat is never rejected");
 }
 
 #[test]

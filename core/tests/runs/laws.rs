@@ -15,11 +15,11 @@ use backstitch_core::time::Moment;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::stage::{Life, RUN};
+use crate::stage::{self, Life, RUN};
 
 /// A random graph: each step's needs among those before it, and what it can do.
 pub fn definition() -> impl Strategy<Value = String> {
-    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..4_u8);
+    let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..5_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
     (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
         let steps: Vec<_> = steps
@@ -28,12 +28,18 @@ pub fn definition() -> impl Strategy<Value = String> {
             .map(|(at, &(mask, undo, allowed, kind))| {
                 let needs: Vec<_> =
                     (0..at).filter(|n| mask >> n & 1 == 1).map(|n| format!("s{n}")).collect();
-                let task = ["task", "task", "transform", "workflow"][usize::from(kind)];
+                let task = ["task", "task", "transform", "wait", "workflow"][usize::from(kind)];
                 let mut step =
                     json!({ "id": format!("s{at}"), "needs": needs, "type": task, "with": {} });
                 if task == "workflow" {
                     step["with"] = json!({ "workflow": "other" });
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
+                }
+                if task == "wait" {
+                    step["with"] = match undo {
+                        true => json!({ "signal": "go", "timeout": "9s" }),
+                        false => json!({ "signal": "go" }),
+                    };
                 }
                 if task == "task" {
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
@@ -51,7 +57,10 @@ pub fn definition() -> impl Strategy<Value = String> {
 
 /// Lets whatever is owed end as the numbers say, until the run rests or they run out.
 pub fn drive(life: &mut Life, answers: &[u8]) {
-    for answer in answers {
+    for (at, answer) in answers.iter().enumerate() {
+        if at % 7 == 3 {
+            meddle(life, *answer);
+        }
         let owed = backstitch_core::effect::owed(&life.state, life.now);
         let Some(effect) = owed.get(usize::from(*answer) % owed.len().max(1)) else {
             match child_ends(life, *answer) {
@@ -78,7 +87,7 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
                 Command::ReportCallback { delivery, attempt, result: Ok(200), retry_delay_ms }
             }
             backstitch_core::effect::Effect::Send { message } => {
-                let refused = (answer % 7 == 0).then(|| Failure::permanent("NO", "no"));
+                let refused = answer.is_multiple_of(7).then(|| Failure::permanent("NO", "no"));
                 Command::Acknowledge { message, refused }
             }
         };
@@ -93,7 +102,7 @@ fn child_ends(life: &Life, answer: u8) -> Option<Command> {
         let own = life.state.step(*step);
         let undo = own.undo.as_ref().filter(|undo| undo.status == UndoStatus::Running);
         let child = children.last()?;
-        let failure = (answer % 3 == 0).then(|| Failure::retryable("CHILD_FAILED", "no"));
+        let failure = answer.is_multiple_of(3).then(|| Failure::retryable("CHILD_FAILED", "no"));
         let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Completed };
         let (step, attempt) = (*step, child.attempt);
         let body = match undo {
@@ -110,6 +119,28 @@ fn child_ends(life: &Life, answer: u8) -> Option<Command> {
     let (to, posted_at, start, output) = (RUN, life.now, None, None);
     let parcel = Box::new(Parcel { from, message, to, posted_at, body, start, output });
     Some(Command::Receive { parcel, retry_delay_ms: 1_000 })
+}
+
+/// Somebody does something to the run, sensible or not.
+fn meddle(life: &mut Life, choice: u8) {
+    let step = format!("s{}", choice / 16);
+    let command = match choice % 16 {
+        0..=2 => stage::pause(),
+        3..=5 => stage::resume(),
+        6 => stage::set(&step, None),
+        7 => stage::set(&step, Some(Payload::null())),
+        8 => stage::roll_back(),
+        9 => stage::force(),
+        10 => stage::cancel(None),
+        11 => stage::retry(0),
+        12 => stage::discard(0),
+        _ => stage::signal("go", choice.into(), None),
+    };
+    // Most are refused where the run stands; a refusal changes nothing.
+    let events = life.events.len();
+    if life.act(command).is_err() {
+        assert_eq!(life.events.len(), events);
+    }
 }
 
 fn fold(life: &Life, events: usize) -> State {

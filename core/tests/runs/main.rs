@@ -2,13 +2,16 @@
 
 mod checkpoints;
 mod children;
+mod controls;
 mod export;
 mod laws;
 mod letters;
 mod lives;
 mod outputs;
 mod payloads;
+mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod why;
 mod work;

@@ -110,6 +110,12 @@ impl Life {
         Ok(())
     }
 
+    /// The same without a look at the whole history.
+    pub fn record(&mut self, command: Command) {
+        let decision = machine::handle(&mut self.state, command, Moment::at(self.now));
+        self.events.extend(decision.expect("legal").events);
+    }
+
     /// The step's attempt under way ends.
     pub fn report(&mut self, step: &str, result: AttemptResult) -> &mut Self {
         let step = self.state.plan.index_of(step).expect("a step of the plan");
@@ -191,7 +197,7 @@ impl Life {
         assert_eq!(statuses(&folded), statuses(&self.state));
         let at_executors =
             self.state.plan.steps.iter().zip(&self.state.steps).filter(|(plan, s)| {
-                s.status == StepStatus::Running && plan.task != TaskKind::Workflow
+                s.status == StepStatus::Running && matches!(plan.task, TaskKind::Effect(_))
             });
         let running = at_executors.count();
         let owing = owed(&self.state, self.now);
@@ -219,5 +225,37 @@ pub fn discard(letter: u32) -> Command {
 }
 
 pub fn cancel(compensate: Option<bool>) -> Command {
-    Command::Cancel { reason: "enough".into(), actor: "me".into(), compensate }
+    Command::Cancel { reason: "enough".into(), actor: "me".into(), compensate, force: false }
+}
+
+pub fn force() -> Command {
+    Command::Cancel {
+        reason: "now".into(),
+        actor: "me".into(),
+        compensate: Some(true),
+        force: true,
+    }
+}
+
+pub fn pause() -> Command {
+    Command::Pause { reason: "maintenance".into(), actor: "ann".into() }
+}
+
+pub fn resume() -> Command {
+    Command::Resume { reason: "done".into(), actor: "ann".into() }
+}
+
+pub fn set(step: &str, output: Option<Payload>) -> Command {
+    let (step, reason, actor) = (step.to_owned(), "by hand".into(), "op".into());
+    Command::OverrideStep { step, output, reason, actor }
+}
+
+pub fn roll_back() -> Command {
+    Command::RollBack { reason: "wrong".into(), actor: "op".into() }
+}
+
+pub fn signal(name: &str, by: u32, id: Option<&str>) -> Command {
+    let payload = Payload::of(&json!({ "by": by }));
+    let (name, id, actor) = (name.into(), id.map(str::to_owned), "sender".into());
+    Command::Signal { name, payload, id, actor }
 }

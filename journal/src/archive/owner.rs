@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::files;
 use crate::log::wal::scan::Shape;
 
-const OWNER: &str = "OWNER";
+const OWNER_FILE: &str = "OWNER";
 const LOCK: &str = "OWNER.lock";
 
 /// An archive kept from others until this is dropped.
@@ -35,7 +35,7 @@ impl Drop for Owned {
 /// # Errors
 /// [`Error::ArchiveTaken`] if it is another's.
 pub(crate) fn check(archive: &Path, shape: &Shape) -> Result<(), Error> {
-    let path = archive.join(OWNER);
+    let path = archive.join(OWNER_FILE);
     match fs::read_to_string(&path) {
         Ok(words) if words == words_of(&shape.origin) => return Ok(()),
         Ok(words) => return Err(taken(archive, format!("it is of {}", words.trim_end()))),
@@ -73,8 +73,8 @@ pub(crate) fn take(archive: &Path, shape: &Shape) -> Result<Owned, Error> {
     }
     let owned = Owned(file);
     check(archive, shape)?;
-    if !archive.join(OWNER).exists() {
-        files::replace(&archive.join(OWNER), words_of(&shape.origin).as_bytes())?;
+    if !archive.join(OWNER_FILE).exists() {
+        files::replace(&archive.join(OWNER_FILE), words_of(&shape.origin).as_bytes())?;
     }
     Ok(owned)
 }

@@ -1,13 +1,16 @@
 //! A backup whose next run was broken off behind a gap.
 //!
 //! If the source was cut since the backup before, what is new begins behind segments that no
-//! longer are anywhere; the chain before it may be a base alone. Until the new base takes the place of the one before, it is left aside.
+//! longer are anywhere. Until the new base takes the place of the one before, it is left aside.
 
 use std::path::Path;
 
+use super::list::Source;
 use super::{MARKER, Manifest};
 use crate::archive;
+use crate::archive::base::read::Base;
 use crate::directory::Directory;
+use crate::error::Error;
 use crate::log::wal::segments;
 use crate::sources::Sources;
 
@@ -31,4 +34,10 @@ pub(crate) fn last_before_gap(directory: &Directory, sources: &Sources) -> Optio
     };
     let behind = numbers.iter().filter(|number| *number >= at);
     (!behind.into_iter().any(|number| named(&number))).then(|| last.saturating_sub(1))
+}
+
+/// Whether a base that was copied goes beyond the segment that the backup ends with: then no
+/// segment would be left that it goes on with.
+pub(super) fn is_overtaken(copied: &Path, source: &Source<'_>) -> Result<bool, Error> {
+    Ok(Base::open_at(copied)?.header().next_segment > source.segment)
 }

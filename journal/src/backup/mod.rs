@@ -1,5 +1,4 @@
-//! Backups: a directory that can be verified and restored like a data directory, made while
-//! the server runs.
+//! Backups: directories that verify and restore like data directories, made while in use.
 //!
 //! ```text
 //! BACKUP        says what the directory is; there from the first moment
@@ -15,6 +14,7 @@
 
 mod copy;
 mod gap;
+mod list;
 mod manifest;
 mod take;
 
@@ -29,9 +29,7 @@ pub(crate) use gap::last_before_gap;
 use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 
-use crate::archive;
 use crate::archive::unpack::Archived;
-use crate::commit::Head;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
@@ -43,6 +41,7 @@ use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use copy::{Copied, SourceFile, copy};
+use list::{Source, file_name, names_of};
 use take::take;
 
 /// The file by which a backup is known from its first moment on.
@@ -81,18 +80,6 @@ pub struct BackupReport {
     pub files_removed: u64,
 }
 
-/// What is backed up.
-struct Source<'a> {
-    directory: &'a Path,
-    archive: PathBuf,
-    shape: Shape,
-    heads: Vec<Head>,
-    segment: u64,
-    offset: u64,
-    /// Waits until payloads that are being erased say so.
-    settle: &'a dyn Fn(),
-}
-
 impl Journal {
     /// Backs the journal up to a directory: a new one, or one that holds an earlier backup of
     /// this store. Runs on the caller's thread beside everything else.
@@ -113,13 +100,17 @@ impl Journal {
         if parts.log.sync().is_err() {
             return Err(Error::Closed);
         }
-        let DurableEnd { heads, segment, offset } =
-            parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
-        let shape = Shape::of(parts.origin, &parts.options);
-        let archive = Directory::at(directory).archive()?;
-        let settle = &|| self.finish_erasures();
-        let source = Source { directory, archive, shape, heads, segment, offset, settle };
-        run(&source, to, at, &mut heard)
+        loop {
+            let DurableEnd { heads, segment, offset } =
+                parts.log.durable_end().ok_or_else(|| taken("a journal in memory has no files"))?;
+            let shape = Shape::of(parts.origin, &parts.options);
+            let archive = Directory::at(directory).archive()?;
+            let settle = &|| self.finish_erasures();
+            let source = Source { directory, archive, shape, heads, segment, offset, settle };
+            if let Done::Whole(report) = run(&source, to, at, &mut heard)? {
+                return Ok(report);
+            }
+        }
     }
 }
 
@@ -152,7 +143,13 @@ pub fn backup(
     let archive = reader.directory.archive()?;
     let (shape, settle) = (reader.shape, &|| {});
     let source = Source { directory, archive, shape, heads, segment, offset, settle };
-    run(&source, to, at, &mut heard)
+    match run(&source, to, at, &mut heard)? {
+        Done::Whole(report) => Ok(report),
+        Done::Overtaken => Err(Error::Target {
+            directory: to.into(),
+            detail: "the store was cut meanwhile; back up once more".to_owned(),
+        }),
+    }
 }
 
 /// Where the groups of a log that nobody writes end.
@@ -167,12 +164,19 @@ fn end_of(reader: &Reader) -> Result<(u64, u64), Error> {
     Ok((0, 0))
 }
 
+/// How a run of a backup ended.
+enum Done {
+    Whole(BackupReport),
+    /// The store was cut behind the run's end: a later end is needed.
+    Overtaken,
+}
+
 fn run(
     source: &Source<'_>,
     to: &Path,
     at: Timestamp,
     heard: &mut OnProgress<'_>,
-) -> Result<BackupReport, Error> {
+) -> Result<Done, Error> {
     let store_id: String = source.shape.origin.store.iter().map(|b| format!("{b:02x}")).collect();
     let generation = source.shape.origin.generation;
     let (target, _lock) = take(source, to, &store_id)?;
@@ -186,7 +190,7 @@ fn run(
     let mut listings = 0;
     loop {
         let list = source.list()?;
-        match run.copy_all(&list, heard) {
+        match run.copy_all(source, &list, heard) {
             // It moved to the archive, or went with a cut.
             Err(Error::Io { path, source: error, .. })
                 if error.kind() == std::io::ErrorKind::NotFound
@@ -196,7 +200,11 @@ fn run(
                 listings += 1;
             }
             copied => {
-                let payload_went = copied? == PayloadWent::Yes;
+                let copied = copied?;
+                if copied == Copies::Overtaken {
+                    return Ok(Done::Overtaken);
+                }
+                let payload_went = copied == Copies::PayloadWent;
                 if payload_went {
                     (source.settle)();
                 }
@@ -213,7 +221,7 @@ fn run(
     run.manifest.write(to)?;
     let files_removed = run.remove_others()?;
     let Run { manifest, copied, .. } = run;
-    Ok(BackupReport {
+    Ok(Done::Whole(BackupReport {
         directory: to.to_owned(),
         store_id,
         generation,
@@ -223,59 +231,7 @@ fn run(
         files_copied: copied.0,
         bytes_copied: copied.1,
         files_removed,
-    })
-}
-
-/// Segments and archive files: what must be there together. Payloads come and go.
-fn names_of(list: &[SourceFile]) -> Vec<&str> {
-    let chain = |name: &&str| !name.starts_with("blobs/");
-    list.iter().map(|file| file.name.as_str()).filter(chain).collect()
-}
-
-impl Source<'_> {
-    /// The files to copy, in order: payloads, segments from the first to the last, the base.
-    /// Of a segment its copy in the log comes first. The log is listed first, since segments leave it only once they are archived.
-    fn list(&self) -> Result<Vec<SourceFile>, Error> {
-        let log = self.directory.join("log");
-        let mut segments = Vec::new();
-        let in_log = segments::numbers(&log)?;
-        let archived = archive::numbers(&self.archive)?;
-        for number in in_log.into_iter().filter(|n| *n <= self.segment) {
-            let path = segments::path_of(&log, number);
-            // What is archived by now is not written any more.
-            let written = number == self.segment && !archived.contains(&number);
-            let bytes = Some(self.offset).filter(|_| written);
-            let name = format!("log/{}", file_name(&path));
-            segments.push((number, SourceFile { name, path, bytes }));
-        }
-        for number in archived.into_iter().filter(|n| *n <= self.segment) {
-            let path = archive::path_of(&self.archive, number);
-            let name = format!("archive/{}", file_name(&path));
-            segments.push((number, SourceFile { name, path, bytes: None }));
-        }
-        segments.sort_by(|one, other| (one.0, &other.1.name).cmp(&(other.0, &one.1.name)));
-        let blobs = self.directory.join("blobs");
-        let mut list = Vec::new();
-        for path in files::below(&blobs)? {
-            let below = path.strip_prefix(&blobs).expect("it was listed below");
-            let name = format!("blobs/{}", below.to_string_lossy());
-            // Files in the making have names of their own until they are whole.
-            if !name.ends_with(".new") {
-                list.push(SourceFile { name, path, bytes: None });
-            }
-        }
-        list.extend(segments.into_iter().map(|(_, file)| file));
-        let base = self.archive.join(BASE);
-        if base.exists() {
-            let name = format!("archive/{BASE}");
-            list.push(SourceFile { name, path: base, bytes: None });
-        }
-        Ok(list)
-    }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }))
 }
 
 /// One backup under way.
@@ -287,21 +243,25 @@ struct Run<'a> {
     copied: (u64, u64),
 }
 
-/// Whether a payload was erased or collected while the files were copied. What says that it was
-/// erased is to be copied then: the record of it lies behind the backup's end.
+/// How copying the files of a list ended.
 #[derive(PartialEq, Eq)]
-enum PayloadWent {
-    Yes,
-    No,
+enum Copies {
+    All,
+    /// A payload was erased or collected meanwhile. What says that it was erased is to be copied
+    /// then: the record of it lies behind the backup's end.
+    PayloadWent,
+    /// The base goes beyond the run's end.
+    Overtaken,
 }
 
 impl Run<'_> {
     fn copy_all(
         &mut self,
+        from: &Source<'_>,
         list: &[SourceFile],
         heard: &mut OnProgress<'_>,
-    ) -> Result<PayloadWent, Error> {
-        let mut payload_went = PayloadWent::No;
+    ) -> Result<Copies, Error> {
+        let mut copies = Copies::All;
         let total = list.iter().map(SourceFile::bytes).sum();
         let mut meter = Meter::of(heard, "backing up", total);
         let mut directories = BTreeSet::new();
@@ -321,12 +281,15 @@ impl Run<'_> {
                             && source.name.starts_with("blobs/")
                             && error.kind() == std::io::ErrorKind::NotFound =>
                     {
-                        payload_went = PayloadWent::Yes;
+                        copies = Copies::PayloadWent;
                         continue;
                     }
                     copied => copied?,
                 };
             if fresh {
+                if source.name.ends_with(BASE) && gap::is_overtaken(&beside, from)? {
+                    return Ok(Copies::Overtaken);
+                }
                 self.announce(source, &entry)?;
                 if source.name.ends_with(BASE) {
                     // Names in two directories become durable in any order: what the base goes
@@ -342,7 +305,7 @@ impl Run<'_> {
         directories.extend(PARTS.iter().map(|part| self.to.join(part)));
         files::sync_directories(&directories)?;
         self.manifest.files = files;
-        Ok(payload_went)
+        Ok(copies)
     }
 
     /// A segment that the backup before has in part, as the end of its log, and that has moved

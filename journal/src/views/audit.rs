@@ -37,6 +37,12 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ReplayStopped => 10,
         AuditAction::ReplayResumed => 11,
         AuditAction::RetentionPolicySet => 12,
+        AuditAction::ExecutionPaused => 13,
+        AuditAction::ExecutionResumed => 14,
+        AuditAction::StepOverridden => 15,
+        AuditAction::ExecutionRolledBack => 16,
+        AuditAction::ExecutionForced => 17,
+        AuditAction::ExecutionSignalled => 18,
     }
 }
 
@@ -132,8 +138,8 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`: numbers of the format.
-    const DEEDS: [u32; 3] = [13, 26, 27];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`: numbers of the format.
+    const DEEDS: [u32; 4] = [13, 26, 27, 33];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -200,6 +206,8 @@ fn row(
 
 #[cfg(test)]
 mod tests {
+    use backstitch_core::event::ControlEvent;
+
     use super::*;
 
     #[test]
@@ -214,7 +222,8 @@ mod tests {
                 compensate: true,
             },
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
-            RunEvent::LetterDiscarded { letter: 0, actor, reason },
+            RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
+            RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {
             let mut body = Vec::new();

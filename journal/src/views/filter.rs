@@ -52,6 +52,9 @@ pub struct RunFilter {
     pub ended: Range,
     /// Which end comes first.
     pub order: Order,
+    /// Those that have not ended only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub active: bool,
 }
 
 /// Which dead letters a list shows, and in which order: by opening.

@@ -33,6 +33,7 @@ fn status_byte(status: LetterStatus) -> u8 {
         LetterStatus::Open => 0,
         LetterStatus::Retried => 1,
         LetterStatus::Discarded => 2,
+        LetterStatus::Resolved => 3,
     }
 }
 

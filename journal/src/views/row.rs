@@ -23,7 +23,7 @@ use crate::keys;
 use crate::views::filter::{Order, Range};
 
 /// The format of rows and keys. A view of another format is made again at open.
-pub(crate) const FORMAT: u16 = 2;
+pub(crate) const FORMAT: u16 = 3;
 
 /// The longest name in a key; longer ones share an index entry's beginning.
 const NAME_BYTES_MAX: usize = 512;
@@ -74,6 +74,10 @@ pub(super) trait Filter: Serialize {
     /// The index to walk, as the beginning of its entries; `is_few` tells whether so few runs
     /// have a workflow and a status that reading them all is cheap.
     fn index(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<u8>;
+    /// The indexes to walk, each row being in at most one of them.
+    fn indexes(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<Vec<u8>> {
+        vec![self.index(is_few)]
+    }
     /// A row that belongs into the list and has no entry in the index.
     fn beside_index(&self) -> Option<<Self::Row as Row>::Id> {
         None

@@ -94,6 +94,7 @@ impl Filter for RunFilter {
         let ended = |range: &Range| row.ended_at.is_some_and(|at| range.takes(at));
         *row.namespace == self.namespace
             && self.status.is_none_or(|status| status == row.status)
+            && !(self.active && row.status.is_ended())
             && self.workflow.as_ref().is_none_or(|workflow| **workflow == *row.workflow)
             && self.correlation_id.as_ref().is_none_or(|id| **id == *row.correlation_id)
             && self.tag.as_ref().is_none_or(|tag| row.tags.iter().any(|own| **own == **tag))
@@ -131,6 +132,17 @@ impl Filter for RunFilter {
             (None, Some(status)) => Index::of(STATUS).text(space).byte(status).done(),
             (None, None) => Index::of(ALL).text(space).done(),
         }
+    }
+
+    /// Few runs are active among all that are kept: each of their statuses has its index.
+    fn indexes(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<Vec<u8>> {
+        let named = self.correlation_id.is_some() || self.tag.is_some() || self.status.is_some();
+        if !self.active || named {
+            return vec![self.index(is_few)];
+        }
+        let statuses = RunStatus::ALL.into_iter().filter(|status| !status.is_ended());
+        let with = |status| Self { status: Some(status), ..self.clone() }.index(is_few);
+        statuses.map(with).collect()
     }
 
     fn beside_index(&self) -> Option<ExecutionId> {

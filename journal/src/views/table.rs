@@ -154,7 +154,9 @@ impl<R: Row> Table<R> {
             parts.push(Part { rows: Vec::from_iter(taken.then_some((place, row))), stopped: None });
         }
         if self.tree.is_some() {
-            parts.push(self.list_tree(filter, &filter.index(is_few), span, wanted)?);
+            for index in filter.indexes(is_few) {
+                parts.push(self.list_tree(filter, &index, span.clone(), wanted)?);
+            }
         }
         Ok(join(filter, parts, limit))
     }

@@ -71,6 +71,7 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
         tags: TAGS.iter().filter(|_| own.chance(40)).map(|tag| (*tag).into()).collect(),
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(duration_ms)),
+        parent: None,
         version,
     }
 }
@@ -85,7 +86,7 @@ fn letter(run: &RunSummary, number: u32, version: u64, dice: &mut Dice) -> Lette
         subject: "charge".to_owned(),
         code: own.pick(&["HTTP_STATUS", "TASK_TIMEOUT"]).to_owned(),
         message: "no".to_owned(),
-        status: dice.pick(&[LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded]),
+        status: dice.pick(&[LetterStatus::Open, LetterStatus::Discarded, LetterStatus::Resolved]),
         opened_at: run.submitted_at.plus_ms(u64::from(number)),
         attempts: 3,
         version,
@@ -108,6 +109,7 @@ fn run_filter(dice: &mut Dice) -> RunFilter {
         submitted: range(dice),
         ended: if dice.chance(25) { range(dice) } else { Range::default() },
         order: dice.pick(&[Order::NewestFirst, Order::OldestFirst]),
+        active: dice.chance(40),
     }
 }
 

@@ -11,7 +11,7 @@ use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Batch, CutPlan, CutPoint, Error, Fit, Journal, Options, Reader, Record, verify,
+    Batch, CutPlan, CutPoint, Error, Fit, Head, Journal, Options, Reader, Record, verify,
 };
 
 use crate::archive::{archived_directory, lose_store, names, settle, small};
@@ -39,25 +39,25 @@ fn histories(journal: &Journal) -> Histories {
 }
 
 /// Records an event in a partition's own stream.
-fn record(writer: &mut Writer, partition: u16, event: PartitionEvent) {
+pub fn record(journal: &Journal, heads: &mut [Head], partition: u16, event: PartitionEvent) {
     let stream = StreamId::Partition(PartitionId(partition));
-    let version = writer.journal.history(&stream).expect("it is read").map_or(0, |all| all.len());
-    let head = &mut writer.heads[usize::from(partition)];
-    let mut builder = writer.journal.commit_builder(PartitionId(partition), 1, head);
+    let version = journal.history(&stream).expect("it is read").map_or(0, |all| all.len());
+    let head = &mut heads[usize::from(partition)];
+    let mut builder = journal.commit_builder(PartitionId(partition), 1, head);
     let event = Event::Partition(event);
     assert_eq!(builder.push(&stream, version as u64 + 1, Timestamp(1), &event), Fit::Fits);
     let commit = builder.finish(Timestamp(1));
     *head = commit.head();
     let (sender, answer) = channel();
     let batch = Batch { commit, quiescent: Vec::new(), changes: Vec::new() };
-    writer.journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
+    journal.append(batch, Box::new(move |done| sender.send(done).expect("we wait")));
     answer.recv().expect("it is answered").expect("it is taken");
 }
 
-fn record_anchor(writer: &mut Writer, plan: &CutPlan) {
+fn record_anchor(journal: &Journal, heads: &mut [Head], plan: &CutPlan) {
     for anchor in plan.anchor.iter().filter(|anchor| anchor.moves) {
         let (sequence, hash, actor) = (anchor.sequence, anchor.hash, "test".to_owned());
-        record(writer, anchor.partition, PartitionEvent::LogCut { sequence, hash, actor });
+        record(journal, heads, anchor.partition, PartitionEvent::LogCut { sequence, hash, actor });
     }
 }
 
@@ -65,7 +65,7 @@ fn record_anchor(writer: &mut Writer, plan: &CutPlan) {
 fn cut(writer: &mut Writer, directory: &Path, point: &CutPoint) -> CutPlan {
     settle(&writer.journal, directory, 1);
     let plan = writer.journal.plan_cut(point).expect("it is planned");
-    record_anchor(writer, &plan);
+    record_anchor(&writer.journal, &mut writer.heads, &plan);
     let done = writer.journal.cut(&plan).expect("it is cut");
     // What the anchors filled up may have left the log in between by itself.
     assert!(done.bytes_removed <= plan.bytes_removed, "{done:?} {plan:?}");
@@ -85,10 +85,15 @@ fn archive_bytes(directory: &Path, through: Option<u64>) -> u64 {
 
 /// Cuts as far as can be just now, as an engine would.
 pub fn cut_now(writer: &mut Writer) {
-    writer.journal.store_now().expect("there is space");
-    let plan = writer.journal.plan_cut(&CutPoint::Everything).expect("it is planned");
-    record_anchor(writer, &plan);
-    writer.journal.cut(&plan).expect("it is cut");
+    cut_all(&writer.journal, &mut writer.heads);
+}
+
+/// The same; answers what was cut.
+pub fn cut_all(journal: &Journal, heads: &mut [Head]) -> CutPlan {
+    journal.store_now().expect("there is space");
+    let plan = journal.plan_cut(&CutPoint::Everything).expect("it is planned");
+    record_anchor(journal, heads, &plan);
+    journal.cut(&plan).expect("it is cut")
 }
 
 /// kill -9 at any moment of writing, archiving and cutting.
@@ -130,7 +135,7 @@ fn after_a_cut_everything_kept_is_there_and_the_store_can_be_made_anew() {
         assert!(plan.segments > 1 && plan.commits > 50 && plan.records > plan.commits, "{plan:?}");
         assert_eq!(names(path, "archive"), before.1, "planning changes nothing");
         assert_eq!(plan.oldest_before.is_some(), round > 0);
-        record_anchor(&mut writer, &plan);
+        record_anchor(&writer.journal, &mut writer.heads, &plan);
         let of_the_cut = |path: &Path| archive_bytes(path, plan.through_segment);
         assert_eq!(of_the_cut(path), plan.bytes_removed);
         assert_eq!(writer.journal.cut(&plan).unwrap(), plan);
@@ -192,7 +197,12 @@ fn runs_removed_before_the_anchor_are_gone_for_good() {
     for partition in 0..4 {
         let runs = removed.iter().filter(|run| run.partition.0 == partition).copied().collect();
         let (rule, actor) = ("a rule".to_owned(), "test".to_owned());
-        record(&mut writer, partition, PartitionEvent::RunsRemoved { runs, rule, actor });
+        record(
+            &writer.journal,
+            &mut writer.heads,
+            partition,
+            PartitionEvent::RunsRemoved { runs, rule, actor },
+        );
     }
     // The removals must be below the anchor.
     writer.write(300, &nobody()).unwrap();
@@ -227,7 +237,7 @@ fn a_cut_needs_its_anchor_recorded_and_a_plan_that_still_holds() {
         other => panic!("{other:?}"),
     };
     assert!(refused(&writer, &plan).contains("has not recorded"));
-    record_anchor(&mut writer, &plan);
+    record_anchor(&writer.journal, &mut writer.heads, &plan);
     let mut other = plan.clone();
     other.anchor[0].sequence -= 1;
     refused(&writer, &other);
@@ -290,7 +300,7 @@ fn every_crash_during_a_cut_leaves_all_or_finishes_it() {
     let mut writer = Writer::take_over(Journal::open(&before, small()).unwrap(), 17);
     settle(&writer.journal, &before, 1);
     let plan = writer.journal.plan_cut(&CutPoint::Everything).unwrap();
-    record_anchor(&mut writer, &plan);
+    record_anchor(&writer.journal, &mut writer.heads, &plan);
     let expected = histories(&writer.journal);
     writer.journal.close().unwrap();
     drop(writer);

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
+use backstitch_core::event::PartitionEvent;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
@@ -14,7 +15,7 @@ use backstitch_journal::{
 };
 
 use crate::archive::{settle, small};
-use crate::cut::cut_now;
+use crate::cut::{cut_all, cut_now, record};
 use crate::life::check_served;
 use crate::restore::{request, restored};
 use crate::workload::{Writer, nobody};
@@ -203,6 +204,41 @@ fn a_backup_broken_off_after_a_cut_leaves_the_one_before() {
         let report = verify(&backup).unwrap();
         assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
     }
+    assert!(verify(&backup).unwrap().ok);
+    writer.journal.close().unwrap();
+    drop(writer);
+    let all = kept(&data);
+    restored(&backup, &path("end"), RestorePoint::End);
+    assert!(kept(&path("end")) == all);
+}
+
+/// The source is cut behind the end of a run while that copies: the run takes a later end.
+#[test]
+fn a_cut_that_overtakes_a_backup_gives_it_a_later_end() {
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name);
+    let (data, backup) = (path("data"), path("backup"));
+    let mut writer = Writer::take_over(Journal::open(&data, small()).unwrap(), 7);
+    writer.write(200, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    cut_now(&mut writer);
+    writer.journal.backup(&backup, Timestamp(1), &mut unheard()).unwrap();
+    let Writer { journal, heads, .. } = &mut writer;
+    let mut cut = false;
+    let report = journal.backup(&backup, Timestamp(2), &mut |_| {
+        if !std::mem::replace(&mut cut, true) {
+            let behind = heads.to_vec();
+            for _ in 0..4 {
+                let (policy, actor) = ("x".repeat(100_000), "test".to_owned());
+                record(journal, heads, 1, PartitionEvent::RetentionPolicySet { policy, actor });
+            }
+            settle(journal, &data, 1);
+            let done = cut_all(journal, heads);
+            assert!(done.anchor[1].sequence > behind[1].sequence, "the end was overtaken");
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(report.unwrap().files > 1 && cut);
     assert!(verify(&backup).unwrap().ok);
     writer.journal.close().unwrap();
     drop(writer);

@@ -20,26 +20,14 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_blob::commit_blob;
+use crate::golden_control::commit_control;
 use crate::golden_links::commit_links;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
 /// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
 /// this list.
-const UNWRITTEN: [&str; 12] = [
-    "ExecutionPaused",
-    "ExecutionResumed",
-    "StepOverridden",
-    "RollbackRequested",
-    "CancelForced",
-    "SignalReceived",
-    "RouteChosen",
-    "StepAwaitsSignal",
-    "StepSignalled",
-    "StepCacheHit",
-    "StepLimitPassed",
-    "SlaBreached",
-];
+const UNWRITTEN: [&str; 4] = ["RouteChosen", "StepCacheHit", "StepLimitPassed", "SlaBreached"];
 
 pub const STEP: StepIndex = StepIndex(300);
 pub const RUN: ExecutionId = ExecutionId { partition: PartitionId(2), digits: 0x0123_4567_89ab };
@@ -274,6 +262,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-kept.bin", commit_kept()),
         ("commit-tagged.bin", commit_tagged()),
         ("commit-links.bin", commit_links()),
+        ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
     ]
 }

@@ -7,6 +7,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden::{RUN, STEP, commit_1, commit_2, payload};
+use crate::golden_control::commit_control;
 
 /// A payload kept beside its record, and a small one that is told to leave it.
 pub fn commit_blob() -> Commit {
@@ -35,7 +36,8 @@ fn holds(bytes: &[u8], word: &[u8]) -> bool {
 fn no_payload_of_any_event_is_forgotten() {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let texts: [&[u8]; 3] = ["Zürich".as_bytes(), b"null", b"{}"];
-    for record in commit_1().records().into_iter().chain(commit_2().records()) {
+    let control = commit_control().records();
+    for record in commit_1().records().into_iter().chain(commit_2().records()).chain(control) {
         let mut event = record.event;
         if matches!(event, Event::Workflow(_)) {
             // A definition is no payload.

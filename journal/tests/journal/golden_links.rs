@@ -7,7 +7,7 @@ use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Commit, CommitBuilder, Fit, Origin};
 
-use crate::golden::{RUN, STEP, commit_2, failure, payload};
+use crate::golden::{RUN, STEP, commit_2, failure};
 
 /// Every word that one run has for another.
 fn words() -> Vec<Message> {
@@ -16,7 +16,7 @@ fn words() -> Vec<Message> {
     let (name, reason) = ("approved".to_owned(), "its parent fails".to_owned());
     let (outcome, failure) = (Outcome::Failed, Some(failure()));
     vec![
-        Message::Signal { name, payload: payload() },
+        Message::Signal { step, attempt, name },
         Message::Start { step, attempt, items },
         Message::Cancel { step, reason, compensate: true },
         Message::RollBack { step, attempt },

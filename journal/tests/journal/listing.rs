@@ -42,6 +42,7 @@ fn row(number: u64) -> RunSummary {
         tags: [format!("tag-{}", dice.below(1_000)).into()].into(),
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(10 + dice.below(2_000))),
+        parent: None,
         version: 9,
     }
 }

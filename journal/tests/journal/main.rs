@@ -19,6 +19,7 @@ mod erased;
 mod events;
 mod golden;
 mod golden_blob;
+mod golden_control;
 mod golden_links;
 mod golden_source;
 mod life;

@@ -128,6 +128,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         tags: [].into(),
         submitted_at: recorded_at(run, 1),
         ended_at: ended.then(|| recorded_at(run, version)),
+        parent: None,
         version,
     }
 }

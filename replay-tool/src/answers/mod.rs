@@ -23,6 +23,7 @@ pub mod stats;
 pub mod timeline;
 pub mod travel;
 pub mod verify;
+pub mod why;
 
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use serde_json::Value;

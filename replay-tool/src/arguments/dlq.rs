@@ -166,8 +166,12 @@ impl LetterStanding {
 }
 
 fn letter_standings() -> impl TypedValueParser<Value = LetterStanding> {
-    const ALL: [LetterStatus; 3] =
-        [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded];
+    const ALL: [LetterStatus; 4] = [
+        LetterStatus::Open,
+        LetterStatus::Retried,
+        LetterStatus::Discarded,
+        LetterStatus::Resolved,
+    ];
     let words = ALL.map(letter_word).into_iter().chain([LetterStanding::ALL]);
     PossibleValuesParser::new(words).map(|word| {
         let status = ALL.into_iter().find(|status| letter_word(*status) == word);

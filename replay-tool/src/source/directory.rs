@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use backstitch_core::ids::{Digest, LetterId};
 use backstitch_core::report::{event_json, execution_json, letter_row_json, run_row_json};
 use backstitch_core::travel::Point;
+use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Damage, Order};
 use serde_json::{Value, json};
 
@@ -68,6 +69,16 @@ impl Source for Directory {
             run.events = events(&mut history);
         }
         Ok(run)
+    }
+
+    fn why(&self, id: &str) -> Result<Value, Error> {
+        let mut history = self.archive()?.find(id)?;
+        let run = outline(&mut history).id;
+        match history.fold() {
+            Fold::Whole(state) => Ok(why_json(&state, &blockers(&state))),
+            Fold::Broken { why } => Err(Error::Quarantined { run, why }),
+            Fold::Empty => Err(Error::Quarantined { run, why: "nothing was recorded".to_owned() }),
+        }
     }
 
     fn run_at(&self, id: &str, point: Point) -> Result<Run, Error> {

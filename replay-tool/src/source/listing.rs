@@ -226,6 +226,7 @@ fn summary_of(run: ExecutionId, record: &Record) -> RunSummary {
         tags: [].into(),
         submitted_at: record.recorded_at,
         ended_at: None,
+        parent: None,
         version: 0,
     }
 }

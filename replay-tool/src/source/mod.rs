@@ -52,7 +52,13 @@ pub trait Source {
     /// If there is none, there are several, or the source cannot be read.
     fn run(&self, id: &str, need: Need) -> Result<Run, Error>;
 
-    /// The same as it stood at a point of its history, without its events.
+    /// What a run waits for, as `GET /api/v1/executions/{id}/why` answers it.
+    ///
+    /// # Errors
+    /// The same, and if the run does not fold.
+    fn why(&self, id: &str) -> Result<Value, Error>;
+
+    /// The run as it stood at a point of its history, without its events.
     ///
     /// # Errors
     /// The same, and if there is no such point or what stands before it does not fold.

@@ -258,6 +258,12 @@ impl Source for Server {
         Ok(run)
     }
 
+    fn why(&self, id: &str) -> Result<Value, Error> {
+        let id = self.find(id)?;
+        let path = [&EXECUTIONS[..], &[id.as_str(), "why"]].concat();
+        self.client.get(&path, &[]).map_err(|error| no_run(error, &id))
+    }
+
     fn run_at(&self, id: &str, point: Point) -> Result<Run, Error> {
         let id = self.find(id)?;
         let mut run = Run { id: id.clone(), ..Run::default() };

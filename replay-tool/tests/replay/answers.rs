@@ -70,6 +70,7 @@ fn a_run_that_could_not_be_undone() {
 fn a_run_that_goes_on() {
     let day = day();
     assert_snapshot!("running_show", day.written.text(&["show", &day.running]));
+    assert_snapshot!("running_why", day.written.text(&["why", &day.running]));
     assert_snapshot!("running_timeline", day.written.text(&["timeline", &day.running]));
 }
 

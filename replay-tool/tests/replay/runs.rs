@@ -241,7 +241,7 @@ pub fn cancelled(writing: &mut Writing, plan: &Arc<Plan>, digest: Digest) -> Exe
     run.step(writing, 100, "reserve", ok(json!({})));
     run.step(writing, 200, "charge", busy());
     let (reason, actor) = ("changed my mind".to_owned(), "customer".to_owned());
-    run.then(writing, 50, Command::Cancel { reason, actor, compensate: None });
+    run.then(writing, 50, Command::Cancel { reason, actor, compensate: None, force: false });
     run.undo(writing, 60, "reserve", ok(json!({})));
     run.state.id
 }

@@ -62,6 +62,13 @@ pub(crate) struct Start {
     pub(crate) head: Head,
 }
 
+/// How a partition is reached, and reaches the others.
+pub(crate) struct Mail {
+    pub(crate) inputs: mpsc::Receiver<Input<Ticket>>,
+    pub(crate) posts: mpsc::Receiver<Post>,
+    pub(crate) peers: Arc<[mpsc::Sender<Post>]>,
+}
+
 pub(crate) struct Worker {
     partition: Partition<Ticket>,
     head: Head,
@@ -83,8 +90,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         start: Start,
-        (inputs, posts): (mpsc::Receiver<Input<Ticket>>, mpsc::Receiver<Post>),
-        peers: Arc<[mpsc::Sender<Post>]>,
+        mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         driver: Driver,
@@ -92,6 +98,7 @@ impl Worker {
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let Mail { inputs, posts, peers } = mail;
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
         let resident = metrics::Resident::of(start.partition.id());
@@ -249,6 +256,7 @@ impl Worker {
                 Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();
                     let report = Box::new(move |run, command| {

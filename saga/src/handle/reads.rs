@@ -8,10 +8,12 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
+use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
 use super::{Handle, blocking, unexpected};
+use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
 
@@ -55,6 +57,22 @@ impl Handle {
         }
     }
 
+    /// What the run waits for: what `GET /api/v1/executions/{id}/why` answers.
+    ///
+    /// # Errors
+    /// As [`Handle::execution`].
+    pub async fn why(&self, run: ExecutionId) -> Result<Value, Error> {
+        let print = |state: &State| why_json(state, &blockers(state));
+        match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
+            Answer::Shown(state) => blocking(move || print(&state)).await,
+            Answer::NotResident => {
+                let histories = self.histories();
+                blocking(move || read_history(&histories, run).map(|state| print(&state))).await?
+            }
+            answer => Err(unexpected(answer, Some(run))),
+        }
+    }
+
     /// The run's JSON; that of a large run is made beside the async workers.
     async fn print(&self, state: Arc<State>) -> Result<Arc<Value>, Error> {
         let small = state.payload_bytes <= PAYLOAD_BYTES_PRINTED_IN_PLACE_MAX;
@@ -69,13 +87,8 @@ impl Handle {
     /// The JSON of a run that has left memory, from its history.
     async fn print_history(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
         let histories = self.histories();
-        blocking(move || {
-            let events = histories.history(run).map_err(Error::Fold)?;
-            let Some(events) = events else { return Err(missing(&histories.journal, run)?) };
-            let state = fold(run, &events, &histories).map_err(Error::Quarantined)?;
-            Ok(Arc::new(execution_json(&state)))
-        })
-        .await?
+        let print = |state| Arc::new(execution_json(&state));
+        blocking(move || read_history(&histories, run).map(print)).await?
     }
 
     /// What to say of a run that is not there: never was, or is no more.
@@ -110,6 +123,13 @@ impl Handle {
         };
         Ok((records, plan))
     }
+}
+
+/// A run that has left memory, folded from its history.
+fn read_history(histories: &JournalHistories, run: ExecutionId) -> Result<State, Error> {
+    let events = histories.history(run).map_err(Error::Fold)?;
+    let Some(events) = events else { return Err(missing(&histories.journal, run)?) };
+    fold(run, &events, histories).map_err(Error::Quarantined)
 }
 
 fn missing(journal: &Journal, run: ExecutionId) -> Result<Error, Error> {

@@ -1,18 +1,19 @@
 //! One run in a partition's memory, with what the shell knows of it beyond its events.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
-use backstitch_core::event::RunEvent;
+use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
 use backstitch_core::report::{letter_summary, run_summary};
 use backstitch_core::retry_policy::RetryPolicy;
-use backstitch_core::state::State;
+use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{RunStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
@@ -92,6 +93,27 @@ pub struct Order {
 /// How long one attempt to deliver a callback may take.
 pub const CALLBACK_TIMEOUT_MS: u64 = 10_000;
 
+/// Every attempt that a subject may have in flight; there is at most one.
+fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
+    let (first, last) = (0, u16::MAX);
+    Some(match subject {
+        Subject::Step(step) => {
+            Effect::RunStep { step, attempt: first }..=Effect::RunStep { step, attempt: last }
+        }
+        Subject::Undo(step) => {
+            Effect::UndoStep { step, attempt: first }..=Effect::UndoStep { step, attempt: last }
+        }
+        Subject::Delivery(delivery) => {
+            Effect::DeliverCallback { delivery, attempt: first }..=Effect::DeliverCallback {
+                delivery,
+                attempt: last,
+            }
+        }
+        Subject::Message(message) => Effect::Send { message }..=Effect::Send { message },
+        Subject::Deadline => return None,
+    })
+}
+
 impl<T> Run<T> {
     pub(super) fn new(state: State) -> Self {
         let in_flight = BTreeSet::new();
@@ -159,18 +181,24 @@ impl<T> Run<T> {
     }
 
     /// What the run owes now and is not in flight: owed minus in flight, looking only at what
-    /// changed.
+    /// changed; and what is in flight there and no longer owed is given up.
     pub(super) fn newly_owed(&mut self, now: Timestamp) -> Vec<Release<T>> {
-        let touched = self.state.take_touched(now);
-        let owed = touched.into_iter().filter_map(|subject| owed_by(&self.state, subject, now));
-        let fresh: Vec<_> = owed.filter(|effect| !self.in_flight.contains(effect)).collect();
-        // A message that was acknowledged by the way is owed no more.
-        let outbox = self.state.links.as_ref().map(|links| &links.outbox);
-        self.in_flight.retain(|effect| match effect {
-            Effect::Send { message } => outbox.is_some_and(|own| own.contains_key(message)),
-            _ => true,
-        });
+        let (mut fresh, mut stale) = (Vec::new(), Vec::new());
+        for subject in self.state.take_touched(now) {
+            let owed = owed_by(&self.state, subject, now);
+            let flying = attempts(subject).and_then(|own| self.in_flight.range(own).next());
+            let flying = flying.copied();
+            stale.extend(flying.filter(|flying| owed.is_none_or(|owed| owed != *flying)));
+            fresh.extend(owed.filter(|owed| flying.is_none_or(|flying| flying != *owed)));
+        }
+        for effect in &stale {
+            self.in_flight.remove(effect);
+        }
         self.in_flight.extend(&fresh);
+        let sent = |effect: &Effect| matches!(effect, Effect::Send { .. });
+        let id = self.state.id;
+        let given_up = stale.into_iter().filter(|effect| !sent(effect));
+        let given_up = given_up.map(|effect| Release::Abort(id, effect));
         let release = |effect| match effect {
             Effect::Send { message } => {
                 let parcel = parcel(&self.state, message)?;
@@ -178,7 +206,7 @@ impl<T> Run<T> {
             }
             _ => Some(Release::Perform(Box::new(self.order(effect)?))),
         };
-        fresh.into_iter().filter_map(release).collect()
+        given_up.chain(fresh.into_iter().filter_map(release)).collect()
     }
 
     fn order(&self, effect: Effect) -> Option<Order> {
@@ -248,12 +276,16 @@ impl<T> Run<T> {
             self.shown = shown;
             stage.changes.push(ViewChange::Run(run_summary(&self.state)));
         }
-        let letters = events.iter().filter_map(|event| match event {
+        let numbers = events.iter().flat_map(|event| match event {
             RunEvent::LetterOpened { letter, .. }
             | RunEvent::LetterRetried { letter, .. }
-            | RunEvent::LetterDiscarded { letter, .. } => letter_summary(&self.state, *letter),
-            _ => None,
+            | RunEvent::LetterDiscarded { letter, .. } => vec![*letter],
+            RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => {
+                self.state.letters_of(LetterSubject::Step(*step)).collect()
+            }
+            _ => Vec::new(),
         });
+        let letters = numbers.filter_map(|number| letter_summary(&self.state, number));
         stage.changes.extend(letters.map(ViewChange::Letter));
     }
 }

@@ -73,6 +73,8 @@ pub enum Input<T> {
     Record(Box<PartitionEvent>, T),
     /// Remove those of some runs that may go.
     Remove(Box<Removal>, T),
+    /// Cancel every run that has not ended, because the node shuts down.
+    CancelAll(T),
     /// Let an erased content go wherever a run in memory holds it.
     Forget(Digest, T),
 }
@@ -129,6 +131,8 @@ pub enum Answer {
         /// Runs that stay, and why.
         held: Vec<(ExecutionId, Held)>,
     },
+    /// Runs that were asked to stop, ascending.
+    Cancelled(Vec<ExecutionId>),
     /// No run in memory holds the content any more.
     Forgotten,
     /// There is no such run.

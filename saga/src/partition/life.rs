@@ -4,10 +4,15 @@ use backstitch_core::command::Command;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
+
+use crate::slots::Claim;
 
 use super::cell::{Cell, Run};
-use super::{Abandon, Partition};
+use super::{Abandon, Answer, Partition};
+
+/// Why and by whom runs are cancelled when the node shuts down so.
+const SHUTDOWN: &str = "shutdown";
 
 impl<T: Abandon> Partition<T> {
     /// Takes in a run that was found at start-up. Call [`Partition::recover`] after all.
@@ -57,9 +62,39 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
+    /// Cancels every run that has not ended; whether what was done is undone, its workflow says.
+    pub(super) fn cancel_all(&mut self, ticket: T, moment: Moment) {
+        let active = |cell: &Cell<T>| match cell {
+            Cell::Run(run) => !run.state.status().is_ended(),
+            Cell::Quarantined(_) => false,
+        };
+        let runs = self.runs.iter().filter(|(_, cell)| active(cell)).map(|(id, _)| *id);
+        let mut runs: Vec<_> = runs.collect();
+        runs.sort_unstable();
+        for &id in &runs {
+            let (reason, actor) = (SHUTDOWN.to_owned(), SHUTDOWN.to_owned());
+            let cancel = Command::Cancel { reason, actor, compensate: None, force: false };
+            self.decide(id, cancel, None, moment);
+        }
+        self.answer(ticket, Answer::Cancelled(runs));
+    }
+
     /// From now on only facts are recorded: reports of what is in flight. What follows from
     /// them waits for the next start.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// A bug in one run stops that run and no other.
+    pub(super) fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
+        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
+            self.timers.retain(|(_, run)| *run != id);
+            self.give_up_turns(&run.standing);
+            self.slots.forget(&Claim::of(&run.state));
+            for ticket in run.waiting {
+                self.answer(ticket, Answer::Quarantined(why.clone()));
+            }
+        }
+        Answer::Quarantined(why)
     }
 }

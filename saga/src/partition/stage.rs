@@ -1,7 +1,8 @@
 //! What a partition hands out: records to make durable, and what to do once they are.
 
+use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
-use backstitch_core::ids::{ReplayId, StreamId};
+use backstitch_core::ids::{ExecutionId, ReplayId, StreamId};
 use backstitch_core::replays::ReplayState;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
@@ -47,6 +48,9 @@ pub enum Release<T> {
     Perform(Box<Order>),
     /// Another partition, or this one, is to have it.
     Post(Post),
+    /// An effect that was performed is no longer owed: it may stop, and its report, should one
+    /// come all the same, changes nothing.
+    Abort(ExecutionId, Effect),
     /// A replay is to begin, go on, or end.
     Replay(ReplayId, Box<ReplayState>),
     /// A revision may be used.

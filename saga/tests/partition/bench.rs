@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::command::Submission;
+use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, PartitionEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::Payload;
@@ -120,6 +121,7 @@ pub struct Bench {
     pub partition: Partition<Ticket>,
     disk: Disk,
     pub orders: Vec<Order>,
+    pub aborted: Vec<Effect>,
     pub records: Vec<StagedRecord>,
     pub quiescent: Vec<StreamId>,
     pub rows: usize,
@@ -133,16 +135,8 @@ impl Bench {
         let disk = Disk { plans, ..Disk::default() };
         let partition = Partition::new(PartitionId(0), last_at, Box::new(disk.clone()));
         let (orders, records, quiescent) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            partition,
-            disk,
-            orders,
-            records,
-            quiescent,
-            rows: 0,
-            answers: Vec::new(),
-            posts: Vec::new(),
-        }
+        let (aborted, answers, posts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { partition, disk, orders, aborted, records, quiescent, rows: 0, answers, posts }
     }
 
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
@@ -182,6 +176,7 @@ impl Bench {
                 Release::Answer(_, answer) => self.answers.push(answer),
                 Release::Perform(order) => self.orders.push(*order),
                 Release::Post(post) => self.posts.push(post),
+                Release::Abort(_, effect) => self.aborted.push(effect),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

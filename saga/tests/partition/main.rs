@@ -1,6 +1,8 @@
 //! One partition by hand: what it stages, lets out and waits for.
 
 mod bench;
+mod control;
+mod posts;
 mod removal;
 
 use backstitch_core::command::{AttemptResult, Command};

@@ -109,7 +109,12 @@ fn between_the_removal_and_its_commit_the_run_is_gone() {
     let runs = vec![candidate(&bench, RUN)];
     let removal = Removal { runs, rule: "old".to_owned(), actor: "test".to_owned() };
     bench.take(Input::Remove(Box::new(removal), ()), START);
-    let cancel = Command::Cancel { reason: String::new(), actor: "x".into(), compensate: None };
+    let cancel = Command::Cancel {
+        reason: String::new(),
+        actor: "x".into(),
+        compensate: None,
+        force: false,
+    };
     bench.take(Input::Command(RUN, cancel, Some(())), START);
     let mut again = keyed;
     again.submitted.retry_of = Some(OTHER);

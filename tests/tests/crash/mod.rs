@@ -8,6 +8,7 @@
 
 mod children;
 mod clients;
+mod controlled;
 mod orders;
 mod payloads;
 pub mod replayed;

@@ -1,12 +1,13 @@
 //! The invariants, each against the durable records and the services' books.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
-use backstitch_core::effect::{Effect, owed};
-use backstitch_core::event::{Compensation, Event, LetterSubject, Outcome, RunEvent};
+use backstitch_core::effect::owed;
+use backstitch_core::event::{
+    Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
+};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
@@ -16,23 +17,10 @@ use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
 use super::links;
-use super::services::Flight;
 use super::world::World;
 
 /// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
-const UNREACHED: [&str; 11] = [
-    "ExecutionPaused",
-    "ExecutionResumed",
-    "StepOverridden",
-    "CancelForced",
-    "SignalReceived",
-    "RouteChosen",
-    "StepAwaitsSignal",
-    "StepSignalled",
-    "StepCacheHit",
-    "StepLimitPassed",
-    "SlaBreached",
-];
+const UNREACHED: [&str; 4] = ["RouteChosen", "StepCacheHit", "StepLimitPassed", "SlaBreached"];
 
 /// Kinds of events that the seeds together must reach.
 pub fn event_kinds() -> impl Iterator<Item = &'static str> {
@@ -78,6 +66,7 @@ pub fn all(world: &World) {
         run.undo_follows_the_graph();
         run.every_failure_has_its_letter();
         run.books_agree();
+        run.signals_are_taken_once();
         run.callbacks_came();
         run.rows_are_the_fold();
         run.tags_are_whole();
@@ -155,9 +144,13 @@ impl Run<'_> {
     fn successes_are_single(&self) {
         let mut done = BTreeSet::new();
         for event in self.events {
-            if let RunEvent::StepSucceeded { step, .. } = event {
-                self.check(done.insert(*step), "a step succeeded twice in its round");
-            }
+            let settled = match event {
+                RunEvent::StepSucceeded { step, .. }
+                | RunEvent::Graph(GraphEvent::StepSignalled { step, .. })
+                | RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => step,
+                _ => continue,
+            };
+            self.check(done.insert(*settled), "a step succeeded twice in its round");
         }
         let mut undone = BTreeSet::new();
         for event in self.events {
@@ -169,12 +162,17 @@ impl Run<'_> {
 
     /// From failing to the end no step starts, and unwinding begins with nothing in flight.
     fn no_start_while_failing(&self) {
-        let mut failing = false;
+        let (mut failing, mut paused) = (false, false);
         let mut running = BTreeSet::new();
         for event in self.events {
             match event {
-                RunEvent::RunFailing { .. } | RunEvent::RunSuspended { .. } => failing = true,
-                RunEvent::LetterRetried { linked: None, .. } => failing = false,
+                RunEvent::RunFailing { .. } => (failing, paused) = (true, false),
+                RunEvent::RunSuspended { .. } => failing = true,
+                RunEvent::LetterRetried { linked: None, .. } => failing = paused,
+                RunEvent::Control(ControlEvent::Paused { .. }) => (failing, paused) = (true, true),
+                RunEvent::Control(ControlEvent::Resumed { .. }) => {
+                    (failing, paused) = (false, false);
+                }
                 RunEvent::StepStarted { step, .. } => {
                     self.check(!failing, "a step started in a failing run");
                     running.insert(*step);
@@ -267,7 +265,7 @@ impl Run<'_> {
             }
             let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
             let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
-            if own.status == StepStatus::Succeeded {
+            if own.status == StepStatus::Succeeded && !own.by_hand {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
@@ -296,6 +294,33 @@ impl Run<'_> {
             }
             if ending.outcome == Outcome::Completed {
                 self.check(undone.is_none(), "a completed run undid something");
+            }
+        }
+    }
+
+    /// Every signal is taken at most once, by a step that waited for its name, in order.
+    fn signals_are_taken_once(&self) {
+        let (mut names, mut waiting, mut taken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let mut ids = BTreeSet::new();
+        for event in self.events {
+            match event {
+                RunEvent::Control(ControlEvent::SignalReceived { name, id, .. }) => {
+                    names.push(name);
+                    let fresh = id.as_ref().is_none_or(|id| ids.insert(id));
+                    self.check(fresh, "a signal was recorded twice");
+                }
+                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, .. }) => {
+                    waiting.insert(*step, name);
+                }
+                RunEvent::Graph(GraphEvent::StepSignalled { step, signal, .. }) => {
+                    let name = names.get(*signal as usize);
+                    self.check(name == waiting.get(step), "a step took another's signal");
+                    self.check(taken.insert(*signal), "a signal was taken twice");
+                    let older = (0..*signal).filter(|own| names.get(*own as usize) == name);
+                    let in_order = older.into_iter().all(|own| taken.contains(&own));
+                    self.check(in_order, "a signal was taken before an older one");
+                }
+                _ => {}
             }
         }
     }
@@ -354,58 +379,3 @@ impl Run<'_> {
 
 /// Kind and number, ordered.
 type Operation = (u8, u32);
-
-/// Turns are what is under way: never more than there are, none forgotten, none kept by a
-/// partition that went, and nobody waits while one is free.
-pub fn turns(world: &World) {
-    let usage = world.pool.usage();
-    let seed = world.seed;
-    assert!(usage.used <= usage.size, "seed {seed}: {usage:?}");
-    let mut held = 0;
-    for partition in &world.partitions {
-        let (own, granted) = partition.turns();
-        let attempts = partition.attempts();
-        assert_eq!(own, attempts + granted, "seed {seed}: of partition {}", partition.id());
-        held += own;
-    }
-    assert_eq!(held, usage.used, "seed {seed}: turns are forgotten: {usage:?}");
-    let waits = usage.waiting.iter().any(|&waiting| waiting > 0);
-    assert!(!waits || usage.used == usage.size, "seed {seed}: somebody waits: {usage:?}");
-    let flying = |flight: &&Flight| !matches!(flight.order.effect, Effect::DeliverCallback { .. });
-    let flying = world.flights.iter().filter(flying).count();
-    assert!(flying <= usage.size, "seed {seed}: {flying} attempts at a time: {usage:?}");
-}
-
-/// Slots are what has begun and not ended, by the durable records alone: a start finds no more
-/// of them than there may be, but for runs that a person has reopened.
-pub fn slots(world: &World) {
-    let seed = world.seed;
-    let runs: Vec<_> = {
-        let disk = world.disk.lock().expect("no thread panicked");
-        disk.runs.keys().copied().collect()
-    };
-    let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-    let mut of_the_node = 0;
-    let mut limits = BTreeMap::new();
-    for run in runs {
-        let state = world.live_state(run);
-        let reopened = {
-            let disk = world.disk.lock().expect("no thread panicked");
-            let ended = |own: &Event| matches!(own, Event::Run(RunEvent::RunEnded { .. }));
-            disk.runs[&run].iter().any(|record| ended(&record.event))
-        };
-        if !state.holds_slot() || reopened {
-            continue;
-        }
-        of_the_node += usize::from(state.parent().is_none());
-        let workflow = state.submitted.workflow.clone();
-        *running.entry(workflow.clone()).or_default() += 1;
-        limits.extend(state.plan.concurrency.map(|own| (workflow, own.max_runs)));
-    }
-    for (workflow, max_runs) in limits {
-        let running = running[&workflow];
-        assert!(running <= max_runs as usize, "seed {seed}: {running} of `{workflow}`");
-    }
-    let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
-    assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
-}

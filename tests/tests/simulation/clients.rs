@@ -43,11 +43,13 @@ impl World {
             return self.start_over();
         }
         let run = self.some_run();
-        match self.random.below(10) {
+        match self.random.below(14) {
+            10..=13 => self.control(run),
             0 => {
                 let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
                 let (reason, actor) = ("enough".to_owned(), actor());
-                let command = Command::Cancel { reason, actor, compensate };
+                let force = self.random.chance(40);
+                let command = Command::Cancel { reason, actor, compensate, force };
                 self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             }
             1..=3 => {
@@ -100,13 +102,14 @@ impl World {
             PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
         let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
         let n = self.random.below(10);
+        let to = if self.known.is_empty() { execution } else { self.some_run() };
         let key = self.random.chance(50).then(|| format!("key-{execution}"));
         let submitted = Box::new(Submitted {
             namespace: "default".into(),
             workflow: plan.workflow.clone(),
             revision: 1,
             digest: plan.digest,
-            input: Payload::of(&json!({ "n": n })),
+            input: Payload::of(&json!({ "n": n, "to": to.to_string() })),
             variables: Payload::of(&json!({})),
             correlation_id: "simulation".into(),
             idempotency_key: key,
@@ -220,9 +223,26 @@ impl World {
                 }
                 None if suspended => {
                     let reason = "nothing to retry".to_owned();
-                    Command::Cancel { reason, actor, compensate: Some(true) }
+                    match self.random.below(3) {
+                        0 => {
+                            Command::Cancel { reason, actor, compensate: Some(true), force: false }
+                        }
+                        1 => Command::RollBack { reason, actor },
+                        _ if state.steps.iter().any(|own| own.word() == "failed") => {
+                            Command::RollBack { reason, actor }
+                        }
+                        _ => Command::Resume { reason, actor },
+                    }
                 }
-                None => continue,
+                None => match state.signals().and_then(|own| own.waiting().next()) {
+                    // Whatever waits for a signal alone has to be given it.
+                    Some(step) => {
+                        let name = state.awaits(step).expect("it waits").clone();
+                        let payload = Payload::of(&json!({ "by": "operator" }));
+                        Command::Signal { name, payload, id: None, actor }
+                    }
+                    None => continue,
+                },
             };
             self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             return true;

@@ -10,8 +10,8 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
 use backstitch_saga::turns::Wake;
 
-use super::check;
 use super::disk::{DiskHistories, events_of};
+use super::limits;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
 
@@ -58,7 +58,7 @@ impl World {
         }
         let now = self.now;
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
-        check::slots(self);
+        limits::slots(self);
         self.slots.let_in();
         for &at in which {
             self.partitions[at].recover(now);

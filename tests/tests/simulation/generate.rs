@@ -63,12 +63,24 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     match random.below(10) {
         0 => {
             step.insert("type".into(), json!("wait"));
-            let duration = format!("{}ms", random.below(3_000));
-            step.insert("with".into(), json!({ "duration": duration }));
+            let with = match random.below(4) {
+                0 => json!({ "signal": "go" }),
+                1 => json!({ "signal": "go-{{ input.n }}", "timeout": "5s" }),
+                _ => json!({ "duration": format!("{}ms", random.below(3_000)) }),
+            };
+            step.insert("with".into(), with);
         }
         1 => {
             step.insert("type".into(), json!("transform"));
             step.insert("with".into(), json!({ "input": "{{ input.n }}" }));
+        }
+        3 if random.chance(40) => {
+            step.insert("type".into(), json!("signal"));
+            let with = json!({ "execution": "{{ input.to }}", "name": "go", "payload": at });
+            step.insert("with".into(), with);
+            if random.chance(50) {
+                step.insert("allow_failure".into(), json!(true));
+            }
         }
         2 if !children.is_empty() => child(&mut step, children, random),
         _ => service(&mut step, reads, random),
@@ -111,7 +123,8 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
 fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {
     let workflow = if random.chance(5) { "nobody" } else { random.pick(children).as_str() };
     step.insert("type".into(), json!("workflow"));
-    let with = json!({ "workflow": workflow, "input": { "n": "{{ input.n }}" } });
+    let with =
+        json!({ "workflow": workflow, "input": { "n": "{{ input.n }}", "to": "{{ input.to }}" } });
     step.insert("with".into(), with);
     let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "2s" });
     step.insert("retry".into(), retry);

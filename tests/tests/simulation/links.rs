@@ -1,10 +1,10 @@
 //! The invariants between runs: a message takes effect exactly once, a child is begun once for
 //! each attempt of its parent's step, and what a parent takes for undone is undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
-use backstitch_core::event::{Event, LinkEvent, Message, Outcome, RunEvent};
+use backstitch_core::event::{ControlEvent, Event, LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::plan::TaskKind;
@@ -19,6 +19,7 @@ struct Talk {
     posted: BTreeMap<u32, (ExecutionId, Message, Timestamp)>,
     answered: BTreeMap<u32, Option<Failure>>,
     received: Vec<(ExecutionId, u32, Timestamp)>,
+    signals: BTreeSet<String>,
     completed: bool,
 }
 
@@ -39,6 +40,9 @@ fn talks(world: &World) -> BTreeMap<ExecutionId, Talk> {
                 }
                 RunEvent::Link(LinkEvent::MessageReceived { from, message, .. }) => {
                     talk.received.push((*from, *message, record.at));
+                }
+                RunEvent::Control(ControlEvent::SignalReceived { id: Some(id), .. }) => {
+                    assert!(talk.signals.insert(id.clone()), "{run}: signal {id} came twice");
                 }
                 RunEvent::RunEnded { outcome: Outcome::Completed, .. } => talk.completed = true,
                 _ => {}
@@ -66,6 +70,10 @@ pub fn messages_take_effect_once(world: &World) {
             let heard = heard.len();
             let due = usize::from(!matches!(body, Message::Start { .. }));
             let words = format!("seed {seed}: {run} to {to}: {body:?} was heard {heard} times");
+            if matches!(body, Message::Signal { .. }) && answer.is_none() {
+                let known = receiver.signals.contains(&format!("{run}/{message}"));
+                assert!(known, "{words}: no signal of it");
+            }
             match answer {
                 None => assert_eq!(heard, due, "{words}"),
                 Some(_) => assert!(heard <= due, "{words}"),

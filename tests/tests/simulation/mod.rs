@@ -8,9 +8,11 @@
 mod check;
 mod clients;
 mod commits;
+mod control;
 mod crash;
 mod disk;
 mod generate;
+mod limits;
 mod links;
 mod observe;
 mod posts;

@@ -3,9 +3,10 @@
 use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, RunEvent};
-use backstitch_saga::partition::{Answer, Order};
+use backstitch_core::ids::ExecutionId;
+use backstitch_saga::partition::{Answer, Input, Order};
 
-use super::services::fly;
+use super::services::{Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
 impl World {
@@ -37,6 +38,21 @@ impl World {
         assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
         let flight = fly(order, self.now, &mut self.random, self.faults);
         self.flights.push(flight);
+    }
+
+    /// An attempt that is no longer owed is stopped, before or after it took effect; its report
+    /// may be on its way already.
+    pub fn abort(&mut self, run: ExecutionId, effect: Effect) {
+        let own = |flight: &Flight| flight.order.execution == run && flight.order.effect == effect;
+        let Some(at) = self.flights.iter().position(own) else { return };
+        let flight = self.flights.swap_remove(at);
+        if flight.takes_effect && self.random.chance(50) {
+            self.books.apply(&flight.order);
+        }
+        if self.random.chance(30) {
+            let late = report(&flight, 0);
+            self.take(usize::from(run.partition.0), Input::Command(run, late, None));
+        }
     }
 
     /// Every answer shows only what is durable.

@@ -14,10 +14,10 @@ use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
-use super::check;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
+use super::limits;
 use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
@@ -140,7 +140,7 @@ impl World {
     pub fn live(&mut self) {
         for _ in 0..MOMENTS {
             self.moment();
-            check::turns(self);
+            limits::turns(self);
         }
     }
 
@@ -153,7 +153,7 @@ impl World {
         }
         for _ in 0..SETTLE_MOMENTS_MAX {
             let worked = self.work();
-            check::turns(self);
+            limits::turns(self);
             if worked {
                 continue;
             }
@@ -291,6 +291,7 @@ impl World {
                 Release::Answer(ticket, answer) => self.answer(ticket, answer),
                 Release::Perform(order) => self.perform(*order),
                 Release::Post(post) => self.send_post(post),
+                Release::Abort(run, effect) => self.abort(run, effect),
                 Release::Publish(..) | Release::Replay(..) => {}
             }
         }

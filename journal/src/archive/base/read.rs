@@ -53,7 +53,7 @@ impl Base {
     }
 
     /// Opens a base file whatever store it is of.
-    pub(super) fn open_at(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_at(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(|e| Error::io("opening", path, e))?;
         Self::of(file, path)
     }

@@ -224,6 +224,7 @@ fn row(execution: ExecutionId, now: Timestamp) -> RunSummary {
         tags: [].into(),
         submitted_at: now,
         ended_at: Some(now),
+        parent: None,
         version: EVENTS_PER_RUN,
     }
 }

@@ -1,0 +1,126 @@
+//! A server's answers about runs as lines and columns for a person.
+
+use serde_json::Value;
+
+/// A value as one word: a text as it is, nothing as `-`. Control characters, which could tell
+/// a terminal what to do, are left out.
+pub fn text(value: &Value) -> String {
+    let shown = match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    shown.chars().filter(|own| !own.is_control()).collect()
+}
+
+/// Rows in columns as wide as their widest word.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let words = rows.iter().filter_map(|row| row.get(column));
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let words = row.iter().zip(&widths);
+        let line: String = words.map(|(word, width)| format!("{word:<width$}  ")).collect();
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+pub fn runs(answer: &Value) -> String {
+    let found = list(answer, "executions");
+    if found.is_empty() {
+        return "no runs".to_owned();
+    }
+    let mut rows = vec![words(["EXECUTION", "WORKFLOW", "STATUS", "SUBMITTED", "COMPLETED"])];
+    let fields = ["execution_id", "workflow_id", "status", "submitted_at", "completed_at"];
+    rows.extend(found.iter().map(|own| fields.map(|field| text(&own[field])).to_vec()));
+    let mut shown = columns(&rows);
+    if !answer["next_cursor"].is_null() {
+        shown.push_str("there are more; raise --limit\n");
+    }
+    shown
+}
+
+pub fn run(answer: &Value) -> String {
+    let mut rows = vec![vec![text(&answer["execution_id"]), text(&answer["status"])]];
+    let fields = ["workflow_id", "correlation_id", "submitted_at", "completed_at", "compensation"];
+    rows.extend(fields.map(|field| vec![field.replace('_', " "), text(&answer[field])]));
+    if !answer["error"].is_null() {
+        rows.push(vec!["error".to_owned(), text(&answer["error"]["message"])]);
+    }
+    let suspended = &answer["suspended"];
+    if !suspended.is_null() {
+        let since = format!("{} since {}", text(&suspended["reason"]), text(&suspended["since"]));
+        rows.push(vec!["suspended".to_owned(), since]);
+    }
+    let mut shown = columns(&rows);
+    let mut steps = vec![words(["STEP", "STATUS", "ATTEMPTS", "DUE", "ERROR"])];
+    for (id, own) in answer["steps"].as_object().into_iter().flatten() {
+        let error = &own["error"]["error_code"];
+        let own = [&own["status"], &own["attempts"], &own["due_at"], error];
+        steps.push(std::iter::once(id.clone()).chain(own.map(text)).collect());
+    }
+    shown.push('\n');
+    shown.push_str(&columns(&steps));
+    let mut letters = vec![words(["DEAD LETTER", "KIND", "SUBJECT", "STATUS", "ERROR"])];
+    letters.extend(list(answer, "dead_letters").iter().map(|own| {
+        let fields = ["letter_id", "kind", "subject", "status"].map(|field| text(&own[field]));
+        fields.into_iter().chain([text(&own["error"]["error_code"])]).collect()
+    }));
+    if letters.len() > 1 {
+        shown.push('\n');
+        shown.push_str(&columns(&letters));
+    }
+    shown
+}
+
+pub fn why(answer: &Value) -> String {
+    let mut shown = format!("{}  {}\n", text(&answer["execution_id"]), text(&answer["status"]));
+    let blockers = list(answer, "blockers");
+    if blockers.is_empty() {
+        return format!("{shown}{}", text(&answer["summary"]));
+    }
+    for own in blockers {
+        shown.push_str(&format!("- {}\n", text(&own["sentence"])));
+    }
+    match answer["more"].as_u64() {
+        None | Some(0) => {}
+        Some(more) => shown.push_str(&format!("and {more} more\n")),
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn runs_stand_in_columns() {
+        let row = json!({ "execution_id": "exec_1", "workflow_id": "w", "status": "running",
+            "submitted_at": "now", "completed_at": null });
+        let shown = runs(&json!({ "executions": [row], "next_cursor": "x" }));
+        let expected = "EXECUTION  WORKFLOW  STATUS   SUBMITTED  COMPLETED\n\
+                        exec_1     w         running  now        -\n\
+                        there are more; raise --limit\n";
+        assert_eq!(shown, expected);
+        assert_eq!(runs(&json!({ "executions": [] })), "no runs");
+    }
+
+    #[test]
+    fn what_a_server_says_tells_the_terminal_nothing() {
+        assert_eq!(text(&json!("a\u{1b}[31mb")), "a[31mb");
+    }
+}

@@ -1,0 +1,108 @@
+//! `/api/v1/executions/{id}/...`: what people and signals do to a run under way, and why it
+//! does not go on.
+
+use axum::extract::State;
+use axum::response::Response;
+use backstitch_core::command::Command;
+use backstitch_core::definition::problem::codes as problems;
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::signal_name_problem;
+use serde_json::Value;
+
+use super::document::Document;
+use super::executions::{accepted, read_id};
+use super::fields::Fields;
+use super::path::{PathId, TwoIds};
+use super::refusal::Refusal;
+use super::{ACTOR, App, answer};
+
+/// Reads a body that has a reason only.
+fn reason(document: Document) -> Result<String, Refusal> {
+    let mut fields = Fields::of(document, &["reason"]);
+    let reason = fields.words("reason");
+    fields.finish()?;
+    Ok(reason)
+}
+
+/// `POST /api/v1/executions/{id}/pause`: no step starts until the run is resumed.
+pub(super) async fn pause(
+    State(app): State<App>,
+    PathId(id): PathId,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
+    accepted(engine, run, Command::Pause { reason, actor }).await
+}
+
+/// `POST /api/v1/executions/{id}/resume`: a suspended run goes on.
+pub(super) async fn resume(
+    State(app): State<App>,
+    PathId(id): PathId,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
+    accepted(engine, run, Command::Resume { reason, actor }).await
+}
+
+/// `POST /api/v1/executions/{id}/rollback`: what a suspended run did is undone.
+pub(super) async fn roll_back(
+    State(app): State<App>,
+    PathId(id): PathId,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
+    accepted(engine, run, Command::RollBack { reason, actor }).await
+}
+
+/// `POST /api/v1/executions/{id}/steps/{step_id}/skip`: the step counts as skipped.
+pub(super) async fn skip_step(
+    State(app): State<App>,
+    TwoIds(id, step): TwoIds,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
+    accepted(engine, run, Command::OverrideStep { step, output: None, reason, actor }).await
+}
+
+/// `POST /api/v1/executions/{id}/steps/{step_id}/set-output`: the step counts as succeeded.
+pub(super) async fn set_output(
+    State(app): State<App>,
+    TwoIds(id, step): TwoIds,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let mut fields = Fields::of(document, &["output", "reason"]);
+    let (reason, actor) = (fields.words("reason"), ACTOR.to_owned());
+    let output = fields.take("output").unwrap_or(Value::Null);
+    fields.finish()?;
+    let output = Some(Payload::of(&output));
+    accepted(engine, run, Command::OverrideStep { step, output, reason, actor }).await
+}
+
+/// `POST /api/v1/executions/{id}/signals/{name}`: kept until a step takes it.
+pub(super) async fn signal(
+    State(app): State<App>,
+    TwoIds(id, name): TwoIds,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let mut fields = Fields::of(document, &["payload", "id"]);
+    let id = Some(fields.words("id")).filter(|id| !id.is_empty());
+    let payload = Payload::of(&fields.take("payload").unwrap_or(Value::Null));
+    if let Some(why) = signal_name_problem(&name) {
+        fields.problem("name", problems::BAD_VALUE, why);
+    }
+    fields.finish()?;
+    let (name, actor) = (name.into(), ACTOR.to_owned());
+    accepted(engine, run, Command::Signal { name, payload, id, actor }).await
+}
+
+/// `GET /api/v1/executions/{id}/why`: one sentence for each thing the run waits for.
+pub(super) async fn why(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    Ok(answer::ok(&engine.why(run).await?))
+}

@@ -1,0 +1,111 @@
+//! What follows while a run unwinds: its undos, in graph order, until all have a result.
+
+use crate::arrows::UndoStatus;
+use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent};
+use crate::failure::{Failure, FailureClass, codes};
+use crate::ids::StepIndex;
+use crate::plan::PlanUndo;
+use crate::room::{Attempt, Room};
+use crate::state::{State, Subject};
+use crate::template::Work;
+use crate::time::Timestamp;
+
+use super::{
+    LOST_ATTEMPTS_MAX, RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, Turns, ended,
+    failure_of, scheduled,
+};
+
+pub(super) fn unwinding(
+    state: &State,
+    now: Timestamp,
+    room: &mut dyn Room,
+    work: &mut Work,
+    events: &mut Vec<RunEvent>,
+) {
+    events.extend(scheduled(state, CallbackEvent::Compensating));
+    if state.is_forced() && state.sets.undo_unfinished > 0 {
+        events.extend(given_up(state));
+        return;
+    }
+    for &step in &state.sets.undo_faulted {
+        let Some(own) = &state.step(step).undo else { continue };
+        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
+        let failure = failure_of(state, LetterSubject::Undo(step));
+        let lost = failure.code == codes::ATTEMPT_LOST;
+        let again = failure.class == FailureClass::Retryable
+            && if lost {
+                own.lost <= LOST_ATTEMPTS_MAX
+            } else {
+                own.tries < plan.retry.max_attempts
+            };
+        events.push(if again {
+            RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
+        } else {
+            RunEvent::UndoFailed { step, failure }
+        });
+    }
+    let mut turns = Turns { room, attempt: Attempt::Undo, refused: false };
+    let mut starts = |step: &StepIndex| {
+        let undo = state.plan.steps[step.at()].undo.as_ref();
+        undo.is_some_and(PlanUndo::rolls_back) || turns.take()
+    };
+    let due = state.due_by(now).filter_map(|subject| match subject {
+        Subject::Undo(step) => Some(step).filter(&mut starts),
+        _ => None,
+    });
+    let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
+    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX).copied().filter(starts);
+    events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
+    let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
+    for &step in open {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
+        events.push(undo_opened(state, step, work));
+    }
+    if state.sets.undo_unfinished == 0 && events.is_empty() {
+        let counts = state.undo_counts();
+        events.push(if counts.contains_key(&UndoStatus::Failed) {
+            ended(state, Outcome::CompensationFailed, Compensation::Failed)
+        } else {
+            ended(state, Outcome::Compensated, Compensation::Done)
+        });
+    }
+}
+
+fn undo_started(state: &State, step: StepIndex) -> RunEvent {
+    let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
+    RunEvent::UndoStarted { step, attempt: attempt.saturating_add(1) }
+}
+
+/// An undo that nothing holds back: rendered, unless it needs an output that nobody has.
+fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
+    let own = state.step(step);
+    let failed = |failure| RunEvent::UndoFailed { step, failure };
+    let Some(plan) = &state.plan.steps[step.at()].undo else {
+        return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
+    };
+    if own.output.is_none() && plan.reads_own_output {
+        let message = "the step may have taken effect, and its undo reads an output nobody has; \
+                       undo it by hand, then discard this letter";
+        return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
+    }
+    match plan.render_input(state, work) {
+        Ok(input) => RunEvent::UndoReady { step, input },
+        Err(failure) => failed(failure),
+    }
+}
+
+/// Every undo without a result, given up because somebody forced the run to its end.
+fn given_up(state: &State) -> impl Iterator<Item = RunEvent> + '_ {
+    let outstanding = |step: &StepIndex| {
+        let status = state.step(*step).undo.as_ref().map(|undo| undo.status);
+        status.is_some_and(|own| !matches!(own, UndoStatus::Succeeded | UndoStatus::Failed))
+    };
+    let steps = (0..).map(StepIndex).take(state.steps.len()).filter(outstanding);
+    let message = "the undo was given up by force; see to it by hand, or retry it";
+    steps.take(STARTS_PER_LAYER_MAX).map(move |step| {
+        let failure = Failure::permanent(codes::CANCELLED_BY_FORCE, message);
+        RunEvent::UndoFailed { step, failure }
+    })
+}

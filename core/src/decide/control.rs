@@ -1,0 +1,144 @@
+//! Deciding what people and signals do to a run.
+
+use std::sync::Arc;
+
+use crate::arrows::{Phase, StepStatus};
+use crate::command::{Rejection, SIGNALS_KEPT_MAX};
+use crate::event::{ControlEvent, Recourse, RunEvent};
+use crate::payload::Payload;
+use crate::state::State;
+
+use super::fitting;
+
+type Decided = Result<Vec<RunEvent>, Rejection>;
+
+fn one(event: ControlEvent) -> Vec<RunEvent> {
+    vec![RunEvent::Control(event)]
+}
+
+fn not_ended(state: &State) -> Result<(), Rejection> {
+    match state.phase {
+        Phase::Ended => Err(Rejection::AlreadyEnded { status: state.status().word() }),
+        _ => Ok(()),
+    }
+}
+
+fn suspended(state: &State) -> Result<(), Rejection> {
+    not_ended(state)?;
+    match state.phase {
+        Phase::Suspended => Ok(()),
+        _ => Err(Rejection::NotSuspended { status: state.status().word() }),
+    }
+}
+
+/// A cancel that came during unwinding changes nothing, unless it is forced; each counts once.
+pub(super) fn cancel(
+    state: &State,
+    reason: String,
+    actor: String,
+    compensate: Option<bool>,
+    force: bool,
+) -> Decided {
+    not_ended(state)?;
+    let mut events = Vec::new();
+    if state.cancel.is_none() {
+        let by_policy = state.plan.on_failure == Recourse::Compensate;
+        let compensate = compensate.unwrap_or(by_policy);
+        let (reason, actor) = (reason.clone(), actor.clone());
+        events.push(RunEvent::CancelRequested { reason, actor, compensate });
+    }
+    if force && !state.is_forced() {
+        events.push(RunEvent::Control(ControlEvent::CancelForced { reason, actor }));
+    }
+    Ok(events)
+}
+
+pub(super) fn pause(state: &State, reason: String, actor: String) -> Decided {
+    not_ended(state)?;
+    if state.paused().is_some() {
+        return Ok(Vec::new());
+    }
+    match state.phase {
+        Phase::Forward => Ok(one(ControlEvent::Paused { reason, actor })),
+        _ => Err(Rejection::NotPausable { status: state.status().word() }),
+    }
+}
+
+pub(super) fn resume(state: &State, reason: String, actor: String) -> Decided {
+    not_ended(state)?;
+    if state.paused().is_none() {
+        if state.phase == Phase::Forward {
+            return Ok(Vec::new());
+        }
+        suspended(state)?;
+        if let Some(step) = state.sets.failed.first() {
+            let step = state.plan.step(*step).id.to_string();
+            return Err(Rejection::StepsFailed { step });
+        }
+    }
+    Ok(one(ControlEvent::Resumed { reason, actor }))
+}
+
+pub(super) fn override_step(
+    state: &State,
+    step: String,
+    output: Option<Payload>,
+    reason: String,
+    actor: String,
+) -> Decided {
+    suspended(state)?;
+    let Some(index) = state.plan.index_of(&step) else {
+        return Err(Rejection::UnknownStep { step });
+    };
+    let own = state.step(index);
+    let open = match own.status {
+        StepStatus::Pending | StepStatus::Ready | StepStatus::Waiting | StepStatus::Retrying => {
+            true
+        }
+        StepStatus::Failed => state.sets.failed.contains(&index),
+        StepStatus::Running
+        | StepStatus::Faulted
+        | StepStatus::Succeeded
+        | StepStatus::Skipped
+        | StepStatus::Pruned
+        | StepStatus::Cancelled => false,
+    };
+    if !open {
+        return Err(Rejection::StepNotOpen { step, status: own.word() });
+    }
+    let output = output.map(|output| bounded(state, output)).transpose()?;
+    Ok(one(ControlEvent::StepOverridden { step: index, output, reason, actor }))
+}
+
+pub(super) fn roll_back(state: &State, reason: String, actor: String) -> Decided {
+    not_ended(state)?;
+    if state.controls.as_ref().is_some_and(|own| own.rollback.is_some()) {
+        return Ok(Vec::new());
+    }
+    suspended(state)?;
+    Ok(one(ControlEvent::RollbackRequested { to: None, reason, actor }))
+}
+
+pub(crate) fn signal(
+    state: &State,
+    name: Arc<str>,
+    payload: Payload,
+    id: Option<String>,
+    actor: String,
+) -> Decided {
+    not_ended(state)?;
+    if let Some(signals) = state.signals() {
+        if id.as_ref().is_some_and(|id| signals.knows(id)) {
+            return Ok(Vec::new());
+        }
+        if signals.kept_count() >= SIGNALS_KEPT_MAX {
+            return Err(Rejection::TooManySignals);
+        }
+    }
+    let payload = bounded(state, payload)?;
+    Ok(one(ControlEvent::SignalReceived { name, payload, id, actor }))
+}
+
+fn bounded(state: &State, payload: Payload) -> Result<Payload, Rejection> {
+    fitting(state, payload).map_err(|failure| Rejection::TooLarge { why: failure.message })
+}

@@ -1,0 +1,26 @@
+//! What people and signals did to a run, as the API prints it.
+
+use serde_json::{Value, json};
+
+use super::suspend_word;
+use crate::state::{Signal, Signals, State};
+
+/// What a suspended run waits for; null for any other.
+pub(super) fn suspended_json(state: &State) -> Value {
+    let Some((reason, since)) = state.suspended() else { return Value::Null };
+    json!({
+        "reason": suspend_word(reason),
+        "since": since.to_string(),
+        "actor": state.paused().map(|said| &said.actor),
+        "words": state.paused().map(|said| &said.reason),
+    })
+}
+
+/// The signals that no step has taken yet, oldest first.
+pub(super) fn signals_json(state: &State) -> Vec<Value> {
+    let kept = state.signals().into_iter().flat_map(Signals::kept);
+    kept.map(|(_, own): (u32, &Signal)| {
+        json!({ "name": own.name, "received_at": own.received_at.to_string() })
+    })
+    .collect()
+}

@@ -1,0 +1,295 @@
+//! Why a run does not go on: one sentence for each thing it waits for, and since when.
+//!
+//! Only reads a state. What a state does not know (turns, slots, queues) the shell adds to the
+//! same list.
+
+mod links;
+
+use serde_json::{Value, json};
+
+use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
+use crate::decide::CALLBACK_ATTEMPTS_MAX;
+use crate::event::{LetterSubject, SuspendReason};
+use crate::failure::Failure;
+use crate::ids::{LetterId, StepIndex};
+use crate::plan::TaskKind;
+use crate::report::{callback_word, kind_word, letter_summary};
+use crate::state::{Delivery, Letter, State};
+use crate::summary::LetterStatus;
+use crate::time::Timestamp;
+
+/// Blockers that one answer lists; it says how many more there are.
+pub const BLOCKERS_MAX: usize = 100;
+
+/// Needs of one pending step that its sentence names.
+const NEEDS_NAMED_MAX: usize = 8;
+
+/// One thing a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// A word for programs: `paused`, `suspended`, `running`, `retrying`, `waiting`, `signal`,
+    /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`, `message`.
+    pub kind: &'static str,
+    /// The step's id, the callback's URL or the letter's id.
+    pub subject: Option<String>,
+    /// Since when, where that is known.
+    pub since: Option<Timestamp>,
+    /// When it is over by itself, if it ever is.
+    pub until: Option<Timestamp>,
+    /// For a person.
+    pub sentence: String,
+}
+
+impl Blocker {
+    fn of(kind: &'static str, subject: impl Into<Option<String>>, sentence: String) -> Self {
+        Self { kind, subject: subject.into(), since: None, until: None, sentence }
+    }
+
+    fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
+    }
+
+    fn until(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
+    }
+}
+
+/// Everything the run waits for, what holds all of it first.
+#[must_use]
+pub fn blockers(state: &State) -> Vec<Blocker> {
+    let mut found: Vec<_> = held(state).into_iter().collect();
+    let steps = || (0..).map(StepIndex).take(state.steps.len());
+    match state.phase {
+        Phase::Forward | Phase::Failing | Phase::Suspended => {
+            found.extend(steps().filter_map(|step| under_way(state, step)));
+            found.extend(steps().filter_map(|step| pending(state, step)));
+        }
+        Phase::Unwinding => found.extend(steps().filter_map(|step| undo(state, step))),
+        Phase::Ended => {}
+    }
+    let owed = |own: &&Delivery| own.status == DeliveryStatus::Owed;
+    found.extend(state.deliveries.iter().filter(owed).map(callback));
+    found.extend(links::messages(state));
+    found.extend((0..).take(state.letters.len()).filter_map(|number| letter(state, number)));
+    found
+}
+
+/// The answer of `GET /api/v1/executions/{id}/why`.
+#[must_use]
+pub fn why_json(state: &State, blockers: &[Blocker]) -> Value {
+    let status = state.status().word();
+    let shown = &blockers[..blockers.len().min(BLOCKERS_MAX)];
+    let summary = match (blockers.first(), &state.ending) {
+        (Some(first), _) => first.sentence.clone(),
+        (None, Some(ending)) => {
+            format!("the run has ended: {status} at {}; nothing is outstanding", ending.at)
+        }
+        (None, None) => "the run is about to go on".to_owned(),
+    };
+    let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let blocker = |own: &Blocker| {
+        json!({
+            "kind": own.kind,
+            "subject": own.subject,
+            "since": at(own.since),
+            "until": at(own.until),
+            "sentence": own.sentence,
+        })
+    };
+    json!({
+        "execution_id": state.id.to_string(),
+        "status": status,
+        "summary": summary,
+        "blockers": shown.iter().map(blocker).collect::<Vec<_>>(),
+        "more": blockers.len() - shown.len(),
+    })
+}
+
+fn id(state: &State, step: StepIndex) -> String {
+    state.plan.step(step).id.to_string()
+}
+
+fn told(failure: Option<&Failure>) -> String {
+    failure.map(|own| format!(": {}: {}", own.code, own.message)).unwrap_or_default()
+}
+
+/// What holds the run as a whole.
+fn held(state: &State) -> Option<Blocker> {
+    let (reason, since) = state.suspended()?;
+    Some(match (reason, state.paused()) {
+        (SuspendReason::Pause, Some(said)) => {
+            let because = match said.reason.as_str() {
+                "" => String::new(),
+                reason => format!(" because: {reason}"),
+            };
+            let sentence = format!("paused by {} since {}{because}", said.actor, said.at);
+            Blocker::of("paused", None, sentence).since(Some(said.at))
+        }
+        _ => {
+            let why = state.failing.as_ref();
+            let step = why.and_then(|why| why.step);
+            let cause = match (why, step) {
+                (Some(why), Some(step)) => {
+                    format!(" because step `{}` failed: {}", id(state, step), why.failure.message)
+                }
+                (Some(why), None) => format!(" because {}", why.failure.message),
+                (None, _) => String::new(),
+            };
+            let letter = step.and_then(|step| open_letter(state, step));
+            let letter = letter.map(|own| format!(" (dead letter {own})")).unwrap_or_default();
+            let sentence = format!("suspended since {since}{cause}{letter}");
+            Blocker::of("suspended", step.map(|step| id(state, step)), sentence).since(Some(since))
+        }
+    })
+}
+
+fn open_letter(state: &State, step: StepIndex) -> Option<LetterId> {
+    let own = LetterSubject::Step(step);
+    let open = |letter: &Letter| letter.subject == own && letter.status == LetterStatus::Open;
+    let at = state.letters.iter().rposition(open)?;
+    let number = u32::try_from(at).ok()?;
+    Some(LetterId { execution: state.id, number })
+}
+
+fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
+    let (plan, own) = (state.plan.step(step), state.step(step));
+    let (name, most) = (&plan.id, plan.retry.max_attempts);
+    let subject = Some(name.to_string());
+    let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
+    let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
+    let attempt = own.tries.saturating_add(1);
+    Some(match own.status {
+        StepStatus::Running if plan.task == TaskKind::Workflow => {
+            return Some(links::child(state, step, false));
+        }
+        StepStatus::Running => {
+            let executor = match &plan.task {
+                TaskKind::Effect(task_type) => task_type,
+                TaskKind::Transform | TaskKind::Wait | TaskKind::Workflow | TaskKind::Signal => {
+                    "core"
+                }
+            };
+            let since = match own.attempt {
+                0 | 1 => format!(" since {began}"),
+                _ => format!("; its first attempt began at {began}"),
+            };
+            let sentence = format!(
+                "step `{name}` runs at the executor `{executor}` (attempt {attempt} of {most}){since}"
+            );
+            Blocker::of("running", subject, sentence).since(own.started_at)
+        }
+        StepStatus::Retrying | StepStatus::Faulted => {
+            let failure = told(own.failure.as_deref());
+            let sentence = format!(
+                "step `{name}` is tried again at {due} (attempt {attempt} of {most}){failure}"
+            );
+            Blocker::of("retrying", subject, sentence).since(own.started_at).until(own.due_at)
+        }
+        StepStatus::Waiting => match state.awaits(step) {
+            Some(signal) => {
+                let until = own.due_at.map(|at| format!(", until {at}")).unwrap_or_default();
+                let sentence =
+                    format!("step `{name}` waits for the signal `{signal}` since {began}{until}");
+                Blocker::of("signal", subject, sentence).since(own.started_at).until(own.due_at)
+            }
+            None => {
+                let sentence = format!("step `{name}` waits until {due}");
+                Blocker::of("waiting", subject, sentence).since(own.started_at).until(own.due_at)
+            }
+        },
+        StepStatus::Ready => {
+            Blocker::of("ready", subject, format!("step `{name}` is ready and has not started"))
+        }
+        StepStatus::Pending
+        | StepStatus::Succeeded
+        | StepStatus::Failed
+        | StepStatus::Skipped
+        | StepStatus::Pruned
+        | StepStatus::Cancelled => return None,
+    })
+}
+
+fn pending(state: &State, step: StepIndex) -> Option<Blocker> {
+    let (plan, own) = (state.plan.step(step), state.step(step));
+    if own.status != StepStatus::Pending || own.open_needs == 0 {
+        return None;
+    }
+    let unsettled = |need: &&StepIndex| {
+        let own = state.step(**need);
+        own.completed_at.is_none() || state.sets.failed.contains(*need)
+    };
+    let needs = plan.needs.iter().filter(unsettled).take(NEEDS_NAMED_MAX);
+    let needs: Vec<_> = needs.map(|need| format!("`{}`", id(state, *need))).collect();
+    let more = usize::try_from(own.open_needs).unwrap_or(0).saturating_sub(needs.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let sentence = format!("step `{}` waits for {}{more}", plan.id, needs.join(", "));
+    Some(Blocker::of("pending", Some(plan.id.to_string()), sentence))
+}
+
+fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
+    let (plan, own) = (state.plan.step(step), state.step(step).undo.as_ref()?);
+    let most = plan.undo.as_ref().map_or(0, |undo| undo.retry.max_attempts);
+    let (name, subject) = (&plan.id, Some(plan.id.to_string()));
+    let attempt = own.tries.saturating_add(1);
+    Some(match own.status {
+        UndoStatus::Succeeded | UndoStatus::Failed => return None,
+        UndoStatus::Pending | UndoStatus::Ready => {
+            let sentence = format!("the undo of step `{name}` waits for its turn");
+            Blocker::of("undo", subject, sentence)
+        }
+        UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
+            return Some(links::child(state, step, true));
+        }
+        UndoStatus::Running => {
+            let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
+            let sentence = format!(
+                "the undo of step `{name}` runs since {began} (attempt {attempt} of {most})"
+            );
+            Blocker::of("undo", subject, sentence).since(own.started_at)
+        }
+        UndoStatus::Faulted | UndoStatus::Retrying => {
+            let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
+            let failure = told(own.failure.as_deref());
+            let sentence = format!(
+                "the undo of step `{name}` is tried again at {due} \
+                 (attempt {attempt} of {most}){failure}"
+            );
+            Blocker::of("undo_retry", subject, sentence).since(own.started_at).until(own.due_at)
+        }
+    })
+}
+
+fn callback(own: &Delivery) -> Blocker {
+    let (word, url) = (callback_word(own.event), &own.url);
+    let subject = Some(url.clone());
+    match own.due_at {
+        Some(due_at) => {
+            let (next, most) = (own.tries.saturating_add(1), CALLBACK_ATTEMPTS_MAX);
+            let failure = told(own.failure.as_deref());
+            let sentence = format!(
+                "the callback `{word}` to {url} is tried again at {due_at} \
+                 (attempt {next} of {most}){failure}"
+            );
+            let blocker = Blocker::of("callback_retry", subject, sentence);
+            blocker.since(Some(own.scheduled_at)).until(Some(due_at))
+        }
+        None => {
+            let since = own.scheduled_at;
+            let sentence = format!("the callback `{word}` to {url} is on its way since {since}");
+            Blocker::of("callback", subject, sentence).since(Some(since))
+        }
+    }
+}
+
+fn letter(state: &State, number: u32) -> Option<Blocker> {
+    let own = letter_summary(state, number)?;
+    if own.status != LetterStatus::Open {
+        return None;
+    }
+    let (kind, at) = (kind_word(own.kind), own.opened_at);
+    let sentence = format!(
+        "dead letter {} waits for a person since {at}: {kind} `{}` failed: {}: {}",
+        own.letter, own.subject, own.code, own.message
+    );
+    Some(Blocker::of("dead_letter", Some(own.letter.to_string()), sentence).since(Some(at)))
+}

@@ -1,0 +1,76 @@
+//! What a run says it waits for.
+
+use backstitch_core::time::Timestamp;
+use backstitch_core::why::{blockers, why_json};
+use serde_json::json;
+
+use crate::stage::{CHAIN, Life, START, force, pause, resume, set};
+
+fn sentences(life: &Life) -> Vec<String> {
+    blockers(&life.state).into_iter().map(|own| own.sentence).collect()
+}
+
+fn at(ms: u64) -> Timestamp {
+    START.plus_ms(ms)
+}
+
+#[test]
+fn each_thing_a_run_waits_for_has_a_sentence() {
+    let definition = "
+id: w
+steps:
+  - { id: call, type: task, retry: { max_attempts: 3, initial: 1s } }
+  - { id: nap, type: wait, with: { duration: 5s } }
+  - { id: nod, type: wait, with: { signal: ok, timeout: 1h } }
+  - { id: last, type: task, needs: [call, nap] }
+";
+    let mut life = Life::begin(definition, json!({}));
+    assert_eq!(
+        sentences(&life),
+        [
+            format!("step `call` runs at the executor `task` (attempt 1 of 3) since {START}"),
+            format!("step `nap` waits until {}", at(5_000)),
+            format!("step `nod` waits for the signal `ok` since {START}, until {}", at(3_600_000)),
+            "step `last` waits for `call`, `nap`".to_owned(),
+        ]
+    );
+    life.stumbles("call");
+    let retry = format!("step `call` is tried again at {} (attempt 2 of 3): BUSY: busy", at(1_000));
+    assert_eq!(sentences(&life)[0], retry);
+    life.act(pause()).expect("it runs");
+    let paused = format!("paused by ann since {START} because: maintenance");
+    assert_eq!(sentences(&life)[0], paused);
+    let why = why_json(&life.state, &blockers(&life.state));
+    assert_eq!((&why["summary"], &why["status"]), (&json!(paused), &json!("suspended")));
+    assert_eq!(why["blockers"][0]["since"], json!(START.to_string()));
+}
+
+#[test]
+fn a_suspended_run_names_the_step_and_its_letter() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: suspend"), json!({}));
+    life.succeeds("a").refuses("b");
+    let found = sentences(&life);
+    let first = format!("suspended since {START} because step `b` failed: no (dead letter dlq_");
+    assert!(found[0].starts_with(&first), "{found:?}");
+    assert!(found.iter().any(|own| own.contains("waits for a person")), "{found:?}");
+    life.act(set("b", None)).expect("it failed");
+    life.act(resume()).expect("nothing failed is left");
+    assert!(sentences(&life)[0].starts_with("step `c` runs"));
+}
+
+#[test]
+fn an_unwinding_run_tells_of_its_undos_and_an_ended_one_of_its_letters() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a").succeeds("b").refuses("c");
+    let found = sentences(&life);
+    assert_eq!(found[0], "the undo of step `a` waits for its turn");
+    assert!(found[1].starts_with("the undo of step `b` runs since"), "{found:?}");
+    life.act(force()).expect("it unwinds");
+    let letters = blockers(&life.state);
+    assert!(letters.iter().all(|own| own.kind == "dead_letter"), "{letters:?}");
+    let mut done = Life::begin("{ id: d, steps: [{ id: a, type: task }] }", json!({}));
+    done.succeeds("a");
+    let why = why_json(&done.state, &blockers(&done.state));
+    let ended = format!("the run has ended: completed at {START}; nothing is outstanding");
+    assert_eq!((&why["blockers"], &why["summary"]), (&json!([]), &json!(ended)));
+}

@@ -125,8 +125,7 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                driver.clone(),
-                (&pool, &slots),
+                (driver.clone(), &pool, &slots),
                 replays.clone(),
                 stopping.clone(),
             );

@@ -222,7 +222,7 @@ impl Inner {
         let mut woken = Vec::new();
         loop {
             let node_is_full = self.node_is_full();
-            let heads = self.lines.iter().flat_map(|(_, line)| line.heads(node_is_full));
+            let heads = self.lines.values().flat_map(|line| line.heads(node_is_full));
             let Some((seat, claim)) = self.node.next(heads) else { break };
             if let Some(line) = self.lines.get_mut(&claim.workflow) {
                 line.leave(&claim);

@@ -93,8 +93,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        driver: Driver,
-        (pool, slots): (&Pool, &Slots),
+        (driver, pool, slots): (Driver, &Pool, &Slots),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {

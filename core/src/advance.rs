@@ -4,6 +4,8 @@
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
 mod held;
+mod limits;
+mod routes;
 mod unwinding;
 
 use serde_json::json;
@@ -21,7 +23,7 @@ use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
-use crate::room::{Attempt, Room, Unbounded};
+use crate::room::{Attempt, Room, Turns, Unbounded};
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
@@ -51,6 +53,7 @@ pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
 pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
     let mut events = letters(state);
+    limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);
     match state.phase {
         Phase::Forward => forward(state, now, room, work, &mut events),
@@ -124,16 +127,23 @@ fn forward(
     }
     resolve_faults(state, now, events);
     let signalled = held::signalled(state, events);
-    let late = |own: &Subject| !matches!(own, Subject::Step(step) if signalled.contains(step));
-    let mut turns = Turns { room, attempt: Attempt::Step, refused: false };
+    let passed = limits::passed(state, now, &signalled, events);
+    let late = |own: &Subject| match own {
+        Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
+        _ => false,
+    };
+    let mut turns = Turns::of(room, Attempt::Step);
     let due = state.due_by(now).filter(late);
     let due = due.filter_map(|subject| fallen_due(state, subject, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
-    let mut pruned = Vec::new();
+    let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
+        }
+        if state.is_doomed(step) {
+            continue;
         }
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
@@ -141,13 +151,23 @@ fn forward(
             events.push(opened(state, step, work));
         }
     }
+    pruned.sort_unstable();
     if !pruned.is_empty() {
         events.push(RunEvent::StepsPruned { steps: pruned });
     }
     let ready = state.sets.ready.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(ready.map(|&step| started(state, step, now)));
-    let queued = state.sets.queued.iter().take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take());
-    events.extend(queued.map(|&step| started(state, step, now)));
+    for &step in ready {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
+        if !passed.contains(&step) {
+            events.push(started(state, step, now, work));
+        }
+    }
+    let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
+    for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
+        events.push(started(state, step, now, work));
+    }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
             Ok(output) => RunEvent::RunEnded {
@@ -262,7 +282,7 @@ fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
 }
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.
-fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
+fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {
     let own = state.step(step);
     let input = own.input.clone().unwrap_or_else(Payload::null);
     if let Some(absent) = input.absent() {
@@ -279,6 +299,7 @@ fn started(state: &State, step: StepIndex, now: Timestamp) -> RunEvent {
             }
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
+        TaskKind::Router => routes::chosen(state, step, work),
         task @ (TaskKind::Workflow | TaskKind::Signal) => {
             match links::startable(state, task, &input) {
                 Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
@@ -339,20 +360,6 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
     let outcome = if cancelled { Outcome::Cancelled } else { outcome };
     RunEvent::RunEnded { outcome, compensation, output: None }
-}
-
-/// Turns of one layer: once one is refused no more are asked for.
-struct Turns<'a> {
-    room: &'a mut dyn Room,
-    attempt: Attempt,
-    refused: bool,
-}
-
-impl Turns<'_> {
-    fn take(&mut self) -> bool {
-        self.refused = self.refused || !self.room.starts(self.attempt);
-        !self.refused
-    }
 }
 
 /// The callbacks for an event that are not scheduled yet: each at most once in a run's life,

@@ -50,9 +50,9 @@ pub(crate) fn allot(state: &State, events: &mut [RunEvent]) {
                 RunEvent::StepFailed { step: *step, failure: refused("the input") }
             }
             RunEvent::StepSucceeded { step, .. }
-            | RunEvent::Graph(GraphEvent::StepSignalled { step, .. }) => {
-                RunEvent::StepFailed { step: *step, failure: refused("the output") }
-            }
+            | RunEvent::Graph(
+                GraphEvent::StepSignalled { step, .. } | GraphEvent::RouteChosen { step, .. },
+            ) => RunEvent::StepFailed { step: *step, failure: refused("the output") },
             RunEvent::UndoReady { step, .. } => {
                 RunEvent::UndoFailed { step: *step, failure: refused("the undo's input") }
             }

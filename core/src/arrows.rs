@@ -36,6 +36,22 @@ pub enum StepStatus {
     Cancelled,
 }
 
+impl StepStatus {
+    /// Whether the step has its result, unless it is started over.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Skipped | Self::Pruned | Self::Cancelled => true,
+            Self::Pending
+            | Self::Ready
+            | Self::Waiting
+            | Self::Running
+            | Self::Faulted
+            | Self::Retrying => false,
+        }
+    }
+}
+
 /// What can happen to a step on its way forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepMove {
@@ -47,7 +63,7 @@ pub enum StepMove {
     Start,
     /// `StepSucceeded`, `StepSignalled`.
     Succeed,
-    /// `StepAttemptFailed`, `StepTimedOut`, `StepAttemptLost`.
+    /// `StepAttemptFailed`, `StepTimedOut`, `StepAttemptLost`, `StepLimitPassed`.
     Fault,
     /// `StepRetryScheduled`.
     Retry,
@@ -87,6 +103,9 @@ pub const STEP_ARROWS: &[(StepStatus, StepMove, StepStatus)] = {
         (S::Waiting, M::Cancel, S::Cancelled),
         (S::Running, M::Succeed, S::Succeeded),
         (S::Running, M::Fault, S::Faulted),
+        (S::Ready, M::Fault, S::Faulted),
+        (S::Waiting, M::Fault, S::Faulted),
+        (S::Retrying, M::Fault, S::Faulted),
         (S::Faulted, M::Retry, S::Retrying),
         (S::Faulted, M::Fail, S::Failed),
         (S::Faulted, M::Cancel, S::Cancelled),

@@ -14,13 +14,13 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, Letter, Links, Sets, State, StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Letter, Links, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 5;
+pub const CHECKPOINT_FORMAT: u32 = 6;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct Checkpoint {
     failing: Option<Failing>,
     cancel: Option<Cancel>,
     controls: Option<Box<Controls>>,
+    flow: Option<Box<FlowState>>,
     deadline_passed: bool,
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
@@ -75,6 +76,7 @@ impl Checkpoint {
             failing: own.failing,
             cancel: own.cancel,
             controls: own.controls,
+            flow: own.flow,
             deadline_passed: own.deadline_passed,
             ending: own.ending,
             deliveries: own.deliveries,
@@ -142,6 +144,7 @@ impl Checkpoint {
             failing: self.failing,
             cancel: self.cancel,
             controls: self.controls,
+            flow: self.flow,
             deadline_passed: self.deadline_passed,
             ending: self.ending,
             deliveries: self.deliveries,

@@ -5,8 +5,10 @@
 
 mod control;
 mod deliveries;
+mod flow;
 mod graph;
 mod letters;
+mod limits;
 pub(crate) mod link;
 mod signals;
 
@@ -251,6 +253,14 @@ fn move_step(
     let takes_turns = state.takes_turns(step);
     // A run that was given up before it began never did.
     state.begun |= from == StepStatus::Pending && by != StepMove::Cancel;
+    if matches!(to, StepStatus::Ready) {
+        limits::start(state, step, at);
+    } else if to.is_settled() {
+        limits::stop(state, step);
+    }
+    if from == StepStatus::Pending && to != StepStatus::Cancelled {
+        flow::spare(state, step);
+    }
     let sets = &mut state.sets;
     let ready = if takes_turns { &mut sets.queued } else { &mut sets.ready };
     match from {
@@ -286,35 +296,16 @@ fn move_step(
             sets.due.extend(due_at.map(|due_at| (due_at, Subject::Step(step))));
         }
         StepStatus::Failed if state.plan.steps[step.at()].allow_failure => {
-            settle(state, step, true, at);
+            flow::settle(state, step, true, at);
         }
-        StepStatus::Failed => {
-            sets.failed.insert(step);
-            sets.unlettered.push(LetterSubject::Step(step));
-            state.steps[step.at()].completed_at = Some(at);
-        }
-        StepStatus::Succeeded | StepStatus::Skipped => settle(state, step, true, at),
-        StepStatus::Pruned => settle(state, step, false, at),
+        StepStatus::Failed => flow::fail(state, step, at),
+        StepStatus::Succeeded | StepStatus::Skipped => flow::settle(state, step, true, at),
+        StepStatus::Pruned => flow::settle(state, step, false, at),
         StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
     }
     link::step_moved(state, step);
     state.sets.touched.push(Subject::Step(step));
     Ok(())
-}
-
-/// The step has its place in the outcome: what needs it has one need less to wait for.
-fn settle(state: &mut State, step: StepIndex, done: bool, at: Timestamp) {
-    state.steps[step.at()].completed_at = Some(at);
-    state.sets.unsettled -= 1;
-    let plan = state.plan.clone();
-    for &dependant in &plan.steps[step.at()].dependants {
-        let own = &mut state.steps[dependant.at()];
-        own.open_needs -= 1;
-        own.done_needs += u32::from(done);
-        if own.open_needs == 0 && own.status == StepStatus::Pending {
-            state.sets.open.insert(dependant);
-        }
-    }
 }
 
 /// What never became ready is given up with the run; a completed run leaves nothing.

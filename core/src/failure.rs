@@ -116,6 +116,8 @@ pub mod codes {
     pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
     /// A payload that is needed was erased.
     pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
+    /// The step passed its limit over all attempts.
+    pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
     /// The run passed its own timeout.
     pub const WORKFLOW_TIMEOUT: &str = "WORKFLOW_TIMEOUT";
     /// An operator or client cancelled the run.

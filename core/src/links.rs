@@ -162,7 +162,12 @@ fn refused(state: &State, subject: Subject, why: &Failure) -> Option<RunEvent> {
             let attempt = state.step(step).undo.as_ref()?.attempt;
             Some(RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms })
         }
-        Subject::Delivery(_) | Subject::Deadline | Subject::Message(_) => None,
+        Subject::Delivery(_)
+        | Subject::Deadline
+        | Subject::Message(_)
+        | Subject::StepLimit(_)
+        | Subject::StepSla(_)
+        | Subject::Sla => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod children;
 mod compile;
+mod flow;
 #[cfg(test)]
 mod problem_tests;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use flow::{Flow, Router};
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -50,6 +52,8 @@ pub struct Plan {
     pub on_failure: Recourse,
     /// How long a run may take.
     pub timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
@@ -87,10 +91,16 @@ pub struct PlanStep {
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout_ms: Option<u64>,
+    /// How long it was agreed to take; nothing but a word follows.
+    pub sla_ms: Option<u64>,
     /// Whether the run goes on without it.
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// Where it leads beside its dependants, and whom it handles.
+    pub flow: Option<Box<Flow>>,
 }
 
 /// How a step is undone.
@@ -121,6 +131,8 @@ pub enum TaskKind {
     Transform,
     /// Pure: it sleeps until an instant or a signal.
     Wait,
+    /// Pure: it chooses which of the steps it leads to run.
+    Router,
     /// A run of another workflow is it.
     Workflow,
     /// It sends a signal to another run.

@@ -146,6 +146,8 @@ pub fn execution_json(state: &State) -> Value {
         "variables": state.submitted.variables.value(),
         "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
         "error": run_error(state),
+        "handled_failures": steps::handled_failures_json(state),
+        "sla": steps::sla_json(state),
         "cancel": state.cancel.as_ref().map(|cancel| json!({
             "reason": cancel.reason,
             "actor": cancel.actor,
@@ -228,6 +230,7 @@ pub fn callback_word(event: CallbackEvent) -> &'static str {
         CallbackEvent::Failed => "workflow.failed",
         CallbackEvent::Compensating => "workflow.compensating",
         CallbackEvent::Cancelled => "workflow.cancelled",
+        CallbackEvent::SlaBreached => "workflow.sla_breached",
     }
 }
 
@@ -371,6 +374,8 @@ pub fn callback_body(state: &State, event: CallbackEvent, scheduled_at: Timestam
             "compensation": ending.map(|ending| compensation_word(ending.compensation)),
             "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
             "error": run_error(state),
+            "handled_failures": steps::handled_failures_json(state),
+            "sla": steps::sla_json(state),
             "submitted_at": state.submitted_at.to_string(),
             "completed_at": instant(ending.map(|ending| ending.at)),
         },

@@ -44,6 +44,24 @@ impl Room for Unbounded {
     }
 }
 
+/// Turns of one layer: once one is refused no more are asked for.
+pub(crate) struct Turns<'a> {
+    room: &'a mut dyn Room,
+    attempt: Attempt,
+    refused: bool,
+}
+
+impl<'a> Turns<'a> {
+    pub(crate) fn of(room: &'a mut dyn Room, attempt: Attempt) -> Self {
+        Self { room, attempt, refused: false }
+    }
+
+    pub(crate) fn take(&mut self) -> bool {
+        self.refused = self.refused || !self.room.starts(self.attempt);
+        !self.refused
+    }
+}
+
 impl State {
     /// Who goes first when not all can.
     #[must_use]
@@ -71,7 +89,7 @@ impl State {
             self.due_by(now).any(|subject| match subject {
                 Subject::Step(step) => self.step(step).status == StepStatus::Retrying,
                 Subject::Undo(_) => true,
-                Subject::Delivery(_) | Subject::Deadline | Subject::Message(_) => false,
+                _ => false,
             })
         };
         match self.phase {

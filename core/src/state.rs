@@ -5,6 +5,7 @@
 
 mod around;
 mod controls;
+mod flow;
 mod links;
 pub(crate) mod payloads;
 mod step;
@@ -24,6 +25,8 @@ use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
 pub use controls::{Controls, Said, Signal, Signals};
+pub(crate) use flow::StepLimits;
+pub use flow::{Breach, FlowState};
 pub use links::{Child, Links, Outgoing};
 pub use step::{StepState, UndoState};
 
@@ -54,6 +57,8 @@ pub struct State {
     pub cancel: Option<Cancel>,
     /// What people and signals did to it beyond cancelling, if they did anything.
     pub controls: Option<Box<Controls>>,
+    /// What its routers and handlers brought about, if its plan has any.
+    pub flow: Option<Box<FlowState>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -129,6 +134,12 @@ pub enum Subject {
     Deadline,
     /// A message to another run.
     Message(u32),
+    /// A step's limit over all its attempts.
+    StepLimit(StepIndex),
+    /// What was agreed for a step.
+    StepSla(StepIndex),
+    /// What was agreed for the run.
+    Sla,
 }
 
 impl State {
@@ -150,7 +161,9 @@ impl State {
         if let Some(deadline_at) = submitted.deadline_at {
             sets.due.insert((deadline_at, Subject::Deadline));
         }
+        sets.due.extend(plan.sla_ms.map(|sla_ms| (at.plus_ms(sla_ms), Subject::Sla)));
         let payload_bytes = submitted.input.length_bytes() + submitted.variables.length_bytes();
+        let flow = FlowState::begin(&plan).map(Box::new);
         Self {
             id,
             plan,
@@ -164,6 +177,7 @@ impl State {
             failing: None,
             cancel: None,
             controls: None,
+            flow,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),
@@ -209,6 +223,8 @@ impl State {
             && self.sets.unlettered.is_empty()
             && self.links.as_ref().is_none_or(|links| links.at_rest())
             && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
+            && (self.breaches().is_empty()
+                || scheduled(self, CallbackEvent::SlaBreached).is_empty())
     }
 
     /// Whether the run is over for good: nothing is owed and no letter waits for a person, so
@@ -234,6 +250,8 @@ impl State {
             Subject::Delivery(_) => true,
             Subject::Deadline => matches!(self.phase, Phase::Forward | Phase::Suspended),
             Subject::Message(_) => false,
+            Subject::StepLimit(_) => self.phase == Phase::Forward,
+            Subject::StepSla(_) | Subject::Sla => self.phase != Phase::Ended,
         }
     }
 
@@ -265,6 +283,9 @@ impl State {
             Subject::Delivery(number) => return format!("{}/callback/{number}", self.id),
             Subject::Deadline => return format!("{}/deadline", self.id),
             Subject::Message(number) => return format!("{}/message/{number}", self.id),
+            Subject::Sla => return format!("{}/sla", self.id),
+            Subject::StepLimit(step) => (step, "/limit"),
+            Subject::StepSla(step) => (step, "/sla"),
         };
         let (plan, state) = (&self.plan.steps[step.at()], self.step(step));
         format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)

@@ -165,9 +165,11 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
         StepStatus::Running => {
             let executor = match &plan.task {
                 TaskKind::Effect(task_type) => task_type,
-                TaskKind::Transform | TaskKind::Wait | TaskKind::Workflow | TaskKind::Signal => {
-                    "core"
-                }
+                TaskKind::Transform
+                | TaskKind::Wait
+                | TaskKind::Router
+                | TaskKind::Workflow
+                | TaskKind::Signal => "core",
             };
             let since = match own.attempt {
                 0 | 1 => format!(" since {began}"),

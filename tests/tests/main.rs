@@ -2,6 +2,7 @@
 
 mod bench;
 mod crash;
+mod documents;
 mod examples;
 mod golden;
 mod operator;

@@ -5,14 +5,14 @@ use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::plan::PlanUndo;
-use crate::room::{Attempt, Room};
+use crate::room::{Attempt, Room, Turns};
 use crate::state::{State, Subject};
 use crate::template::Work;
 use crate::time::Timestamp;
 
 use super::{
-    LOST_ATTEMPTS_MAX, RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, Turns, ended,
-    failure_of, scheduled,
+    LOST_ATTEMPTS_MAX, RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, ended, failure_of,
+    scheduled,
 };
 
 pub(super) fn unwinding(
@@ -44,7 +44,7 @@ pub(super) fn unwinding(
             RunEvent::UndoFailed { step, failure }
         });
     }
-    let mut turns = Turns { room, attempt: Attempt::Undo, refused: false };
+    let mut turns = Turns::of(room, Attempt::Undo);
     let mut starts = |step: &StepIndex| {
         let undo = state.plan.steps[step.at()].undo.as_ref();
         undo.is_some_and(PlanUndo::rolls_back) || turns.take()

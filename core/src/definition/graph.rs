@@ -1,12 +1,15 @@
 //! The graph of a definition: ids to places, needs both ways, an order, and who comes before
 //! whom. Linear in steps and needs.
 
-use std::collections::HashMap;
+mod words;
+
+use std::collections::{BTreeMap, HashMap};
 
 use super::nearest::nearest;
 use super::problem::{Problems, codes};
 use super::{Definition, NEEDS_MAX};
 use crate::ids::StepIndex;
+pub(crate) use words::Words;
 
 /// The most steps of a cycle that a message names.
 const CYCLE_NAMED_MAX: usize = 20;
@@ -18,6 +21,8 @@ pub(crate) struct Graph {
     pub needs: Vec<Vec<StepIndex>>,
     /// By step, ascending.
     pub dependants: Vec<Vec<StepIndex>>,
+    /// Where routers and steps with handlers lead.
+    pub words: BTreeMap<StepIndex, Words>,
     /// Every step after its needs; `None` if there is a cycle.
     pub order: Option<Vec<StepIndex>>,
 }
@@ -33,9 +38,12 @@ impl Graph {
             places: places(definition, problems),
             needs: Vec::new(),
             dependants: vec![Vec::new(); definition.steps.len()],
+            words: BTreeMap::new(),
             order: None,
         };
         graph.needs = graph.resolve_needs(definition, problems);
+        graph.words = graph.resolve_words(definition, problems);
+        graph.needs_by_words();
         for (at, needs) in graph.needs.iter().enumerate() {
             needs.iter().for_each(|need| graph.dependants[need.at()].push(index(at)));
         }
@@ -58,7 +66,7 @@ impl Graph {
         definition: &Definition,
         problems: &mut Problems,
     ) -> Vec<Vec<StepIndex>> {
-        let total: usize = definition.steps.iter().map(|step| step.needs.len()).sum();
+        let total: usize = definition.steps.iter().map(words::edges).sum();
         if total > NEEDS_MAX {
             let message = format!("steps have at most {NEEDS_MAX} needs together, not {total}");
             problems.add("steps", codes::OUT_OF_RANGE, message);

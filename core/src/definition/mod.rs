@@ -8,6 +8,7 @@ pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
 pub(crate) mod read_fields;
+mod read_graph;
 mod read_limits;
 pub(crate) mod read_policies;
 #[cfg(test)]
@@ -48,6 +49,8 @@ pub const TAGS_READ_MAX: usize = 64;
 pub const TAG_READ_BYTES_MAX: usize = 256;
 /// The most callbacks.
 pub const CALLBACKS_MAX: usize = 16;
+/// The most routes of one router.
+pub const ROUTES_MAX: usize = 256;
 /// The longest timeout of one attempt.
 pub const STEP_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// The timeout of an attempt when neither the step nor the defaults name one.
@@ -90,6 +93,8 @@ pub struct Definition {
     pub on_failure: Option<Recourse>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// Who goes first when not all can; medium if absent.
@@ -138,6 +143,27 @@ pub struct Step {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// How long all attempts may take, with the waits between them.
+    pub total_timeout: Option<DurationText>,
+    /// How long it was agreed to take.
+    pub sla: Option<DurationText>,
+    /// Of a router: where it may lead, the first that holds.
+    pub routes: Vec<Route>,
+    /// Of a router: where it leads if no route holds.
+    pub default: Vec<String>,
+    /// Ids of the steps that run only when this one succeeded.
+    pub on_success: Vec<String>,
+    /// Ids of the steps that run only when this one failed, and make the failure good.
+    pub on_failure: Vec<String>,
+}
+
+/// One way out of a router.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Route {
+    /// An expression.
+    pub when: String,
+    /// Ids of the steps it leads to.
+    pub to: Vec<String>,
 }
 
 /// How a step is undone.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
+use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
@@ -16,7 +17,7 @@ use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 16] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "id",
     "name",
     "description",
@@ -27,6 +28,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 16] = [
     "defaults",
     "on_failure",
     "timeout",
+    "sla",
     "erasable",
     "priority",
     "concurrency",
@@ -34,7 +36,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 16] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 11] = [
+pub(crate) const STEP_FIELDS: [&str; 17] = [
     "id",
     "name",
     "description",
@@ -46,6 +48,12 @@ pub(crate) const STEP_FIELDS: [&str; 11] = [
     "timeout",
     "allow_failure",
     "undo",
+    "total_timeout",
+    "sla",
+    "routes",
+    "default",
+    "on_success",
+    "on_failure",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -54,11 +62,12 @@ pub(super) const RECOURSES: [(&str, Recourse); 3] = [
     ("suspend", Recourse::Suspend),
 ];
 /// The words of a callback's `event`.
-pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 4] = [
+pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 5] = [
     ("workflow.completed", CallbackEvent::Completed),
     ("workflow.failed", CallbackEvent::Failed),
     ("workflow.compensating", CallbackEvent::Compensating),
     ("workflow.cancelled", CallbackEvent::Cancelled),
+    ("workflow.sla_breached", CallbackEvent::SlaBreached),
 ];
 
 /// Reads a whole definition.
@@ -77,6 +86,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
+        sla: sla(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
         priority: fields.word("priority", &PRIORITIES, problems),
         concurrency: concurrency(&fields, problems),
@@ -184,7 +194,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         id: step_id(&fields, problems),
         name: fields.text("name", NAME_CHARS_MAX, problems),
         description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
-        needs: needs(&fields, problems),
+        needs: ids(&fields, "needs", problems),
         when: fields.text("when", TEMPLATE_BYTES_MAX, problems),
         task_type: task_type(&fields, problems),
         with: fields.get("with").cloned(),
@@ -192,6 +202,12 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+        total_timeout: total_timeout(&fields, problems),
+        sla: sla(&fields, problems),
+        routes: routes(&fields, problems),
+        default: ids(&fields, "default", problems),
+        on_success: ids(&fields, "on_success", problems),
+        on_failure: ids(&fields, "on_failure", problems),
     }
 }
 
@@ -215,23 +231,6 @@ fn step_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
         problems.add(fields.at("id"), codes::RESERVED_ID, message);
     }
     id.clone()
-}
-
-fn needs(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
-    if let Some(Value::String(id)) = fields.get("needs") {
-        return vec![id.clone()];
-    }
-    let mut needs = Vec::new();
-    for (at, need) in fields.list("needs", STEPS_MAX, problems).iter().enumerate() {
-        match need {
-            Value::String(id) => needs.push(id.clone()),
-            other => {
-                let message = format!("a step's id is a text, not {}", type_of(other));
-                problems.add(fields.at(&format!("needs[{at}]")), codes::WRONG_TYPE, message);
-            }
-        }
-    }
-    needs
 }
 
 fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_limits::{ON_LIMIT, PRIORITIES};
-use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Step, Undo};
+use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
 use crate::event::Callback;
 
 /// Fields with a value, the others left out.
@@ -40,6 +40,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("defaults", defaults(&definition.defaults)),
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
+        ("sla", duration(definition.sla.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
         ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
         ("concurrency", definition.concurrency.map(concurrency)),
@@ -81,7 +82,18 @@ fn step(step: &Step) -> Value {
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", step.undo.as_ref().map(undo)),
+        ("total_timeout", duration(step.total_timeout.as_ref())),
+        ("sla", duration(step.sla.as_ref())),
+        ("routes", list(&step.routes, route)),
+        ("default", list(&step.default, |id| id.as_str().into())),
+        ("on_success", list(&step.on_success, |id| id.as_str().into())),
+        ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
     ])
+}
+
+fn route(route: &Route) -> Value {
+    let to = list(&route.to, |id| id.as_str().into());
+    object([("when", Some(route.when.as_str().into())), ("to", to)])
 }
 
 fn undo(undo: &Undo) -> Value {

@@ -59,4 +59,6 @@ pub enum CallbackEvent {
     Compensating,
     /// `workflow.cancelled`.
     Cancelled,
+    /// `workflow.sla_breached`: once, at the first breach of the run or of a step.
+    SlaBreached,
 }

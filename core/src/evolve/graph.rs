@@ -1,10 +1,11 @@
 //! What the richer words of the graph bring about: folding it.
 
+use crate::arrows::StepMove;
 use crate::event::GraphEvent;
 use crate::state::State;
 use crate::time::Timestamp;
 
-use super::signals;
+use super::{flow, limits, move_step, signals, step_mut};
 
 pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Result<(), String> {
     match event {
@@ -14,9 +15,15 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
         GraphEvent::StepSignalled { step, signal, output } => {
             signals::take(state, *step, *signal, output, at)
         }
-        GraphEvent::RouteChosen { .. }
-        | GraphEvent::StepCacheHit { .. }
-        | GraphEvent::StepLimitPassed { .. }
-        | GraphEvent::SlaBreached { .. } => Err(format!("nothing is known of {event:?} yet")),
+        GraphEvent::RouteChosen { step, route, output } => {
+            flow::choose(state, *step, *route)?;
+            let own = step_mut(state, *step)?;
+            (own.output, own.failure) = (Some(output.clone()), None);
+            own.started_at.get_or_insert(at);
+            move_step(state, *step, StepMove::Succeed, at)
+        }
+        GraphEvent::StepLimitPassed { step, limit_ms } => limits::pass(state, *step, *limit_ms, at),
+        GraphEvent::SlaBreached { step, limit_ms } => limits::breach(state, *step, *limit_ms, at),
+        GraphEvent::StepCacheHit { .. } => Err(format!("nothing is known of {event:?} yet")),
     }
 }

@@ -19,6 +19,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("defaults", Shape::One(&DEFAULTS), To::Own),
         rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
         rule("timeout", Shape::Duration, To::Own),
+        rule("sla", Shape::Any, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
         rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
         rule("concurrency", Shape::One(&CONCURRENCY), To::Own),
@@ -44,6 +45,12 @@ pub(super) static STEP: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
         rule("undo", Shape::One(&UNDO), To::Own),
+        rule("total_timeout", Shape::Duration, To::Own),
+        rule("sla", Shape::Any, To::Own),
+        rule("routes", Shape::List(&ROUTE), To::Own),
+        rule("default", Shape::TextOrTexts, To::Own),
+        rule("on_success", Shape::TextOrTexts, To::Own),
+        rule("on_failure", Shape::TextOrTexts, To::Own),
     ],
 };
 
@@ -83,5 +90,17 @@ static CALLBACK: Table = Table {
     fields: &[rule("event", Shape::Words(&EVENTS), To::Own), rule("url", Shape::Text, To::Own)],
 };
 
-const EVENTS: [&str; 4] =
-    ["workflow.completed", "workflow.failed", "workflow.compensating", "workflow.cancelled"];
+static ROUTE: Table = Table {
+    about: "One way out of a router",
+    open: false,
+    required: &["when", "to"],
+    fields: &[rule("when", Shape::Text, To::Own), rule("to", Shape::TextOrTexts, To::Own)],
+};
+
+const EVENTS: [&str; 5] = [
+    "workflow.completed",
+    "workflow.failed",
+    "workflow.compensating",
+    "workflow.cancelled",
+    "workflow.sla_breached",
+];

@@ -100,7 +100,8 @@ fn pointers(value: &Value, at: String, into: &mut Vec<String>) {
     into.push(at);
 }
 
-/// Whether a path leads somewhere in the document, but for its last part, which may be missing.
+/// Whether a path leads somewhere in the document, but for its last part, which may be missing;
+/// one text may stand for a list of one.
 fn leads(document: &Value, path: &str) -> bool {
     let path = path.replace('[', ".").replace(']', "");
     let mut parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
@@ -114,7 +115,8 @@ fn leads(document: &Value, path: &str) -> bool {
         let Some(next) = next else { return false };
         at = next;
     }
-    last.is_none() || at.is_object() || at.is_array()
+    let lone = at.is_string() && last == Some("0");
+    last.is_none() || at.is_object() || at.is_array() || lone
 }
 
 proptest! {

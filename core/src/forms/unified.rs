@@ -30,7 +30,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("triggers", Shape::List(&TRIGGER), To::Own),
         rule("variables", Shape::Object, To::Field("variables")),
         rule("notifications", Shape::One(&NOTIFICATIONS), To::Own),
-        rule("sla_minutes", Shape::Number(0.0, 5_256_000.0), To::Later("nobody watches it")),
+        rule("sla_minutes", Shape::Number(0.0, 5_256_000.0), To::Own),
         rule("tags", Shape::Texts, To::Field("tags")),
         rule("retry_policy", Shape::One(&RETRY_POLICY), To::Own),
         rule("outputs", Shape::Object, To::Own),
@@ -109,8 +109,6 @@ const REQUESTED: [&str; 2] = ["manual", "api_trigger"];
 const DELAY_SECONDS_MAX: f64 = (RETRY_INITIAL_MS_MAX / 1_000) as f64;
 /// What a webhook is told of.
 const NOTIFIED: [&str; 3] = ["workflow.completed", "workflow.failed", "workflow.cancelled"];
-/// The condition of a task that nothing calls.
-const NEVER: &str = "false";
 
 pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<String, Value> {
     let mut made = Map::new();
@@ -121,6 +119,10 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
         draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
         draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
         made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
+    }
+    if let Some(sla) = duration(fields.get("sla_minutes"), 60_000.0) {
+        draft.lies_at("sla", "sla_minutes");
+        made.insert("sla".to_owned(), sla);
     }
     warn_of_triggers(fields, draft);
     callbacks(fields, &mut made, draft);
@@ -209,8 +211,8 @@ fn retry(fields: &Map<String, Value>, policy: Option<&Map<String, Value>>) -> Op
     Some(retry.into())
 }
 
-/// `on_success` makes the named tasks need this one. A task named by `on_failure` would run
-/// without a failure, so it is skipped until handlers are in force.
+/// `on_success` and `on_failure` name handlers. That a handler needs the task it handles is
+/// said with that already.
 fn follow(tasks: &[Value], steps: &mut [Value], draft: &mut Draft) {
     let id = |task: &Value| task.get("id").and_then(Value::as_str).map(str::to_owned);
     let places: HashMap<String, usize> =
@@ -226,28 +228,15 @@ fn follow(tasks: &[Value], steps: &mut [Value], draft: &mut Draft) {
                     draft.problems.add(path, codes::UNKNOWN_STEP, message);
                     continue;
                 };
-                let Value::Object(step) = &mut steps[follower] else { continue };
-                if name == "on_success" {
-                    need(step, follower, &own, path, draft);
-                    continue;
+                draft.lies_at(format!("steps[{at}].{name}[{nth}]"), path);
+                if let Some(Value::Array(needs)) = steps[follower].get_mut("needs") {
+                    needs.retain(|known| known.as_str() != Some(&own));
                 }
-                let message = format!(
-                    "`on_failure` is not in force yet: `{named}` is skipped, and the failure \
-                     fails the run"
-                );
-                draft.not_in_force(&path, &message);
-                step.insert("when".to_owned(), NEVER.into());
+                let Value::Object(step) = &mut steps[at] else { continue };
+                let handlers = step.entry(name).or_insert_with(|| json!([]));
+                handlers.as_array_mut().into_iter().for_each(|own| own.push(named.into()));
             }
         }
-    }
-}
-
-fn need(step: &mut Map<String, Value>, at: usize, needed: &str, path: String, draft: &mut Draft) {
-    let needs = step.entry("needs").or_insert_with(|| json!([]));
-    let Value::Array(needs) = needs else { return };
-    if !needs.iter().any(|known| known.as_str() == Some(needed)) {
-        draft.lies_at(format!("steps[{at}].needs[{}]", needs.len()), path);
-        needs.push(needed.into());
     }
 }
 

@@ -1,12 +1,17 @@
 //! From a definition to a plan.
 
+mod flow;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
-use super::{Plan, PlanStep, PlanUndo, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE, children};
+use super::{
+    Flow, Plan, PlanStep, PlanUndo, Router, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE,
+    children,
+};
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
@@ -18,9 +23,9 @@ use crate::schema::InputSchema;
 use crate::template::{Allowance, Condition, Names, Reference, Site, Template, has_template};
 
 /// Task types the core itself performs.
-const PURE_TYPES: [&str; 2] = ["transform", "wait"];
+const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
 /// Task types that no executor takes.
-const OWN_TYPES: [&str; 4] = ["transform", "wait", WORKFLOW_TYPE, SIGNAL_TYPE];
+const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -35,7 +40,8 @@ pub(super) fn plan(
     let names = StepNames { definition, graph, suggested: Cell::new(0) };
     let allowance = Allowance::new();
     let references = Vec::new();
-    let mut compiler = Compiler { definition, names, allowance, types, references, problems };
+    let mut compiler =
+        Compiler { definition, graph, names, allowance, types, references, problems };
     let schema = definition.input_schema.as_ref();
     let input_schema = schema.and_then(|schema| InputSchema::compile(schema, compiler.problems));
     let steps: Vec<PlanStep> = definition
@@ -47,6 +53,7 @@ pub(super) fn plan(
             compiler.step(at, step, needs.clone(), dependants.clone())
         })
         .collect();
+    let steps = flow::with_handled(steps);
     let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
     compiler.check_references(graph);
     let text = definition.canonical_text();
@@ -58,6 +65,7 @@ pub(super) fn plan(
         steps,
         on_failure: definition.on_failure.unwrap_or(Recourse::Compensate),
         timeout_ms: definition.timeout.as_ref().map(|timeout| timeout.ms),
+        sla_ms: definition.sla.as_ref().map(|sla| sla.ms),
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
         erasable: definition.erasable,
@@ -92,6 +100,7 @@ impl Names for StepNames<'_> {
 
 struct Compiler<'a, 'p> {
     definition: &'a Definition,
+    graph: &'a Graph,
     names: StepNames<'a>,
     allowance: Allowance,
     types: Option<&'a dyn TaskTypes>,
@@ -113,14 +122,9 @@ impl Compiler<'_, '_> {
         let place = format!("steps.{}", step.id);
         let task = self.task(&path, step);
         let condition = step.when.as_ref().and_then(|when| {
-            let (path, place) = (format!("{path}.when"), format!("{place}.when"));
-            let site =
-                Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
-            let mut found = Vec::new();
-            let condition = Condition::compile(when, &site, &mut found, self.problems);
-            self.references.extend(found.into_iter().map(|found| (index, false, found)));
-            condition
+            self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
         });
+        let flow = self.flow(&path, &place, index, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
         let undo = match (&step.undo, &task) {
             (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
@@ -142,9 +146,26 @@ impl Compiler<'_, '_> {
             input,
             retry: retry.map_or(RetryPolicy::STANDARD, Retry::policy),
             timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
+            total_timeout_ms: step.total_timeout.as_ref().map(|limit| limit.ms),
+            sla_ms: step.sla.as_ref().map(|sla| sla.ms),
             allow_failure: step.allow_failure,
             undo,
+            flow,
         }
+    }
+
+    fn condition(
+        &mut self,
+        when: &str,
+        path: &str,
+        place: &str,
+        reader: StepIndex,
+    ) -> Option<Condition> {
+        let site = Site { path, place, names: &self.names, allowance: &self.allowance };
+        let mut found = Vec::new();
+        let condition = Condition::compile(when, &site, &mut found, self.problems);
+        self.references.extend(found.into_iter().map(|found| (reader, false, found)));
+        condition
     }
 
     fn template(
@@ -180,6 +201,10 @@ impl Compiler<'_, '_> {
                 self.refuse_policies(path, step);
                 self.check_wait(&with_path, step.with.as_ref());
                 TaskKind::Wait
+            }
+            "router" => {
+                self.refuse_policies(path, step);
+                TaskKind::Router
             }
             WORKFLOW_TYPE => {
                 children::check(path, step, self.problems);

@@ -60,7 +60,7 @@ callbacks: [ { event: workflow.done, url: 'ftp://x' }, { event: workflow.failed 
     steps[3].retry.initial BAD_DURATION `-1s` is not a duration; write `500ms`, `5s`, `10m`, `2h`, `1d`
     steps[4].id RESERVED_ID `input` means something else in templates; choose another id
     steps[5].id MISSING_FIELD `id` is required
-    callbacks[0].event BAD_VALUE `event` is one of workflow.completed, workflow.failed, workflow.compensating, workflow.cancelled, not `workflow.done`
+    callbacks[0].event BAD_VALUE `event` is one of workflow.completed, workflow.failed, workflow.compensating, workflow.cancelled, workflow.sla_breached, not `workflow.done`
     callbacks[0].url BAD_URL a URL begins with http:// or https://
     callbacks[1].url MISSING_FIELD `url` is required
     steps[1].id DUPLICATE_ID `a` is already the id of steps[0]
@@ -243,4 +243,31 @@ fn too_many_steps_or_needs_are_refused() {
     let steps: Vec<Value> = all.iter().map(step).collect();
     let found = Plan::read(&json!({ "id": "w", "steps": steps }), &Types).unwrap_err();
     assert_eq!(found[0].code, problem_codes::OUT_OF_RANGE);
+}
+
+#[test]
+fn routes_and_handlers_that_cannot_work_are_refused() {
+    let check = |steps: &str, path: &str, code: &str| {
+        let found = problems(&format!("id: w\nsteps:\n{steps}"));
+        let expected = format!("{path} {code} ");
+        assert!(found.lines().any(|line| line.starts_with(&expected)), "{steps}: {found}");
+    };
+    let a = "  - { id: a, type: noop }\n";
+    let router = |fields: &str| format!("{a}  - {{ id: r, type: router, {fields} }}\n");
+    check(&router("routes: []"), "steps[1].routes", "MISSING_FIELD");
+    check(&router("routes: [{ when: 'true' }]"), "steps[1].routes[0].to", "MISSING_FIELD");
+    check(&router("routes: [{ to: a }]"), "steps[1].routes[0].when", "MISSING_FIELD");
+    let to = |id: &str| router(&format!("routes: [{{ when: 'true', to: {id} }}]"));
+    check(&to("b"), "steps[1].routes[0].to[0]", "UNKNOWN_STEP");
+    check(&to("[a, a]"), "steps[1].routes[0].to[1]", "BAD_VALUE");
+    check(&to("r"), "steps[1].needs", "CYCLE");
+    check(&router("routes: [{ when: 'true', to: a }], retry: none"), "steps[1].retry", "BAD_VALUE");
+    check("  - { id: a, type: noop, default: [a] }\n", "steps[0].default", "BAD_VALUE");
+    let needing = "  - { id: r, needs: [a], type: router, routes: [{ when: 'true', to: [a] }] }\n";
+    check(&format!("{a}{needing}"), "steps[0].needs", "CYCLE");
+    let handled = "  - { id: h, type: noop }\n  - { id: b, type: noop, on_failure: [h, a] }\n";
+    let handler = format!("  - {{ id: a, needs: [h], type: noop }}\n{handled}");
+    check(&handler, "steps[2].on_failure[1]", "BAD_VALUE");
+    check(&format!("{}{handled}", to("h")), "steps[3].on_failure[0]", "BAD_VALUE");
+    check("  - { id: a, type: noop, on_failure: x }\n", "steps[0].on_failure[0]", "UNKNOWN_STEP");
 }

@@ -21,8 +21,28 @@ pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
         "input": own.input.as_ref().map(Payload::value),
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),
+        "handled": state.is_handled(step),
         "undo": own.undo.as_deref().map(undo_json),
     })
+}
+
+/// What was agreed for the run, and what took longer than was agreed for it and its steps.
+pub(super) fn sla_json(state: &State) -> Value {
+    let breaches = state.breaches().iter().map(|own| {
+        let step = own.step.map(|step| state.plan.step(step).id.clone());
+        json!({ "step": step, "limit_ms": own.limit_ms, "at": own.at.to_string() })
+    });
+    let breaches: Vec<_> = breaches.collect();
+    json!({ "limit_ms": state.plan.sla_ms, "breaches": breaches })
+}
+
+/// The failures that handlers made good.
+pub(super) fn handled_failures_json(state: &State) -> Value {
+    let handled = state.handled_failures().map(|step| {
+        let error = state.step(step).failure.as_deref().map(failure_json);
+        json!({ "step": state.plan.step(step).id, "error": error })
+    });
+    handled.collect()
 }
 
 fn undo_json(own: &UndoState) -> Value {

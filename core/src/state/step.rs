@@ -88,7 +88,7 @@ impl StepState {
             lost: 0,
             unsure: false,
             by_hand: false,
-            open_needs: u32::try_from(plan.needs.len()).expect("needs are bounded by the steps"),
+            open_needs: u32::try_from(plan.waits_for()).expect("needs are bounded by the steps"),
             done_needs: 0,
             due_at: None,
             retry_delay_ms: 0,

@@ -1,5 +1,7 @@
 //! Laws that hold of every run: any prefix is a place to go on from, and wide runs stay whole.
 
+use std::collections::BTreeSet;
+
 use backstitch_core::advance::STARTS_PER_LAYER_MAX;
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::checkpoint::Checkpoint;
@@ -13,7 +15,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::state::{Child, State};
 use backstitch_core::time::Moment;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{self, Life, RUN};
 
@@ -21,7 +23,8 @@ use crate::stage::{self, Life, RUN};
 pub fn definition() -> impl Strategy<Value = String> {
     let step = (any::<u16>(), any::<bool>(), any::<bool>(), 0..5_u8);
     let policy = prop_oneof![Just("compensate"), Just("halt"), Just("suspend")];
-    (prop::collection::vec(step, 1..12), policy).prop_map(|(steps, policy)| {
+    let flows = prop::collection::vec((0..6_u8, any::<u8>(), any::<u8>()), 0..4);
+    (prop::collection::vec(step, 1..12), policy, flows).prop_map(|(steps, policy, flows)| {
         let steps: Vec<_> = steps
             .iter()
             .enumerate()
@@ -44,6 +47,10 @@ pub fn definition() -> impl Strategy<Value = String> {
                 if task == "task" {
                     step["retry"] = json!({ "max_attempts": 2, "initial": "1s" });
                     step["allow_failure"] = json!(allowed && !undo);
+                    if mask & 0x4000 != 0 {
+                        step["total_timeout"] = json!("5s");
+                        step["sla"] = json!("1s");
+                    }
                     if undo {
                         step["undo"] = json!({ "type": "task" });
                     }
@@ -51,8 +58,63 @@ pub fn definition() -> impl Strategy<Value = String> {
                 step
             })
             .collect();
+        let steps = with_flow(steps, &flows);
         json!({ "id": "random", "on_failure": policy, "steps": steps }).to_string()
     })
+}
+
+/// Makes routers of some steps and handlers of others; each leads only to later steps.
+fn with_flow(mut steps: Vec<Value>, flows: &[(u8, u8, u8)]) -> Vec<Value> {
+    let count = steps.len();
+    let mut targets = BTreeSet::new();
+    let mut handlers = BTreeSet::new();
+    for &(kind, from, to) in flows {
+        let (from, to) = (usize::from(from) % count, usize::from(to) % count);
+        let free = |list: &Value| !list.as_array().into_iter().flatten().any(|id| id == &id_of(to));
+        if from >= to {
+            continue;
+        }
+        match kind {
+            0 | 1 if !handlers.contains(&to) => {
+                let when = if kind == 0 { "true" } else { "false" };
+                let undone = steps[from]["undo"].is_object();
+                if !undone && free(&steps[from]["default"]) {
+                    steps[from] = json!({
+                        "id": id_of(from), "needs": steps[from]["needs"], "type": "router",
+                        "routes": [{ "when": when, "to": [id_of(to)] }], "default": [id_of(count - 1)],
+                    });
+                    if handlers.contains(&(count - 1)) || from == count - 1 {
+                        steps[from]["default"] = json!([]);
+                    } else {
+                        targets.insert(count - 1);
+                    }
+                    targets.insert(to);
+                }
+            }
+            2 if free(&steps[from]["on_success"]) => append(&mut steps[from]["on_success"], to),
+            3.. if !targets.contains(&to) && free(&steps[from]["on_failure"]) => {
+                append(&mut steps[from]["on_failure"], to);
+                steps[to]["needs"] = json!([]);
+                handlers.insert(to);
+            }
+            _ => {}
+        }
+    }
+    for step in &mut steps {
+        let fields = step.as_object_mut().expect("a step");
+        fields.retain(|_, value| !value.is_null());
+    }
+    steps
+}
+
+fn id_of(step: usize) -> Value {
+    json!(format!("s{step}"))
+}
+
+fn append(list: &mut Value, step: usize) {
+    let mut ids = list.as_array().cloned().unwrap_or_default();
+    ids.push(id_of(step));
+    *list = Value::Array(ids);
 }
 
 /// Lets whatever is owed end as the numbers say, until the run rests or they run out.

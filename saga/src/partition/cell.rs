@@ -110,7 +110,9 @@ fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
             }
         }
         Subject::Message(message) => Effect::Send { message }..=Effect::Send { message },
-        Subject::Deadline => return None,
+        Subject::Deadline | Subject::StepLimit(_) | Subject::StepSla(_) | Subject::Sla => {
+            return None;
+        }
     })
 }
 

@@ -43,6 +43,7 @@ impl World {
             if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = &record.event {
                 gone.extend(runs.iter().copied());
             }
+            self.watch.see(&record, &disk, self.seed);
             disk.write(record);
         }
         for stream in commit.quiescent {
@@ -51,6 +52,7 @@ impl World {
         }
         drop(disk);
         gone.iter().for_each(|run| self.books.forget(run));
+        gone.iter().for_each(|run| self.watch.forget(run));
         self.rows.retain(|_, row| match row {
             ViewChange::Run(own) => !gone.contains(&own.execution),
             ViewChange::Letter(own) => !gone.contains(&own.letter.execution),

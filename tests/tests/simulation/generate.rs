@@ -8,7 +8,8 @@ use super::random::Random;
 /// Its children are of the given workflows.
 pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     let count = 1 + random.index(7);
-    let mut steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
+    let steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
+    let mut steps = super::flow::lead(steps, random);
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
@@ -46,6 +47,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         let on_limit = *random.pick(&["queue", "queue", "reject"]);
         definition["concurrency"] =
             json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+    }
+    if random.chance(15) {
+        definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
     }
     if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
@@ -104,6 +108,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     });
     step.insert("retry".into(), retry);
     step.insert("timeout".into(), json!("1s"));
+    if random.chance(10) {
+        let limit = format!("{}ms", 100 + random.below(4_000));
+        step.insert("total_timeout".into(), json!(limit));
+        step.insert("sla".into(), json!("500ms"));
+    }
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }

@@ -5,30 +5,42 @@
 //! invariants in `check.rs`, each checked against the durable records and the services' books,
 //! which know nothing of the engine's state.
 
+mod arrows;
 mod check;
 mod clients;
 mod commits;
 mod control;
 mod crash;
 mod disk;
+mod flow;
 mod generate;
 mod limits;
 mod links;
+mod model;
 mod observe;
 mod posts;
 pub mod random;
 mod services;
+mod watch;
 mod world;
 
 use std::collections::BTreeSet;
 
+use arrows::Arrow;
 use world::World;
 
 /// Seeds that every test run tries; `BACKSTITCH_SEEDS` tries another number of them.
 const SEEDS: u64 = 500;
 
-/// The kinds of events a life reached, and how often a start used a checkpoint.
-fn life(seed: u64) -> (BTreeSet<&'static str>, u64) {
+/// What lives reached together.
+#[derive(Default)]
+struct Reached {
+    kinds: BTreeSet<&'static str>,
+    arrows: BTreeSet<Arrow>,
+    checkpoints_used: u64,
+}
+
+fn life(seed: u64) -> Reached {
     let mut world = World::new(seed);
     world.live();
     world.settle();
@@ -36,7 +48,8 @@ fn life(seed: u64) -> (BTreeSet<&'static str>, u64) {
     world.retire();
     world.settle();
     check::all(&world);
-    (world.event_kinds(), world.checkpoints_used)
+    let (kinds, checkpoints_used) = (world.event_kinds(), world.checkpoints_used);
+    Reached { kinds, arrows: world.watch.arrows, checkpoints_used }
 }
 
 #[test]
@@ -48,21 +61,24 @@ fn seeds() {
         return;
     }
     let seeds = number("BACKSTITCH_SEEDS").unwrap_or(SEEDS);
-    let mut kinds = BTreeSet::new();
-    let mut checkpoints_used = 0;
+    let mut all = Reached::default();
     for seed in 0..seeds {
         let lived = std::panic::catch_unwind(|| life(seed));
         match lived {
-            Ok((seen, used)) => {
-                kinds.extend(seen);
-                checkpoints_used += used;
+            Ok(reached) => {
+                all.kinds.extend(reached.kinds);
+                all.arrows.extend(reached.arrows);
+                all.checkpoints_used += reached.checkpoints_used;
             }
             Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
         }
     }
-    let missing: Vec<_> = check::event_kinds().filter(|kind| !kinds.contains(*kind)).collect();
-    assert!(checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
+    let missing: Vec<_> = check::event_kinds().filter(|kind| !all.kinds.contains(*kind)).collect();
+    assert!(all.checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
+    let missing = arrows::every().into_iter().filter(|(own, _)| !all.arrows.contains(own));
+    let missing: Vec<_> = missing.map(|(_, words)| words).collect();
+    assert!(missing.is_empty(), "no seed below {seeds} followed {missing:#?}");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What is checked as it happens: no effect and no answer ahead of the disk.
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
-use backstitch_saga::partition::{Answer, Input, Order};
+use backstitch_core::state::State;
+use backstitch_saga::partition::{Answer, Input, Order, fold};
 
+use super::disk::{DiskHistories, events_of};
 use super::services::{Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
@@ -78,6 +81,10 @@ impl World {
                 let durable = disk.runs.get(run).map_or(0, Vec::len) as u64;
                 let gone = disk.own_removed(*run);
                 assert!(gone || version <= durable, "seed {}: {run} shown ahead", self.seed);
+                drop(disk);
+                if !gone {
+                    self.is_its_replay(&shown);
+                }
             }
             (Asked::Retry(run, letter), Answer::Rejected(Rejection::NeedsNewRun)) => {
                 self.wants_new_run.push((*run, *letter));
@@ -94,5 +101,20 @@ impl World {
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}
         }
+    }
+
+    /// What a partition holds in memory is what its durable events add up to.
+    fn is_its_replay(&self, live: &State) {
+        let (seed, run) = (self.seed, live.id);
+        let version = usize::try_from(live.version).expect("few events");
+        let events = {
+            let disk = self.disk.lock().expect("no thread panicked");
+            disk.runs.get(&run).map(|records| events_of(&records[..version]))
+        };
+        let events = events.expect("it is durable");
+        let folded = fold(run, &events, &DiskHistories(self.disk.clone()))
+            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let alike = Checkpoint::of(live) == Checkpoint::of(&folded);
+        assert!(alike, "seed {seed}: {run}: version {version} is not its replay");
     }
 }

@@ -21,6 +21,7 @@ use super::limits;
 use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
+use super::watch::Watch;
 
 pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
@@ -73,6 +74,7 @@ pub struct World {
     pub answered: Vec<bool>,
     pub accepted: BTreeSet<ExecutionId>,
     pub rows: BTreeMap<String, ViewChange>,
+    pub watch: Watch,
     pub workflows: Vec<Arc<Plan>>,
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
@@ -123,6 +125,7 @@ impl World {
             answered: Vec::new(),
             accepted: BTreeSet::new(),
             rows: BTreeMap::new(),
+            watch: Watch::default(),
             workflows,
             known: Vec::new(),
             faults: true,

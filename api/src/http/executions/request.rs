@@ -22,11 +22,12 @@ use crate::nearest::unknown;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const FIELDS: [&str; 7] =
     ["input", "variables", "correlation_id", "tags", "callbacks", "priority", "wait_seconds"];
-const CALLBACK_EVENTS: [CallbackEvent; 4] = [
+const CALLBACK_EVENTS: [CallbackEvent; 5] = [
     CallbackEvent::Completed,
     CallbackEvent::Failed,
     CallbackEvent::Compensating,
     CallbackEvent::Cancelled,
+    CallbackEvent::SlaBreached,
 ];
 
 /// What is asked of the engine, and how long its client waits.

@@ -8,6 +8,7 @@
 mod engine;
 mod figures;
 mod floors;
+mod graph;
 mod journal;
 mod lists;
 mod load;
@@ -33,7 +34,7 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{ECHO, ENGINE, FLOORS, HTTP, JOURNAL, SCALE, SYNC};
+use crate::ratios::{ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, SCALE, SYNC};
 use crate::scale::Sizes;
 
 /// How many ask at once.
@@ -106,6 +107,7 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
         eprintln!("bench: repeat {repeat} of {repeats}");
         bench.floors()?;
         bench.journal()?;
+        bench.graph()?;
         bench.engine()?;
         bench.over_http()?;
     }
@@ -114,7 +116,9 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
     bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, ENGINE, HTTP, SCALE].iter().position(|group| *group == figure.case.group)
+        [FLOORS, JOURNAL, GRAPH, ENGINE, HTTP, SCALE]
+            .iter()
+            .position(|group| *group == figure.case.group)
     });
     ratios::fill_in(&mut figures);
     report::write(&folder, &machine, &figures).map_err(|error| error.to_string())?;
@@ -179,6 +183,20 @@ impl<'a> Bench<'a> {
             let mut measured = journal::measure(data.path(), records, self.pace)?;
             measured.extra.insert("records_per_commit", records as f64);
             self.add(JOURNAL, format!("{records} a commit"), 1, "events", measured);
+        }
+        Ok(())
+    }
+
+    fn graph(&mut self) -> Result<(), String> {
+        if !self.wants(GRAPH) {
+            return Ok(());
+        }
+        let mut half_us = None;
+        for steps in graph::STEPS {
+            let mut measured = graph::measure(steps, self.pace)?;
+            let times = half_us.replace(measured.p50_us).map(|half_us| measured.p50_us / half_us);
+            measured.extra.extend(times.map(|times| ("times_half_the_steps", times)));
+            self.add(GRAPH, format!("{steps} steps"), 1, "graphs", measured);
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ use crate::figures::Figure;
 pub const FLOORS: &str = "floors";
 /// The group of appends to the journal.
 pub const JOURNAL: &str = "journal";
+/// The group of graphs in the core alone.
+pub const GRAPH: &str = "graph";
 /// The group of runs in this process.
 pub const ENGINE: &str = "engine";
 /// The group of runs over HTTP.

@@ -1,0 +1,227 @@
+//! The plain reference model: the rules of a run once more, as simple as they can be said.
+//!
+//! It knows the plan and the events, and nothing of the engine's state: no sets, no counters.
+//! Every rule looks at all steps each time. An event that a rule forbids is an error, and where
+//! the model says that everything stands must be where the fold says so.
+
+mod moves;
+mod undo;
+
+use std::sync::Arc;
+
+use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
+use backstitch_core::event::{LetterSubject, Recourse, RunEvent};
+use backstitch_core::ids::StepIndex;
+use backstitch_core::plan::Plan;
+use backstitch_core::time::Timestamp;
+
+use super::arrows::Standing;
+
+/// What the rules forbid, in words.
+pub type Verdict = Result<(), String>;
+
+/// One run as the rules see it.
+pub struct Model {
+    plan: Arc<Plan>,
+    phase: Phase,
+    steps: Vec<Step>,
+    paused: bool,
+    recourse: Option<Recourse>,
+    /// Whether outstanding undos may be given up.
+    undos_forced: bool,
+    deliveries: Vec<DeliveryStatus>,
+    letters: Vec<(LetterSubject, bool)>,
+}
+
+/// One step as the rules see it.
+struct Step {
+    status: StepStatus,
+    attempt: u16,
+    /// Attempts that count against the policy.
+    tries: u16,
+    due_at: Option<Timestamp>,
+    unsure: bool,
+    undo: Option<Undo>,
+}
+
+/// Its undo.
+struct Undo {
+    status: UndoStatus,
+    attempt: u16,
+    tries: u16,
+    due_at: Option<Timestamp>,
+    /// Whether it ever had a result: it holds nothing back from then on.
+    had_result: bool,
+}
+
+fn rule(holds: bool, says: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(says.to_owned()) }
+}
+
+impl Model {
+    /// A run just submitted.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let step = |_| Step {
+            status: StepStatus::Pending,
+            attempt: 0,
+            tries: 0,
+            due_at: None,
+            unsure: false,
+            undo: None,
+        };
+        Self {
+            steps: plan.steps.iter().map(step).collect(),
+            plan,
+            phase: Phase::Forward,
+            paused: false,
+            recourse: None,
+            undos_forced: false,
+            deliveries: Vec::new(),
+            letters: Vec::new(),
+        }
+    }
+
+    /// Where everything stands.
+    pub fn standing(&self) -> Standing {
+        let undo = |own: &Step| own.undo.as_ref().map(|undo| undo.status);
+        Standing {
+            phase: self.phase,
+            steps: self.steps.iter().map(|own| (own.status, undo(own))).collect(),
+            deliveries: self.deliveries.clone(),
+        }
+    }
+
+    /// What a letter is about.
+    pub fn subject(&self, letter: u32) -> Option<LetterSubject> {
+        self.letters.get(letter as usize).map(|own| own.0)
+    }
+
+    fn places(&self) -> impl Iterator<Item = StepIndex> + use<> {
+        (0..).map(StepIndex).take(self.steps.len())
+    }
+
+    fn own(&mut self, step: StepIndex) -> &mut Step {
+        &mut self.steps[step.at()]
+    }
+
+    fn status(&self, step: StepIndex) -> StepStatus {
+        self.steps[step.at()].status
+    }
+
+    fn allowed(&self, step: StepIndex) -> bool {
+        self.plan.steps[step.at()].allow_failure
+    }
+
+    /// The step has its place in the outcome.
+    fn settled(&self, step: StepIndex) -> bool {
+        self.done(step) || self.status(step) == StepStatus::Pruned
+    }
+
+    /// What needs it may run.
+    fn done(&self, step: StepIndex) -> bool {
+        match self.status(step) {
+            StepStatus::Succeeded | StepStatus::Skipped => true,
+            StepStatus::Failed => self.allowed(step),
+            _ => false,
+        }
+    }
+
+    /// It failed, and the run does not go on without it.
+    fn fatal(&self, step: StepIndex) -> bool {
+        self.status(step) == StepStatus::Failed && !self.allowed(step)
+    }
+
+    /// Every need is settled and, if there are any, one is done.
+    fn may_open(&self, step: StepIndex) -> bool {
+        let needs = &self.plan.steps[step.at()].needs;
+        needs.iter().all(|need| self.settled(*need))
+            && (needs.is_empty() || needs.iter().any(|need| self.done(*need)))
+    }
+
+    /// No need is left that could let it run, or one it builds on failed.
+    fn may_be_pruned(&self, step: StepIndex) -> bool {
+        let needs = &self.plan.steps[step.at()].needs;
+        let pruned = |need: &StepIndex| self.status(*need) == StepStatus::Pruned;
+        (!needs.is_empty() && needs.iter().all(pruned))
+            || self.above(step).into_iter().any(|need| self.fatal(need))
+    }
+
+    /// Everything the step needs, and what that needs.
+    fn above(&self, step: StepIndex) -> Vec<StepIndex> {
+        self.reach(step, |at| &self.plan.steps[at.at()].needs)
+    }
+
+    /// Everything that needs the step, and what needs that.
+    fn below(&self, step: StepIndex) -> Vec<StepIndex> {
+        self.reach(step, |at| &self.plan.steps[at.at()].dependants)
+    }
+
+    fn reach<'a>(
+        &'a self,
+        step: StepIndex,
+        next: impl Fn(StepIndex) -> &'a Vec<StepIndex>,
+    ) -> Vec<StepIndex> {
+        let (mut found, mut from) = (Vec::new(), vec![step]);
+        while let Some(at) = from.pop() {
+            for &other in next(at) {
+                if !found.contains(&other) {
+                    found.push(other);
+                    from.push(other);
+                }
+            }
+        }
+        found
+    }
+
+    /// Steps start only in a run that goes forward.
+    fn goes_forward(&self) -> Verdict {
+        rule(self.phase == Phase::Forward && !self.paused, "the run does not go forward")
+    }
+
+    fn move_step(&mut self, step: StepIndex, from: &[StepStatus], to: StepStatus) -> Verdict {
+        let status = self.status(step);
+        rule(from.contains(&status), &format!("step {} was {status:?}", step.0))?;
+        self.own(step).status = to;
+        Ok(())
+    }
+
+    fn move_run(&mut self, from: &[Phase], to: Phase) -> Verdict {
+        rule(from.contains(&self.phase), &format!("the run was {:?}", self.phase))?;
+        self.phase = to;
+        Ok(())
+    }
+
+    /// One event, as the rules have it.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn happened(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
+        match event {
+            RunEvent::Control(event) => self.controlled(event),
+            RunEvent::Graph(event) => self.branched(event, at),
+            RunEvent::UnwindingStarted
+            | RunEvent::UndoReady { .. }
+            | RunEvent::UndoStarted { .. }
+            | RunEvent::UndoSucceeded { .. }
+            | RunEvent::UndoAttemptFailed { .. }
+            | RunEvent::UndoRetryScheduled { .. }
+            | RunEvent::UndoFailed { .. } => self.unwound(event, at),
+            RunEvent::RunFailing { .. }
+            | RunEvent::RunSuspended { .. }
+            | RunEvent::RunEnded { .. } => self.turned(event),
+            RunEvent::LetterOpened { .. }
+            | RunEvent::LetterRetried { .. }
+            | RunEvent::LetterDiscarded { .. } => self.lettered(event),
+            RunEvent::CallbackScheduled { .. }
+            | RunEvent::CallbackDelivered { .. }
+            | RunEvent::CallbackAttemptFailed { .. }
+            | RunEvent::CallbackFailed { .. } => self.told(event),
+            RunEvent::Submitted(_)
+            | RunEvent::Tagged { .. }
+            | RunEvent::Link(_)
+            | RunEvent::CancelRequested { .. }
+            | RunEvent::DeadlinePassed => Ok(()),
+            _ => self.stepped(event, at),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The rules of the way back.
+
+use backstitch_core::arrows::{Phase, StepStatus, UndoStatus as U};
+use backstitch_core::event::RunEvent;
+use backstitch_core::failure::codes;
+use backstitch_core::ids::StepIndex;
+use backstitch_core::time::Timestamp;
+
+use super::{Model, Undo, Verdict, rule};
+
+impl Model {
+    /// It can be undone, and it took effect or may have.
+    pub(super) fn wants_undo(&self, step: StepIndex) -> bool {
+        let own = &self.steps[step.at()];
+        let effective = own.status == StepStatus::Succeeded || own.unsure;
+        self.plan.steps[step.at()].undo.is_some() && effective
+    }
+
+    pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
+        match event {
+            RunEvent::UnwindingStarted => self.begin(),
+            RunEvent::UndoReady { step, .. } => {
+                self.has_its_turn(*step)?;
+                self.move_undo(*step, &[U::Pending], U::Ready)
+            }
+            RunEvent::UndoStarted { step, attempt } => {
+                rule(self.phase == Phase::Unwinding, "an undo starts in a run that does not undo")?;
+                let own = self.undo(*step)?;
+                let due_at = own.due_at.take();
+                rule(due_at.is_none_or(|due_at| due_at <= at), "an undo goes on before its time")?;
+                rule(*attempt == own.attempt + 1, "attempts count up")?;
+                own.attempt = *attempt;
+                self.move_undo(*step, &[U::Ready, U::Retrying], U::Running)
+            }
+            RunEvent::UndoSucceeded { step, attempt, .. } => {
+                rule(*attempt == self.undo(*step)?.attempt, "an old attempt counts for nothing")?;
+                self.move_undo(*step, &[U::Running], U::Succeeded)
+            }
+            RunEvent::UndoAttemptFailed { step, attempt, failure, .. } => {
+                let own = self.undo(*step)?;
+                rule(*attempt == own.attempt, "an old attempt counts for nothing")?;
+                own.tries += u16::from(failure.code != codes::ATTEMPT_LOST);
+                self.move_undo(*step, &[U::Running], U::Faulted)
+            }
+            RunEvent::UndoRetryScheduled { step, due_at } => {
+                let plan = self.plan.steps[step.at()].undo.as_ref();
+                let most = plan.map_or(0, |own| own.retry.max_attempts);
+                let own = self.undo(*step)?;
+                own.due_at = Some(*due_at);
+                rule(own.tries < most, "an undo is tried more often than it may")?;
+                self.move_undo(*step, &[U::Faulted], U::Retrying)
+            }
+            RunEvent::UndoFailed { step, .. } if self.undos_forced => {
+                let open = [U::Pending, U::Ready, U::Running, U::Faulted, U::Retrying];
+                self.move_undo(*step, &open, U::Failed)
+            }
+            RunEvent::UndoFailed { step, .. } => {
+                self.has_its_turn(*step)?;
+                self.move_undo(*step, &[U::Pending, U::Faulted], U::Failed)
+            }
+            other => Err(format!("{other:?} undoes nothing")),
+        }
+    }
+
+    /// Nothing forward is in flight when the first undo begins.
+    fn begin(&mut self) -> Verdict {
+        let flying = [StepStatus::Running, StepStatus::Faulted];
+        let flies = self.steps.iter().any(|own| flying.contains(&own.status));
+        rule(!flies, "unwinding begins with a step in flight")?;
+        self.move_run(&[Phase::Failing], Phase::Unwinding)?;
+        let wanted: Vec<_> = self.places().filter(|step| self.wants_undo(*step)).collect();
+        rule(!wanted.is_empty(), "unwinding begins with nothing to undo")?;
+        for step in wanted {
+            let (status, had_result) = (U::Pending, false);
+            self.own(step).undo =
+                Some(Undo { status, attempt: 0, tries: 0, due_at: None, had_result });
+        }
+        Ok(())
+    }
+
+    /// Everything that builds on the step and is to be undone had its result.
+    fn has_its_turn(&self, step: StepIndex) -> Verdict {
+        rule(self.phase == Phase::Unwinding, "an undo opens in a run that does not undo")?;
+        let done =
+            |own: &StepIndex| self.steps[own.at()].undo.as_ref().is_none_or(|undo| undo.had_result);
+        rule(self.below(step).iter().all(done), "an undo opens before what builds on its step")
+    }
+
+    pub(super) fn reopen_undo(&mut self, step: StepIndex) -> Verdict {
+        self.undos_forced = false;
+        self.undo(step)?.tries = 0;
+        self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
+        self.move_undo(step, &[U::Failed], U::Pending)
+    }
+
+    fn undo(&mut self, step: StepIndex) -> Result<&mut Undo, String> {
+        self.own(step).undo.as_mut().ok_or_else(|| "there is no such undo".to_owned())
+    }
+
+    fn move_undo(&mut self, step: StepIndex, from: &[U], to: U) -> Verdict {
+        let own = self.undo(step)?;
+        rule(from.contains(&own.status), &format!("the undo was {:?}", own.status))?;
+        own.had_result |= matches!(to, U::Succeeded | U::Failed);
+        own.status = to;
+        Ok(())
+    }
+}

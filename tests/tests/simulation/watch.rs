@@ -1,0 +1,79 @@
+//! Looks at every durable event as it comes: the arrows it follows, and the reference model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::evolve::evolve;
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::state::State;
+use backstitch_saga::partition::StagedRecord;
+
+use super::arrows::{self, Arrow, Standing};
+use super::disk::Disk;
+use super::model::Model;
+
+/// Every run that is on the disk, folded event by event beside its model.
+#[derive(Default)]
+pub struct Watch {
+    runs: BTreeMap<ExecutionId, Watched>,
+    /// The arrows that any run followed.
+    pub arrows: BTreeSet<Arrow>,
+}
+
+struct Watched {
+    state: State,
+    model: Model,
+    standing: Standing,
+}
+
+impl Watch {
+    /// A record became durable.
+    pub fn see(&mut self, record: &StagedRecord, disk: &Disk, seed: u64) {
+        let StreamId::Execution(run) = &record.stream else { return };
+        let Event::Run(event) = &record.event else { return };
+        if let RunEvent::Submitted(own) = event {
+            let plan = disk.plans[&own.digest].clone();
+            let state = State::begin(*run, plan.clone(), own.clone(), record.at);
+            let (standing, model) = (Standing::of(&state), Model::new(plan));
+            self.runs.insert(*run, Watched { state, model, standing });
+            return;
+        }
+        let own = self.runs.get_mut(run).expect("a run begins with its submission");
+        own.see(event, record, &mut self.arrows).unwrap_or_else(|why| {
+            for (version, event) in (1..).zip(&disk.runs[run]) {
+                eprintln!("{version:4} {:?}", event.event);
+            }
+            panic!("seed {seed}: {run}: version {}: {event:?}: {why}", record.version)
+        });
+    }
+
+    /// A run left the disk.
+    pub fn forget(&mut self, run: &ExecutionId) {
+        self.runs.remove(run);
+    }
+}
+
+impl Watched {
+    fn see(
+        &mut self,
+        event: &RunEvent,
+        record: &StagedRecord,
+        seen: &mut BTreeSet<Arrow>,
+    ) -> Result<(), String> {
+        let subject = match event {
+            RunEvent::LetterRetried { letter, .. } => self.model.subject(*letter),
+            _ => None,
+        };
+        self.model.happened(event, record.at)?;
+        evolve(&mut self.state, event, record.at).map_err(|illegal| illegal.to_string())?;
+        // Nobody here performs anything.
+        drop(self.state.take_touched(record.at));
+        let (after, told) = (Standing::of(&self.state), self.model.standing());
+        if after != told {
+            return Err(format!("the model and the fold differ:\n{told:?}\n{after:?}"));
+        }
+        arrows::note((&self.standing, &after), event, subject, seen)?;
+        self.standing = after;
+        Ok(())
+    }
+}

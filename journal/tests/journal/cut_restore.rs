@@ -14,7 +14,7 @@ use backstitch_journal::{
     restore, salvage, unheard, verify, verify_with,
 };
 
-use crate::archive::{settle, small};
+use crate::archive::{names, settle, small};
 use crate::cut::{cut_all, cut_now, record};
 use crate::life::check_served;
 use crate::restore::{request, restored};
@@ -172,6 +172,52 @@ fn contents_that_only_the_base_names_are_not_collected() {
     assert!(report.ok && collected.contents == 0, "{collected:?} {:?}", report.problems);
 }
 
+/// Breaks a run off at every place where it says how far it is, until one goes through.
+fn break_off_everywhere(journal: &Journal, backup: &Path) {
+    let before = Manifest::read(backup).unwrap();
+    for heard in 0.. {
+        let mut left = heard;
+        let run = journal.backup(backup, Timestamp(2), &mut |_| {
+            left -= 1;
+            if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if !matches!(run, Err(Error::Cancelled)) {
+            run.unwrap();
+            assert!(heard > 3, "it was broken off {heard} times");
+            return;
+        }
+        assert_eq!(Manifest::read(backup).unwrap(), before);
+        let report = verify(backup).unwrap();
+        assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
+    }
+}
+
+/// The backup before ends within a segment that was filled and cut since: the next segment
+/// follows it by number and not by its groups.
+#[test]
+fn a_backup_broken_off_behind_the_segment_it_ended_in_leaves_the_one_before() {
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name);
+    let (data, backup) = (path("data"), path("backup"));
+    let mut writer = Writer::take_over(Journal::open(&data, small()).unwrap(), 7);
+    writer.write(200, &nobody()).unwrap();
+    settle(&writer.journal, &data, 1);
+    writer.journal.backup(&backup, Timestamp(1), &mut unheard()).unwrap();
+    let sealed = || names(&data, "archive").len();
+    let before = sealed();
+    while sealed() == before {
+        writer.write(5, &nobody()).unwrap();
+        settle(&writer.journal, &data, 1);
+    }
+    cut_now(&mut writer);
+    break_off_everywhere(&writer.journal, &backup);
+    writer.journal.close().unwrap();
+    drop(writer);
+    let all = kept(&data);
+    restored(&backup, &path("end"), RestorePoint::End);
+    assert!(kept(&path("end")) == all);
+}
+
 /// What is new since the backup before begins behind a gap, because the source was cut
 /// meanwhile: wherever the run is broken off, the backup before can still be restored.
 #[test]
@@ -188,22 +234,7 @@ fn a_backup_broken_off_after_a_cut_leaves_the_one_before() {
     cut_now(&mut writer);
     writer.write(200, &nobody()).unwrap();
     settle(&writer.journal, &data, 1);
-    let before = Manifest::read(&backup).unwrap();
-    for heard in 0.. {
-        let mut left = heard;
-        let run = writer.journal.backup(&backup, Timestamp(2), &mut |_| {
-            left -= 1;
-            if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if !matches!(run, Err(Error::Cancelled)) {
-            run.unwrap();
-            assert!(heard > 5, "it was broken off {heard} times");
-            break;
-        }
-        assert_eq!(Manifest::read(&backup).unwrap(), before);
-        let report = verify(&backup).unwrap();
-        assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
-    }
+    break_off_everywhere(&writer.journal, &backup);
     assert!(verify(&backup).unwrap().ok);
     writer.journal.close().unwrap();
     drop(writer);

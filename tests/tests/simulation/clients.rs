@@ -36,6 +36,9 @@ fn submission_priority(execution: ExecutionId, plan: &Plan) -> Priority {
 impl World {
     pub fn client(&mut self) {
         let actor = || "client".to_owned();
+        if self.random.chance(50) && self.interrupt() {
+            return;
+        }
         if self.known.is_empty() || self.random.chance(35) {
             return self.submit();
         }

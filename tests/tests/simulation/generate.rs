@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::random::Random;
 
+/// Workflows whose steps take much rendering.
+const HEAVY_PERCENT: u64 = 6;
+
 /// A random definition of the given id, as JSON.
 /// Its children are of the given workflows.
 pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
@@ -14,6 +17,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
         steps = (0..600).map(pure).collect();
+    }
+    if random.chance(HEAVY_PERCENT) {
+        steps = (0..3).map(heavy).collect();
     }
     let mut definition = json!({
         "id": id,
@@ -67,12 +73,16 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     match random.below(10) {
         0 => {
             step.insert("type".into(), json!("wait"));
-            let with = match random.below(4) {
+            let with = match random.below(5) {
                 0 => json!({ "signal": "go" }),
                 1 => json!({ "signal": "go-{{ input.n }}", "timeout": "5s" }),
+                2 => json!({ "duration": "{% if input.n > 6 %}soon{% else %}90ms{% endif %}" }),
                 _ => json!({ "duration": format!("{}ms", random.below(3_000)) }),
             };
             step.insert("with".into(), with);
+            if random.chance(30) {
+                step.insert("total_timeout".into(), json!("1s"));
+            }
         }
         1 => {
             step.insert("type".into(), json!("transform"));
@@ -94,6 +104,20 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
         step.insert("when".into(), json!(when));
     }
     Value::Object(step)
+}
+
+/// Two of these take more rendering than one decision may, so that it is cut between a step
+/// that is ready and its start, forward and back.
+fn heavy(at: usize) -> Value {
+    let row = "{% for a in 'abcdefghijklmnopqrstuvwxyz' %}";
+    let (begin, end) = (row.repeat(3), "{% endfor %}".repeat(3));
+    let with = json!({ "n": "{{ input.n }}", "work": format!("{{{{ input.n }}}}{begin}{end}") });
+    let retry = json!({ "max_attempts": 3, "initial": "1s", "max": "4s" });
+    json!({
+        "id": format!("s{at}"), "type": "service", "with": with, "timeout": "1s",
+        "retry": retry, "total_timeout": "3s",
+        "undo": { "type": "service", "with": with, "timeout": "1s", "retry": retry },
+    })
 }
 
 fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Random) {

@@ -4,9 +4,11 @@
 //! Every rule looks at all steps each time. An event that a rule forbids is an error, and where
 //! the model says that everything stands must be where the fold says so.
 
+mod flow;
 mod moves;
 mod undo;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -31,6 +33,14 @@ pub struct Model {
     undos_forced: bool,
     deliveries: Vec<DeliveryStatus>,
     letters: Vec<(LetterSubject, bool)>,
+    /// The routes that routers took.
+    routes: BTreeMap<StepIndex, Option<u16>>,
+    /// Handlers that a failure called.
+    called: BTreeSet<StepIndex>,
+    /// Failures that a handler made good.
+    handled: BTreeSet<StepIndex>,
+    /// Failures that nobody makes good.
+    standing: BTreeSet<StepIndex>,
 }
 
 /// One step as the rules see it.
@@ -40,6 +50,7 @@ struct Step {
     /// Attempts that count against the policy.
     tries: u16,
     due_at: Option<Timestamp>,
+    ready_at: Option<Timestamp>,
     unsure: bool,
     undo: Option<Undo>,
 }
@@ -66,6 +77,7 @@ impl Model {
             attempt: 0,
             tries: 0,
             due_at: None,
+            ready_at: None,
             unsure: false,
             undo: None,
         };
@@ -78,6 +90,10 @@ impl Model {
             undos_forced: false,
             deliveries: Vec::new(),
             letters: Vec::new(),
+            routes: BTreeMap::new(),
+            called: BTreeSet::new(),
+            handled: BTreeSet::new(),
+            standing: BTreeSet::new(),
         }
     }
 
@@ -114,7 +130,8 @@ impl Model {
 
     /// The step has its place in the outcome.
     fn settled(&self, step: StepIndex) -> bool {
-        self.done(step) || self.status(step) == StepStatus::Pruned
+        let made_good = self.handled.contains(&step) && self.status(step) == StepStatus::Failed;
+        self.done(step) || self.status(step) == StepStatus::Pruned || made_good
     }
 
     /// What needs it may run.
@@ -128,21 +145,26 @@ impl Model {
 
     /// It failed, and the run does not go on without it.
     fn fatal(&self, step: StepIndex) -> bool {
-        self.status(step) == StepStatus::Failed && !self.allowed(step)
+        self.status(step) == StepStatus::Failed && self.standing.contains(&step)
     }
 
-    /// Every need is settled and, if there are any, one is done.
+    /// Every need is settled and, if there are any, one is done. A handler is called, too.
     fn may_open(&self, step: StepIndex) -> bool {
-        let needs = &self.plan.steps[step.at()].needs;
+        let needs = self.needs(step);
+        let called = self.is_called(step);
+        let free = needs.is_empty() || called == Some(true);
         needs.iter().all(|need| self.settled(*need))
-            && (needs.is_empty() || needs.iter().any(|need| self.done(*need)))
+            && called != Some(false)
+            && (free || needs.iter().any(|need| self.done(*need)))
+            && !self.is_ruled_out(step)
     }
 
     /// No need is left that could let it run, or one it builds on failed.
     fn may_be_pruned(&self, step: StepIndex) -> bool {
-        let needs = &self.plan.steps[step.at()].needs;
-        let pruned = |need: &StepIndex| self.status(*need) == StepStatus::Pruned;
-        (!needs.is_empty() && needs.iter().all(pruned))
+        let needs = self.needs(step);
+        let hopeless = needs.iter().all(|need| self.settled(*need) && !self.done(*need));
+        (!needs.is_empty() && hopeless && self.is_called(step) != Some(true))
+            || self.is_ruled_out(step)
             || self.above(step).into_iter().any(|need| self.fatal(need))
     }
 
@@ -196,6 +218,12 @@ impl Model {
     /// # Errors
     /// The rule that it breaks.
     pub fn happened(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
+        self.follow(event, at)?;
+        self.judge();
+        Ok(())
+    }
+
+    fn follow(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
         match event {
             RunEvent::Control(event) => self.controlled(event),
             RunEvent::Graph(event) => self.branched(event, at),

@@ -47,6 +47,12 @@ impl Watch {
         });
     }
 
+    /// The runs on the disk that stand so.
+    pub fn runs_that(&self, stand: impl Fn(&State) -> bool) -> Vec<ExecutionId> {
+        let standing = self.runs.iter().filter(|(_, own)| stand(&own.state));
+        standing.map(|(run, _)| *run).collect()
+    }
+
     /// A run left the disk.
     pub fn forget(&mut self, run: &ExecutionId) {
         self.runs.remove(run);

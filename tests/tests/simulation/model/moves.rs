@@ -2,7 +2,7 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus as S, UndoStatus};
 use backstitch_core::event::{
-    Compensation, ControlEvent, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent,
+    Compensation, ControlEvent, LetterSubject, Outcome, Recourse, RunEvent,
 };
 use backstitch_core::failure::{EffectKnown, codes};
 use backstitch_core::ids::StepIndex;
@@ -15,6 +15,7 @@ impl Model {
         match event {
             RunEvent::StepReady { step, .. } => {
                 self.opens(*step)?;
+                self.own(*step).ready_at = Some(at);
                 self.move_step(*step, &[S::Pending], S::Ready)
             }
             RunEvent::StepSkipped { step } => {
@@ -67,7 +68,10 @@ impl Model {
                 if self.status(*step) == S::Pending {
                     self.opens(*step)?;
                 }
-                self.move_step(*step, &[S::Pending, S::Ready, S::Waiting, S::Faulted], S::Failed)
+                let from = [S::Pending, S::Ready, S::Waiting, S::Faulted];
+                self.move_step(*step, &from, S::Failed)?;
+                self.failed(*step);
+                Ok(())
             }
             RunEvent::StepsPruned { steps } => {
                 let prunable: Vec<_> = steps.iter().map(|step| self.may_be_pruned(*step)).collect();
@@ -103,21 +107,6 @@ impl Model {
         own.tries += u16::from(counts);
         own.unsure |= unsure;
         self.move_step(step, &[S::Running], S::Faulted)
-    }
-
-    pub(super) fn branched(&mut self, event: &GraphEvent, _: Timestamp) -> Verdict {
-        match event {
-            GraphEvent::StepAwaitsSignal { step, .. } => {
-                self.goes_forward()?;
-                self.own(*step).due_at = None;
-                self.move_step(*step, &[S::Ready], S::Waiting)
-            }
-            GraphEvent::StepSignalled { step, .. } => {
-                self.goes_forward()?;
-                self.move_step(*step, &[S::Waiting], S::Succeeded)
-            }
-            other => Err(format!("the model does not know {other:?}")),
-        }
     }
 
     pub(super) fn turned(&mut self, event: &RunEvent) -> Verdict {
@@ -196,6 +185,7 @@ impl Model {
                 let to = if output.is_some() { S::Succeeded } else { S::Skipped };
                 let open = [S::Pending, S::Ready, S::Waiting, S::Retrying, S::Failed];
                 self.close_letters(LetterSubject::Step(*step));
+                self.standing.remove(step);
                 self.move_step(*step, &open, to)
             }
             ControlEvent::RollbackRequested { .. } if self.phase == Phase::Ended => {
@@ -259,6 +249,7 @@ impl Model {
     /// The last failed step that is tried again takes the run with it, unless it is paused.
     fn reopen(&mut self, step: StepIndex) -> Verdict {
         self.own(step).tries = 0;
+        self.standing.remove(&step);
         self.move_step(step, &[S::Failed], S::Pending)?;
         if self.paused || self.places().any(|step| self.fatal(step)) {
             return Ok(());

@@ -79,6 +79,8 @@ pub struct Partition<T> {
     slots: SlotSeat,
     /// Slots to be let go once a stage is durable.
     freed: VecDeque<(u64, Claim)>,
+    /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
+    stopping: VecDeque<(u64, usize)>,
     open: Stage,
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
@@ -111,6 +113,7 @@ impl<T: Abandon> Partition<T> {
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
             freed: VecDeque::new(),
+            stopping: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
             in_flight: VecDeque::new(),
@@ -224,6 +227,7 @@ impl<T: Abandon> Partition<T> {
             self.evict(run);
         }
         self.free_slots();
+        self.free_stopped();
         releases
     }
 
@@ -337,6 +341,10 @@ impl<T: Abandon> Partition<T> {
             self.cut.push_back(id);
         }
         let owed = run.newly_owed(moment.now);
+        let stopped = run.stopped_turns(&owed);
+        if stopped > 0 {
+            self.stopping.push_back((self.next_stage, stopped));
+        }
         if let Some(at) = run.timer.take() {
             self.timers.remove(&(at, id));
         }

@@ -143,6 +143,17 @@ impl<T> Run<T> {
         self.standing.held.saturating_sub(self.attempts())
     }
 
+    /// Takes from the run the turns of attempts that are to be stopped.
+    pub(super) fn stopped_turns(&mut self, releases: &[Release<T>]) -> usize {
+        let stops = |release: &&Release<T>| match release {
+            Release::Abort(_, effect) => !matches!(effect, Effect::DeliverCallback { .. }),
+            _ => false,
+        };
+        let stopped = releases.iter().filter(stops).count().min(self.standing.held);
+        self.standing.held -= stopped;
+        stopped
+    }
+
     /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.
     pub(super) fn may_leave(&self) -> bool {
         self.state.is_quiescent() && self.in_flight.is_empty() && self.waiting.is_empty()

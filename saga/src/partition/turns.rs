@@ -156,6 +156,15 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
+    /// Gives back the turns of attempts that are stopped now.
+    pub(super) fn free_stopped(&mut self) {
+        while let Some((_, turns)) =
+            self.stopping.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+        {
+            self.seat.give_back(turns);
+        }
+    }
+
     /// Goes on with runs that were given a turn.
     pub(super) fn use_turns(&mut self, moment: Moment) {
         for _ in 0..GRANTS_PER_FIRE_MAX {
@@ -221,10 +230,12 @@ impl<T: Abandon> Partition<T> {
         Some(InLine { class: place.class, before, usage: self.seat.usage() })
     }
 
-    /// Attempts under way, which is what the partition holds turns for.
+    /// Attempts under way, which is what the partition holds turns for; those that are being
+    /// stopped are among them.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.runs.values().map(Cell::attempts).sum()
+        let stopping: usize = self.stopping.iter().map(|(_, turns)| turns).sum();
+        self.runs.values().map(Cell::attempts).sum::<usize>() + stopping
     }
 
     /// Turns that the partition holds, and how many of them it has not looked at yet.

@@ -4,6 +4,7 @@ mod bench;
 mod crash;
 mod documents;
 mod examples;
+mod fuzz;
 mod golden;
 mod operator;
 mod simulation;

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod children;
 mod controls;
+mod ends;
 mod export;
 mod flow;
 mod laws;

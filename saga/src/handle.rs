@@ -1,5 +1,6 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+mod blocked;
 mod define;
 pub(crate) mod events;
 mod letters;

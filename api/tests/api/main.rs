@@ -4,6 +4,7 @@ mod backups;
 mod contract;
 mod control;
 mod forms;
+mod limits;
 mod lists;
 mod payloads;
 mod process;

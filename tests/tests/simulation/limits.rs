@@ -43,18 +43,11 @@ pub fn slots(world: &World) {
     let mut limits = BTreeMap::new();
     for run in runs {
         let state = world.live_state(run);
-        let reopened = {
+        let by_hand = {
             let disk = world.disk.lock().expect("no thread panicked");
-            // A step that is settled by hand begins its run, whatever the limits say.
-            let by_hand = |own: &ControlEvent| matches!(own, ControlEvent::StepOverridden { .. });
-            let ended = |own: &Event| match own {
-                Event::Run(RunEvent::RunEnded { .. }) => true,
-                Event::Run(RunEvent::Control(own)) => by_hand(own),
-                _ => false,
-            };
-            disk.runs[&run].iter().any(|record| ended(&record.event))
+            goes_on_by_hand(disk.runs[&run].iter().map(|record| &record.event))
         };
-        if !state.holds_slot() || reopened {
+        if !state.holds_slot() || by_hand {
             continue;
         }
         of_the_node += usize::from(state.parent().is_none());
@@ -68,4 +61,23 @@ pub fn slots(world: &World) {
     }
     let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
     assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
+}
+
+/// Whether a person has the run go on, whatever the limits say: it ended and was reopened, or
+/// it began with a step that was settled by hand.
+fn goes_on_by_hand<'a>(events: impl Iterator<Item = &'a Event>) -> bool {
+    let mut begun = false;
+    for event in events {
+        let Event::Run(event) = event else { continue };
+        match event {
+            RunEvent::RunEnded { .. } => return true,
+            RunEvent::Control(ControlEvent::StepOverridden { .. }) if !begun => return true,
+            RunEvent::StepReady { .. }
+            | RunEvent::StepSkipped { .. }
+            | RunEvent::StepFailed { .. }
+            | RunEvent::StepsPruned { .. } => begun = true,
+            _ => {}
+        }
+    }
+    false
 }

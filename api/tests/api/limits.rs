@@ -111,7 +111,7 @@ async fn a_node_lets_the_urgent_in_first_and_takes_no_more_than_may_wait() {
         json!({ "max": 1, "running": 1, "waiting": waiting, "queue_max": 2 })
     );
     let (status, wrong) = execute(&server, "any", json!({ "priority": "urgent" })).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
     go(&server, &first).await;
     until(&server, &high, "running").await;
     until(&server, &low, "pending").await;

@@ -72,6 +72,8 @@ pub enum Command {
     Signal(runs::SignalFlags),
     /// Try a dead letter again, or every open one of a run
     Retry(runs::RetryFlags),
+    /// Run an ended run again from a step on, as a new run that keeps the rest
+    Rerun(runs::RerunFlags),
     /// Skip a step of a suspended run
     SkipStep(runs::SkipFlags),
     /// Say what a step of a suspended run is taken to have answered
@@ -208,6 +210,7 @@ impl Command {
             Self::Rollback(flags) => runs::act(flags, "rollback").await,
             Self::Signal(flags) => runs::signal(flags).await,
             Self::Retry(flags) => runs::retry(flags).await,
+            Self::Rerun(flags) => runs::rerun(flags).await,
             Self::SkipStep(flags) => runs::skip_step(flags).await,
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Admin(admin) => commands::admin::run(admin).await,

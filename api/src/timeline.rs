@@ -3,7 +3,7 @@
 //!
 //! Reads the API's events and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backstitch_core::failure::codes::ATTEMPT_LOST;
 use backstitch_core::time::Timestamp;
@@ -32,6 +32,8 @@ pub struct Timeline {
     submitted_at: Option<Timestamp>,
     /// When the attempt of a step, or of its undo, began.
     began: HashMap<String, Timestamp>,
+    /// Steps of which a failed attempt was told.
+    told: HashSet<String>,
     /// Whether any step succeeded, so that there may be something to undo.
     has_done: bool,
     ended: Option<String>,
@@ -99,7 +101,7 @@ impl Timeline {
             }
             "Waiting" => (format!("waits {}", until(data, at)), Tone::Faint),
             "RetryScheduled" => (format!("is tried again in {}", until(data, at)), Tone::Faint),
-            "Failed" => (format!("given up: {}", text(&data["error"]["error_code"])), Tone::Bad),
+            "Failed" => (self.given_up(&step, data), Tone::Bad),
             "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
             "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
             _ => return None,
@@ -170,6 +172,7 @@ impl Timeline {
 
     fn failed(&mut self, step: &str, data: &Value, at: Timestamp) -> String {
         let attempt = &data["attempt"];
+        self.told.insert(step.to_owned());
         if data["error"]["error_code"] == ATTEMPT_LOST {
             self.began.remove(step);
             return lost(attempt);
@@ -177,6 +180,15 @@ impl Timeline {
         match self.took(step, at) {
             Some(took) => format!("attempt {attempt} failed in {took}: {}", reason(data)),
             None => format!("attempt {attempt} failed: {}", reason(data)),
+        }
+    }
+
+    /// The code, and the message unless an attempt has told it.
+    fn given_up(&mut self, step: &str, data: &Value) -> String {
+        let code = text(&data["error"]["error_code"]);
+        match self.told.remove(step) {
+            true => format!("given up: {code}"),
+            false => format!("given up: {code}: {}", reason(data)),
         }
     }
 
@@ -225,5 +237,33 @@ fn duration(ms: u64) -> String {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn words(events: &[(&str, Value)]) -> Vec<String> {
+        let mut timeline = Timeline::default();
+        let lines = events.iter().zip(1..).filter_map(|((kind, data), version)| {
+            let at = "2026-01-02T03:04:05.000000Z";
+            timeline.read(&json!({
+                "version": version, "recorded_at": at, "type": kind, "data": data,
+            }))
+        });
+        lines.map(|line| line.words).collect()
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_told_once() {
+        let error = json!({ "error_code": "EXPRESSION_FAILED", "message": "`x` is missing" });
+        let failed = json!({ "step": "a", "attempt": 1, "error": error });
+        let unasked = words(&[("StepFailed", failed.clone())]);
+        assert_eq!(unasked, ["given up: EXPRESSION_FAILED: `x` is missing"]);
+        let tried = words(&[("StepAttemptFailed", failed.clone()), ("StepFailed", failed)]);
+        assert_eq!(tried[1], "given up: EXPRESSION_FAILED");
     }
 }

@@ -52,6 +52,9 @@ pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
 #[must_use]
 pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
+    if state.is_unstarted_fork() {
+        return Vec::new();
+    }
     let mut events = letters(state);
     limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);

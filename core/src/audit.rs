@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{ControlEvent, Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
+use crate::event::{
+    ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent,
+};
 use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use crate::time::Timestamp;
 
@@ -52,11 +54,15 @@ pub enum AuditAction {
     ExecutionForced,
     /// A run was sent a signal.
     ExecutionSignalled,
+    /// A run was begun from another's steps.
+    ExecutionForked,
+    /// A fork undoes what a run did.
+    UndoDutyMoved,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -76,6 +82,8 @@ impl AuditAction {
         Self::ExecutionRolledBack,
         Self::ExecutionForced,
         Self::ExecutionSignalled,
+        Self::ExecutionForked,
+        Self::UndoDutyMoved,
     ];
 
     /// The word the API prints.
@@ -101,6 +109,8 @@ impl AuditAction {
             Self::ExecutionRolledBack => "execution.rolled_back",
             Self::ExecutionForced => "execution.forced",
             Self::ExecutionSignalled => "execution.signalled",
+            Self::ExecutionForked => "execution.forked",
+            Self::UndoDutyMoved => "execution.undo_duty_moved",
         }
     }
 
@@ -190,6 +200,14 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
         RunEvent::Control(event) => {
             let (action, detail) = control(event);
             (event.actor(), action, run.to_string(), detail)
+        }
+        RunEvent::Fork(ForkEvent::Begun(own)) => {
+            let detail = format!("from {} at version {}: {}", own.run, own.version, own.reason);
+            (own.actor.as_str(), AuditAction::ExecutionForked, run.to_string(), detail)
+        }
+        RunEvent::Fork(ForkEvent::Forked { to, actor, undoes }) if !undoes.is_empty() => {
+            let detail = format!("{to} undoes {} of its steps", undoes.len());
+            (actor.as_str(), AuditAction::UndoDutyMoved, run.to_string(), detail)
         }
         _ => return None,
     };

@@ -14,13 +14,14 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Letter, Links, Sets, State, StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Sets, State,
+    StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 6;
+pub const CHECKPOINT_FORMAT: u32 = 7;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,7 @@ pub struct Checkpoint {
     deliveries: Vec<Delivery>,
     letters: Vec<Letter>,
     links: Option<Box<Links>>,
+    forks: Option<Box<Forks>>,
     payload_bytes: usize,
     updated_at: Timestamp,
     sets: Sets,
@@ -82,6 +84,7 @@ impl Checkpoint {
             deliveries: own.deliveries,
             letters: own.letters,
             links: own.links,
+            forks: own.forks,
             payload_bytes: own.payload_bytes,
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
@@ -150,6 +153,7 @@ impl Checkpoint {
             deliveries: self.deliveries,
             letters: self.letters,
             links: self.links,
+            forks: self.forks,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,

@@ -134,6 +134,22 @@ pub enum Command {
         /// Why it was refused, which is final.
         refused: Option<Failure>,
     },
+    /// All that a fork keeps is told: it goes on.
+    StartFork,
+    /// A fork of the run was made.
+    NoteFork {
+        /// The fork.
+        to: ExecutionId,
+        /// The steps that it undoes from now on, ascending.
+        undoes: Vec<StepIndex>,
+        /// Who had it so.
+        actor: String,
+    },
+    /// A fork of the run never started.
+    DropFork {
+        /// The fork.
+        fork: ExecutionId,
+    },
 }
 
 /// How an attempt ended.
@@ -260,6 +276,21 @@ pub enum Rejection {
     /// As many signals as a run keeps wait to be taken.
     #[error("{SIGNALS_KEPT_MAX} signals of the run wait to be taken; it keeps no more")]
     TooManySignals,
+    /// The run can't be forked so.
+    #[error("the run can't be forked: {}", .reasons.join("; "))]
+    ForkRefused {
+        /// Every reason.
+        reasons: Vec<String>,
+    },
+    /// Steps that took effect would do so again, and say that this does harm.
+    #[error(
+        "steps marked `replay: unsafe` would run again: {}; with `accept_unsafe` they do",
+        .steps.join(", ")
+    )]
+    ForkUnsafe {
+        /// Which.
+        steps: Vec<String>,
+    },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]
     NotYet {

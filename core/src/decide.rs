@@ -2,6 +2,7 @@
 //! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
 
 pub(crate) mod control;
+mod fork;
 
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -59,6 +60,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             links::receive(state, *parcel, retry_delay_ms)?
         }
         Command::Acknowledge { message, refused } => links::acknowledge(state, message, refused),
+        Command::StartFork => fork::start(state),
+        Command::NoteFork { to, undoes, actor } => fork::note_fork(state, to, undoes, actor),
+        Command::DropFork { fork } => fork::drop_fork(state, fork),
     })
 }
 

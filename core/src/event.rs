@@ -5,6 +5,7 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod control;
+mod fork;
 mod graph;
 mod link;
 mod message;
@@ -17,6 +18,7 @@ mod workflow;
 use std::sync::Arc;
 
 pub use control::ControlEvent;
+pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::GraphEvent;
 pub use link::{Items, LinkEvent, Origin, Parent, Priority};
 pub use message::Message;
@@ -298,13 +300,20 @@ pub enum RunEvent {
     Graph(GraphEvent),
     /// What ties the run to others.
     Link(LinkEvent),
+    /// What makes it go on from another's steps.
+    Fork(ForkEvent),
 }
 
 impl RunEvent {
     /// Whether it stands right behind the submission, in the same commit, or nowhere.
     #[must_use]
     pub fn belongs_to_the_beginning(&self) -> bool {
-        matches!(self, Self::Tagged { .. } | Self::Link(LinkEvent::Origin(_)))
+        matches!(
+            self,
+            Self::Tagged { .. }
+                | Self::Link(LinkEvent::Origin(_))
+                | Self::Fork(ForkEvent::Begun(_))
+        )
     }
 }
 

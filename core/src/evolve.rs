@@ -6,6 +6,7 @@
 mod control;
 mod deliveries;
 mod flow;
+mod fork;
 mod graph;
 mod letters;
 mod limits;
@@ -175,6 +176,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         RunEvent::Control(event) => control::apply(state, event, at),
         RunEvent::Graph(event) => graph::apply(state, event, at),
         RunEvent::Link(event) => link::apply(state, event, at),
+        RunEvent::Fork(event) => fork::apply(state, event, at),
         RunEvent::CallbackFailed { delivery, failure } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
             own.failure = Some(Box::new(failure.clone()));
@@ -251,8 +253,9 @@ fn move_step(
     own.status = to;
     let due_at = own.due_at;
     let takes_turns = state.takes_turns(step);
-    // A run that was given up before it began never did.
-    state.begun |= from == StepStatus::Pending && by != StepMove::Cancel;
+    // A run that was given up before it began never did, nor does a fork by what it keeps.
+    let begins = from == StepStatus::Pending && by != StepMove::Cancel;
+    state.begun |= begins && !state.is_unstarted_fork();
     if matches!(to, StepStatus::Ready) {
         limits::start(state, step, at);
     } else if to.is_settled() {

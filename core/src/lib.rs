@@ -17,6 +17,7 @@ pub mod event;
 pub mod evolve;
 pub mod export;
 pub mod failure;
+pub mod forks;
 pub mod forms;
 pub mod history;
 pub mod ids;

@@ -3,7 +3,7 @@
 use crate::advance::{RENDER_WORK_PER_DECISION_MAX, layer};
 use crate::command::{Command, Rejection, Submission};
 use crate::decide::decide;
-use crate::event::{Event, LinkEvent, RunEvent};
+use crate::event::{Event, ForkEvent, LinkEvent, RunEvent};
 use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
 use crate::payload::{INLINE_BYTES_MAX, Payload};
@@ -54,6 +54,16 @@ pub fn submit_within(
     moment: Moment,
     room: &mut dyn Room,
 ) -> Result<(State, Decision), Refusal> {
+    let (mut state, mut decision) = begin(submission, moment)?;
+    settle(&mut state, moment, room, &mut decision)?;
+    Ok((state, decision))
+}
+
+/// The events that begin a run, before anything follows of them.
+pub(crate) fn begin(
+    submission: Submission,
+    moment: Moment,
+) -> Result<(State, Decision), IllegalTransition> {
     let tags = submission.all_tags();
     let Submission { execution, plan, submitted, origin, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
@@ -70,7 +80,6 @@ pub fn submit_within(
         evolve(&mut state, &event, moment.stamp)?;
         decision.events.push(event);
     }
-    settle(&mut state, moment, room, &mut decision)?;
     Ok((state, decision))
 }
 
@@ -111,12 +120,13 @@ pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Dec
     Ok(Decision { events, cut: false })
 }
 
-/// Has payloads leave their records: all of an erasable workflow's runs, and those of a
-/// submission that are small each and would together make its record too large.
-fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
+/// Has payloads leave their records: all of an erasable workflow's runs, and those that are
+/// small each and would together make their record too large.
+pub(crate) fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
     for event in events {
-        let crowded =
-            matches!(event, RunEvent::Submitted(_)) && event.payload_bytes() > INLINE_BYTES_MAX;
+        let several =
+            matches!(event, RunEvent::Submitted(_) | RunEvent::Fork(ForkEvent::StepKept(_)));
+        let crowded = several && event.payload_bytes() > INLINE_BYTES_MAX;
         if plan.erasable || crowded {
             event.for_each_payload_mut(&mut Payload::keep_beside);
         }

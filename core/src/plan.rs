@@ -9,6 +9,7 @@ mod compile;
 mod flow;
 #[cfg(test)]
 mod problem_tests;
+mod replay_safety;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -33,6 +34,7 @@ use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
 pub use flow::{Flow, Router};
+pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -99,6 +101,8 @@ pub struct PlanStep {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// What it means to run it again in a fork.
+    pub replay: ReplaySafety,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
 }
@@ -123,6 +127,9 @@ pub const WORKFLOW_TYPE: &str = "workflow";
 
 /// The type of steps that send signals.
 pub const SIGNAL_TYPE: &str = "signal";
+
+/// Task types that no executor takes: the engine performs them itself.
+pub const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]

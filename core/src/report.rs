@@ -4,6 +4,7 @@
 
 mod controls;
 mod events;
+mod forks;
 mod graph_events;
 mod links;
 mod replays;
@@ -138,6 +139,7 @@ pub fn execution_json(state: &State) -> Value {
         "tags": state.tags,
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
+        "fork": forks::fork_json(state),
         "parent": links::parent_json(state),
         "children": links::children_json(state),
         "messages": links::messages_json(state),

@@ -6,6 +6,7 @@
 mod around;
 mod controls;
 mod flow;
+mod forks;
 mod links;
 pub(crate) mod payloads;
 mod step;
@@ -27,6 +28,7 @@ pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
 pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
+pub use forks::Forks;
 pub use links::{Child, Links, Outgoing};
 pub use step::{StepState, UndoState};
 
@@ -69,6 +71,8 @@ pub struct State {
     pub letters: Vec<Letter>,
     /// What ties it to other runs, if anything does.
     pub links: Option<Box<Links>>,
+    /// What it keeps of another run, and its forks of it, if there is any of that.
+    pub forks: Option<Box<Forks>>,
     /// Bytes of all payloads of its events.
     pub payload_bytes: usize,
     /// When the last event happened.
@@ -183,6 +187,7 @@ impl State {
             deliveries: Vec::new(),
             letters: Vec::new(),
             links: None,
+            forks: None,
             payload_bytes,
             updated_at: at,
             sets,
@@ -211,6 +216,13 @@ impl State {
             (Phase::Forward, _) if !self.begun => RunStatus::Pending,
             _ => RunStatus::Running,
         }
+    }
+
+    /// How many events begin the run, before anything of it starts.
+    pub(crate) fn beginning(&self) -> u64 {
+        let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
+        let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
+        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + forked
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:
@@ -297,6 +309,7 @@ impl State {
         let state = self.step(step);
         self.plan.steps[step.at()].undo.is_some()
             && (state.status == StepStatus::Succeeded || state.unsure)
+            && !self.is_undone_elsewhere(step)
     }
 
     /// The numbers of an operation's letters, the newest last.

@@ -27,7 +27,7 @@ const NEEDS_NAMED_MAX: usize = 8;
 /// One thing a run waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
-    /// A word for programs: `paused`, `suspended`, `running`, `retrying`, `waiting`, `signal`,
+    /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
     /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`,
     /// `message`; and of the shell `slot`, `turn`.
     pub kind: &'static str,
@@ -58,12 +58,14 @@ impl Blocker {
 /// Everything the run waits for, what holds all of it first.
 #[must_use]
 pub fn blockers(state: &State) -> Vec<Blocker> {
-    let mut found: Vec<_> = held(state).into_iter().collect();
+    let mut found: Vec<_> = held(state).or_else(|| stopping(state)).into_iter().collect();
     let steps = || (0..).map(StepIndex).take(state.steps.len());
     match state.phase {
         Phase::Forward | Phase::Failing | Phase::Suspended => {
             found.extend(steps().filter_map(|step| under_way(state, step)));
-            found.extend(steps().filter_map(|step| pending(state, step)));
+            if state.phase != Phase::Failing {
+                found.extend(steps().filter_map(|step| pending(state, step)));
+            }
         }
         Phase::Unwinding => found.extend(steps().filter_map(|step| undo(state, step))),
         Phase::Ended => {}
@@ -138,10 +140,38 @@ fn held(state: &State) -> Option<Blocker> {
             };
             let letter = step.and_then(|step| open_letter(state, step));
             let letter = letter.map(|own| format!(" (dead letter {own})")).unwrap_or_default();
-            let sentence = format!("suspended since {since}{cause}{letter}");
+            let next = match state.sets.failed.is_empty() {
+                true => "; no failed step is left: `resume` lets it go on",
+                false => "",
+            };
+            let sentence = format!("suspended since {since}{cause}{letter}{next}");
             Blocker::of("suspended", step.map(|step| id(state, step)), sentence).since(Some(since))
         }
     })
+}
+
+/// What a run that was cancelled, or has failed, waits for before it is undone or ends.
+fn stopping(state: &State) -> Option<Blocker> {
+    if state.phase != Phase::Failing {
+        return None;
+    }
+    let (since, cause) = match (state.cancel.as_ref(), state.failing.as_ref()) {
+        (Some(cancel), _) if cancel.in_force => {
+            let because = match cancel.reason.as_str() {
+                "" => String::new(),
+                reason => format!(" because: {reason}"),
+            };
+            let (actor, at) = (&cancel.actor, cancel.at);
+            (Some(at), format!("cancelled by {actor} since {at}{because}"))
+        }
+        (_, Some(why)) => (None, format!("it fails: {}", why.failure.message)),
+        (_, None) => return None,
+    };
+    let sentence = format!(
+        "{cause}; what is under way ends first, and nothing new begins (`cancel` with `force` \
+         gives it up)"
+    );
+    Some(Blocker::of("stopping", None, sentence).since(since))
 }
 
 fn open_letter(state: &State, step: StepIndex) -> Option<LetterId> {
@@ -150,6 +180,11 @@ fn open_letter(state: &State, step: StepIndex) -> Option<LetterId> {
     let at = state.letters.iter().rposition(open)?;
     let number = u32::try_from(at).ok()?;
     Some(LetterId { execution: state.id, number })
+}
+
+/// Whether the signal that a step waits for is there: a run that is held takes none.
+fn has_signal(state: &State, step: StepIndex) -> bool {
+    state.signals().is_some_and(|own| own.pairs().any(|(waits, ..)| waits == step))
 }
 
 fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
@@ -189,6 +224,12 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
             Blocker::of("retrying", subject, sentence).since(own.started_at).until(own.due_at)
         }
         StepStatus::Waiting => match state.awaits(step) {
+            Some(signal) if has_signal(state, step) => {
+                let sentence = format!(
+                    "step `{name}` takes the signal `{signal}`, which has come, in its turn"
+                );
+                Blocker::of("signal", subject, sentence).since(own.started_at)
+            }
             Some(signal) => {
                 let until = own.due_at.map(|at| format!(", until {at}")).unwrap_or_default();
                 let sentence =

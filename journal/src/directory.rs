@@ -25,9 +25,7 @@ use crate::commit::Origin;
 use crate::error::Error;
 use crate::files;
 use crate::log::wal::Wal;
-use crate::log::wal::layout;
-use crate::log::wal::scan::Shape;
-use crate::log::wal::segments;
+use crate::log::wal::scan::{self, Shape};
 use crate::options::{Options, PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::target;
 
@@ -241,16 +239,28 @@ impl Directory {
         if self.path.join(IDENTITY).exists() {
             return Ok(());
         }
+        self.refuse_unnamed_log()?;
         let foreign = |detail: String| Error::Foreign { directory: self.path.clone(), detail };
         let ours = [LOCK_FILE, LOG, "identity.new"];
         let names = files::names(&self.path)?;
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
             return Err(foreign(format!("it has `{name}` but no `{IDENTITY}`")));
         }
-        if self.log().exists() && has_groups(&self.log())? {
-            return Err(foreign(format!("its log has records, but `{IDENTITY}` is missing")));
+        Ok(())
+    }
+
+    /// A log with records is a store's, also if the identity was lost.
+    pub(crate) fn refuse_unnamed_log(&self) -> Result<(), Error> {
+        if self.log().is_dir() && scan::has_groups(&self.log())? {
+            let detail = "it is not there, but the log has records".to_owned();
+            return Err(Error::Identity { path: self.path.join(IDENTITY), detail });
         }
         Ok(())
+    }
+
+    /// Whether the directory says that it is a store, whole or damaged.
+    pub(crate) fn is_named(&self) -> bool {
+        self.path.join(IDENTITY).is_file() && self.log().is_dir()
     }
 
     /// Reads what the directory is; `None` if it is still to be made.
@@ -333,20 +343,6 @@ fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
     io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
     file.flush()?;
     file.sync_all()
-}
-
-/// Whether anything was ever written to a log whose store is unknown.
-fn has_groups(log: &Path) -> Result<bool, Error> {
-    for number in segments::numbers(log)? {
-        let path = segments::path_of(log, number);
-        let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
-        let Ok(header) = layout::decode_segment_header(&bytes) else { continue };
-        let first = layout::segment_header_bytes(header.heads.len());
-        if bytes.get(first..).is_some_and(|rest| rest.iter().any(|&byte| byte != 0)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 enum Identity {

@@ -55,8 +55,8 @@ pub enum Error {
     },
     /// The file that says what the directory is cannot be read as such.
     #[error(
-        "the identity file {} is damaged ({detail}); restore it from a copy, the log itself \
-         may be whole (`replay-tool verify`)", path.display()
+        "the identity file {} is missing or damaged ({detail}); put a copy of it back, or \
+         write the store to a new directory with `replay-tool salvage`, which does without it", path.display()
     )]
     Identity {
         /// The identity file.
@@ -115,7 +115,7 @@ pub enum Error {
     /// The log is not what was written.
     #[error(
         "the log is damaged: {damage}; nothing was changed. Run `replay-tool verify` for the \
-         whole extent, then restore from a copy"
+         whole extent, then restore a backup, or save what can be proven with `replay-tool salvage`"
     )]
     Damaged {
         /// Where, and how.
@@ -124,8 +124,8 @@ pub enum Error {
     /// The store holds more than the log: the log's end was lost or replaced.
     #[error(
         "the log of partition {partition} ends at commit {log}, but the store has applied \
-         commit {store}: the log's end is missing. Run `replay-tool verify`, then restore the \
-         log from a copy"
+         commit {store}: the log's end is missing. Run `replay-tool verify`, then restore a \
+         backup, or save what can be proven with `replay-tool salvage`"
     )]
     LogBehindStore {
         /// Which partition.

@@ -67,13 +67,15 @@ impl Reader {
     /// Looks at a directory that this process holds itself.
     pub(crate) fn of_locked(directory: impl AsRef<Path>) -> Result<Self, Error> {
         let directory = Directory::at(directory.as_ref());
-        let shape = directory.shape()?.ok_or_else(|| match backup::is_backup(&directory.path) {
-            true => Error::UnfinishedBackup { directory: directory.path.clone() },
-            false => Error::Foreign {
-                directory: directory.path.clone(),
-                detail: "it has no `identity`".to_owned(),
-            },
-        })?;
+        let Some(shape) = directory.shape()? else {
+            let unnamed = directory.path.clone();
+            if backup::is_backup(&unnamed) {
+                return Err(Error::UnfinishedBackup { directory: unnamed });
+            }
+            directory.refuse_unnamed_log()?;
+            let detail = "it has no `identity`".to_owned();
+            return Err(Error::Foreign { directory: unnamed, detail });
+        };
         let blobs = Blobs::at(directory.blobs(), false);
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
         Ok(Self { directory, blobs, shape, sources, _lock: None })

@@ -3,6 +3,7 @@
 mod blocked;
 mod define;
 pub(crate) mod events;
+mod forks;
 mod letters;
 mod lists;
 mod payloads;
@@ -40,6 +41,7 @@ use request::{check_words, deadline, request_digest};
 pub use backstitch_core::export::ImportReport;
 pub use define::compile;
 pub use events::EventRows;
+pub use forks::{ForkMade, ForkWish};
 pub use lists::WorkflowStatistics;
 pub use payloads::KeptPayload;
 pub use replays::{ReplayTarget, ReplayWish};

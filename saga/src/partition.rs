@@ -11,6 +11,7 @@ mod checkpoints;
 mod definitions;
 mod fold;
 mod forget;
+mod forks;
 mod gauges;
 mod import;
 mod input;
@@ -46,6 +47,7 @@ pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
 pub use fold::{fold, fold_more};
+pub use forks::Fork;
 pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input};
 pub use posts::{Post, RESEND_AFTER_MS};
@@ -66,8 +68,10 @@ pub struct Partition<T> {
     leaving: HashMap<ExecutionId, u64>,
     /// Runs whose import is staged and not durable yet, with the stage: nobody sees a part.
     arriving: HashMap<ExecutionId, u64>,
-    /// Runs whose import a crash cut short; they are removed at the start.
+    /// Runs whose import or fork a crash cut short; they are removed at the start.
     cut_short: Vec<ExecutionId>,
+    /// Forks that a crash kept from starting, with the runs they come from.
+    unstarted: Vec<(ExecutionId, ExecutionId)>,
     histories: Box<dyn Histories + Send>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     /// Messages sent, and when each is sent again unless its receiver answers.
@@ -106,6 +110,7 @@ impl<T: Abandon> Partition<T> {
             leaving: HashMap::new(),
             arriving: HashMap::new(),
             cut_short: Vec::new(),
+            unstarted: Vec::new(),
             histories,
             timers: BTreeSet::new(),
             resends: BTreeSet::new(),
@@ -154,6 +159,7 @@ impl<T: Abandon> Partition<T> {
         let moment = self.tick(now);
         match input {
             Input::Submit(_, ticket)
+            | Input::Fork(_, ticket)
             | Input::Define(_, ticket)
             | Input::Keep(_, ticket)
             | Input::Import(_, ticket)
@@ -164,6 +170,7 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, Answer::Draining);
             }
             Input::Submit(submission, ticket) => self.submit(submission, ticket, moment),
+            Input::Fork(fork, ticket) => self.fork(*fork, ticket, moment),
             Input::Command(_, _, Some(ticket)) if self.draining => {
                 self.answer(ticket, Answer::Draining);
             }
@@ -385,16 +392,6 @@ impl<T: Abandon> Partition<T> {
             Some(Cell::Run(run)) => Ok(Some(run)),
             Some(Cell::Quarantined(why)) => Err(why.clone()),
             None => Ok(None),
-        }
-    }
-
-    /// Lets a run leave memory once nothing of it is outstanding; its history stays.
-    fn evict(&mut self, id: ExecutionId) {
-        if let Some(Cell::Run(run)) = self.runs.get(&id)
-            && run.may_leave()
-            && run.stages <= self.committed_stages
-        {
-            self.runs.remove(&id);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
+mod rerun;
 mod table;
 
 use clap::Args;
@@ -9,6 +10,8 @@ use super::{read_json, server_url};
 use crate::client::{Client, path_of};
 use crate::error::Error;
 use crate::terminal::Terminal;
+
+pub use rerun::{RerunFlags, rerun};
 
 /// Where the server is and how its answers are shown.
 #[derive(Debug, Args)]

@@ -68,6 +68,10 @@ pub const STEP_NOT_FOUND: &str = "STEP_NOT_FOUND";
 pub const STEP_NOT_OPEN: &str = "STEP_NOT_OPEN";
 /// As many signals as a run keeps wait to be taken.
 pub const TOO_MANY_SIGNALS: &str = "TOO_MANY_SIGNALS";
+/// The run can't be forked so; `details.reasons` has every reason.
+pub const FORK_REFUSED: &str = "FORK_REFUSED";
+/// Steps that say that running again does harm would run again.
+pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
 pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 /// The letter's run is still being undone.
@@ -90,7 +94,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 42] = [
+pub const ALL: [(&str, StatusCode); 44] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -125,6 +129,8 @@ pub const ALL: [(&str, StatusCode); 42] = [
     (STEP_NOT_FOUND, StatusCode::NOT_FOUND),
     (STEP_NOT_OPEN, StatusCode::CONFLICT),
     (TOO_MANY_SIGNALS, StatusCode::TOO_MANY_REQUESTS),
+    (FORK_REFUSED, StatusCode::CONFLICT),
+    (FORK_UNSAFE, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

@@ -16,6 +16,8 @@ use backstitch_journal::{Record, RunFilter};
 use backstitch_saga::{Error, Handle};
 use serde_json::{Value, json};
 
+pub(super) use request::idempotency_key;
+
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;

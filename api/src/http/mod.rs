@@ -14,6 +14,7 @@ mod database;
 mod document;
 mod executions;
 mod fields;
+mod forks;
 mod history;
 mod hosts;
 mod letters;
@@ -145,6 +146,7 @@ fn control_routes() -> Router<App> {
         )
         .route("/api/v1/executions/{execution_id}/signals/{name}", post(control::signal))
         .route("/api/v1/executions/{execution_id}/why", get(control::why))
+        .route("/api/v1/executions/{execution_id}/fork", post(forks::fork))
 }
 
 /// Every path of the API.

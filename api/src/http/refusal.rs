@@ -197,6 +197,12 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::TooManySignals => {
             Refusal::new(codes::TOO_MANY_SIGNALS, message).with(json!({ "max": SIGNALS_KEPT_MAX }))
         }
+        Rejection::ForkRefused { reasons } => {
+            Refusal::new(codes::FORK_REFUSED, message).with(json!({ "reasons": reasons }))
+        }
+        Rejection::ForkUnsafe { steps } => {
+            Refusal::new(codes::FORK_UNSAFE, message).with(json!({ "steps": steps }))
+        }
         Rejection::NotYet { status } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use backstitch_core::plan::OWN_TYPES;
 use backstitch_journal::{COMMIT_FORMAT, Head, Info};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ fn journal_json(journal: &Info) -> Value {
 
 /// What executors do, and what the engine does itself.
 fn task_types(effectful: &[&'static str]) -> Vec<&'static str> {
-    let mut words = [effectful, &["transform", "wait"]].concat();
+    let mut words = [effectful, &OWN_TYPES].concat();
     words.sort_unstable();
     words
 }

@@ -241,3 +241,14 @@ fn backstitch(arguments: &[String], url: &str) -> Output {
     command.args(arguments).env("ORCHESTRATOR_URL", url).env_remove("BACKSTITCH_SERVER");
     command.stdin(Stdio::null()).output().expect("the program starts")
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_to_a_partition_that_there_is_not_is_refused() {
+    let server = Server::start().await;
+    let lost = format!("exec_ffff{}", "0".repeat(32));
+    let step = format!("{{ id: a, type: signal, with: {{ execution: {lost}, name: go }} }}");
+    server.define(&format!("id: lost\nsteps: [{step}]\n")).await;
+    let run = begin(&server, "lost", json!({})).await;
+    let ended = until(&server, &run, "failed").await;
+    assert_eq!(ended["steps"]["a"]["error"]["error_code"], "MESSAGE_REFUSED", "{ended}");
+}

@@ -3,6 +3,7 @@
 mod backups;
 mod contract;
 mod control;
+mod forks;
 mod forms;
 mod limits;
 mod lists;

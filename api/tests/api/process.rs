@@ -43,8 +43,15 @@ fn serve_fails(data_dir: &Path, code: i32) -> String {
     fails(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"], code)
 }
 
-/// A running server and where it listens, as its own log says.
+/// A running server over nothing that goes on, and where it listens, as its own log says.
 pub fn serve(data_dir: &Path) -> (Child, String) {
+    let (server, url, recovered) = serve_again(data_dir);
+    assert_eq!(recovered, 0);
+    (server, url)
+}
+
+/// The same over whatever there is, with how many runs go on.
+pub fn serve_again(data_dir: &Path) -> (Child, String, u64) {
     let data_dir = data_dir.to_str().expect("a path in UTF-8");
     let mut server = backstitch(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"])
         .args(["--log-format", "json"])
@@ -56,10 +63,11 @@ pub fn serve(data_dir: &Path) -> (Child, String) {
     let ready = lines.find(|line| line.contains("is ready")).expect("it gets ready");
     let ready: serde_json::Value = serde_json::from_str(&ready).expect("a JSON line");
     let fields = &ready["fields"];
-    assert_eq!((&fields["fsync"], &fields["recovered"]), (&"always".into(), &0.into()));
+    assert_eq!(fields["fsync"], "always");
+    let recovered = fields["recovered"].as_u64().expect("a number");
     std::thread::spawn(move || lines.for_each(drop));
     let address = fields["address"].as_str().expect("an address").to_owned();
-    (server, format!("http://{address}"))
+    (server, format!("http://{address}"), recovered)
 }
 
 #[test]

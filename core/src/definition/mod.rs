@@ -21,6 +21,7 @@ pub use read_limits::{Concurrency, OnLimit, RUNS_AT_A_TIME_MAX};
 
 use crate::event::{Callback, Priority, Recourse};
 use crate::ids::Digest;
+use crate::plan::ReplaySafety;
 use crate::retry_policy::{Backoff, RetryPolicy};
 use problem::{Problem, Problems};
 
@@ -143,6 +144,8 @@ pub struct Step {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// What it means to run it again in a fork; by its type if absent.
+    pub replay: Option<ReplaySafety>,
     /// How long all attempts may take, with the waits between them.
     pub total_timeout: Option<DurationText>,
     /// How long it was agreed to take.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
+use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
 pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
@@ -36,7 +37,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 17] = [
+pub(crate) const STEP_FIELDS: [&str; 18] = [
     "id",
     "name",
     "description",
@@ -48,6 +49,7 @@ pub(crate) const STEP_FIELDS: [&str; 17] = [
     "timeout",
     "allow_failure",
     "undo",
+    "replay",
     "total_timeout",
     "sla",
     "routes",
@@ -202,6 +204,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+        replay: fields.word("replay", &ReplaySafety::WORDS, problems),
         total_timeout: total_timeout(&fields, problems),
         sla: sla(&fields, problems),
         routes: routes(&fields, problems),

@@ -6,6 +6,7 @@ use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_limits::{ON_LIMIT, PRIORITIES};
 use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
 use crate::event::Callback;
+use crate::plan::ReplaySafety;
 
 /// Fields with a value, the others left out.
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
@@ -82,6 +83,7 @@ fn step(step: &Step) -> Value {
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", step.undo.as_ref().map(undo)),
+        ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
         ("total_timeout", duration(step.total_timeout.as_ref())),
         ("sla", duration(step.sla.as_ref())),
         ("routes", list(&step.routes, route)),

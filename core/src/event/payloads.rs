@@ -81,6 +81,7 @@ impl RunEvent {
             Self::Control(event) => event.payload().into_iter().for_each(visit),
             Self::Graph(event) => event.payload().into_iter().for_each(visit),
             Self::Link(event) => event.payload().into_iter().for_each(visit),
+            Self::Fork(event) => event.for_each_payload(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -129,6 +130,7 @@ impl RunEvent {
             Self::Control(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Graph(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Link(event) => event.payload_mut().into_iter().for_each(visit),
+            Self::Fork(event) => event.for_each_payload_mut(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }

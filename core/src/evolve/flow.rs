@@ -73,7 +73,14 @@ pub(super) fn choose(state: &mut State, step: StepIndex, route: Option<u16>) -> 
     if route.is_some_and(|route| usize::from(route) > router.routes.len()) {
         return Err(format!("step {} has no such route", step.0));
     }
-    let taken = router.targets(route);
+    lead(state, step, router.targets(route))
+}
+
+/// A router leads to some steps, ascending: what only its other routes lead to is to be pruned.
+pub(super) fn lead(state: &mut State, step: StepIndex, taken: &[StepIndex]) -> Result<(), String> {
+    let plan = state.plan.clone();
+    let router = plan.steps.get(step.at()).and_then(|own| own.router());
+    let router = router.ok_or_else(|| format!("step {} is no router", step.0))?;
     let others = router.all_targets().filter(|target| taken.binary_search(target).is_err());
     others.for_each(|target| doom(state, target));
     Ok(())

@@ -45,6 +45,7 @@ pub(super) static STEP: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
         rule("undo", Shape::One(&UNDO), To::Own),
+        rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
         rule("total_timeout", Shape::Duration, To::Own),
         rule("sla", Shape::Any, To::Own),
         rule("routes", Shape::List(&ROUTE), To::Own),

@@ -228,7 +228,7 @@ fn warn_of_types(plan: &Plan, types: &dyn TaskTypes, draft: &Draft, warnings: &m
         if let TaskKind::Effect(task_type) = &step.task {
             warn(format!("steps[{at}].type"), task_type);
         }
-        if let Some(undo) = &step.undo {
+        if let Some(undo) = step.undo.as_ref().filter(|undo| !undo.rolls_back()) {
             warn(format!("steps[{at}].undo.type"), &undo.task_type);
         }
     }

@@ -103,7 +103,13 @@ pub(super) fn failure(state: &State) -> Option<Failure> {
     let message = format!("{id} of `{workflow}` ended {status}: {said}");
     let left = ending.compensation == Compensation::Failed
         || (ending.compensation == Compensation::None && anything_done(state));
-    let again = !left && ending.outcome != Outcome::Cancelled;
+    // What a child of the child will not do better is not tried again at any level: a workflow
+    // that calls itself would begin three children for each run above it.
+    let hopeless = cause.is_some_and(|cause| {
+        cause.class == FailureClass::Permanent
+            && [codes::CHILD_TOO_DEEP, codes::CHILD_FAILED].contains(&cause.code.as_str())
+    });
+    let again = !left && !hopeless && ending.outcome != Outcome::Cancelled;
     let details = json!({
         "execution_id": id.to_string(),
         "workflow_id": workflow,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
 use super::{
-    Flow, Plan, PlanStep, PlanUndo, Router, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE,
-    children,
+    Flow, OWN_TYPES, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind,
+    TaskTypes, WORKFLOW_TYPE, children,
 };
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
@@ -24,8 +24,6 @@ use crate::template::{Allowance, Condition, Names, Reference, Site, Template, ha
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
-/// Task types that no executor takes.
-const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
 const SUGGESTIONS_MAX: usize = 100;
@@ -133,6 +131,8 @@ impl Compiler<'_, '_> {
             }
             (None, _) => None,
         };
+        let by_type = || ReplaySafety::of(&task, step.with.as_ref());
+        let replay = step.replay.unwrap_or_else(by_type);
         let defaults = &self.definition.defaults;
         let retry = step.retry.as_ref().or(defaults.retry.as_ref());
         let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
@@ -150,6 +150,7 @@ impl Compiler<'_, '_> {
             sla_ms: step.sla.as_ref().map(|sla| sla.ms),
             allow_failure: step.allow_failure,
             undo,
+            replay,
             flow,
         }
     }

@@ -13,6 +13,7 @@ pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value 
         RunEvent::Control(event) => control(event, id),
         RunEvent::Graph(event) => graph(event, id),
         RunEvent::Link(event) => link(event),
+        RunEvent::Fork(event) => super::forks::data(event, id),
         _ => Value::Null,
     }
 }

@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent, RunEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent, RunEvent,
     WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 64] = [
+pub const EVENT_TYPES: [&str; 69] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -56,6 +56,11 @@ pub const EVENT_TYPES: [&str; 64] = [
     "MessagePosted",
     "MessageAcknowledged",
     "MessageReceived",
+    "ForkBegun",
+    "StepKept",
+    "ForkStarted",
+    "ExecutionForked",
+    "ForkDropped",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -74,7 +79,7 @@ pub const EVENT_TYPES: [&str; 64] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(49).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(54).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -141,6 +146,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Control(event) => control_type(event),
         RunEvent::Graph(event) => graph_type(event),
         RunEvent::Link(event) => link_type(event),
+        RunEvent::Fork(event) => fork_type(event),
     }
 }
 
@@ -172,5 +178,15 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::MessagePosted { .. } => "MessagePosted",
         LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
         LinkEvent::MessageReceived { .. } => "MessageReceived",
+    }
+}
+
+fn fork_type(event: &ForkEvent) -> &'static str {
+    match event {
+        ForkEvent::Begun(_) => "ForkBegun",
+        ForkEvent::StepKept(_) => "StepKept",
+        ForkEvent::Started => "ForkStarted",
+        ForkEvent::Forked { .. } => "ExecutionForked",
+        ForkEvent::ForkDropped { .. } => "ForkDropped",
     }
 }

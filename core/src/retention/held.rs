@@ -26,7 +26,7 @@ pub enum Held {
     Live,
     /// A dead letter of it waits for a person.
     OpenLetter,
-    /// A run that began from one of its letters still goes on.
+    /// A run that began from it, as a fork or from a letter, still goes on.
     LiveChild(ExecutionId),
     /// A run above it is not closed and may have it undone.
     LiveParent(ExecutionId),
@@ -66,7 +66,7 @@ impl fmt::Display for Held {
             Self::Live => f.write_str("it is not closed: something is still owed"),
             Self::OpenLetter => f.write_str("a dead letter of it is open: retry or discard it"),
             Self::LiveParent(run) => write!(f, "{run}, above it, is not closed"),
-            Self::LiveChild(run) => write!(f, "{run}, begun from one of its letters, is live"),
+            Self::LiveChild(run) => write!(f, "{run}, begun from it, is live"),
             Self::Key(until) => write!(f, "its idempotency key is kept until {until}"),
             Self::Changed => f.write_str("it changed since it was looked at"),
             Self::SetAside => f.write_str("it is set aside: it can't be read or folded"),

@@ -333,7 +333,8 @@ impl<R: Runs> Planner<R> {
             return Ok(Some(Held::LiveParent(above)));
         }
         let settled = state.letters.iter().filter_map(|letter| letter.settled.as_ref());
-        for child in settled.filter_map(|settled| settled.linked) {
+        let forks = state.forks.iter().flat_map(|forks| forks.made.keys().copied());
+        for child in settled.filter_map(|settled| settled.linked).chain(forks) {
             let row = self.runs.row(child)?;
             if row.is_some_and(|row| !row.status.is_ended()) {
                 return Ok(Some(Held::LiveChild(child)));

@@ -1,6 +1,7 @@
 //! Compiled strings, and rendering the tree they sit in.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, Value};
 
@@ -196,12 +197,12 @@ impl Compiled {
             Code::Paths(pieces) => joined(pieces, facts).map(Value::String),
             Code::Expression(expression) => {
                 paid(facts, EVALUATION_WORK)?;
-                let value = expression.eval(facts.context()).map_err(engine)?;
-                convert::to_json(&value).map_err(engine)
+                let evaluate = || convert::to_json(&expression.eval(facts.context())?);
+                guarded(evaluate).map_err(engine)
             }
             Code::Text(text) => {
                 paid(facts, EVALUATION_WORK)?;
-                let rendered = text.render(facts.context());
+                let rendered = guarded(|| text.render(facts.context()));
                 let took = rendered.as_ref().map_or(engine::FUEL_MAX, |&(_, took)| took);
                 let enough = paid(facts, usize::try_from(took).unwrap_or(usize::MAX));
                 let (text, _) = rendered.map_err(engine)?;
@@ -222,6 +223,17 @@ impl Compiled {
             _ => Why::Failed(engine::described(error)),
         }
     }
+}
+
+/// A panic of the template engine, such as of its arithmetic where overflow is checked, is a
+/// failure of the expression and not of the run.
+fn guarded<T>(
+    evaluate: impl FnOnce() -> Result<T, minijinja::Error>,
+) -> Result<T, minijinja::Error> {
+    catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|_| {
+        let (kind, why) = (minijinja::ErrorKind::InvalidOperation, "the template engine gave up");
+        Err(minijinja::Error::new(kind, why))
+    })
 }
 
 fn paid(facts: &Facts, units: usize) -> Result<(), Why> {

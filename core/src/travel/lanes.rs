@@ -159,6 +159,7 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         | RunEvent::CallbackFailed { delivery, .. } => Lane::Callback(*delivery),
         RunEvent::Control(event) => of_step(event.step()),
         RunEvent::Graph(event) => of_step(event.step()),
+        RunEvent::Fork(event) => of_step(event.step()),
         // Whatever else happens, happens to the run as a whole.
         _ => Lane::Run,
     }

@@ -6,6 +6,7 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use serde_json::json;
 
+use crate::forks;
 use crate::stage::{
     CHAIN, Life, RUN, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
 };
@@ -48,6 +49,7 @@ timeout: 10m";
     let mut forced = Life::begin(CHAIN, json!({}));
     forced.succeeds("a").act(force()).expect("it runs");
     forced.act(force()).expect("it unwinds");
+    let forks = forks::both();
     let mut chosen = Life::begin(
         "
 id: flow
@@ -64,7 +66,12 @@ steps:
     );
     chosen.refuses("a").succeeds("d").later(1_000).refuses("b");
     let lives = [chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
-    lives.into_iter().map(|life| life.state).chain([half_retried, retrying, asleep]).collect()
+    lives
+        .into_iter()
+        .map(|life| life.state)
+        .chain([half_retried, retrying, asleep])
+        .chain(forks)
+        .collect()
 }
 
 /// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older
@@ -77,7 +84,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (6, "0aa9cc80df739858f56d0a1c8b56f43e6146f3b485ca83adff8adec4193d5c5e");
+    let known = (7, "833cc43e3eed0348f057e74cb8d4c2be26e18533728d6e71854c5cd6ee9bda82");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

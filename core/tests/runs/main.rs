@@ -6,6 +6,7 @@ mod controls;
 mod ends;
 mod export;
 mod flow;
+mod forks;
 mod laws;
 mod letters;
 mod limits;

@@ -4,7 +4,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_core::why::{blockers, why_json};
 use serde_json::json;
 
-use crate::stage::{CHAIN, Life, START, force, pause, resume, set};
+use crate::stage::{CHAIN, Life, START, cancel, force, pause, resume, set, signal};
 
 fn sentences(life: &Life) -> Vec<String> {
     blockers(&life.state).into_iter().map(|own| own.sentence).collect()
@@ -73,4 +73,37 @@ fn an_unwinding_run_tells_of_its_undos_and_an_ended_one_of_its_letters() {
     let why = why_json(&done.state, &blockers(&done.state));
     let ended = format!("the run has ended: completed at {START}; nothing is outstanding");
     assert_eq!((&why["blockers"], &why["summary"]), (&json!([]), &json!(ended)));
+}
+
+#[test]
+fn a_run_that_is_being_stopped_says_so() {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.act(cancel(None)).expect("it runs");
+    let found = sentences(&life);
+    assert!(
+        found[0].starts_with(&format!("cancelled by me since {START} because: enough")),
+        "{found:?}"
+    );
+    assert!(found[0].contains("`cancel` with `force`"), "{found:?}");
+    assert!(found[1].starts_with("step `a` runs at the executor"), "{found:?}");
+    assert_eq!(found.len(), 2, "what begins no more waits for nothing: {found:?}");
+}
+
+#[test]
+fn what_leads_on_is_said_once_nothing_is_in_the_way() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: suspend"), json!({}));
+    life.succeeds("a").refuses("b");
+    assert!(!sentences(&life)[0].contains("`resume`"));
+    life.act(set("b", None)).expect("it failed");
+    assert!(sentences(&life)[0].ends_with("no failed step is left: `resume` lets it go on"));
+}
+
+#[test]
+fn a_signal_that_came_to_a_held_run_is_no_longer_waited_for() {
+    let definition = "{ id: w, steps: [{ id: nod, type: wait, with: { signal: ok } }] }";
+    let mut life = Life::begin(definition, json!({}));
+    life.act(pause()).expect("it runs");
+    life.act(signal("ok", 1, None)).expect("it waits for it");
+    let found = sentences(&life);
+    assert_eq!(found[1], "step `nod` takes the signal `ok`, which has come, in its turn");
 }

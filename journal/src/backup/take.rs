@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{MARKER, PARTS, Source};
+use super::{MARKER, PARTS, Source, is_backup};
 use crate::directory::{Directory, DirectoryLock};
 use crate::error::Error;
 use crate::files;
@@ -17,13 +17,17 @@ pub(super) fn take(
     store_id: &str,
 ) -> Result<(Directory, DirectoryLock), Error> {
     let taken = |detail: String| Err(Error::Target { directory: to.to_owned(), detail });
-    files::make_directories(to)?;
-    let within = |path: &Path| path.canonicalize().ok();
-    if let (Some(to), Some(data)) = (within(to), within(source.directory))
-        && (to.starts_with(&data) || data.starts_with(&to))
-    {
-        return taken("a backup inside of what it backs up is none".to_owned());
+    // Before anything is made there: what is looked at only, or is another's, is not changed.
+    if let (Some(to), Some(data)) = (files::resolved(to), files::resolved(source.directory)) {
+        if to.starts_with(&data) || data.starts_with(&to) {
+            return taken("a backup inside of what it backs up is none".to_owned());
+        }
+        if let Some(above) = to.ancestors().skip(1).find(|above| is_kept(above)) {
+            let detail = format!("{} above it is a data directory or a backup", above.display());
+            return taken(detail);
+        }
     }
+    files::make_directories(to)?;
     let names = files::names(to)?;
     // A crash may have left the marker half written.
     let is_ours = |name: &String| name == MARKER || name == MARKER_UNFINISHED;
@@ -48,4 +52,9 @@ pub(super) fn take(
         files::make_directories(&to.join(part))?;
     }
     Ok((target, lock))
+}
+
+/// Whether a directory is a store or a backup, which nothing foreign may be put into.
+fn is_kept(directory: &Path) -> bool {
+    is_backup(directory) || Directory::at(directory).is_named()
 }

@@ -43,6 +43,8 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ExecutionRolledBack => 16,
         AuditAction::ExecutionForced => 17,
         AuditAction::ExecutionSignalled => 18,
+        AuditAction::ExecutionForked => 19,
+        AuditAction::UndoDutyMoved => 20,
     }
 }
 
@@ -138,8 +140,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`: numbers of the format.
-    const DEEDS: [u32; 4] = [13, 26, 27, 33];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`: numbers of
+    /// the format.
+    const DEEDS: [u32; 5] = [13, 26, 27, 33, 36];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -206,7 +209,7 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::ControlEvent;
+    use backstitch_core::event::{ControlEvent, ForkEvent};
 
     use super::*;
 
@@ -223,6 +226,7 @@ mod tests {
             },
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
             RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
+            RunEvent::Fork(ForkEvent::Forked { to: run, undoes: Vec::new(), actor: actor.clone() }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {

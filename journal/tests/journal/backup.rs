@@ -153,9 +153,16 @@ fn directories_that_are_no_place_for_it_are_refused() {
     quiet_directory(&other, 30);
     let refused = |from: &Path, to: &Path| backup(from, to, Timestamp(1), &mut unheard());
     assert!(matches!(refused(&data, &data.join("log")), Err(Error::Target { .. })));
+    assert!(matches!(refused(&data, &data.join("new/below")), Err(Error::Target { .. })));
+    assert!(!data.join("new").exists(), "nothing is made in what is only read");
+    assert!(matches!(refused(&data, &other.join("new")), Err(Error::Target { .. })));
+    assert!(!other.join("new").exists(), "nothing is made in another store");
     assert!(matches!(refused(&data, &other), Err(Error::Target { .. })));
     backup(&data, &to, Timestamp(1), &mut unheard()).unwrap();
     assert!(matches!(refused(&other, &to), Err(Error::Target { .. })), "another store's");
+    let inside = to.join("archive");
+    assert!(matches!(refused(&data, &inside), Err(Error::Target { .. })), "in a backup");
+    assert!(!inside.join("BACKUP").exists());
     let next = work.path().join("next");
     restored(&to, &next, RestorePoint::End);
     assert!(matches!(refused(&next, &to), Err(Error::Target { .. })), "another generation's");

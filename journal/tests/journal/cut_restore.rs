@@ -174,7 +174,8 @@ fn contents_that_only_the_base_names_are_not_collected() {
 
 /// Breaks a run off at every place where it says how far it is, until one goes through.
 fn break_off_everywhere(journal: &Journal, backup: &Path) {
-    let before = Manifest::read(backup).unwrap();
+    let manifest = || Manifest::read(backup).expect("it is read");
+    let before = manifest();
     for heard in 0.. {
         let mut left = heard;
         let run = journal.backup(backup, Timestamp(2), &mut |_| {
@@ -182,12 +183,12 @@ fn break_off_everywhere(journal: &Journal, backup: &Path) {
             if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if !matches!(run, Err(Error::Cancelled)) {
-            run.unwrap();
+            run.expect("it went through");
             assert!(heard > 3, "it was broken off {heard} times");
             return;
         }
-        assert_eq!(Manifest::read(backup).unwrap(), before);
-        let report = verify(backup).unwrap();
+        assert_eq!(manifest(), before);
+        let report = verify(backup).expect("it is looked at");
         assert!(report.ok, "broken off after {heard}: {:?}", report.problems);
     }
 }

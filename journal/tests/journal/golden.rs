@@ -21,6 +21,7 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
+use crate::golden_forks::commit_forks;
 use crate::golden_graph::commit_graph;
 use crate::golden_links::commit_links;
 use crate::golden_source::commit_source;
@@ -264,6 +265,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-tagged.bin", commit_tagged()),
         ("commit-graph.bin", commit_graph()),
         ("commit-links.bin", commit_links()),
+        ("commit-forks.bin", commit_forks()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
     ]

@@ -20,6 +20,7 @@ mod events;
 mod golden;
 mod golden_blob;
 mod golden_control;
+mod golden_forks;
 mod golden_graph;
 mod golden_links;
 mod golden_source;

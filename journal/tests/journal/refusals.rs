@@ -45,14 +45,18 @@ fn a_log_without_its_identity_is_not_taken_for_new() {
     let directory = tempfile::tempdir().unwrap();
     quiet_directory(directory.path(), 5);
     fs::remove_file(directory.path().join("identity")).unwrap();
-    assert!(matches!(refusal(directory.path()), Error::Foreign { .. }));
+    let read = Reader::open(directory.path()).map(drop).unwrap_err();
+    for error in [read, refusal(directory.path())] {
+        assert!(matches!(error, Error::Identity { .. }), "{error}");
+        assert!(error.to_string().contains("replay-tool salvage"), "{error}");
+    }
     for name in ["store", "views"] {
         fs::remove_dir_all(directory.path().join(name)).unwrap();
     }
     drop(fs::remove_dir_all(directory.path().join("blobs")));
     fs::remove_file(directory.path().join("store.marks")).unwrap();
     let error = refusal(directory.path());
-    assert!(error.to_string().contains("its log has records"), "{error}");
+    assert!(error.to_string().contains("the log has records"), "{error}");
 }
 
 #[test]

@@ -54,10 +54,47 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
             let what = format!("callback #{}: {}", data["delivery"], sentence(&data["error"]));
             ("given up", Style::Bad, what)
         }
+        "ExecutionPaused" => ("paused", Style::Waiting, who(data)),
+        "ExecutionResumed" => ("resumed", Style::Plain, who(data)),
+        "RollbackRequested" => ("rollback requested", Style::Waiting, who(data)),
+        "CancelForced" => ("cancel forced", Style::Waiting, who(data)),
+        "SignalReceived" => (
+            "signal",
+            Style::Plain,
+            format!("`{}`, by {}", text(&data["name"]), text(&data["actor"])),
+        ),
+        "MessagePosted" => {
+            let what = format!("{}, to {}", message(data), text(&data["to"]));
+            ("message", Style::Dim, what)
+        }
+        "MessageReceived" => {
+            let what = format!("{}, from {}", message(data), text(&data["from"]));
+            ("received", Style::Dim, what)
+        }
+        "MessageAcknowledged" if data["error"].is_null() => {
+            ("acknowledged", Style::Dim, format!("message #{}", data["message"]))
+        }
+        "MessageAcknowledged" => {
+            let what = format!("message #{}: {}", data["message"], sentence(&data["error"]));
+            ("refused", Style::Bad, what)
+        }
         "ExecutionEnded" => return ended(data),
         kind => (kind, Style::Plain, String::new()),
     };
     (word.to_owned(), style, what)
+}
+
+/// Who did it, and why if they said so.
+fn who(data: &Value) -> String {
+    match (text(&data["actor"]), text(&data["reason"])) {
+        (actor, "") => format!("by {actor}"),
+        (actor, reason) => format!("by {actor}: {reason}"),
+    }
+}
+
+/// A message between runs by its number in the sender's history, and what it says.
+fn message(data: &Value) -> String {
+    format!("#{}, `{}`", data["message"], text(&data["body"]["kind"]))
 }
 
 /// A list of texts with commas between them.

@@ -150,6 +150,10 @@ fn recover_share(
             partition.adopt_cut_short(*run);
             continue;
         }
+        if state.is_unstarted_fork() {
+            partition.adopt_unstarted(&state);
+            continue;
+        }
         share.checkpoints += usize::from(checkpointed > 0);
         let quiescent = if state.is_quiescent() { vec![stream.clone()] } else { Vec::new() };
         journal.mark(quiescent, rows(&state));

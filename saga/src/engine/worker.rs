@@ -268,9 +268,14 @@ impl Worker {
         }
     }
 
-    /// A post that finds no room, or nobody, is lost: it is sent again.
+    /// A post that finds no room is lost: it is sent again. One to a partition that there is
+    /// not is answered here, since nobody else will.
     fn post(&self, post: Post) {
-        if let Some(peer) = self.peers.get(usize::from(post.partition().0)) {
+        let peer = |post: &Post| self.peers.get(usize::from(post.partition().0));
+        let Some(post) = (if peer(&post).is_some() { Some(post) } else { post.refused() }) else {
+            return;
+        };
+        if let Some(peer) = peer(&post) {
             drop(peer.try_send(post));
         }
     }

@@ -283,6 +283,11 @@ impl<T> Run<T> {
 
     /// The rows that a decision changes: the run's, when its status does, and its letters'.
     pub(super) fn stage_rows(&mut self, events: &[RunEvent], stage: &mut Stage) {
+        // Without an event there is nothing new, and a row alone could outlive its run: a late
+        // report brings a run back to memory that is removed with the very next stage.
+        if events.is_empty() {
+            return;
+        }
         let ended_at = self.state.ending.as_ref().map(|ending| ending.at);
         let shown = Some((self.state.status(), ended_at));
         if self.shown != shown {

@@ -18,7 +18,7 @@ use crate::catalog::Name;
 
 /// Who removes what a crash left of an import, and why.
 const ACTOR: &str = "backstitch";
-const CUT_SHORT: &str = "its import was cut short; import it again";
+const CUT_SHORT: &str = "its import or fork was cut short; ask for it again";
 
 /// A closed run to take in.
 #[derive(Debug)]
@@ -75,13 +75,13 @@ impl<T: Abandon> Partition<T> {
         self.answer(ticket, Answer::Imported);
     }
 
-    /// Takes in the part of a run that a crash left of its import.
+    /// Takes in the part of a run that a crash left of its import or fork.
     pub fn adopt_cut_short(&mut self, run: ExecutionId) {
         self.cut_short.push(run);
         self.arriving.insert(run, u64::MAX);
     }
 
-    /// Removes what crashes left of imports.
+    /// Removes what crashes left of imports and forks.
     pub(super) fn remove_cut_short(&mut self, moment: Moment) {
         let mut runs = std::mem::take(&mut self.cut_short);
         runs.sort_unstable();

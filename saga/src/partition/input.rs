@@ -13,7 +13,7 @@ use backstitch_core::time::Timestamp;
 
 use crate::slots::Full;
 
-use super::{Definition, Import, Post, Removal};
+use super::{Definition, Fork, Import, Post, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {
@@ -49,6 +49,8 @@ pub trait Histories {
 pub enum Input<T> {
     /// Begin a run. The same id again is a repeat if the request is the same.
     Submit(Submission, T),
+    /// Begin a run from another's steps. The same id again is a repeat if the request is the same.
+    Fork(Box<Fork>, T),
     /// A command for a run. Reports of effects have nobody to answer.
     Command(ExecutionId, Command, Option<T>),
     /// Answer the run as it stands.
@@ -90,6 +92,15 @@ pub enum Answer {
         status: &'static str,
         /// Whether it existed before.
         repeated: bool,
+    },
+    /// The fork exists and is durable.
+    Forked {
+        /// The new run.
+        execution: ExecutionId,
+        /// Its status word.
+        status: &'static str,
+        /// Steps that took effect in its parent and do so again.
+        repeated: Vec<String>,
     },
     /// The run as it stands, or as it ended.
     Shown(Arc<State>),

@@ -48,6 +48,7 @@ impl<T: Abandon> Partition<T> {
     /// and what is owed is ordered again.
     pub fn recover(&mut self, now: Timestamp) {
         let moment = self.tick(now);
+        self.drop_unstarted(moment);
         self.remove_cut_short(moment);
         self.resume_replays();
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
@@ -96,5 +97,15 @@ impl<T: Abandon> Partition<T> {
             }
         }
         Answer::Quarantined(why)
+    }
+
+    /// Lets a run leave memory once nothing of it is outstanding; its history stays.
+    pub(super) fn evict(&mut self, id: ExecutionId) {
+        if let Some(Cell::Run(run)) = self.runs.get(&id)
+            && run.may_leave()
+            && run.stages <= self.committed_stages
+        {
+            self.runs.remove(&id);
+        }
     }
 }

@@ -51,6 +51,15 @@ impl Post {
         }
     }
 
+    /// The answer to a message for a run whose partition does not exist; an answer has none.
+    pub(crate) fn refused(self) -> Option<Self> {
+        let Self::Deliver(parcel) = self else { return None };
+        let why = format!("there is no run {}: the store has no such partition", parcel.to);
+        let (run, message, at) = (parcel.from, parcel.message, parcel.posted_at);
+        let refused = Some(Failure::permanent(codes::MESSAGE_REFUSED, why));
+        Some(Self::Acknowledge { run, message, refused, at })
+    }
+
     /// The time it carries: what it brings about is recorded later, so that a cut at an instant
     /// never holds the effect without its cause.
     pub(super) fn at(&self) -> Timestamp {

@@ -8,7 +8,7 @@ use backstitch_core::arrows::{
     DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS,
     StepMove, StepStatus, UNDO_ARROWS, UndoMove, UndoStatus,
 };
-use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent};
+use backstitch_core::event::{ControlEvent, ForkEvent, KeptStatus, LetterSubject, RunEvent};
 use backstitch_core::state::State;
 
 /// Which table, and which of its rows.
@@ -102,7 +102,13 @@ pub fn note(
 }
 
 fn by_hand(event: &RunEvent) -> bool {
-    matches!(event, RunEvent::Control(ControlEvent::StepOverridden { .. }))
+    match event {
+        RunEvent::Control(ControlEvent::StepOverridden { .. }) => true,
+        RunEvent::Fork(ForkEvent::StepKept(kept)) => {
+            matches!(kept.status, KeptStatus::Succeeded | KeptStatus::Skipped)
+        }
+        _ => false,
+    }
 }
 
 /// What an event is for the run as a whole; a letter's event has its subject.

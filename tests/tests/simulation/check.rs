@@ -16,8 +16,8 @@ use backstitch_core::summary::{LetterStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
-use super::links;
 use super::world::World;
+use super::{forks, links};
 
 /// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
 const UNREACHED: [&str; 1] = ["StepCacheHit"];
@@ -36,11 +36,8 @@ pub fn all(world: &World) {
     let runs: Vec<ExecutionId> =
         world.disk.lock().expect("no thread panicked").runs.keys().copied().collect();
     for ticket in world.asked_before_crash..world.answered.len() {
-        assert!(
-            world.answered[ticket],
-            "seed {seed}: {:?} was never answered",
-            world.asked[ticket]
-        );
+        let asked = &world.asked[ticket];
+        assert!(world.answered[ticket], "seed {seed}: {asked:?} was never answered");
     }
     for run in &world.accepted {
         let removed = world.disk.lock().expect("no thread panicked").own_removed(*run);
@@ -74,6 +71,7 @@ pub fn all(world: &World) {
         run.rows_are_the_fold();
         run.tags_are_whole();
         links::children_agree(world, &state);
+        forks::forks_agree(world, &state);
     }
 }
 
@@ -95,7 +93,8 @@ fn removed_runs_leave_no_trace(world: &World) {
         };
         let events = events.iter().map(|(event, at)| (event, *at));
         let state = backstitch_core::machine::replay(*run, &plan, events).expect("it was whole");
-        assert!(state.is_closed(), "seed {}: {run} was removed and is not closed", world.seed);
+        let may_go = state.is_closed() || state.is_unstarted_fork();
+        assert!(may_go, "seed {}: {run} was removed and is not closed", world.seed);
     }
 }
 
@@ -279,7 +278,8 @@ impl Run<'_> {
             }
             let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
             let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
-            if own.status == StepStatus::Succeeded && !own.by_hand {
+            let kept = forks::is_kept(self.state, step);
+            if own.status == StepStatus::Succeeded && !own.by_hand && !kept {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
@@ -291,13 +291,16 @@ impl Run<'_> {
             }
             let unwound =
                 ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
-            if unwound && plan.undo.is_some() && applied.is_some() {
+            let elsewhere = self.state.is_undone_elsewhere(step);
+            let done = applied.is_some() || (kept && own.status == StepStatus::Succeeded);
+            if unwound && plan.undo.is_some() && done && !elsewhere {
                 self.check(undone.is_some(), "something done was not undone");
             }
             if ending.compensation == Compensation::Failed
                 && plan.undo.is_some()
                 && applied.is_some()
                 && undone.is_none()
+                && !elsewhere
             {
                 let lettered = self
                     .state

@@ -46,8 +46,9 @@ impl World {
             return self.start_over();
         }
         let run = self.some_run();
-        match self.random.below(14) {
+        match self.random.below(16) {
             10..=13 => self.control(run),
+            14..=15 => self.fork(run),
             0 => {
                 let compensate = *self.random.pick(&[None, Some(true), Some(false)]);
                 let (reason, actor) = ("enough".to_owned(), actor());

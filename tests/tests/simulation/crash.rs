@@ -51,6 +51,10 @@ impl World {
             for row in rows_of(&state) {
                 self.row(row);
             }
+            if state.is_unstarted_fork() {
+                self.partitions[usize::from(run.partition.0)].adopt_unstarted(&state);
+                continue;
+            }
             let live = self.disk.lock().expect("no panic").live.contains(&run);
             if live && !state.is_quiescent() {
                 self.partitions[usize::from(run.partition.0)].adopt(state);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use backstitch_core::arrows::StepStatus;
-use backstitch_core::event::{GraphEvent, RunEvent};
+use backstitch_core::event::{ForkEvent, GraphEvent, KeptStatus, RunEvent};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::state::State;
 use serde_json::{Value, json};
@@ -82,6 +82,9 @@ pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
                 if ran.next().is_some() {
                     return Some("a step on a branch not taken ran");
                 }
+            }
+            RunEvent::Fork(ForkEvent::StepKept(kept)) if kept.status == KeptStatus::Succeeded => {
+                succeeded.insert(kept.step);
             }
             RunEvent::StepFailed { step, .. } => drop(failed.insert(*step)),
             RunEvent::StepSucceeded { step, .. }

@@ -106,12 +106,16 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
     Value::Object(step)
 }
 
+/// Texts of one such step, which together take more than half of what a decision may.
+const HEAVY_TEXTS: usize = 14;
+
 /// Two of these take more rendering than one decision may, so that it is cut between a step
 /// that is ready and its start, forward and back.
 fn heavy(at: usize) -> Value {
     let row = "{% for a in 'abcdefghijklmnopqrstuvwxyz' %}";
-    let (begin, end) = (row.repeat(3), "{% endfor %}".repeat(3));
-    let with = json!({ "n": "{{ input.n }}", "work": format!("{{{{ input.n }}}}{begin}{end}") });
+    let (begin, end) = (row.repeat(2), "{% endfor %}".repeat(3));
+    let work = format!("{{{{ input.n }}}}{begin}{{% for b in 'abcdef' %}}{end}");
+    let with = json!({ "n": "{{ input.n }}", "work": vec![work; HEAVY_TEXTS] });
     let retry = json!({ "max_attempts": 3, "initial": "1s", "max": "4s" });
     json!({
         "id": format!("s{at}"), "type": "service", "with": with, "timeout": "1s",
@@ -139,6 +143,10 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     }
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
+    }
+    if random.chance(30) {
+        let word = *random.pick(&["safe", "idempotent", "unsafe"]);
+        step.insert("replay".into(), json!(word));
     }
     if random.chance(70) {
         let with = if random.chance(25) {

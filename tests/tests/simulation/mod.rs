@@ -13,6 +13,7 @@ mod control;
 mod crash;
 mod disk;
 mod flow;
+mod forks;
 mod generate;
 mod limits;
 mod links;

@@ -5,6 +5,7 @@
 //! the model says that everything stands must be where the fold says so.
 
 mod flow;
+mod forks;
 mod moves;
 mod undo;
 
@@ -33,8 +34,9 @@ pub struct Model {
     undos_forced: bool,
     deliveries: Vec<DeliveryStatus>,
     letters: Vec<(LetterSubject, bool)>,
-    /// The routes that routers took.
-    routes: BTreeMap<StepIndex, Option<u16>>,
+    /// Where routers led that have chosen.
+    routes: BTreeMap<StepIndex, Vec<StepIndex>>,
+    forks: forks::Forks,
     /// Handlers that a failure called.
     called: BTreeSet<StepIndex>,
     /// Failures that a handler made good.
@@ -91,6 +93,7 @@ impl Model {
             deliveries: Vec::new(),
             letters: Vec::new(),
             routes: BTreeMap::new(),
+            forks: forks::Forks::default(),
             called: BTreeSet::new(),
             handled: BTreeSet::new(),
             standing: BTreeSet::new(),
@@ -197,7 +200,8 @@ impl Model {
 
     /// Steps start only in a run that goes forward.
     fn goes_forward(&self) -> Verdict {
-        rule(self.phase == Phase::Forward && !self.paused, "the run does not go forward")
+        let goes_on = !self.paused && !self.forks.waits();
+        rule(self.phase == Phase::Forward && goes_on, "the run does not go forward")
     }
 
     fn move_step(&mut self, step: StepIndex, from: &[StepStatus], to: StepStatus) -> Verdict {
@@ -227,6 +231,7 @@ impl Model {
         match event {
             RunEvent::Control(event) => self.controlled(event),
             RunEvent::Graph(event) => self.branched(event, at),
+            RunEvent::Fork(event) => self.forked(event),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }

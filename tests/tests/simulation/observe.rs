@@ -9,6 +9,7 @@ use backstitch_core::state::State;
 use backstitch_saga::partition::{Answer, Input, Order, fold};
 
 use super::disk::{DiskHistories, events_of};
+use super::forks::is_started;
 use super::services::{Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
@@ -97,6 +98,12 @@ impl World {
                     let known = answered || held.iter().any(|(held, _)| held == run);
                     assert!(known, "seed {}: {run} was asked about in vain", self.seed);
                 }
+            }
+            (Asked::Fork(run), Answer::Forked { execution, .. }) => {
+                assert_eq!(*run, execution);
+                let whole = disk.runs.get(run).is_some_and(|own| is_started(own.iter()));
+                assert!(whole, "seed {}: {run} was made and is not durable", self.seed);
+                self.accepted.insert(execution);
             }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}

@@ -51,6 +51,7 @@ pub enum Asked {
     Show(ExecutionId),
     Retry(ExecutionId, u32),
     Remove(Vec<ExecutionId>),
+    Fork(ExecutionId),
     Other,
 }
 

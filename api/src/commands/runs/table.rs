@@ -64,10 +64,21 @@ pub fn run(answer: &Value) -> String {
         let since = format!("{} since {}", text(&suspended["reason"]), text(&suspended["since"]));
         rows.push(vec!["suspended".to_owned(), since]);
     }
+    let parent = &answer["parent"];
+    if !parent.is_null() {
+        let own = format!("{}, step {}", text(&parent["execution_id"]), text(&parent["step"]));
+        rows.push(vec!["parent".to_owned(), own]);
+    }
+    rows.extend(list(answer, "children").iter().map(|own| {
+        let of = format!("{} of {}", text(&own["execution_id"]), text(&own["step"]));
+        vec!["child".to_owned(), of]
+    }));
     let mut shown = columns(&rows);
     let mut steps = vec![words(["STEP", "STATUS", "ATTEMPTS", "DUE", "ERROR"])];
     for (id, own) in answer["steps"].as_object().into_iter().flatten() {
-        let error = &own["error"]["error_code"];
+        let (error, undo) = (&own["error"]["error_code"], &own["undo"]["error"]["error_code"]);
+        let is_undone = own["undo"]["status"] == "succeeded";
+        let error = if undo.is_null() || is_undone { error } else { undo };
         let own = [&own["status"], &own["attempts"], &own["due_at"], error];
         steps.push(std::iter::once(id.clone()).chain(own.map(text)).collect());
     }

@@ -37,7 +37,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     document: Document,
 ) -> Result<(Request, Duration), Refusal> {
-    let idempotency_key = key(headers)?;
+    let idempotency_key = idempotency_key(headers)?;
     let mut fields = Fields::of(document, &FIELDS);
     let input = fields.take("input").unwrap_or_else(|| json!({}));
     let variables = fields.take("variables").unwrap_or_else(|| json!({}));
@@ -63,7 +63,8 @@ pub(super) fn read(
     Ok((request, Duration::from_secs_f64(wait_seconds)))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+/// The key of a request that answers the same run when it is repeated.
+pub(in crate::http) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = given.next() else { return Ok(None) };
     if given.next().is_some() {

@@ -182,3 +182,17 @@ impl Chains {
         }
     }
 }
+
+/// Whether anything was ever written to a log whose store is unknown.
+pub(crate) fn has_groups(log: &Path) -> Result<bool, Error> {
+    for number in segments::numbers(log)? {
+        let path = segments::path_of(log, number);
+        let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let Ok(header) = layout::decode_segment_header(&bytes) else { continue };
+        let first = layout::segment_header_bytes(header.heads.len());
+        if bytes.get(first..).is_some_and(|rest| rest.iter().any(|&byte| byte != 0)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -21,7 +21,9 @@ impl Model {
             }
             GraphEvent::RouteChosen { step, route, .. } => {
                 self.goes_forward()?;
-                self.routes.insert(*step, *route);
+                let router = self.plan.step(*step).router().ok_or("it is no router")?;
+                let taken = router.targets(*route).to_vec();
+                self.routes.insert(*step, taken);
                 self.move_step(*step, &[S::Ready], S::Succeeded)
             }
             GraphEvent::StepLimitPassed { step, limit_ms } => {
@@ -86,7 +88,7 @@ impl Model {
         let off_route = plan.router().is_some_and(|router| {
             let own = router.all_targets().any(|to| to == step);
             let taken = match self.routes.get(&from) {
-                Some(route) => router.targets(*route).contains(&step),
+                Some(taken) => taken.contains(&step),
                 None => self.status(from) == S::Succeeded,
             };
             own && self.settled(from) && !taken

@@ -13,7 +13,7 @@ impl Model {
     pub(super) fn wants_undo(&self, step: StepIndex) -> bool {
         let own = &self.steps[step.at()];
         let effective = own.status == StepStatus::Succeeded || own.unsure;
-        self.plan.steps[step.at()].undo.is_some() && effective
+        self.plan.steps[step.at()].undo.is_some() && effective && !self.forks.is_elsewhere(step)
     }
 
     pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {

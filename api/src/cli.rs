@@ -113,6 +113,15 @@ pub struct ServeFlags {
     /// How long a shutdown waits for attempts under way [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub drain: Option<String>,
+    /// Attempts of steps and undos under way at a time [default: 256]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_workers: Option<String>,
+    /// Runs that go on at a time; the rest wait [default: off]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_parallel_workflows: Option<String>,
+    /// Runs that may wait to begin [default: 1000000]
+    #[arg(long, value_name = "NUMBER")]
+    pub queue_size: Option<String>,
     /// What a shutdown does to runs under way: drain or cancel [default: drain]
     #[arg(long, value_name = "POLICY")]
     pub shutdown: Option<String>,
@@ -163,6 +172,9 @@ impl ServeFlags {
             ("archive_directory", self.archive_directory.clone()),
             ("log_segments_kept", self.log_segments_kept.clone()),
             ("drain", self.drain.clone()),
+            ("max_workers", self.max_workers.clone()),
+            ("max_parallel_workflows", self.max_parallel_workflows.clone()),
+            ("queue_size", self.queue_size.clone()),
             ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_executors::{HttpConfig, Registry};
-use backstitch_saga::driver::ATTEMPTS_MAX;
 use backstitch_saga::{Config, Engine, Handle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -93,7 +92,8 @@ async fn serve(
         data_dir: settings.data_dir.clone(),
         journal: settings.journal.clone(),
         registry,
-        attempts_max: ATTEMPTS_MAX.min(server::connections_max() / 2),
+        attempts_max: settings.workers_max.min(server::connections_max() / 2),
+        slots: settings.slots,
         drain: settings.drain,
         shutdown: settings.shutdown,
         retention: settings.retention.clone(),

@@ -23,6 +23,7 @@ use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
+use crate::room::{Attempt, Room, Turns, Unbounded};
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
@@ -43,13 +44,13 @@ pub const RENDER_WORK_PER_DECISION_MAX: usize = TREE_WORK_MAX;
 /// The next layer of consequences; empty when the run rests.
 #[must_use]
 pub fn advance(state: &State, now: Timestamp) -> Vec<RunEvent> {
-    layer(state, Moment::at(now), &mut Work::default())
+    layer(state, Moment::at(now), &mut Unbounded, &mut Work::default())
 }
 
 /// The same, in a decision whose renderings have taken so much work already. Whatever the
 /// work, something is opened if anything can be.
 #[must_use]
-pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
+pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work) -> Vec<RunEvent> {
     let now = moment.now;
     if state.is_unstarted_fork() {
         return Vec::new();
@@ -58,10 +59,10 @@ pub fn layer(state: &State, moment: Moment, work: &mut Work) -> Vec<RunEvent> {
     limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);
     match state.phase {
-        Phase::Forward => forward(state, now, work, &mut events),
+        Phase::Forward => forward(state, now, room, work, &mut events),
         Phase::Failing => failing(state, &mut events),
         Phase::Suspended => suspended(state, now, &mut events),
-        Phase::Unwinding => unwinding(state, now, work, &mut events),
+        Phase::Unwinding => unwinding(state, now, room, work, &mut events),
         Phase::Ended => {
             events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
         }
@@ -100,7 +101,13 @@ fn failure_of(state: &State, subject: LetterSubject) -> Failure {
     )
 }
 
-fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunEvent>) {
+fn forward(
+    state: &State,
+    now: Timestamp,
+    room: &mut dyn Room,
+    work: &mut Work,
+    events: &mut Vec<RunEvent>,
+) {
     if state.paused().is_some() {
         events.push(RunEvent::RunSuspended { reason: SuspendReason::Pause });
         return;
@@ -118,6 +125,9 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         events.push(event);
         return;
     }
+    if !state.begun && !room.begins() {
+        return;
+    }
     resolve_faults(state, now, events);
     let signalled = held::signalled(state, events);
     let passed = limits::passed(state, now, &signalled, events);
@@ -125,8 +135,10 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
         _ => false,
     };
-    let due: Vec<_> = state.due_by(now).filter(late).take(STARTS_PER_LAYER_MAX).collect();
-    events.extend(due.into_iter().filter_map(|subject| fallen_due(state, subject)));
+    let mut turns = Turns::of(room, Attempt::Step);
+    let due = state.due_by(now).filter(late);
+    let due = due.filter_map(|subject| fallen_due(state, subject, &mut turns));
+    events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
@@ -154,6 +166,10 @@ fn forward(state: &State, now: Timestamp, work: &mut Work, events: &mut Vec<RunE
         if !passed.contains(&step) {
             events.push(started(state, step, now, work));
         }
+    }
+    let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
+    for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
+        events.push(started(state, step, now, work));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
@@ -233,7 +249,7 @@ fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> 
     budget && failure.class == FailureClass::Retryable
 }
 
-fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
+fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<RunEvent> {
     use crate::arrows::StepStatus;
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
@@ -247,7 +263,9 @@ fn fallen_due(state: &State, subject: Subject) -> Option<RunEvent> {
             Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
         }
         StepStatus::Retrying => {
-            Some(RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) })
+            let starts = !state.takes_turns(step) || turns.take();
+            let attempt = own.attempt.saturating_add(1);
+            starts.then_some(RunEvent::StepStarted { step, attempt })
         }
         _ => None,
     }
@@ -325,7 +343,8 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         _ => None,
     });
     let listening = state.signals().into_iter().flat_map(Signals::waiting);
-    let given_up = state.sets.ready.iter().copied().chain(asleep).chain(listening);
+    let ready = state.sets.ready.iter().chain(&state.sets.queued);
+    let given_up = ready.copied().chain(asleep).chain(listening);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
     events.extend(held::given_up(state));
     if !events.is_empty() || !state.sets.running.is_empty() {

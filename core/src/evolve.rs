@@ -252,6 +252,10 @@ fn move_step(
     let (from, to) = (own.status, follow(STEP_ARROWS, own.status, by)?);
     own.status = to;
     let due_at = own.due_at;
+    let takes_turns = state.takes_turns(step);
+    // A run that was given up before it began never did, nor does a fork by what it keeps.
+    let begins = from == StepStatus::Pending && by != StepMove::Cancel;
+    state.begun |= begins && !state.is_unstarted_fork();
     if matches!(to, StepStatus::Ready) {
         limits::start(state, step, at);
     } else if to.is_settled() {
@@ -261,9 +265,10 @@ fn move_step(
         flow::spare(state, step);
     }
     let sets = &mut state.sets;
+    let ready = if takes_turns { &mut sets.queued } else { &mut sets.ready };
     match from {
         StepStatus::Pending => drop(sets.open.remove(&step)),
-        StepStatus::Ready => drop(sets.ready.remove(&step)),
+        StepStatus::Ready => drop(ready.remove(&step)),
         StepStatus::Running => drop(sets.running.remove(&step)),
         StepStatus::Faulted => drop(sets.faulted.remove(&step)),
         StepStatus::Failed => drop(sets.failed.remove(&step)),
@@ -287,7 +292,7 @@ fn move_step(
                 sets.open.insert(step);
             }
         }
-        StepStatus::Ready => drop(sets.ready.insert(step)),
+        StepStatus::Ready => drop(ready.insert(step)),
         StepStatus::Running => drop(sets.running.insert(step)),
         StepStatus::Faulted => drop(sets.faulted.insert(step)),
         StepStatus::Waiting | StepStatus::Retrying => {

@@ -8,6 +8,7 @@ use crate::evolve::{IllegalTransition, evolve};
 use crate::ids::ExecutionId;
 use crate::payload::{INLINE_BYTES_MAX, Payload};
 use crate::plan::Plan;
+use crate::room::{Room, Unbounded};
 use crate::state::State;
 use crate::template::Work;
 use crate::time::{Moment, Timestamp};
@@ -36,13 +37,25 @@ pub enum Refusal {
     Illegal(#[from] IllegalTransition),
 }
 
-/// Begins a run.
+/// Begins a run, with room for everything.
 ///
 /// # Errors
 /// [`Refusal::Illegal`] if the engine is wrong.
 pub fn submit(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
+    submit_within(submission, moment, &mut Unbounded)
+}
+
+/// Begins a run; what there is no room for waits.
+///
+/// # Errors
+/// [`Refusal::Illegal`] if the engine is wrong.
+pub fn submit_within(
+    submission: Submission,
+    moment: Moment,
+    room: &mut dyn Room,
+) -> Result<(State, Decision), Refusal> {
     let (mut state, mut decision) = begin(submission, moment)?;
-    settle(&mut state, moment, &mut decision)?;
+    settle(&mut state, moment, room, &mut decision)?;
     Ok((state, decision))
 }
 
@@ -70,13 +83,26 @@ pub(crate) fn begin(
     Ok((state, decision))
 }
 
-/// Carries a command out on a run.
+/// Carries a command out on a run, with room for everything.
 ///
 /// # Errors
 /// [`Refusal`]
 pub fn handle(state: &mut State, command: Command, moment: Moment) -> Result<Decision, Refusal> {
+    handle_within(state, command, moment, &mut Unbounded)
+}
+
+/// Carries a command out on a run; what there is no room for waits.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn handle_within(
+    state: &mut State,
+    command: Command,
+    moment: Moment,
+    room: &mut dyn Room,
+) -> Result<Decision, Refusal> {
     let mut decision = record(state, command, moment)?;
-    settle(state, moment, &mut decision)?;
+    settle(state, moment, room, &mut decision)?;
     Ok(decision)
 }
 
@@ -107,10 +133,15 @@ pub(crate) fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
     }
 }
 
-fn settle(state: &mut State, moment: Moment, decision: &mut Decision) -> Result<(), Refusal> {
+fn settle(
+    state: &mut State,
+    moment: Moment,
+    room: &mut dyn Room,
+    decision: &mut Decision,
+) -> Result<(), Refusal> {
     let mut work = Work::default();
     loop {
-        let mut layer = layer(state, moment, &mut work);
+        let mut layer = layer(state, moment, room, &mut work);
         keep_beside(&state.plan, &mut layer);
         if layer.is_empty() {
             return Ok(());

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::command::{TAGS_MAX, tag_problem};
-use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
+use crate::definition::{Concurrency, Definition};
 
-use crate::event::{Callback, Recourse};
+use crate::event::{Callback, Priority, Recourse};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -62,6 +62,10 @@ pub struct Plan {
     pub variables: Map<String, Value>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
+    /// Who goes first when not all can.
+    pub priority: Priority,
+    /// How many of its runs there may be at a time.
+    pub concurrency: Option<Concurrency>,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,

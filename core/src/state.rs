@@ -49,6 +49,8 @@ pub struct State {
     pub version: u64,
     /// Where the run as a whole stands.
     pub phase: Phase,
+    /// Whether any step was looked at: until then the run holds no slot.
+    pub begun: bool,
     /// Each step, in the plan's order.
     pub steps: Vec<StepState>,
     /// Why the run fails or failed, and what is done about it.
@@ -83,8 +85,10 @@ pub struct State {
 pub(crate) struct Sets {
     /// Pending steps whose needs are all settled.
     pub open: BTreeSet<StepIndex>,
-    /// Steps with status `Ready`.
+    /// Steps with status `Ready` that need no turn.
     pub ready: BTreeSet<StepIndex>,
+    /// Steps with status `Ready` that wait for a turn.
+    pub queued: BTreeSet<StepIndex>,
     /// Steps with status `Running`.
     pub running: BTreeSet<StepIndex>,
     /// Steps with status `Faulted`.
@@ -172,6 +176,7 @@ impl State {
             tags: Arc::default(),
             version: 1,
             phase: Phase::Forward,
+            begun: false,
             steps,
             failing: None,
             cancel: None,
@@ -208,7 +213,7 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if self.version <= self.beginning() => RunStatus::Pending,
+            (Phase::Forward, _) if !self.begun => RunStatus::Pending,
             _ => RunStatus::Running,
         }
     }

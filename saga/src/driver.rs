@@ -27,15 +27,20 @@ pub const EXECUTOR_PANICKED: &str = "EXECUTOR_PANICKED";
 /// Where reports go.
 pub type Report = Box<dyn FnOnce(ExecutionId, Command) + Send>;
 
-/// Attempts under way on this node at a time, unless told otherwise. More wait their turn:
-/// each may hold a connection, and connections must not starve the journal of files.
+/// Attempts of steps and undos under way on this node at a time, unless told otherwise. More
+/// wait their turn (see [`crate::turns`]): each may hold a connection, and connections must not
+/// starve the journal of files.
 pub const ATTEMPTS_MAX: usize = 256;
+
+/// Callbacks under way at a time; they have a pool of their own, so that neither holds up the
+/// other.
+pub const CALLBACKS_MAX: usize = 64;
 
 /// Performs effects on the runtime it is called on.
 #[derive(Debug, Clone)]
 pub struct Driver {
     registry: Arc<Registry>,
-    turns: Arc<Semaphore>,
+    callbacks: Arc<Semaphore>,
     flights: Flights,
 }
 
@@ -43,23 +48,28 @@ pub struct Driver {
 type Flights = Arc<Mutex<HashMap<(ExecutionId, Effect), AbortHandle>>>;
 
 impl Driver {
-    /// A driver that uses these executors, for so many attempts at a time.
+    /// A driver that uses these executors.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, attempts_max: usize) -> Self {
-        let turns = Arc::new(Semaphore::new(attempts_max.max(1)));
-        Self { registry, turns, flights: Flights::default() }
+    pub fn new(registry: Arc<Registry>) -> Self {
+        let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
+        Self { registry, callbacks, flights: Flights::default() }
     }
 
     /// Begins an order and reports its end.
     pub fn perform(&self, order: Order, report: Report) {
-        let (registry, turns) = (self.registry.clone(), self.turns.clone());
+        let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
         let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
         // Held while the attempt is noted, so that it can't end before it is.
         let mut noted = self.flights();
         let task = tokio::spawn(async move {
             let _flight = Flight { flights, key };
-            // The attempt's timeout counts from here; nobody closes the semaphore.
-            let Ok(_turn) = turns.acquire().await else { return };
+            // A step or an undo has its turn before it is recorded as started; a callback waits
+            // here, where nothing says yet that it was sent. Nobody closes the semaphore.
+            let is_callback = matches!(order.effect, Effect::DeliverCallback { .. });
+            let _turn = match is_callback {
+                true => callbacks.acquire_owned().await.ok(),
+                false => None,
+            };
             let mut pending = Pending { order: Some((order, report)) };
             let Some((order, _)) = &pending.order else { return };
             let result = attempt(&registry, order).await;

@@ -31,6 +31,8 @@ use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
+use crate::slots::{self, Slots};
+use crate::turns::Pool;
 
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
@@ -53,6 +55,8 @@ pub struct Config {
     pub registry: Arc<Registry>,
     /// Attempts under way at a time; more wait their turn.
     pub attempts_max: usize,
+    /// Runs that go on at a time; more wait to begin.
+    pub slots: slots::Settings,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
     /// What a shutdown does to runs that have not ended.
@@ -99,7 +103,8 @@ impl Engine {
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let retention = recovery::retention(&starts, config.retention);
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone(), config.attempts_max);
+        let driver = Driver::new(config.registry.clone());
+        let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -113,21 +118,29 @@ impl Engine {
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
         let peers: Arc<[_]> = peers.into();
+        let mut ready = Vec::new();
         for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                driver.clone(),
+                (driver.clone(), &pool, &slots),
                 replays.clone(),
                 stopping.clone(),
             );
+            ready.push(worker);
+        }
+        // Each has said what its runs hold, so that it is known what is free.
+        slots.let_in();
+        for worker in ready {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
+        let registry = config.registry;
+        let limits = (pool, slots);
         let handle =
-            Handle::new(mailboxes, catalog, journal.clone(), config.registry, draining, retention);
+            Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();
         keepers.spawn(retention::keep_cut(handle.clone()));
         if let Some(every) = handle.retention().sweep_every() {

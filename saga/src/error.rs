@@ -9,6 +9,8 @@ use backstitch_core::replays::ReplayRejection;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::NoSuchPoint;
 
+use crate::slots::Full;
+
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -93,6 +95,9 @@ pub enum Error {
     /// The run can't be worked on.
     #[error("the execution is set aside: {0}")]
     Quarantined(String),
+    /// There is no room for the run, not even to wait. Nothing was recorded.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The node is stopping.
     #[error("the server is shutting down and takes no new work")]
     Draining,

@@ -1,5 +1,6 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+mod blocked;
 mod define;
 pub(crate) mod events;
 mod forks;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::summary::RunStatus;
@@ -33,6 +34,8 @@ use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
+use crate::slots::{Limits, Slots};
+use crate::turns::{Pool, Usage};
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -77,6 +80,8 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
+    turns: Pool,
+    slots: Slots,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -94,6 +99,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
+        (turns, slots): (Pool, Slots),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -106,6 +112,8 @@ impl Handle {
             draining,
             large_prints,
             retention,
+            turns,
+            slots,
             naming,
             erasing,
         };
@@ -141,6 +149,18 @@ impl Handle {
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
+    }
+
+    /// How the turns of attempts stand.
+    #[must_use]
+    pub fn turns(&self) -> Usage {
+        self.shared.turns.usage()
+    }
+
+    /// Every limit of runs at a time, with who holds and who waits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.slots.limits()
     }
 
     /// The workflows that may be used.
@@ -305,7 +325,8 @@ impl Handle {
             actor: request.actor,
         });
         let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
-        Ok(Submission { execution, plan, submitted, tags, origin: None })
+        let origin = origin(request.priority.unwrap_or(plan.priority));
+        Ok(Submission { execution, plan, submitted, tags, origin })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {
@@ -319,12 +340,19 @@ impl Handle {
     }
 }
 
+/// What is recorded of where a run comes from, if there is anything to say.
+fn origin(priority: Priority) -> Option<Box<Origin>> {
+    let origin = Origin { priority, ..Origin::default() };
+    (priority != Priority::default()).then(|| Box::new(origin))
+}
+
 pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
         (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
         (Answer::Quarantined(why), _) => Error::Quarantined(why),
+        (Answer::Full(full), _) => Error::Full(full),
         (Answer::Draining, _) => Error::Draining,
         (answer, _) => Error::Fold(format!("the partition answered {answer:?}")),
     }

@@ -15,6 +15,8 @@ pub mod partition;
 pub mod replays;
 pub mod retention;
 pub mod retry;
+pub mod slots;
+pub mod turns;
 
 pub use engine::{Config, Engine, Shutdown};
 pub use error::Error;

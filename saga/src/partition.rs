@@ -23,6 +23,7 @@ mod removal;
 mod replays;
 mod stage;
 mod timers;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,9 +36,12 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
+use crate::slots::{Claim, Settings, SlotSeat, Slots};
+use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
 use fold::guarded;
+use turns::{SlotOf, Turns};
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
@@ -51,6 +55,7 @@ pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
+pub use turns::InLine;
 
 /// One partition.
 pub struct Partition<T> {
@@ -72,6 +77,14 @@ pub struct Partition<T> {
     /// Messages sent, and when each is sent again unless its receiver answers.
     resends: BTreeSet<(Timestamp, ExecutionId, u32)>,
     cut: VecDeque<ExecutionId>,
+    /// Where its turns come from.
+    seat: Seat,
+    /// Where its runs' slots come from.
+    slots: SlotSeat,
+    /// Slots to be let go once a stage is durable.
+    freed: VecDeque<(u64, Claim)>,
+    /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
+    stopping: VecDeque<(u64, usize)>,
     open: Stage,
     releases: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
@@ -102,6 +115,10 @@ impl<T: Abandon> Partition<T> {
             timers: BTreeSet::new(),
             resends: BTreeSet::new(),
             cut: VecDeque::new(),
+            seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
+            slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
+            freed: VecDeque::new(),
+            stopping: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
             in_flight: VecDeque::new(),
@@ -216,6 +233,8 @@ impl<T: Abandon> Partition<T> {
         for run in ended {
             self.evict(run);
         }
+        self.free_slots();
+        self.free_stopped();
         releases
     }
 
@@ -263,16 +282,28 @@ impl<T: Abandon> Partition<T> {
             Ok(None) => return Answer::NotFound,
             Err(why) => return Answer::Quarantined(why),
         };
+        let given = run.spare_turns();
         run.settle_effect(&command);
+        let freed = run.spare_turns() - given;
+        run.standing.held -= freed;
         let version = run.state.version;
+        // What the report set free is for whoever waits longest.
+        self.seat.give_back(freed);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
+        let claim = Claim::of(&run.state);
+        let mut turns = Turns::new((&self.seat, &self.slots), &claim, given);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
                 machine::record(state, command, moment)
             } else {
-                machine::handle(state, command, moment)
+                machine::handle_within(state, command, moment, &mut turns)
             }
         });
+        run.standing.held += turns.taken;
+        if turns.began {
+            run.slot = SlotOf::Holds;
+        }
         match decided {
             Ok(Ok(decision)) => {
                 let status = run.state.status().word();
@@ -280,6 +311,7 @@ impl<T: Abandon> Partition<T> {
                 Answer::Done { status }
             }
             Ok(Err(Refusal::Rejected(rejection))) => {
+                self.settle_turns(id, false, moment);
                 self.evict(id);
                 Answer::Rejected(rejection)
             }
@@ -294,17 +326,6 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
-    /// A bug in one run stops that run and no other.
-    fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
-        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
-            self.timers.retain(|(_, run)| *run != id);
-            for ticket in run.waiting {
-                self.answer(ticket, Answer::Quarantined(why.clone()));
-            }
-        }
-        Answer::Quarantined(why)
-    }
-
     /// Stages what was decided, orders what is newly owed, and keeps the run's timer.
     fn record(
         &mut self,
@@ -314,7 +335,7 @@ impl<T: Abandon> Partition<T> {
         moment: Moment,
     ) {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        let stream = StreamId::Execution(id);
+        let (stream, cut) = (StreamId::Execution(id), decision.cut);
         run.stage_rows(&decision.events, &mut self.open);
         if !decision.events.is_empty() {
             run.stages = self.next_stage + 1;
@@ -327,6 +348,10 @@ impl<T: Abandon> Partition<T> {
             self.cut.push_back(id);
         }
         let owed = run.newly_owed(moment.now);
+        let stopped = run.stopped_turns(&owed);
+        if stopped > 0 {
+            self.stopping.push_back((self.next_stage, stopped));
+        }
         if let Some(at) = run.timer.take() {
             self.timers.remove(&(at, id));
         }
@@ -334,6 +359,8 @@ impl<T: Abandon> Partition<T> {
         self.timers.extend(run.timer.map(|at| (at, id)));
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_turns(id, cut, moment);
+        self.settle_slot(id);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if run.state.status().is_ended() && !run.waiting.is_empty() {
             let shown = Arc::new(run.state.clone());
@@ -365,16 +392,6 @@ impl<T: Abandon> Partition<T> {
             Some(Cell::Run(run)) => Ok(Some(run)),
             Some(Cell::Quarantined(why)) => Err(why.clone()),
             None => Ok(None),
-        }
-    }
-
-    /// Lets a run leave memory once nothing of it is outstanding; its history stays.
-    fn evict(&mut self, id: ExecutionId) {
-        if let Some(Cell::Run(run)) = self.runs.get(&id)
-            && run.may_leave()
-            && run.stages <= self.committed_stages
-        {
-            self.runs.remove(&id);
         }
     }
 }

@@ -82,6 +82,10 @@ pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
 pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
 /// No directory is configured that backups may go to.
 pub const BACKUPS_OFF: &str = "BACKUPS_OFF";
+/// The workflow takes no more runs at a time, and lets none wait.
+pub const QUEUE_FULL: &str = "QUEUE_FULL";
+/// Too many runs wait to begin.
+pub const INSUFFICIENT_RESOURCES: &str = "INSUFFICIENT_RESOURCES";
 /// The server is starting, stopping, or can't write its journal.
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
@@ -90,7 +94,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 42] = [
+pub const ALL: [(&str, StatusCode); 44] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -102,6 +106,8 @@ pub const ALL: [(&str, StatusCode); 42] = [
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
+    (QUEUE_FULL, StatusCode::TOO_MANY_REQUESTS),
+    (INSUFFICIENT_RESOURCES, StatusCode::SERVICE_UNAVAILABLE),
     (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),

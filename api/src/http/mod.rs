@@ -18,6 +18,7 @@ mod forks;
 mod history;
 mod hosts;
 mod letters;
+mod limits;
 mod path;
 mod payloads;
 mod query;
@@ -182,6 +183,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/admin/retention/plan", post(retention::plan))
         .route("/api/v1/admin/retention/apply", get(retention::progress).post(retention::apply))
         .route("/api/v1/statistics", get(statistics::all))
+        .route("/api/v1/limits", get(limits::show))
         .route("/api/v1/workflows/{workflow_id}/statistics", get(statistics::of_workflow))
         .route("/api/v1/admin/views", get(admin::views))
         .route("/api/v1/admin/views/rebuild", post(admin::rebuild_view))

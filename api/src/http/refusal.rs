@@ -13,7 +13,7 @@ use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
-use super::{answer, codes, retention};
+use super::{answer, codes, limits, retention};
 
 /// When a client that was told 503 may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -100,7 +100,7 @@ impl IntoResponse for Refusal {
         });
         let mut response = answer::json(status, &body);
         response.extensions_mut().insert(Enveloped);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE || self.code == codes::QUEUE_FULL {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response
@@ -156,6 +156,7 @@ impl From<Error> for Refusal {
             Error::KeyConflict(run) => Self::new(codes::IDEMPOTENCY_KEY_CONFLICT, message)
                 .with(json!({ "execution_id": run.to_string() })),
             Error::Rejected(rejection) => rejected(&rejection, message),
+            Error::Full(why) => limits::full(&why),
             Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
             Error::Cursor(_) => Self::bad_request(message),
             Error::Draining | Error::Stopped => Self::unavailable(message),

@@ -36,6 +36,10 @@ pub struct Settings {
     pub journal: Options,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
+    /// Attempts of steps and undos under way at a time.
+    pub workers_max: usize,
+    /// Runs that go on at a time, and how many may wait.
+    pub slots: backstitch_saga::slots::Settings,
     /// What a shutdown does to runs that have not ended.
     pub shutdown: Shutdown,
     /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
@@ -61,6 +65,8 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             journal: Options::default(),
             drain: Duration::from_secs(10),
+            workers_max: backstitch_saga::driver::ATTEMPTS_MAX,
+            slots: backstitch_saga::slots::Settings::default(),
             shutdown: Shutdown::default(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,

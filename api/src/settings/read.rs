@@ -20,6 +20,8 @@ const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
 const INTERVAL_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// More segments than fit on any disk.
 const LOG_SEGMENTS_KEPT_MAX: u64 = 1_000_000;
+/// The most workers, runs at a time and runs that wait.
+const NUMBER_MAX: usize = 10_000_000;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// How much is logged, from nothing to everything.
@@ -46,6 +48,11 @@ impl Settings {
         })?;
         put(sources, "log_segments_kept", &mut settings.journal.log_segments_kept, segments)?;
         put(sources, "drain", &mut settings.drain, drain)?;
+        put(sources, "max_workers", &mut settings.workers_max, |text| number(text, 1))?;
+        put(sources, "max_parallel_workflows", &mut settings.slots.runs_max, |text| {
+            if text == "off" { Ok(None) } else { number(text, 1).map(Some) }
+        })?;
+        put(sources, "queue_size", &mut settings.slots.queue_max, |text| number(text, 0))?;
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
@@ -132,6 +139,11 @@ fn partitions(text: &str) -> Result<u16, String> {
 fn segments(text: &str) -> Result<u64, String> {
     let number = u64::from_str(text).ok().filter(|number| *number <= LOG_SEGMENTS_KEPT_MAX);
     number.ok_or_else(|| format!("a whole number up to {LOG_SEGMENTS_KEPT_MAX}"))
+}
+
+fn number(text: &str, least: usize) -> Result<usize, String> {
+    let number = usize::from_str(text).ok().filter(|own| (least..=NUMBER_MAX).contains(own));
+    number.ok_or_else(|| format!("a whole number from {least} to {NUMBER_MAX}"))
 }
 
 fn drain(text: &str) -> Result<Duration, String> {

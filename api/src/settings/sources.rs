@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 21] = [
     "data_dir",
     "listen",
     "fsync",
@@ -25,6 +25,9 @@ pub const KEYS: [&str; 18] = [
     "archive_directory",
     "log_segments_kept",
     "drain",
+    "max_workers",
+    "max_parallel_workflows",
+    "queue_size",
     "shutdown",
     "log_level",
     "log_format",

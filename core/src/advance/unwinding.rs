@@ -4,6 +4,8 @@ use crate::arrows::UndoStatus;
 use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent};
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+use crate::plan::PlanUndo;
+use crate::room::{Attempt, Room, Turns};
 use crate::state::{State, Subject};
 use crate::template::Work;
 use crate::time::Timestamp;
@@ -16,6 +18,7 @@ use super::{
 pub(super) fn unwinding(
     state: &State,
     now: Timestamp,
+    room: &mut dyn Room,
     work: &mut Work,
     events: &mut Vec<RunEvent>,
 ) {
@@ -41,13 +44,18 @@ pub(super) fn unwinding(
             RunEvent::UndoFailed { step, failure }
         });
     }
-    let due: Vec<_> = state.due_by(now).take(STARTS_PER_LAYER_MAX).collect();
-    events.extend(due.into_iter().filter_map(|subject| match subject {
-        Subject::Undo(step) => Some(undo_started(state, step)),
+    let mut turns = Turns::of(room, Attempt::Undo);
+    let mut starts = |step: &StepIndex| {
+        let undo = state.plan.steps[step.at()].undo.as_ref();
+        undo.is_some_and(PlanUndo::rolls_back) || turns.take()
+    };
+    let due = state.due_by(now).filter_map(|subject| match subject {
+        Subject::Undo(step) => Some(step).filter(&mut starts),
         _ => None,
-    }));
-    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX);
-    events.extend(ready.map(|&step| undo_started(state, step)));
+    });
+    let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
+    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX).copied().filter(starts);
+    events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
     let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {

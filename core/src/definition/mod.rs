@@ -9,6 +9,7 @@ pub mod problem;
 pub(crate) mod read;
 pub(crate) mod read_fields;
 mod read_graph;
+mod read_limits;
 pub(crate) mod read_policies;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,9 @@ mod write;
 
 use serde_json::{Map, Value};
 
-use crate::event::{Callback, Recourse};
+pub use read_limits::{Concurrency, OnLimit, RUNS_AT_A_TIME_MAX};
+
+use crate::event::{Callback, Priority, Recourse};
 use crate::ids::Digest;
 use crate::plan::ReplaySafety;
 use crate::retry_policy::{Backoff, RetryPolicy};
@@ -95,6 +98,10 @@ pub struct Definition {
     pub sla: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
+    /// Who goes first when not all can; medium if absent.
+    pub priority: Option<Priority>,
+    /// How many runs there may be at a time.
+    pub concurrency: Option<Concurrency>,
     /// The graph.
     pub steps: Vec<Step>,
     /// The run's output; the outputs of the last steps if absent.

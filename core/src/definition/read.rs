@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
+use super::read_limits::{PRIORITIES, concurrency};
 use super::read_policies::{attempt_timeout, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -17,7 +18,7 @@ use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 15] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "id",
     "name",
     "description",
@@ -30,6 +31,8 @@ pub(crate) const DEFINITION_FIELDS: [&str; 15] = [
     "timeout",
     "sla",
     "erasable",
+    "priority",
+    "concurrency",
     "steps",
     "outputs",
     "callbacks",
@@ -87,6 +90,8 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         timeout: run_timeout(&fields, problems),
         sla: sla(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
+        priority: fields.word("priority", &PRIORITIES, problems),
+        concurrency: concurrency(&fields, problems),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
         callbacks: callbacks(&fields, problems),

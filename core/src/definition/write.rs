@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
-use super::{Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
+use super::read_limits::{ON_LIMIT, PRIORITIES};
+use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
 
@@ -42,9 +43,18 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("timeout", duration(definition.timeout.as_ref())),
         ("sla", duration(definition.sla.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
+        ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
+        ("concurrency", definition.concurrency.map(concurrency)),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),
+    ])
+}
+
+fn concurrency(own: Concurrency) -> Value {
+    object([
+        ("max_runs", Some(own.max_runs.into())),
+        ("on_limit", own.on_limit.and_then(|on_limit| word(&ON_LIMIT, on_limit))),
     ])
 }
 

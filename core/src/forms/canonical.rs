@@ -1,5 +1,7 @@
 //! The canonical form as a table, for its schema. Reading and checking it is `definition`'s.
 
+use crate::definition::RUNS_AT_A_TIME_MAX;
+
 use super::table::{Shape, Table, To, rule};
 
 pub(super) static DOCUMENT: Table = Table {
@@ -19,6 +21,8 @@ pub(super) static DOCUMENT: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("sla", Shape::Any, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
+        rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
+        rule("concurrency", Shape::One(&CONCURRENCY), To::Own),
         rule("steps", Shape::List(&STEP), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::List(&CALLBACK), To::Own),
@@ -48,6 +52,16 @@ pub(super) static STEP: Table = Table {
         rule("default", Shape::TextOrTexts, To::Own),
         rule("on_success", Shape::TextOrTexts, To::Own),
         rule("on_failure", Shape::TextOrTexts, To::Own),
+    ],
+};
+
+static CONCURRENCY: Table = Table {
+    about: "How many runs there may be at a time",
+    open: false,
+    required: &["max_runs"],
+    fields: &[
+        rule("max_runs", Shape::Whole(1, RUNS_AT_A_TIME_MAX as u64), To::Own),
+        rule("on_limit", Shape::Words(&["queue", "reject"]), To::Own),
     ],
 };
 

@@ -67,6 +67,8 @@ pub(super) fn plan(
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
         erasable: definition.erasable,
+        priority: definition.priority.unwrap_or_default(),
+        concurrency: definition.concurrency,
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         outputs,
         input_schema,

@@ -14,6 +14,8 @@ use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
+use crate::slots::Slots;
+use crate::turns::{self, Pool};
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -40,6 +42,8 @@ const EPOCH: u64 = 1;
 enum Notice {
     Report(ExecutionId, Command),
     Committed(u64),
+    /// A run has a turn or a slot.
+    Turn,
     Failed(String),
 }
 
@@ -89,7 +93,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        driver: Driver,
+        (driver, pool, slots): (Driver, &Pool, &Slots),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -97,8 +101,13 @@ impl Worker {
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
         let resident = metrics::Resident::of(start.partition.id());
+        let woken = notify.clone();
+        // A worker that is gone needs no turn.
+        let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
+        let mut partition = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        partition.claim_slots();
         Self {
-            partition: start.partition,
+            partition,
             head: start.head,
             inputs,
             posts,
@@ -219,6 +228,8 @@ impl Worker {
                 let releases = self.partition.committed(stage);
                 self.act(releases);
             }
+            // Seen to with what is due.
+            Notice::Turn => {}
             Notice::Failed(why) => return Err(why),
         }
         Ok(())

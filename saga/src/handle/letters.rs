@@ -1,13 +1,16 @@
 //! Operating dead letters.
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, LinkEvent, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
 use serde_json::Value;
 
 use super::request::deadline;
 use super::{Handle, Retried};
 use crate::error::Error;
+
+/// Events that begin a run at most.
+const BEGINNING_MAX: usize = 3;
 
 impl Handle {
     /// A dead letter with its whole context.
@@ -46,6 +49,10 @@ impl Handle {
             Some(Event::Run(RunEvent::Tagged { tags })) => tags.clone(),
             _ => Vec::new(),
         };
+        let priority = records.iter().take(BEGINNING_MAX).find_map(|own| match &own.event {
+            Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some(origin.priority),
+            _ => None,
+        });
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
         else {
@@ -65,8 +72,8 @@ impl Handle {
             actor: actor.to_owned(),
             ..*first
         });
-        let accepted =
-            self.begin(Submission { execution, plan, submitted, tags, origin: None }).await?;
+        let origin = super::origin(priority.unwrap_or_default());
+        let accepted = self.begin(Submission { execution, plan, submitted, tags, origin }).await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }

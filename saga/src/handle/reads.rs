@@ -12,7 +12,9 @@ use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
+use super::blocked::blocker;
 use super::{Handle, blocking, unexpected};
+use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
@@ -62,7 +64,12 @@ impl Handle {
     /// # Errors
     /// As [`Handle::execution`].
     pub async fn why(&self, run: ExecutionId) -> Result<Value, Error> {
-        let print = |state: &State| why_json(state, &blockers(state));
+        let shared = self.shared.clone();
+        let print = move |state: &State| {
+            let own = blocker(&shared, state, clock::now());
+            let blockers: Vec<_> = own.into_iter().chain(blockers(state)).collect();
+            why_json(state, &blockers)
+        };
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
             Answer::Shown(state) => blocking(move || print(&state)).await,
             Answer::NotResident => {

@@ -6,7 +6,7 @@ use backstitch_core::command::{
     CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX, is_callback_url, tag_problem,
 };
 use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::Callback;
+use backstitch_core::event::{Callback, Priority};
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::plan::Plan;
@@ -32,6 +32,8 @@ pub struct Request {
     pub correlation_id: String,
     /// Tags beside those of the definition.
     pub tags: Vec<String>,
+    /// Who goes first when not all can; as the definition says if unsaid.
+    pub priority: Option<Priority>,
     /// Who is told.
     pub callbacks: Vec<Callback>,
     /// The same key with the same request answers the same run.
@@ -149,6 +151,9 @@ pub(super) fn request_digest(request: &Request) -> Digest {
     // Keys of requests without tags stay what they were.
     if let (false, Value::Array(parts)) = (request.tags.is_empty(), &mut whole) {
         parts.push(json!(request.tags));
+    }
+    if let (Some(priority), Value::Array(parts)) = (request.priority, &mut whole) {
+        parts.push(json!({ "priority": priority.word() }));
     }
     Digest::of(whole.to_string().as_bytes())
 }

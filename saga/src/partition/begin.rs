@@ -1,12 +1,32 @@
 //! How a run begins: once for each id, however often it is asked for.
 
 use backstitch_core::command::Submission;
-use backstitch_core::machine;
+use backstitch_core::machine::{self, Decision, Refusal};
 use backstitch_core::time::Moment;
 
 use super::cell::{Cell, Run};
 use super::fold::guarded;
+use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
+use crate::slots::Claim;
+
+/// What a run that is submitted claims.
+fn claim(submission: &Submission, moment: Moment) -> Claim {
+    let (submitted, concurrency) = (&submission.submitted, submission.plan.concurrency);
+    let origin = submission.origin.as_ref();
+    Claim {
+        run: submission.execution,
+        workflow: (submitted.namespace.clone(), submitted.workflow.clone()),
+        max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
+        on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
+        submitted_at: moment.stamp,
+        priority: origin.map(|origin| origin.priority).unwrap_or_default(),
+        is_child: origin.is_some_and(|origin| origin.parent.is_some()),
+    }
+}
+
+/// A run and its first decision; the outer error is a bug.
+type Begun<T> = Result<Result<(Run<T>, Decision), Refusal>, String>;
 
 impl<T: Abandon> Partition<T> {
     pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
@@ -31,10 +51,13 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
-        match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                let status = state.status().word();
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+        if let Err(full) = self.slots.admits(&claim(&submission, moment)) {
+            return self.answer(ticket, Answer::Full(full));
+        }
+        match self.begin(submission, moment) {
+            Ok(Ok((run, decision))) => {
+                let status = run.state.status().word();
+                self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);
                 let answer = Answer::Submitted { execution: id, status, repeated: false };
                 self.answer(ticket, answer);
@@ -42,5 +65,26 @@ impl<T: Abandon> Partition<T> {
             Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
             Err(why) => self.answer(ticket, Answer::Quarantined(why)),
         }
+    }
+
+    /// The run's beginning, with what there is room for; a turn that nothing used goes back.
+    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
+        let claim = claim(&submission, moment);
+        let mut turns = Turns::new((&self.seat, &self.slots), &claim, 0);
+        let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
+        let (taken, began) = (turns.taken, turns.began);
+        if !matches!(begun, Ok(Ok(_))) {
+            self.seat.give_back(taken);
+            self.slots.forget(&claim);
+        }
+        Ok(begun?.map(|(state, decision)| {
+            let mut run = Run::new(state);
+            run.standing.held = taken;
+            // It may have ended already, and lets go what it held all the same.
+            if began {
+                run.slot = SlotOf::Holds;
+            }
+            (run, decision)
+        }))
     }
 }

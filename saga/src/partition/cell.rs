@@ -19,6 +19,7 @@ use backstitch_core::time::Timestamp;
 
 use super::Post;
 use super::stage::{Release, Stage};
+use super::turns::{SlotOf, Standing};
 use crate::retry::CALLBACK_POLICY;
 
 /// A place in the partition's table.
@@ -38,6 +39,13 @@ impl<T> Cell<T> {
             Self::Quarantined(_) => 0,
         }
     }
+
+    pub(super) fn attempts(&self) -> usize {
+        match self {
+            Self::Run(run) => run.attempts(),
+            Self::Quarantined(_) => 0,
+        }
+    }
 }
 
 /// A run and what is under way for it.
@@ -49,6 +57,8 @@ pub(super) struct Run<T> {
     pub(super) stages: u64,
     /// The version of its last checkpoint.
     pub(super) checkpointed: u64,
+    pub(super) standing: Standing,
+    pub(super) slot: SlotOf,
     in_flight: BTreeSet<Effect>,
     shown: Option<(RunStatus, Option<Timestamp>)>,
 }
@@ -115,9 +125,33 @@ impl<T> Run<T> {
             waiting: Vec::new(),
             stages: 0,
             checkpointed: 0,
+            standing: Standing::default(),
+            slot: SlotOf::default(),
             in_flight,
             shown: None,
         }
+    }
+
+    /// Attempts under way: each has a turn.
+    pub(super) fn attempts(&self) -> usize {
+        let callbacks = Effect::DeliverCallback { delivery: 0, attempt: 0 };
+        self.in_flight.range(..callbacks).count()
+    }
+
+    /// Turns that the run holds and does not use.
+    pub(super) fn spare_turns(&self) -> usize {
+        self.standing.held.saturating_sub(self.attempts())
+    }
+
+    /// Takes from the run the turns of attempts that are to be stopped.
+    pub(super) fn stopped_turns(&mut self, releases: &[Release<T>]) -> usize {
+        let stops = |release: &&Release<T>| match release {
+            Release::Abort(_, effect) => !matches!(effect, Effect::DeliverCallback { .. }),
+            _ => false,
+        };
+        let stopped = releases.iter().filter(stops).count().min(self.standing.held);
+        self.standing.held -= stopped;
+        stopped
     }
 
     /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.

@@ -11,6 +11,8 @@ use backstitch_core::retention::Held;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
+use crate::slots::Full;
+
 use super::{Definition, Fork, Import, Post, Removal};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
@@ -146,6 +148,8 @@ pub enum Answer {
     Forgotten,
     /// There is no such run.
     NotFound,
+    /// There is no room for the run, not even to wait; nothing is recorded.
+    Full(Full),
     /// The idempotency key belongs to another request.
     KeyConflict(ExecutionId),
     /// The command is wrong where the run stands.

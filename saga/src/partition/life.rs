@@ -6,6 +6,8 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::state::State;
 use backstitch_core::time::{Moment, Timestamp};
 
+use crate::slots::Claim;
+
 use super::cell::{Cell, Run};
 use super::{Abandon, Answer, Partition};
 
@@ -82,5 +84,28 @@ impl<T: Abandon> Partition<T> {
     /// them waits for the next start.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// A bug in one run stops that run and no other.
+    pub(super) fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
+        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
+            self.timers.retain(|(_, run)| *run != id);
+            self.give_up_turns(&run.standing);
+            self.slots.forget(&Claim::of(&run.state));
+            for ticket in run.waiting {
+                self.answer(ticket, Answer::Quarantined(why.clone()));
+            }
+        }
+        Answer::Quarantined(why)
+    }
+
+    /// Lets a run leave memory once nothing of it is outstanding; its history stays.
+    pub(super) fn evict(&mut self, id: ExecutionId) {
+        if let Some(Cell::Run(run)) = self.runs.get(&id)
+            && run.may_leave()
+            && run.stages <= self.committed_stages
+        {
+            self.runs.remove(&id);
+        }
     }
 }

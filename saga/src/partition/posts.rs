@@ -10,11 +10,9 @@ use backstitch_core::event::{Message, Origin, Submitted};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::links::{Parcel, Start, parcel};
-use backstitch_core::machine;
 use backstitch_core::time::{Moment, Timestamp};
 
-use super::cell::{Cell, Run};
-use super::fold::guarded;
+use super::cell::Cell;
 use super::stage::Release;
 use super::{Abandon, Answer, Partition};
 use crate::retry;
@@ -154,9 +152,9 @@ impl<T: Abandon> Partition<T> {
             Ok(submission) => submission,
             Err(failure) => return Some(Err(failure)),
         };
-        let why = match guarded(|| machine::submit(submission, moment)) {
-            Ok(Ok((state, decision))) => {
-                self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
+        let why = match self.begin(submission, moment) {
+            Ok(Ok((run, decision))) => {
+                self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);
                 return Some(Ok(()));
             }

@@ -20,10 +20,12 @@ impl<T: Abandon> Partition<T> {
         timer.into_iter().chain(self.next_resend()).min()
     }
 
-    /// Whether a decision was cut short and [`Partition::fire`] is to be called at once.
+    /// Whether a decision was cut short, or a turn came, and [`Partition::fire`] is to be
+    /// called at once.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.cut.is_empty() && !self.draining
+        !self.draining
+            && (!self.cut.is_empty() || self.seat.granted() > 0 || self.slots.granted() > 0)
     }
 
     /// [`Partition::fire`], if there is something for it to do.
@@ -41,6 +43,8 @@ impl<T: Abandon> Partition<T> {
             let Some(run) = self.cut.pop_front() else { break };
             self.decide(run, Command::Continue, None, moment);
         }
+        self.use_slots(moment);
+        self.use_turns(moment);
         for _ in 0..TIMERS_PER_FIRE_MAX {
             let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
             self.timers.remove(&(at, run));

@@ -14,6 +14,7 @@ mod payloads;
 pub mod replayed;
 mod syncs;
 mod transfer;
+mod turns;
 mod verdict;
 
 use std::net::SocketAddr;

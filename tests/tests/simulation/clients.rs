@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::Submitted;
+use backstitch_core::event::{Origin, Priority, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
@@ -22,6 +22,15 @@ const LOOKED_AT_MAX: usize = 6;
 /// The tags that a run is submitted with: a repeat has the same.
 pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
     if execution.digits.is_multiple_of(3) { vec!["own".into(), "shared".into()] } else { vec![] }
+}
+
+/// The priority that a run is submitted with: some say it themselves.
+fn submission_priority(execution: ExecutionId, plan: &Plan) -> Priority {
+    match execution.digits % 7 {
+        0 => Priority::High,
+        1 => Priority::Low,
+        _ => plan.priority,
+    }
 }
 
 impl World {
@@ -192,7 +201,10 @@ impl World {
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
         let tags = own_tags(execution);
-        let submission = Submission { execution, plan, submitted, tags, origin: None };
+        let priority = submission_priority(execution, &plan);
+        let origin = (priority != Priority::Medium)
+            .then(|| Box::new(Origin { priority, ..Origin::default() }));
+        let submission = Submission { execution, plan, submitted, tags, origin };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

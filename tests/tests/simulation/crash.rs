@@ -1,27 +1,36 @@
 //! kill -9 and the start after it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
+use backstitch_saga::turns::Wake;
 
 use super::disk::{DiskHistories, events_of};
+use super::limits;
 use super::services::Flight;
-use super::world::{PARTITIONS, World, rows_of};
+use super::world::{PARTITIONS, Ticket, World, rows_of};
 
 impl World {
     pub fn start(&mut self) {
         let histories = DiskHistories(self.disk.clone());
         self.partitions = (0..PARTITIONS)
             .map(|id| Partition::new(PartitionId(id), self.now, Box::new(histories.clone())))
+            .map(|partition| self.seated(partition))
             .collect();
         self.writing = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         self.acks = (0..PARTITIONS).map(|_| VecDeque::new()).collect();
         let all: Vec<_> = (0..usize::from(PARTITIONS)).collect();
         self.start_partitions(&all);
+    }
+
+    fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
+        let wake: Wake = Arc::new(|| {});
+        partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake))
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -30,7 +39,9 @@ impl World {
         let last_at = self.last_recorded();
         for &at in which {
             let id = PartitionId(u16::try_from(at).expect("few"));
-            self.partitions[at] = Partition::new(id, last_at, Box::new(histories.clone()));
+            let partition = Partition::new(id, last_at, Box::new(histories.clone()));
+            // What was held goes before it is claimed anew.
+            self.partitions[at] = self.seated(partition);
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);
@@ -50,6 +61,9 @@ impl World {
             }
         }
         let now = self.now;
+        which.iter().for_each(|&at| self.partitions[at].claim_slots());
+        limits::slots(self);
+        self.slots.let_in();
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);

@@ -46,6 +46,14 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         // Nobody ever answers here.
         definition["callbacks"][0]["url"] = json!("http://dead/completed");
     }
+    if random.chance(30) {
+        definition["priority"] = json!(*random.pick(&["high", "medium", "low"]));
+    }
+    if random.chance(20) {
+        let on_limit = *random.pick(&["queue", "queue", "reject"]);
+        definition["concurrency"] =
+            json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+    }
     if random.chance(15) {
         definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
     }

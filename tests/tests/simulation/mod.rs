@@ -15,6 +15,7 @@ mod disk;
 mod flow;
 mod forks;
 mod generate;
+mod limits;
 mod links;
 mod model;
 mod observe;

@@ -11,10 +11,13 @@ use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
+use backstitch_saga::slots::{Settings, Slots};
+use backstitch_saga::turns::Pool;
 
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
+use super::limits;
 use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
@@ -22,6 +25,10 @@ use super::watch::Watch;
 
 pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
+/// Turns that the partitions share at most.
+const POOL_MAX: usize = 6;
+/// Runs that may go on at a time at most, where there is a limit.
+const RUNS_MAX: usize = 5;
 /// Steps of a life before it settles.
 const MOMENTS: usize = 400;
 /// Steps a settled world may take to come to rest.
@@ -52,6 +59,10 @@ pub struct World {
     pub seed: u64,
     pub random: Random,
     pub now: Timestamp,
+    /// What attempts of all partitions share.
+    pub pool: Pool,
+    /// What runs of all partitions share.
+    pub slots: Slots,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -94,8 +105,14 @@ impl World {
             disk.plans.insert(plan.digest, plan.clone());
             workflows.push(plan);
         }
+        let pool = Pool::new(1 + random.index(POOL_MAX));
+        let runs_max = random.chance(30).then(|| 1 + random.index(RUNS_MAX));
+        let queue_max = if random.chance(30) { random.index(4) } else { usize::MAX };
+        let slots = Slots::new(Settings { runs_max, queue_max });
         let mut world = Self {
             seed,
+            pool,
+            slots,
             random,
             now: Timestamp(1_800_000_000_000_000),
             partitions: Vec::new(),
@@ -127,6 +144,7 @@ impl World {
     pub fn live(&mut self) {
         for _ in 0..MOMENTS {
             self.moment();
+            limits::turns(self);
         }
     }
 
@@ -138,7 +156,9 @@ impl World {
             self.hand_over(at);
         }
         for _ in 0..SETTLE_MOMENTS_MAX {
-            if self.work() {
+            let worked = self.work();
+            limits::turns(self);
+            if worked {
                 continue;
             }
             let next_flight = self.flights.iter().map(|flight| flight.lands_at).min();

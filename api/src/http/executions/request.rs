@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use backstitch_core::command::{CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX};
 use backstitch_core::definition::problem::codes;
-use backstitch_core::event::{Callback, CallbackEvent};
+use backstitch_core::event::{Callback, CallbackEvent, Priority};
 use backstitch_core::report::callback_word;
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ use crate::nearest::unknown;
 
 /// The header that makes a repeated request answer the same run.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const FIELDS: [&str; 6] =
-    ["input", "variables", "correlation_id", "tags", "callbacks", "wait_seconds"];
+const FIELDS: [&str; 7] =
+    ["input", "variables", "correlation_id", "tags", "callbacks", "priority", "wait_seconds"];
 const CALLBACK_EVENTS: [CallbackEvent; 5] = [
     CallbackEvent::Completed,
     CallbackEvent::Failed,
@@ -45,6 +45,7 @@ pub(super) fn read(
     let wait_seconds = fields.number("wait_seconds", WAIT_MAX.as_secs_f64()).unwrap_or(0.0);
     let tags = tags(&mut fields);
     let callbacks = callbacks(&mut fields);
+    let priority = priority(&mut fields);
     fields.finish()?;
     let actor = ACTOR.to_owned();
     let request = Request {
@@ -54,6 +55,7 @@ pub(super) fn read(
         variables,
         correlation_id,
         tags,
+        priority,
         callbacks,
         idempotency_key,
         actor,
@@ -73,6 +75,22 @@ pub(in crate::http) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Str
         let range = format!("1 to {WORDS_BYTES_MAX} visible ASCII characters");
         Refusal::bad_request(format!("the header Idempotency-Key must have {range}"))
     })
+}
+
+fn priority(fields: &mut Fields) -> Option<Priority> {
+    let word = match fields.take("priority")? {
+        Value::String(word) => word,
+        other => {
+            let message = format!("must be text, not {}", kind(&other));
+            fields.problem("priority", codes::WRONG_TYPE, message);
+            return None;
+        }
+    };
+    let priority = Priority::of_word(&word);
+    if priority.is_none() {
+        fields.problem("priority", codes::BAD_VALUE, "is one of high, medium, low".to_owned());
+    }
+    priority
 }
 
 fn tags(fields: &mut Fields) -> Vec<String> {

@@ -46,6 +46,7 @@ impl InProcess {
             journal: Options::default(),
             registry: Arc::new(registry),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
+            slots: backstitch_saga::slots::Settings::default(),
             drain: Duration::from_secs(10),
             shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),

@@ -67,6 +67,7 @@ pub fn submission(steps: usize) -> Request {
         variables: json!({}),
         correlation_id: String::new(),
         tags: Vec::new(),
+        priority: None,
         callbacks: Vec::new(),
         idempotency_key: None,
         actor: "bench".to_owned(),

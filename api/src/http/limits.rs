@@ -1,0 +1,62 @@
+//! `/api/v1/limits`: how many attempts and runs there may be at a time, who holds what, and who
+//! waits.
+
+use axum::extract::State;
+use axum::response::Response;
+use backstitch_saga::slots::{Full, Limit};
+use backstitch_saga::turns::Class;
+use serde_json::{Map, Value, json};
+
+use super::refusal::Refusal;
+use super::{App, answer, codes};
+
+/// `GET /api/v1/limits`.
+pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
+    let engine = app.engine()?;
+    let (turns, limits) = (engine.turns(), engine.limits());
+    let classes = Class::ALL.map(Class::word);
+    let own = limits.workflows.iter().filter(|own| *own.namespace == **app.namespace());
+    Ok(answer::ok(&json!({
+        "workers": {
+            "max": turns.size,
+            "in_use": turns.used,
+            "waiting": by_word(&classes, &turns.waiting),
+        },
+        "runs": {
+            "max": limits.runs_max,
+            "running": limits.runs_max.map(|_| limits.running),
+            "waiting": priorities(&limits.waiting),
+            "queue_max": limits.queue_max,
+        },
+        "workflows": own.map(workflow).collect::<Vec<_>>(),
+    })))
+}
+
+fn workflow(own: &Limit) -> Value {
+    json!({
+        "workflow_id": own.workflow,
+        "max_runs": own.max_runs,
+        "running": own.running,
+        "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "waiting": priorities(&own.waiting),
+    })
+}
+
+fn priorities(waiting: &[usize; 3]) -> Value {
+    by_word(&["high", "medium", "low"], waiting)
+}
+
+fn by_word(words: &[&str], counts: &[usize]) -> Value {
+    let counts = words.iter().zip(counts).map(|(word, count)| ((*word).to_owned(), json!(count)));
+    Value::Object(counts.collect::<Map<_, _>>())
+}
+
+/// 429 where a workflow refuses more runs, 503 where too many wait already.
+pub(super) fn full(full: &Full) -> Refusal {
+    match full {
+        Full::Workflow { workflow, max_runs } => Refusal::new(codes::QUEUE_FULL, full.to_string())
+            .with(json!({ "workflow_id": workflow, "max_runs": max_runs })),
+        Full::Queue { queue_max } => Refusal::new(codes::INSUFFICIENT_RESOURCES, full.to_string())
+            .with(json!({ "queue_max": queue_max })),
+    }
+}

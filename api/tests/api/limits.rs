@@ -1,0 +1,146 @@
+//! How much goes on at a time: limits, who waits for them, and who is refused.
+
+use std::net::TcpListener;
+
+use backstitch_api::Settings;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::server::{Server, settings};
+
+fn waiting(id: &str, more: &str) -> String {
+    let step = "{ id: go, type: wait, with: { signal: go, timeout: 2d } }";
+    format!("id: {id}\n{more}\nsteps:\n  - {step}\n")
+}
+
+async fn limited(change: impl FnOnce(&mut Settings)) -> Server {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut settings = settings(&folder);
+    change(&mut settings);
+    Server::start_with(settings, folder).await
+}
+
+async fn execute(server: &Server, workflow: &str, body: Value) -> (StatusCode, Value) {
+    server.post(&format!("/api/v1/workflows/{workflow}/execute"), &body).await
+}
+
+async fn begin(server: &Server, workflow: &str, body: Value) -> String {
+    let (status, run) = execute(server, workflow, body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{run}");
+    run["execution_id"].as_str().expect("an id").to_owned()
+}
+
+async fn until(server: &Server, run: &str, wanted: &str) {
+    loop {
+        let (_, shown) = server.get(&format!("/api/v1/executions/{run}")).await;
+        if shown["status"] == wanted {
+            return;
+        }
+        assert!(shown["completed_at"].is_null(), "{wanted} never came: {shown}");
+    }
+}
+
+async fn go(server: &Server, run: &str) {
+    let (status, sent) =
+        server.post(&format!("/api/v1/executions/{run}/signals/go"), &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_beyond_a_workflow_s_limit_wait_and_say_for_whom() {
+    let server = Server::start().await;
+    server.define(&waiting("single", "concurrency: { max_runs: 1 }")).await;
+    let first = begin(&server, "single", json!({})).await;
+    let second = begin(&server, "single", json!({})).await;
+    until(&server, &first, "running").await;
+    until(&server, &second, "pending").await;
+    let (status, limits) = server.get("/api/v1/limits").await;
+    let wanted = json!([{
+        "workflow_id": "single", "max_runs": 1, "running": 1, "holders": [first],
+        "waiting": { "high": 0, "medium": 1, "low": 0 },
+    }]);
+    assert_eq!((status, &limits["workflows"]), (StatusCode::OK, &wanted));
+    let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
+    assert_eq!(why["blockers"][0]["kind"], "slot", "{why}");
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains("`single`") && said.contains(&first), "{said}");
+    go(&server, &first).await;
+    until(&server, &first, "completed").await;
+    until(&server, &second, "running").await;
+    go(&server, &second).await;
+    until(&server, &second, "completed").await;
+    let (_, limits) = server.get("/api/v1/limits").await;
+    assert_eq!(limits["workflows"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_may_refuse_what_is_beyond_its_limit() {
+    let server = Server::start().await;
+    let concurrency = "concurrency: { max_runs: 1, on_limit: reject }";
+    server.define(&waiting("single", concurrency)).await;
+    let first = begin(&server, "single", json!({})).await;
+    let (status, refused) = execute(&server, "single", json!({})).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{refused}");
+    assert_eq!(refused["error_code"], "QUEUE_FULL", "{refused}");
+    go(&server, &first).await;
+    until(&server, &first, "completed").await;
+    begin(&server, "single", json!({})).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_lets_the_urgent_in_first_and_takes_no_more_than_may_wait() {
+    let server = limited(|own| {
+        own.slots.runs_max = Some(1);
+        own.slots.queue_max = 2;
+    })
+    .await;
+    server.define(&waiting("any", "priority: low")).await;
+    let first = begin(&server, "any", json!({})).await;
+    until(&server, &first, "running").await;
+    let low = begin(&server, "any", json!({})).await;
+    let high = begin(&server, "any", json!({ "priority": "high" })).await;
+    let (status, refused) = execute(&server, "any", json!({})).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{refused}");
+    assert_eq!(refused["error_code"], "INSUFFICIENT_RESOURCES", "{refused}");
+    let (_, limits) = server.get("/api/v1/limits").await;
+    let waiting = json!({ "high": 1, "medium": 0, "low": 1 });
+    assert_eq!(
+        limits["runs"],
+        json!({ "max": 1, "running": 1, "waiting": waiting, "queue_max": 2 })
+    );
+    let (status, wrong) = execute(&server, "any", json!({ "priority": "urgent" })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    go(&server, &first).await;
+    until(&server, &high, "running").await;
+    until(&server, &low, "pending").await;
+    go(&server, &high).await;
+    until(&server, &low, "running").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_without_a_turn_is_ready_and_says_what_it_waits_for() {
+    let server = limited(|own| own.workers_max = 1).await;
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("bound"));
+    let with = format!("with: {{ method: POST, url: '{url}', body: {{}} }}");
+    let step = format!("{{ id: call, type: http, retry: none, {with} }}");
+    server.define(&format!("id: silent\nsteps:\n  - {step}\n")).await;
+    server.define("id: quick\nsteps:\n  - { id: one, type: noop }\n").await;
+    let first = begin(&server, "silent", json!({})).await;
+    while server.get("/api/v1/limits").await.1["workers"]["in_use"] != 1 {}
+    let second = begin(&server, "quick", json!({})).await;
+    while server.get("/api/v1/limits").await.1["workers"]["waiting"]["medium"] != 1 {}
+    let (_, shown) = server.get(&format!("/api/v1/executions/{second}")).await;
+    assert_eq!(shown["steps"]["one"]["status"], "ready", "{shown}");
+    let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
+    assert_eq!(why["blockers"][0]["kind"], "turn", "{why}");
+    assert!(why["summary"].as_str().is_some_and(|own| own.contains("1 of 1")), "{why}");
+    // Nobody is there any more: the call fails, and its turn goes on.
+    drop(silent);
+    until(&server, &second, "completed").await;
+    until(&server, &first, "failed").await;
+    server.stop().await;
+}

@@ -1,0 +1,109 @@
+//! Room: how much of what could start may start, as the shell says.
+//!
+//! The core asks and never counts: how many attempts a node has under way, and how many runs of
+//! a workflow there are, is known where all runs are. What was refused stays as it is, and is
+//! asked for again whenever the run is decided on.
+
+use crate::arrows::{Phase, StepStatus};
+use crate::event::Priority;
+use crate::ids::StepIndex;
+use crate::plan::TaskKind;
+use crate::state::{State, Subject};
+use crate::time::Timestamp;
+
+/// What an attempt is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Attempt {
+    /// A step's undo.
+    Undo,
+    /// A step on its way forward.
+    Step,
+}
+
+/// Says what may start. A turn is one attempt that is under way; a slot is one run that has
+/// begun and not ended.
+pub trait Room {
+    /// Whether one more attempt may start. A turn that was given and not used goes back.
+    fn starts(&mut self, attempt: Attempt) -> bool;
+
+    /// Whether a run that has not begun may. One that may and does not is asked for again.
+    fn begins(&mut self) -> bool;
+}
+
+/// Room for everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unbounded;
+
+impl Room for Unbounded {
+    fn starts(&mut self, _: Attempt) -> bool {
+        true
+    }
+
+    fn begins(&mut self) -> bool {
+        true
+    }
+}
+
+/// Turns of one layer: once one is refused no more are asked for.
+pub(crate) struct Turns<'a> {
+    room: &'a mut dyn Room,
+    attempt: Attempt,
+    refused: bool,
+}
+
+impl<'a> Turns<'a> {
+    pub(crate) fn of(room: &'a mut dyn Room, attempt: Attempt) -> Self {
+        Self { room, attempt, refused: false }
+    }
+
+    pub(crate) fn take(&mut self) -> bool {
+        self.refused = self.refused || !self.room.starts(self.attempt);
+        !self.refused
+    }
+}
+
+impl State {
+    /// Who goes first when not all can.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        let origin = self.links.as_ref().and_then(|links| links.origin.as_ref());
+        origin.map(|origin| origin.priority).unwrap_or_default()
+    }
+
+    /// Whether the run waits until it may begin.
+    #[must_use]
+    pub fn waits_to_begin(&self) -> bool {
+        self.phase == Phase::Forward && !self.begun
+    }
+
+    /// Whether the run is one of those at a time that its workflow and the node allow.
+    #[must_use]
+    pub fn holds_slot(&self) -> bool {
+        self.begun && self.phase != Phase::Ended
+    }
+
+    /// What the run wants a turn for, once everything else that follows has happened.
+    #[must_use]
+    pub fn wants_turn(&self, now: Timestamp) -> Option<Attempt> {
+        let retries = || {
+            self.due_by(now).any(|subject| match subject {
+                Subject::Step(step) => self.step(step).status == StepStatus::Retrying,
+                Subject::Undo(_) => true,
+                _ => false,
+            })
+        };
+        match self.phase {
+            Phase::Forward if !self.sets.queued.is_empty() || retries() => Some(Attempt::Step),
+            Phase::Unwinding if !self.sets.undo_ready.is_empty() || retries() => {
+                Some(Attempt::Undo)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an attempt of the step takes a turn: pure steps and children take none.
+    #[must_use]
+    pub fn takes_turns(&self, step: StepIndex) -> bool {
+        matches!(self.plan.steps[step.at()].task, TaskKind::Effect(_))
+    }
+}

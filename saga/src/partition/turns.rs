@@ -1,0 +1,246 @@
+//! Which runs have a turn, and which stand in line for one.
+//!
+//! What a run holds beyond what it has in flight goes back after every decision, so that what is
+//! taken is always what is under way, whatever happened in between.
+
+use backstitch_core::command::Command;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::room::{Attempt, Room};
+use backstitch_core::state::State;
+use backstitch_core::time::Moment;
+
+use super::cell::Cell;
+use super::{Abandon, Partition};
+use crate::slots::{Claim, SlotSeat};
+use crate::turns::{Class, Place, Seat, Usage};
+
+/// Granted turns that one call of [`Partition::fire`] sees to.
+const GRANTS_PER_FIRE_MAX: usize = 1_024;
+
+/// Room for one decision: what the run was given, then whatever is free.
+pub(super) struct Turns<'a> {
+    seat: &'a Seat,
+    slots: &'a SlotSeat,
+    claim: &'a Claim,
+    spare: usize,
+    /// Turns taken from the pool.
+    pub(super) taken: usize,
+    /// Whether the run was let in, and so holds its slots.
+    pub(super) began: bool,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(
+        (seat, slots): (&'a Seat, &'a SlotSeat),
+        claim: &'a Claim,
+        spare: usize,
+    ) -> Self {
+        Self { seat, slots, claim, spare, taken: 0, began: false }
+    }
+}
+
+impl Room for Turns<'_> {
+    fn starts(&mut self, _: Attempt) -> bool {
+        if self.spare > 0 {
+            self.spare -= 1;
+            return true;
+        }
+        let taken = self.seat.take();
+        self.taken += usize::from(taken);
+        taken
+    }
+
+    fn begins(&mut self) -> bool {
+        self.began = self.slots.begins(self.claim);
+        self.began
+    }
+}
+
+/// What a run has to do with the pool.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Turns that it holds.
+    pub(super) held: usize,
+    /// Where it stands in line.
+    pub(super) place: Option<Place>,
+}
+
+/// What a run has to do with slots; a run that the partition has said nothing of has neither.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum SlotOf {
+    /// It has begun and not ended.
+    Holds,
+    /// It waits to begin.
+    Waits,
+    /// It is over, or paused before it began.
+    #[default]
+    Neither,
+}
+
+impl SlotOf {
+    fn state(state: &State) -> Self {
+        if state.holds_slot() {
+            Self::Holds
+        } else if state.waits_to_begin() {
+            Self::Waits
+        } else {
+            Self::Neither
+        }
+    }
+}
+
+/// Where a run stands in line, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InLine {
+    /// Of which class.
+    pub class: Class,
+    /// How many of its class are before it.
+    pub before: usize,
+    /// How the pool stands.
+    pub usage: Usage,
+}
+
+impl<T: Abandon> Partition<T> {
+    /// Takes its turns and slots from where others take theirs.
+    #[must_use]
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
+        (self.seat, self.slots) = (seat, slots);
+        self
+    }
+
+    /// Says what every run holds or waits for. No partition of a node decides anything, and
+    /// nobody is let in, before all have said so.
+    pub fn claim_slots(&mut self) {
+        let mut runs: Vec<_> = self.runs.keys().copied().collect();
+        runs.sort_unstable();
+        for id in runs {
+            if let Some(Cell::Run(run)) = self.runs.get_mut(&id) {
+                run.slot = SlotOf::state(&run.state);
+                match run.slot {
+                    SlotOf::Holds => self.slots.holds(&Claim::of(&run.state)),
+                    SlotOf::Waits => self.slots.waited(&Claim::of(&run.state)),
+                    SlotOf::Neither => {}
+                }
+            }
+        }
+    }
+
+    /// After a decision: what the run holds or waits for now. What it lets go is free once the
+    /// stage is durable.
+    pub(super) fn settle_slot(&mut self, id: ExecutionId) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let now = SlotOf::state(&run.state);
+        let before = std::mem::replace(&mut run.slot, now);
+        if before == now {
+            return;
+        }
+        let claim = Claim::of(&run.state);
+        match now {
+            SlotOf::Holds => self.slots.holds(&claim),
+            SlotOf::Waits => self.slots.waits(&claim),
+            SlotOf::Neither => self.freed.push_back((self.next_stage, claim)),
+        }
+    }
+
+    /// Lets go what durable endings have freed.
+    pub(super) fn free_slots(&mut self) {
+        while let Some((_, claim)) =
+            self.freed.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+        {
+            // It may have been reopened since.
+            let run = self.runs.get(&claim.run);
+            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither);
+            if !again {
+                self.slots.forget(&claim);
+            }
+        }
+    }
+
+    /// Gives back the turns of attempts that are stopped now.
+    pub(super) fn free_stopped(&mut self) {
+        while let Some((_, turns)) =
+            self.stopping.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+        {
+            self.seat.give_back(turns);
+        }
+    }
+
+    /// Goes on with runs that were given a turn.
+    pub(super) fn use_turns(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(id) = self.seat.next_granted() else { break };
+            let Some(Cell::Run(run)) = self.runs.get_mut(&id) else {
+                self.seat.give_back(1);
+                continue;
+            };
+            run.standing.held += 1;
+            run.standing.place = None;
+            self.decide(id, Command::Continue, None, moment);
+        }
+    }
+
+    /// Goes on with runs that may begin.
+    pub(super) fn use_slots(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(id) = self.slots.next_granted() else { break };
+            if self.runs.contains_key(&id) {
+                self.decide(id, Command::Continue, None, moment);
+            }
+        }
+    }
+
+    /// After a decision: gives back what the run does not use, and stands it in line if it
+    /// wants more. A decision that was cut goes on of itself.
+    pub(super) fn settle_turns(&mut self, id: ExecutionId, cut: bool, moment: Moment) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let idle = run.spare_turns();
+        run.standing.held -= idle;
+        self.seat.give_back(idle);
+        if cut {
+            return;
+        }
+        let class = run.state.wants_turn(moment.now).map(|wanted| match wanted {
+            Attempt::Undo => Class::Undo,
+            Attempt::Step => Class::Forward(run.state.priority()),
+        });
+        let stands = run.standing.place.map(|place| place.class);
+        if stands == class || self.draining {
+            return;
+        }
+        if let Some(place) = run.standing.place.take() {
+            self.seat.leave(place);
+        }
+        run.standing.place = class.map(|class| self.seat.wait(id, class));
+    }
+
+    /// Gives back everything that a run holds: it is worked on no more.
+    pub(super) fn give_up_turns(&self, standing: &Standing) {
+        if let Some(place) = standing.place {
+            self.seat.leave(place);
+        }
+        self.seat.give_back(standing.held);
+    }
+
+    /// Where a run stands in line, if it does.
+    #[must_use]
+    pub fn in_line(&self, id: ExecutionId) -> Option<InLine> {
+        let Some(Cell::Run(run)) = self.runs.get(&id) else { return None };
+        let place = run.standing.place?;
+        let before = self.seat.position(place)?;
+        Some(InLine { class: place.class, before, usage: self.seat.usage() })
+    }
+
+    /// Attempts under way, which is what the partition holds turns for; those that are being
+    /// stopped are among them.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        let stopping: usize = self.stopping.iter().map(|(_, turns)| turns).sum();
+        self.runs.values().map(Cell::attempts).sum::<usize>() + stopping
+    }
+
+    /// Turns that the partition holds, and how many of them it has not looked at yet.
+    #[must_use]
+    pub fn turns(&self) -> (usize, usize) {
+        (self.seat.held(), self.seat.granted())
+    }
+}

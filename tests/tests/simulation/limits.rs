@@ -1,0 +1,83 @@
+//! How much goes on at a time, checked against what is under way and what is durable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backstitch_core::effect::Effect;
+use backstitch_core::event::{ControlEvent, Event, RunEvent};
+
+use super::services::Flight;
+use super::world::World;
+
+/// Turns are what is under way: never more than there are, none forgotten, none kept by a
+/// partition that went, and nobody waits while one is free.
+pub fn turns(world: &World) {
+    let usage = world.pool.usage();
+    let seed = world.seed;
+    assert!(usage.used <= usage.size, "seed {seed}: {usage:?}");
+    let mut held = 0;
+    for partition in &world.partitions {
+        let (own, granted) = partition.turns();
+        let attempts = partition.attempts();
+        assert_eq!(own, attempts + granted, "seed {seed}: of partition {}", partition.id());
+        held += own;
+    }
+    assert_eq!(held, usage.used, "seed {seed}: turns are forgotten: {usage:?}");
+    let waits = usage.waiting.iter().any(|&waiting| waiting > 0);
+    assert!(!waits || usage.used == usage.size, "seed {seed}: somebody waits: {usage:?}");
+    let flying = |flight: &&Flight| !matches!(flight.order.effect, Effect::DeliverCallback { .. });
+    let flying = world.flights.iter().filter(flying).count();
+    assert!(flying <= usage.size, "seed {seed}: {flying} attempts at a time: {usage:?}");
+}
+
+/// Slots are what has begun and not ended, by the durable records alone: a start finds no more
+/// of them than there may be, but for runs that a person has reopened.
+pub fn slots(world: &World) {
+    let seed = world.seed;
+    let runs: Vec<_> = {
+        let disk = world.disk.lock().expect("no thread panicked");
+        disk.runs.keys().copied().collect()
+    };
+    let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut of_the_node = 0;
+    let mut limits = BTreeMap::new();
+    for run in runs {
+        let state = world.live_state(run);
+        let by_hand = {
+            let disk = world.disk.lock().expect("no thread panicked");
+            goes_on_by_hand(disk.runs[&run].iter().map(|record| &record.event))
+        };
+        if !state.holds_slot() || by_hand {
+            continue;
+        }
+        of_the_node += usize::from(state.parent().is_none());
+        let workflow = state.submitted.workflow.clone();
+        *running.entry(workflow.clone()).or_default() += 1;
+        limits.extend(state.plan.concurrency.map(|own| (workflow, own.max_runs)));
+    }
+    for (workflow, max_runs) in limits {
+        let running = running[&workflow];
+        assert!(running <= max_runs as usize, "seed {seed}: {running} of `{workflow}`");
+    }
+    let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
+    assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
+}
+
+/// Whether a person has the run go on, whatever the limits say: it ended and was reopened, or
+/// it began with a step that was settled by hand.
+fn goes_on_by_hand<'a>(events: impl Iterator<Item = &'a Event>) -> bool {
+    let mut begun = false;
+    for event in events {
+        let Event::Run(event) = event else { continue };
+        match event {
+            RunEvent::RunEnded { .. } => return true,
+            RunEvent::Control(ControlEvent::StepOverridden { .. }) if !begun => return true,
+            RunEvent::StepReady { .. }
+            | RunEvent::StepSkipped { .. }
+            | RunEvent::StepFailed { .. }
+            | RunEvent::StepsPruned { .. } => begun = true,
+            _ => {}
+        }
+    }
+    false
+}

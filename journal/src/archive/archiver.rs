@@ -242,7 +242,8 @@ impl Work {
             self.archive_up_to(sealed, signals)?;
             progress.archived = Some(sealed);
         }
-        if !progress.scrubbed {
+        // What store and views have applied may be told before what is sealed.
+        if !progress.scrubbed && sealed > 0 {
             self.sources.check_links()?;
             self.scrub(sealed, signals)?;
             progress.scrubbed = true;

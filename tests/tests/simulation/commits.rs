@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backstitch_core::event::{Event, PartitionEvent};
+use backstitch_core::event::{Event, ForkEvent, PartitionEvent, RunEvent};
 use backstitch_core::ids::StreamId;
 use backstitch_core::summary::ViewChange;
 use backstitch_saga::partition::{Stage, StagedRecord};
@@ -15,6 +15,18 @@ pub struct Commit {
     stage: Option<u64>,
     quiescent: Vec<StreamId>,
     changes: Vec<ViewChange>,
+}
+
+/// Whether a commit tells a run of its fork and does not begin that: a crash behind it is rare
+/// and has rules of its own.
+fn tears_a_fork(commit: &Commit) -> bool {
+    let any = |wanted: fn(&ForkEvent) -> bool| {
+        commit.records.iter().any(
+            |record| matches!(&record.event, Event::Run(RunEvent::Fork(event)) if wanted(event)),
+        )
+    };
+    any(|event| matches!(event, ForkEvent::Forked { .. }))
+        && !any(|event| matches!(event, ForkEvent::Started))
 }
 
 impl World {
@@ -31,7 +43,11 @@ impl World {
             self.crash();
             return true;
         }
+        let torn = self.writing[at].front().is_some_and(tears_a_fork);
         self.write_one(at);
+        if torn && self.faults && self.random.chance(50) {
+            self.crash();
+        }
         true
     }
 

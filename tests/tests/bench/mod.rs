@@ -7,8 +7,14 @@ use backstitch_tests::binaries;
 use serde_json::Value;
 
 /// Rows of each group: cases times concurrencies.
-const ROWS: [(&str, usize); 5] =
-    [("floors", 1 + 4), ("journal", 4), ("engine", 8), ("http", 8), ("scale", 5 + 8 + 1 + 1)];
+const ROWS: [(&str, usize); 6] = [
+    ("floors", 1 + 4),
+    ("journal", 4),
+    ("engine", 8),
+    ("http", 8),
+    ("graph", 2),
+    ("scale", 5 + 8 + 1 + 1),
+];
 
 #[test]
 fn a_smoke_run_measures_every_row() {

@@ -25,6 +25,9 @@ use crate::files;
 const SUFFIX: &str = ".arc";
 const UNFINISHED_SUFFIX: &str = ".arc.new";
 
+/// What is wrong with a segment in the log that its whole archive file contradicts.
+pub(crate) const NOT_AS_PACKED: &str = "the segment in the log is not what its archive file holds";
+
 pub(crate) fn path_of(archive: &Path, number: u64) -> PathBuf {
     archive.join(format!("{number:010}{SUFFIX}"))
 }

@@ -62,7 +62,8 @@ pub(crate) fn pack(
     Ok(header)
 }
 
-/// Reads a sealed segment of a log through.
+/// Reads a sealed segment of a log through; answers the digest of what there is to pack of it,
+/// what pads its groups included.
 ///
 /// # Errors
 /// [`Error::Damaged`] if it is not what was written.
@@ -71,9 +72,9 @@ pub(crate) fn check(
     number: u64,
     shape: &Shape,
     sealed_at: &SealedAt,
-) -> Result<(), Error> {
+) -> Result<Digest, Error> {
     let segment = Segment::load(log, number, shape)?;
-    read_through(&segment, shape, sealed_at).map(|_| ())
+    read_through(&segment, shape, sealed_at).map(|(header, _)| header.raw_hash)
 }
 
 /// Follows a segment to its end with all checks; answers its header to be and how many of its

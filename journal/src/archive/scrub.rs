@@ -7,8 +7,9 @@ use std::path::Path;
 
 use backstitch_core::ids::Digest;
 
+use crate::archive::NOT_AS_PACKED;
 use crate::archive::pack::{SealedAt, check, pack};
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::log::wal::heal::heal;
 use crate::sources::Sources;
 
@@ -24,14 +25,20 @@ pub(crate) fn scrub(
     previous: Digest,
 ) -> Result<bool, Error> {
     let (log, shape) = (sources.log(), sources.shape());
-    let in_archive = match sources.archived(number) {
-        Ok(Some(mut archived)) => archived.damages().into_iter().next(),
-        Ok(None) => None,
-        Err(Error::Damaged { damage }) => Some(damage),
+    let (in_archive, packed_of) = match sources.archived(number) {
+        Ok(Some(mut archived)) => {
+            let damage = archived.damages().into_iter().next();
+            let packed_of = archived.header().raw_hash;
+            (damage.clone(), Some(packed_of).filter(|_| damage.is_none()))
+        }
+        Ok(None) => (None, None),
+        Err(Error::Damaged { damage }) => (Some(damage), None),
         Err(error) => return Err(error),
     };
     let in_log = match check(log, number, shape, sealed_at) {
-        Ok(()) => None,
+        // What pads the groups proves itself by nothing; what was packed was compared with it.
+        Ok(found) if packed_of.is_some_and(|packed_of| packed_of != found) => Some(differs(number)),
+        Ok(_) => None,
         Err(Error::Damaged { damage }) => Some(damage),
         Err(error) => return Err(error),
     };
@@ -43,4 +50,9 @@ pub(crate) fn scrub(
             None => Err(damage.into()),
         },
     }
+}
+
+fn differs(segment: u64) -> Damage {
+    let detail = NOT_AS_PACKED.to_owned();
+    Damage { segment, offset: 0, partition: None, sequence: None, detail }
 }

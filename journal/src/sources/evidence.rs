@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 
+use crate::archive;
 use crate::error::{Damage, Error};
 use crate::log::wal::layout;
 use crate::log::wal::scan::Segment;
@@ -85,8 +86,7 @@ impl Sources {
         let mut log_flaws = Vec::new();
         if let Some(in_log) = in_log.filter(|in_log| *in_log != segment.bytes) {
             let at = in_log.iter().zip(&segment.bytes).position(|(one, other)| one != other);
-            let detail = "the segment in the log is not what its archive file holds";
-            log_flaws.push(segment.damage(at.unwrap_or(0), detail));
+            log_flaws.push(segment.damage(at.unwrap_or(0), archive::NOT_AS_PACKED));
             others.push(in_log);
         }
         let archived = flaws.is_empty();

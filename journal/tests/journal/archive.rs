@@ -30,7 +30,7 @@ pub fn names(directory: &Path, part: &str) -> Vec<String> {
 }
 
 /// Segments of the log that were begun: the last one is only made ready.
-fn begun(directory: &Path) -> Vec<u64> {
+pub fn begun(directory: &Path) -> Vec<u64> {
     names(directory, "log")
         .iter()
         .filter_map(|name| name.strip_suffix(".seg")?.parse().ok())
@@ -64,11 +64,11 @@ pub fn archived_directory(directory: &Path, commits: usize) -> Vec<Acknowledged>
     written
 }
 
-fn arc(directory: &Path, number: u64) -> PathBuf {
+pub fn arc(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("archive/{number:010}.arc"))
 }
 
-fn seg(directory: &Path, number: u64) -> PathBuf {
+pub fn seg(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("log/{number:010}.seg"))
 }
 
@@ -149,7 +149,7 @@ fn a_lost_store_is_made_anew_from_the_archive_and_the_log() {
 }
 
 /// Flips a bit in what is written, not in what pads it.
-fn flip_a_record(bytes: &mut [u8]) {
+pub fn flip_a_record(bytes: &mut [u8]) {
     let byte = bytes[9_000..].iter_mut().find(|byte| **byte != 0);
     *byte.expect("a segment is written to its end") ^= 1;
 }
@@ -183,23 +183,6 @@ fn a_segment_unpacks_to_the_bytes_it_had() {
     for (number, bytes) in (1..).zip(&before) {
         assert!(fs::read(seg(directory.path(), number)).unwrap() == *bytes, "segment {number}");
     }
-    // What opening has no need to read is compared behind it.
-    let mut bytes = before[0].clone();
-    flip_a_record(&mut bytes);
-    fs::write(seg(directory.path(), 1), &bytes).unwrap();
-    let mut packed = fs::read(arc(directory.path(), 2)).unwrap();
-    packed[9_000] ^= 1;
-    fs::write(arc(directory.path(), 2), &packed).unwrap();
-    let opened = Journal::open(directory.path(), keeping).unwrap();
-    assert!(opened.report.segments_healed.is_empty());
-    while opened.journal.info().archive.segments_healed < 2 {
-        std::thread::yield_now();
-    }
-    opened.journal.close().unwrap();
-    drop(opened);
-    assert!(fs::read(seg(directory.path(), 1)).unwrap() == before[0]);
-    packed[9_000] ^= 1;
-    assert!(fs::read(arc(directory.path(), 2)).unwrap() == packed);
     check_open(directory.path(), small(), &lines(&written)).unwrap();
 }
 

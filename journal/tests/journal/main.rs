@@ -35,6 +35,7 @@ mod removal_crash;
 mod removal_lives;
 mod restore;
 mod salvage;
+mod scrub;
 mod throughput;
 mod torture;
 mod views;

@@ -21,6 +21,7 @@ mod posts;
 mod reads;
 mod removal;
 mod replays;
+mod rollouts;
 mod stage;
 mod timers;
 mod turns;
@@ -53,6 +54,7 @@ pub use input::{Abandon, Answer, Histories, Input};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
+pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
 pub use turns::InLine;
@@ -162,6 +164,7 @@ impl<T: Abandon> Partition<T> {
             | Input::Fork(_, ticket)
             | Input::Define(_, ticket)
             | Input::Keep(_, ticket)
+            | Input::Rollout(_, ticket)
             | Input::Import(_, ticket)
             | Input::Record(_, ticket)
             | Input::Remove(_, ticket)
@@ -190,6 +193,7 @@ impl<T: Abandon> Partition<T> {
                 self.releases.push(Release::Publish(definition, answer.clone()));
                 self.answer(ticket, answer);
             }
+            Input::Rollout(order, ticket) => self.roll_out(*order, ticket, moment),
             Input::Import(import, ticket) => self.import(*import, ticket, moment),
             Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),

@@ -11,6 +11,7 @@ mod payloads;
 mod process;
 mod refused;
 mod retention;
+mod rollouts;
 mod server;
 mod transfer;
 mod travel;

@@ -183,16 +183,8 @@ impl<T: Abandon> Partition<T> {
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
             Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
-            Input::Define(mut definition, ticket) => {
-                let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
-                self.releases.push(Release::Publish(definition, answer.clone()));
-                self.answer(ticket, answer);
-            }
-            Input::Keep(definition, ticket) => {
-                let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
-                self.releases.push(Release::Publish(definition, answer.clone()));
-                self.answer(ticket, answer);
-            }
+            Input::Define(definition, ticket) => self.define(definition, ticket, moment),
+            Input::Keep(definition, ticket) => self.keep(definition, ticket, moment),
             Input::Rollout(order, ticket) => self.roll_out(*order, ticket, moment),
             Input::Import(import, ticket) => self.import(*import, ticket, moment),
             Input::Visible(run, ticket) => self.visible(run, ticket),

@@ -91,17 +91,6 @@ impl Fields {
         Some(number)
     }
 
-    /// A whole number from 1 to `max`.
-    pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
-        let value = self.take(name)?;
-        let number = value.as_u64().filter(|number| (1..=max).contains(number));
-        if number.is_none() {
-            let message = format!("must be a whole number from 1, not {value}");
-            self.problem(name, codes::BAD_VALUE, message);
-        }
-        number
-    }
-
     /// A list.
     pub fn list(&mut self, name: &str) -> Vec<Value> {
         match self.take(name) {
@@ -111,13 +100,13 @@ impl Fields {
         }
     }
 
-    /// A whole number from 1.
+    /// A whole number from 1 to `max`.
     pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
         let value = self.take(name)?;
         self.whole_of(name, &value, max)
     }
 
-    /// A value anywhere in the body that must be a whole number from 1.
+    /// A value anywhere in the body that must be a whole number from 1 to `max`.
     pub fn whole_of(&mut self, path: &str, value: &Value, max: u64) -> Option<u64> {
         let number = value.as_u64().filter(|number| (1..=max).contains(number));
         if number.is_none() {

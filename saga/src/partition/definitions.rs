@@ -6,11 +6,11 @@ use std::sync::Arc;
 use backstitch_core::event::{Event, WorkflowEvent};
 use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
 use backstitch_core::workflow::{self, Source, WorkflowState};
 
-use super::Answer;
-use super::stage::{Stage, StagedRecord};
+use super::stage::{Release, Stage, StagedRecord};
+use super::{Abandon, Answer, Partition};
 use crate::catalog::{Name, Revision};
 
 /// A revision that somebody wants to add.
@@ -204,5 +204,19 @@ impl Workflows {
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
         Ok(())
+    }
+}
+
+impl<T: Abandon> Partition<T> {
+    pub(super) fn define(&mut self, mut definition: Box<Definition>, ticket: T, moment: Moment) {
+        let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
+        self.releases.push(Release::Publish(definition, answer.clone()));
+        self.answer(ticket, answer);
+    }
+
+    pub(super) fn keep(&mut self, definition: Box<Definition>, ticket: T, moment: Moment) {
+        let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
+        self.releases.push(Release::Publish(definition, answer.clone()));
+        self.answer(ticket, answer);
     }
 }

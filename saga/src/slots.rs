@@ -3,7 +3,9 @@
 //! Nothing here is remembered: who holds a slot and who waits for one is read off the states of
 //! runs, at the start and after every decision, so a slot can't leak. It is let go only once the
 //! ending is durable, so that a crash never finds more holders than there may be. Children wait
-//! for their own workflow's limit, but not for the node's: their parents hold a slot of it.
+//! for their own workflow's limit, but not for the node's: their parents hold a slot of it. One
+//! that has a run of its own workflow above it, at any level, takes no slot at all: it would wait
+//! for what cannot end before it.
 
 mod lines;
 
@@ -14,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use backstitch_core::definition::OnLimit;
 use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::links::DEPTH_MAX;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
@@ -55,8 +58,8 @@ pub struct Claim {
     pub submitted_at: Timestamp,
     /// Who goes first.
     pub priority: Priority,
-    /// Whether the node's own limit is not for it.
-    pub is_child: bool,
+    /// The run above it: the node's own limit is not for a child.
+    pub parent: Option<ExecutionId>,
 }
 
 impl Claim {
@@ -71,8 +74,14 @@ impl Claim {
             on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
             submitted_at: state.submitted_at,
             priority: state.priority(),
-            is_child: state.parent().is_some(),
+            parent: state.parent().map(|parent| parent.run),
         }
+    }
+
+    /// Whether it is a step of another run.
+    #[must_use]
+    pub fn is_child(&self) -> bool {
+        self.parent.is_some()
     }
 }
 
@@ -105,6 +114,8 @@ struct Inner {
     settings: Settings,
     node: Node,
     lines: HashMap<Name, Line>,
+    /// The run above each child that has begun or waits, with the child's seat.
+    above: HashMap<ExecutionId, (u64, ExecutionId)>,
     seats: HashMap<u64, Holder>,
     next: u64,
 }
@@ -131,6 +142,7 @@ impl Slots {
             settings,
             node: Node::default(),
             lines: HashMap::new(),
+            above: HashMap::new(),
             seats: HashMap::new(),
             next: 0,
         };
@@ -153,6 +165,13 @@ impl Slots {
     /// Lets in whoever may begin, once every partition has said what its runs hold: before that
     /// nobody knows what is free.
     pub fn let_in(&self) {
+        let mut inner = self.lock();
+        inner.release_within();
+        drop(inner);
+        self.hand_on();
+    }
+
+    fn hand_on(&self) {
         let woken = self.lock().hand_on();
         woken.iter().for_each(|wake| wake());
     }
@@ -204,9 +223,46 @@ impl Inner {
         self.settings.runs_max.is_some_and(|max| self.node.holders.len() >= max)
     }
 
+    /// The runs above one, the nearest first.
+    fn all_above(&self, parent: Option<ExecutionId>) -> impl Iterator<Item = ExecutionId> + '_ {
+        let next = |run: &ExecutionId| self.above.get(run).map(|(_, parent)| *parent);
+        std::iter::successors(parent, next).take(usize::from(DEPTH_MAX) + 1)
+    }
+
+    /// Whether a run of its own workflow is above it and holds a slot.
+    fn is_within(&self, claim: &Claim) -> bool {
+        let line = self.lines.get(&claim.workflow);
+        line.is_some_and(|line| self.all_above(claim.parent).any(|run| line.is_held_by(run)))
+    }
+
+    /// Runs may have said what they hold before the runs above them did.
+    fn release_within(&mut self) {
+        let mut within = Vec::new();
+        for (name, line) in &self.lines {
+            let own = line.holders().filter(|run| {
+                let parent = self.above.get(run).map(|(_, parent)| *parent);
+                self.all_above(parent).any(|above| line.is_held_by(above))
+            });
+            within.extend(own.map(|run| (name.clone(), run)));
+        }
+        for (name, run) in within {
+            self.lines.get_mut(&name).into_iter().for_each(|line| line.release(run));
+        }
+    }
+
+    fn note_parent(&mut self, seat: u64, claim: &Claim) {
+        self.above.extend(claim.parent.map(|parent| (claim.run, (seat, parent))));
+    }
+
     fn hold(&mut self, seat: u64, claim: &Claim) {
+        if self.is_within(claim) {
+            if let Some(line) = self.lines.get_mut(&claim.workflow) {
+                line.leave(claim);
+            }
+            return;
+        }
         self.lines.entry(claim.workflow.clone()).or_default().hold(seat, claim);
-        if !claim.is_child {
+        if !claim.is_child() {
             self.node.holders.insert(claim.run, seat);
         }
     }
@@ -214,7 +270,7 @@ impl Inner {
     fn has_room(&self, claim: &Claim) -> bool {
         let line = self.lines.get(&claim.workflow);
         let full = line.is_some_and(|line| line.is_full(claim.max_runs));
-        !full && (claim.is_child || !self.node_is_full())
+        !full && (claim.is_child() || !self.node_is_full())
     }
 
     /// Lets in whoever may begin now; answers whom to wake.
@@ -237,10 +293,11 @@ impl Inner {
     }
 
     fn forget(&mut self, claim: &Claim) {
+        self.above.remove(&claim.run);
         self.node.holders.remove(&claim.run);
         if let Some(line) = self.lines.get_mut(&claim.workflow) {
             line.leave(claim);
-            line.release(claim);
+            line.release(claim.run);
             if line.is_idle() {
                 self.lines.remove(&claim.workflow);
             }
@@ -251,22 +308,32 @@ impl Inner {
 impl SlotSeat {
     /// Whether the run is bound by any limit at all.
     fn binds(&self, claim: &Claim) -> bool {
-        claim.max_runs.is_some() || (self.settings.runs_max.is_some() && !claim.is_child)
+        claim.max_runs.is_some() || (self.settings.runs_max.is_some() && !claim.is_child())
+    }
+
+    /// Whether the run concerns nobody here: it is bound by nothing, and no child.
+    fn passes(&self, claim: &Claim) -> bool {
+        !self.binds(claim) && !claim.is_child()
     }
 
     /// Whether a run may begin now. If so it holds its slots.
     #[must_use]
     pub fn begins(&self, claim: &Claim) -> bool {
-        if !self.binds(claim) {
+        if self.passes(claim) {
             return true;
         }
         let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
+        if !self.binds(claim) {
+            return true;
+        }
         let line = inner.lines.get(&claim.workflow);
         if line.is_some_and(|line| line.holds(claim)) {
             return true;
         }
         // Whoever waits goes before who comes.
-        if line.is_some_and(|line| line.has_waiting(claim.is_child)) || !inner.has_room(claim) {
+        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
+        if !inner.is_within(claim) && (waits || !inner.has_room(claim)) {
             return false;
         }
         inner.hold(self.number, claim);
@@ -284,7 +351,7 @@ impl SlotSeat {
         }
         let mut inner = self.slots.lock();
         let line = inner.lines.get(&claim.workflow);
-        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child));
+        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
         let full = line.is_some_and(|line| line.is_full(claim.max_runs));
         if let (OnLimit::Reject, Some(max_runs), true) = (claim.on_limit, claim.max_runs, full) {
             return Err(Full::Workflow { workflow: claim.workflow.1.clone(), max_runs });
@@ -302,41 +369,43 @@ impl SlotSeat {
 
     /// The run has begun and not ended, whatever the limits say.
     pub fn holds(&self, claim: &Claim) {
+        if self.passes(claim) {
+            return;
+        }
+        let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
         if self.binds(claim) {
-            self.slots.lock().hold(self.number, claim);
+            inner.hold(self.number, claim);
         }
     }
 
     /// The run was found waiting at a start; [`Slots::let_in`] is called once all have said so.
     pub fn waited(&self, claim: &Claim) {
+        if self.passes(claim) {
+            return;
+        }
+        let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
         if self.binds(claim) {
-            let mut inner = self.slots.lock();
             inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
         }
     }
 
     /// The run waits to begin.
     pub fn waits(&self, claim: &Claim) {
-        if !self.binds(claim) {
-            return;
+        self.waited(claim);
+        if self.binds(claim) {
+            self.slots.hand_on();
         }
-        let mut inner = self.slots.lock();
-        inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
-        let woken = inner.hand_on();
-        drop(inner);
-        woken.iter().for_each(|wake| wake());
     }
 
     /// The run neither holds nor waits any more, and that is durable.
     pub fn forget(&self, claim: &Claim) {
-        if !self.binds(claim) {
+        if self.passes(claim) {
             return;
         }
-        let mut inner = self.slots.lock();
-        inner.forget(claim);
-        let woken = inner.hand_on();
-        drop(inner);
-        woken.iter().for_each(|wake| wake());
+        self.slots.lock().forget(claim);
+        self.slots.hand_on();
     }
 
     /// How many of the partition's runs may begin and have not been told.
@@ -371,6 +440,7 @@ impl Drop for SlotSeat {
         let mut inner = self.slots.lock();
         let own = self.number;
         inner.seats.remove(&own);
+        inner.above.retain(|_, (seat, _)| *seat != own);
         inner.node.holders.retain(|_, seat| *seat != own);
         inner.lines.values_mut().for_each(|line| line.forget_seat(own));
         inner.lines.retain(|_, line| !line.is_idle());

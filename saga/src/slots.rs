@@ -7,6 +7,8 @@
 //! that has a run of its own workflow above it, at any level, takes no slot at all: it would wait
 //! for what cannot end before it.
 
+mod above;
+mod claim;
 mod lines;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,14 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backstitch_core::definition::OnLimit;
-use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::links::DEPTH_MAX;
-use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
 
 use crate::catalog::Name;
 use crate::turns::Wake;
+pub use claim::{Claim, Full};
 pub use lines::{Limit, Limits};
 use lines::{Line, Node};
 
@@ -41,67 +40,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { runs_max: None, queue_max: QUEUE_MAX }
     }
-}
-
-/// What a run wants of the limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// The run.
-    pub run: ExecutionId,
-    /// Its workflow.
-    pub workflow: Name,
-    /// The limit of its revision.
-    pub max_runs: Option<usize>,
-    /// What becomes of it beyond the limit.
-    pub on_limit: OnLimit,
-    /// Since when it waits.
-    pub submitted_at: Timestamp,
-    /// Who goes first.
-    pub priority: Priority,
-    /// The run above it: the node's own limit is not for a child.
-    pub parent: Option<ExecutionId>,
-}
-
-impl Claim {
-    /// What a run claims by its state.
-    #[must_use]
-    pub fn of(state: &State) -> Self {
-        let concurrency = state.plan.concurrency;
-        Self {
-            run: state.id,
-            workflow: (state.submitted.namespace.clone(), state.submitted.workflow.clone()),
-            max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
-            on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
-            submitted_at: state.submitted_at,
-            priority: state.priority(),
-            parent: state.parent().map(|parent| parent.run),
-        }
-    }
-
-    /// Whether it is a step of another run.
-    #[must_use]
-    pub fn is_child(&self) -> bool {
-        self.parent.is_some()
-    }
-}
-
-/// Why a run is not taken in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
-    /// Its workflow refuses what is beyond its limit.
-    #[error("`{workflow}` has {max_runs} run(s) at a time at most, and refuses more")]
-    Workflow {
-        /// The workflow's id.
-        workflow: Arc<str>,
-        /// Its limit.
-        max_runs: usize,
-    },
-    /// Too many wait already.
-    #[error("{queue_max} runs wait to begin already, and no more are taken")]
-    Queue {
-        /// How many may wait.
-        queue_max: usize,
-    },
 }
 
 /// All slots of a node.
@@ -221,33 +159,6 @@ impl Inner {
 
     fn node_is_full(&self) -> bool {
         self.settings.runs_max.is_some_and(|max| self.node.holders.len() >= max)
-    }
-
-    /// The runs above one, the nearest first.
-    fn all_above(&self, parent: Option<ExecutionId>) -> impl Iterator<Item = ExecutionId> + '_ {
-        let next = |run: &ExecutionId| self.above.get(run).map(|(_, parent)| *parent);
-        std::iter::successors(parent, next).take(usize::from(DEPTH_MAX) + 1)
-    }
-
-    /// Whether a run of its own workflow is above it and holds a slot.
-    fn is_within(&self, claim: &Claim) -> bool {
-        let line = self.lines.get(&claim.workflow);
-        line.is_some_and(|line| self.all_above(claim.parent).any(|run| line.is_held_by(run)))
-    }
-
-    /// Runs may have said what they hold before the runs above them did.
-    fn release_within(&mut self) {
-        let mut within = Vec::new();
-        for (name, line) in &self.lines {
-            let own = line.holders().filter(|run| {
-                let parent = self.above.get(run).map(|(_, parent)| *parent);
-                self.all_above(parent).any(|above| line.is_held_by(above))
-            });
-            within.extend(own.map(|run| (name.clone(), run)));
-        }
-        for (name, run) in within {
-            self.lines.get_mut(&name).into_iter().for_each(|line| line.release(run));
-        }
     }
 
     fn note_parent(&mut self, seat: u64, claim: &Claim) {

@@ -1,5 +1,8 @@
 use backstitch_core::ids::PartitionId;
 
+use backstitch_core::event::Priority;
+use backstitch_core::time::Timestamp;
+
 use super::*;
 
 const ABOVE: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 99 };

@@ -17,7 +17,7 @@ use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
 use super::world::World;
-use super::{forks, links};
+use super::{forks, links, rollouts};
 
 /// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
 const UNREACHED: [&str; 1] = ["StepCacheHit"];
@@ -25,7 +25,7 @@ const UNREACHED: [&str; 1] = ["StepCacheHit"];
 /// Kinds of events that the seeds together must reach.
 pub fn event_kinds() -> impl Iterator<Item = &'static str> {
     let of_runs = RUN_EVENT_TYPES.iter().copied().filter(|kind| !UNREACHED.contains(kind));
-    of_runs.chain(["RunsRemoved"])
+    of_runs.chain(["RunsRemoved"]).chain(rollouts::EVENT_KINDS)
 }
 
 /// The end of time: whatever could fall due has.
@@ -72,6 +72,7 @@ pub fn all(world: &World) {
         run.tags_are_whole();
         links::children_agree(world, &state);
         forks::forks_agree(world, &state);
+        rollouts::runs_fell_where_they_should(world, &state);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every prefix of what happens is a place from which `advance` goes on, so a crash between
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
+mod cached;
 mod held;
 mod limits;
 mod routes;
@@ -168,8 +169,13 @@ fn forward(
         }
     }
     let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
-    for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
-        events.push(started(state, step, now, work));
+    for &step in queued.take(STARTS_PER_LAYER_MAX) {
+        let rendered = work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty();
+        if rendered || !turns.take() {
+            break;
+        }
+        let recalled = cached::recalled(state, step, &mut turns, work);
+        events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {

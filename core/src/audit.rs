@@ -58,11 +58,13 @@ pub enum AuditAction {
     ExecutionForked,
     /// A fork undoes what a run did.
     UndoDutyMoved,
+    /// The result cache was emptied.
+    CacheEmptied,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -84,6 +86,7 @@ impl AuditAction {
         Self::ExecutionSignalled,
         Self::ExecutionForked,
         Self::UndoDutyMoved,
+        Self::CacheEmptied,
     ];
 
     /// The word the API prints.
@@ -111,6 +114,7 @@ impl AuditAction {
             Self::ExecutionSignalled => "execution.signalled",
             Self::ExecutionForked => "execution.forked",
             Self::UndoDutyMoved => "execution.undo_duty_moved",
+            Self::CacheEmptied => "cache.emptied",
         }
     }
 
@@ -256,6 +260,9 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         }
         PartitionEvent::RetentionPolicySet { policy, actor } => {
             (actor, AuditAction::RetentionPolicySet, stream.to_string(), policy.clone())
+        }
+        PartitionEvent::CacheEmptied { reason, actor } => {
+            (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
         }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }

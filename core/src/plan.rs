@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::cache::CachePolicy;
 use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
@@ -105,6 +106,8 @@ pub struct PlanStep {
     pub replay: ReplaySafety,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
+    /// Which answers may stand for its own.
+    pub cache: Option<Box<CachePolicy>>,
 }
 
 /// How a step is undone.

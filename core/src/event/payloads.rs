@@ -25,7 +25,8 @@ impl Event {
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
-                | PartitionEvent::RetentionPolicySet { .. },
+                | PartitionEvent::RetentionPolicySet { .. }
+                | PartitionEvent::CacheEmptied { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -53,7 +54,8 @@ impl Event {
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
-                | PartitionEvent::RetentionPolicySet { .. },
+                | PartitionEvent::RetentionPolicySet { .. }
+                | PartitionEvent::CacheEmptied { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

@@ -1,5 +1,6 @@
 //! From a definition to a plan.
 
+mod cached;
 mod flow;
 
 use std::cell::Cell;
@@ -124,6 +125,7 @@ impl Compiler<'_, '_> {
         });
         let flow = self.flow(&path, &place, index, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
+        let cache = self.cache(&path, &place, index, (&task, step));
         let undo = match (&step.undo, &task) {
             (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
             (None, TaskKind::Workflow) => {
@@ -152,6 +154,7 @@ impl Compiler<'_, '_> {
             undo,
             replay,
             flow,
+            cache,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 69] = [
+pub const EVENT_TYPES: [&str; 70] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -71,6 +71,7 @@ pub const EVENT_TYPES: [&str; 69] = [
     "Restored",
     "RunsImported",
     "RetentionPolicySet",
+    "CacheEmptied",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -97,6 +98,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::Restored { .. } => "Restored",
             PartitionEvent::RunsImported { .. } => "RunsImported",
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
+            PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

@@ -139,6 +139,11 @@ impl Bench {
         Self { partition, disk, orders, aborted, records, quiescent, rows: 0, answers, posts }
     }
 
+    pub fn caching(mut self, cache: backstitch_saga::cache::ResultCache) -> Self {
+        self.partition = self.partition.caching(cache);
+        self
+    }
+
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
         let input = match input {
             Input::Submit(submission, ()) => Input::Submit(submission, Ticket),

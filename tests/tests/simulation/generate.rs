@@ -148,7 +148,7 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
     }
-    if random.chance(20) {
+    if random.chance(10) {
         step.insert("cache".into(), super::cached::policy(random));
     } else if random.chance(70) {
         let with = if random.chance(25) {

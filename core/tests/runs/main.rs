@@ -14,6 +14,7 @@ mod limits;
 mod lives;
 mod outputs;
 mod payloads;
+mod rehearsals;
 mod signals;
 mod stage;
 mod transitions;

@@ -40,7 +40,7 @@ use crate::cache::{Answered, ResultCache};
 use crate::catalog::{Name, Revision};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
-use cell::{Cell, Run};
+use cell::Cell;
 use definitions::Workflows;
 use fold::guarded;
 use turns::{SlotOf, Turns};
@@ -389,23 +389,6 @@ impl<T: Abandon> Partition<T> {
             } else if run.wants_checkpoint() {
                 self.uncheckpointed.insert(id);
             }
-        }
-    }
-
-    /// The run, from memory or folded again from its history.
-    fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
-        if !self.runs.contains_key(&id) {
-            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
-                return Ok(None);
-            }
-            let Some(events) = self.histories.history(id)? else { return Ok(None) };
-            let state = fold(id, &events, self.histories.as_ref())?;
-            self.adopt(state);
-        }
-        match self.runs.get_mut(&id) {
-            Some(Cell::Run(run)) => Ok(Some(run)),
-            Some(Cell::Quarantined(why)) => Err(why.clone()),
-            None => Ok(None),
         }
     }
 }

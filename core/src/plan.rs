@@ -67,6 +67,8 @@ pub struct Plan {
     pub priority: Priority,
     /// How many of its runs there may be at a time.
     pub concurrency: Option<Concurrency>,
+    /// Whether any step runs alone.
+    pub has_exclusive: bool,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,
@@ -108,6 +110,8 @@ pub struct PlanStep {
     pub flow: Option<Box<Flow>>,
     /// Which answers may stand for its own.
     pub cache: Option<Box<CachePolicy>>,
+    /// Whether nothing else of the run is under way while it is.
+    pub exclusive: bool,
 }
 
 /// How a step is undone.

@@ -4,6 +4,7 @@
 //! a workflow there are, is known where all runs are. What was refused stays as it is, and is
 //! asked for again whenever the run is decided on.
 
+use crate::advance::alone::Gate;
 use crate::arrows::{Phase, StepStatus};
 use crate::cache::{CacheKey, Recalled};
 use crate::event::Priority;
@@ -114,6 +115,17 @@ impl State {
             })
         };
         match self.phase {
+            Phase::Forward if self.plan.has_exclusive => {
+                let due = self.due_by(now).filter_map(|subject| match subject {
+                    Subject::Step(step) if self.step(step).status == StepStatus::Retrying => {
+                        Some(step).filter(|step| self.takes_turns(*step))
+                    }
+                    _ => None,
+                });
+                let gate = Gate::of(self, now);
+                let mut wanting = self.sets.queued.iter().copied().chain(due);
+                wanting.any(|step| gate.lets(self, step)).then_some(Attempt::Step)
+            }
             Phase::Forward if !self.sets.queued.is_empty() || retries() => Some(Attempt::Step),
             Phase::Unwinding if !self.sets.undo_ready.is_empty() || retries() => {
                 Some(Attempt::Undo)

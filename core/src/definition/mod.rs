@@ -160,6 +160,8 @@ pub struct Step {
     pub on_failure: Vec<String>,
     /// Which answers may stand for its own.
     pub cache: Option<Cache>,
+    /// Whether nothing else of the run is under way while it is.
+    pub exclusive: bool,
 }
 
 /// Which answers may stand for a step's own; `true` where nothing more is said.

@@ -37,7 +37,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 19] = [
+pub(crate) const STEP_FIELDS: [&str; 20] = [
     "id",
     "name",
     "description",
@@ -57,6 +57,7 @@ pub(crate) const STEP_FIELDS: [&str; 19] = [
     "on_success",
     "on_failure",
     "cache",
+    "exclusive",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -213,6 +214,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         on_success: ids(&fields, "on_success", problems),
         on_failure: ids(&fields, "on_failure", problems),
         cache: cache(&fields, problems),
+        exclusive: fields.boolean("exclusive", problems).unwrap_or(false),
     }
 }
 

@@ -93,6 +93,7 @@ fn step(step: &Step) -> Value {
         ("on_success", list(&step.on_success, |id| id.as_str().into())),
         ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
         ("cache", step.cache.as_ref().map(cache)),
+        ("exclusive", step.exclusive.then_some(Value::Bool(true))),
     ])
 }
 

@@ -53,6 +53,7 @@ pub(super) static STEP: Table = Table {
         rule("on_success", Shape::TextOrTexts, To::Own),
         rule("on_failure", Shape::TextOrTexts, To::Own),
         rule("cache", Shape::TruthOr(&CACHE), To::Own),
+        rule("exclusive", Shape::Boolean, To::Own),
     ],
 };
 

@@ -219,7 +219,7 @@ fn what_is_not_in_force_is_said_with_its_place() {
         type: security
         sla_minutes: '{{ variables.sla }}'
         tasks:
-        - {id: a, task_type: noop, on_success: [b], on_failure: [c], parallel_execution: false}
+        - {id: a, task_type: noop, on_success: [b], on_failure: [c]}
         - {id: b, task_type: noop, timeout_minutes: '{{ variables.minutes }}'}
         - {id: c, task_type: noop}
         triggers: [{type: manual}, {type: webhook, webhook_url: /x}]

@@ -70,6 +70,7 @@ pub(super) fn plan(
         erasable: definition.erasable,
         priority: definition.priority.unwrap_or_default(),
         concurrency: definition.concurrency,
+        has_exclusive: definition.steps.iter().any(|step| step.exclusive),
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         outputs,
         input_schema,
@@ -155,6 +156,7 @@ impl Compiler<'_, '_> {
             replay,
             flow,
             cache,
+            exclusive: step.exclusive,
         }
     }
 
@@ -226,7 +228,11 @@ impl Compiler<'_, '_> {
     }
 
     fn refuse_policies(&mut self, path: &str, step: &Step) {
-        let given = [("retry", step.retry.is_some()), ("timeout", step.timeout.is_some())];
+        let given = [
+            ("retry", step.retry.is_some()),
+            ("timeout", step.timeout.is_some()),
+            ("exclusive", step.exclusive),
+        ];
         for (field, _) in given.into_iter().filter(|(_, given)| *given) {
             let message = format!("a `{}` step has no attempts, so no `{field}`", step.task_type);
             self.problems.add(format!("{path}.{field}"), codes::BAD_VALUE, message);

@@ -148,6 +148,9 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
     }
+    if random.chance(7) {
+        step.insert("exclusive".into(), json!(true));
+    }
     if random.chance(10) {
         step.insert("cache".into(), super::cached::policy(random));
     } else if random.chance(70) {

@@ -42,13 +42,13 @@ use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::Cell;
 use definitions::Workflows;
-use fold::guarded;
 use turns::{SlotOf, Turns};
 
 pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
+pub(crate) use fold::guarded;
 pub use fold::{fold, fold_more};
 pub use forks::Fork;
 pub use import::Import;
@@ -58,7 +58,6 @@ pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
-pub use turns::InLine;
 
 /// One partition.
 pub struct Partition<T> {
@@ -288,6 +287,7 @@ impl<T: Abandon> Partition<T> {
 
     fn carry_out(&mut self, id: ExecutionId, command: Command, moment: Moment) -> Answer {
         let draining = self.draining;
+        self.settle_aside(id, &command);
         let run = match self.resident_run(id) {
             Ok(Some(run)) => run,
             Ok(None) => return Answer::NotFound,

@@ -3,6 +3,7 @@
 mod bench;
 mod cached;
 mod control;
+mod limits;
 mod posts;
 mod removal;
 

@@ -89,7 +89,7 @@ fn the_router_chooses_as_printed() {
         let routes = ["high-value-processor", "gdpr-compliant-processor", "standard-processor"];
         for (input, at) in chosen.clone() {
             let run = scene.run(&id, input.clone()).await;
-            let missing = (routes[at].to_owned(), "WORKFLOW_NOT_FOUND".to_owned());
+            let missing = (routes[at].to_owned(), "CHILD_WORKFLOW_NOT_FOUND".to_owned());
             assert_eq!((letters(&run), &run["status"]), (vec![missing], &json!("failed")));
             let expected = [0, 1, 2].map(|own| if own == at { "failed" } else { "pruned" });
             assert_eq!(standing(&run, routes), expected, "{input}");

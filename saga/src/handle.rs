@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::cache::ResultCache;
-use crate::catalog::{Catalog, Chosen, Revision};
+use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;

@@ -21,6 +21,7 @@ pub mod forks;
 pub mod forms;
 pub mod history;
 pub mod ids;
+pub mod items;
 pub mod links;
 pub mod machine;
 pub mod partition;

@@ -6,6 +6,7 @@
 
 mod children;
 mod compile;
+mod each;
 mod flow;
 #[cfg(test)]
 mod problem_tests;
@@ -33,6 +34,9 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use each::{
+    BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
+};
 pub use flow::{Flow, Router};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
@@ -68,12 +72,14 @@ pub struct Plan {
     pub concurrency: Option<Concurrency>,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
+    /// The stretch of a list that it is made for; of a whole workflow, nothing.
+    pub part: Option<Part>,
     outputs: Option<Template>,
     input_schema: Option<InputSchema>,
 }
 
 /// One step of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanStep {
     /// The step's id.
     pub id: Arc<str>,
@@ -105,10 +111,12 @@ pub struct PlanStep {
     pub replay: ReplaySafety,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
+    /// What it does for each item, if it is a `foreach`.
+    pub each: Option<Box<Each>>,
 }
 
 /// How a step is undone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanUndo {
     /// The executor's task type.
     pub task_type: Arc<str>,
@@ -129,7 +137,8 @@ pub const WORKFLOW_TYPE: &str = "workflow";
 pub const SIGNAL_TYPE: &str = "signal";
 
 /// Task types that no executor takes: the engine performs them itself.
-pub const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
+pub const OWN_TYPES: [&str; 6] =
+    ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE, FOREACH_TYPE];
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +153,8 @@ pub enum TaskKind {
     Workflow,
     /// It sends a signal to another run.
     Signal,
+    /// It does something for each item of a list, in runs of their own.
+    Foreach,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }

@@ -70,16 +70,29 @@ impl State {
         origin.map(|origin| origin.priority).unwrap_or_default()
     }
 
+    /// How many more steps may be readied: a chunk has so many of its items under way and no
+    /// more.
+    pub(crate) fn window(&self) -> usize {
+        let under_way = self.sets.unsettled.saturating_sub(self.sets.open.len());
+        self.plan.part.as_ref().map_or(usize::MAX, |own| own.max_parallel.saturating_sub(under_way))
+    }
+
+    /// The same for undos.
+    pub(crate) fn undo_window(&self) -> usize {
+        let under_way = self.sets.undo_unfinished.saturating_sub(self.sets.undo_open.len());
+        self.plan.part.as_ref().map_or(usize::MAX, |own| own.max_parallel.saturating_sub(under_way))
+    }
+
     /// Whether the run waits until it may begin.
     #[must_use]
     pub fn waits_to_begin(&self) -> bool {
-        self.phase == Phase::Forward && !self.begun
+        self.phase == Phase::Forward && !self.begun && !self.is_chunk()
     }
 
     /// Whether the run is one of those at a time that its workflow and the node allow.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        self.begun && self.phase != Phase::Ended
+        self.begun && self.phase != Phase::Ended && !self.is_chunk()
     }
 
     /// What the run wants a turn for, once everything else that follows has happened.

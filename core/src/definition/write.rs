@@ -3,8 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
+use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES};
-use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
+use super::{
+    Concurrency, Defaults, Definition, DurationText, Each, OwnRetry, Retry, Route, Step, Undo,
+};
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
 
@@ -90,6 +93,21 @@ fn step(step: &Step) -> Value {
         ("default", list(&step.default, |id| id.as_str().into())),
         ("on_success", list(&step.on_success, |id| id.as_str().into())),
         ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
+        ("each", step.each.as_deref().map(each)),
+        ("max_parallel", step.max_parallel.map(Value::from)),
+        ("on_item_failure", step.on_item_failure.and_then(|own| word(&ON_ITEM_FAILURE, own))),
+    ])
+}
+
+fn each(each: &Each) -> Value {
+    object([
+        ("when", text(each.when.as_ref())),
+        ("type", Some(each.task_type.as_str().into())),
+        ("with", each.with.clone()),
+        ("retry", each.retry.as_ref().map(retry)),
+        ("timeout", duration(each.timeout.as_ref())),
+        ("total_timeout", duration(each.total_timeout.as_ref())),
+        ("undo", each.undo.as_ref().map(undo)),
     ])
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 69] = [
+pub const EVENT_TYPES: [&str; 72] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -56,6 +56,9 @@ pub const EVENT_TYPES: [&str; 69] = [
     "MessagePosted",
     "MessageAcknowledged",
     "MessageReceived",
+    "LoopBegun",
+    "ChunkEnded",
+    "ChunkUndone",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
@@ -178,6 +181,9 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::MessagePosted { .. } => "MessagePosted",
         LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
         LinkEvent::MessageReceived { .. } => "MessageReceived",
+        LinkEvent::LoopBegun { .. } => "LoopBegun",
+        LinkEvent::ChunkEnded { .. } => "ChunkEnded",
+        LinkEvent::ChunkUndone { .. } => "ChunkUndone",
     }
 }
 

@@ -11,6 +11,7 @@ mod laws;
 mod letters;
 mod limits;
 mod lives;
+mod loops;
 mod outputs;
 mod payloads;
 mod signals;

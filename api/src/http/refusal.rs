@@ -179,6 +179,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         // Only runs send messages, and no run is a client of the API.
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::PartOfRun { run } => Refusal::new(codes::PART_OF_EXECUTION, message)
+            .with(json!({ "execution_id": run.to_string() })),
         Rejection::NotPausable { status } => {
             Refusal::new(codes::EXECUTION_NOT_PAUSABLE, message).with(json!({ "status": status }))
         }

@@ -128,6 +128,7 @@ impl Handle {
             Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
             _ => None,
         };
+        let plan = plan.map(|plan| plan.of_run(records.iter().map(|record| &record.event)));
         Ok((records, plan))
     }
 }

@@ -236,7 +236,7 @@ impl Run<'_> {
         for event in self.events {
             match event {
                 RunEvent::StepFailed { step, .. }
-                    if !self.plan().steps[step.at()].allow_failure =>
+                    if !self.plan().steps[step.at()].allow_failure && !self.state.is_chunk() =>
                 {
                     *failed.entry((0, step.0)).or_default() += 1;
                 }
@@ -271,6 +271,11 @@ impl Run<'_> {
     /// The services' books against the run's own word.
     fn books_agree(&self) {
         let ending = self.state.ending.as_ref().expect("checked to have ended");
+        // An item's key is that of its loop's run: gone with it, and the same for all chunks
+        // that ever had the item.
+        if !self.keys_are_its_own() {
+            return;
+        }
         for step in self.steps() {
             let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
             if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {
@@ -312,6 +317,17 @@ impl Run<'_> {
             if ending.outcome == Outcome::Completed {
                 self.check(undone.is_none(), "a completed run undid something");
             }
+        }
+    }
+
+    fn keys_are_its_own(&self) -> bool {
+        let Some(parent) = self.state.parent().filter(|own| own.items.is_some()) else {
+            return true;
+        };
+        let known = self.world.disk.lock().expect("no panic").runs.contains_key(&parent.run);
+        known && {
+            let above = self.world.live_state(parent.run);
+            above.step(parent.step).attempt == 1
         }
     }
 

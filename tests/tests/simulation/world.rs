@@ -99,8 +99,12 @@ impl World {
                 let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
                 generate::workflow(&format!("w{at}"), &children, &mut random)
             };
-            let (_, plan) = Plan::read(&definition, &Types)
+            let (_, mut plan) = Plan::read(&definition, &Types)
                 .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
+            // Small enough that a few items are several chunks.
+            for each in plan.steps.iter_mut().filter_map(|step| step.each.as_mut()) {
+                each.chunk_items = 1 + u32::try_from(random.below(3)).expect("small");
+            }
             let plan = Arc::new(plan);
             disk.plans.insert(plan.digest, plan.clone());
             workflows.push(plan);

@@ -242,6 +242,12 @@ pub enum Rejection {
         /// The run it belongs to.
         run: ExecutionId,
     },
+    /// The step is no loop.
+    #[error("step `{step}` is no `foreach`, so it has no items")]
+    NoItems {
+        /// Its id.
+        step: String,
+    },
     /// Only a run whose steps start can be paused.
     #[error("the run is {status}; only a running one can be paused")]
     NotPausable {

@@ -18,7 +18,7 @@ use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::plan::{Each, ITEMS_MAX};
 use crate::report::failure_json;
 use crate::scope::{Scope, StepView};
-use crate::state::State;
+use crate::state::{State, Subject};
 use crate::template::OutputRead;
 
 /// Bytes kept free for what stands around the results in an output.
@@ -233,6 +233,20 @@ pub fn item_json(state: &State, step: StepIndex) -> Value {
         item["error"] = failure_json(failure);
     }
     item
+}
+
+/// One item as lists of items show it: with the run and the step that it is.
+#[must_use]
+pub fn item_row(state: &State, step: StepIndex) -> Value {
+    let own = State::step(state, step);
+    let mut row = item_json(state, step);
+    row["execution_id"] = state.id.to_string().into();
+    row["step"] = state.plan.step(step).id.as_ref().into();
+    row["attempts"] = own.attempt.into();
+    row["idempotency_key"] = state.idempotency_key(Subject::Step(step)).into();
+    row["started_at"] = own.started_at.map(|at| at.to_string()).into();
+    row["completed_at"] = own.completed_at.map(|at| at.to_string()).into();
+    row
 }
 
 /// What a chunk answers when all its items are settled: results only where they fit.

@@ -190,7 +190,7 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::StepsFailed { step } => {
             Refusal::new(codes::STEPS_FAILED, message).with(json!({ "step": step }))
         }
-        Rejection::UnknownStep { step } => {
+        Rejection::UnknownStep { step } | Rejection::NoItems { step } => {
             Refusal::new(codes::STEP_NOT_FOUND, message).with(json!({ "step": step }))
         }
         Rejection::StepNotOpen { step, status } => Refusal::new(codes::STEP_NOT_OPEN, message)

@@ -111,7 +111,8 @@ pub fn children_agree(world: &World, state: &State) {
                 let talk = &talks(world)[&child.run];
                 assert!(talk.completed, "seed {seed}: {id}: its child {} never did", child.run);
             }
-            if to_undo && own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded) {
+            if to_undo && own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded)
+            {
                 undone(seed, &below);
             }
         }

@@ -13,6 +13,7 @@ Examples:
   backstitch demo                                  see it at work: a shop, a crash, the books
   backstitch serve --data-dir ./backstitch-data    serve on http://127.0.0.1:8080
   backstitch validate order.yaml                   every problem of a definition, with its place
+  backstitch dry-run order.yaml --mocks mocks.yaml played with mocks, on virtual time
   backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
   backstitch list --active                         runs that have not ended
   backstitch why exec_...                          what a run waits for, and since when
@@ -52,6 +53,8 @@ pub enum Command {
     Serve(Box<ServeFlags>),
     /// Check a definition without a server: every problem with its place
     Validate(commands::validate::Flags),
+    /// Play a run of a definition with mocks, without a server: nothing is called or recorded
+    DryRun(commands::dry_run::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
     /// Show a run as it stands
@@ -202,6 +205,7 @@ impl Command {
         match self {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
+            Self::DryRun(flags) => commands::dry_run::run(&flags),
             Self::Submit(flags) => commands::submit::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,

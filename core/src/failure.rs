@@ -142,6 +142,10 @@ pub mod codes {
     pub const LOOP_STOPPED: &str = "LOOP_STOPPED";
     /// A message between runs was refused by its receiver.
     pub const MESSAGE_REFUSED: &str = "MESSAGE_REFUSED";
+    /// In a dry run: the mock of an attempt says that it fails, and not how.
+    pub const MOCKED: &str = "MOCKED";
+    /// In a dry run that asks for it: no mock says what an attempt comes to.
+    pub const NOT_MOCKED: &str = "NOT_MOCKED";
     /// The engine met a state it does not know; the run is set aside.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -27,6 +27,7 @@ pub mod machine;
 pub mod partition;
 pub mod payload;
 pub mod plan;
+pub mod rehearsal;
 pub mod replays;
 pub mod report;
 pub mod retention;

@@ -24,6 +24,8 @@ pub struct Decision {
     pub events: Vec<RunEvent>,
     /// Whether the decision was cut and wants [`Command::Continue`].
     pub cut: bool,
+    /// What it rendered.
+    pub work: Work,
 }
 
 /// Why a decision could not be made.
@@ -73,7 +75,7 @@ pub(crate) fn begin(
         _ => submitted,
     };
     let mut state = State::begin(execution, plan, submitted, moment.stamp);
-    let mut decision = Decision { events, cut: false };
+    let mut decision = Decision { events, ..Decision::default() };
     let tagged = (!tags.is_empty()).then_some(RunEvent::Tagged { tags });
     let origin = origin.map(|origin| RunEvent::Link(LinkEvent::Origin(origin)));
     for event in tagged.into_iter().chain(origin) {
@@ -117,7 +119,7 @@ pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Dec
     for event in &events {
         evolve(state, event, moment.stamp)?;
     }
-    Ok(Decision { events, cut: false })
+    Ok(Decision { events, ..Decision::default() })
 }
 
 /// Has payloads leave their records: all of an erasable workflow's runs, and those that are
@@ -139,9 +141,8 @@ fn settle(
     room: &mut dyn Room,
     decision: &mut Decision,
 ) -> Result<(), Refusal> {
-    let mut work = Work::default();
     loop {
-        let mut layer = layer(state, moment, room, &mut work);
+        let mut layer = layer(state, moment, room, &mut decision.work);
         keep_beside(&state.plan, &mut layer);
         if layer.is_empty() {
             return Ok(());
@@ -150,7 +151,7 @@ fn settle(
             evolve(state, event, moment.stamp)?;
         }
         decision.events.extend(layer);
-        let rendered = work.units >= RENDER_WORK_PER_DECISION_MAX;
+        let rendered = decision.work.units >= RENDER_WORK_PER_DECISION_MAX;
         if rendered || decision.events.len() >= EVENTS_PER_DECISION_MAX {
             decision.cut = true;
             return Ok(());

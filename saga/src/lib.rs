@@ -12,6 +12,7 @@ pub mod handle;
 pub mod metrics;
 mod owners;
 pub mod partition;
+pub mod rehearsals;
 pub mod replays;
 pub mod retention;
 pub mod retry;

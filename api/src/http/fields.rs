@@ -91,6 +91,17 @@ impl Fields {
         Some(number)
     }
 
+    /// A whole number from 1 to `max`.
+    pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
+        let value = self.take(name)?;
+        let number = value.as_u64().filter(|number| (1..=max).contains(number));
+        if number.is_none() {
+            let message = format!("must be a whole number from 1, not {value}");
+            self.problem(name, codes::BAD_VALUE, message);
+        }
+        number
+    }
+
     /// A list.
     pub fn list(&mut self, name: &str) -> Vec<Value> {
         match self.take(name) {

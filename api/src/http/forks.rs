@@ -59,8 +59,8 @@ fn read(headers: &HeaderMap, document: Document) -> Result<ForkWish, Refusal> {
     let idempotency_key = idempotency_key(headers)?;
     let mut fields = Fields::of(document, &FIELDS);
     let from_step = fields.text("from_step");
-    let version = whole(&mut fields, "version", u64::MAX);
-    let revision = whole(&mut fields, "revision", u64::from(u32::MAX));
+    let version = fields.whole("version", u64::MAX);
+    let revision = fields.whole("revision", u64::from(u32::MAX));
     let wish = ForkWish {
         from_step,
         version,
@@ -79,15 +79,4 @@ fn read(headers: &HeaderMap, document: Document) -> Result<ForkWish, Refusal> {
     }
     fields.finish()?;
     Ok(wish)
-}
-
-/// A whole number from 1.
-fn whole(fields: &mut Fields, name: &str, max: u64) -> Option<u64> {
-    let value = fields.take(name)?;
-    let number = value.as_u64().filter(|number| (1..=max).contains(number));
-    if number.is_none() {
-        let message = format!("must be a whole number from 1, not {value}");
-        fields.problem(name, problems::BAD_VALUE, message);
-    }
-    number
 }

@@ -24,6 +24,7 @@ mod path;
 mod payloads;
 mod query;
 mod refusal;
+mod rehearsals;
 mod replays;
 mod retention;
 mod room;
@@ -161,6 +162,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/stats/db", get(database::show))
         .route("/api/v1/workflows", post(workflows::define))
         .route("/api/v1/workflows/validate", post(workflows::validate))
+        .route("/api/v1/workflows/{workflow_id}/dry-run", post(rehearsals::dry_run))
         .route("/api/v1/schemas", get(workflows::schemas))
         .route("/api/v1/schemas/{form}", get(workflows::schema))
         .route("/api/v1/workflows/{workflow_id}/revisions", get(workflows::revisions))

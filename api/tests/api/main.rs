@@ -10,6 +10,7 @@ mod lists;
 mod payloads;
 mod process;
 mod refused;
+mod rehearsals;
 mod retention;
 mod server;
 mod transfer;

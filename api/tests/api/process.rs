@@ -20,7 +20,7 @@ pub fn backstitch(arguments: &[&str]) -> Command {
     command
 }
 
-fn output(arguments: &[&str]) -> Output {
+pub fn output(arguments: &[&str]) -> Output {
     backstitch(arguments).output().expect("the program starts")
 }
 

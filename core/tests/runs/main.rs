@@ -14,6 +14,7 @@ mod lives;
 mod loops;
 mod outputs;
 mod payloads;
+mod rehearsals;
 mod signals;
 mod stage;
 mod transitions;

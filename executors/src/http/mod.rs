@@ -28,6 +28,8 @@ use crate::codes::HTTP_BAD_REQUEST;
 use crate::fields::{Stage, sentence};
 use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
 
+pub use status::verdict;
+
 /// What an output needs beside the body: the status and the headers.
 const ENVELOPE_BYTES_MAX: usize = 4 * 1024;
 /// The largest body that any answer may have, in bytes.

@@ -58,7 +58,8 @@ fn number_of(text: &str) -> Option<u16> {
 /// A service that answers with an error says that it did nothing. Three answers do not say so:
 /// a success that was not expected, a redirect after the work (301, 302, 303), and a gateway
 /// that lost the service behind it (502, 504).
-pub(super) fn verdict(status: u16) -> (FailureClass, EffectKnown) {
+#[must_use]
+pub fn verdict(status: u16) -> (FailureClass, EffectKnown) {
     match status {
         502 | 504 => (FailureClass::Retryable, EffectKnown::Unknown),
         408 | 425 | 429 | 500..=599 => (FailureClass::Retryable, EffectKnown::None),

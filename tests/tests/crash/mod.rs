@@ -9,6 +9,7 @@
 mod children;
 mod clients;
 mod controlled;
+mod loops;
 mod orders;
 mod payloads;
 pub mod replayed;

@@ -11,6 +11,7 @@ mod laws;
 mod letters;
 mod limits;
 mod lives;
+mod loop_world;
 mod loops;
 mod outputs;
 mod payloads;

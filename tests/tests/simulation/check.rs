@@ -271,9 +271,7 @@ impl Run<'_> {
     /// The services' books against the run's own word.
     fn books_agree(&self) {
         let ending = self.state.ending.as_ref().expect("checked to have ended");
-        // An item's key is that of its loop's run: gone with it, and the same for all chunks
-        // that ever had the item.
-        if !self.keys_are_its_own() {
+        if !links::keys_are_its_own(self.world, self.state) {
             return;
         }
         for step in self.steps() {
@@ -317,17 +315,6 @@ impl Run<'_> {
             if ending.outcome == Outcome::Completed {
                 self.check(undone.is_none(), "a completed run undid something");
             }
-        }
-    }
-
-    fn keys_are_its_own(&self) -> bool {
-        let Some(parent) = self.state.parent().filter(|own| own.items.is_some()) else {
-            return true;
-        };
-        let known = self.world.disk.lock().expect("no panic").runs.contains_key(&parent.run);
-        known && {
-            let above = self.world.live_state(parent.run);
-            above.step(parent.step).attempt == 1
         }
     }
 

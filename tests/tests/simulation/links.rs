@@ -119,6 +119,13 @@ pub fn children_agree(world: &World, state: &State) {
     }
 }
 
+/// Whether nobody else has the keys of a run's effects: those of a chunk are its parent's, which
+/// may be gone, or have had another chunk for the same items.
+pub fn keys_are_its_own(world: &World, state: &State) -> bool {
+    let Some(parent) = state.parent().filter(|own| own.items.is_some()) else { return true };
+    known(world, parent.run).is_some_and(|above| above.step(parent.step).attempt == 1)
+}
+
 /// Everything the run did is undone.
 fn undone(seed: u64, state: &State) {
     for (plan, own) in state.plan.steps.iter().zip(&state.steps) {

@@ -127,8 +127,7 @@ fn forward(
         events.push(event);
         return;
     }
-    // A chunk is a part of a run that has begun.
-    if !state.begun && !state.is_chunk() && !room.begins() {
+    if !state.begun && !room.begins() {
         return;
     }
     resolve_faults(state, now, events);

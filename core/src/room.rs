@@ -86,13 +86,13 @@ impl State {
     /// Whether the run waits until it may begin.
     #[must_use]
     pub fn waits_to_begin(&self) -> bool {
-        self.phase == Phase::Forward && !self.begun && !self.is_chunk()
+        self.phase == Phase::Forward && !self.begun
     }
 
     /// Whether the run is one of those at a time that its workflow and the node allow.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        self.begun && self.phase != Phase::Ended && !self.is_chunk()
+        self.begun && self.phase != Phase::Ended
     }
 
     /// What the run wants a turn for, once everything else that follows has happened.

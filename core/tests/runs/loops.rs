@@ -341,13 +341,12 @@ proptest! {
 }
 
 #[test]
-fn a_loop_takes_no_turn_and_its_chunks_take_no_slot() {
+fn a_loop_takes_no_turn_and_its_items_do() {
     let mut world = World::of(LOOP, 4, users(2), Box::new(|key, _| done(key)));
     while world.chunks().count() == 0 {
         assert!(world.one());
     }
     let chunk = world.chunks().next().expect("it began");
-    assert!(!chunk.holds_slot() && !chunk.waits_to_begin());
     assert!(chunk.takes_turns(StepIndex(0)));
     let step = world.plan.index_of("all").expect("a step");
     assert!(!world.parent().takes_turns(step));

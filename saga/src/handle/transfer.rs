@@ -19,7 +19,7 @@ use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-use crate::partition::{Answer, Definition, Import as Whole, Input};
+use crate::partition::{Answer, Definition, Import as Whole, Input, guarded};
 
 /// An export under way.
 pub struct Export {
@@ -34,13 +34,19 @@ impl Export {
     /// As [`Handle::history`], and [`Error::Quarantined`] if it does not fold.
     pub async fn run(self, run: ExecutionId) -> Result<(Self, String), Error> {
         let (records, plan) = self.handle.history(run).await?;
-        self.history(run, records, plan).await
+        let Self { handle, mut exporter } = self;
+        blocking(move || {
+            let lines = lines(&handle, &mut exporter, run, records, plan)?;
+            Ok((Self { handle, exporter }, lines))
+        })
+        .await?
     }
 
-    /// The lines of a run whose history was read already.
+    /// The lines of a run whose history was read already; of one that does not fold, the line
+    /// that says so.
     ///
     /// # Errors
-    /// [`Error::Quarantined`] if it does not fold.
+    /// [`Error::Stopped`].
     pub async fn history(
         self,
         run: ExecutionId,
@@ -49,17 +55,10 @@ impl Export {
     ) -> Result<(Self, String), Error> {
         let Self { handle, mut exporter } = self;
         blocking(move || {
-            let missing =
-                || Error::Quarantined(format!("the revision of {run} is not in the journal"));
-            let state = fold(run, &records, &plan.ok_or_else(missing)?)?;
-            let own = &state.submitted;
-            let text = handle.catalog().text(&own.namespace, &own.workflow, &own.digest);
-            let text = text.ok_or_else(missing)?;
-            let events = records
-                .into_iter()
-                .map(|record| (record.event, record.recorded_at, record.position))
-                .collect();
-            let lines = exporter.run(&state, events, &text);
+            let lines = match lines(&handle, &mut exporter, run, records, plan) {
+                Err(Error::Quarantined(why)) => exporter.skip(run, why),
+                lines => lines?,
+            };
             Ok((Self { handle, exporter }, lines))
         })
         .await?
@@ -116,6 +115,10 @@ impl Import {
             None => Ok(()),
             Some(Item::Definition(own)) => self.keep(*own).await,
             Some(Item::Run(run)) => self.run(run).await,
+            Some(Item::Skipped(own)) => {
+                self.report.left_out(own);
+                Ok(())
+            }
         }
     }
 
@@ -235,7 +238,27 @@ impl Handle {
     }
 }
 
+fn lines(
+    handle: &Handle,
+    exporter: &mut Exporter,
+    run: ExecutionId,
+    records: Vec<Record>,
+    plan: Option<Arc<Plan>>,
+) -> Result<String, Error> {
+    let missing = || Error::Quarantined(format!("the revision of {run} is not in the journal"));
+    let state = fold(run, &records, &plan.ok_or_else(missing)?)?;
+    let own = &state.submitted;
+    let text = handle.catalog().text(&own.namespace, &own.workflow, &own.digest);
+    let text = text.ok_or_else(missing)?;
+    let events =
+        records.into_iter().map(|record| (record.event, record.recorded_at, record.position));
+    Ok(exporter.run(&state, events.collect(), &text))
+}
+
 fn fold(run: ExecutionId, records: &[Record], plan: &Arc<Plan>) -> Result<State, Error> {
     let events = records.iter().map(|record| (&record.event, record.recorded_at));
-    replay(run, plan, events).map_err(|why| Error::Quarantined(why.to_string()))
+    match guarded(|| replay(run, plan, events)) {
+        Ok(folded) => folded.map_err(|why| Error::Quarantined(why.to_string())),
+        Err(why) => Err(Error::Quarantined(why)),
+    }
 }

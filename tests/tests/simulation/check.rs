@@ -397,5 +397,4 @@ impl Run<'_> {
     }
 }
 
-/// Kind and number, ordered.
 type Operation = (u8, u32);

@@ -61,6 +61,8 @@ pub enum Command {
     Get(runs::OneFlags),
     /// List runs, the newest first
     List(runs::ListFlags),
+    /// Show the items of a loop, and what became of each
+    Items(runs::ItemsFlags),
     /// Say what a run waits for, and since when
     Why(runs::OneFlags),
     /// Stop a run; what was done is undone as its workflow says
@@ -214,6 +216,7 @@ impl Command {
             Self::Submit(flags) => commands::submit::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,
+            Self::Items(flags) => runs::items(flags).await,
             Self::Why(flags) => runs::why(flags).await,
             Self::Cancel(flags) => runs::cancel(flags).await,
             Self::Pause(flags) => runs::act(flags, "pause").await,

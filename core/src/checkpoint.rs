@@ -120,6 +120,19 @@ impl Checkpoint {
         &self.submitted
     }
 
+    /// The plan of a run that was submitted with `whole`: of a chunk, its stretch of it.
+    fn plan(&self, whole: Arc<Plan>) -> Result<Arc<Plan>, Unusable> {
+        let origin = self.links.as_ref().and_then(|links| links.origin.as_ref());
+        let parent = origin.and_then(|origin| origin.parent.as_ref());
+        match parent.and_then(|parent| Some((parent.step, parent.items?))) {
+            None => Ok(whole),
+            Some((step, items)) => {
+                let whole = whole.part.as_ref().map_or(&whole, |part| &part.whole);
+                Plan::chunk(whole, step, items).map(Arc::new).map_err(|_| Unusable::Foreign)
+            }
+        }
+    }
+
     /// The state again, as a fold of the same events gives it: the shell has seen nothing of
     /// it yet.
     ///
@@ -129,12 +142,14 @@ impl Checkpoint {
         if self.format != CHECKPOINT_FORMAT {
             return Err(Unusable::Format(self.format));
         }
+        let plan = self.plan(plan)?;
         let fits = self.id == id
             && self.submitted.digest == plan.digest
             && self.steps.len() == plan.steps.len();
         if !fits {
             return Err(Unusable::Foreign);
         }
+        let chunk = plan.part.is_some().then(Arc::default);
         Ok(State {
             id,
             plan,
@@ -153,6 +168,7 @@ impl Checkpoint {
             deliveries: self.deliveries,
             letters: self.letters,
             links: self.links,
+            chunk,
             forks: self.forks,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,

@@ -189,7 +189,11 @@ impl Submission {
     /// The run's tags: the definition's and its own, ascending, each once.
     #[must_use]
     pub fn all_tags(&self) -> Vec<Arc<str>> {
-        let all: BTreeSet<_> = self.plan.tags.iter().chain(&self.tags).cloned().collect();
+        let parent = self.origin.as_ref().and_then(|origin| origin.parent.as_ref());
+        // A chunk is a part of a run that has them.
+        let chunk = parent.is_some_and(|parent| parent.items.is_some());
+        let of_plan: &[_] = if chunk { &[] } else { &self.plan.tags };
+        let all: BTreeSet<_> = of_plan.iter().chain(&self.tags).cloned().collect();
         all.into_iter().collect()
     }
 }
@@ -231,6 +235,18 @@ pub enum Rejection {
     MessageRefused {
         /// Why.
         why: String,
+    },
+    /// The run is a chunk of a loop.
+    #[error("the run is a part of {run}: do it to that one")]
+    PartOfRun {
+        /// The run it belongs to.
+        run: ExecutionId,
+    },
+    /// The step is no loop.
+    #[error("step `{step}` is no `foreach`, so it has no items")]
+    NoItems {
+        /// Its id.
+        step: String,
     },
     /// Only a run whose steps start can be paused.
     #[error("the run is {status}; only a running one can be paused")]

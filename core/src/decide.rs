@@ -25,6 +25,7 @@ pub const CALLBACK_ATTEMPTS_MAX: u16 = 10;
 /// # Errors
 /// [`Rejection`] for a command that is wrong where the run stands.
 pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<RunEvent>, Rejection> {
+    control::refuse_for_chunk(state, &command)?;
     Ok(match command {
         Command::Continue => Vec::new(),
         Command::ReportStep { step, attempt, result, retry_delay_ms } => {

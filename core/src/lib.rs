@@ -22,6 +22,7 @@ pub mod forks;
 pub mod forms;
 pub mod history;
 pub mod ids;
+pub mod items;
 pub mod links;
 pub mod machine;
 pub mod partition;

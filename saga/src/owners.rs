@@ -57,7 +57,20 @@ impl<'a> Owners<'a> {
             let Ok(Some(row)) = journal.run(run) else { return Known::default() };
             let revisions = catalog.revisions(&row.namespace, &row.workflow);
             let revision = revisions.into_iter().find(|own| own.number == row.revision);
-            Known { owner: Some((row.namespace, row.workflow)), plan: revision.map(|own| own.plan) }
+            let plan = revision.map(|own| own.plan);
+            let loops = |plan: &Arc<Plan>| plan.steps.iter().any(|own| own.each.is_some());
+            let may_be_chunk = row.parent.is_some() && plan.as_ref().is_some_and(loops);
+            let plan = match &plan {
+                // Only its own beginning says which items a chunk has.
+                Some(whole) if may_be_chunk => match journal.history(&StreamId::Execution(*run)) {
+                    Ok(Some(records)) => {
+                        Some(whole.of_run(records.iter().map(|record| &record.event)))
+                    }
+                    Ok(None) | Err(_) => None,
+                },
+                _ => plan,
+            };
+            Known { owner: Some((row.namespace, row.workflow)), plan }
         });
         known.clone()
     }

@@ -58,6 +58,8 @@ pub const IDEMPOTENCY_KEY_CONFLICT: &str = "IDEMPOTENCY_KEY_CONFLICT";
 pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
 /// Only a run whose steps start can be paused.
 pub const EXECUTION_NOT_PAUSABLE: &str = "EXECUTION_NOT_PAUSABLE";
+/// The run is a chunk of a loop: people act on the run it belongs to.
+pub const PART_OF_EXECUTION: &str = "PART_OF_EXECUTION";
 /// The run is not suspended, and what was asked is done to suspended runs only.
 pub const EXECUTION_NOT_SUSPENDED: &str = "EXECUTION_NOT_SUSPENDED";
 /// The run can't be resumed while a step of it has failed.
@@ -126,6 +128,7 @@ pub const ALL: [(&str, StatusCode); 45] = [
     (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),
     (EXECUTION_ENDED, StatusCode::CONFLICT),
     (EXECUTION_NOT_PAUSABLE, StatusCode::CONFLICT),
+    (PART_OF_EXECUTION, StatusCode::CONFLICT),
     (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
     (STEPS_FAILED, StatusCode::CONFLICT),
     (STEP_NOT_FOUND, StatusCode::NOT_FOUND),

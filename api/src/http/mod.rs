@@ -18,6 +18,7 @@ mod fields;
 mod forks;
 mod history;
 mod hosts;
+mod items;
 mod letters;
 mod limits;
 mod path;
@@ -214,6 +215,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions", get(executions::list))
         .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/steps/{step_id}/items", get(items::list))
         .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
         .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
         .route("/api/v1/export", get(transfer::export))

@@ -161,7 +161,10 @@ fn make_good(state: &mut State, plan: &Plan, failed: StepIndex) {
 /// Nobody makes the failure good: the run fails of it.
 fn stand(state: &mut State, step: StepIndex) {
     state.sets.failed.insert(step);
-    state.sets.unlettered.push(LetterSubject::Step(step));
+    // The letter of a chunk's item is that of the step whose item it is.
+    if !state.is_chunk() {
+        state.sets.unlettered.push(LetterSubject::Step(step));
+    }
 }
 
 fn doom(state: &mut State, step: StepIndex) {

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 73] = [
+pub const EVENT_TYPES: [&str; 75] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -56,6 +56,9 @@ pub const EVENT_TYPES: [&str; 73] = [
     "MessagePosted",
     "MessageAcknowledged",
     "MessageReceived",
+    "LoopBegun",
+    "ChunkEnded",
+    "ChunkUndone",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
@@ -83,7 +86,7 @@ pub const EVENT_TYPES: [&str; 73] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(54).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(57).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -192,6 +195,9 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::MessagePosted { .. } => "MessagePosted",
         LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
         LinkEvent::MessageReceived { .. } => "MessageReceived",
+        LinkEvent::LoopBegun { .. } => "LoopBegun",
+        LinkEvent::ChunkEnded { .. } => "ChunkEnded",
+        LinkEvent::ChunkUndone { .. } => "ChunkUndone",
     }
 }
 

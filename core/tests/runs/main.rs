@@ -13,6 +13,8 @@ mod laws;
 mod letters;
 mod limits;
 mod lives;
+mod loop_world;
+mod loops;
 mod outputs;
 mod payloads;
 mod rehearsals;

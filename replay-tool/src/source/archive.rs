@@ -244,7 +244,8 @@ impl History {
     pub fn plan(&mut self) -> Option<std::sync::Arc<Plan>> {
         match self.records.first().map(|record| &record.event) {
             Some(Event::Run(RunEvent::Submitted(submitted))) => {
-                self.definitions.plan(&submitted.digest).ok()
+                let plan = self.definitions.plan(&submitted.digest).ok()?;
+                Some(plan.of_run(self.records.iter().map(|record| &record.event)))
             }
             _ => None,
         }

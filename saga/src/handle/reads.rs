@@ -98,6 +98,12 @@ impl Handle {
         blocking(move || read_history(&histories, run).map(print)).await?
     }
 
+    /// A run that has left memory, from its history.
+    pub(super) async fn read_state(&self, run: ExecutionId) -> Result<Arc<State>, Error> {
+        let histories = self.histories();
+        blocking(move || read_history(&histories, run).map(Arc::new)).await?
+    }
+
     /// What to say of a run that is not there: never was, or is no more.
     pub(super) async fn missing(&self, run: ExecutionId) -> Result<Error, Error> {
         let journal = self.shared.journal.clone();
@@ -128,6 +134,7 @@ impl Handle {
             Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
             _ => None,
         };
+        let plan = plan.map(|plan| plan.of_run(records.iter().map(|record| &record.event)));
         Ok((records, plan))
     }
 }

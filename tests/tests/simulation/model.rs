@@ -6,6 +6,7 @@
 
 mod flow;
 mod forks;
+mod loops;
 mod moves;
 mod undo;
 
@@ -37,6 +38,8 @@ pub struct Model {
     /// Where routers led that have chosen.
     routes: BTreeMap<StepIndex, Vec<StepIndex>>,
     forks: forks::Forks,
+    /// Steps that go through the items of a list.
+    loops: BTreeMap<StepIndex, loops::Loop>,
     /// Handlers that a failure called.
     called: BTreeSet<StepIndex>,
     /// Failures that a handler made good.
@@ -94,6 +97,7 @@ impl Model {
             letters: Vec::new(),
             routes: BTreeMap::new(),
             forks: forks::Forks::default(),
+            loops: BTreeMap::new(),
             called: BTreeSet::new(),
             handled: BTreeSet::new(),
             standing: BTreeSet::new(),
@@ -232,6 +236,7 @@ impl Model {
             RunEvent::Control(event) => self.controlled(event),
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
+            RunEvent::Link(event) => self.linked(event),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }
@@ -251,7 +256,6 @@ impl Model {
             | RunEvent::CallbackFailed { .. } => self.told(event),
             RunEvent::Submitted(_)
             | RunEvent::Tagged { .. }
-            | RunEvent::Link(_)
             | RunEvent::CancelRequested { .. }
             | RunEvent::DeadlinePassed => Ok(()),
             _ => self.stepped(event, at),

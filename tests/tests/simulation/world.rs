@@ -110,8 +110,12 @@ impl World {
             let revisions = (0..rollouts::REVISIONS).map(|number| {
                 let mut value = generate::workflow(&format!("w{at}"), &children, &mut random);
                 value["version"] = format!("{number}").into();
-                let (definition, plan) = Plan::read(&value, &Types)
+                let (definition, mut plan) = Plan::read(&value, &Types)
                     .unwrap_or_else(|problems| panic!("{value:#}: {problems:?}"));
+                // Small enough that a few items are several chunks.
+                for each in plan.steps.iter_mut().filter_map(|step| step.each.as_mut()) {
+                    each.chunk_items = 1 + u32::try_from(random.below(3)).expect("small");
+                }
                 let plan = Arc::new(plan);
                 rollouts::define(&mut disk, &plan, &definition.canonical_text(), START);
                 plan

@@ -91,6 +91,7 @@ impl Plan {
             erasable: whole.erasable,
             priority: whole.priority,
             concurrency: None,
+            has_exclusive: false,
             tags: Vec::new(),
             part: Some(Part { whole: whole.clone(), step, items, max_parallel }),
             outputs: None,

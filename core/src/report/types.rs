@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 75] = [
+pub const EVENT_TYPES: [&str; 76] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",

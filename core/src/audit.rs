@@ -58,11 +58,13 @@ pub enum AuditAction {
     ExecutionForked,
     /// A fork undoes what a run did.
     UndoDutyMoved,
+    /// A run goes on with another revision.
+    ExecutionMigrated,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -84,6 +86,7 @@ impl AuditAction {
         Self::ExecutionSignalled,
         Self::ExecutionForked,
         Self::UndoDutyMoved,
+        Self::ExecutionMigrated,
     ];
 
     /// The word the API prints.
@@ -111,6 +114,7 @@ impl AuditAction {
             Self::ExecutionSignalled => "execution.signalled",
             Self::ExecutionForked => "execution.forked",
             Self::UndoDutyMoved => "execution.undo_duty_moved",
+            Self::ExecutionMigrated => "execution.migrated",
         }
     }
 
@@ -208,6 +212,10 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
         RunEvent::Fork(ForkEvent::Forked { to, actor, undoes }) if !undoes.is_empty() => {
             let detail = format!("{to} undoes {} of its steps", undoes.len());
             (actor.as_str(), AuditAction::UndoDutyMoved, run.to_string(), detail)
+        }
+        RunEvent::Fork(ForkEvent::Migrated { revision, reason, actor, .. }) => {
+            let detail = format!("onto revision {revision}: {reason}");
+            (actor.as_str(), AuditAction::ExecutionMigrated, run.to_string(), detail)
         }
         _ => return None,
     };

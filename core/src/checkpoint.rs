@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrows::Phase;
 use crate::event::Submitted;
-use crate::ids::ExecutionId;
+use crate::ids::{Digest, ExecutionId};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Sets, State,
-    StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Migrations, Sets,
+    State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 7;
+pub const CHECKPOINT_FORMAT: u32 = 8;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ pub struct Checkpoint {
     updated_at: Timestamp,
     sets: Sets,
     tags: Arc<[Arc<str>]>,
+    migrations: Option<Box<Migrations>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -89,6 +90,7 @@ impl Checkpoint {
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
+            migrations: own.migrations,
         }
     }
 
@@ -114,10 +116,11 @@ impl Checkpoint {
         self.submitted_at
     }
 
-    /// What the run was submitted with: it names the plan.
+    /// The contents that the run was pinned to, the present one last: they name the plan.
     #[must_use]
-    pub fn submitted(&self) -> &Submitted {
-        &self.submitted
+    pub fn lineage(&self) -> Vec<Digest> {
+        let migrated = self.migrations.as_ref().map(|own| own.lineage());
+        migrated.unwrap_or_else(|| vec![self.submitted.digest])
     }
 
     /// The state again, as a fold of the same events gives it: the shell has seen nothing of
@@ -158,6 +161,7 @@ impl Checkpoint {
             updated_at: self.updated_at,
             sets: self.sets,
             tags: self.tags,
+            migrations: self.migrations,
         })
     }
 }

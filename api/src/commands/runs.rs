@@ -1,5 +1,6 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
+mod migrate;
 mod rerun;
 mod table;
 
@@ -11,6 +12,7 @@ use crate::client::{Client, path_of};
 use crate::error::Error;
 use crate::terminal::Terminal;
 
+pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
 
 /// Where the server is and how its answers are shown.

@@ -7,6 +7,7 @@ mod forks;
 mod forms;
 mod limits;
 mod lists;
+mod migrations;
 mod payloads;
 mod process;
 mod refused;

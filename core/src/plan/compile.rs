@@ -152,6 +152,7 @@ impl Compiler<'_, '_> {
             undo,
             replay,
             flow,
+            gone: false,
         }
     }
 

@@ -11,6 +11,7 @@ mod laws;
 mod letters;
 mod limits;
 mod lives;
+mod migrations;
 mod outputs;
 mod payloads;
 mod rehearsals;

@@ -45,6 +45,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ExecutionSignalled => 18,
         AuditAction::ExecutionForked => 19,
         AuditAction::UndoDutyMoved => 20,
+        AuditAction::ExecutionMigrated => 21,
     }
 }
 

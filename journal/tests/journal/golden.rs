@@ -24,6 +24,7 @@ use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::commit_graph;
 use crate::golden_links::commit_links;
+use crate::golden_migrations::commit_migrations;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
@@ -266,6 +267,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-graph.bin", commit_graph()),
         ("commit-links.bin", commit_links()),
         ("commit-forks.bin", commit_forks()),
+        ("commit-migrations.bin", commit_migrations()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
     ]

@@ -97,6 +97,7 @@ impl Handle {
         }
         let (records, plan) = self.history(parent).await?;
         let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {parent}")))?;
+        let present = self.plain(&plan, records.iter().map(|own| &own.event))?;
         let whole = || Error::Fold(format!("{parent} has no submission"));
         let beginning = Beginning::of(records).ok_or_else(whole)?;
         match wish.version {
@@ -107,7 +108,7 @@ impl Handle {
             }
             _ => {}
         }
-        let submission = self.forked(parent, &wish, beginning, plan)?;
+        let submission = self.forked(parent, &wish, beginning, present)?;
         let execution = submission.execution;
         let ForkWish { version, from_step, take_over, accept_unsafe, reason, actor, .. } = wish;
         let from = from_step;
@@ -132,12 +133,12 @@ impl Handle {
         parent: ExecutionId,
         wish: &ForkWish,
         beginning: Beginning,
-        plan: Arc<Plan>,
+        present: (u32, Arc<Plan>),
     ) -> Result<Submission, Error> {
         let Beginning { submitted, tags, origin, versions: _ } = beginning;
         let (revision, plan) = match wish.revision {
             Some(wanted) => self.revision_of(&submitted, wanted)?,
-            None => (submitted.revision, plan),
+            None => present,
         };
         let input = wish.input.as_ref().map_or_else(|| submitted.input.clone(), Payload::of);
         let variables =

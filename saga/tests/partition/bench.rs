@@ -84,6 +84,13 @@ impl Disk {
     }
 }
 
+impl Plans for Disk {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        let [only] = lineage else { return None };
+        self.plans.get(only).cloned()
+    }
+}
+
 impl Histories for Disk {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         Ok(self.runs.lock().expect("no panic").get(&run).cloned())
@@ -91,10 +98,6 @@ impl Histories for Disk {
 
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
         Ok(self.runs.lock().expect("no panic").get(&run).map(|events| events.len() as u64))
-    }
-
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
-        self.plans.get(digest).cloned()
     }
 
     fn revision(&self, _: &str, workflow: &str, _: Option<u32>) -> Option<(u32, Arc<Plan>)> {

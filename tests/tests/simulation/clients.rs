@@ -46,7 +46,8 @@ impl World {
             return self.start_over();
         }
         let run = self.some_run();
-        match self.random.below(16) {
+        match self.random.below(17) {
+            16 => self.migrate(run),
             10..=13 => self.control(run),
             14..=15 => self.fork(run),
             0 => {

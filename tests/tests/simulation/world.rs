@@ -15,9 +15,10 @@ use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
 use super::commits::Commit;
-use super::disk::{Disk, DiskHistories, Types, events_of};
+use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
 use super::limits;
+use super::migrations;
 use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
@@ -77,6 +78,8 @@ pub struct World {
     pub rows: BTreeMap<String, ViewChange>,
     pub watch: Watch,
     pub workflows: Vec<Arc<Plan>>,
+    /// A later revision of each.
+    pub later: Vec<Arc<Plan>>,
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
     pub crashes: u64,
@@ -93,17 +96,18 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut disk = Disk::default();
-        let mut workflows = Vec::new();
+        let (mut workflows, mut later) = (Vec::new(), Vec::new());
         for at in 0..WORKFLOWS {
             let definition = {
                 let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
                 generate::workflow(&format!("w{at}"), &children, &mut random)
             };
-            let (_, plan) = Plan::read(&definition, &Types)
-                .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
-            let plan = Arc::new(plan);
+            let plan = disk.keep(&definition);
             disk.plans.insert(plan.digest, plan.clone());
             workflows.push(plan);
+            let plan = disk.keep(&migrations::revised(&definition, &mut random));
+            disk.later.insert(plan.digest, plan.clone());
+            later.push(plan);
         }
         let pool = Pool::new(1 + random.index(POOL_MAX));
         let runs_max = random.chance(30).then(|| 1 + random.index(RUNS_MAX));
@@ -128,6 +132,7 @@ impl World {
             rows: BTreeMap::new(),
             watch: Watch::default(),
             workflows,
+            later,
             known: Vec::new(),
             faults: true,
             crashes: 0,

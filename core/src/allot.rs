@@ -6,8 +6,8 @@
 use crate::arrows::Phase;
 use crate::event::{GraphEvent, RunEvent};
 use crate::failure::{Failure, codes};
-use crate::payload::{Payload, RUN_PAYLOAD_BYTES_MAX, UNDO_PAYLOAD_BYTES};
-use crate::state::State;
+use crate::payload::{Payload, RUN_PAYLOAD_BYTES_MAX, SIGNAL_PAYLOAD_BYTES, UNDO_PAYLOAD_BYTES};
+use crate::state::{Signals, State};
 
 /// What the run may still hold.
 fn room_bytes(state: &State) -> usize {
@@ -35,7 +35,23 @@ pub(crate) fn admit(state: &State, output: Payload) -> Result<Payload, Failure> 
     Err(too_much("the output", bytes, room_bytes).of_unknown_effect())
 }
 
-/// The same for events that follow of themselves, in order.
+/// Whether a signal may be kept: whoever sends signals leaves room for the run's steps.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn admit_signal(state: &State, bytes: usize) -> Result<(), String> {
+    let known_bytes = state.signals().map_or(0, Signals::bytes);
+    let room_bytes = SIGNAL_PAYLOAD_BYTES.saturating_sub(known_bytes);
+    if bytes <= room_bytes {
+        return Ok(());
+    }
+    Err(format!(
+        "the signal has {bytes} bytes, and the run has room for {room_bytes} more of signals: \
+         they may have {SIGNAL_PAYLOAD_BYTES} together, so that there is room for its steps"
+    ))
+}
+
+/// The same as [`admit`] for events that follow of themselves, in order.
 pub(crate) fn allot(state: &State, events: &mut [RunEvent]) {
     let mut room_bytes = room_bytes(state);
     for event in events {

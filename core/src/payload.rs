@@ -21,6 +21,9 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const RUN_PAYLOAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Of [`RUN_PAYLOAD_BYTES_MAX`], what is kept back for the run's undos.
 pub const UNDO_PAYLOAD_BYTES: usize = 8 * 1024 * 1024;
+/// Of [`RUN_PAYLOAD_BYTES_MAX`], what all signals that come in may have together: whoever sends
+/// signals leaves room for the run's steps.
+pub const SIGNAL_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a record says that a payload's text is not in it. JSON never begins with this byte.
 const REFERENCE: &str = "\u{1}blob ";

@@ -41,12 +41,12 @@ use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
-use fold::guarded;
 use turns::{SlotOf, Turns};
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
+pub(crate) use fold::guarded;
 pub use fold::{fold, fold_more};
 pub use forks::Fork;
 pub use import::Import;
@@ -56,7 +56,6 @@ pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
-pub use turns::InLine;
 
 /// One partition.
 pub struct Partition<T> {
@@ -282,6 +281,7 @@ impl<T: Abandon> Partition<T> {
             Ok(command) => command,
             Err(answer) => return answer,
         };
+        self.settle_aside(id, &command);
         let run = match self.resident_run(id) {
             Ok(Some(run)) => run,
             Ok(None) => return Answer::NotFound,
@@ -395,7 +395,7 @@ impl<T: Abandon> Partition<T> {
         }
         match self.runs.get_mut(&id) {
             Some(Cell::Run(run)) => Ok(Some(run)),
-            Some(Cell::Quarantined(why)) => Err(why.clone()),
+            Some(Cell::Quarantined(aside)) => Err(aside.why.clone()),
             None => Ok(None),
         }
     }

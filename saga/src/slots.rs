@@ -3,8 +3,12 @@
 //! Nothing here is remembered: who holds a slot and who waits for one is read off the states of
 //! runs, at the start and after every decision, so a slot can't leak. It is let go only once the
 //! ending is durable, so that a crash never finds more holders than there may be. Children wait
-//! for their own workflow's limit, but not for the node's: their parents hold a slot of it.
+//! for their own workflow's limit, but not for the node's: their parents hold a slot of it. One
+//! that has a run of its own workflow above it, at any level, takes no slot at all: it would wait
+//! for what cannot end before it.
 
+mod above;
+mod claim;
 mod lines;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,13 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backstitch_core::definition::OnLimit;
-use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::state::State;
-use backstitch_core::time::Timestamp;
 
 use crate::catalog::Name;
 use crate::turns::Wake;
+pub use claim::{Claim, Full};
 pub use lines::{Limit, Limits};
 use lines::{Line, Node};
 
@@ -40,61 +42,6 @@ impl Default for Settings {
     }
 }
 
-/// What a run wants of the limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// The run.
-    pub run: ExecutionId,
-    /// Its workflow.
-    pub workflow: Name,
-    /// The limit of its revision.
-    pub max_runs: Option<usize>,
-    /// What becomes of it beyond the limit.
-    pub on_limit: OnLimit,
-    /// Since when it waits.
-    pub submitted_at: Timestamp,
-    /// Who goes first.
-    pub priority: Priority,
-    /// Whether the node's own limit is not for it.
-    pub is_child: bool,
-}
-
-impl Claim {
-    /// What a run claims by its state.
-    #[must_use]
-    pub fn of(state: &State) -> Self {
-        let concurrency = state.plan.concurrency;
-        Self {
-            run: state.id,
-            workflow: (state.submitted.namespace.clone(), state.submitted.workflow.clone()),
-            max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
-            on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
-            submitted_at: state.submitted_at,
-            priority: state.priority(),
-            is_child: state.parent().is_some(),
-        }
-    }
-}
-
-/// Why a run is not taken in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
-    /// Its workflow refuses what is beyond its limit.
-    #[error("`{workflow}` has {max_runs} run(s) at a time at most, and refuses more")]
-    Workflow {
-        /// The workflow's id.
-        workflow: Arc<str>,
-        /// Its limit.
-        max_runs: usize,
-    },
-    /// Too many wait already.
-    #[error("{queue_max} runs wait to begin already, and no more are taken")]
-    Queue {
-        /// How many may wait.
-        queue_max: usize,
-    },
-}
-
 /// All slots of a node.
 #[derive(Clone)]
 pub struct Slots {
@@ -105,6 +52,8 @@ struct Inner {
     settings: Settings,
     node: Node,
     lines: HashMap<Name, Line>,
+    /// The run above each child that has begun or waits, with the child's seat.
+    above: HashMap<ExecutionId, (u64, ExecutionId)>,
     seats: HashMap<u64, Holder>,
     next: u64,
 }
@@ -131,6 +80,7 @@ impl Slots {
             settings,
             node: Node::default(),
             lines: HashMap::new(),
+            above: HashMap::new(),
             seats: HashMap::new(),
             next: 0,
         };
@@ -153,6 +103,13 @@ impl Slots {
     /// Lets in whoever may begin, once every partition has said what its runs hold: before that
     /// nobody knows what is free.
     pub fn let_in(&self) {
+        let mut inner = self.lock();
+        inner.release_within();
+        drop(inner);
+        self.hand_on();
+    }
+
+    fn hand_on(&self) {
         let woken = self.lock().hand_on();
         woken.iter().for_each(|wake| wake());
     }
@@ -204,9 +161,19 @@ impl Inner {
         self.settings.runs_max.is_some_and(|max| self.node.holders.len() >= max)
     }
 
+    fn note_parent(&mut self, seat: u64, claim: &Claim) {
+        self.above.extend(claim.parent.map(|parent| (claim.run, (seat, parent))));
+    }
+
     fn hold(&mut self, seat: u64, claim: &Claim) {
+        if self.is_within(claim) {
+            if let Some(line) = self.lines.get_mut(&claim.workflow) {
+                line.leave(claim);
+            }
+            return;
+        }
         self.lines.entry(claim.workflow.clone()).or_default().hold(seat, claim);
-        if !claim.is_child {
+        if !claim.is_child() {
             self.node.holders.insert(claim.run, seat);
         }
     }
@@ -214,7 +181,7 @@ impl Inner {
     fn has_room(&self, claim: &Claim) -> bool {
         let line = self.lines.get(&claim.workflow);
         let full = line.is_some_and(|line| line.is_full(claim.max_runs));
-        !full && (claim.is_child || !self.node_is_full())
+        !full && (claim.is_child() || !self.node_is_full())
     }
 
     /// Lets in whoever may begin now; answers whom to wake.
@@ -237,10 +204,11 @@ impl Inner {
     }
 
     fn forget(&mut self, claim: &Claim) {
+        self.above.remove(&claim.run);
         self.node.holders.remove(&claim.run);
         if let Some(line) = self.lines.get_mut(&claim.workflow) {
             line.leave(claim);
-            line.release(claim);
+            line.release(claim.run);
             if line.is_idle() {
                 self.lines.remove(&claim.workflow);
             }
@@ -251,22 +219,32 @@ impl Inner {
 impl SlotSeat {
     /// Whether the run is bound by any limit at all.
     fn binds(&self, claim: &Claim) -> bool {
-        claim.max_runs.is_some() || (self.settings.runs_max.is_some() && !claim.is_child)
+        claim.max_runs.is_some() || (self.settings.runs_max.is_some() && !claim.is_child())
+    }
+
+    /// Whether the run concerns nobody here: it is bound by nothing, and no child.
+    fn passes(&self, claim: &Claim) -> bool {
+        !self.binds(claim) && !claim.is_child()
     }
 
     /// Whether a run may begin now. If so it holds its slots.
     #[must_use]
     pub fn begins(&self, claim: &Claim) -> bool {
-        if !self.binds(claim) {
+        if self.passes(claim) {
             return true;
         }
         let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
+        if !self.binds(claim) {
+            return true;
+        }
         let line = inner.lines.get(&claim.workflow);
         if line.is_some_and(|line| line.holds(claim)) {
             return true;
         }
         // Whoever waits goes before who comes.
-        if line.is_some_and(|line| line.has_waiting(claim.is_child)) || !inner.has_room(claim) {
+        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
+        if !inner.is_within(claim) && (waits || !inner.has_room(claim)) {
             return false;
         }
         inner.hold(self.number, claim);
@@ -284,7 +262,7 @@ impl SlotSeat {
         }
         let mut inner = self.slots.lock();
         let line = inner.lines.get(&claim.workflow);
-        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child));
+        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
         let full = line.is_some_and(|line| line.is_full(claim.max_runs));
         if let (OnLimit::Reject, Some(max_runs), true) = (claim.on_limit, claim.max_runs, full) {
             return Err(Full::Workflow { workflow: claim.workflow.1.clone(), max_runs });
@@ -302,41 +280,43 @@ impl SlotSeat {
 
     /// The run has begun and not ended, whatever the limits say.
     pub fn holds(&self, claim: &Claim) {
+        if self.passes(claim) {
+            return;
+        }
+        let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
         if self.binds(claim) {
-            self.slots.lock().hold(self.number, claim);
+            inner.hold(self.number, claim);
         }
     }
 
     /// The run was found waiting at a start; [`Slots::let_in`] is called once all have said so.
     pub fn waited(&self, claim: &Claim) {
+        if self.passes(claim) {
+            return;
+        }
+        let mut inner = self.slots.lock();
+        inner.note_parent(self.number, claim);
         if self.binds(claim) {
-            let mut inner = self.slots.lock();
             inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
         }
     }
 
     /// The run waits to begin.
     pub fn waits(&self, claim: &Claim) {
-        if !self.binds(claim) {
-            return;
+        self.waited(claim);
+        if self.binds(claim) {
+            self.slots.hand_on();
         }
-        let mut inner = self.slots.lock();
-        inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
-        let woken = inner.hand_on();
-        drop(inner);
-        woken.iter().for_each(|wake| wake());
     }
 
     /// The run neither holds nor waits any more, and that is durable.
     pub fn forget(&self, claim: &Claim) {
-        if !self.binds(claim) {
+        if self.passes(claim) {
             return;
         }
-        let mut inner = self.slots.lock();
-        inner.forget(claim);
-        let woken = inner.hand_on();
-        drop(inner);
-        woken.iter().for_each(|wake| wake());
+        self.slots.lock().forget(claim);
+        self.slots.hand_on();
     }
 
     /// How many of the partition's runs may begin and have not been told.
@@ -371,6 +351,7 @@ impl Drop for SlotSeat {
         let mut inner = self.slots.lock();
         let own = self.number;
         inner.seats.remove(&own);
+        inner.above.retain(|_, (seat, _)| *seat != own);
         inner.node.holders.retain(|_, seat| *seat != own);
         inner.lines.values_mut().for_each(|line| line.forget_seat(own));
         inner.lines.retain(|_, line| !line.is_idle());

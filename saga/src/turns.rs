@@ -100,6 +100,13 @@ impl Pool {
         Usage { size: inner.size, used: inner.used, waiting: inner.queue.lengths() }
     }
 
+    /// Where a run of a class stands: how many of the class are before it. Looks at all that wait
+    /// in the class; for people only.
+    #[must_use]
+    pub fn before(&self, run: ExecutionId, class: Class) -> Option<usize> {
+        self.lock().queue.before(class, |waiting| waiting.run == run)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here panics half way.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,18 +177,6 @@ impl Seat {
         self.pool.lock().queue.leave(place);
     }
 
-    /// How many of its class are before a place; nothing once it has its turn.
-    #[must_use]
-    pub fn position(&self, place: Place) -> Option<usize> {
-        self.pool.lock().queue.position(place)
-    }
-
-    /// How the pool stands.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.pool.usage()
-    }
-
     /// How many of the partition's runs have been given a turn and not been told.
     #[must_use]
     pub fn granted(&self) -> usize {
@@ -247,6 +242,8 @@ mod tests {
         assert!(!two.take());
         let _ = two.wait(run(2), MEDIUM);
         let _ = one.wait(run(1), MEDIUM);
+        assert_eq!([run(2), run(1)].map(|own| pool.before(own, MEDIUM)), [Some(0), Some(1)]);
+        assert_eq!(pool.before(run(1), Class::Undo), None);
         one.give_back(1);
         assert_eq!((two.granted(), one.granted()), (1, 0));
         assert!(!one.take(), "whoever waits goes before who comes");

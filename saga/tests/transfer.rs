@@ -273,3 +273,31 @@ async fn a_part_of_an_import_goes_no_step_further_and_is_imported_again() {
     }
     source.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_does_not_fold_keeps_no_other_out_of_an_export() {
+    let folders = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
+    let source = Node::start(folders[0].path(), 2);
+    source.define("here").await;
+    let one = |n| source.run(json!({ "n": n, "long": "" }));
+    let (broken, whole) = (one(1).await, one(2).await);
+    let (mut export, mut text) = source.handle.export(Redaction::default());
+    for run in [broken, whole] {
+        let (mut records, plan) = source.handle.history(run).await.expect("it is there");
+        if run == broken {
+            records.remove(1);
+        }
+        let lines;
+        (export, lines) = export.history(run, records, plan).await.expect("the export goes on");
+        text += &lines;
+    }
+    text += &export.end();
+    source.stop().await;
+    let target = Node::start(folders[1].path(), 2);
+    let (report, end) = target.import(&text).await;
+    end.expect("the file is whole");
+    assert_eq!((report.imported, report.refused), (1, 1));
+    let (run, why) = &report.refusals[0];
+    assert!(*run == broken && why.starts_with("the file leaves it out: "), "{run}: {why}");
+    target.stop().await;
+}

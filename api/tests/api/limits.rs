@@ -137,7 +137,8 @@ async fn a_step_without_a_turn_is_ready_and_says_what_it_waits_for() {
     assert_eq!(shown["steps"]["one"]["status"], "ready", "{shown}");
     let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
     assert_eq!(why["blockers"][0]["kind"], "turn", "{why}");
-    assert!(why["summary"].as_str().is_some_and(|own| own.contains("1 of 1")), "{why}");
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains("1 of 1") && said.ends_with("; 0 of priority medium before it"), "{why}");
     // Nobody is there any more: the call fails, and its turn goes on.
     drop(silent);
     until(&server, &second, "completed").await;

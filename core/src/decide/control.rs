@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::allot::admit_signal;
 use crate::arrows::{Phase, StepStatus};
 use crate::command::{Rejection, SIGNALS_KEPT_MAX};
 use crate::event::{ControlEvent, Recourse, RunEvent};
@@ -136,6 +137,7 @@ pub(crate) fn signal(
         }
     }
     let payload = bounded(state, payload)?;
+    admit_signal(state, payload.length_bytes()).map_err(|why| Rejection::TooLarge { why })?;
     Ok(one(ControlEvent::SignalReceived { name, payload, id, actor }))
 }
 

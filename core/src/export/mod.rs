@@ -47,6 +47,8 @@ pub enum Line {
     Run(Run),
     /// An event of the run before it.
     Event(EventLine),
+    /// A run that the file was to hold and does not.
+    Skipped(Skipped),
     /// The last line.
     Trailer(Trailer),
 }
@@ -115,6 +117,15 @@ pub struct EventLine {
     pub event: Value,
 }
 
+/// A run that the file was to hold and does not: its events do not fold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its id.
+    pub execution_id: ExecutionId,
+    /// Why.
+    pub reason: String,
+}
+
 /// What the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trailer {
@@ -124,6 +135,13 @@ pub struct Trailer {
     pub runs: u64,
     /// Event lines.
     pub events: u64,
+    /// Lines of runs that were left out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub skipped: u64,
     /// blake3 of every byte before this line, line ends included.
     pub blake3: Digest,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

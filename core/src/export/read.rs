@@ -3,7 +3,7 @@
 use super::codec::event_from_value;
 use super::{
     Definition, EXPORT_FORMAT, EXPORT_VERSION, Header, LINE_BYTES_MAX, Line, RUN_BYTES_MAX,
-    RUN_EVENTS_MAX, Run, Trailer,
+    RUN_EVENTS_MAX, Run, Skipped, Trailer,
 };
 use crate::event::{Event, RunEvent};
 use crate::ids::{Digest, ExecutionId};
@@ -29,6 +29,8 @@ pub enum Item {
     Definition(Box<ImportedDefinition>),
     /// A run with all of its events.
     Run(ImportedRun),
+    /// A run that whoever wrote the file had to leave out.
+    Skipped(Skipped),
 }
 
 /// A definition, checked against its digest and compiled.
@@ -70,6 +72,7 @@ pub struct Importer {
     definitions: u64,
     runs: u64,
     events: u64,
+    skipped: u64,
     ended: bool,
 }
 
@@ -119,6 +122,10 @@ impl Importer {
             Line::Definition(own) => self.take_definition(own).map(Some),
             Line::Run(run) => self.take_run(run).map(|()| None),
             Line::Event(event) => self.take_event(event),
+            Line::Skipped(own) => {
+                self.skipped += 1;
+                Ok(Some(Item::Skipped(own)))
+            }
             Line::Trailer(trailer) => self.take_trailer(trailer, &before).map(|()| None),
         }
     }
@@ -214,8 +221,8 @@ impl Importer {
     }
 
     fn take_trailer(&mut self, own: Trailer, before: &blake3::Hasher) -> Result<(), BadLine> {
-        let counted = (self.definitions, self.runs, self.events);
-        if counted != (own.definitions, own.runs, own.events) {
+        let counted = (self.definitions, self.runs, self.events, self.skipped);
+        if counted != (own.definitions, own.runs, own.events, own.skipped) {
             return Err(self.bad("its counts are not those of the file: lines are missing"));
         }
         if Digest(*before.finalize().as_bytes()) != own.blake3 {

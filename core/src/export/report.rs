@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ImportedRun, Importer, event_to_value};
+use super::{ImportedRun, Importer, Skipped, event_to_value};
 use crate::event::Event;
 use crate::ids::ExecutionId;
 use crate::state::State;
@@ -49,6 +49,11 @@ impl ImportReport {
         if self.refusals.len() < LISTED_MAX {
             self.refusals.push((run, why));
         }
+    }
+
+    /// A run was left out of the file.
+    pub fn left_out(&mut self, own: Skipped) {
+        self.refuse(own.execution_id, format!("the file leaves it out: {}", own.reason));
     }
 
     /// As the API prints it.

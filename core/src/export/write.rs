@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::codec::event_to_value;
 use super::{
-    Definition, EXPORT_FORMAT, EXPORT_VERSION, EventLine, Header, Line, Redaction, Run, Trailer,
+    Definition, EXPORT_FORMAT, EXPORT_VERSION, EventLine, Header, Line, Redaction, Run, Skipped,
+    Trailer,
 };
 use crate::event::Event;
-use crate::ids::Digest;
+use crate::ids::{Digest, ExecutionId};
 use crate::report::event_type;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -22,6 +23,7 @@ pub struct Exporter {
     definitions: u64,
     runs: u64,
     events: u64,
+    skipped: u64,
 }
 
 impl Exporter {
@@ -49,6 +51,7 @@ impl Exporter {
             definitions: 0,
             runs: 0,
             events: 0,
+            skipped: 0,
         };
         let text = own.line(&Line::Header(header));
         (own, text)
@@ -102,12 +105,19 @@ impl Exporter {
         text
     }
 
+    /// A run that is left out: it does not fold.
+    #[must_use]
+    pub fn skip(&mut self, execution_id: ExecutionId, reason: String) -> String {
+        self.skipped += 1;
+        self.line(&Line::Skipped(Skipped { execution_id, reason }))
+    }
+
     /// The last line.
     #[must_use]
     pub fn end(mut self) -> String {
         let blake3 = Digest(*self.hasher.finalize().as_bytes());
-        let Self { definitions, runs, events, .. } = self;
-        self.line(&Line::Trailer(Trailer { definitions, runs, events, blake3 }))
+        let Self { definitions, runs, events, skipped, .. } = self;
+        self.line(&Line::Trailer(Trailer { definitions, runs, events, skipped, blake3 }))
     }
 
     fn line(&mut self, line: &Line) -> String {

@@ -56,6 +56,8 @@ pub struct Signal {
 pub struct Signals {
     /// How many came in, over the whole run.
     received: u32,
+    /// Bytes of what they carried together.
+    bytes: usize,
     kept: BTreeMap<u32, Signal>,
     /// The names that steps wait for.
     awaited: BTreeMap<StepIndex, Arc<str>>,
@@ -92,6 +94,12 @@ impl Signals {
         self.kept.len()
     }
 
+    /// Bytes of what all signals that came in carried together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a signal with this id came in before.
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
@@ -119,6 +127,7 @@ impl Signals {
     pub(crate) fn receive(&mut self, signal: Signal, id: Option<&str>) {
         let (number, name) = (self.received, signal.name.clone());
         self.received += 1;
+        self.bytes = self.bytes.saturating_add(signal.payload.length_bytes());
         self.ids.extend(id.map(str::to_owned));
         self.kept.insert(number, signal);
         self.queues.entry(name.clone()).or_default().kept.push_back(number);

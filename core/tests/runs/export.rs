@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::export::{Exporter, Importer, Item, REDACTED, Redaction};
+use backstitch_core::export::{Exporter, ImportReport, Importer, Item, REDACTED, Redaction};
 use backstitch_core::machine::replay;
 use backstitch_core::report::execution_json;
 use backstitch_core::time::Timestamp;
@@ -48,7 +48,7 @@ fn import(text: &str) -> Result<(u64, Vec<Events>), String> {
         match importer.take(line.as_bytes()).map_err(|bad| bad.to_string())? {
             Some(Item::Definition(_)) => definitions += 1,
             Some(Item::Run(run)) => runs.push(run.events),
-            None => {}
+            Some(Item::Skipped(_)) | None => {}
         }
     }
     importer.finish().map_err(|bad| bad.to_string())?;
@@ -95,6 +95,26 @@ fn what_is_redacted_is_gone_everywhere_and_marked() {
     for bad in ["", "a,,b", "/"] {
         assert!(Redaction::read(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_run_that_is_left_out_is_named_and_counted() {
+    let redaction = Redaction::default();
+    let (mut exporter, header) = Exporter::begin(&"ab".repeat(16), 3, START, redaction);
+    let line = exporter.skip(RUN, "event 3 does not fit".to_owned());
+    let text = header + &line + &exporter.end();
+    let mut importer = Importer::default();
+    let taken = text
+        .split_inclusive('\n')
+        .filter_map(|line| importer.take(line.as_bytes()).expect("each line is right"));
+    let items: Vec<_> = taken.collect();
+    let [Item::Skipped(own)] = &items[..] else { panic!("{items:?}") };
+    assert_eq!((own.execution_id, own.reason.as_str()), (RUN, "event 3 does not fit"));
+    let mut report = ImportReport::default();
+    report.left_out(own.clone());
+    assert_eq!(report.refused, 1);
+    let why = import(&text.replacen(&line, "", 1)).expect_err("the line is missing");
+    assert!(why.contains("its counts"), "{why}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::failure::codes;
 use backstitch_core::machine::replay;
 use backstitch_core::payload::{
-    AbsentWhy, PAYLOAD_BYTES_MAX, Payload, RUN_PAYLOAD_BYTES_MAX, UNDO_PAYLOAD_BYTES,
+    AbsentWhy, PAYLOAD_BYTES_MAX, Payload, RUN_PAYLOAD_BYTES_MAX, SIGNAL_PAYLOAD_BYTES,
+    UNDO_PAYLOAD_BYTES,
 };
 use serde_json::json;
 
@@ -132,4 +133,21 @@ steps:
         let message = &life.state.letters[0].failure.message;
         assert!(message.contains("the output of `a`, which it reads, "), "{message}");
     }
+}
+
+#[test]
+fn signals_leave_room_for_steps() {
+    let mut life = Life::begin("{ id: s, steps: [{ id: a, type: task }] }", json!({}));
+    let large = || Payload::of(&json!("x".repeat(PAYLOAD_BYTES_MAX - 2)));
+    let send = |life: &mut Life| {
+        let (name, actor) = ("other".into(), "me".to_owned());
+        life.act(Command::Signal { name, payload: large(), id: None, actor })
+    };
+    for _ in 0..SIGNAL_PAYLOAD_BYTES / PAYLOAD_BYTES_MAX {
+        send(&mut life).expect("there is room for it");
+    }
+    let refused = send(&mut life).expect_err("the signals have what they may have");
+    assert!(refused.to_string().contains("the signal has"), "{refused}");
+    life.report("a", AttemptResult::Answered(Ok(large())));
+    assert_eq!(life.status(), "completed", "there is room for the step");
 }

@@ -81,18 +81,22 @@ impl Server {
     fn write(&self, from: impl Read, to: &Path) -> Result<Value, Error> {
         let mut out = Target::create(to)?;
         let mut importer = Importer::default();
-        let (mut counts, mut bytes) = ([0_u64; 2], 0_u64);
+        let (mut counts, mut bytes, mut skipped) = ([0_u64; 2], 0_u64, Vec::new());
         let mut progress = Progress::bytes(self.watched(), "exporting", 0);
         self.each_line(from, &mut |line| {
-            if let Some(Item::Run(run)) = importer.take(line.as_bytes()).map_err(bad)? {
-                counts = [counts[0] + 1, counts[1] + run.events.len() as u64];
+            match importer.take(line.as_bytes()).map_err(bad)? {
+                Some(Item::Run(run)) => {
+                    counts = [counts[0] + 1, counts[1] + run.events.len() as u64];
+                }
+                Some(Item::Skipped(own)) => skipped.push((own.execution_id, own.reason)),
+                Some(Item::Definition(_)) | None => {}
             }
             bytes += line.len() as u64;
             progress.reach(bytes);
             out.write(line)
         })?;
         importer.finish().map_err(bad)?;
-        Ok(written(to, out.finish()?, counts, Vec::new()))
+        Ok(written(to, out.finish()?, counts, &skipped))
     }
 
     fn each_line(
@@ -126,6 +130,7 @@ struct Together {
     definitions: Vec<Digest>,
     runs: u64,
     events: u64,
+    skipped: u64,
 }
 
 impl Together {
@@ -148,6 +153,10 @@ impl Together {
                 self.events += 1;
                 true
             }
+            Line::Skipped(_) => {
+                self.skipped += 1;
+                true
+            }
             Line::Trailer(_) => false,
         };
         if keep {
@@ -162,6 +171,7 @@ impl Together {
             definitions: self.definitions.len() as u64,
             runs: self.runs,
             events: self.events,
+            skipped: self.skipped,
             blake3: Digest::of(self.text.as_bytes()),
         });
         self.text += &serde_json::to_string(&trailer).expect("a trailer is plain data");

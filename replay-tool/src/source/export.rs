@@ -59,14 +59,14 @@ pub(crate) fn write(
                 Fold::Broken { why } => skipped.push((run, why)),
                 Fold::Empty => skipped.push((run, "nothing was recorded".to_owned())),
             }
+            if let Some((skipped, why)) = skipped.last().filter(|(skipped, _)| *skipped == run) {
+                out.write(&exporter.skip(*skipped, why.clone()))?;
+            }
         }
     }
     out.write(&exporter.end())?;
     let bytes = out.finish()?;
-    let skipped = skipped
-        .into_iter()
-        .map(|(run, why)| json!({ "execution_id": run.to_string(), "why": why }));
-    Ok(written(to, bytes, [runs, events], skipped.collect()))
+    Ok(written(to, bytes, [runs, events], &skipped))
 }
 
 /// What was written: how many runs with how many events.
@@ -74,14 +74,16 @@ pub(super) fn written(
     to: &Path,
     bytes: u64,
     [runs, events]: [u64; 2],
-    skipped: Vec<Value>,
+    skipped: &[(ExecutionId, String)],
 ) -> Value {
+    let skipped =
+        skipped.iter().map(|(run, why)| json!({ "execution_id": run.to_string(), "why": why }));
     json!({
         "file": to.display().to_string(),
         "bytes": bytes,
         "executions": runs,
         "events": events,
-        "skipped": skipped,
+        "skipped": skipped.collect::<Vec<_>>(),
     })
 }
 

@@ -62,4 +62,7 @@ fn a_run_that_does_not_fold_is_left_out_with_a_word() {
     let printed = written.ask(&["export", "-o", file.to_str().unwrap()]);
     assert_eq!(printed.code, 1);
     assert!(printed.out.contains(&format!("left out: {orphan} does not fold")), "{printed:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let line = text.lines().find(|line| line.starts_with("{\"skipped\":")).unwrap();
+    assert!(line.contains(&orphan), "{line}");
 }

@@ -23,7 +23,7 @@ fn runs_of(text: &str) -> Vec<ImportedRun> {
         text.split_inclusive('\n').filter_map(|line| importer.take(line.as_bytes()).unwrap());
     let run = |item| match item {
         Item::Run(run) => Some(run),
-        Item::Definition(_) => None,
+        Item::Definition(_) | Item::Skipped(_) => None,
     };
     taken.filter_map(run).collect()
 }

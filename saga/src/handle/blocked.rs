@@ -7,7 +7,7 @@ use backstitch_core::why::Blocker;
 
 use super::Shared;
 use crate::slots::{Claim, Limit};
-use crate::turns::Usage;
+use crate::turns::{Class, Usage};
 
 /// Holders of a limit that one sentence names.
 const HOLDERS_NAMED_MAX: usize = 8;
@@ -20,9 +20,9 @@ pub(super) fn blocker(shared: &Shared, state: &State, now: Timestamp) -> Option<
         let runs_max = shared.slots.limits().runs_max;
         return Some(slot(&claim, &limit, before, runs_max));
     }
-    let usage = shared.turns.usage();
-    let waits = state.wants_turn(now).is_some() && usage.used >= usage.size;
-    waits.then(|| turn(usage))
+    let class = Class::of(state.wants_turn(now)?, state.priority());
+    let (usage, before) = (shared.turns.usage(), shared.turns.before(state.id, class));
+    (usage.used >= usage.size).then(|| turn(usage, class, before))
 }
 
 fn slot(claim: &Claim, limit: &Limit, before: usize, runs_max: Option<usize>) -> Blocker {
@@ -52,11 +52,17 @@ fn held_by(holders: &[ExecutionId], running: usize) -> String {
     format!(", held by {}{more}", named.join(", "))
 }
 
-fn turn(usage: Usage) -> Blocker {
+fn turn(usage: Usage, class: Class, before: Option<usize>) -> Blocker {
     let waiting: usize = usage.waiting.iter().sum();
+    let place = before.map(|before| match class {
+        Class::Undo => format!("; {before} of the undos before it"),
+        Class::Forward(_) => format!("; {before} of priority {} before it", class.word()),
+    });
     let sentence = format!(
-        "waits for a turn: {} of {} workers are in use, and {waiting} run(s) wait",
-        usage.used, usage.size
+        "waits for a turn: {} of {} workers are in use, and {waiting} run(s) wait{}",
+        usage.used,
+        usage.size,
+        place.unwrap_or_default()
     );
     Blocker { kind: "turn", subject: None, since: None, until: None, sentence }
 }

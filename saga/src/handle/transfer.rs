@@ -1,6 +1,7 @@
 //! Runs out of a store and into another: exports written run by run, imports taken line by
 //! line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::export::{
@@ -20,7 +21,7 @@ use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-use crate::partition::{Answer, Definition, Import as Whole, Input};
+use crate::partition::{Answer, Definition, Import as Whole, Input, guarded};
 
 /// An export under way.
 pub struct Export {
@@ -35,13 +36,19 @@ impl Export {
     /// As [`Handle::history`], and [`Error::Quarantined`] if it does not fold.
     pub async fn run(self, run: ExecutionId) -> Result<(Self, String), Error> {
         let (records, plan) = self.handle.history(run).await?;
-        self.history(run, records, plan).await
+        let Self { handle, mut exporter } = self;
+        blocking(move || {
+            let lines = lines(&handle, &mut exporter, run, records, plan)?;
+            Ok((Self { handle, exporter }, lines))
+        })
+        .await?
     }
 
-    /// The lines of a run whose history was read already.
+    /// The lines of a run whose history was read already; of one that does not fold, the line
+    /// that says so.
     ///
     /// # Errors
-    /// [`Error::Quarantined`] if it does not fold.
+    /// [`Error::Stopped`].
     pub async fn history(
         self,
         run: ExecutionId,
@@ -50,20 +57,10 @@ impl Export {
     ) -> Result<(Self, String), Error> {
         let Self { handle, mut exporter } = self;
         blocking(move || {
-            let missing =
-                || Error::Quarantined(format!("the revision of {run} is not in the journal"));
-            plan.ok_or_else(missing)?;
-            let state = fold(run, &records, handle.catalog())?;
-            let own = &state.submitted;
-            let text_of = |digest: &Digest| {
-                let text = handle.catalog().text(&own.namespace, &own.workflow, digest);
-                text.map(|text| text.to_string()).unwrap_or_default()
+            let lines = match lines(&handle, &mut exporter, run, records, plan) {
+                Err(Error::Quarantined(why)) => exporter.skip(run, why),
+                lines => lines?,
             };
-            let events = records
-                .into_iter()
-                .map(|record| (record.event, record.recorded_at, record.position))
-                .collect();
-            let lines = exporter.run(&state, events, &text_of);
             Ok((Self { handle, exporter }, lines))
         })
         .await?
@@ -120,6 +117,10 @@ impl Import {
             None => Ok(()),
             Some(Item::Definition(own)) => self.keep(*own).await,
             Some(Item::Run(run)) => self.run(run).await,
+            Some(Item::Skipped(own)) => {
+                self.report.left_out(own);
+                Ok(())
+            }
         }
     }
 
@@ -233,7 +234,33 @@ impl Handle {
     }
 }
 
+fn lines(
+    handle: &Handle,
+    exporter: &mut Exporter,
+    run: ExecutionId,
+    records: Vec<Record>,
+    plan: Option<Arc<Plan>>,
+) -> Result<String, Error> {
+    let missing = || Error::Quarantined(format!("the revision of {run} is not in the journal"));
+    plan.ok_or_else(missing)?;
+    let state = fold(run, &records, handle.catalog())?;
+    let own = &state.submitted;
+    let mut texts = BTreeMap::new();
+    for (_, digest) in state.pins() {
+        let text = handle.catalog().text(&own.namespace, &own.workflow, &digest);
+        texts.insert(digest, text.ok_or_else(missing)?);
+    }
+    let text_of =
+        |digest: &Digest| texts.get(digest).map_or_else(String::new, |own| own.to_string());
+    let events =
+        records.into_iter().map(|record| (record.event, record.recorded_at, record.position));
+    Ok(exporter.run(&state, events.collect(), &text_of))
+}
+
 fn fold(run: ExecutionId, records: &[Record], plans: &dyn Plans) -> Result<State, Error> {
     let events = records.iter().map(|record| (&record.event, record.recorded_at));
-    replay(run, plans, events).map_err(|why| Error::Quarantined(why.to_string()))
+    match guarded(|| replay(run, plans, events)) {
+        Ok(folded) => folded.map_err(|why| Error::Quarantined(why.to_string())),
+        Err(why) => Err(Error::Quarantined(why)),
+    }
 }

@@ -21,7 +21,7 @@ fn claim(submission: &Submission, moment: Moment) -> Claim {
         on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
         submitted_at: moment.stamp,
         priority: origin.map(|origin| origin.priority).unwrap_or_default(),
-        is_child: origin.is_some_and(|origin| origin.parent.is_some()),
+        parent: origin.and_then(|origin| origin.parent.as_ref()).map(|parent| parent.run),
     }
 }
 

@@ -21,11 +21,29 @@ use super::Post;
 use super::stage::{Release, Stage};
 use super::turns::{SlotOf, Standing};
 use crate::retry::CALLBACK_POLICY;
+use crate::slots::Claim;
 
 /// A place in the partition's table.
 pub(super) enum Cell<T> {
     Run(Box<Run<T>>),
-    Quarantined(String),
+    Quarantined(Box<Aside>),
+}
+
+/// A run that is not worked on: what is still known of it.
+pub(super) struct Aside {
+    /// Why.
+    pub(super) why: String,
+    /// Attempts that were under way; each has its turn until it reports.
+    pub(super) in_flight: BTreeSet<Effect>,
+    /// The slot that it has until the last of them reports.
+    pub(super) slot: Option<Claim>,
+}
+
+impl Aside {
+    /// A run of which nothing is under way.
+    pub(super) fn of(why: String) -> Box<Self> {
+        Box::new(Self { why, in_flight: BTreeSet::new(), slot: None })
+    }
 }
 
 impl<T> Cell<T> {
@@ -43,7 +61,7 @@ impl<T> Cell<T> {
     pub(super) fn attempts(&self) -> usize {
         match self {
             Self::Run(run) => run.attempts(),
-            Self::Quarantined(_) => 0,
+            Self::Quarantined(aside) => aside.in_flight.len(),
         }
     }
 }
@@ -117,6 +135,19 @@ fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
     })
 }
 
+/// The effect whose end a command reports.
+pub(super) fn reported(command: &Command) -> Option<Effect> {
+    Some(match *command {
+        Command::ReportStep { step, attempt, .. } => Effect::RunStep { step, attempt },
+        Command::ReportUndo { step, attempt, .. } => Effect::UndoStep { step, attempt },
+        Command::ReportCallback { delivery, attempt, .. } => {
+            Effect::DeliverCallback { delivery, attempt }
+        }
+        Command::Acknowledge { message, .. } => Effect::Send { message },
+        _ => return None,
+    })
+}
+
 impl<T> Run<T> {
     pub(super) fn new(state: State) -> Self {
         let in_flight = BTreeSet::new();
@@ -162,16 +193,16 @@ impl<T> Run<T> {
 
     /// A report ends what was in flight.
     pub(super) fn settle_effect(&mut self, command: &Command) {
-        let effect = match *command {
-            Command::ReportStep { step, attempt, .. } => Effect::RunStep { step, attempt },
-            Command::ReportUndo { step, attempt, .. } => Effect::UndoStep { step, attempt },
-            Command::ReportCallback { delivery, attempt, .. } => {
-                Effect::DeliverCallback { delivery, attempt }
-            }
-            Command::Acknowledge { message, .. } => Effect::Send { message },
-            _ => return,
-        };
-        self.in_flight.remove(&effect);
+        if let Some(effect) = reported(command) {
+            self.in_flight.remove(&effect);
+        }
+    }
+
+    /// The attempts under way, of a run that is set aside.
+    pub(super) fn into_attempts(mut self) -> BTreeSet<Effect> {
+        let callbacks = Effect::DeliverCallback { delivery: 0, attempt: 0 };
+        drop(self.in_flight.split_off(&callbacks));
+        self.in_flight
     }
 
     /// After a start nothing is in flight: every attempt the journal knows as begun is lost.

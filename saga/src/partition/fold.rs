@@ -53,7 +53,7 @@ pub fn fold_more(
 }
 
 /// Runs engine code so that a panic in it stops one run, not the partition.
-pub(super) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
         let message = panic
             .downcast_ref::<&str>()

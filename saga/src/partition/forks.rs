@@ -15,6 +15,7 @@ use backstitch_core::time::Moment;
 use super::cell::{Cell, Run};
 use super::fold::{fold, guarded};
 use super::{Abandon, Answer, Partition};
+use crate::slots::Claim;
 
 /// A wish for a fork.
 #[derive(Debug)]
@@ -45,6 +46,10 @@ impl<T: Abandon> Partition<T> {
             Err(answer) => return answer,
         };
         let Begun { state, decision, undoes, repeated } = begun;
+        // As any run that is submitted; nothing is recorded of one that is refused.
+        if let Err(full) = self.slots.admits(&Claim::of(&state)) {
+            return Answer::Full(full);
+        }
         self.runs.insert(id, Cell::Run(Box::new(Run::new(state))));
         self.record(id, decision, 0, moment);
         let note = Command::NoteFork { to: id, undoes, actor };

@@ -8,7 +8,7 @@ use backstitch_core::time::{Moment, Timestamp};
 
 use crate::slots::Claim;
 
-use super::cell::{Cell, Run};
+use super::cell::{Aside, Cell, Run, reported};
 use super::{Abandon, Answer, Partition};
 
 /// Why and by whom runs are cancelled when the node shuts down so.
@@ -29,7 +29,7 @@ impl<T: Abandon> Partition<T> {
 
     /// Takes in a run that can't be folded: it is shown as such and not worked on.
     pub fn quarantine(&mut self, run: ExecutionId, why: String) {
-        self.runs.insert(run, Cell::Quarantined(why));
+        self.runs.insert(run, Cell::Quarantined(Aside::of(why)));
     }
 
     /// Takes in a workflow's revisions that were found at start-up.
@@ -86,17 +86,42 @@ impl<T: Abandon> Partition<T> {
         self.draining = true;
     }
 
-    /// A bug in one run stops that run and no other.
+    /// A bug in one run stops that run and no other. Its attempts under way go on, with their
+    /// turns and its slot.
     pub(super) fn set_aside(&mut self, id: ExecutionId, why: String) -> Answer {
-        if let Some(Cell::Run(run)) = self.runs.insert(id, Cell::Quarantined(why.clone())) {
+        let aside = Cell::Quarantined(Aside::of(why.clone()));
+        if let Some(Cell::Run(mut run)) = self.runs.insert(id, aside) {
             self.timers.retain(|(_, run)| *run != id);
-            self.give_up_turns(&run.standing);
-            self.slots.forget(&Claim::of(&run.state));
-            for ticket in run.waiting {
+            self.resends.retain(|(_, run, _)| *run != id);
+            self.give_up_turns(&run.standing, run.attempts());
+            for ticket in std::mem::take(&mut run.waiting) {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
             }
+            let claim = Claim::of(&run.state);
+            let in_flight = run.into_attempts();
+            let slot = (!in_flight.is_empty()).then(|| claim.clone());
+            if slot.is_none() {
+                self.slots.forget(&claim);
+            }
+            let aside = Aside { why: why.clone(), in_flight, slot };
+            self.runs.insert(id, Cell::Quarantined(Box::new(aside)));
         }
         Answer::Quarantined(why)
+    }
+
+    /// A report that comes for a run that was set aside is not recorded; what the attempt held
+    /// is free.
+    pub(super) fn settle_aside(&mut self, id: ExecutionId, command: &Command) {
+        let Some(Cell::Quarantined(aside)) = self.runs.get_mut(&id) else { return };
+        if !reported(command).is_some_and(|effect| aside.in_flight.remove(&effect)) {
+            return;
+        }
+        self.seat.give_back(1);
+        if aside.in_flight.is_empty()
+            && let Some(claim) = aside.slot.take()
+        {
+            self.slots.forget(&claim);
+        }
     }
 
     /// Lets a run leave memory once nothing of it is outstanding; its history stays.

@@ -14,7 +14,7 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn show(&mut self, id: ExecutionId, ticket: T) {
         let answer = match self.runs.get(&id) {
             Some(Cell::Run(run)) => Answer::Shown(Arc::new(run.state.clone())),
-            Some(Cell::Quarantined(why)) => Answer::Quarantined(why.clone()),
+            Some(Cell::Quarantined(aside)) => Answer::Quarantined(aside.why.clone()),
             None if self.arriving.contains_key(&id) => Answer::NotFound,
             None => Answer::NotResident,
         };

@@ -12,7 +12,7 @@ use backstitch_core::time::Moment;
 use super::cell::Cell;
 use super::{Abandon, Partition};
 use crate::slots::{Claim, SlotSeat};
-use crate::turns::{Class, Place, Seat, Usage};
+use crate::turns::{Class, Place, Seat};
 
 /// Granted turns that one call of [`Partition::fire`] sees to.
 const GRANTS_PER_FIRE_MAX: usize = 1_024;
@@ -87,17 +87,6 @@ impl SlotOf {
             Self::Neither
         }
     }
-}
-
-/// Where a run stands in line, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InLine {
-    /// Of which class.
-    pub class: Class,
-    /// How many of its class are before it.
-    pub before: usize,
-    /// How the pool stands.
-    pub usage: Usage,
 }
 
 impl<T: Abandon> Partition<T> {
@@ -199,10 +188,8 @@ impl<T: Abandon> Partition<T> {
         if cut {
             return;
         }
-        let class = run.state.wants_turn(moment.now).map(|wanted| match wanted {
-            Attempt::Undo => Class::Undo,
-            Attempt::Step => Class::Forward(run.state.priority()),
-        });
+        let wanted = run.state.wants_turn(moment.now);
+        let class = wanted.map(|wanted| Class::of(wanted, run.state.priority()));
         let stands = run.standing.place.map(|place| place.class);
         if stands == class || self.draining {
             return;
@@ -213,21 +200,12 @@ impl<T: Abandon> Partition<T> {
         run.standing.place = class.map(|class| self.seat.wait(id, class));
     }
 
-    /// Gives back everything that a run holds: it is worked on no more.
-    pub(super) fn give_up_turns(&self, standing: &Standing) {
+    /// Gives back what a run holds beyond its attempts: it is worked on no more.
+    pub(super) fn give_up_turns(&self, standing: &Standing, attempts: usize) {
         if let Some(place) = standing.place {
             self.seat.leave(place);
         }
-        self.seat.give_back(standing.held);
-    }
-
-    /// Where a run stands in line, if it does.
-    #[must_use]
-    pub fn in_line(&self, id: ExecutionId) -> Option<InLine> {
-        let Some(Cell::Run(run)) = self.runs.get(&id) else { return None };
-        let place = run.standing.place?;
-        let before = self.seat.position(place)?;
-        Some(InLine { class: place.class, before, usage: self.seat.usage() })
+        self.seat.give_back(standing.held.saturating_sub(attempts));
     }
 
     /// Attempts under way, which is what the partition holds turns for; those that are being

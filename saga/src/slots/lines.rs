@@ -127,14 +127,22 @@ impl Line {
         self.holders.contains_key(&claim.run)
     }
 
+    pub(super) fn holders(&self) -> impl Iterator<Item = ExecutionId> + '_ {
+        self.holders.keys().copied()
+    }
+
+    pub(super) fn is_held_by(&self, run: ExecutionId) -> bool {
+        self.holders.contains_key(&run)
+    }
+
     pub(super) fn hold(&mut self, seat: u64, claim: &Claim) {
         self.leave(claim);
         self.meet(claim);
         self.holders.insert(claim.run, seat);
     }
 
-    pub(super) fn release(&mut self, claim: &Claim) {
-        self.holders.remove(&claim.run);
+    pub(super) fn release(&mut self, run: ExecutionId) {
+        self.holders.remove(&run);
     }
 
     pub(super) fn wait(&mut self, seat: u64, claim: &Claim) {
@@ -142,7 +150,7 @@ impl Line {
             return;
         }
         self.meet(claim);
-        let class = class(claim.priority) + if claim.is_child { 3 } else { 0 };
+        let class = class(claim.priority) + if claim.is_child() { 3 } else { 0 };
         let since = (claim.submitted_at, claim.run);
         self.waiting[class].insert(since, (seat, claim.clone()));
         self.places.insert(claim.run, (class, since));
@@ -165,7 +173,7 @@ impl Line {
     pub(super) fn heads(&self, node_is_full: bool) -> impl Iterator<Item = (Since, &(u64, Claim))> {
         let first = self.waiting.iter().filter_map(|line| line.first_key_value());
         first.map(|(since, head)| (*since, head)).filter(move |(_, (_, claim))| {
-            !self.is_full(claim.max_runs) && (claim.is_child || !node_is_full)
+            !self.is_full(claim.max_runs) && (claim.is_child() || !node_is_full)
         })
     }
 

@@ -1,6 +1,11 @@
 use backstitch_core::ids::PartitionId;
 
+use backstitch_core::event::Priority;
+use backstitch_core::time::Timestamp;
+
 use super::*;
+
+const ABOVE: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 99 };
 
 fn claim(digits: u128, workflow: &str, max_runs: usize, priority: Priority) -> Claim {
     Claim {
@@ -10,7 +15,7 @@ fn claim(digits: u128, workflow: &str, max_runs: usize, priority: Priority) -> C
         on_limit: OnLimit::Queue,
         submitted_at: Timestamp(i64::try_from(digits).unwrap()),
         priority,
-        is_child: false,
+        parent: None,
     }
 }
 
@@ -60,12 +65,47 @@ fn children_do_not_wait_for_the_node() {
     assert!(seat.begins(&Claim { max_runs: None, ..claim(1, "a", 1, Priority::Medium) }));
     let other = Claim { max_runs: None, ..claim(2, "b", 1, Priority::Medium) };
     assert!(!seat.begins(&other));
-    let child = Claim { is_child: true, ..claim(3, "b", 1, Priority::Medium) };
+    let child = Claim { parent: Some(ABOVE), ..claim(3, "b", 1, Priority::Medium) };
     seat.waits(&other);
     assert!(seat.begins(&child), "the other waits for the node");
-    let second = Claim { is_child: true, ..claim(4, "b", 1, Priority::Medium) };
+    let second = Claim { parent: Some(ABOVE), ..claim(4, "b", 1, Priority::Medium) };
     assert!(!seat.begins(&second));
     seat.waits(&second);
     seat.forget(&child);
     assert_eq!(seat.next_granted(), Some(second.run));
+}
+
+#[test]
+fn a_run_below_one_of_its_own_workflow_takes_no_slot() {
+    let (slots, seat) = slots(None, 10);
+    let above = claim(1, "a", 1, Priority::Medium);
+    assert!(seat.begins(&above));
+    let between =
+        Claim { max_runs: None, parent: Some(above.run), ..claim(2, "b", 1, Priority::Medium) };
+    assert!(seat.begins(&between));
+    let waiting = claim(3, "a", 1, Priority::High);
+    seat.waits(&waiting);
+    let below = Claim { parent: Some(between.run), ..claim(4, "a", 1, Priority::Low) };
+    assert!(seat.begins(&below), "what is above it cannot end before it");
+    assert_eq!(slots.limits().workflows[0].running, 1);
+    let stranger = Claim { parent: Some(ABOVE), ..claim(5, "a", 1, Priority::Low) };
+    assert!(!seat.begins(&stranger));
+    for own in [&below, &between] {
+        seat.forget(own);
+        assert_eq!(seat.next_granted(), None);
+    }
+    seat.forget(&above);
+    assert_eq!(seat.next_granted(), Some(waiting.run));
+}
+
+#[test]
+fn what_is_below_gives_back_what_it_claimed_before_what_is_above() {
+    let (slots, seat) = slots(None, 10);
+    let above = claim(2, "a", 1, Priority::Medium);
+    let below = Claim { parent: Some(above.run), ..claim(1, "a", 1, Priority::Medium) };
+    seat.holds(&below);
+    seat.holds(&above);
+    slots.let_in();
+    let shown = &slots.limits().workflows[0];
+    assert_eq!((shown.running, &shown.holders[..]), (1, &[above.run][..]));
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use backstitch_core::event::Priority;
+use backstitch_core::room::Attempt;
 
 /// How often a class is served while all wait: high, medium, low.
 pub const WEIGHTS: [i64; 3] = [8, 3, 1];
@@ -25,6 +26,15 @@ impl Class {
         Self::Forward(Priority::Medium),
         Self::Forward(Priority::Low),
     ];
+
+    /// Of an attempt of a run with a priority.
+    #[must_use]
+    pub fn of(attempt: Attempt, priority: Priority) -> Self {
+        match attempt {
+            Attempt::Undo => Self::Undo,
+            Attempt::Step => Self::Forward(priority),
+        }
+    }
 
     /// The word that is shown.
     #[must_use]
@@ -119,10 +129,9 @@ impl<K> Queue<K> {
         std::array::from_fn(|class| self.lines[class].len())
     }
 
-    /// How many of its class are before a place, from 0; nothing once it was let in.
-    pub(super) fn position(&self, place: Place) -> Option<usize> {
-        let line = &self.lines[place.class.at()];
-        line.contains_key(&place.number).then(|| line.range(..place.number).count())
+    /// How many of a class are before the first that is meant, if one is.
+    pub(super) fn before(&self, class: Class, is_meant: impl Fn(&K) -> bool) -> Option<usize> {
+        self.lines[class.at()].values().position(is_meant)
     }
 }
 
@@ -160,10 +169,10 @@ mod tests {
         let mut queue = Queue::new();
         let first = queue.push(LOW, 1);
         let second = queue.push(LOW, 2);
-        assert_eq!(queue.position(second), Some(1));
+        assert_eq!(queue.before(second.class, |own| *own == 2), Some(1));
         queue.leave(first);
-        assert_eq!(queue.position(second), Some(0));
+        assert_eq!(queue.before(second.class, |own| *own == 2), Some(0));
         assert_eq!((queue.pop(), queue.pop()), (Some(2), None));
-        assert_eq!(queue.position(second), None);
+        assert_eq!(queue.before(second.class, |own| *own == 2), None);
     }
 }

@@ -7,12 +7,15 @@ use backstitch_core::command::Submission;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, PartitionEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::lineage::Plans;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{
     Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
 };
+use backstitch_saga::slots::SlotSeat;
+use backstitch_saga::turns::Seat;
 use serde_json::{Value, json};
 
 pub const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -142,12 +145,26 @@ impl Bench {
         Self { partition, disk, orders, aborted, records, quiescent, rows: 0, answers, posts }
     }
 
+    /// The same with its turns and slots from there.
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
+        self.partition = self.partition.seated(seat, slots);
+        self
+    }
+
+    /// Takes an input and answers what was answered last.
+    pub fn take_and_answer(&mut self, input: Input<()>) -> Answer {
+        self.take(input, START);
+        self.flush();
+        self.answers.pop().expect("it is answered")
+    }
+
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
         let input = match input {
             Input::Submit(submission, ()) => Input::Submit(submission, Ticket),
             Input::Command(run, command, asked) => {
                 Input::Command(run, command, asked.map(|()| Ticket))
             }
+            Input::Fork(fork, ()) => Input::Fork(fork, Ticket),
             Input::Record(event, ()) => Input::Record(event, Ticket),
             Input::Remove(removal, ()) => Input::Remove(removal, Ticket),
             Input::Post(post) => Input::Post(post),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod control;
+mod limits;
 mod posts;
 mod removal;
 

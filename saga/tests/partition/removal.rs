@@ -8,6 +8,7 @@ use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
+use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::retention::{Candidate, Held};
 use backstitch_core::time::Timestamp;
@@ -97,6 +98,27 @@ fn a_closed_run_leaves_and_its_key_is_free() {
     assert!(matches!(answer, Some(Answer::Submitted { repeated: false, .. })), "{answer:?}");
     let again = candidate(&bench, RUN);
     assert_eq!(remove(&mut bench, vec![again]), (vec![RUN], vec![]));
+}
+
+#[test]
+fn a_late_report_for_a_run_that_leaves_shows_no_row_of_it() {
+    let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let order = bench.orders.pop().expect("it runs");
+    let Effect::RunStep { step, attempt } = order.effect else { panic!("a step") };
+    let result = AttemptResult::Answered(Ok(Payload::null()));
+    let done = Command::ReportStep { step, attempt, result, retry_delay_ms: 0 };
+    bench.take(Input::Command(RUN, done.clone(), None), START);
+    bench.flush();
+    assert_eq!(bench.partition.resident(), 0, "it is over and has left memory");
+    let rows = bench.rows;
+    // It comes back to memory for the report, and leaves for good within the same stage.
+    bench.take(Input::Command(RUN, done, None), START);
+    let runs = vec![candidate(&bench, RUN)];
+    assert_eq!(remove(&mut bench, runs), (vec![RUN], vec![]));
+    assert_eq!(bench.rows, rows, "a row would outlive its run");
 }
 
 #[test]

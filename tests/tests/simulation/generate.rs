@@ -13,6 +13,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     let count = 1 + random.index(7);
     let steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
     let mut steps = super::flow::lead(steps, random);
+    if random.chance(10) {
+        steps.push(again(id));
+    }
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
@@ -159,6 +162,15 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
     }
+}
+
+/// The workflow once more, as its own child, a few levels deep.
+fn again(id: &str) -> Value {
+    let input = json!({ "n": "{{ input.n - 4 }}", "to": "{{ input.to }}" });
+    json!({
+        "id": "again", "type": "workflow", "when": "input.n > 4", "retry": "none",
+        "with": { "workflow": id, "input": input },
+    })
 }
 
 fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {

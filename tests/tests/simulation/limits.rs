@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{ControlEvent, Event, RunEvent};
+use backstitch_core::state::State;
 
 use super::services::Flight;
 use super::world::World;
@@ -50,6 +51,9 @@ pub fn slots(world: &World) {
         if !state.holds_slot() || by_hand {
             continue;
         }
+        if is_within(world, &state) {
+            continue;
+        }
         of_the_node += usize::from(state.parent().is_none());
         let workflow = state.submitted.workflow.clone();
         *running.entry(workflow.clone()).or_default() += 1;
@@ -61,6 +65,22 @@ pub fn slots(world: &World) {
     }
     let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
     assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
+}
+
+/// Whether a run of the same workflow that goes on is above it: then it takes no slot.
+fn is_within(world: &World, state: &State) -> bool {
+    let mut above = state.parent().map(|parent| parent.run);
+    while let Some(run) = above {
+        if !world.disk.lock().expect("no thread panicked").runs.contains_key(&run) {
+            return false;
+        }
+        let own = world.live_state(run);
+        if own.holds_slot() && own.submitted.workflow == state.submitted.workflow {
+            return true;
+        }
+        above = own.parent().map(|parent| parent.run);
+    }
+    false
 }
 
 /// Whether a person has the run go on, whatever the limits say: it ended and was reopened, or

@@ -74,6 +74,7 @@ impl Writing {
                     let source = importer.source_of(&run);
                     self.take_run(run, &named, source, actor, report)?;
                 }
+                Some(Item::Skipped(own)) => report.left_out(own),
             }
             read(bytes);
         }

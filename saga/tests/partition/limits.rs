@@ -1,0 +1,118 @@
+//! What a run that is set aside, and a fork, have to do with turns and slots.
+
+use std::sync::Arc;
+
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::Effect;
+use backstitch_core::failure::Failure;
+use backstitch_core::forks::ForkOrder;
+use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::Plan;
+use backstitch_saga::partition::{Answer, Fork, Input, Order};
+use backstitch_saga::slots::{Full, Settings, Slots};
+use backstitch_saga::turns::Pool;
+use serde_json::json;
+
+use crate::bench::{Bench, OTHER, RUN, START, plan, submission};
+use crate::report;
+
+const THIRD: ExecutionId = ExecutionId { digits: 3, ..RUN };
+
+/// A bench whose attempts and runs are counted.
+fn counted(pool: &Pool, slots: &Slots, plans: &[&Arc<Plan>]) -> Bench {
+    let bench = Bench::new(START, plans);
+    bench.seated(pool.seat(Arc::new(|| {})), slots.seat(Arc::new(|| {})))
+}
+
+fn succeeds(order: &Order) -> Command {
+    let Effect::RunStep { step, attempt } = order.effect else { panic!("only steps here") };
+    let result = AttemptResult::Answered(Ok(Payload::null()));
+    Command::ReportStep { step, attempt, result, retry_delay_ms: 0 }
+}
+
+#[test]
+fn a_run_that_is_set_aside_keeps_what_its_attempts_hold() {
+    let definition = json!({ "id": "w", "concurrency": { "max_runs": 1 }, "steps": [
+        { "id": "a", "type": "task" }, { "id": "b", "type": "task" }, { "id": "c", "type": "task" },
+    ]});
+    let mut broken = Arc::into_inner(plan(definition)).expect("nobody else has it");
+    // A plan that the engine can't follow once its first step is done.
+    broken.steps[0].dependants = vec![StepIndex(99)];
+    let broken = Arc::new(broken);
+    let (pool, slots) = (Pool::new(5), Slots::new(Settings::default()));
+    let mut bench = counted(&pool, &slots, &[&broken]);
+    bench.take(Input::Submit(submission(RUN, &broken, None), ()), START);
+    bench.flush();
+    assert_eq!(pool.usage().used, 3);
+    let orders = std::mem::take(&mut bench.orders);
+    bench.take(Input::Command(RUN, succeeds(&orders[0]), None), START);
+    bench.flush();
+    let shown = bench.take_and_answer(Input::Command(RUN, Command::Continue, Some(())));
+    assert!(matches!(shown, Answer::Quarantined(_)), "{shown:?}");
+    assert_eq!(pool.usage().used, 2, "two attempts are under way");
+    assert_eq!(slots.limits().workflows[0].running, 1);
+    bench.take(Input::Command(RUN, succeeds(&orders[1]), None), START);
+    bench.take(Input::Command(RUN, succeeds(&orders[1]), None), START);
+    assert_eq!((pool.usage().used, slots.limits().workflows.len()), (1, 1), "a repeat is none");
+    bench.take(Input::Command(RUN, succeeds(&orders[2]), None), START);
+    assert_eq!((pool.usage().used, slots.limits().workflows.len()), (0, 0));
+    assert_eq!(bench.partition.turns(), (0, 0));
+}
+
+fn fork(id: ExecutionId, plan: &Arc<Plan>) -> Input<()> {
+    let (reason, actor) = ("again".to_owned(), "op".to_owned());
+    let mut submission = submission(id, plan, None);
+    submission.submitted.request = backstitch_core::ids::Digest::of(b"fork");
+    let from = Some("a".to_owned());
+    let order =
+        ForkOrder { submission, from, take_over: false, accept_unsafe: true, reason, actor };
+    Input::Fork(Box::new(Fork { parent: RUN, version: None, order }), ())
+}
+
+/// An ended run, and another of its workflow that has the only slot.
+fn occupied(on_limit: &str, slots: &Slots) -> (Bench, Arc<Plan>) {
+    let plan = plan(json!({
+        "id": "w", "on_failure": "halt", "concurrency": { "max_runs": 1, "on_limit": on_limit },
+        "steps": [{ "id": "a", "type": "task" }],
+    }));
+    let mut bench = counted(&Pool::new(5), slots, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let order = bench.orders.pop().expect("it runs");
+    bench.take(Input::Command(RUN, report(&order, Failure::permanent("NO", "no")), None), START);
+    bench.flush();
+    bench.take(Input::Submit(submission(OTHER, &plan, None), ()), START);
+    bench.flush();
+    (bench, plan)
+}
+
+#[test]
+fn a_fork_is_refused_where_any_run_is() {
+    let slots = Slots::new(Settings::default());
+    let (mut bench, plan) = occupied("reject", &slots);
+    let records = bench.records.len();
+    let answer = bench.take_and_answer(fork(THIRD, &plan));
+    assert!(matches!(answer, Answer::Full(Full::Workflow { max_runs: 1, .. })), "{answer:?}");
+    assert_eq!(bench.records.len(), records, "nothing is recorded");
+    let order = bench.orders.pop().expect("the other runs");
+    bench.take(Input::Command(OTHER, succeeds(&order), None), START);
+    bench.flush();
+    let answer = bench.take_and_answer(fork(THIRD, &plan));
+    assert!(matches!(answer, Answer::Forked { .. }), "{answer:?}");
+    assert_eq!(slots.limits().workflows[0].holders, [THIRD]);
+}
+
+#[test]
+fn a_fork_waits_in_line_if_there_is_room_to_wait() {
+    for (queue_max, waits) in [(0, false), (1, true)] {
+        let slots = Slots::new(Settings { runs_max: None, queue_max });
+        let (mut bench, plan) = occupied("queue", &slots);
+        let answer = bench.take_and_answer(fork(THIRD, &plan));
+        match waits {
+            true => assert!(matches!(answer, Answer::Forked { .. }), "{answer:?}"),
+            false => assert!(matches!(answer, Answer::Full(Full::Queue { .. })), "{answer:?}"),
+        }
+        assert_eq!(slots.limits().waiting, [0, usize::from(waits), 0]);
+    }
+}

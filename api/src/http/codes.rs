@@ -72,6 +72,8 @@ pub const TOO_MANY_SIGNALS: &str = "TOO_MANY_SIGNALS";
 pub const FORK_REFUSED: &str = "FORK_REFUSED";
 /// The run can't go on with the revision; `details.reasons` has every reason.
 pub const MIGRATION_REFUSED: &str = "MIGRATION_REFUSED";
+/// The workflow's roll-out keeps the revision from whoever asks for it.
+pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
 /// Steps that say that running again does harm would run again.
 pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
@@ -96,7 +98,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 45] = [
+pub const ALL: [(&str, StatusCode); 46] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -134,6 +136,7 @@ pub const ALL: [(&str, StatusCode); 45] = [
     (FORK_REFUSED, StatusCode::CONFLICT),
     (FORK_UNSAFE, StatusCode::CONFLICT),
     (MIGRATION_REFUSED, StatusCode::CONFLICT),
+    (REVISION_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

@@ -79,6 +79,8 @@ pub enum Command {
     Retry(runs::RetryFlags),
     /// Run an ended run again from a step on, as a new run that keeps the rest
     Rerun(runs::RerunFlags),
+    /// Have a run, or every run of a workflow, go on with another revision
+    Migrate(runs::MigrateFlags),
     /// Skip a step of a suspended run
     SkipStep(runs::SkipFlags),
     /// Say what a step of a suspended run is taken to have answered
@@ -225,6 +227,7 @@ impl Command {
             Self::Signal(flags) => runs::signal(flags).await,
             Self::Retry(flags) => runs::retry(flags).await,
             Self::Rerun(flags) => runs::rerun(flags).await,
+            Self::Migrate(flags) => runs::migrate(flags).await,
             Self::SkipStep(flags) => runs::skip_step(flags).await,
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,

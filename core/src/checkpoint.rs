@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrows::Phase;
 use crate::event::Submitted;
-use crate::ids::ExecutionId;
+use crate::ids::{Digest, ExecutionId};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Sets, State,
-    StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Migrations, Sets,
+    State, StepState,
 };
 use crate::time::Timestamp;
 
@@ -48,6 +48,7 @@ pub struct Checkpoint {
     updated_at: Timestamp,
     sets: Sets,
     tags: Arc<[Arc<str>]>,
+    migrations: Option<Box<Migrations>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -89,6 +90,7 @@ impl Checkpoint {
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
+            migrations: own.migrations,
         }
     }
 
@@ -114,10 +116,11 @@ impl Checkpoint {
         self.submitted_at
     }
 
-    /// What the run was submitted with: it names the plan.
+    /// The contents that the run was pinned to, the present one last: they name the plan.
     #[must_use]
-    pub fn submitted(&self) -> &Submitted {
-        &self.submitted
+    pub fn lineage(&self) -> Vec<Digest> {
+        let migrated = self.migrations.as_ref().map(|own| own.lineage());
+        migrated.unwrap_or_else(|| vec![self.submitted.digest])
     }
 
     /// The plan of a run that was submitted with `whole`: of a chunk, its stretch of it.
@@ -174,6 +177,7 @@ impl Checkpoint {
             updated_at: self.updated_at,
             sets: self.sets,
             tags: self.tags,
+            migrations: self.migrations,
         })
     }
 }

@@ -145,6 +145,17 @@ pub enum Command {
         /// Who had it so.
         actor: String,
     },
+    /// Go on with another revision.
+    Migrate {
+        /// The plan of the run's lineage with the revision behind it.
+        plan: Arc<Plan>,
+        /// The revision's number.
+        revision: u32,
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
     /// A fork of the run never started.
     DropFork {
         /// The fork.
@@ -306,6 +317,12 @@ pub enum Rejection {
     ForkUnsafe {
         /// Which.
         steps: Vec<String>,
+    },
+    /// The run can't go on with the revision.
+    #[error("the run can't be migrated: {}", .reasons.join("; "))]
+    MigrationRefused {
+        /// Every reason.
+        reasons: Vec<String>,
     },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]

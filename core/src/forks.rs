@@ -147,7 +147,7 @@ fn kept(point: &State, from: Option<&str>) -> Vec<StepIndex> {
             queue.extend(&plan.step(step).dependants);
         }
     }
-    all().filter(|step| !again.contains(step)).collect()
+    all().filter(|step| !again.contains(step) && !plan.step(*step).gone).collect()
 }
 
 /// What a settled step is kept as.

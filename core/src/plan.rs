@@ -120,6 +120,8 @@ pub struct PlanStep {
     pub exclusive: bool,
     /// What it does for each item, if it is a `foreach`.
     pub each: Option<Box<Each>>,
+    /// Whether only its place is left: a migrated run's revision has no such step.
+    pub gone: bool,
 }
 
 /// How a step is undone.
@@ -223,6 +225,14 @@ impl Plan {
         Self::compile_with(&Definition::read(&value)?, None)
     }
 
+    /// Compiles a stored revision that was changed for a run; task types are taken as they are.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub(crate) fn compile_stored(definition: &Definition) -> Result<Self, Vec<Problem>> {
+        Self::compile_with(definition, None)
+    }
+
     fn compile_with(
         definition: &Definition,
         types: Option<&dyn TaskTypes>,
@@ -279,7 +289,7 @@ impl Plan {
         let mut outputs = Map::new();
         let mut size_bytes = 0;
         for (at, step) in self.steps.iter().enumerate() {
-            if !step.dependants.is_empty() {
+            if !step.dependants.is_empty() || step.gone {
                 continue;
             }
             let at = u32::try_from(at).expect("a plan has at most 10,000 steps");

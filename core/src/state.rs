@@ -8,6 +8,7 @@ mod controls;
 mod flow;
 mod forks;
 mod links;
+mod migrations;
 pub(crate) mod payloads;
 mod step;
 
@@ -31,6 +32,7 @@ pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
 pub use forks::Forks;
 pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
+pub use migrations::{Migration, Migrations};
 pub use step::{StepState, UndoState};
 
 /// One run.
@@ -76,6 +78,8 @@ pub struct State {
     pub(crate) chunk: Option<Arc<ChunkValues>>,
     /// What it keeps of another run, and its forks of it, if there is any of that.
     pub forks: Option<Box<Forks>>,
+    /// Which revisions it was pinned to, if it was migrated.
+    pub migrations: Option<Box<Migrations>>,
     /// Bytes of all payloads of its events.
     pub payload_bytes: usize,
     /// When the last event happened.
@@ -192,6 +196,7 @@ impl State {
             links: None,
             chunk: None,
             forks: None,
+            migrations: None,
             payload_bytes,
             updated_at: at,
             sets,

@@ -1,6 +1,7 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
 mod items;
+mod migrate;
 mod rerun;
 pub(super) mod table;
 
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::terminal::Terminal;
 
 pub use items::{ItemsFlags, items};
+pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
 
 /// Where the server is and how its answers are shown.

@@ -212,6 +212,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::ForkRefused { reasons } => {
             Refusal::new(codes::FORK_REFUSED, message).with(json!({ "reasons": reasons }))
         }
+        Rejection::MigrationRefused { reasons } => {
+            Refusal::new(codes::MIGRATION_REFUSED, message).with(json!({ "reasons": reasons }))
+        }
         Rejection::ForkUnsafe { steps } => {
             Refusal::new(codes::FORK_UNSAFE, message).with(json!({ "steps": steps }))
         }

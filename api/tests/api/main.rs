@@ -8,6 +8,7 @@ mod forms;
 mod limits;
 mod lists;
 mod loops;
+mod migrations;
 mod payloads;
 mod process;
 mod refused;

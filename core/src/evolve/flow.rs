@@ -65,6 +65,18 @@ pub(super) fn fail(state: &mut State, step: StepIndex, at: Timestamp) {
     }
 }
 
+/// A failure that was made good has its place in the outcome: its handlers were called.
+pub(super) fn settle_handled(state: &mut State, step: StepIndex, at: Timestamp) {
+    let plan = state.plan.clone();
+    for &handler in plan.steps[step.at()].failure_handlers() {
+        let waited = state.flow.as_mut().and_then(|flow| flow.awaiting.remove(&handler));
+        if waited.is_some() {
+            need_settled(state, handler, true);
+        }
+    }
+    settle(state, step, false, at);
+}
+
 /// A router has chosen: what only its other routes lead to is to be pruned.
 pub(super) fn choose(state: &mut State, step: StepIndex, route: Option<u16>) -> Result<(), String> {
     let plan = state.plan.clone();

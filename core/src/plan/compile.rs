@@ -184,6 +184,7 @@ impl Compiler<'_, '_> {
             cache,
             exclusive: step.exclusive,
             each: None,
+            gone: false,
         }
     }
 

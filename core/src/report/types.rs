@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 76] = [
+pub const EVENT_TYPES: [&str; 77] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -64,6 +64,7 @@ pub const EVENT_TYPES: [&str; 76] = [
     "ForkStarted",
     "ExecutionForked",
     "ForkDropped",
+    "ExecutionMigrated",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -86,7 +87,7 @@ pub const EVENT_TYPES: [&str; 76] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(57).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(58).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -208,5 +209,6 @@ fn fork_type(event: &ForkEvent) -> &'static str {
         ForkEvent::Started => "ForkStarted",
         ForkEvent::Forked { .. } => "ExecutionForked",
         ForkEvent::ForkDropped { .. } => "ForkDropped",
+        ForkEvent::Migrated { .. } => "ExecutionMigrated",
     }
 }

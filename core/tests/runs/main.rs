@@ -15,6 +15,7 @@ mod limits;
 mod lives;
 mod loop_world;
 mod loops;
+mod migrations;
 mod outputs;
 mod payloads;
 mod rehearsals;

@@ -226,7 +226,7 @@ impl<T: Abandon> Partition<T> {
     /// The revision that a chunk's parent is pinned to.
     fn pinned_chunk(&self, chunk: Chunk) -> Result<Pinned, Failure> {
         let Chunk { revision, digest, items, values } = chunk;
-        let plan = self.histories.plan(&digest).ok_or_else(|| {
+        let plan = self.histories.plan_of(&[digest]).ok_or_else(|| {
             let message = format!("the revision {digest} is not in the journal");
             Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
         })?;

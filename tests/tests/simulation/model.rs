@@ -7,6 +7,7 @@
 mod flow;
 mod forks;
 mod loops;
+mod migrations;
 mod moves;
 mod undo;
 
@@ -70,14 +71,9 @@ struct Undo {
     had_result: bool,
 }
 
-fn rule(holds: bool, says: &str) -> Verdict {
-    if holds { Ok(()) } else { Err(says.to_owned()) }
-}
-
-impl Model {
-    /// A run just submitted.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let step = |_| Step {
+impl Step {
+    fn pending() -> Self {
+        Self {
             status: StepStatus::Pending,
             attempt: 0,
             tries: 0,
@@ -85,9 +81,19 @@ impl Model {
             ready_at: None,
             unsure: false,
             undo: None,
-        };
+        }
+    }
+}
+
+fn rule(holds: bool, says: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(says.to_owned()) }
+}
+
+impl Model {
+    /// A run just submitted.
+    pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            steps: plan.steps.iter().map(step).collect(),
+            steps: plan.steps.iter().map(|_| Step::pending()).collect(),
             plan,
             phase: Phase::Forward,
             paused: false,

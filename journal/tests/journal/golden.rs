@@ -24,6 +24,7 @@ use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::commit_graph;
 use crate::golden_links::commit_links;
+use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
@@ -280,6 +281,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-forks.bin", commit_forks()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
+        ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
     ]
 }

@@ -17,11 +17,11 @@ use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
 use super::world::World;
-use super::{cached, forks, links};
+use super::{cached, forks, links, rollouts};
 
 /// Kinds of events that the seeds together must reach.
 pub fn event_kinds() -> impl Iterator<Item = &'static str> {
-    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved"])
+    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved"]).chain(rollouts::EVENT_KINDS)
 }
 
 /// The end of time: whatever could fall due has.
@@ -69,6 +69,7 @@ pub fn all(world: &World) {
         run.tags_are_whole();
         links::children_agree(world, &state);
         forks::forks_agree(world, &state);
+        rollouts::runs_fell_where_they_should(world, &state);
     }
 }
 

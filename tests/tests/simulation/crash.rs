@@ -47,6 +47,9 @@ impl World {
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);
+        if which.contains(&0) {
+            self.take_up_workflows();
+        }
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs.into_iter().filter(|run| which.contains(&usize::from(run.partition.0))) {
             let state = self.recovered_state(run);
@@ -105,8 +108,8 @@ impl World {
     /// Where the records' time stands, whatever the clock says.
     fn last_recorded(&self) -> Timestamp {
         let disk = self.disk.lock().expect("no panic");
-        let records = disk.runs.values().chain(disk.own.values()).flatten();
-        records.map(|record| record.at).max().unwrap_or(self.now)
+        let records = disk.runs.values().chain(disk.own.values()).chain(disk.workflows.values());
+        records.flatten().map(|record| record.at).max().unwrap_or(self.now)
     }
 
     /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.

@@ -22,6 +22,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod rollouts;
 mod services;
 mod watch;
 mod world;

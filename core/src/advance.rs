@@ -3,6 +3,8 @@
 //! Every prefix of what happens is a place from which `advance` goes on, so a crash between
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
+pub(crate) mod alone;
+mod cached;
 mod held;
 mod limits;
 mod routes;
@@ -28,6 +30,7 @@ use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
 
+use alone::Gate;
 use held::suspended;
 use unwinding::unwinding;
 
@@ -135,9 +138,10 @@ fn forward(
         Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
         _ => false,
     };
+    let gate = Gate::of(state, now);
     let mut turns = Turns::of(room, Attempt::Step);
     let due = state.due_by(now).filter(late);
-    let due = due.filter_map(|subject| fallen_due(state, subject, &mut turns));
+    let due = due.filter_map(|subject| fallen_due(state, subject, gate, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
@@ -163,13 +167,19 @@ fn forward(
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
         }
-        if !passed.contains(&step) {
+        if !passed.contains(&step) && gate.lets(state, step) {
             events.push(started(state, step, now, work));
         }
     }
     let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
-    for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
-        events.push(started(state, step, now, work));
+    let queued = queued.filter(|step| gate.lets(state, **step));
+    for &step in queued.take(STARTS_PER_LAYER_MAX) {
+        let rendered = work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty();
+        if rendered || !turns.take() {
+            break;
+        }
+        let recalled = cached::recalled(state, step, &mut turns, work);
+        events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
@@ -249,7 +259,12 @@ fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> 
     budget && failure.class == FailureClass::Retryable
 }
 
-fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<RunEvent> {
+fn fallen_due(
+    state: &State,
+    subject: Subject,
+    gate: Gate,
+    turns: &mut Turns<'_>,
+) -> Option<RunEvent> {
     use crate::arrows::StepStatus;
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
@@ -262,6 +277,7 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
             let output = Payload::of(&json!({ "waited_until": due_at }));
             Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
         }
+        StepStatus::Retrying if !gate.lets(state, step) => None,
         StepStatus::Retrying => {
             let starts = !state.takes_turns(step) || turns.take();
             let attempt = own.attempt.saturating_add(1);

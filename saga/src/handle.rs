@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod blocked;
+mod cached;
 mod define;
 pub(crate) mod events;
 mod forks;
@@ -30,6 +31,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
@@ -86,6 +88,7 @@ struct Shared {
     retention: Retention,
     turns: Pool,
     slots: Slots,
+    cache: ResultCache,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -103,7 +106,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots): (Pool, Slots),
+        (turns, slots, cache): (Pool, Slots, ResultCache),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -118,6 +121,7 @@ impl Handle {
             retention,
             turns,
             slots,
+            cache,
             naming,
             erasing,
         };

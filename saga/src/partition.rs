@@ -6,6 +6,7 @@
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
 mod begin;
+mod cached;
 mod cell;
 mod checkpoints;
 mod definitions;
@@ -36,13 +37,15 @@ use backstitch_core::machine::{self, Refusal};
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
+use crate::cache::{Answered, ResultCache};
 use crate::catalog::{Name, Revision};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
-use cell::{Cell, Run};
+use cell::Cell;
 use definitions::Workflows;
 use turns::{SlotOf, Turns};
 
+pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
@@ -82,6 +85,10 @@ pub struct Partition<T> {
     seat: Seat,
     /// Where its runs' slots come from.
     slots: SlotSeat,
+    /// Where answers are taken from and brought to.
+    cache: ResultCache,
+    /// Answers to be brought there once a stage is durable.
+    learned: VecDeque<(u64, Answered)>,
     /// Slots to be let go once a stage is durable.
     freed: VecDeque<(u64, Claim)>,
     /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
@@ -118,6 +125,8 @@ impl<T: Abandon> Partition<T> {
             cut: VecDeque::new(),
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
+            cache: ResultCache::new(0),
+            learned: VecDeque::new(),
             freed: VecDeque::new(),
             stopping: VecDeque::new(),
             open: Stage::default(),
@@ -223,13 +232,15 @@ impl<T: Abandon> Partition<T> {
             self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
-        self.leaving.retain(|_, staged| *staged > stage);
+        let gone = self.leaving.extract_if(|_, staged| *staged <= stage).map(|(run, _)| run);
+        let gone = gone.collect();
         self.arriving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
         }
         self.free_slots();
         self.free_stopped();
+        self.pass_on(&gone);
         releases
     }
 
@@ -287,7 +298,8 @@ impl<T: Abandon> Partition<T> {
         self.seat.give_back(freed);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
         let claim = Claim::of(&run.state);
-        let mut turns = Turns::new((&self.seat, &self.slots), &claim, given);
+        let shared = (&self.seat, &self.slots, &self.cache);
+        let mut turns = Turns::new(shared, &claim, given, moment.now);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -333,6 +345,8 @@ impl<T: Abandon> Partition<T> {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let (stream, cut) = (StreamId::Execution(id), decision.cut);
         run.stage_rows(&decision.events, &mut self.open);
+        self.learn(id, &decision.events, moment.stamp);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if !decision.events.is_empty() {
             run.stages = self.next_stage + 1;
         }
@@ -371,23 +385,6 @@ impl<T: Abandon> Partition<T> {
             } else if run.wants_checkpoint() {
                 self.uncheckpointed.insert(id);
             }
-        }
-    }
-
-    /// The run, from memory or folded again from its history.
-    fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
-        if !self.runs.contains_key(&id) {
-            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
-                return Ok(None);
-            }
-            let Some(events) = self.histories.history(id)? else { return Ok(None) };
-            let state = fold(id, &events, self.histories.as_ref())?;
-            self.adopt(state);
-        }
-        match self.runs.get_mut(&id) {
-            Some(Cell::Run(run)) => Ok(Some(run)),
-            Some(Cell::Quarantined(aside)) => Err(aside.why.clone()),
-            None => Ok(None),
         }
     }
 }

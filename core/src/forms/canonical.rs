@@ -52,6 +52,8 @@ pub(super) static STEP: Table = Table {
         rule("default", Shape::TextOrTexts, To::Own),
         rule("on_success", Shape::TextOrTexts, To::Own),
         rule("on_failure", Shape::TextOrTexts, To::Own),
+        rule("cache", Shape::TruthOr(&CACHE), To::Own),
+        rule("exclusive", Shape::Boolean, To::Own),
     ],
 };
 
@@ -63,6 +65,13 @@ static CONCURRENCY: Table = Table {
         rule("max_runs", Shape::Whole(1, RUNS_AT_A_TIME_MAX as u64), To::Own),
         rule("on_limit", Shape::Words(&["queue", "reject"]), To::Own),
     ],
+};
+
+static CACHE: Table = Table {
+    about: "Which answers may stand for the step's own",
+    open: false,
+    required: &[],
+    fields: &[rule("ttl", Shape::Duration, To::Own), rule("key", Shape::Text, To::Own)],
 };
 
 static UNDO: Table = Table {

@@ -9,6 +9,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
+use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
@@ -93,7 +94,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        (driver, pool, slots): (Driver, &Pool, &Slots),
+        (driver, pool, slots, cache): (Driver, &Pool, &Slots, &ResultCache),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -104,7 +105,8 @@ impl Worker {
         let woken = notify.clone();
         // A worker that is gone needs no turn.
         let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
-        let mut partition = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        let seated = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        let mut partition = seated.caching(cache.clone());
         partition.claim_slots();
         Self {
             partition,

@@ -70,7 +70,7 @@ impl<T: Abandon> Partition<T> {
     /// The run's beginning, with what there is room for; a turn that nothing used goes back.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
         let claim = claim(&submission, moment);
-        let mut turns = Turns::new((&self.seat, &self.slots), &claim, 0);
+        let mut turns = Turns::new((&self.seat, &self.slots, &self.cache), &claim, 0, moment.now);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
         let (taken, began) = (turns.taken, turns.began);
         if !matches!(begun, Ok(Ok(_))) {

@@ -10,6 +10,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
 use backstitch_saga::turns::Wake;
 
+use super::cached;
 use super::disk::{DiskHistories, events_of};
 use super::limits;
 use super::services::Flight;
@@ -30,7 +31,8 @@ impl World {
 
     fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
         let wake: Wake = Arc::new(|| {});
-        partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake))
+        let seated = partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake));
+        seated.caching(self.cache.clone())
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -122,7 +124,11 @@ impl World {
         }
         let all: Vec<_> = (0..self.partitions.len()).collect();
         self.posts.clear();
+        self.cache = cached::empty();
         self.kill(&all);
+        if self.random.chance(50) {
+            cached::warm(self);
+        }
     }
 
     /// Some partitions lose their node, and the others do not notice.

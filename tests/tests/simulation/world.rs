@@ -9,12 +9,14 @@ use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
+use super::cached;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
@@ -68,6 +70,8 @@ pub struct World {
     pub pool: Pool,
     /// What runs of all partitions share.
     pub slots: Slots,
+    /// Answers that all partitions share.
+    pub cache: ResultCache,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -128,6 +132,7 @@ impl World {
             seed,
             pool,
             slots,
+            cache: cached::empty(),
             random,
             now: START,
             partitions: Vec::new(),

@@ -110,9 +110,15 @@ impl World {
         let (mut workflows, mut later) = (Vec::new(), Vec::new());
         for at in 0..WORKFLOWS {
             let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
+            let mut concurrency = None;
             for number in 1..=rollouts::REVISIONS {
                 let mut value = generate::workflow(&format!("w{at}"), &children, &mut random);
                 value["version"] = format!("{number}").into();
+                // A limit is of the revision that is to begin; here all of a workflow have one.
+                let fields = value.as_object_mut().expect("a definition");
+                let own = fields.remove("concurrency");
+                let limit = concurrency.get_or_insert(own).clone();
+                fields.extend(limit.map(|limit| ("concurrency".to_owned(), limit)));
                 let plan = disk.keep(&value, &mut random);
                 rollouts::define(&mut disk, &plan, START);
                 if number == rollouts::REVISIONS {

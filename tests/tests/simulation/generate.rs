@@ -192,7 +192,8 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
     if random.chance(20) {
         each.insert("when".into(), json!("{{ item != 2 }}"));
     }
-    ["id", "sla", "allow_failure", "replay"].iter().for_each(|own| drop(each.remove(*own)));
+    let of_steps = ["id", "sla", "allow_failure", "replay", "cache", "exclusive"];
+    of_steps.iter().for_each(|own| drop(each.remove(*own)));
     let list = json!((0..random.below(8)).collect::<Vec<_>>());
     let list = if random.chance(5) { json!("{{ input.n }}") } else { list };
     step.insert("type".into(), json!("foreach"));

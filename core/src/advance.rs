@@ -5,6 +5,7 @@
 
 pub(crate) mod alone;
 mod cached;
+mod callbacks;
 mod held;
 mod limits;
 mod routes;
@@ -14,10 +15,8 @@ use serde_json::json;
 
 use crate::allot::allot;
 use crate::arrows::Phase;
-use crate::command::callbacks;
 use crate::event::{
-    CallbackEvent, Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent,
-    SuspendReason,
+    Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
@@ -33,6 +32,7 @@ use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
 
 use alone::Gate;
+pub(crate) use callbacks::scheduled;
 use held::suspended;
 use unwinding::unwinding;
 
@@ -392,20 +392,4 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
     let outcome = if cancelled { Outcome::Cancelled } else { outcome };
     RunEvent::RunEnded { outcome, compensation, output: None }
-}
-
-/// The callbacks for an event that are not scheduled yet: each at most once in a run's life,
-/// in the order of [`callbacks`], so that a cut between two of them is made good.
-pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
-    let known = state.deliveries.iter().filter(|delivery| delivery.event == event).count();
-    let first = u32::try_from(state.deliveries.len()).expect("deliveries are far fewer than 2^32");
-    let wanted = callbacks(&state.plan, &state.submitted).filter(|own| own.event == event);
-    wanted
-        .skip(known)
-        .zip(first..)
-        .map(|(own, delivery)| {
-            let url = own.url.clone();
-            RunEvent::CallbackScheduled { delivery, event, url }
-        })
-        .collect()
 }

@@ -21,11 +21,13 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+use crate::items::{self, ItemScope};
 use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
+use crate::scope::Scope;
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
@@ -143,7 +145,7 @@ fn forward(
     let due = state.due_by(now).filter(late);
     let due = due.filter_map(|subject| fallen_due(state, subject, gate, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
-    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
+    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX.min(state.window()));
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
@@ -182,7 +184,11 @@ fn forward(
         events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
-        events.push(match state.plan.render_outputs(state, work) {
+        let output = match &state.plan.part {
+            Some(_) => Ok(Some(items::answer(state))),
+            None => state.plan.render_outputs(state, work),
+        };
+        events.push(match output {
             Ok(output) => RunEvent::RunEnded {
                 outcome: Outcome::Completed,
                 compensation: Compensation::None,
@@ -290,8 +296,10 @@ fn fallen_due(
 /// A step whose needs are settled, and at least one is done: its condition, then its input.
 fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     let plan = &state.plan.steps[step.at()];
-    match plan.condition_holds(state, work) {
-        Ok(true) => match plan.render_input(state, work) {
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
+    match plan.condition_holds(scope, work) {
+        Ok(true) => match plan.render_input(scope, work) {
             Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
@@ -319,12 +327,17 @@ fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> R
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Router => routes::chosen(state, step, work),
-        task @ (TaskKind::Workflow | TaskKind::Signal) => {
-            match links::startable(state, task, &input) {
-                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-                Err(failure) => RunEvent::StepFailed { step, failure },
+        TaskKind::Foreach => match links::loop_startable(state, step, &input) {
+            Ok(0) => {
+                RunEvent::StepSucceeded { step, attempt: own.attempt, output: items::nothing() }
             }
-        }
+            Ok(_) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Workflow | TaskKind::Signal => match links::startable(state, step, &input) {
+            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }
@@ -347,7 +360,7 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         let policy = &state.plan.steps[step.at()].retry;
-        let forced = failure.code == codes::CANCELLED_BY_FORCE;
+        let forced = [codes::CANCELLED_BY_FORCE, codes::LOOP_STOPPED].contains(&&*failure.code);
         events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 73] = [
+pub const EVENT_TYPES: [&str; 77] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -56,11 +56,15 @@ pub const EVENT_TYPES: [&str; 73] = [
     "MessagePosted",
     "MessageAcknowledged",
     "MessageReceived",
+    "LoopBegun",
+    "ChunkEnded",
+    "ChunkUndone",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
     "ExecutionForked",
     "ForkDropped",
+    "ExecutionMigrated",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -83,7 +87,7 @@ pub const EVENT_TYPES: [&str; 73] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(54).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(58).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -192,6 +196,9 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::MessagePosted { .. } => "MessagePosted",
         LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
         LinkEvent::MessageReceived { .. } => "MessageReceived",
+        LinkEvent::LoopBegun { .. } => "LoopBegun",
+        LinkEvent::ChunkEnded { .. } => "ChunkEnded",
+        LinkEvent::ChunkUndone { .. } => "ChunkUndone",
     }
 }
 
@@ -202,5 +209,6 @@ fn fork_type(event: &ForkEvent) -> &'static str {
         ForkEvent::Started => "ForkStarted",
         ForkEvent::Forked { .. } => "ExecutionForked",
         ForkEvent::ForkDropped { .. } => "ForkDropped",
+        ForkEvent::Migrated { .. } => "ExecutionMigrated",
     }
 }

@@ -71,7 +71,12 @@ steps:
     let mut cached =
         Life::begin("{ id: k, steps: [{ id: a, type: task, cache: true }] }", json!({}));
     cached.state = answered_from_cache(cached.state);
-    let lives = [cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let looping = Life::begin(
+        "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
+        json!({}),
+    );
+    let lives =
+        [looping, cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
     lives
         .into_iter()
         .map(|life| life.state)

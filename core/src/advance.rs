@@ -5,35 +5,34 @@
 
 pub(crate) mod alone;
 mod cached;
-mod callbacks;
 mod held;
 mod limits;
 mod routes;
+mod steps;
 mod unwinding;
 
 use serde_json::json;
 
 use crate::allot::allot;
 use crate::arrows::Phase;
+use crate::command::callbacks;
 use crate::event::{
-    Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
+    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
-use crate::items::{self, ItemScope};
+use crate::items;
 use crate::links;
 use crate::payload::Payload;
-use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
-use crate::scope::Scope;
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
 
 use alone::Gate;
-pub(crate) use callbacks::scheduled;
 use held::suspended;
+use steps::{opened, started};
 use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
@@ -293,57 +292,6 @@ fn fallen_due(
     }
 }
 
-/// A step whose needs are settled, and at least one is done: its condition, then its input.
-fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
-    let plan = &state.plan.steps[step.at()];
-    let item = ItemScope::of(state, step);
-    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
-    match plan.condition_holds(scope, work) {
-        Ok(true) => match plan.render_input(scope, work) {
-            Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        Ok(false) => RunEvent::StepSkipped { step },
-        Err(failure) => RunEvent::StepFailed { step, failure },
-    }
-}
-
-/// A ready step: pure ones are evaluated here, the others are handed to their executor.
-fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {
-    let own = state.step(step);
-    let input = own.input.clone().unwrap_or_else(Payload::null);
-    if let Some(absent) = input.absent() {
-        return RunEvent::StepFailed { step, failure: absent.failure("the input") };
-    }
-    match &state.plan.steps[step.at()].task {
-        TaskKind::Transform => {
-            RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
-        }
-        TaskKind::Wait => match wait_of(&input, now) {
-            Ok(Wait::Until(due_at)) => RunEvent::StepWaiting { step, due_at },
-            Ok(Wait::Signal { name, due_at }) => {
-                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, due_at })
-            }
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        TaskKind::Router => routes::chosen(state, step, work),
-        TaskKind::Foreach => match links::loop_startable(state, step, &input) {
-            Ok(0) => {
-                RunEvent::StepSucceeded { step, attempt: own.attempt, output: items::nothing() }
-            }
-            Ok(_) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        TaskKind::Workflow | TaskKind::Signal => match links::startable(state, step, &input) {
-            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        TaskKind::Effect(_) => {
-            RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
-        }
-    }
-}
-
 fn failing(state: &State, events: &mut Vec<RunEvent>) {
     let Some(why) = &state.failing else { return };
     if why.failure.code != codes::CANCELLED
@@ -392,4 +340,20 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
     let outcome = if cancelled { Outcome::Cancelled } else { outcome };
     RunEvent::RunEnded { outcome, compensation, output: None }
+}
+
+/// The callbacks for an event that are not scheduled yet: each at most once in a run's life,
+/// in the order of [`callbacks`], so that a cut between two of them is made good.
+pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
+    let known = state.deliveries.iter().filter(|delivery| delivery.event == event).count();
+    let first = u32::try_from(state.deliveries.len()).expect("deliveries are far fewer than 2^32");
+    let wanted = callbacks(&state.plan, &state.submitted).filter(|own| own.event == event);
+    wanted
+        .skip(known)
+        .zip(first..)
+        .map(|(own, delivery)| {
+            let url = own.url.clone();
+            RunEvent::CallbackScheduled { delivery, event, url }
+        })
+        .collect()
 }

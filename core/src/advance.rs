@@ -151,7 +151,7 @@ fn forward(
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            events.push(opened(state, step, work));
+            events.extend(opened(state, step, work));
         }
     }
     pruned.sort_unstable();
@@ -169,6 +169,12 @@ fn forward(
     }
     let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
     for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
+        events.push(started(state, step, now, work));
+    }
+    let keyed = state.keyed.iter().flat_map(|keyed| &keyed.ready);
+    let keyed = keyed.filter(|step| !passed.contains(step));
+    let keyed = keyed.filter(|&&step| turns.take_for(state, step));
+    for &step in keyed.take(STARTS_PER_LAYER_MAX) {
         events.push(started(state, step, now, work));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
@@ -263,7 +269,7 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
             Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
         }
         StepStatus::Retrying => {
-            let starts = !state.takes_turns(step) || turns.take();
+            let starts = !state.takes_turns(step) || turns.take_for(state, step);
             let attempt = own.attempt.saturating_add(1);
             starts.then_some(RunEvent::StepStarted { step, attempt })
         }
@@ -271,17 +277,23 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
     }
 }
 
-/// A step whose needs are settled, and at least one is done: its condition, then its input.
-fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
+/// A step whose needs are settled, and at least one is done: its condition, its keyed limits,
+/// then its input.
+fn opened(state: &State, step: StepIndex, work: &mut Work) -> Vec<RunEvent> {
+    rendered(state, step, work)
+        .unwrap_or_else(|failure| vec![RunEvent::StepFailed { step, failure }])
+}
+
+fn rendered(state: &State, step: StepIndex, work: &mut Work) -> Result<Vec<RunEvent>, Failure> {
     let plan = &state.plan.steps[step.at()];
-    match plan.condition_holds(state, work) {
-        Ok(true) => match plan.render_input(state, work) {
-            Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        Ok(false) => RunEvent::StepSkipped { step },
-        Err(failure) => RunEvent::StepFailed { step, failure },
+    if !plan.condition_holds(state, work)? {
+        return Ok(vec![RunEvent::StepSkipped { step }]);
     }
+    let keys = plan.render_limits(state, work)?;
+    let input = plan.render_input(state, work)?;
+    let keyed = RunEvent::Graph(GraphEvent::StepKeyed { step, keys });
+    let ready = RunEvent::StepReady { step, round: state.step(step).round, input };
+    Ok(if plan.limits.is_empty() { vec![ready] } else { vec![keyed, ready] })
 }
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.
@@ -343,7 +355,8 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         _ => None,
     });
     let listening = state.signals().into_iter().flat_map(Signals::waiting);
-    let ready = state.sets.ready.iter().chain(&state.sets.queued);
+    let keyed = state.keyed.iter().flat_map(|keyed| &keyed.ready);
+    let ready = state.sets.ready.iter().chain(&state.sets.queued).chain(keyed);
     let given_up = ready.copied().chain(asleep).chain(listening);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
     events.extend(held::given_up(state));

@@ -7,6 +7,7 @@
 mod children;
 mod compile;
 mod flow;
+mod keyed;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -34,6 +35,7 @@ use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
 pub use flow::{Flow, Router};
+pub use keyed::{KEY_BYTES_MAX, PlanLimit};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -103,6 +105,8 @@ pub struct PlanStep {
     pub undo: Option<PlanUndo>,
     /// What it means to run it again in a fork.
     pub replay: ReplaySafety,
+    /// How many attempts with the same key may be under way at a time.
+    pub limits: Vec<PlanLimit>,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
 }

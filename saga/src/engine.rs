@@ -27,6 +27,7 @@ use crate::catalog::Catalog;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
+use crate::keys::Keys;
 use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
@@ -105,6 +106,7 @@ impl Engine {
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
+        let keys = Keys::default();
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -125,7 +127,7 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                (driver.clone(), &pool, &slots),
+                (driver.clone(), &pool, &slots, &keys),
                 replays.clone(),
                 stopping.clone(),
             );
@@ -133,12 +135,13 @@ impl Engine {
         }
         // Each has said what its runs hold, so that it is known what is free.
         slots.let_in();
+        keys.let_in();
         for worker in ready {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (pool, slots);
+        let limits = (pool, slots, keys);
         let handle =
             Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();

@@ -33,6 +33,7 @@ use crate::catalog::{Catalog, Revision};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
+use crate::keys::{KeyShown, Keys};
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use crate::slots::{Limits, Slots};
@@ -84,6 +85,7 @@ struct Shared {
     retention: Retention,
     turns: Pool,
     slots: Slots,
+    keys: Keys,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -101,7 +103,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots): (Pool, Slots),
+        (turns, slots, keys): (Pool, Slots, Keys),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -116,6 +118,7 @@ impl Handle {
             retention,
             turns,
             slots,
+            keys,
             naming,
             erasing,
         };
@@ -163,6 +166,13 @@ impl Handle {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.shared.slots.limits()
+    }
+
+    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
+    /// key, and how many more there are.
+    #[must_use]
+    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
+        self.shared.keys.shown(namespace, most)
     }
 
     /// The workflows that may be used.

@@ -15,6 +15,7 @@ mod forks;
 mod gauges;
 mod import;
 mod input;
+mod keyed;
 mod life;
 mod own;
 mod posts;
@@ -36,10 +37,12 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::catalog::{Name, Revision};
+use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::{Cell, Run};
 use definitions::Workflows;
+use keyed::Asking;
 use turns::{SlotOf, Turns};
 
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
@@ -80,6 +83,10 @@ pub struct Partition<T> {
     seat: Seat,
     /// Where its runs' slots come from.
     slots: SlotSeat,
+    /// Where its steps' places of keyed limits come from.
+    keys: KeySeat,
+    /// Places to be let go once a stage is durable.
+    freed_keys: VecDeque<(u64, Asker)>,
     /// Slots to be let go once a stage is durable.
     freed: VecDeque<(u64, Claim)>,
     /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
@@ -116,6 +123,8 @@ impl<T: Abandon> Partition<T> {
             cut: VecDeque::new(),
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
+            keys: Keys::default().seat(Arc::new(|| {})),
+            freed_keys: VecDeque::new(),
             freed: VecDeque::new(),
             stopping: VecDeque::new(),
             open: Stage::default(),
@@ -233,6 +242,7 @@ impl<T: Abandon> Partition<T> {
             self.evict(run);
         }
         self.free_slots();
+        self.free_keys();
         self.free_stopped();
         releases
     }
@@ -291,7 +301,15 @@ impl<T: Abandon> Partition<T> {
         self.seat.give_back(freed);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
         let claim = Claim::of(&run.state);
-        let mut turns = Turns::new((&self.seat, &self.slots), &claim, given);
+        let (namespace, plan) = (run.state.submitted.namespace.clone(), run.state.plan.clone());
+        let asking = Asking {
+            seat: &self.keys,
+            own: &mut run.standing.keys,
+            namespace: &namespace,
+            plan: &plan,
+            at: moment.stamp,
+        };
+        let mut turns = Turns::new((&self.seat, &self.slots), asking, &claim, given);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -300,8 +318,9 @@ impl<T: Abandon> Partition<T> {
                 machine::handle_within(state, command, moment, &mut turns)
             }
         });
-        run.standing.held += turns.taken;
-        if turns.began {
+        let (taken, began) = (turns.taken, turns.began);
+        run.standing.held += taken;
+        if began {
             run.slot = SlotOf::Holds;
         }
         match decided {
@@ -359,6 +378,7 @@ impl<T: Abandon> Partition<T> {
         self.timers.extend(run.timer.map(|at| (at, id)));
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_keys(id, moment);
         self.settle_turns(id, cut, moment);
         self.settle_slot(id);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };

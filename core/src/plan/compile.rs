@@ -1,6 +1,7 @@
 //! From a definition to a plan.
 
 mod flow;
+mod keyed;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ impl Compiler<'_, '_> {
             self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
         });
         let flow = self.flow(&path, &place, index, step);
+        let limits = self.limits((&path, &place), index, &task, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
         let undo = match (&step.undo, &task) {
             (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
@@ -151,6 +153,7 @@ impl Compiler<'_, '_> {
             allow_failure: step.allow_failure,
             undo,
             replay,
+            limits,
             flow,
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
+use crate::keys::Keys;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
 use crate::slots::Slots;
@@ -93,7 +94,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        (driver, pool, slots): (Driver, &Pool, &Slots),
+        (driver, pool, slots, keys): (Driver, &Pool, &Slots, &Keys),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -104,7 +105,8 @@ impl Worker {
         let woken = notify.clone();
         // A worker that is gone needs no turn.
         let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
-        let mut partition = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        let seats = (pool.seat(wake.clone()), slots.seat(wake.clone()), keys.seat(wake));
+        let mut partition = start.partition.seated(seats.0, seats.1, seats.2);
         partition.claim_slots();
         Self {
             partition,

@@ -4,13 +4,15 @@
 //! taken is always what is under way, whatever happened in between.
 
 use backstitch_core::command::Command;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::room::{Attempt, Room};
-use backstitch_core::state::State;
+use backstitch_core::state::{State, Wanted};
 use backstitch_core::time::Moment;
 
 use super::cell::Cell;
+use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
+use crate::keys::KeySeat;
 use crate::slots::{Claim, SlotSeat};
 use crate::turns::{Class, Place, Seat};
 
@@ -21,6 +23,7 @@ const GRANTS_PER_FIRE_MAX: usize = 1_024;
 pub(super) struct Turns<'a> {
     seat: &'a Seat,
     slots: &'a SlotSeat,
+    asking: Asking<'a>,
     claim: &'a Claim,
     spare: usize,
     /// Turns taken from the pool.
@@ -32,10 +35,11 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         (seat, slots): (&'a Seat, &'a SlotSeat),
+        asking: Asking<'a>,
         claim: &'a Claim,
         spare: usize,
     ) -> Self {
-        Self { seat, slots, claim, spare, taken: 0, began: false }
+        Self { seat, slots, asking, claim, spare, taken: 0, began: false }
     }
 }
 
@@ -48,6 +52,10 @@ impl Room for Turns<'_> {
         let taken = self.seat.take();
         self.taken += usize::from(taken);
         taken
+    }
+
+    fn holds(&mut self, step: StepIndex, wanted: &Wanted) -> bool {
+        self.asking.holds(self.claim, step, wanted)
     }
 
     fn begins(&mut self) -> bool {
@@ -63,6 +71,8 @@ pub(super) struct Standing {
     pub(super) held: usize,
     /// Where it stands in line.
     pub(super) place: Option<Place>,
+    /// What its steps have to do with keyed limits.
+    pub(super) keys: Keyed,
 }
 
 /// What a run has to do with slots; a run that the partition has said nothing of has neither.
@@ -92,8 +102,8 @@ impl SlotOf {
 impl<T: Abandon> Partition<T> {
     /// Takes its turns and slots from where others take theirs.
     #[must_use]
-    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
-        (self.seat, self.slots) = (seat, slots);
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
+        (self.seat, self.slots, self.keys) = (seat, slots, keys);
         self
     }
 
@@ -110,6 +120,7 @@ impl<T: Abandon> Partition<T> {
                     SlotOf::Waits => self.slots.waited(&Claim::of(&run.state)),
                     SlotOf::Neither => {}
                 }
+                run.standing.keys.claim(&run.state, &self.keys);
             }
         }
     }
@@ -188,7 +199,7 @@ impl<T: Abandon> Partition<T> {
         if cut {
             return;
         }
-        let wanted = run.state.wants_turn(moment.now);
+        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held());
         let class = wanted.map(|wanted| Class::of(wanted, run.state.priority()));
         let stands = run.standing.place.map(|place| place.class);
         if stands == class || self.draining {

@@ -10,6 +10,7 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::time::Timestamp;
+use backstitch_saga::keys::KeySeat;
 use backstitch_saga::partition::{
     Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
 };
@@ -142,8 +143,8 @@ impl Bench {
     }
 
     /// The same with its turns and slots from there.
-    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
-        self.partition = self.partition.seated(seat, slots);
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
+        self.partition = self.partition.seated(seat, slots, keys);
         self
     }
 

@@ -9,6 +9,7 @@ use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
+use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Answer, Fork, Input, Order};
 use backstitch_saga::slots::{Full, Settings, Slots};
 use backstitch_saga::turns::Pool;
@@ -22,7 +23,8 @@ const THIRD: ExecutionId = ExecutionId { digits: 3, ..RUN };
 /// A bench whose attempts and runs are counted.
 fn counted(pool: &Pool, slots: &Slots, plans: &[&Arc<Plan>]) -> Bench {
     let bench = Bench::new(START, plans);
-    bench.seated(pool.seat(Arc::new(|| {})), slots.seat(Arc::new(|| {})))
+    let keys = Keys::default().seat(Arc::new(|| {}));
+    bench.seated(pool.seat(Arc::new(|| {})), slots.seat(Arc::new(|| {})), keys)
 }
 
 fn succeeds(order: &Order) -> Command {

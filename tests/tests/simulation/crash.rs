@@ -30,7 +30,8 @@ impl World {
 
     fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
         let wake: Wake = Arc::new(|| {});
-        partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake))
+        let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
+        partition.seated(pool, slots, self.keys.seat(wake))
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -64,6 +65,7 @@ impl World {
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
         limits::slots(self);
         self.slots.let_in();
+        self.keys.let_in();
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);

@@ -9,6 +9,7 @@ use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
@@ -63,6 +64,7 @@ pub struct World {
     pub pool: Pool,
     /// What runs of all partitions share.
     pub slots: Slots,
+    pub keys: Keys,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -113,6 +115,7 @@ impl World {
             seed,
             pool,
             slots,
+            keys: Keys::default(),
             random,
             now: Timestamp(1_800_000_000_000_000),
             partitions: Vec::new(),
@@ -145,6 +148,7 @@ impl World {
         for _ in 0..MOMENTS {
             self.moment();
             limits::turns(self);
+            limits::keys(self);
         }
     }
 
@@ -158,6 +162,7 @@ impl World {
         for _ in 0..SETTLE_MOMENTS_MAX {
             let worked = self.work();
             limits::turns(self);
+            limits::keys(self);
             if worked {
                 continue;
             }

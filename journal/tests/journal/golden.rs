@@ -23,6 +23,7 @@ use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::commit_graph;
+use crate::golden_keyed::commit_keyed;
 use crate::golden_links::commit_links;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
@@ -266,6 +267,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-graph.bin", commit_graph()),
         ("commit-links.bin", commit_links()),
         ("commit-forks.bin", commit_forks()),
+        ("commit-keyed.bin", commit_keyed()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
     ]

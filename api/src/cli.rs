@@ -81,6 +81,9 @@ pub enum Command {
     SkipStep(runs::SkipFlags),
     /// Say what a step of a suspended run is taken to have answered
     SetOutput(runs::OutputFlags),
+    /// Say which revision new runs of a workflow get: roll-outs, A/B, beta, kill switch
+    #[command(subcommand)]
+    Rollout(commands::rollout::Rollout),
     /// Operate a server or its data directory
     #[command(subcommand)]
     Admin(commands::admin::Admin),
@@ -217,6 +220,7 @@ impl Command {
             Self::Rerun(flags) => runs::rerun(flags).await,
             Self::SkipStep(flags) => runs::skip_step(flags).await,
             Self::SetOutput(flags) => runs::set_output(flags).await,
+            Self::Rollout(rollout) => commands::rollout::run(rollout).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }

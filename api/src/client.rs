@@ -125,6 +125,22 @@ impl Client {
         self.send(with_json(self.http.post(format!("{}{path}", self.url)), body)).await
     }
 
+    /// What a path answers when its content is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Unreachable`].
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.send(with_json(self.http.put(format!("{}{path}", self.url)), body)).await
+    }
+
+    /// What a path answers when its content is to go.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Unreachable`].
+    pub async fn delete(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.send(with_json(self.http.delete(format!("{}{path}", self.url)), body)).await
+    }
+
     /// Whether the server takes work.
     pub async fn is_ready(&self) -> bool {
         self.get("/ready").await.is_ok()

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RolloutEvent, RunEvent,
+    WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use crate::time::Timestamp;
@@ -58,11 +59,17 @@ pub enum AuditAction {
     ExecutionForked,
     /// A fork undoes what a run did.
     UndoDutyMoved,
+    /// New runs of a workflow are spread over revisions.
+    RolloutSet,
+    /// A roll-out was switched off.
+    RolloutKilled,
+    /// A roll-out is over.
+    RolloutEnded,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -84,6 +91,9 @@ impl AuditAction {
         Self::ExecutionSignalled,
         Self::ExecutionForked,
         Self::UndoDutyMoved,
+        Self::RolloutSet,
+        Self::RolloutKilled,
+        Self::RolloutEnded,
     ];
 
     /// The word the API prints.
@@ -111,6 +121,9 @@ impl AuditAction {
             Self::ExecutionSignalled => "execution.signalled",
             Self::ExecutionForked => "execution.forked",
             Self::UndoDutyMoved => "execution.undo_duty_moved",
+            Self::RolloutSet => "rollout.set",
+            Self::RolloutKilled => "rollout.killed",
+            Self::RolloutEnded => "rollout.ended",
         }
     }
 
@@ -177,11 +190,29 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
                 target: workflow.to_string(),
                 detail: format!("revision {revision}, digest {digest}"),
             }),
+            WorkflowEvent::Rollout(event) => {
+                Some(rollout_deed(namespace.clone(), workflow.to_string(), event))
+            }
         },
         (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
         (_, Event::Replay(event)) => replay_deed(stream, event),
         (_, Event::Run(_) | Event::Workflow(_)) => None,
     }
+}
+
+fn rollout_deed(namespace: Arc<str>, target: String, event: &RolloutEvent) -> Deed {
+    let (action, actor, detail) = match event {
+        RolloutEvent::Set { rollout, reason, actor } => {
+            let spread = rollout.to_string();
+            let detail = if reason.is_empty() { spread } else { format!("{spread}: {reason}") };
+            (AuditAction::RolloutSet, actor, detail)
+        }
+        RolloutEvent::Killed { reason, actor } => {
+            (AuditAction::RolloutKilled, actor, reason.clone())
+        }
+        RolloutEvent::Ended { reason, actor } => (AuditAction::RolloutEnded, actor, reason.clone()),
+    };
+    Deed { namespace: Some(namespace), actor: actor.clone(), action, target, detail }
 }
 
 fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {

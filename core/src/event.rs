@@ -12,6 +12,7 @@ mod message;
 mod partition;
 mod payloads;
 mod replay;
+mod rollout;
 mod submitted;
 mod workflow;
 
@@ -24,6 +25,7 @@ pub use link::{Items, LinkEvent, Origin, Parent, Priority};
 pub use message::Message;
 pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};
+pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
 pub use submitted::{Callback, CallbackEvent, Submitted};
 pub use workflow::WorkflowEvent;

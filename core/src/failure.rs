@@ -130,6 +130,8 @@ pub mod codes {
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
     /// A step names a workflow, or a revision of one, that does not exist.
     pub const CHILD_WORKFLOW_NOT_FOUND: &str = "CHILD_WORKFLOW_NOT_FOUND";
+    /// A step asks for a revision that the workflow's roll-out keeps from it.
+    pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
     /// A child's workflow does not take the input that the step gives it.
     pub const CHILD_INPUT_INVALID: &str = "CHILD_INPUT_INVALID";
     /// The run of another workflow that a step is could not be undone whole.

@@ -31,6 +31,7 @@ pub mod replays;
 pub mod report;
 pub mod retention;
 pub mod retry_policy;
+pub mod rollout;
 pub mod room;
 pub mod schema;
 pub mod scope;

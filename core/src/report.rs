@@ -9,8 +9,11 @@ mod graph_events;
 mod links;
 mod replays;
 mod retention;
+mod rollouts;
 mod steps;
 mod types;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -28,6 +31,7 @@ use crate::time::Timestamp;
 pub use events::{event_json, suspend_word};
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
+pub use rollouts::rollout_json;
 pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
 
 impl Scope for State {
@@ -74,6 +78,7 @@ pub fn run_summary(state: &State) -> RunSummary {
         correlation_id: state.submitted.correlation_id.clone(),
         tags: state.tags.clone(),
         parent: state.parent().map(|parent| parent.run),
+        variant: state.variant().map(Arc::from),
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
@@ -132,6 +137,7 @@ pub fn execution_json(state: &State) -> Value {
         "namespace": state.submitted.namespace,
         "workflow_id": state.submitted.workflow,
         "revision": state.submitted.revision,
+        "variant": state.variant(),
         "digest": state.submitted.digest.to_string(),
         "status": state.status().word(),
         "compensation": ending.map(|ending| compensation_word(ending.compensation)),
@@ -314,6 +320,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "execution_id": row.execution.to_string(),
         "workflow_id": row.workflow,
         "revision": row.revision,
+        "variant": row.variant,
         "status": row.status.word(),
         "correlation_id": row.correlation_id,
         "tags": row.tags,

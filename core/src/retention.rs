@@ -121,6 +121,7 @@ mod tests {
             submitted_at: Timestamp(0),
             ended_at: None,
             parent: None,
+            variant: None,
             version: 1,
         }
     }

@@ -102,6 +102,8 @@ pub struct RunSummary {
     pub tags: Arc<[Arc<str>]>,
     /// The run that it is a step of.
     pub parent: Option<ExecutionId>,
+    /// The arm of a roll-out that it fell into.
+    pub variant: Option<Arc<str>>,
     /// When it was submitted: never changes, lists are ordered by it.
     pub submitted_at: Timestamp,
     /// When it got its final word.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::event::WorkflowEvent;
 use crate::ids::Digest;
+use crate::rollout::{self, InForce};
 use crate::time::Timestamp;
 
 /// The most bytes of a definition that one event carries.
@@ -21,6 +22,8 @@ pub struct WorkflowState {
     pub kept: BTreeMap<Digest, Arc<str>>,
     /// The texts that contents were submitted as, the newest of each, by the content.
     pub sources: BTreeMap<Digest, Source>,
+    /// Which revision new runs get; the newest if nothing is in force.
+    pub rollout: Option<InForce>,
     /// Pieces of a definition whose last piece is still to come; a crash may have left some of
     /// another one before them.
     pending: Vec<String>,
@@ -232,6 +235,9 @@ pub fn evolve(
             let kept = Source { form, format, digest: *source, text: whole.into() };
             workflow.sources.insert(*digest, kept);
         }
+        WorkflowEvent::Rollout(event) => {
+            rollout::evolve(&mut workflow.rollout, event, recorded_at);
+        }
     }
     Ok(())
 }
@@ -284,7 +290,10 @@ mod tests {
             let (WorkflowEvent::DefinitionPart { text }
             | WorkflowEvent::Defined { text, .. }
             | WorkflowEvent::Kept { text, .. }
-            | WorkflowEvent::SourceKept { text, .. }) = event;
+            | WorkflowEvent::SourceKept { text, .. }) = event
+            else {
+                panic!("a definition is defined")
+            };
             assert!(text.len() <= PART_BYTES_MAX);
             evolve(&mut state, event, Timestamp(7)).unwrap();
         }

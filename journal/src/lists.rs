@@ -77,6 +77,17 @@ impl Journal {
         self.parts().views.statistics(namespace)
     }
 
+    /// Statistics of a workflow's retained runs by the arm of a roll-out that they fell into and
+    /// the arm's revision, as of the last tick.
+    #[must_use]
+    pub fn arm_statistics(
+        &self,
+        namespace: &str,
+        workflow: &str,
+    ) -> BTreeMap<(String, u32), RunStatistics> {
+        self.parts().views.arm_statistics(namespace, workflow)
+    }
+
     /// Namespaces that have retained runs, as of the last tick.
     #[must_use]
     pub fn namespaces(&self) -> BTreeSet<String> {

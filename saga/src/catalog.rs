@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use backstitch_core::ids::Digest;
 use backstitch_core::plan::Plan;
+use backstitch_core::rollout::{Applicant, InForce, NotOpen};
 use backstitch_core::time::Timestamp;
 use backstitch_core::workflow::Source;
 
@@ -29,12 +30,35 @@ pub struct Revision {
 /// Namespace and workflow id.
 pub type Name = (Arc<str>, Arc<str>);
 
+/// The revision that a new run gets.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// Its number.
+    pub number: u32,
+    /// Its content.
+    pub plan: Arc<Plan>,
+    /// The arm of the roll-out that the run fell into, if it did.
+    pub variant: Option<String>,
+}
+
+/// Why a new run gets no revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotChosen {
+    /// There is no such workflow.
+    NoWorkflow,
+    /// The workflow has no such revision.
+    NoRevision,
+    /// The workflow's roll-out keeps it from the run.
+    NotOpen(NotOpen),
+}
+
 #[derive(Debug, Default)]
 struct Tables {
     workflows: BTreeMap<Name, Vec<Revision>>,
     plans: HashMap<Digest, Arc<Plan>>,
     kept: HashMap<Digest, Arc<str>>,
     sources: HashMap<(Name, Digest), Source>,
+    rollouts: HashMap<Name, Arc<InForce>>,
 }
 
 /// The revisions that may be used.
@@ -59,6 +83,58 @@ impl Catalog {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.kept.entry(plan.digest).or_insert(text);
         tables.plans.entry(plan.digest).or_insert(plan);
+    }
+
+    /// Has new runs of a workflow follow a roll-out, or none.
+    pub fn roll_out(&self, name: Name, rollout: Option<Arc<InForce>>) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        match rollout {
+            Some(rollout) => drop(tables.rollouts.insert(name, rollout)),
+            None => drop(tables.rollouts.remove(&name)),
+        }
+    }
+
+    /// The roll-out that new runs of a workflow follow.
+    #[must_use]
+    pub fn rollout(&self, namespace: &str, workflow: &str) -> Option<Arc<InForce>> {
+        let name = (namespace.into(), workflow.into());
+        self.read(|tables| tables.rollouts.get(&name).cloned())
+    }
+
+    /// The revision that a new run gets: the one it asks for, if it may have it; what the
+    /// roll-out says; the newest.
+    ///
+    /// # Errors
+    /// Why there is none for it.
+    pub fn choose(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        wanted: Option<u32>,
+        run: &Applicant<'_>,
+    ) -> Result<Chosen, NotChosen> {
+        let name = (namespace.into(), workflow.into());
+        self.read(|tables| {
+            let revisions = tables.workflows.get(&name).ok_or(NotChosen::NoWorkflow)?;
+            let rollout = tables.rollouts.get(&name);
+            let (number, variant) = match (wanted, rollout) {
+                (Some(wanted), Some(rollout)) => {
+                    rollout.admits(wanted, run).map_err(NotChosen::NotOpen)?;
+                    (Some(wanted), None)
+                }
+                (None, Some(rollout)) => {
+                    let (number, variant) = rollout.assign(namespace, workflow, run);
+                    (Some(number), Some(variant.to_owned()))
+                }
+                (wanted, None) => (wanted, None),
+            };
+            let found = match number {
+                Some(number) => revisions.iter().find(|own| own.number == number),
+                None => revisions.last(),
+            };
+            let Revision { number, plan, .. } = found.ok_or(NotChosen::NoRevision)?;
+            Ok(Chosen { number: *number, plan: plan.clone(), variant })
+        })
     }
 
     /// Keeps the text that a content of a workflow was submitted as, in place of an older one.

@@ -17,13 +17,14 @@ use std::time::Duration;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::Plan;
+use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
 use backstitch_executors::Registry;
 use backstitch_journal::{Journal, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
@@ -245,20 +246,14 @@ impl Histories for JournalHistories {
         self.catalog.plan(digest)
     }
 
-    fn revision(
+    fn choose(
         &self,
         namespace: &str,
         workflow: &str,
-        number: Option<u32>,
-    ) -> Option<(u32, Arc<Plan>)> {
-        let found = match number {
-            None => self.catalog.latest(namespace, workflow),
-            Some(number) => {
-                let all = self.catalog.revisions(namespace, workflow);
-                all.into_iter().find(|own| own.number == number)
-            }
-        };
-        found.map(|own| (own.number, own.plan))
+        wanted: Option<u32>,
+        run: &Applicant<'_>,
+    ) -> Result<Chosen, NotChosen> {
+        self.catalog.choose(namespace, workflow, wanted, run)
     }
 
     fn partitions(&self) -> u16 {

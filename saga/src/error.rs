@@ -6,6 +6,7 @@ use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
 use backstitch_core::replays::ReplayRejection;
+use backstitch_core::rollout::NotOpen;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::NoSuchPoint;
 
@@ -20,6 +21,27 @@ pub enum Error {
         /// As asked.
         workflow: String,
     },
+    /// The workflow has no revision of that number.
+    #[error("workflow `{workflow}` has no revision {revision}")]
+    RevisionNotFound {
+        /// Whose.
+        workflow: String,
+        /// As asked.
+        revision: u32,
+    },
+    /// The workflow's roll-out keeps the revision from whoever asks for it.
+    #[error("revision {revision} of workflow `{workflow}` {why}")]
+    RevisionNotOpen {
+        /// Whose.
+        workflow: String,
+        /// As asked.
+        revision: u32,
+        /// What the roll-out says.
+        why: NotOpen,
+    },
+    /// The roll-out can't be, for every reason named.
+    #[error("the roll-out has {} problem(s)", .0.len())]
+    InvalidRollout(Vec<Problem>),
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),

@@ -11,6 +11,7 @@ mod reads;
 mod rehearsals;
 mod replays;
 mod request;
+mod rollouts;
 mod transfer;
 mod travel;
 
@@ -29,7 +30,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::catalog::{Catalog, Revision};
+use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
@@ -49,6 +50,7 @@ pub use payloads::KeptPayload;
 pub use rehearsals::RehearsalWish;
 pub use replays::{ReplayTarget, ReplayWish};
 pub use request::{Accepted, Defined, Request, Retried, SubmittedText};
+pub use rollouts::{ArmStatistics, RolledOut};
 pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
 
@@ -293,9 +295,17 @@ impl Handle {
         if self.shared.draining.load(Ordering::SeqCst) {
             return Err(Error::Draining);
         }
-        let found = self.catalog().latest(&request.namespace, &request.workflow);
-        let Revision { number, plan, .. } =
-            found.ok_or_else(|| Error::WorkflowNotFound { workflow: request.workflow.clone() })?;
+        let now = clock::now();
+        let execution = match &request.idempotency_key {
+            Some(key) => self.id_of(&[&request.namespace, &request.workflow, key]),
+            None => {
+                let partition = self.partition_of(clock::draw_u32());
+                ExecutionId { partition, digits: clock::draw_digits(now) }
+            }
+        };
+        let tags: Vec<Arc<str>> = request.tags.iter().map(|tag| tag.as_str().into()).collect();
+        let chosen = self.choose(&request, &tags, &execution.to_string())?;
+        let Chosen { number, plan, variant } = chosen;
         let mut problems = check_words(&request);
         if let Err(wrong) = plan.check_input(&request.input) {
             problems.extend(wrong);
@@ -308,14 +318,6 @@ impl Handle {
         if bytes > PAYLOAD_BYTES_MAX {
             return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
         }
-        let now = clock::now();
-        let execution = match &request.idempotency_key {
-            Some(key) => self.id_of(&[&request.namespace, &request.workflow, key]),
-            None => {
-                let partition = self.partition_of(clock::draw_u32());
-                ExecutionId { partition, digits: clock::draw_digits(now) }
-            }
-        };
         let digest = request_digest(&request);
         let correlation_id = match request.correlation_id.as_str() {
             "" => execution.to_string().into(),
@@ -336,8 +338,7 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
-        let tags = request.tags.iter().map(|tag| tag.as_str().into()).collect();
-        let origin = origin(request.priority.unwrap_or(plan.priority));
+        let origin = origin(request.priority.unwrap_or(plan.priority), variant);
         Ok(Submission { execution, plan, submitted, tags, origin })
     }
 
@@ -353,9 +354,9 @@ impl Handle {
 }
 
 /// What is recorded of where a run comes from, if there is anything to say.
-fn origin(priority: Priority) -> Option<Box<Origin>> {
-    let origin = Origin { priority, ..Origin::default() };
-    (priority != Priority::default()).then(|| Box::new(origin))
+fn origin(priority: Priority, variant: Option<String>) -> Option<Box<Origin>> {
+    let origin = Origin { parent: None, priority, variant };
+    (origin != Origin::default()).then(|| Box::new(origin))
 }
 
 pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {

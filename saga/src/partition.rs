@@ -22,6 +22,7 @@ mod posts;
 mod reads;
 mod removal;
 mod replays;
+mod rollouts;
 mod stage;
 mod timers;
 mod turns;
@@ -56,6 +57,7 @@ pub use input::{Abandon, Answer, Histories, Input};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
+pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
 
@@ -170,6 +172,7 @@ impl<T: Abandon> Partition<T> {
             | Input::Fork(_, ticket)
             | Input::Define(_, ticket)
             | Input::Keep(_, ticket)
+            | Input::Rollout(_, ticket)
             | Input::Import(_, ticket)
             | Input::Record(_, ticket)
             | Input::Remove(_, ticket)
@@ -188,16 +191,9 @@ impl<T: Abandon> Partition<T> {
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
             Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
-            Input::Define(mut definition, ticket) => {
-                let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
-                self.releases.push(Release::Publish(definition, answer.clone()));
-                self.answer(ticket, answer);
-            }
-            Input::Keep(definition, ticket) => {
-                let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
-                self.releases.push(Release::Publish(definition, answer.clone()));
-                self.answer(ticket, answer);
-            }
+            Input::Define(definition, ticket) => self.define(definition, ticket, moment),
+            Input::Keep(definition, ticket) => self.keep(definition, ticket, moment),
+            Input::Rollout(order, ticket) => self.roll_out(*order, ticket, moment),
             Input::Import(import, ticket) => self.import(*import, ticket, moment),
             Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),

@@ -109,6 +109,7 @@ fn request(workflow: &str, input: Value) -> Request {
     Request {
         namespace: DEFAULT_NAMESPACE.into(),
         workflow: workflow.to_owned(),
+        revision: None,
         input,
         variables: json!({}),
         correlation_id: String::new(),

@@ -103,6 +103,7 @@ impl Node {
             let request = Request {
                 namespace: namespace.clone(),
                 workflow: "w".to_owned(),
+                revision: None,
                 input: json!({ "n": n }),
                 variables: json!({}),
                 tags: Vec::new(),

@@ -97,6 +97,7 @@ impl Node {
         let request = Request {
             namespace: namespace.into(),
             workflow: workflow.to_owned(),
+            revision: None,
             input,
             variables: json!({}),
             correlation_id: String::new(),

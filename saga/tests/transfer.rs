@@ -61,6 +61,7 @@ impl Node {
         let request = Request {
             namespace: DEFAULT_NAMESPACE.into(),
             workflow: "w".to_owned(),
+            revision: None,
             input,
             variables: json!({}),
             tags: Vec::new(),

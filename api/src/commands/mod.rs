@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod dry_run;
+pub mod rollout;
 pub mod runs;
 pub mod serve;
 pub mod submit;

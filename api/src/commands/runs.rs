@@ -1,7 +1,7 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
 mod rerun;
-mod table;
+pub(super) mod table;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -143,11 +143,13 @@ pub struct RetryFlags {
 }
 
 impl At {
-    fn client(&self) -> Result<Client, Error> {
+    /// The server.
+    pub(super) fn client(&self) -> Result<Client, Error> {
         Client::new(&server_url(self.server.as_ref()))
     }
 
-    fn show(&self, answer: &Value, text: impl FnOnce() -> String) -> Result<(), Error> {
+    /// Prints an answer, as JSON or as `text`.
+    pub(super) fn show(&self, answer: &Value, text: impl FnOnce() -> String) -> Result<(), Error> {
         let shown = if self.json { format!("{answer:#}") } else { text() };
         Terminal::of_stdout().line(shown.trim_end())
     }

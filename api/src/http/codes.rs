@@ -70,6 +70,8 @@ pub const STEP_NOT_OPEN: &str = "STEP_NOT_OPEN";
 pub const TOO_MANY_SIGNALS: &str = "TOO_MANY_SIGNALS";
 /// The run can't be forked so; `details.reasons` has every reason.
 pub const FORK_REFUSED: &str = "FORK_REFUSED";
+/// The workflow's roll-out keeps the revision from whoever asks for it.
+pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
 /// Steps that say that running again does harm would run again.
 pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
@@ -94,7 +96,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 44] = [
+pub const ALL: [(&str, StatusCode); 45] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -131,6 +133,7 @@ pub const ALL: [(&str, StatusCode); 44] = [
     (TOO_MANY_SIGNALS, StatusCode::TOO_MANY_REQUESTS),
     (FORK_REFUSED, StatusCode::CONFLICT),
     (FORK_UNSAFE, StatusCode::CONFLICT),
+    (REVISION_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::{ACTOR, App, answer};
 
 /// Reads a body that has a reason only.
-fn reason(document: Document) -> Result<String, Refusal> {
+pub(super) fn reason(document: Document) -> Result<String, Refusal> {
     let mut fields = Fields::of(document, &["reason"]);
     let reason = fields.words("reason");
     fields.finish()?;

@@ -79,11 +79,12 @@ pub(super) async fn show(
 }
 
 /// What picks runs of a list.
-pub(super) const FILTER_PARAMETERS: [&str; 9] = [
+pub(super) const FILTER_PARAMETERS: [&str; 10] = [
     "active",
     "status",
     "workflow_id",
     "tag",
+    "variant",
     "correlation_id",
     "submitted_after",
     "submitted_before",
@@ -116,6 +117,7 @@ pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal
         workflow: asked.owned("workflow_id"),
         tag: asked.owned("tag"),
         correlation_id: asked.owned("correlation_id"),
+        variant: asked.owned("variant"),
         submitted: asked.range("submitted_after", "submitted_before")?,
         ended: asked.range("ended_after", "ended_before")?,
         active: asked

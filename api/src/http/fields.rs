@@ -91,17 +91,6 @@ impl Fields {
         Some(number)
     }
 
-    /// A whole number from 1 to `max`.
-    pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
-        let value = self.take(name)?;
-        let number = value.as_u64().filter(|number| (1..=max).contains(number));
-        if number.is_none() {
-            let message = format!("must be a whole number from 1, not {value}");
-            self.problem(name, codes::BAD_VALUE, message);
-        }
-        number
-    }
-
     /// A list.
     pub fn list(&mut self, name: &str) -> Vec<Value> {
         match self.take(name) {
@@ -109,6 +98,64 @@ impl Fields {
             Some(Value::Array(list)) => list,
             Some(other) => self.wrong_type(name, "a list", &other).unwrap_or_default(),
         }
+    }
+
+    /// A whole number from 1 to `max`.
+    pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
+        let value = self.take(name)?;
+        self.whole_of(name, &value, max)
+    }
+
+    /// A value anywhere in the body that must be a whole number from 1 to `max`.
+    pub fn whole_of(&mut self, path: &str, value: &Value, max: u64) -> Option<u64> {
+        let number = value.as_u64().filter(|number| (1..=max).contains(number));
+        if number.is_none() {
+            let message = format!("must be a whole number from 1, not {value}");
+            self.problem(path, codes::BAD_VALUE, message);
+        }
+        number
+    }
+
+    /// A value anywhere in the body that must be an object with known fields; a field that is
+    /// `null` counts as absent.
+    pub fn object(
+        &mut self,
+        path: &str,
+        value: Value,
+        known: &[&str],
+    ) -> Option<Map<String, Value>> {
+        let mut own = match value {
+            Value::Object(own) => own,
+            other => {
+                let names = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+                let (names, given) = (names.join(", "), kind(&other));
+                let message = format!("must be an object with {names}, not {given}");
+                self.problem(path, codes::WRONG_TYPE, message);
+                return None;
+            }
+        };
+        for name in own.keys().filter(|name| !known.contains(&name.as_str())) {
+            let shown: String = name.chars().take(64).collect();
+            let message = unknown("field", name, known);
+            self.problem(format!("{path}.{shown}"), codes::UNKNOWN_FIELD, message);
+        }
+        own.retain(|_, value| !value.is_null());
+        Some(own)
+    }
+
+    /// The texts of a list anywhere in the body.
+    pub fn texts(&mut self, path: &str, list: Vec<Value>) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (at, value) in list.into_iter().enumerate() {
+            match value {
+                Value::String(text) => texts.push(text),
+                other => {
+                    let message = format!("must be text, not {}", kind(&other));
+                    self.problem(format!("{path}[{at}]"), codes::WRONG_TYPE, message);
+                }
+            }
+        }
+        texts
     }
 
     fn wrong_type<T>(&mut self, name: &str, wanted: &str, given: &Value) -> Option<T> {

@@ -26,6 +26,7 @@ mod refusal;
 mod rehearsals;
 mod replays;
 mod retention;
+mod rollouts;
 mod room;
 mod shield;
 mod statistics;
@@ -150,6 +151,16 @@ fn control_routes() -> Router<App> {
         .route("/api/v1/executions/{execution_id}/fork", post(forks::fork))
 }
 
+/// Which revision new runs of a workflow get.
+fn rollout_routes() -> Router<App> {
+    Router::new()
+        .route(
+            "/api/v1/workflows/{workflow_id}/rollout",
+            get(rollouts::show).put(rollouts::set).delete(rollouts::end),
+        )
+        .route("/api/v1/workflows/{workflow_id}/rollout/kill", post(rollouts::kill))
+}
+
 /// Every path of the API.
 pub fn router(app: App) -> Router {
     let without_query = Router::new()
@@ -169,6 +180,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/compare/{other_id}", get(travel::compare))
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .merge(control_routes())
+        .merge(rollout_routes())
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))

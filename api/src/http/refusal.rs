@@ -116,6 +116,14 @@ impl From<Error> for Refusal {
         match error {
             Error::WorkflowNotFound { workflow } => Self::new(codes::WORKFLOW_NOT_FOUND, message)
                 .with(json!({ "workflow_id": workflow })),
+            Error::RevisionNotFound { workflow, revision } => {
+                Self::new(codes::WORKFLOW_NOT_FOUND, message)
+                    .with(json!({ "workflow_id": workflow, "revision": revision }))
+            }
+            Error::RevisionNotOpen { workflow, revision, .. } => {
+                Self::new(codes::REVISION_NOT_OPEN, message)
+                    .with(json!({ "workflow_id": workflow, "revision": revision }))
+            }
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
             Error::CutRunning | Error::Journal(JournalError::CutRefused { .. }) => {
@@ -143,7 +151,9 @@ impl From<Error> for Refusal {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
             }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
-            Error::InvalidSubmission(problems) => Self::wrong_fields(&problems),
+            Error::InvalidSubmission(problems) | Error::InvalidRollout(problems) => {
+                Self::wrong_fields(&problems)
+            }
             Error::SubmissionTooLarge { bytes, max } => {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))

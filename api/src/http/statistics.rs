@@ -50,7 +50,8 @@ fn workflow_json(workflow: &str, own: &WorkflowStatistics) -> Value {
     shown
 }
 
-fn runs_json(runs: &RunStatistics) -> Map<String, Value> {
+/// Counts and durations of some runs.
+pub(super) fn runs_json(runs: &RunStatistics) -> Map<String, Value> {
     let count = |status: RunStatus| (status.word().to_owned(), runs.of_status(status).into());
     let by_status: Map<_, _> = RunStatus::ALL.into_iter().map(count).collect();
     let fields = [

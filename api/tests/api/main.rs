@@ -12,6 +12,7 @@ mod process;
 mod refused;
 mod rehearsals;
 mod retention;
+mod rollouts;
 mod server;
 mod transfer;
 mod travel;

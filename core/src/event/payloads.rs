@@ -17,7 +17,8 @@ impl Event {
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
                 | WorkflowEvent::Kept { .. }
-                | WorkflowEvent::SourceKept { .. },
+                | WorkflowEvent::SourceKept { .. }
+                | WorkflowEvent::Rollout(_),
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }
@@ -45,7 +46,8 @@ impl Event {
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
                 | WorkflowEvent::Kept { .. }
-                | WorkflowEvent::SourceKept { .. },
+                | WorkflowEvent::SourceKept { .. }
+                | WorkflowEvent::Rollout(_),
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rollout::RolloutEvent;
 use crate::ids::Digest;
 
 /// What happens to one workflow.
@@ -47,4 +48,6 @@ pub enum WorkflowEvent {
         /// Who submitted it.
         actor: String,
     },
+    /// Which revision new runs get.
+    Rollout(RolloutEvent),
 }

@@ -9,7 +9,7 @@ use crate::event::{
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
-use super::types::run_type;
+use super::types::{rollout_type, run_type};
 use super::{callback_word, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
@@ -45,6 +45,9 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
                 "bytes": text.len(), "actor": actor,
             });
             ("DefinitionSourceKept", data)
+        }
+        Event::Workflow(WorkflowEvent::Rollout(event)) => {
+            (rollout_type(event), super::rollouts::event_data(event))
         }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),

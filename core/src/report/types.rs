@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent, RunEvent,
-    WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent,
+    RolloutEvent, RunEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 70] = [
+pub const EVENT_TYPES: [&str; 73] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -66,6 +66,9 @@ pub const EVENT_TYPES: [&str; 70] = [
     "WorkflowDefined",
     "DefinitionKept",
     "DefinitionSourceKept",
+    "RolloutSet",
+    "RolloutKilled",
+    "RolloutEnded",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -91,6 +94,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
         Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
+        Event::Workflow(WorkflowEvent::Rollout(event)) => rollout_type(event),
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",
@@ -106,6 +110,14 @@ pub fn event_type(event: &Event) -> &'static str {
             ReplayEvent::Resumed { .. } => "ReplayResumed",
             ReplayEvent::Completed { .. } => "ReplayCompleted",
         },
+    }
+}
+
+pub(super) fn rollout_type(event: &RolloutEvent) -> &'static str {
+    match event {
+        RolloutEvent::Set { .. } => "RolloutSet",
+        RolloutEvent::Killed { .. } => "RolloutKilled",
+        RolloutEvent::Ended { .. } => "RolloutEnded",
     }
 }
 

@@ -84,6 +84,12 @@ impl State {
         self.links.as_ref()?.origin.as_ref()?.parent.as_ref()
     }
 
+    /// The arm of a roll-out that the run fell into.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        self.links.as_ref()?.origin.as_ref()?.variant.as_deref()
+    }
+
     pub(crate) fn links_mut(&mut self) -> &mut Links {
         self.links.get_or_insert_default()
     }

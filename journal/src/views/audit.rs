@@ -45,6 +45,9 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ExecutionSignalled => 18,
         AuditAction::ExecutionForked => 19,
         AuditAction::UndoDutyMoved => 20,
+        AuditAction::RolloutSet => 21,
+        AuditAction::RolloutKilled => 22,
+        AuditAction::RolloutEnded => 23,
     }
 }
 

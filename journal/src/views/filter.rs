@@ -46,6 +46,9 @@ pub struct RunFilter {
     pub tag: Option<String>,
     /// With this correlation id only.
     pub correlation_id: Option<String>,
+    /// That fell into this arm of a roll-out only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// Submitted then.
     pub submitted: Range,
     /// Ended then; runs that have not ended are left out if any of it is set.

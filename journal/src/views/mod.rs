@@ -28,7 +28,7 @@ use std::time::Instant;
 use backstitch_core::audit::AuditRow;
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::statistics::RunStatistics;
-use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary, ViewChange};
+use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
 pub use filter::{AuditFilter, LetterFilter, Order, Range, RunFilter};
 pub use info::{RebuildInfo, ViewInfo, ViewName};
@@ -44,6 +44,7 @@ use crate::options::Options;
 use crate::record::Record;
 use home::Home;
 pub(crate) use home::trees_in_force;
+use tally::Tallies;
 use view::View;
 
 /// All views.
@@ -288,11 +289,8 @@ impl Views {
         let table = self.runs.table();
         let is_few = |filter: &RunFilter| {
             let Some(workflow) = &filter.workflow else { return false };
-            let count = table.with_statistics(&filter.namespace, workflow, |own| {
-                let of_all =
-                    || RunStatus::ALL.into_iter().map(|status| own.of_status(status)).sum();
-                filter.status.map_or_else(of_all, |status| own.of_status(status))
-            });
+            let own = table.statistics_of(&filter.namespace, workflow);
+            let count = filter.status.map_or_else(|| own.total(), |status| own.of_status(status));
             count <= ROWS_READ_PER_PAGE_MAX as u64
         };
         table.list(filter, &is_few, after, limit)
@@ -318,14 +316,27 @@ impl Views {
 
     /// Statistics of a namespace's runs by workflow.
     pub(crate) fn statistics(&self, namespace: &str) -> BTreeMap<String, RunStatistics> {
-        let all = self.runs.table().statistics().into_iter();
+        let all = self.runs.table().statistics(Tallies::by_workflow).into_iter();
         let own = all.filter(|((space, _), _)| space == namespace);
         own.map(|((_, workflow), statistics)| (workflow, statistics)).collect()
     }
 
+    /// Statistics of a workflow's runs by the arm of a roll-out and its revision.
+    pub(crate) fn arm_statistics(
+        &self,
+        namespace: &str,
+        workflow: &str,
+    ) -> BTreeMap<(String, u32), RunStatistics> {
+        self.runs.table().statistics(|all| {
+            let arms = all.of_arms(namespace, workflow);
+            arms.filter_map(|(arm, own)| Some((arm.clone()?, own.clone()))).collect()
+        })
+    }
+
     /// Namespaces that have runs.
     pub(crate) fn namespaces(&self) -> BTreeSet<String> {
-        self.runs.table().statistics().into_keys().map(|(namespace, _)| namespace).collect()
+        let all = self.runs.table().statistics(Tallies::by_workflow);
+        all.into_keys().map(|(namespace, _)| namespace).collect()
     }
 
     /// Writes the rows that changed into the trees, durably.

@@ -5,7 +5,7 @@
 //! ```text
 //! i | id                    -> the row
 //! INDEX | value... | T | id -> nothing
-//! # | namespace | workflow | slot -> a share of the statistics
+//! # | namespace | workflow | arm | revision | slot -> a share of the statistics
 //! ```
 //! Which indexes a row has is said where it is implemented: `run.rs`, `letter.rs`,
 //! `audit.rs`. Every index is ordered the same way, so that every list is.
@@ -23,7 +23,7 @@ use crate::keys;
 use crate::views::filter::{Order, Range};
 
 /// The format of rows and keys. A view of another format is made again at open.
-pub(crate) const FORMAT: u16 = 3;
+pub(crate) const FORMAT: u16 = 4;
 
 /// The longest name in a key; longer ones share an index entry's beginning.
 const NAME_BYTES_MAX: usize = 512;

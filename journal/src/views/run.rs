@@ -18,6 +18,8 @@ const WORKFLOW: u8 = b'w';
 const WORKFLOW_STATUS: u8 = b'x';
 /// By tag, once for each.
 const TAG: u8 = b't';
+/// By workflow and the arm of a roll-out, if it fell into one.
+const VARIANT: u8 = b'v';
 /// By correlation id, unless it is the run's own id.
 const CORRELATION: u8 = b'c';
 
@@ -76,6 +78,11 @@ impl Row for RunSummary {
             Index::of(WORKFLOW_STATUS).text(space).text(workflow).byte(status).done(),
         ];
         indexes.extend(self.tags.iter().map(|tag| Index::of(TAG).text(space).text(tag).done()));
+        indexes.extend(
+            self.variant
+                .iter()
+                .map(|variant| Index::of(VARIANT).text(space).text(workflow).text(variant).done()),
+        );
         if self.correlation_id.parse() != Ok(self.execution) {
             indexes.push(Index::of(CORRELATION).text(space).text(&self.correlation_id).done());
         }
@@ -97,6 +104,7 @@ impl Filter for RunFilter {
             && !(self.active && row.status.is_ended())
             && self.workflow.as_ref().is_none_or(|workflow| **workflow == *row.workflow)
             && self.correlation_id.as_ref().is_none_or(|id| **id == *row.correlation_id)
+            && self.variant.as_ref().is_none_or(|own| Some(&**own) == row.variant.as_deref())
             && self.tag.as_ref().is_none_or(|tag| row.tags.iter().any(|own| **own == **tag))
             && self.submitted.takes(row.submitted_at)
             && (self.ended == Range::default() || ended(&self.ended))
@@ -124,6 +132,9 @@ impl Filter for RunFilter {
         {
             return Index::of(TAG).text(space).text(tag).done();
         }
+        if let (Some(workflow), Some(variant)) = (&self.workflow, &self.variant) {
+            return Index::of(VARIANT).text(space).text(workflow).text(variant).done();
+        }
         match (&self.workflow, self.status.map(status_byte)) {
             (Some(workflow), Some(status)) => {
                 Index::of(WORKFLOW_STATUS).text(space).text(workflow).byte(status).done()
@@ -136,8 +147,9 @@ impl Filter for RunFilter {
 
     /// Few runs are active among all that are kept: each of their statuses has its index.
     fn indexes(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<Vec<u8>> {
+        let by_workflow = self.variant.is_some() && self.workflow.is_some();
         let named = self.correlation_id.is_some() || self.tag.is_some() || self.status.is_some();
-        if !self.active || named {
+        if !self.active || named || by_workflow {
             return vec![self.index(is_few)];
         }
         let statuses = RunStatus::ALL.into_iter().filter(|status| !status.is_ended());

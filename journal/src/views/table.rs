@@ -227,16 +227,12 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// Looks at one workflow's statistics, as [`Table::statistics`] has them.
-    pub(super) fn with_statistics<T>(
-        &self,
-        namespace: &str,
-        workflow: &str,
-        look: impl FnOnce(&RunStatistics) -> T,
-    ) -> T {
+    /// A workflow's statistics, as [`Table::statistics`] has them.
+    pub(super) fn statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
+        let mut sum = RunStatistics::default();
         let tallies = lock(&self.tallies);
-        let known = tallies.all().get(&(namespace.to_owned(), workflow.to_owned()));
-        look(known.unwrap_or(&RunStatistics::default()))
+        tallies.of_arms(namespace, workflow).for_each(|(_, own)| sum.merge(own));
+        sum
     }
 
     /// The ids of rows that `is_meant`, which in the tree have entries in an index.
@@ -284,18 +280,17 @@ impl<R: Row> Table<R> {
         broken.map_or(Ok(()), Err)
     }
 
-    /// Statistics by namespace and workflow: as of the last tick, or of all rows without a
-    /// tree.
-    pub(super) fn statistics(&self) -> BTreeMap<(String, String), RunStatistics> {
+    /// Statistics as of the last tick, or of all rows without a tree.
+    pub(super) fn statistics<T>(&self, look: impl FnOnce(&Tallies) -> T) -> T {
         if self.tree.is_some() {
-            return lock(&self.tallies).all().clone();
+            return look(&lock(&self.tallies));
         }
         let mut tallies = Tallies::default();
         for entry in lock(&self.changed).rows.values() {
             let counted = entry.row.as_deref().and_then(Row::counted);
             tallies.change(None, counted);
         }
-        tallies.all().clone()
+        look(&tallies)
     }
 
     pub(super) fn changed_count(&self) -> usize {

@@ -28,28 +28,51 @@ const SLOTS: usize = 64;
 /// Bytes of rows that go into the tree together.
 const UNIT_BYTES: usize = 20 * 1024;
 
-/// Statistics by namespace and workflow.
+/// Whose statistics: a namespace, a workflow, and the arm of a roll-out with its revision.
+type Key = (String, String, Arm);
+/// None for the runs that fell into no arm.
+type Arm = Option<(String, u32)>;
+
+/// Statistics by namespace, workflow and arm.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(BTreeMap<(String, String), RunStatistics>);
+pub(super) struct Tallies(BTreeMap<Key, RunStatistics>);
 
 impl Tallies {
-    pub(super) fn all(&self) -> &BTreeMap<(String, String), RunStatistics> {
-        &self.0
+    /// Of each workflow of each namespace, its arms together.
+    pub(super) fn by_workflow(&self) -> BTreeMap<(String, String), RunStatistics> {
+        let mut all: BTreeMap<_, RunStatistics> = BTreeMap::new();
+        for ((namespace, workflow, _), share) in &self.0 {
+            all.entry((namespace.clone(), workflow.clone())).or_default().merge(share);
+        }
+        all
+    }
+
+    /// Of each arm of a workflow.
+    pub(super) fn of_arms(
+        &self,
+        namespace: &str,
+        workflow: &str,
+    ) -> impl Iterator<Item = (&Arm, &RunStatistics)> {
+        let name = (namespace.to_owned(), workflow.to_owned());
+        let from = self.0.range((name.0.clone(), name.1.clone(), None)..);
+        let own = from.take_while(move |((space, own, _), _)| (space, own) == (&name.0, &name.1));
+        own.map(|((_, _, arm), share)| (arm, share))
     }
 
     /// Counts that a row became another one.
     pub(super) fn change(&mut self, old: Option<&RunSummary>, new: Option<&RunSummary>) {
         let mut of = |row: &RunSummary, count: fn(&mut RunStatistics, &RunSummary)| {
-            let name = (row.namespace.to_string(), row.workflow.to_string());
-            count(self.0.entry(name).or_default(), row);
+            let arm = row.variant.as_ref().map(|name| (name.to_string(), row.revision));
+            let key = (row.namespace.to_string(), row.workflow.to_string(), arm);
+            count(self.0.entry(key).or_default(), row);
         };
         old.into_iter().for_each(|row| of(row, RunStatistics::take_away));
         new.into_iter().for_each(|row| of(row, RunStatistics::add));
     }
 
     fn merge(&mut self, other: &Self) {
-        for (name, share) in &other.0 {
-            self.0.entry(name.clone()).or_default().merge(share);
+        for (key, share) in &other.0 {
+            self.0.entry(key.clone()).or_default().merge(share);
         }
         self.0.retain(|_, share| !share.is_empty());
     }
@@ -60,9 +83,9 @@ impl Tallies {
         let mut broken = None;
         let prefix = [TALLY];
         tree.scan(&prefix, &prefix, |key, value| {
-            match name_of(&key[1..]).and_then(|name| Ok((name, decode_row(value)?))) {
-                Ok((name, share)) => {
-                    tallies.merge(&Self(BTreeMap::from([(name, share)])));
+            match key_of(&key[1..]).and_then(|key| Ok((key, decode_row(value)?))) {
+                Ok((key, share)) => {
+                    tallies.merge(&Self(BTreeMap::from([(key, share)])));
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -77,10 +100,8 @@ impl Tallies {
     /// What adding these shares to a slot changes in the tree.
     fn unit(&self, tree: &FencedTree, slot: usize) -> Result<Unit, Error> {
         let mut unit = Unit::new();
-        for ((namespace, workflow), share) in self.0.iter().filter(|(_, share)| !share.is_empty()) {
-            let mut key = vec![TALLY];
-            keys::push_text(&mut key, namespace);
-            keys::push_text(&mut key, workflow);
+        for (whose, share) in self.0.iter().filter(|(_, share)| !share.is_empty()) {
+            let mut key = bytes_of(whose);
             key.push(u8::try_from(slot).expect("there are few slots"));
             let mut sum: RunStatistics = match tree.get(&key)? {
                 Some(bytes) => decode_row(&bytes).map_err(|e| malformed(tree, &e))?,
@@ -93,11 +114,26 @@ impl Tallies {
     }
 }
 
-fn name_of(key: &[u8]) -> Result<(String, String), Malformed> {
+/// A key's bytes, but for the slot. Revisions are counted from 1: 0 says that there is no arm.
+fn bytes_of((namespace, workflow, arm): &Key) -> Vec<u8> {
+    let mut key = vec![TALLY];
+    keys::push_text(&mut key, namespace);
+    keys::push_text(&mut key, workflow);
+    let (name, revision) = arm.as_ref().map_or(("", 0), |(name, own)| (name.as_str(), *own));
+    keys::push_text(&mut key, name);
+    key.extend(revision.to_be_bytes());
+    key
+}
+
+fn key_of(key: &[u8]) -> Result<Key, Malformed> {
     let bad = || Malformed::because("a key of the statistics names no workflow");
     let (namespace, rest) = keys::text_of(key).ok_or_else(bad)?;
-    let (workflow, _) = keys::text_of(rest).ok_or_else(bad)?;
-    Ok((namespace.to_owned(), workflow.to_owned()))
+    let (workflow, rest) = keys::text_of(rest).ok_or_else(bad)?;
+    let (name, rest) = keys::text_of(rest).ok_or_else(bad)?;
+    let (revision, _) = rest.split_first_chunk().ok_or_else(bad)?;
+    let revision = u32::from_be_bytes(*revision);
+    let arm = (revision > 0).then(|| (name.to_owned(), revision));
+    Ok((namespace.to_owned(), workflow.to_owned(), arm))
 }
 
 /// Rows that go into the tree together, and what they change in the statistics.

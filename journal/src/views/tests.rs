@@ -1,6 +1,7 @@
 //! Views against a plain model: random rows, changes, removals, filters, orders and pages.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId};
 use backstitch_core::statistics::RunStatistics;
@@ -41,6 +42,7 @@ impl Dice {
 const SPACES: [&str; 2] = ["default", "other"];
 const WORKFLOWS: [&str; 3] = ["order", "orders", "refund"];
 const TAGS: [&str; 3] = ["a", "ab", "nightly"];
+const VARIANTS: [&str; 2] = ["candidate", "stable"];
 
 fn run_id(number: u64) -> ExecutionId {
     ExecutionId {
@@ -65,13 +67,14 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
         execution,
         namespace: own.pick(&SPACES).into(),
         workflow: own.pick(&WORKFLOWS).into(),
-        revision: 1,
+        revision: 1 + u32::try_from(own.below(3)).unwrap(),
         status,
         correlation_id: correlation_id.into(),
         tags: TAGS.iter().filter(|_| own.chance(40)).map(|tag| (*tag).into()).collect(),
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(duration_ms)),
         parent: None,
+        variant: own.maybe(&VARIANTS).map(Arc::from),
         version,
     }
 }
@@ -106,6 +109,7 @@ fn run_filter(dice: &mut Dice) -> RunFilter {
         workflow: dice.maybe(&WORKFLOWS).map(str::to_owned),
         tag: dice.maybe(&TAGS).map(str::to_owned),
         correlation_id: dice.maybe(&correlations).filter(|_| dice.chance(50)),
+        variant: dice.maybe(&VARIANTS).map(str::to_owned),
         submitted: range(dice),
         ended: if dice.chance(25) { range(dice) } else { Range::default() },
         order: dice.pick(&[Order::NewestFirst, Order::OldestFirst]),
@@ -200,11 +204,13 @@ impl Model {
         rows
     }
 
-    fn statistics(&self) -> HashMap<(String, String), RunStatistics> {
-        let mut all: HashMap<_, RunStatistics> = HashMap::new();
+    fn statistics<K: Ord>(
+        &self,
+        of: impl Fn(&RunSummary) -> Option<K>,
+    ) -> BTreeMap<K, RunStatistics> {
+        let mut all: BTreeMap<_, RunStatistics> = BTreeMap::new();
         for row in self.runs.values() {
-            let name = (row.namespace.to_string(), row.workflow.to_string());
-            all.entry(name).or_default().add(row);
+            of(row).into_iter().for_each(|key| all.entry(key).or_default().add(row));
         }
         all
     }
@@ -237,13 +243,19 @@ fn check(views: &Views, model: &Model, dice: &mut Dice) {
 }
 
 fn check_statistics(views: &Views, model: &Model) {
-    let mut expected = model.statistics();
     for space in SPACES {
-        for (workflow, own) in views.statistics(space) {
-            assert_eq!(Some(own), expected.remove(&(space.to_owned(), workflow)));
+        let own = |row: &RunSummary| *row.namespace == *space;
+        let expected = model.statistics(|row| own(row).then(|| row.workflow.to_string()));
+        assert_eq!(views.statistics(space), expected);
+        for workflow in WORKFLOWS {
+            let arms = model.statistics(|row| {
+                let arm =
+                    row.variant.as_ref().filter(|_| own(row) && *row.workflow == *workflow)?;
+                Some((arm.to_string(), row.revision))
+            });
+            assert_eq!(views.arm_statistics(space, workflow), arms, "{space} {workflow}");
         }
     }
-    assert!(expected.is_empty(), "{expected:?}");
 }
 
 fn open(directory: &Directory) -> Views {

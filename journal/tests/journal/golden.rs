@@ -25,6 +25,7 @@ use crate::golden_forks::commit_forks;
 use crate::golden_graph::commit_graph;
 use crate::golden_keyed::commit_keyed;
 use crate::golden_links::commit_links;
+use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
@@ -270,6 +271,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-keyed.bin", commit_keyed()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
+        ("commit-rollout.bin", commit_rollout()),
     ]
 }
 

@@ -34,7 +34,9 @@ impl Definitions {
         }
         let Some(state) = state else { return };
         let fresh = match event {
-            WorkflowEvent::DefinitionPart { .. } | WorkflowEvent::SourceKept { .. } => None,
+            WorkflowEvent::DefinitionPart { .. }
+            | WorkflowEvent::SourceKept { .. }
+            | WorkflowEvent::Rollout(_) => None,
             WorkflowEvent::Defined { .. } => {
                 state.latest().map(|own| (own.digest, own.text.clone()))
             }

@@ -80,6 +80,9 @@ pub(super) fn recover(
     for (name, content, source) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.sources() {
         catalog.keep_source(name, content, source);
     }
+    for (name, rollout) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.rollouts() {
+        catalog.roll_out(name, Some(rollout));
+    }
     let mut imported = HashSet::new();
     for start in &mut starts {
         let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();

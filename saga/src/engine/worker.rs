@@ -257,6 +257,7 @@ impl Worker {
                 Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::PublishRollout(name, rollout) => self.catalog.roll_out(name, rollout),
                 Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();

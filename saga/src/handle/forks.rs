@@ -9,12 +9,14 @@ use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
+use backstitch_core::rollout::Applicant;
 use backstitch_core::travel::NoSuchPoint;
 use backstitch_journal::Record;
 use serde_json::{Value, json};
 
 use super::request::deadline;
 use super::{Handle, unexpected};
+use crate::catalog::Chosen;
 use crate::clock;
 use crate::error::Error;
 use crate::partition::{Answer, Fork, Input};
@@ -135,9 +137,15 @@ impl Handle {
         plan: Arc<Plan>,
     ) -> Result<Submission, Error> {
         let Beginning { submitted, tags, origin, versions: _ } = beginning;
-        let (revision, plan) = match wish.revision {
-            Some(wanted) => self.revision_of(&submitted, wanted)?,
-            None => (submitted.revision, plan),
+        let other = wish.revision.filter(|wanted| *wanted != submitted.revision);
+        let (revision, plan, origin) = match other {
+            Some(wanted) => {
+                let Chosen { number, plan, variant } =
+                    self.revision_of(&submitted, &tags, wish, wanted)?;
+                let priority = origin.map(|own| own.priority).unwrap_or_default();
+                (number, plan, super::origin(priority, variant))
+            }
+            None => (submitted.revision, plan, origin),
         };
         let input = wish.input.as_ref().map_or_else(|| submitted.input.clone(), Payload::of);
         let variables =
@@ -180,14 +188,25 @@ impl Handle {
         Ok(Submission { execution, plan, submitted, tags, origin })
     }
 
-    fn revision_of(&self, own: &Submitted, wanted: u32) -> Result<(u32, Arc<Plan>), Error> {
-        let revisions = self.catalog().revisions(&own.namespace, &own.workflow);
-        let found = revisions.into_iter().find(|revision| revision.number == wanted);
-        let found = found.map(|revision| (revision.number, revision.plan));
-        found.ok_or_else(|| {
-            let message = format!("`{}` has no revision {wanted}", own.workflow);
-            let path = "revision".to_owned();
-            Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
+    /// Another revision of the run's workflow, if the run may have it.
+    fn revision_of(
+        &self,
+        own: &Submitted,
+        tags: &[Arc<str>],
+        wish: &ForkWish,
+        wanted: u32,
+    ) -> Result<Chosen, Error> {
+        let correlation_id = &*own.correlation_id;
+        let applicant =
+            Applicant { key: correlation_id, correlation_id, tags, subject: &wish.actor };
+        let chosen = self.chosen(&own.namespace, &own.workflow, Some(wanted), &applicant);
+        chosen.map_err(|why| match why {
+            Error::RevisionNotFound { .. } => {
+                let message = format!("`{}` has no revision {wanted}", own.workflow);
+                let path = "revision".to_owned();
+                Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
+            }
+            why => why,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Operating dead letters.
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::{Event, LinkEvent, RunEvent, Submitted};
+use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
 use serde_json::Value;
 
@@ -49,8 +49,8 @@ impl Handle {
             Some(Event::Run(RunEvent::Tagged { tags })) => tags.clone(),
             _ => Vec::new(),
         };
-        let priority = records.iter().take(BEGINNING_MAX).find_map(|own| match &own.event {
-            Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some(origin.priority),
+        let origin = records.iter().take(BEGINNING_MAX).find_map(|own| match &own.event {
+            Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some((**origin).clone()),
             _ => None,
         });
         let Some(Event::Run(RunEvent::Submitted(first))) =
@@ -72,7 +72,8 @@ impl Handle {
             actor: actor.to_owned(),
             ..*first
         });
-        let origin = super::origin(priority.unwrap_or_default());
+        let Origin { priority, variant, parent: _ } = origin.unwrap_or_default();
+        let origin = super::origin(priority, variant);
         let accepted = self.begin(Submission { execution, plan, submitted, tags, origin }).await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })

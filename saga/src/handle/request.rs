@@ -24,6 +24,8 @@ pub struct Request {
     pub namespace: Arc<str>,
     /// The workflow's id.
     pub workflow: String,
+    /// The revision to run; what is in force if unsaid.
+    pub revision: Option<u32>,
     /// Any JSON; checked against the workflow's `input_schema`.
     pub input: Value,
     /// Overrides of the workflow's variables: an object.
@@ -154,6 +156,9 @@ pub(super) fn request_digest(request: &Request) -> Digest {
     }
     if let (Some(priority), Value::Array(parts)) = (request.priority, &mut whole) {
         parts.push(json!({ "priority": priority.word() }));
+    }
+    if let (Some(revision), Value::Array(parts)) = (request.revision, &mut whole) {
+        parts.push(json!({ "revision": revision }));
     }
     Digest::of(whole.to_string().as_bytes())
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use backstitch_core::event::{Event, WorkflowEvent};
 use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
-use backstitch_core::time::Timestamp;
+use backstitch_core::time::{Moment, Timestamp};
 use backstitch_core::workflow::{self, Source, WorkflowState};
 
-use super::Answer;
-use super::stage::{Stage, StagedRecord};
+use super::stage::{Release, Stage, StagedRecord};
+use super::{Abandon, Answer, Partition};
 use crate::catalog::{Name, Revision};
 
 /// A revision that somebody wants to add.
@@ -64,15 +64,25 @@ impl Workflows {
         Ok(())
     }
 
+    /// Every workflow that anything is recorded of.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Name, &WorkflowState)> {
+        self.states.iter().filter_map(|(stream, (state, _))| {
+            let StreamId::Workflow { namespace, workflow } = stream else { return None };
+            Some(((namespace.clone(), workflow.clone()), state.as_ref()?))
+        })
+    }
+
+    /// A workflow as its stream tells it, with what is staged.
+    pub(super) fn state(&self, stream: &StreamId) -> Option<&WorkflowState> {
+        self.states.get(stream)?.0.as_ref()
+    }
+
     pub(super) fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
         let mut revisions = Vec::new();
-        for (stream, (state, _)) in &self.states {
-            let (StreamId::Workflow { namespace, workflow }, Some(state)) = (stream, state) else {
-                continue;
-            };
+        for (name, state) in self.each() {
             for own in &state.revisions {
                 let plan = Plan::recompile(&own.text)
-                    .map_err(|why| format!("revision {} of {stream}: {why:?}", own.number))?;
+                    .map_err(|why| format!("revision {} of {}: {why:?}", own.number, name.1))?;
                 let revision = Revision {
                     number: own.number,
                     plan: Arc::new(plan),
@@ -80,7 +90,7 @@ impl Workflows {
                     defined_at: own.defined_at,
                     actor: own.actor.as_str().into(),
                 };
-                revisions.push(((namespace.clone(), workflow.clone()), revision));
+                revisions.push((name.clone(), revision));
             }
         }
         Ok(revisions)
@@ -88,13 +98,9 @@ impl Workflows {
 
     /// The contents kept for imported runs, compiled.
     pub(super) fn kept(&self) -> Result<Vec<Kept>, String> {
-        let texts = self.states.iter().filter_map(|(stream, (state, _))| {
-            let StreamId::Workflow { namespace, workflow } = stream else { return None };
-            Some(((namespace.clone(), workflow.clone()), &state.as_ref()?.kept))
-        });
         let mut found = Vec::new();
-        for (name, kept) in texts {
-            for (digest, text) in kept {
+        for (name, state) in self.each() {
+            for (digest, text) in &state.kept {
                 let plan = Plan::recompile(text)
                     .map_err(|why| format!("content {digest} of {}: {why:?}", name.1))?;
                 found.push(Kept { plan: Arc::new(plan), text: text.clone() });
@@ -105,16 +111,12 @@ impl Workflows {
 
     /// The texts that contents were submitted as.
     pub(super) fn sources(&self) -> Vec<(Name, Digest, Source)> {
-        let mut found = Vec::new();
-        for (stream, (state, _)) in &self.states {
-            let (StreamId::Workflow { namespace, workflow }, Some(state)) = (stream, state) else {
-                continue;
-            };
-            found.extend(state.sources.iter().map(|(content, source)| {
-                ((namespace.clone(), workflow.clone()), *content, source.clone())
-            }));
-        }
-        found
+        let of = |(name, state): (Name, &WorkflowState)| {
+            let sources = state.sources.iter();
+            let own = sources.map(|(content, source)| (name.clone(), *content, source.clone()));
+            own.collect::<Vec<_>>()
+        };
+        self.each().flat_map(of).collect()
     }
 
     /// Records a revision and the text it was submitted as; answers with the text that is kept.
@@ -172,23 +174,49 @@ impl Workflows {
             namespace: definition.namespace.clone(),
             workflow: definition.workflow.clone(),
         };
+        let events = decide(&self.states.entry(stream.clone()).or_default().0);
+        let created = events.iter().any(|event| matches!(event, WorkflowEvent::Defined { .. }));
+        match self.append(&stream, events, now, stage) {
+            Ok(()) => answer(created, self.state(&stream)),
+            Err(why) => Answer::Quarantined(why),
+        }
+    }
+
+    /// Folds events and stages them: all, or none.
+    pub(super) fn append(
+        &mut self,
+        stream: &StreamId,
+        events: Vec<WorkflowEvent>,
+        now: Timestamp,
+        stage: &mut Stage,
+    ) -> Result<(), String> {
         let (state, version) = self.states.entry(stream.clone()).or_default();
         let before = state.clone();
-        let events = decide(state);
-        let created = events.iter().any(|event| matches!(event, WorkflowEvent::Defined { .. }));
-        let mut records = Vec::with_capacity(events.len());
-        for event in events {
-            if let Err(why) = workflow::evolve(state, &event, now) {
+        for event in &events {
+            if let Err(why) = workflow::evolve(state, event, now) {
                 *state = before;
-                return Answer::Quarantined(why.to_string());
+                return Err(why.to_string());
             }
-            records.push(event);
         }
-        for event in records {
+        for event in events {
             *version += 1;
             let (stream, event) = (stream.clone(), Event::Workflow(event));
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
-        answer(created, state.as_ref())
+        Ok(())
+    }
+}
+
+impl<T: Abandon> Partition<T> {
+    pub(super) fn define(&mut self, mut definition: Box<Definition>, ticket: T, moment: Moment) {
+        let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
+        self.releases.push(Release::Publish(definition, answer.clone()));
+        self.answer(ticket, answer);
+    }
+
+    pub(super) fn keep(&mut self, definition: Box<Definition>, ticket: T, moment: Moment) {
+        let answer = self.workflows.keep(&definition, moment.stamp, &mut self.open);
+        self.releases.push(Release::Publish(definition, answer.clone()));
+        self.answer(ticket, answer);
     }
 }

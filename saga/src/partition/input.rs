@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
 use backstitch_core::plan::Plan;
 use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
 use backstitch_core::retention::Held;
+use backstitch_core::rollout::{Applicant, InForce};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
+use crate::catalog::{Chosen, NotChosen};
 use crate::slots::Full;
 
-use super::{Definition, Fork, Import, Post, Removal};
+use super::{Definition, Fork, Import, Post, Removal, RolloutOrder};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories {
@@ -32,13 +35,17 @@ pub trait Histories {
     /// The plan a run was submitted with.
     fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
 
-    /// A revision of a workflow, the newest if unsaid, with its number.
-    fn revision(
+    /// The revision of a workflow that a new run gets: the one it asks for, or what is in force.
+    ///
+    /// # Errors
+    /// Why there is none for it.
+    fn choose(
         &self,
         namespace: &str,
         workflow: &str,
-        number: Option<u32>,
-    ) -> Option<(u32, Arc<Plan>)>;
+        wanted: Option<u32>,
+        run: &Applicant<'_>,
+    ) -> Result<Chosen, NotChosen>;
 
     /// Among how many partitions new runs are spread.
     fn partitions(&self) -> u16;
@@ -61,6 +68,8 @@ pub enum Input<T> {
     Define(Box<Definition>, T),
     /// Keep a content that imported runs are pinned to.
     Keep(Box<Definition>, T),
+    /// Say which revision new runs of a workflow get.
+    Rollout(Box<RolloutOrder>, T),
     /// Take a closed run in with its whole history.
     Import(Box<Import>, T),
     /// Answer whether the history of a run may be read.
@@ -118,6 +127,15 @@ pub enum Answer {
         /// Whether this added it.
         created: bool,
     },
+    /// What is in force for the workflow's new runs, durably.
+    RolledOut {
+        /// The roll-out, if there is one.
+        rollout: Option<Arc<InForce>>,
+        /// Whether this changed it.
+        changed: bool,
+    },
+    /// The roll-out can't be: every problem.
+    RolloutRefused(Vec<Problem>),
     /// The content is durable.
     Kept,
     /// The run is durable with all of its events.

@@ -9,12 +9,14 @@ use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Message, Origin, Submitted};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
-use backstitch_core::links::{Parcel, Start, parcel};
+use backstitch_core::links::{Parcel, Start, Wish, parcel};
+use backstitch_core::rollout::Applicant;
 use backstitch_core::time::{Moment, Timestamp};
 
 use super::cell::Cell;
 use super::stage::Release;
 use super::{Abandon, Answer, Partition};
+use crate::catalog::{Chosen, NotChosen};
 use crate::retry;
 
 /// How long the sender of a message waits for its answer before it sends it again.
@@ -66,6 +68,22 @@ impl Post {
         match self {
             Self::Deliver(parcel) => parcel.posted_at,
             Self::Acknowledge { at, .. } => *at,
+        }
+    }
+}
+
+/// Why a step's child can't begin.
+fn not_chosen(wish: &Wish, why: NotChosen) -> Failure {
+    let number = wish.revision.map(|own| format!("revision {own} of ")).unwrap_or_default();
+    let workflow = &wish.workflow;
+    match why {
+        NotChosen::NoWorkflow | NotChosen::NoRevision => {
+            let message = format!("there is no {number}workflow `{workflow}`");
+            Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
+        }
+        NotChosen::NotOpen(why) => {
+            let message = format!("{number}workflow `{workflow}` {why}");
+            Failure::permanent(codes::REVISION_NOT_OPEN, message)
         }
     }
 }
@@ -164,18 +182,17 @@ impl<T: Abandon> Partition<T> {
         Some(Err(Failure::permanent(codes::INTERNAL, why)))
     }
 
-    /// The newest revision of what the parent asks for, pinned here.
+    /// The revision of what the parent asks for that is in force, pinned here.
     fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, Failure> {
         let Start { parent, namespace, wish, correlation_id, priority, actor } = start;
         if let Some(absent) = wish.input.absent() {
             return Err(absent.failure("the child's input"));
         }
-        let found = self.histories.revision(&namespace, &wish.workflow, wish.revision);
-        let (revision, plan) = found.ok_or_else(|| {
-            let number = wish.revision.map(|own| format!("revision {own} of ")).unwrap_or_default();
-            let message = format!("there is no {number}workflow `{}`", wish.workflow);
-            Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
-        })?;
+        // Whatever the parent's correlation id fell into, its children of one workflow do alike.
+        let key = &*correlation_id;
+        let run = Applicant { key, correlation_id: key, tags: &[], subject: &actor };
+        let chosen = self.histories.choose(&namespace, &wish.workflow, wish.revision, &run);
+        let Chosen { number, plan, variant } = chosen.map_err(|why| not_chosen(&wish, why))?;
         if let Err(problems) = plan.check_input(&wish.input.value()) {
             let first = problems.first().map(|own| format!("{}: {}", own.path, own.message));
             let message = format!(
@@ -189,7 +206,7 @@ impl<T: Abandon> Partition<T> {
         let submitted = Box::new(Submitted {
             namespace,
             workflow: plan.workflow.clone(),
-            revision,
+            revision: number,
             digest: plan.digest,
             input: wish.input,
             variables: backstitch_core::payload::Payload::of(&serde_json::json!({})),
@@ -201,7 +218,7 @@ impl<T: Abandon> Partition<T> {
             retry_of: None,
             actor,
         });
-        let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant: None }));
+        let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant }));
         Ok(Submission { execution: id, plan, submitted, tags: Vec::new(), origin })
     }
 

@@ -1,13 +1,17 @@
 //! What a partition hands out: records to make durable, and what to do once they are.
 
+use std::sync::Arc;
+
 use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, ReplayId, StreamId};
 use backstitch_core::replays::ReplayState;
+use backstitch_core::rollout::InForce;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 
 use super::{Answer, Definition, Order, Post};
+use crate::catalog::Name;
 
 /// Records to be made durable together, in order. Too many for one commit are spread over
 /// several: every prefix is a state from which the run goes on.
@@ -55,4 +59,6 @@ pub enum Release<T> {
     Replay(ReplayId, Box<ReplayState>),
     /// A revision may be used.
     Publish(Box<Definition>, Answer),
+    /// New runs of a workflow follow this roll-out, or none.
+    PublishRollout(Name, Option<Arc<InForce>>),
 }

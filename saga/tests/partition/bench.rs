@@ -9,7 +9,9 @@ use backstitch_core::event::{Event, PartitionEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::catalog::{Chosen, NotChosen};
 use backstitch_saga::keys::KeySeat;
 use backstitch_saga::partition::{
     Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
@@ -100,9 +102,16 @@ impl Histories for Disk {
         self.plans.get(digest).cloned()
     }
 
-    fn revision(&self, _: &str, workflow: &str, _: Option<u32>) -> Option<(u32, Arc<Plan>)> {
-        let plan = self.plans.values().find(|plan| *plan.workflow == *workflow)?;
-        Some((1, plan.clone()))
+    fn choose(
+        &self,
+        _: &str,
+        workflow: &str,
+        _: Option<u32>,
+        _: &Applicant<'_>,
+    ) -> Result<Chosen, NotChosen> {
+        let plan = self.plans.values().find(|plan| *plan.workflow == *workflow);
+        let plan = plan.ok_or(NotChosen::NoWorkflow)?.clone();
+        Ok(Chosen { number: 1, plan, variant: None })
     }
 
     fn partitions(&self) -> u16 {
@@ -194,7 +203,7 @@ impl Bench {
                 Release::Perform(order) => self.orders.push(*order),
                 Release::Post(post) => self.posts.push(post),
                 Release::Abort(_, effect) => self.aborted.push(effect),
-                Release::Publish(..) | Release::Replay(..) => {}
+                Release::Publish(..) | Release::PublishRollout(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -7,7 +7,9 @@ use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::{Plan, TaskTypes};
+use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::catalog::{Chosen, NotChosen};
 use backstitch_saga::partition::{Histories, StagedRecord};
 use serde_json::Value;
 
@@ -100,10 +102,17 @@ impl Histories for DiskHistories {
         self.0.lock().expect("no thread panicked").plans.get(digest).cloned()
     }
 
-    fn revision(&self, _: &str, workflow: &str, _: Option<u32>) -> Option<(u32, Arc<Plan>)> {
+    fn choose(
+        &self,
+        _: &str,
+        workflow: &str,
+        _: Option<u32>,
+        _: &Applicant<'_>,
+    ) -> Result<Chosen, NotChosen> {
         let disk = self.0.lock().expect("no thread panicked");
-        let plan = disk.plans.values().find(|plan| *plan.workflow == *workflow)?;
-        Some((1, plan.clone()))
+        let plan = disk.plans.values().find(|plan| *plan.workflow == *workflow);
+        let plan = plan.ok_or(NotChosen::NoWorkflow)?.clone();
+        Ok(Chosen { number: 1, plan, variant: None })
     }
 
     fn partitions(&self) -> u16 {

@@ -301,7 +301,7 @@ impl World {
                 Release::Perform(order) => self.perform(*order),
                 Release::Post(post) => self.send_post(post),
                 Release::Abort(run, effect) => self.abort(run, effect),
-                Release::Publish(..) | Release::Replay(..) => {}
+                Release::Publish(..) | Release::PublishRollout(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -14,7 +14,7 @@ pub fn text(value: &Value) -> String {
 }
 
 /// Rows in columns as wide as their widest word.
-fn columns(rows: &[Vec<String>]) -> String {
+pub fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let words = rows.iter().filter_map(|row| row.get(column));
@@ -29,11 +29,13 @@ fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+/// Words as a row.
+pub fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+/// The entries of a list in an answer; none if there is no such list.
+pub fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
     answer[name].as_array().map_or(&[], Vec::as_slice)
 }
 

@@ -20,8 +20,16 @@ use crate::nearest::unknown;
 
 /// The header that makes a repeated request answer the same run.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const FIELDS: [&str; 7] =
-    ["input", "variables", "correlation_id", "tags", "callbacks", "priority", "wait_seconds"];
+const FIELDS: [&str; 8] = [
+    "revision",
+    "input",
+    "variables",
+    "correlation_id",
+    "tags",
+    "callbacks",
+    "priority",
+    "wait_seconds",
+];
 const CALLBACK_EVENTS: [CallbackEvent; 5] = [
     CallbackEvent::Completed,
     CallbackEvent::Failed,
@@ -39,6 +47,7 @@ pub(super) fn read(
 ) -> Result<(Request, Duration), Refusal> {
     let idempotency_key = idempotency_key(headers)?;
     let mut fields = Fields::of(document, &FIELDS);
+    let revision = fields.whole("revision", u64::from(u32::MAX));
     let input = fields.take("input").unwrap_or_else(|| json!({}));
     let variables = fields.take("variables").unwrap_or_else(|| json!({}));
     let correlation_id = fields.words("correlation_id");
@@ -51,6 +60,7 @@ pub(super) fn read(
     let request = Request {
         namespace,
         workflow,
+        revision: revision.and_then(|own| u32::try_from(own).ok()),
         input,
         variables,
         correlation_id,
@@ -100,17 +110,7 @@ fn tags(fields: &mut Fields) -> Vec<String> {
         fields.problem("tags", codes::OUT_OF_RANGE, message);
         return Vec::new();
     }
-    let mut tags = Vec::new();
-    for (at, value) in list.into_iter().enumerate() {
-        match value {
-            Value::String(tag) => tags.push(tag),
-            other => {
-                let message = format!("must be text, not {}", kind(&other));
-                fields.problem(format!("tags[{at}]"), codes::WRONG_TYPE, message);
-            }
-        }
-    }
-    tags
+    fields.texts("tags", list)
 }
 
 fn callbacks(fields: &mut Fields) -> Vec<Callback> {
@@ -120,22 +120,14 @@ fn callbacks(fields: &mut Fields) -> Vec<Callback> {
         fields.problem("callbacks", codes::OUT_OF_RANGE, message);
         return Vec::new();
     }
-    let read = |(at, value): (usize, &Value)| callback(fields, &format!("callbacks[{at}]"), value);
-    list.iter().enumerate().filter_map(read).collect()
+    let read = |(at, value): (usize, Value)| callback(fields, &format!("callbacks[{at}]"), value);
+    list.into_iter().enumerate().filter_map(read).collect()
 }
 
-fn callback(fields: &mut Fields, path: &str, value: &Value) -> Option<Callback> {
-    let Some(given) = value.as_object() else {
-        let message = format!("must be an object with `event` and `url`, not {}", kind(value));
-        fields.problem(path, codes::WRONG_TYPE, message);
-        return None;
-    };
-    for name in given.keys().filter(|name| !["event", "url"].contains(&name.as_str())) {
-        let message = unknown("field", name, &["event", "url"]);
-        fields.problem(format!("{path}.{name}"), codes::UNKNOWN_FIELD, message);
-    }
+fn callback(fields: &mut Fields, path: &str, value: Value) -> Option<Callback> {
+    let given = fields.object(path, value, &["event", "url"])?;
     let mut text = |name: &str| {
-        let text = given.get(name).and_then(Value::as_str);
+        let text = given.get(name).and_then(Value::as_str).map(str::to_owned);
         if text.is_none() {
             let message = "is required and must be text".to_owned();
             fields.problem(format!("{path}.{name}"), codes::MISSING_FIELD, message);
@@ -143,7 +135,7 @@ fn callback(fields: &mut Fields, path: &str, value: &Value) -> Option<Callback> 
         text
     };
     let (event, url) = (text("event"), text("url"));
-    let event = event.and_then(|word| {
+    let event = event.as_deref().and_then(|word| {
         let event = CALLBACK_EVENTS.into_iter().find(|event| callback_word(*event) == word);
         if event.is_none() {
             let known = CALLBACK_EVENTS.map(callback_word);
@@ -152,5 +144,5 @@ fn callback(fields: &mut Fields, path: &str, value: &Value) -> Option<Callback> 
         }
         event
     });
-    Some(Callback { event: event?, url: url?.to_owned() })
+    Some(Callback { event: event?, url: url? })
 }

@@ -63,6 +63,7 @@ pub fn submission(steps: usize) -> Request {
     Request {
         namespace: DEFAULT_NAMESPACE.into(),
         workflow: id(steps),
+        revision: None,
         input: json!({}),
         variables: json!({}),
         correlation_id: String::new(),

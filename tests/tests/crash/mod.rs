@@ -9,6 +9,7 @@
 mod children;
 mod clients;
 mod controlled;
+mod keyed;
 mod orders;
 mod payloads;
 pub mod replayed;

@@ -38,7 +38,7 @@ use crate::keys::{KeyShown, Keys};
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use crate::slots::{Limits, Slots};
-use crate::turns::{Pool, Usage};
+use crate::turns::{Class, Pool, Usage};
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -168,6 +168,17 @@ impl Handle {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.shared.slots.limits()
+    }
+
+    /// Tells the recorder who waits for turns, slots and keyed limits.
+    pub fn record_waiting(&self) {
+        let turns = self.turns().waiting;
+        let words = Class::ALL.map(Class::word);
+        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
+        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
+        let words = || words.into_iter().skip(1);
+        crate::metrics::waiting("slots", words().zip(&slots));
+        crate::metrics::waiting("keys", words().zip(&keys));
     }
 
     /// The keyed limits of a namespace that somebody holds or waits for, the first of them by

@@ -124,6 +124,15 @@ impl Keys {
         (shown.collect(), own().count().saturating_sub(most))
     }
 
+    /// Steps that wait: high, medium, low.
+    #[must_use]
+    pub fn waiting(&self) -> [usize; 3] {
+        let inner = self.lock();
+        let mut waiting = [0; 3];
+        inner.waiting.values().for_each(|(_, ask)| waiting[ask.order.0 as usize] += 1);
+        waiting
+    }
+
     /// Whether a step holds its places.
     #[must_use]
     pub fn is_held(&self, asker: Asker) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, GraphEvent, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
@@ -83,7 +83,7 @@ pub(crate) struct Worker {
     driver: Driver,
     replays: Replays,
     stopping: watch::Receiver<bool>,
-    staged_at: std::collections::VecDeque<(Instant, usize)>,
+    staged_at: std::collections::VecDeque<(Instant, metrics::Committed)>,
     resident: metrics::Resident,
     checkpointed_at: Instant,
 }
@@ -308,7 +308,13 @@ impl Worker {
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
         let Stage { id, at, records, quiescent, changes } = stage;
-        self.staged_at.push_back((Instant::now(), records.len()));
+        let is_breach = |own: &&StagedRecord| match &own.event {
+            Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })) => true,
+            _ => false,
+        };
+        let breaches = records.iter().filter(is_breach).count();
+        let events = records.len();
+        self.staged_at.push_back((Instant::now(), metrics::Committed { events, breaches }));
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {

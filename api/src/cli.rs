@@ -128,6 +128,9 @@ pub struct ServeFlags {
     /// Runs that may wait to begin [default: 1000000]
     #[arg(long, value_name = "NUMBER")]
     pub queue_size: Option<String>,
+    /// Bytes of answers kept for steps with `cache`: off or a number [default: 67108864]
+    #[arg(long, value_name = "BYTES")]
+    pub result_cache_bytes: Option<String>,
     /// What a shutdown does to runs under way: drain or cancel [default: drain]
     #[arg(long, value_name = "POLICY")]
     pub shutdown: Option<String>,
@@ -181,6 +184,7 @@ impl ServeFlags {
             ("max_workers", self.max_workers.clone()),
             ("max_parallel_workflows", self.max_parallel_workflows.clone()),
             ("queue_size", self.queue_size.clone()),
+            ("result_cache_bytes", self.result_cache_bytes.clone()),
             ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),

@@ -141,6 +141,16 @@ impl Client {
         self.send(with_json(self.http.delete(format!("{}{path}", self.url)), body)).await
     }
 
+    /// What is taken away at a path, with a query.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Unreachable`].
+    pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
+        let url = Url::parse_with_params("http://server", query).expect("a URL");
+        let query = url.query().unwrap_or_default();
+        self.send(self.http.delete(format!("{}{path}?{query}", self.url))).await
+    }
+
     /// Whether the server takes work.
     pub async fn is_ready(&self) -> bool {
         self.get("/ready").await.is_ok()

@@ -99,6 +99,10 @@ impl Timeline {
                 self.began.remove(&step);
                 (lost(attempt), Tone::Odd)
             }
+            "CacheHit" => {
+                let (run, step) = (&data["source_execution_id"], &data["source_step"]);
+                (format!("answered from the cache, by {} of {}", text(step), text(run)), Tone::Good)
+            }
             "Waiting" => (format!("waits {}", until(data, at)), Tone::Faint),
             "RetryScheduled" => (format!("is tried again in {}", until(data, at)), Tone::Faint),
             "Failed" => (self.given_up(&step, data), Tone::Bad),

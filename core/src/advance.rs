@@ -3,7 +3,10 @@
 //! Every prefix of what happens is a place from which `advance` goes on, so a crash between
 //! two events of one decision changes nothing. The order of the rules is the order below.
 
+pub(crate) mod alone;
+mod cached;
 mod held;
+mod keyed;
 mod limits;
 mod routes;
 mod unwinding;
@@ -28,6 +31,7 @@ use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
 
+use alone::Gate;
 use held::suspended;
 use unwinding::unwinding;
 
@@ -135,9 +139,10 @@ fn forward(
         Subject::Step(step) => !signalled.contains(step) && !passed.contains(step),
         _ => false,
     };
+    let gate = Gate::of(state, now);
     let mut turns = Turns::of(room, Attempt::Step);
     let due = state.due_by(now).filter(late);
-    let due = due.filter_map(|subject| fallen_due(state, subject, &mut turns));
+    let due = due.filter_map(|subject| fallen_due(state, subject, gate, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
     let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
@@ -151,7 +156,7 @@ fn forward(
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            events.extend(opened(state, step, work));
+            events.extend(keyed::opened(state, step, work));
         }
     }
     pruned.sort_unstable();
@@ -163,20 +168,21 @@ fn forward(
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
         }
-        if !passed.contains(&step) {
+        if !passed.contains(&step) && gate.lets(state, step) {
             events.push(started(state, step, now, work));
         }
     }
     let queued = state.sets.queued.iter().filter(|step| !passed.contains(step));
-    for &step in queued.take(STARTS_PER_LAYER_MAX).take_while(|_| turns.take()) {
-        events.push(started(state, step, now, work));
+    let queued = queued.filter(|step| gate.lets(state, **step));
+    for &step in queued.take(STARTS_PER_LAYER_MAX) {
+        let rendered = work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty();
+        if rendered || !turns.take() {
+            break;
+        }
+        let recalled = cached::recalled(state, step, &mut turns, work);
+        events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
-    let keyed = state.keyed.iter().flat_map(|keyed| &keyed.ready);
-    let keyed = keyed.filter(|step| !passed.contains(step));
-    let keyed = keyed.filter(|&&step| turns.take_for(state, step));
-    for &step in keyed.take(STARTS_PER_LAYER_MAX) {
-        events.push(started(state, step, now, work));
-    }
+    keyed::start((state, now), (gate, &passed), &mut turns, work, events);
     if state.sets.unsettled == 0 && events.is_empty() {
         events.push(match state.plan.render_outputs(state, work) {
             Ok(output) => RunEvent::RunEnded {
@@ -255,7 +261,12 @@ fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> 
     budget && failure.class == FailureClass::Retryable
 }
 
-fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<RunEvent> {
+fn fallen_due(
+    state: &State,
+    subject: Subject,
+    gate: Gate,
+    turns: &mut Turns<'_>,
+) -> Option<RunEvent> {
     use crate::arrows::StepStatus;
     let Subject::Step(step) = subject else { return None };
     let own = state.step(step);
@@ -268,6 +279,7 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
             let output = Payload::of(&json!({ "waited_until": due_at }));
             Some(RunEvent::StepSucceeded { step, attempt: own.attempt, output })
         }
+        StepStatus::Retrying if !gate.lets(state, step) => None,
         StepStatus::Retrying => {
             let starts = !state.takes_turns(step) || turns.take_for(state, step);
             let attempt = own.attempt.saturating_add(1);
@@ -275,25 +287,6 @@ fn fallen_due(state: &State, subject: Subject, turns: &mut Turns<'_>) -> Option<
         }
         _ => None,
     }
-}
-
-/// A step whose needs are settled, and at least one is done: its condition, its keyed limits,
-/// then its input.
-fn opened(state: &State, step: StepIndex, work: &mut Work) -> Vec<RunEvent> {
-    rendered(state, step, work)
-        .unwrap_or_else(|failure| vec![RunEvent::StepFailed { step, failure }])
-}
-
-fn rendered(state: &State, step: StepIndex, work: &mut Work) -> Result<Vec<RunEvent>, Failure> {
-    let plan = &state.plan.steps[step.at()];
-    if !plan.condition_holds(state, work)? {
-        return Ok(vec![RunEvent::StepSkipped { step }]);
-    }
-    let keys = plan.render_limits(state, work)?;
-    let input = plan.render_input(state, work)?;
-    let keyed = RunEvent::Graph(GraphEvent::StepKeyed { step, keys });
-    let ready = RunEvent::StepReady { step, round: state.step(step).round, input };
-    Ok(if plan.limits.is_empty() { vec![ready] } else { vec![keyed, ready] })
 }
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.

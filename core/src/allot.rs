@@ -67,7 +67,9 @@ pub(crate) fn allot(state: &State, events: &mut [RunEvent]) {
             }
             RunEvent::StepSucceeded { step, .. }
             | RunEvent::Graph(
-                GraphEvent::StepSignalled { step, .. } | GraphEvent::RouteChosen { step, .. },
+                GraphEvent::StepSignalled { step, .. }
+                | GraphEvent::RouteChosen { step, .. }
+                | GraphEvent::StepCacheHit { step, .. },
             ) => RunEvent::StepFailed { step: *step, failure: refused("the output") },
             RunEvent::UndoReady { step, .. } => {
                 RunEvent::UndoFailed { step: *step, failure: refused("the undo's input") }

@@ -65,11 +65,13 @@ pub enum AuditAction {
     RolloutKilled,
     /// A roll-out is over.
     RolloutEnded,
+    /// The result cache was emptied.
+    CacheEmptied,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -94,6 +96,7 @@ impl AuditAction {
         Self::RolloutSet,
         Self::RolloutKilled,
         Self::RolloutEnded,
+        Self::CacheEmptied,
     ];
 
     /// The word the API prints.
@@ -124,6 +127,7 @@ impl AuditAction {
             Self::RolloutSet => "rollout.set",
             Self::RolloutKilled => "rollout.killed",
             Self::RolloutEnded => "rollout.ended",
+            Self::CacheEmptied => "cache.emptied",
         }
     }
 
@@ -287,6 +291,9 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         }
         PartitionEvent::RetentionPolicySet { policy, actor } => {
             (actor, AuditAction::RetentionPolicySet, stream.to_string(), policy.clone())
+        }
+        PartitionEvent::CacheEmptied { reason, actor } => {
+            (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
         }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }

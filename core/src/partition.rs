@@ -24,6 +24,8 @@ pub struct PartitionState {
     pub policy: Option<PolicySet>,
     /// The newest cut of log and archive.
     pub cut: Option<LogCut>,
+    /// When the result cache was last emptied.
+    pub cache_emptied_at: Option<Timestamp>,
     /// Runs that were removed.
     pub runs_removed: u64,
     /// Payloads that were erased.
@@ -65,6 +67,7 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
             let (text, actor) = (policy.clone(), actor.clone());
             state.policy = Some(PolicySet { text, actor, at });
         }
+        PartitionEvent::CacheEmptied { .. } => state.cache_emptied_at = Some(at),
         PartitionEvent::Restored { .. } | PartitionEvent::RunsImported { .. } => {}
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::cache::CachePolicy;
 use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
@@ -68,6 +69,8 @@ pub struct Plan {
     pub priority: Priority,
     /// How many of its runs there may be at a time.
     pub concurrency: Option<Concurrency>,
+    /// Whether any step runs alone.
+    pub has_exclusive: bool,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
     outputs: Option<Template>,
@@ -109,6 +112,10 @@ pub struct PlanStep {
     pub limits: Vec<PlanLimit>,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
+    /// Which answers may stand for its own.
+    pub cache: Option<Box<CachePolicy>>,
+    /// Whether nothing else of the run is under way while it is.
+    pub exclusive: bool,
 }
 
 /// How a step is undone.

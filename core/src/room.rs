@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::advance::alone::Gate;
 use crate::arrows::{Phase, StepStatus};
+use crate::cache::{CacheKey, Recalled};
 use crate::event::Priority;
 use crate::ids::StepIndex;
 use crate::plan::TaskKind;
@@ -34,6 +36,11 @@ pub trait Room {
 
     /// Whether a run that has not begun may. One that may and does not is asked for again.
     fn begins(&mut self) -> bool;
+
+    /// An answer that is known already and not older than `ttl_ms`, if there is one.
+    fn recalls(&mut self, _key: &CacheKey, _ttl_ms: u64) -> Option<Recalled> {
+        None
+    }
 }
 
 /// Room for everything.
@@ -59,14 +66,19 @@ pub(crate) struct Turns<'a> {
     room: &'a mut dyn Room,
     attempt: Attempt,
     refused: bool,
+    /// Whether one was given and not used.
+    spare: bool,
 }
 
 impl<'a> Turns<'a> {
     pub(crate) fn of(room: &'a mut dyn Room, attempt: Attempt) -> Self {
-        Self { room, attempt, refused: false }
+        Self { room, attempt, refused: false, spare: false }
     }
 
     pub(crate) fn take(&mut self) -> bool {
+        if std::mem::take(&mut self.spare) {
+            return true;
+        }
         self.refused = self.refused || !self.room.starts(self.attempt);
         !self.refused
     }
@@ -75,6 +87,16 @@ impl<'a> Turns<'a> {
     pub(crate) fn take_for(&mut self, state: &State, step: StepIndex) -> bool {
         let wanted = state.wanted(step);
         !self.refused && wanted.is_none_or(|own| self.room.holds(step, own)) && self.take()
+    }
+
+    /// The turn that was taken last is not used.
+    pub(crate) fn put_back(&mut self) {
+        self.spare = true;
+    }
+
+    /// An answer that is known already.
+    pub(crate) fn recalls(&mut self, key: &CacheKey, ttl_ms: u64) -> Option<Recalled> {
+        self.room.recalls(key, ttl_ms)
     }
 }
 
@@ -113,6 +135,19 @@ impl State {
             })
         };
         match self.phase {
+            Phase::Forward if self.plan.has_exclusive => {
+                let due = self.due_by(now).filter_map(|subject| match subject {
+                    Subject::Step(step) if self.step(step).status == StepStatus::Retrying => {
+                        Some(step).filter(|step| self.takes_turns(*step) && free(*step))
+                    }
+                    _ => None,
+                });
+                let gate = Gate::of(self, now);
+                let held = held.iter().copied();
+                let held = held.filter(|step| self.step(*step).status == StepStatus::Ready);
+                let mut wanting = self.sets.queued.iter().copied().chain(held).chain(due);
+                wanting.any(|step| gate.lets(self, step)).then_some(Attempt::Step)
+            }
             Phase::Forward if !self.sets.queued.is_empty() || ready() || retries() => {
                 Some(Attempt::Step)
             }

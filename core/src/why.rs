@@ -7,6 +7,7 @@ mod links;
 
 use serde_json::{Value, json};
 
+use crate::advance::alone::Gate;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::decide::CALLBACK_ATTEMPTS_MAX;
 use crate::event::{LetterSubject, SuspendReason};
@@ -241,6 +242,9 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
                 Blocker::of("waiting", subject, sentence).since(own.started_at).until(own.due_at)
             }
         },
+        StepStatus::Ready if let Some(sentence) = alone(state, step) => {
+            Blocker::of("alone", subject, sentence)
+        }
         StepStatus::Ready => {
             Blocker::of("ready", subject, format!("step `{name}` is ready and has not started"))
         }
@@ -250,6 +254,22 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
         | StepStatus::Skipped
         | StepStatus::Pruned
         | StepStatus::Cancelled => return None,
+    })
+}
+
+/// What a ready step waits for because it runs alone, or another does.
+fn alone(state: &State, step: StepIndex) -> Option<String> {
+    if Gate::of(state, state.updated_at).lets(state, step) {
+        return None;
+    }
+    let name = &state.plan.step(step).id;
+    let running = state.sets.running.first().map(|step| id(state, *step));
+    Some(match (state.plan.step(step).exclusive, running) {
+        (true, Some(running)) => {
+            format!("step `{name}` runs alone and waits until `{running}` ended")
+        }
+        (false, Some(running)) => format!("step `{name}` waits until `{running}` ended"),
+        (_, None) => format!("step `{name}` waits for one that runs alone"),
     })
 }
 

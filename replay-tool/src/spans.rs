@@ -195,7 +195,7 @@ impl Reading {
             "StepReady" => self.ready(Forward, step, at),
             "StepWaiting" => self.lane(Forward, step, at).begin(Doing::Sleep, at, "waiting"),
             "StepStarted" => self.start(Forward, fact),
-            "StepSucceeded" => {
+            "StepSucceeded" | "StepCacheHit" => {
                 self.lane(Forward, step, at).settle(at, Ended::Succeeded, "succeeded")
             }
             "StepAttemptFailed" => self.fault(Forward, step, at, ended(fact)),

@@ -189,6 +189,15 @@ impl Catalog {
         })
     }
 
+    /// Something of the workflows that have it, the most of all their revisions.
+    pub(crate) fn workflows<R: Ord>(&self, find: impl Fn(&Plan) -> Option<R>) -> BTreeMap<Name, R> {
+        let of = |revisions: &[Revision]| revisions.iter().filter_map(|own| find(&own.plan)).max();
+        self.read(|tables| {
+            let all = tables.workflows.iter();
+            all.filter_map(|(name, own)| Some((name.clone(), of(own)?))).collect()
+        })
+    }
+
     fn read<R>(&self, look: impl FnOnce(&Tables) -> R) -> R {
         look(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -24,6 +24,7 @@ use backstitch_journal::{Journal, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::cache::{ResultCache, warm};
 use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
@@ -59,6 +60,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// Runs that go on at a time; more wait to begin.
     pub slots: slots::Settings,
+    /// Bytes of answers that may stand for later attempts; 0 for none.
+    pub cache_bytes_max: usize,
     /// How long a shutdown waits for attempts under way.
     pub drain: Duration,
     /// What a shutdown does to runs that have not ended.
@@ -104,6 +107,10 @@ impl Engine {
         let catalog = Arc::new(Catalog::default());
         let (journal, starts, recovered) = recovery::recover(opened, &catalog)?;
         let retention = recovery::retention(&starts, config.retention);
+        let cache = ResultCache::new(config.cache_bytes_max);
+        if let Some(at) = recovery::cache_emptied_at(&starts) {
+            cache.empty(at);
+        }
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
@@ -128,7 +135,7 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                (driver.clone(), &pool, &slots, &keys),
+                (driver.clone(), (&pool, &slots, &keys), &cache),
                 replays.clone(),
                 stopping.clone(),
             );
@@ -142,11 +149,13 @@ impl Engine {
         }
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (pool, slots, keys);
+        let limits = (pool, slots, keys, cache.clone());
         let handle =
             Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();
         keepers.spawn(retention::keep_cut(handle.clone()));
+        cache.set_warming(true);
+        keepers.spawn(warm::warm(handle.clone()));
         if let Some(every) = handle.retention().sweep_every() {
             keepers.spawn(retention::sweep(handle.clone(), every));
         }

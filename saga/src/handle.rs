@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod blocked;
+mod cached;
 mod define;
 pub(crate) mod events;
 mod forks;
@@ -30,6 +31,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
@@ -88,6 +90,7 @@ struct Shared {
     turns: Pool,
     slots: Slots,
     keys: Keys,
+    cache: ResultCache,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -105,7 +108,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots, keys): (Pool, Slots, Keys),
+        (turns, slots, keys, cache): (Pool, Slots, Keys, ResultCache),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -121,6 +124,7 @@ impl Handle {
             turns,
             slots,
             keys,
+            cache,
             naming,
             erasing,
         };

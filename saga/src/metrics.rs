@@ -58,6 +58,15 @@ pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
 /// Seconds that applying a retention policy took.
 pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
 
+/// Steps whose answer was in the result cache.
+pub const CACHE_HITS: &str = "backstitch_result_cache_hits_total";
+/// Steps whose answer was not.
+pub const CACHE_MISSES: &str = "backstitch_result_cache_misses_total";
+/// Answers in the result cache.
+pub const CACHE_ENTRIES: &str = "backstitch_result_cache_entries";
+/// Their bytes.
+pub const CACHE_BYTES: &str = "backstitch_result_cache_bytes";
+
 /// Tells the recorder what each name means.
 pub fn describe() {
     metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
@@ -83,6 +92,24 @@ pub fn describe() {
     metrics::describe_gauge!(JOURNAL_SCRUB, "0 not needed, 1 under way, 2 proven, 3 damaged");
     metrics::describe_gauge!(JOURNAL_SCRUB_BYTES, "bytes read behind a quick open");
     metrics::describe_gauge!(JOURNAL_SYNC_SECONDS, "seconds of the log's syncs");
+    metrics::describe_counter!(CACHE_HITS, "steps whose answer was in the result cache");
+    metrics::describe_counter!(CACHE_MISSES, "steps whose answer was not");
+    metrics::describe_gauge!(CACHE_ENTRIES, "answers in the result cache");
+    metrics::describe_gauge!(CACHE_BYTES, "bytes of answers in the result cache");
+    // Rates need a start: a counter that appears with its first count has lost it.
+    metrics::counter!(CACHE_HITS).increment(0);
+    metrics::counter!(CACHE_MISSES).increment(0);
+}
+
+/// A step asked the result cache.
+pub(crate) fn cache_asked(hit: bool) {
+    metrics::counter!(if hit { CACHE_HITS } else { CACHE_MISSES }).increment(1);
+}
+
+/// What the result cache amounts to.
+pub(crate) fn cache_holds(entries: usize, bytes: usize) {
+    metrics::gauge!(CACHE_ENTRIES).set(float(entries as u64));
+    metrics::gauge!(CACHE_BYTES).set(float(bytes as u64));
 }
 
 /// What the journal amounts to.

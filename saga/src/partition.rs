@@ -6,6 +6,7 @@
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
 mod begin;
+mod cached;
 mod cell;
 mod checkpoints;
 mod definitions;
@@ -37,15 +38,17 @@ use backstitch_core::machine::{self, Refusal};
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
+use crate::cache::{Answered, ResultCache};
 use crate::catalog::{Name, Revision};
 use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
-use cell::{Cell, Run};
+use cell::Cell;
 use definitions::Workflows;
 use keyed::Asking;
 use turns::{SlotOf, Turns};
 
+pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
@@ -89,6 +92,10 @@ pub struct Partition<T> {
     keys: KeySeat,
     /// Places to be let go once a stage is durable.
     freed_keys: VecDeque<(u64, Asker)>,
+    /// Where answers are taken from and brought to.
+    cache: ResultCache,
+    /// Answers to be brought there once a stage is durable.
+    learned: VecDeque<(u64, Answered)>,
     /// Slots to be let go once a stage is durable.
     freed: VecDeque<(u64, Claim)>,
     /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
@@ -127,6 +134,8 @@ impl<T: Abandon> Partition<T> {
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
             keys: Keys::default().seat(Arc::new(|| {})),
             freed_keys: VecDeque::new(),
+            cache: ResultCache::new(0),
+            learned: VecDeque::new(),
             freed: VecDeque::new(),
             stopping: VecDeque::new(),
             open: Stage::default(),
@@ -232,7 +241,8 @@ impl<T: Abandon> Partition<T> {
             self.in_flight.pop_front().expect("a stage is committed once, after it was staged");
         assert_eq!(expected, stage, "stages are committed in order");
         self.committed_stages = stage + 1;
-        self.leaving.retain(|_, staged| *staged > stage);
+        let gone = self.leaving.extract_if(|_, staged| *staged <= stage).map(|(run, _)| run);
+        let gone = gone.collect();
         self.arriving.retain(|_, staged| *staged > stage);
         for run in ended {
             self.evict(run);
@@ -240,6 +250,7 @@ impl<T: Abandon> Partition<T> {
         self.free_slots();
         self.free_keys();
         self.free_stopped();
+        self.pass_on(&gone);
         releases
     }
 
@@ -257,22 +268,6 @@ impl<T: Abandon> Partition<T> {
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
-    }
-
-    /// Lets an answer out with the newest stage, so that it shows only what is durable.
-    fn answer(&mut self, ticket: T, answer: Answer) {
-        self.let_out(Release::Answer(ticket, answer));
-    }
-
-    /// Lets something out with the newest stage: it rests on nothing that is not durable.
-    fn let_out(&mut self, release: Release<T>) {
-        if self.open.records.is_empty()
-            && let Some((_, releases, _)) = self.in_flight.back_mut()
-        {
-            releases.push(release);
-        } else {
-            self.releases.push(release);
-        }
     }
 
     fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, moment: Moment) {
@@ -305,7 +300,8 @@ impl<T: Abandon> Partition<T> {
             plan: &plan,
             at: moment.stamp,
         };
-        let mut turns = Turns::new((&self.seat, &self.slots), asking, &claim, given);
+        let shared = (&self.seat, &self.slots, &self.cache);
+        let mut turns = Turns::new(shared, asking, &claim, given, moment.now);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -352,6 +348,8 @@ impl<T: Abandon> Partition<T> {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let (stream, cut) = (StreamId::Execution(id), decision.cut);
         run.stage_rows(&decision.events, &mut self.open);
+        self.learn(id, &decision.events, moment.stamp);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         if !decision.events.is_empty() {
             run.stages = self.next_stage + 1;
         }
@@ -391,23 +389,6 @@ impl<T: Abandon> Partition<T> {
             } else if run.wants_checkpoint() {
                 self.uncheckpointed.insert(id);
             }
-        }
-    }
-
-    /// The run, from memory or folded again from its history.
-    fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
-        if !self.runs.contains_key(&id) {
-            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
-                return Ok(None);
-            }
-            let Some(events) = self.histories.history(id)? else { return Ok(None) };
-            let state = fold(id, &events, self.histories.as_ref())?;
-            self.adopt(state);
-        }
-        match self.runs.get_mut(&id) {
-            Some(Cell::Run(run)) => Ok(Some(run)),
-            Some(Cell::Quarantined(aside)) => Err(aside.why.clone()),
-            None => Ok(None),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `backstitch admin`: what an operator does, at a server or to a data directory that no
 //! server has open.
 
+mod cache;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ Examples:
 pub enum Admin {
     /// Make lists, statistics and the audit anew from the histories
     RebuildViews(RebuildFlags),
+    /// Show how the result cache stands, or empty it
+    Cache(cache::CacheFlags),
 }
 
 /// What `admin rebuild-views` takes.
@@ -68,13 +72,21 @@ impl ViewWord {
     }
 }
 
+pub use cache::CacheFlags;
+
 /// Does it.
 ///
 /// # Errors
-/// [`Error::Failed`] when a view could not be made anew, [`Error::Unreachable`],
+/// [`Error::Failed`] when a view could not be made anew or the server refuses, [`Error::Unreachable`],
 /// [`Error::Foreign`], [`Error::DataDirectory`].
 pub async fn run(admin: Admin) -> Result<(), Error> {
-    let Admin::RebuildViews(flags) = admin;
+    match admin {
+        Admin::RebuildViews(flags) => rebuild(flags).await,
+        Admin::Cache(flags) => cache::run(flags).await,
+    }
+}
+
+async fn rebuild(flags: RebuildFlags) -> Result<(), Error> {
     let views = flags.view.map_or_else(|| ViewName::ALL.to_vec(), |word| vec![word.view()]);
     match flags.data_dir {
         Some(data_dir) => {

@@ -7,6 +7,7 @@ mod admin;
 mod answer;
 mod audit;
 mod backups;
+mod cache;
 pub mod codes;
 mod control;
 mod cut;
@@ -217,6 +218,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
         .route("/api/v1/export", get(transfer::export))
         .route("/api/v1/events", get(history::events))
+        .route("/api/v1/cache", get(cache::show).delete(cache::empty))
         .route("/api/v1/dlq", get(letters::list));
     let routes =
         with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());

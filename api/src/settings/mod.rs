@@ -40,6 +40,8 @@ pub struct Settings {
     pub workers_max: usize,
     /// Runs that go on at a time, and how many may wait.
     pub slots: backstitch_saga::slots::Settings,
+    /// Bytes of answers that may stand for later attempts.
+    pub cache_bytes_max: usize,
     /// What a shutdown does to runs that have not ended.
     pub shutdown: Shutdown,
     /// What is logged: a level, or directives such as `info,backstitch_saga=debug`.
@@ -67,6 +69,7 @@ impl Default for Settings {
             drain: Duration::from_secs(10),
             workers_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
+            cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             shutdown: Shutdown::default(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,

@@ -22,6 +22,8 @@ const INTERVAL_MS_MAX: u64 = 30 * 24 * 3_600_000;
 const LOG_SEGMENTS_KEPT_MAX: u64 = 1_000_000;
 /// The most workers, runs at a time and runs that wait.
 const NUMBER_MAX: usize = 10_000_000;
+/// The most bytes of the result cache: more than any node has.
+const CACHE_BYTES_MAX: usize = 1 << 40;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// How much is logged, from nothing to everything.
@@ -53,6 +55,7 @@ impl Settings {
             if text == "off" { Ok(None) } else { number(text, 1).map(Some) }
         })?;
         put(sources, "queue_size", &mut settings.slots.queue_max, |text| number(text, 0))?;
+        put(sources, "result_cache_bytes", &mut settings.cache_bytes_max, cache_bytes)?;
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
@@ -144,6 +147,14 @@ fn segments(text: &str) -> Result<u64, String> {
 fn number(text: &str, least: usize) -> Result<usize, String> {
     let number = usize::from_str(text).ok().filter(|own| (least..=NUMBER_MAX).contains(own));
     number.ok_or_else(|| format!("a whole number from {least} to {NUMBER_MAX}"))
+}
+
+fn cache_bytes(text: &str) -> Result<usize, String> {
+    let wanted = || format!("off, or a whole number of bytes up to {CACHE_BYTES_MAX}");
+    if text == "off" {
+        return Ok(0);
+    }
+    usize::from_str(text).ok().filter(|own| *own <= CACHE_BYTES_MAX).ok_or_else(wanted)
 }
 
 fn drain(text: &str) -> Result<Duration, String> {

@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "data_dir",
     "listen",
     "fsync",
@@ -28,6 +28,7 @@ pub const KEYS: [&str; 21] = [
     "max_workers",
     "max_parallel_workflows",
     "queue_size",
+    "result_cache_bytes",
     "shutdown",
     "log_level",
     "log_format",

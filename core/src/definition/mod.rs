@@ -162,6 +162,19 @@ pub struct Step {
     pub on_success: Vec<String>,
     /// Ids of the steps that run only when this one failed, and make the failure good.
     pub on_failure: Vec<String>,
+    /// Which answers may stand for its own.
+    pub cache: Option<Cache>,
+    /// Whether nothing else of the run is under way while it is.
+    pub exclusive: bool,
+}
+
+/// Which answers may stand for a step's own; `true` where nothing more is said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cache {
+    /// How old they may be; an hour if absent.
+    pub ttl: Option<DurationText>,
+    /// A template of what they are known by, in place of the input.
+    pub key: Option<String>,
 }
 
 /// One way out of a router.

@@ -7,7 +7,7 @@ use super::problem::{Problems, codes};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency, keyed};
-use super::read_policies::{attempt_timeout, retry, run_timeout};
+use super::read_policies::{attempt_timeout, cache, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
     RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAG_READ_BYTES_MAX, TAGS_READ_MAX,
@@ -37,7 +37,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 19] = [
+pub(crate) const STEP_FIELDS: [&str; 21] = [
     "id",
     "name",
     "description",
@@ -57,6 +57,8 @@ pub(crate) const STEP_FIELDS: [&str; 19] = [
     "default",
     "on_success",
     "on_failure",
+    "cache",
+    "exclusive",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -213,6 +215,8 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         default: ids(&fields, "default", problems),
         on_success: ids(&fields, "on_success", problems),
         on_failure: ids(&fields, "on_failure", problems),
+        cache: cache(&fields, problems),
+        exclusive: fields.boolean("exclusive", problems).unwrap_or(false),
     }
 }
 

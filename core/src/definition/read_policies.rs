@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
-use super::{DurationText, OwnRetry, Retry};
+use super::{Cache, DurationText, OwnRetry, Retry};
+use crate::cache::CACHE_TTL_MS_MAX;
 use crate::retry_policy::{
     ATTEMPTS_MAX, Backoff, MULTIPLIER_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX, RetryPolicy,
 };
+use crate::template::TEMPLATE_BYTES_MAX;
 use crate::time::{DURATION_MS_MAX, parse_duration_ms};
 
 const RETRY_FIELDS: [&str; 6] =
@@ -74,6 +76,23 @@ pub(super) fn attempt_timeout(
     problems: &mut Problems,
 ) -> Option<DurationText> {
     duration(fields, "timeout", (1, super::STEP_TIMEOUT_MS_MAX), problems)
+}
+
+/// Which answers may stand for a step's own: `true`, or `{ttl?, key?}`.
+pub(super) fn cache(fields: &Fields<'_>, problems: &mut Problems) -> Option<Cache> {
+    match fields.get("cache")? {
+        Value::Bool(cached) => cached.then(Cache::default),
+        value @ Value::Object(_) => {
+            let own = Fields::of(value, &fields.at("cache"), &["ttl", "key"], problems)?;
+            let ttl = duration(&own, "ttl", (1, CACHE_TTL_MS_MAX), problems);
+            let key = own.text("key", TEMPLATE_BYTES_MAX, problems);
+            Some(Cache { ttl, key })
+        }
+        other => {
+            fields.wrong_type("cache", "true, false or an object", other, problems);
+            None
+        }
+    }
 }
 
 /// A retry policy: a name or an object.

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_limits::{ON_LIMIT, PRIORITIES};
-use super::{Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo};
+use super::{
+    Cache, Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo,
+};
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
 
@@ -91,7 +93,16 @@ fn step(step: &Step) -> Value {
         ("default", list(&step.default, |id| id.as_str().into())),
         ("on_success", list(&step.on_success, |id| id.as_str().into())),
         ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
+        ("cache", step.cache.as_ref().map(cache)),
+        ("exclusive", step.exclusive.then_some(Value::Bool(true))),
     ])
+}
+
+fn cache(own: &Cache) -> Value {
+    if *own == Cache::default() {
+        return Value::Bool(true);
+    }
+    object([("ttl", duration(own.ttl.as_ref())), ("key", text(own.key.as_ref()))])
 }
 
 fn route(route: &Route) -> Value {

@@ -38,11 +38,11 @@ pub enum GraphEvent {
         /// `signal`, `payload` and `received_at`.
         output: Payload,
     },
-    /// The attempt was answered from the cache.
+    /// The step is answered from the cache: no attempt is made.
     StepCacheHit {
         /// Which step.
         step: StepIndex,
-        /// Which attempt.
+        /// How many attempts were made before.
         attempt: u16,
         /// The run that answered first.
         source: ExecutionId,

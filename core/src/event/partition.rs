@@ -61,4 +61,12 @@ pub enum PartitionEvent {
         /// Who.
         actor: String,
     },
+    /// No answer given before counts in the result cache any more; the newest of partition 0
+    /// counts.
+    CacheEmptied {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
 }

@@ -26,7 +26,8 @@ impl Event {
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
-                | PartitionEvent::RetentionPolicySet { .. },
+                | PartitionEvent::RetentionPolicySet { .. }
+                | PartitionEvent::CacheEmptied { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -55,7 +56,8 @@ impl Event {
                 | PartitionEvent::LogCut { .. }
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
-                | PartitionEvent::RetentionPolicySet { .. },
+                | PartitionEvent::RetentionPolicySet { .. }
+                | PartitionEvent::CacheEmptied { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

@@ -1,11 +1,12 @@
 //! What the richer words of the graph bring about: folding it.
 
 use crate::arrows::{StepMove, StepStatus};
+use crate::cache::CacheSource;
 use crate::event::GraphEvent;
 use crate::state::State;
 use crate::time::Timestamp;
 
-use super::{flow, limits, move_step, signals, step_mut};
+use super::{current, flow, limits, move_step, signals, step_mut};
 
 pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Result<(), String> {
     match event {
@@ -31,6 +32,15 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
             state.keyed.get_or_insert_default().note(*step, keys, at);
             Ok(())
         }
-        GraphEvent::StepCacheHit { .. } => Err(format!("nothing is known of {event:?} yet")),
+        GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => {
+            let own = step_mut(state, *step)?;
+            current(*attempt, own.attempt)?;
+            (own.output, own.failure) = (Some(output.clone()), None);
+            own.started_at.get_or_insert(at);
+            let source = CacheSource { run: *source, step: source_step.clone() };
+            let flow = state.flow.as_mut().ok_or("nothing of this run is cached")?;
+            flow.cached.insert(*step, source);
+            move_step(state, *step, StepMove::Succeed, at)
+        }
     }
 }

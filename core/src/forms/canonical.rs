@@ -53,6 +53,8 @@ pub(super) static STEP: Table = Table {
         rule("default", Shape::TextOrTexts, To::Own),
         rule("on_success", Shape::TextOrTexts, To::Own),
         rule("on_failure", Shape::TextOrTexts, To::Own),
+        rule("cache", Shape::TruthOr(&CACHE), To::Own),
+        rule("exclusive", Shape::Boolean, To::Own),
     ],
 };
 
@@ -74,6 +76,13 @@ static LIMIT: Table = Table {
         rule("key", Shape::Text, To::Own),
         rule("max", Shape::Whole(1, KEYED_MAX as u64), To::Own),
     ],
+};
+
+static CACHE: Table = Table {
+    about: "Which answers may stand for the step's own",
+    open: false,
+    required: &[],
+    fields: &[rule("ttl", Shape::Duration, To::Own), rule("key", Shape::Text, To::Own)],
 };
 
 static UNDO: Table = Table {

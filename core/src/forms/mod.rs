@@ -11,6 +11,7 @@ mod ecosystem;
 mod law_tests;
 mod names;
 mod omnihub;
+mod omnihub_router;
 mod parts;
 mod schema;
 mod swarmguard;
@@ -82,11 +83,16 @@ impl Form {
         }
     }
 
-    fn translate(self, fields: &Map<String, Value>, draft: &mut Draft) -> Map<String, Value> {
+    fn translate(
+        self,
+        fields: &Map<String, Value>,
+        adapters: &[&'static str],
+        draft: &mut Draft,
+    ) -> Map<String, Value> {
         match self {
             Self::Canonical => fields.clone(),
             Self::Unified => unified::translate(fields, draft),
-            Self::Omnihub => omnihub::translate(fields, draft),
+            Self::Omnihub => omnihub::translate(fields, adapters, draft),
             Self::Ecosystem => ecosystem::translate(fields, draft),
             Self::Swarmguard => swarmguard::translate(fields, draft),
         }
@@ -183,7 +189,7 @@ pub fn compile_numbered(
             form.table().check(value, "", &mut draft);
             let none = Map::new();
             let fields = value.as_object().unwrap_or(&none);
-            let mut made = form.translate(fields, &mut draft);
+            let mut made = form.translate(fields, types.effectful(), &mut draft);
             is_id_made = form == Form::Ecosystem && !fields.contains_key("id");
             if let (true, true, Some(Value::String(id))) =
                 (is_id_made, number > 1, made.get_mut("id"))

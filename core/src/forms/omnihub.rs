@@ -3,11 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::definition::problem::codes;
-use crate::ids::Digest;
-use crate::template::has_template;
 
 use super::draft::Draft;
 use super::names::Naming;
+use super::omnihub_router::Router;
 use super::parts::{below, list, object, put_condition, put_tree, text, texts};
 use super::table::{Shape, Table, To, rule};
 
@@ -45,7 +44,7 @@ static WORKFLOW: Table = Table {
         rule("timeout", Shape::Duration, To::Field("timeout")),
         rule("on_failure", Shape::Text, To::Field("on_failure")),
         rule("steps", Shape::List(&STEP), To::Own),
-        rule("router", Shape::List(&ROUTE), To::Later("all steps run")),
+        rule("router", Shape::List(&ROUTE), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::Any, To::Field("callbacks")),
     ],
@@ -97,24 +96,30 @@ static ROUTE: Table = Table {
 
 /// A retry word that lets the run go on without the step.
 const OPTIONAL: &str = "optional";
-/// The most routes of a router.
-const ROUTES_MAX: usize = 1_000;
-/// The step of a bare router that chooses.
-const CHOOSE: &str = "choose";
 /// What a step is given that says nothing.
-const WHOLE_INPUT: &str = "{{ input }}";
+pub(super) const WHOLE_INPUT: &str = "{{ input }}";
 
-pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<String, Value> {
+pub(super) fn translate(
+    fields: &Map<String, Value>,
+    adapters: &[&'static str],
+    draft: &mut Draft,
+) -> Map<String, Value> {
     let mut made = Map::new();
     let naming = Naming { input_words: &["event", "trigger_data"], ..Naming::default() };
-    match object(fields.get("workflow")) {
+    let within = object(fields.get("workflow"));
+    let router = match within.filter(|workflow| workflow.contains_key("router")) {
         Some(workflow) => {
-            self::workflow(workflow, &naming, &mut made, draft);
             if fields.contains_key("router") {
-                draft.not_in_force("router", "`router` is not in force here yet: all steps run");
+                let message = "there is one `router` already, in `workflow`";
+                draft.problems.add("router", codes::BAD_VALUE, message);
             }
+            Router::of(list(workflow, "router"), "workflow.router", adapters, draft)
         }
-        None => router(fields, &naming, &mut made, draft),
+        None => Router::of(list(fields, "router"), "router", adapters, draft),
+    };
+    match within {
+        Some(workflow) => self::workflow(workflow, router, &naming, &mut made, draft),
+        None => router.alone(fields, &naming, &mut made, draft),
     }
     if let Some(callbacks) = fields.get("callbacks") {
         draft.lies_at("callbacks", "callbacks");
@@ -125,6 +130,7 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
 
 fn workflow(
     fields: &Map<String, Value>,
+    mut router: Router<'_>,
     naming: &Naming,
     made: &mut Map<String, Value>,
     draft: &mut Draft,
@@ -136,7 +142,9 @@ fn workflow(
         made.extend(text(fields, "name").map(|name| ("id".to_owned(), name.into())));
     }
     let mut steps = Vec::new();
-    let mut before = None;
+    let mut before = Vec::new();
+    let id = |step: &Value| step.get("id").and_then(Value::as_str).map(str::to_owned);
+    router.leads_among(list(fields, "steps").iter().filter_map(id));
     for (at, value) in list(fields, "steps").iter().enumerate() {
         let source = format!("workflow.steps[{at}]");
         let Some(own) = object(Some(value)) else {
@@ -144,32 +152,45 @@ fn workflow(
             steps.push(value.clone());
             continue;
         };
-        let mut needs = needs(own, before.as_deref());
+        let id = text(own, "id").unwrap_or_default();
+        let led_to = router.leads_to(id);
+        if led_to {
+            before = router.choose(before, &mut steps, naming, draft);
+        }
+        let mut needs = if led_to { said(own).unwrap_or_default() } else { needs(own, &before) };
         if own.get("man-mode") == Some(&Value::Bool(true)) {
             let approval = approval(own, &needs, &source, steps.len(), draft);
             needs = approval["id"].as_str().map(str::to_owned).into_iter().collect();
+            router.replace(id, &needs);
             steps.push(approval);
         }
         steps.push(step(own, needs, (&source, steps.len()), naming, draft));
-        before = text(own, "id").map(str::to_owned);
+        if !led_to {
+            before.clear();
+        }
+        before.extend(text(own, "id").map(str::to_owned));
     }
+    router.end(before, &mut steps, naming, draft);
     if fields.contains_key("steps") {
         made.insert("steps".to_owned(), steps.into());
     }
     put_tree((fields, "workflow", "outputs"), (made, "", "outputs"), naming, draft);
 }
 
-/// What a step waits for: what it says, else the step written before it.
-fn needs(fields: &Map<String, Value>, before: Option<&str>) -> Vec<String> {
-    if fields.contains_key("needs") || fields.contains_key("depends_on") {
-        let given = ["needs", "depends_on"].into_iter().flat_map(|name| texts(fields, name));
-        return given.map(str::to_owned).collect();
-    }
-    before.map(str::to_owned).into_iter().collect()
+/// What a step waits for: what it says, else the step written before it; behind steps that a
+/// router leads to, all of these.
+fn needs(fields: &Map<String, Value>, before: &[String]) -> Vec<String> {
+    said(fields).unwrap_or_else(|| before.to_vec())
 }
 
-/// A step of its own that a person has to pass. Nothing performs it yet, so that a run stops
-/// there rather than go on unseen.
+/// What a step says that it waits for, if it says so.
+fn said(fields: &Map<String, Value>) -> Option<Vec<String>> {
+    let said = fields.contains_key("needs") || fields.contains_key("depends_on");
+    let given = || ["needs", "depends_on"].into_iter().flat_map(|name| texts(fields, name));
+    said.then(|| given().map(str::to_owned).collect())
+}
+
+/// A step of its own that a person has to pass, with a signal of its name.
 fn approval(
     fields: &Map<String, Value>,
     needs: &[String],
@@ -181,8 +202,8 @@ fn approval(
     for part in ["", ".id", ".type", ".needs"] {
         draft.lies_at(format!("steps[{at}]{part}"), below(source, "man-mode"));
     }
-    json!({ "id": format!("approve-{id}"), "type": "approval", "needs": needs,
-            "with": { "step": id } })
+    let signal = format!("approve-{id}");
+    json!({ "id": signal, "type": "wait", "needs": needs, "with": { "signal": signal } })
 }
 
 fn step(
@@ -223,109 +244,4 @@ fn step(
         made.insert("undo".to_owned(), undo);
     }
     Value::Object(made)
-}
-
-/// A bare router: one step chooses, and each destination is a step that runs if it was chosen.
-fn router(
-    fields: &Map<String, Value>,
-    naming: &Naming,
-    made: &mut Map<String, Value>,
-    draft: &mut Draft,
-) {
-    let mut routes = list(fields, "router");
-    if routes.len() > ROUTES_MAX {
-        let message = format!("`router` has at most {ROUTES_MAX} items, not {}", routes.len());
-        draft.problems.add("router", codes::OUT_OF_RANGE, message);
-        routes = &[];
-    }
-    let digest = fields.get("router").map(|routes| Digest::of(routes.to_string().as_bytes()));
-    let id = text(fields, "id").or(text(fields, "name")).map_or_else(
-        || format!("router-{:.12}", digest.unwrap_or_default().to_string()),
-        str::to_owned,
-    );
-    let at_name = if fields.contains_key("id") { "id" } else { "name" };
-    draft.lies_at("id", at_name);
-    made.insert("id".to_owned(), id.into());
-    made.extend(text(fields, "name").map(|name| ("name".to_owned(), name.into())));
-    draft.lies_at("steps", "router");
-    for part in ["", ".with", ".with.destination"] {
-        draft.lies_at(format!("steps[0]{part}"), "router");
-    }
-    let (choice, destinations) = choice(routes, naming, draft);
-    let mut steps =
-        vec![json!({ "id": CHOOSE, "type": "transform", "with": { "destination": choice } })];
-    for (at, destination) in destinations {
-        let place = format!("steps[{}]", steps.len());
-        let named = if routes[at].get("default").is_some() { "default" } else { "destination" };
-        draft.lies_at(below(&place, "type"), format!("router[{at}].{named}"));
-        draft.lies_at(place, format!("router[{at}]"));
-        let when = format!("steps.{CHOOSE}.output.destination == {}", Value::from(destination));
-        let id = step_id(destination, steps.len());
-        steps.push(json!({
-            "id": id, "type": destination, "needs": [CHOOSE], "when": when, "with": WHOLE_INPUT,
-        }));
-    }
-    if steps.len() == 1 {
-        steps.clear();
-    }
-    made.insert("steps".to_owned(), steps.into());
-}
-
-/// The text that renders to the destination, and each destination with its first place.
-fn choice<'v>(
-    routes: &'v [Value],
-    naming: &Naming,
-    draft: &mut Draft,
-) -> (String, Vec<(usize, &'v str)>) {
-    let mut choice = String::new();
-    let mut destinations: Vec<(usize, &str)> = Vec::new();
-    let mut default = None;
-    for (at, route) in routes.iter().enumerate() {
-        let path = format!("router[{at}]");
-        let Some(own) = object(Some(route)) else { continue };
-        let condition = text(own, "condition");
-        let destination = match (condition, text(own, "destination"), text(own, "default")) {
-            (Some(_), Some(destination), None) | (None, None, Some(destination)) => destination,
-            _ => {
-                let message = "a route has `condition` and `destination`, or `default` alone";
-                draft.problems.add(path, codes::BAD_VALUE, message);
-                continue;
-            }
-        };
-        if has_template(destination) || destination.is_empty() {
-            let message = "a destination is the name of a workflow or adapter";
-            draft.problems.add(path, codes::BAD_VALUE, message);
-            continue;
-        }
-        if destinations.iter().all(|(_, known)| *known != destination) {
-            destinations.push((at, destination));
-        }
-        let Some(condition) = condition else {
-            if default.replace(destination).is_some() {
-                draft.problems.add(path, codes::BAD_VALUE, "there is one `default` already");
-            }
-            continue;
-        };
-        let condition = condition.trim();
-        let lone = condition.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        let places = (below(&path, "condition"), "steps[0].with.destination".to_owned());
-        let bare = naming.condition(lone.unwrap_or(condition).trim(), (&places.0, ""), draft);
-        let word = if choice.is_empty() { "if" } else { "elif" };
-        choice.push_str(&format!("{{% {word} {bare} %}}{destination}"));
-    }
-    if choice.is_empty() {
-        return (default.unwrap_or_default().to_owned(), destinations);
-    }
-    choice.push_str(&format!("{{% else %}}{}{{% endif %}}", default.unwrap_or_default()));
-    (choice, destinations)
-}
-
-/// A destination's name as a step's id, where it is fit for one.
-fn step_id(destination: &str, at: usize) -> String {
-    let plain = destination.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-    let begins = destination.starts_with(|c: char| c.is_ascii_alphabetic());
-    match plain && begins && destination.len() <= 64 && destination != CHOOSE {
-        true => destination.to_owned(),
-        false => format!("route-{at}"),
-    }
 }

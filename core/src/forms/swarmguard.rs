@@ -46,7 +46,7 @@ static TASK: Table = Table {
         rule("depends_on", Shape::TextOrTexts, To::Own),
         rule("condition", Shape::Text, To::Own),
         rule("allow_failure", Shape::Boolean, To::Field("allow_failure")),
-        rule("cacheable", Shape::Boolean, To::LaterIf(true, "the task is run every time")),
+        rule("cacheable", Shape::Boolean, To::Field("cache")),
     ],
 };
 

@@ -50,6 +50,8 @@ pub(super) enum Shape {
     /// A named policy or an object of the canonical form.
     Retry,
     One(&'static Table),
+    /// `true`, `false` or an object.
+    TruthOr(&'static Table),
     List(&'static Table),
 }
 
@@ -160,6 +162,7 @@ impl Shape {
             Self::Number(..) | Self::Whole(..) => value.is_number(),
             Self::Object | Self::One(_) => value.is_object(),
             Self::Retry => value.is_string() || value.is_object(),
+            Self::TruthOr(_) => value.is_boolean() || value.is_object(),
             Self::Any => !value.is_null(),
         }
     }
@@ -175,6 +178,7 @@ impl Shape {
             Self::Whole(..) => "a whole number",
             Self::Object | Self::One(_) => "an object",
             Self::Retry => "a policy's name or an object",
+            Self::TruthOr(_) => "true, false or an object",
             Self::List(_) => "a list",
             Self::Any => "a value",
         }
@@ -231,7 +235,7 @@ impl Shape {
                 }
                 true
             }
-            (Self::One(table), value) => {
+            (Self::One(table), value) | (Self::TruthOr(table), value @ Value::Object(_)) => {
                 table.check(value, path, draft);
                 true
             }

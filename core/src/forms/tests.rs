@@ -194,6 +194,17 @@ fn problems_name_places_of_the_document() {
         - {default: '{{ event.b }}'}"
         )
     );
+    assert_snapshot!(
+        "problems-router-within",
+        problems(
+            "
+        workflow:
+          name: w
+          steps: [{id: a, adapter: noop}, {id: b, adapter: noop, needs: [b]}]
+          router: [{condition: steps.b.output.x, destination: a}, {default: b}, {default: b}]
+        router: [{default: a}]"
+        )
+    );
 }
 
 #[test]
@@ -208,7 +219,7 @@ fn what_is_not_in_force_is_said_with_its_place() {
         type: security
         sla_minutes: '{{ variables.sla }}'
         tasks:
-        - {id: a, task_type: noop, on_success: [b], on_failure: [c], parallel_execution: false}
+        - {id: a, task_type: noop, on_success: [b], on_failure: [c]}
         - {id: b, task_type: noop, timeout_minutes: '{{ variables.minutes }}'}
         - {id: c, task_type: noop}
         triggers: [{type: manual}, {type: webhook, webhook_url: /x}]
@@ -222,8 +233,8 @@ fn what_is_not_in_force_is_said_with_its_place() {
         workflow:
           name: w
           trigger: {type: webhook}
-          steps: [{id: a, adapter: noop, man-mode: true, risk: high}]
-          router: [{default: a}]
+          steps: [{id: a, adapter: noop, risk: high}]
+          router: [{condition: event.x, destination: a}, {condition: event.y, destination: other}]
         environments: {staging: {timeout: 10s}}"
         )
     );
@@ -236,6 +247,30 @@ fn what_is_not_in_force_is_said_with_its_place() {
         - {id: enrich, type: noop, cacheable: true, body: '{{ workflow.id }} {{ enrihc.ip }}'}"
         )
     );
+}
+
+/// A router within a workflow leads to its steps: what is written before them comes before the
+/// choice, what is written behind them comes after whichever was taken.
+#[test]
+fn a_router_leads_to_steps_adapters_and_workflows() {
+    let made = good(&yaml(
+        "
+        workflow:
+          name: w
+          steps:
+          - {id: check, adapter: noop}
+          - {id: high, adapter: noop, man-mode: true}
+          - {id: low, adapter: noop}
+          - {id: tell, adapter: noop}
+          router:
+          - {condition: '{{ event.amount > 10 }}', destination: high}
+          - {condition: steps.check.output.region == 'EU', destination: noop}
+          - {condition: event.amount < 0, destination: refunds}
+          - {default: low}",
+    ));
+    let canonical: Value = serde_json::from_str(&made.text).unwrap();
+    let printed = serde_json::to_string_pretty(&canonical).unwrap();
+    assert_snapshot!("router-within", format!("{}\n\n{printed}", lines(&made.warnings)));
 }
 
 #[test]

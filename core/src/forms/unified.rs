@@ -55,11 +55,7 @@ static TASK: Table = Table {
         rule("condition", Shape::Text, To::Own),
         rule("on_success", Shape::Texts, To::Own),
         rule("on_failure", Shape::Texts, To::Own),
-        rule(
-            "parallel_execution",
-            Shape::Boolean,
-            To::LaterIf(false, "other tasks may run beside this one"),
-        ),
+        rule("parallel_execution", Shape::Boolean, To::Own),
     ],
 };
 
@@ -163,6 +159,10 @@ fn task(
     if let Some(timeout) = duration(fields.get("timeout_minutes"), 60_000.0) {
         draft.lies_at(below(&canonical, "timeout"), below(&source, "timeout_minutes"));
         made.insert("timeout".to_owned(), timeout);
+    }
+    if fields.get("parallel_execution") == Some(&Value::Bool(false)) {
+        draft.lies_at(below(&canonical, "exclusive"), below(&source, "parallel_execution"));
+        made.insert("exclusive".to_owned(), true.into());
     }
     if let Some(retry) = retry(fields, policy) {
         let retry_path = below(&canonical, "retry");

@@ -1,5 +1,6 @@
 //! From a definition to a plan.
 
+mod cached;
 mod flow;
 mod keyed;
 
@@ -70,6 +71,7 @@ pub(super) fn plan(
         erasable: definition.erasable,
         priority: definition.priority.unwrap_or_default(),
         concurrency: definition.concurrency,
+        has_exclusive: definition.steps.iter().any(|step| step.exclusive),
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         outputs,
         input_schema,
@@ -126,6 +128,7 @@ impl Compiler<'_, '_> {
         let flow = self.flow(&path, &place, index, step);
         let limits = self.limits((&path, &place), index, &task, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
+        let cache = self.cache(&path, &place, index, (&task, step));
         let undo = match (&step.undo, &task) {
             (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
             (None, TaskKind::Workflow) => {
@@ -155,6 +158,8 @@ impl Compiler<'_, '_> {
             replay,
             limits,
             flow,
+            cache,
+            exclusive: step.exclusive,
         }
     }
 
@@ -226,7 +231,11 @@ impl Compiler<'_, '_> {
     }
 
     fn refuse_policies(&mut self, path: &str, step: &Step) {
-        let given = [("retry", step.retry.is_some()), ("timeout", step.timeout.is_some())];
+        let given = [
+            ("retry", step.retry.is_some()),
+            ("timeout", step.timeout.is_some()),
+            ("exclusive", step.exclusive),
+        ];
         for (field, _) in given.into_iter().filter(|(_, given)| *given) {
             let message = format!("a `{}` step has no attempts, so no `{field}`", step.task_type);
             self.problems.add(format!("{path}.{field}"), codes::BAD_VALUE, message);

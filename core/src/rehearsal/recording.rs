@@ -89,8 +89,8 @@ impl Recording<'_> {
                 let reply = output.absent().is_none().then_some(Reply::Output(carried));
                 self.end(self.name(*step), 1, reply, None, at);
             }
-            GraphEvent::StepCacheHit { step, attempt, output, .. } => {
-                self.end(self.name(*step), *attempt, output_of(output), None, at);
+            GraphEvent::StepCacheHit { step, output, .. } => {
+                self.then(self.name(*step), output_of(output));
             }
             GraphEvent::RouteChosen { .. }
             | GraphEvent::StepLimitPassed { .. }

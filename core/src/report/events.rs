@@ -81,6 +81,9 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             let policy = serde_json::from_str::<Value>(policy).unwrap_or_else(|_| json!(policy));
             ("RetentionPolicySet", json!({ "policy": policy, "actor": actor }))
         }
+        PartitionEvent::CacheEmptied { reason, actor } => {
+            ("CacheEmptied", json!({ "reason": reason, "actor": actor }))
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),
         "handled": state.is_handled(step),
+        "cached_from": state.cache_source(step).map(|source| json!({
+            "execution_id": source.run.to_string(), "step": source.step,
+        })),
         "undo": own.undo.as_deref().map(undo_json),
     })
 }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 73] = [
+pub const EVENT_TYPES: [&str; 74] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -75,6 +75,7 @@ pub const EVENT_TYPES: [&str; 73] = [
     "Restored",
     "RunsImported",
     "RetentionPolicySet",
+    "CacheEmptied",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -102,6 +103,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::Restored { .. } => "Restored",
             PartitionEvent::RunsImported { .. } => "RunsImported",
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
+            PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

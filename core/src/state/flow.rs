@@ -1,4 +1,4 @@
-//! What routers, handlers and limits of time brought about. Most plans have none of them.
+//! What routers, handlers, limits of time and the cache brought about. Most plans have none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::arrows::StepStatus;
+use crate::cache::CacheSource;
 use crate::ids::StepIndex;
 use crate::plan::{Plan, PlanStep};
 use crate::time::Timestamp;
 
-/// What routers, handlers and limits of time of one run brought about.
+/// What routers, handlers, limits of time and the cache of one run brought about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowState {
     /// Handlers that were neither called nor ruled out yet.
@@ -27,6 +28,8 @@ pub struct FlowState {
     pub(crate) limits: BTreeMap<StepIndex, StepLimits>,
     /// What took longer than was agreed, in order.
     pub breached: Vec<Breach>,
+    /// Steps that were answered from the cache, and by whom.
+    pub(crate) cached: BTreeMap<StepIndex, CacheSource>,
 }
 
 /// When a step has had its time.
@@ -57,10 +60,11 @@ pub(crate) struct Awaiting {
 }
 
 impl FlowState {
-    /// The start, if the plan has routers, handlers or limits of time.
+    /// The start, if the plan has routers, handlers, limits of time or cached steps.
     pub(super) fn begin(plan: &Plan) -> Option<Self> {
         let limited = |own: &PlanStep| own.total_timeout_ms.is_some() || own.sla_ms.is_some();
-        let of_steps = plan.steps.iter().any(|step| step.flow.is_some() || limited(step));
+        let has_flow = |step: &PlanStep| step.flow.is_some() || step.cache.is_some();
+        let of_steps = plan.steps.iter().any(|step| has_flow(step) || limited(step));
         if !of_steps && plan.sla_ms.is_none() {
             return None;
         }

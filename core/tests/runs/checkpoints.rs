@@ -2,13 +2,16 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::event::{Event, GraphEvent, RunEvent};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
+use backstitch_core::machine::replay;
+use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
 use serde_json::json;
 
 use crate::forks;
 use crate::stage::{
-    CHAIN, Life, RUN, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
+    CHAIN, Life, RUN, START, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
 };
 
 /// States that hold something in every field.
@@ -65,13 +68,33 @@ steps:
         json!({}),
     );
     chosen.refuses("a").succeeds("d").later(1_000).refuses("b");
-    let lives = [chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let mut cached =
+        Life::begin("{ id: k, steps: [{ id: a, type: task, cache: true }] }", json!({}));
+    cached.state = answered_from_cache(cached.state);
+    let lives = [cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
     lives
         .into_iter()
         .map(|life| life.state)
         .chain([half_retried, retrying, asleep])
         .chain(forks)
         .collect()
+}
+
+/// The first step had been answered by another run's.
+fn answered_from_cache(state: State) -> State {
+    let submitted = Event::Run(RunEvent::Submitted(state.submitted.clone()));
+    let input = Payload::of(&json!({}));
+    let ready = Event::Run(RunEvent::StepReady { step: StepIndex(0), round: 1, input });
+    let hit = Event::Run(RunEvent::Graph(GraphEvent::StepCacheHit {
+        step: StepIndex(0),
+        attempt: 0,
+        source: RUN,
+        source_step: "b".into(),
+        output: Payload::null(),
+    }));
+    let events = [submitted, ready, hit];
+    let events = events.iter().map(|event| (event, START));
+    replay(RUN, &state.plan, events).expect("it happens so")
 }
 
 /// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older
@@ -84,7 +107,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (9, "d6ac4554eac75c18a0f4d02ccf08f2ac18cf7e4f793b8f14099ee3497b88b5d2");
+    let known = (10, "52db63f295beae53492cf0848b8c3768fa1af2481d156ec1205b24ea029c5592");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

@@ -105,6 +105,7 @@ fn every_problem_of_a_limit_is_found_at_its_place() {
         { "id": "a", "type": "task", "limits": [{ "key": "{{ steps.b.output.x }}", "max": 1 }] },
         { "id": "b", "type": "transform", "with": {}, "limits": [{ "key": "k", "max": 1 }] },
         { "id": "c", "type": "task", "limits": [{ "key": "k", "max": 0 }, { "max": 1 }, 5] },
+        { "id": "d", "type": "task", "exclusive": true, "limits": [{ "key": "k", "max": 1 }] },
     ]});
     let problems = Plan::read(&definition, &Types).expect_err("it is wrong");
     let found: Vec<_> = problems.iter().map(|own| (own.path.as_str(), own.code)).collect();
@@ -115,6 +116,7 @@ fn every_problem_of_a_limit_is_found_at_its_place() {
             ("steps[2].limits[1].key", "MISSING_FIELD"),
             ("steps[2].limits[2]", "WRONG_TYPE"),
             ("steps[1].limits", "BAD_VALUE"),
+            ("steps[3].limits", "BAD_VALUE"),
             ("steps[0].limits[0].key", "NOT_AN_ANCESTOR"),
         ]
     );

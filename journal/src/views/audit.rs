@@ -48,6 +48,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RolloutSet => 21,
         AuditAction::RolloutKilled => 22,
         AuditAction::RolloutEnded => 23,
+        AuditAction::CacheEmptied => 24,
     }
 }
 

@@ -229,6 +229,18 @@ fn commit_retention() -> Commit {
     builder.finish(Timestamp(0))
 }
 
+/// The result cache, emptied.
+fn commit_cache() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let partition = StreamId::Partition(RUN.partition);
+    let (reason, actor) = ("it was wrong".to_owned(), "ann".to_owned());
+    let event = Event::Partition(PartitionEvent::CacheEmptied { reason, actor });
+    let at = Timestamp(1_763_639_179_000_000);
+    assert_eq!(builder.push(&partition, 7, at, &event), Fit::Fits);
+    builder.finish(Timestamp(0))
+}
+
 /// A definition kept for imported runs.
 fn commit_kept() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
@@ -272,6 +284,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),
+        ("commit-cache.bin", commit_cache()),
     ]
 }
 

@@ -236,3 +236,8 @@ pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Rete
     let own: Vec<_> = starts.iter().map(|start| start.partition.own()).collect();
     Retention::new(settings, &own)
 }
+
+/// When somebody last emptied the result cache.
+pub(super) fn cache_emptied_at(starts: &[Start]) -> Option<Timestamp> {
+    starts.iter().filter_map(|start| start.partition.own().cache_emptied_at).max()
+}

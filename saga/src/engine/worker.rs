@@ -9,6 +9,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
+use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
@@ -94,7 +95,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        (driver, pool, slots, keys): (Driver, &Pool, &Slots, &Keys),
+        (driver, (pool, slots, keys), cache): (Driver, (&Pool, &Slots, &Keys), &ResultCache),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -106,7 +107,8 @@ impl Worker {
         // A worker that is gone needs no turn.
         let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
         let seats = (pool.seat(wake.clone()), slots.seat(wake.clone()), keys.seat(wake));
-        let mut partition = start.partition.seated(seats.0, seats.1, seats.2);
+        let seated = start.partition.seated(seats.0, seats.1, seats.2);
+        let mut partition = seated.caching(cache.clone());
         partition.claim_slots();
         Self {
             partition,
@@ -308,9 +310,8 @@ impl Worker {
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
         let Stage { id, at, records, quiescent, changes } = stage;
-        let is_breach = |own: &&StagedRecord| match &own.event {
-            Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })) => true,
-            _ => false,
+        let is_breach = |own: &&StagedRecord| {
+            matches!(own.event, Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })))
         };
         let breaches = records.iter().filter(is_breach).count();
         let events = records.len();

@@ -72,6 +72,7 @@ impl Handle {
                 answer => return Err(unexpected(answer, None)),
             }
         }
+        self.shared.cache.forget(&digest);
         Ok(known)
     }
 

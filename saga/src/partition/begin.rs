@@ -80,7 +80,8 @@ impl<T: Abandon> Partition<T> {
             plan: &plan,
             at: moment.stamp,
         };
-        let mut turns = Turns::new((&self.seat, &self.slots), asking, &claim, 0);
+        let shared = (&self.seat, &self.slots, &self.cache);
+        let mut turns = Turns::new(shared, asking, &claim, 0, moment.now);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
         let (taken, began) = (turns.taken, turns.began);
         if !matches!(begun, Ok(Ok(_))) {

@@ -10,6 +10,7 @@ use backstitch_core::time::{Moment, Timestamp};
 use crate::slots::Claim;
 
 use super::cell::{Aside, Cell, Run, reported};
+use super::fold::fold;
 use super::{Abandon, Answer, Partition};
 
 /// Why and by whom runs are cancelled when the node shuts down so.
@@ -43,6 +44,23 @@ impl<T: Abandon> Partition<T> {
         events: &[(Event, Timestamp)],
     ) -> Result<(), String> {
         self.workflows.adopt(stream, events)
+    }
+
+    /// The run, from memory or folded again from its history.
+    pub(super) fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
+        if !self.runs.contains_key(&id) {
+            if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
+                return Ok(None);
+            }
+            let Some(events) = self.histories.history(id)? else { return Ok(None) };
+            let state = fold(id, &events, self.histories.as_ref())?;
+            self.adopt(state);
+        }
+        match self.runs.get_mut(&id) {
+            Some(Cell::Run(run)) => Ok(Some(run)),
+            Some(Cell::Quarantined(aside)) => Err(aside.why.clone()),
+            None => Ok(None),
+        }
     }
 
     /// Goes on after a start: attempts that were under way are lost, what follows is decided,

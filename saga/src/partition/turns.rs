@@ -3,15 +3,17 @@
 //! What a run holds beyond what it has in flight goes back after every decision, so that what is
 //! taken is always what is under way, whatever happened in between.
 
+use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::room::{Attempt, Room};
 use backstitch_core::state::{State, Wanted};
-use backstitch_core::time::Moment;
+use backstitch_core::time::{Moment, Timestamp};
 
 use super::cell::Cell;
 use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
+use crate::cache::ResultCache;
 use crate::keys::KeySeat;
 use crate::slots::{Claim, SlotSeat};
 use crate::turns::{Class, Place, Seat};
@@ -24,8 +26,10 @@ pub(super) struct Turns<'a> {
     seat: &'a Seat,
     slots: &'a SlotSeat,
     asking: Asking<'a>,
+    cache: &'a ResultCache,
     claim: &'a Claim,
     spare: usize,
+    now: Timestamp,
     /// Turns taken from the pool.
     pub(super) taken: usize,
     /// Whether the run was let in, and so holds its slots.
@@ -34,12 +38,13 @@ pub(super) struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     pub(super) fn new(
-        (seat, slots): (&'a Seat, &'a SlotSeat),
+        (seat, slots, cache): (&'a Seat, &'a SlotSeat, &'a ResultCache),
         asking: Asking<'a>,
         claim: &'a Claim,
         spare: usize,
+        now: Timestamp,
     ) -> Self {
-        Self { seat, slots, asking, claim, spare, taken: 0, began: false }
+        Self { seat, slots, asking, cache, claim, spare, now, taken: 0, began: false }
     }
 }
 
@@ -61,6 +66,10 @@ impl Room for Turns<'_> {
     fn begins(&mut self) -> bool {
         self.began = self.slots.begins(self.claim);
         self.began
+    }
+
+    fn recalls(&mut self, key: &CacheKey, ttl_ms: u64) -> Option<Recalled> {
+        self.cache.recall(key, ttl_ms, self.now)
     }
 }
 

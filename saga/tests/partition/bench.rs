@@ -151,6 +151,11 @@ impl Bench {
         Self { partition, disk, orders, aborted, records, quiescent, rows: 0, answers, posts }
     }
 
+    pub fn caching(mut self, cache: backstitch_saga::cache::ResultCache) -> Self {
+        self.partition = self.partition.caching(cache);
+        self
+    }
+
     /// The same with its turns and slots from there.
     pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
         self.partition = self.partition.seated(seat, slots, keys);

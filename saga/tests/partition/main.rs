@@ -1,6 +1,7 @@
 //! One partition by hand: what it stages, lets out and waits for.
 
 mod bench;
+mod cached;
 mod control;
 mod limits;
 mod posts;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Scene, letters, on_runtime, paths, printed, standing};
+use super::{Scene, letters, on_runtime, paths, printed, send, standing};
 
 const STEPS: [&str; 4] =
     ["validate-customer", "create-account", "send-welcome-email", "notify-team"];
@@ -87,12 +87,52 @@ fn the_router_chooses_as_printed() {
             (json!({ "amount": 10_000, "region": "US" }), 2),
         ];
         let routes = ["high-value-processor", "gdpr-compliant-processor", "standard-processor"];
-        for (input, at) in chosen {
+        for (input, at) in chosen.clone() {
             let run = scene.run(&id, input.clone()).await;
-            let missing = (routes[at].to_owned(), "TASK_EXECUTOR_NOT_FOUND".to_owned());
+            let missing = (routes[at].to_owned(), "CHILD_WORKFLOW_NOT_FOUND".to_owned());
             assert_eq!((letters(&run), &run["status"]), (vec![missing], &json!("failed")));
-            let expected = [0, 1, 2].map(|own| if own == at { "failed" } else { "skipped" });
+            let expected = [0, 1, 2].map(|own| if own == at { "failed" } else { "pruned" });
             assert_eq!(standing(&run, routes), expected, "{input}");
         }
+        for name in routes {
+            let with = json!({ "by": name, "amount": "{{ input.amount }}" });
+            let step = json!({ "id": "only", "type": "transform", "with": with });
+            let workflow = json!({ "id": name, "steps": [step] });
+            scene.define(&workflow, "UNKNOWN_TASK_TYPE").await;
+        }
+        for (input, at) in chosen {
+            let run = scene.run(&id, input.clone()).await;
+            assert_eq!(run["status"], "completed", "{run:#}");
+            let expected = [0, 1, 2].map(|own| if own == at { "succeeded" } else { "pruned" });
+            assert_eq!(standing(&run, routes), expected, "{input}");
+            let answer = json!({ "by": routes[at], "amount": input["amount"] });
+            assert_eq!(run["steps"][routes[at]]["output"]["only"], answer);
+        }
+    });
+}
+
+/// A step in `man-mode` waits until somebody lets it pass.
+#[test]
+fn a_step_in_man_mode_waits_for_a_person() {
+    on_runtime(async {
+        let scene = Scene::open().await;
+        let step = json!({ "id": "pay", "adapter": "noop", "man-mode": true });
+        let definition = json!({ "workflow": { "name": "manned", "steps": [step] } });
+        let (id, _) = scene.define(&definition, "NOT_IN_FORCE").await;
+        let path = format!("/api/v1/workflows/{id}/execute");
+        let at = scene.server.address();
+        let begun = send(at, "POST", &path, &json!({ "input": {} })).await;
+        let run = super::text(&begun["execution_id"]);
+        while scene.show(&run).await["steps"]["approve-pay"]["status"] != "waiting" {}
+        assert_eq!(standing(&scene.show(&run).await, ["pay"]), ["pending"]);
+        let path = format!("/api/v1/executions/{run}/signals/approve-pay");
+        send(at, "POST", &path, &json!({ "payload": { "by": "ann" } })).await;
+        let shown = loop {
+            let shown = scene.show(&run).await;
+            if !shown["completed_at"].is_null() {
+                break shown;
+            }
+        };
+        assert_eq!(standing(&shown, ["approve-pay", "pay"]), ["succeeded", "succeeded"]);
     });
 }

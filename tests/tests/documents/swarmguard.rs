@@ -67,10 +67,10 @@ fn the_response_blocks_high_risks_and_audits_every_one() {
             (0.93, 200, "blocked", vec![ENRICH, SCORE, BLOCK, AUDIT]),
             (0.8, 200, "skipped", vec![ENRICH, SCORE, AUDIT]),
         ];
-        for (risk, status, result, expected) in risks {
+        for (nth, (risk, status, result, expected)) in risks.into_iter().enumerate() {
             scene.service.answers(SCORE, 200, json!({ "risk": risk }));
             scene.service.answers(BLOCK, status, json!({ "status": "blocked" }));
-            let run = scene.run(&id, json!({ "indicator": "203.0.113.7" })).await;
+            let run = scene.run(&id, json!({ "indicator": format!("203.0.113.{nth}") })).await;
             assert_eq!(run["status"], "completed", "{run:#}");
             let calls = scene.service.calls();
             assert_eq!(paths(&calls), expected);
@@ -84,5 +84,23 @@ fn the_response_blocks_high_risks_and_audits_every_one() {
             assert_eq!(audited["action"], "threat_response");
             assert_eq!(audited["result"], result);
         }
+    });
+}
+
+#[test]
+fn what_is_cacheable_is_asked_once() {
+    on_runtime(async {
+        let scene = Scene::open().await;
+        let (id, _) = scene.define(&served(&scene), "UNKNOWN_TASK_TYPE").await;
+        scene.service.answers(SCORE, 200, json!({ "risk": 0.1 }));
+        let first = scene.run(&id, json!({ "indicator": "203.0.113.7" })).await;
+        assert_eq!(paths(&scene.service.calls()), [ENRICH, SCORE, AUDIT]);
+        let second = scene.run(&id, json!({ "indicator": "203.0.113.7" })).await;
+        assert_eq!(paths(&scene.service.calls()), [SCORE, AUDIT]);
+        let own = &second["steps"]["enrich"];
+        assert_eq!((&own["status"], &own["attempts"]), (&json!("succeeded"), &json!(0)));
+        assert_eq!(own["output"], first["steps"]["enrich"]["output"]);
+        let source = json!({ "execution_id": first["execution_id"], "step": "enrich" });
+        assert_eq!(own["cached_from"], source);
     });
 }

@@ -17,15 +17,11 @@ use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
 use super::world::World;
-use super::{forks, links};
-
-/// Kinds of runs' events that no seed reaches, because nothing leads to them yet.
-const UNREACHED: [&str; 1] = ["StepCacheHit"];
+use super::{cached, forks, links, rollouts};
 
 /// Kinds of events that the seeds together must reach.
 pub fn event_kinds() -> impl Iterator<Item = &'static str> {
-    let of_runs = RUN_EVENT_TYPES.iter().copied().filter(|kind| !UNREACHED.contains(kind));
-    of_runs.chain(["RunsRemoved"])
+    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved"]).chain(rollouts::EVENT_KINDS)
 }
 
 /// The end of time: whatever could fall due has.
@@ -66,12 +62,14 @@ pub fn all(world: &World) {
         if let Some(why) = super::flow::wrong_way(&state, run.events) {
             run.fail(why);
         }
+        cached::hits_name_who_answered(world, &state);
         run.signals_are_taken_once();
         run.callbacks_came();
         run.rows_are_the_fold();
         run.tags_are_whole();
         links::children_agree(world, &state);
         forks::forks_agree(world, &state);
+        rollouts::runs_fell_where_they_should(world, &state);
     }
 }
 
@@ -149,7 +147,9 @@ impl Run<'_> {
             let settled = match event {
                 RunEvent::StepSucceeded { step, .. }
                 | RunEvent::Graph(
-                    GraphEvent::StepSignalled { step, .. } | GraphEvent::RouteChosen { step, .. },
+                    GraphEvent::StepSignalled { step, .. }
+                    | GraphEvent::RouteChosen { step, .. }
+                    | GraphEvent::StepCacheHit { step, .. },
                 )
                 | RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => step,
                 _ => continue,
@@ -279,7 +279,8 @@ impl Run<'_> {
             let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
             let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
             let kept = forks::is_kept(self.state, step);
-            if own.status == StepStatus::Succeeded && !own.by_hand && !kept {
+            let asked = self.state.cache_source(step).is_none() && !own.by_hand && !kept;
+            if own.status == StepStatus::Succeeded && asked {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);

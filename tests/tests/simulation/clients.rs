@@ -8,8 +8,10 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::retention::Candidate;
+use backstitch_core::rollout::Applicant;
 use backstitch_core::state::State;
 use backstitch_core::summary::{LetterStatus, RunStatus};
+use backstitch_saga::catalog::Chosen;
 use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
 
@@ -46,7 +48,8 @@ impl World {
             return self.start_over();
         }
         let run = self.some_run();
-        match self.random.below(16) {
+        match self.random.below(17) {
+            16 => self.roll_out(),
             10..=13 => self.control(run),
             14..=15 => self.fork(run),
             0 => {
@@ -101,22 +104,32 @@ impl World {
     }
 
     fn submit(&mut self) {
-        let plan = self.random.pick(&self.workflows).clone();
+        let workflow = self.random.pick(&self.workflows).workflow.clone();
         let partition =
             PartitionId(u16::try_from(self.random.below(PARTITIONS.into())).expect("small"));
         let execution = ExecutionId { partition, digits: u128::from(self.random.next()) };
         let n = self.random.below(10);
         let to = if self.known.is_empty() { execution } else { self.some_run() };
-        let key = self.random.chance(50).then(|| format!("key-{execution}"));
+        let idempotency_key = self.random.chance(50).then(|| format!("key-{execution}"));
+        let correlation_id = format!("customer-{n}");
+        let (tags, subject) = (own_tags(execution), "client");
+        let key = idempotency_key.as_deref().unwrap_or(&correlation_id);
+        let run = Applicant { key, correlation_id: &correlation_id, tags: &tags, subject };
+        let chosen = {
+            let disk = self.disk.lock().expect("no panic");
+            disk.catalog.choose("default", &workflow, None, &run).expect("it is defined")
+        };
+        let Chosen { number, plan, variant } = chosen;
+        self.variants.extend(variant.map(|variant| (execution, variant)));
         let submitted = Box::new(Submitted {
             namespace: "default".into(),
             workflow: plan.workflow.clone(),
-            revision: 1,
+            revision: number,
             digest: plan.digest,
             input: Payload::of(&json!({ "n": n, "to": to.to_string() })),
             variables: Payload::of(&json!({})),
-            correlation_id: "simulation".into(),
-            idempotency_key: key,
+            correlation_id: correlation_id.into(),
+            idempotency_key,
             request: Digest::of(&n.to_le_bytes()),
             callbacks: Vec::new(),
             deadline_at: plan.timeout_ms.map(|timeout_ms| self.now.plus_ms(timeout_ms)),
@@ -136,6 +149,8 @@ impl World {
             return;
         };
         let execution = ExecutionId { digits: old.digits ^ u128::from(letter + 1), ..old };
+        let variant = self.variants.get(&old).cloned();
+        self.variants.extend(variant.map(|variant| (execution, variant)));
         let submitted = Submitted {
             idempotency_key: None,
             retry_of: Some(old),
@@ -202,8 +217,9 @@ impl World {
         let asked = Asked::Submit(execution, submitted.request);
         let tags = own_tags(execution);
         let priority = submission_priority(execution, &plan);
-        let origin = (priority != Priority::Medium)
-            .then(|| Box::new(Origin { priority, ..Origin::default() }));
+        let variant = self.variants.get(&execution).cloned();
+        let origin = Origin { parent: None, priority, variant };
+        let origin = (origin != Origin::default()).then(|| Box::new(origin));
         let submission = Submission { execution, plan, submitted, tags, origin };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }

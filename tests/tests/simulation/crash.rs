@@ -10,6 +10,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
 use backstitch_saga::turns::Wake;
 
+use super::cached;
 use super::disk::{DiskHistories, events_of};
 use super::limits;
 use super::services::Flight;
@@ -31,7 +32,8 @@ impl World {
     fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
         let wake: Wake = Arc::new(|| {});
         let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
-        partition.seated(pool, slots, self.keys.seat(wake))
+        let seated = partition.seated(pool, slots, self.keys.seat(wake));
+        seated.caching(self.cache.clone())
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -46,6 +48,9 @@ impl World {
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);
+        if which.contains(&0) {
+            self.take_up_workflows();
+        }
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs.into_iter().filter(|run| which.contains(&usize::from(run.partition.0))) {
             let state = self.recovered_state(run);
@@ -105,8 +110,8 @@ impl World {
     /// Where the records' time stands, whatever the clock says.
     fn last_recorded(&self) -> Timestamp {
         let disk = self.disk.lock().expect("no panic");
-        let records = disk.runs.values().chain(disk.own.values()).flatten();
-        records.map(|record| record.at).max().unwrap_or(self.now)
+        let records = disk.runs.values().chain(disk.own.values()).chain(disk.workflows.values());
+        records.flatten().map(|record| record.at).max().unwrap_or(self.now)
     }
 
     /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.
@@ -121,7 +126,11 @@ impl World {
         }
         let all: Vec<_> = (0..self.partitions.len()).collect();
         self.posts.clear();
+        self.cache = cached::empty();
         self.kill(&all);
+        if self.random.chance(50) {
+            cached::warm(self);
+        }
     }
 
     /// Some partitions lose their node, and the others do not notice.

@@ -9,7 +9,7 @@ use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
-use backstitch_saga::catalog::{Chosen, NotChosen};
+use backstitch_saga::catalog::{Catalog, Chosen, NotChosen};
 use backstitch_saga::partition::{Histories, StagedRecord};
 use serde_json::Value;
 
@@ -37,6 +37,10 @@ pub struct Disk {
     pub live: BTreeSet<ExecutionId>,
     /// The partitions' own streams.
     pub own: BTreeMap<PartitionId, Vec<StagedRecord>>,
+    /// The workflows' streams.
+    pub workflows: BTreeMap<StreamId, Vec<StagedRecord>>,
+    /// Which revisions new runs get, as every node knows it.
+    pub catalog: Catalog,
     /// The requests that each id began with, one for each of its lives.
     pub requests: BTreeMap<ExecutionId, Vec<Digest>>,
     /// Checkpoints that reached the disk; some are lost again.
@@ -79,7 +83,8 @@ impl Disk {
         match &record.stream {
             StreamId::Execution(run) => self.runs.entry(*run).or_default(),
             StreamId::Partition(id) => self.own.entry(*id).or_default(),
-            other => panic!("nothing of {other} here"),
+            StreamId::Workflow { .. } => self.workflows.entry(record.stream.clone()).or_default(),
+            StreamId::Replay(_) => panic!("nothing of {} here", record.stream),
         }
     }
 }
@@ -104,15 +109,13 @@ impl Histories for DiskHistories {
 
     fn choose(
         &self,
-        _: &str,
+        namespace: &str,
         workflow: &str,
-        _: Option<u32>,
-        _: &Applicant<'_>,
+        wanted: Option<u32>,
+        run: &Applicant<'_>,
     ) -> Result<Chosen, NotChosen> {
         let disk = self.0.lock().expect("no thread panicked");
-        let plan = disk.plans.values().find(|plan| *plan.workflow == *workflow);
-        let plan = plan.ok_or(NotChosen::NoWorkflow)?.clone();
-        Ok(Chosen { number: 1, plan, variant: None })
+        disk.catalog.choose(namespace, workflow, wanted, run)
     }
 
     fn partitions(&self) -> u16 {

@@ -88,7 +88,9 @@ pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
             }
             RunEvent::StepFailed { step, .. } => drop(failed.insert(*step)),
             RunEvent::StepSucceeded { step, .. }
-            | RunEvent::Graph(GraphEvent::StepSignalled { step, .. })
+            | RunEvent::Graph(
+                GraphEvent::StepSignalled { step, .. } | GraphEvent::StepCacheHit { step, .. },
+            )
             | RunEvent::Control(backstitch_core::event::ControlEvent::StepOverridden {
                 step,
                 ..

@@ -154,7 +154,12 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
     }
-    if random.chance(70) {
+    if random.chance(7) && !step.contains_key("limits") {
+        step.insert("exclusive".into(), json!(true));
+    }
+    if random.chance(10) {
+        step.insert("cache".into(), super::cached::policy(random));
+    } else if random.chance(70) {
         let with = if random.chance(25) {
             let own = step["id"].as_str().expect("a text");
             json!({ "of": format!("{{{{ steps.{own}.output.receipt }}}}") })

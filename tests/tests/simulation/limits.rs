@@ -90,9 +90,12 @@ pub fn slots(world: &World) {
             continue;
         }
         of_the_node += usize::from(state.parent().is_none());
+        // Revisions may have limits of their own, or none, which then counts for nothing.
+        let Some(limit) = state.plan.concurrency else { continue };
         let workflow = state.submitted.workflow.clone();
         *running.entry(workflow.clone()).or_default() += 1;
-        limits.extend(state.plan.concurrency.map(|own| (workflow, own.max_runs)));
+        let most = limits.entry(workflow).or_insert(limit.max_runs);
+        *most = limit.max_runs.max(*most);
     }
     for (workflow, max_runs) in limits {
         let running = running[&workflow];

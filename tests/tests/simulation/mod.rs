@@ -6,6 +6,7 @@
 //! which know nothing of the engine's state.
 
 mod arrows;
+mod cached;
 mod check;
 mod clients;
 mod commits;
@@ -21,6 +22,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod rollouts;
 mod services;
 mod watch;
 mod world;

@@ -10,6 +10,7 @@ use backstitch_saga::partition::{Answer, Input, Order, fold};
 
 use super::disk::{DiskHistories, events_of};
 use super::forks::is_started;
+use super::rollouts::is_in_force;
 use super::services::{Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
@@ -104,6 +105,10 @@ impl World {
                 let whole = disk.runs.get(run).is_some_and(|own| is_started(own.iter()));
                 assert!(whole, "seed {}: {run} was made and is not durable", self.seed);
                 self.accepted.insert(execution);
+            }
+            (Asked::Rollout(name), Answer::RolledOut { rollout, changed: _ }) => {
+                let holds = is_in_force(&disk, name, rollout.as_ref());
+                assert!(holds, "seed {}: {name:?} does not follow {rollout:?}", self.seed);
             }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}

@@ -9,21 +9,27 @@ use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::cache::ResultCache;
+use backstitch_saga::catalog::Name;
 use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
+use super::cached;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, Types, events_of};
 use super::generate;
 use super::limits;
 use super::posts::Flying;
 use super::random::Random;
+use super::rollouts;
 use super::services::{Books, Flight, report};
 use super::watch::Watch;
 
+/// When lives begin.
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
 pub const PARTITIONS: u16 = 3;
 const WORKFLOWS: usize = 4;
 /// Turns that the partitions share at most.
@@ -53,6 +59,7 @@ pub enum Asked {
     Retry(ExecutionId, u32),
     Remove(Vec<ExecutionId>),
     Fork(ExecutionId),
+    Rollout(Name),
     Other,
 }
 
@@ -65,6 +72,8 @@ pub struct World {
     /// What runs of all partitions share.
     pub slots: Slots,
     pub keys: Keys,
+    /// Answers that all partitions share.
+    pub cache: ResultCache,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -88,6 +97,8 @@ pub struct World {
     pub asked_before_crash: usize,
     /// Letters whose retry wants a new run.
     pub wants_new_run: Vec<(ExecutionId, u32)>,
+    /// The arms that clients' runs fell into.
+    pub variants: BTreeMap<ExecutionId, String>,
     pub trace: Vec<String>,
 }
 
@@ -97,15 +108,17 @@ impl World {
         let mut disk = Disk::default();
         let mut workflows = Vec::new();
         for at in 0..WORKFLOWS {
-            let definition = {
-                let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
-                generate::workflow(&format!("w{at}"), &children, &mut random)
-            };
-            let (_, plan) = Plan::read(&definition, &Types)
-                .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
-            let plan = Arc::new(plan);
-            disk.plans.insert(plan.digest, plan.clone());
-            workflows.push(plan);
+            let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
+            let revisions = (0..rollouts::REVISIONS).map(|number| {
+                let mut value = generate::workflow(&format!("w{at}"), &children, &mut random);
+                value["version"] = format!("{number}").into();
+                let (definition, plan) = Plan::read(&value, &Types)
+                    .unwrap_or_else(|problems| panic!("{value:#}: {problems:?}"));
+                let plan = Arc::new(plan);
+                rollouts::define(&mut disk, &plan, &definition.canonical_text(), START);
+                plan
+            });
+            workflows.extend(revisions.last());
         }
         let pool = Pool::new(1 + random.index(POOL_MAX));
         let runs_max = random.chance(30).then(|| 1 + random.index(RUNS_MAX));
@@ -116,8 +129,9 @@ impl World {
             pool,
             slots,
             keys: Keys::default(),
+            cache: cached::empty(),
             random,
-            now: Timestamp(1_800_000_000_000_000),
+            now: START,
             partitions: Vec::new(),
             writing: Vec::new(),
             acks: Vec::new(),
@@ -137,6 +151,7 @@ impl World {
             checkpoints_used: 0,
             asked_before_crash: 0,
             wants_new_run: Vec::new(),
+            variants: BTreeMap::new(),
             trace: Vec::new(),
         };
         world.start();
@@ -183,13 +198,15 @@ impl World {
         let disk = self.disk.lock().expect("no thread panicked");
         let records = disk.runs.values().chain(disk.removed.values()).flatten();
         let records = records.chain(disk.own.values().flatten());
+        let records = records.chain(disk.workflows.values().flatten());
         records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
     }
 
     /// Everything that happened, for comparing two lives.
     pub fn trace(self) -> Vec<String> {
         let disk = self.disk.lock().expect("no thread panicked");
-        let records = disk.runs.values().chain(disk.own.values()).flatten();
+        let records = disk.runs.values().chain(disk.own.values()).chain(disk.workflows.values());
+        let records = records.flatten();
         let records = records.map(|r| format!("{} {} {} {:?}", r.stream, r.version, r.at, r.event));
         self.trace.into_iter().chain(records.collect::<Vec<_>>()).collect()
     }
@@ -301,7 +318,10 @@ impl World {
                 Release::Perform(order) => self.perform(*order),
                 Release::Post(post) => self.send_post(post),
                 Release::Abort(run, effect) => self.abort(run, effect),
-                Release::Publish(..) | Release::PublishRollout(..) | Release::Replay(..) => {}
+                Release::PublishRollout(name, rollout) => {
+                    self.disk.lock().expect("no panic").catalog.roll_out(name, rollout);
+                }
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

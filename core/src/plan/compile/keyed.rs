@@ -24,6 +24,11 @@ impl Compiler<'_, '_> {
                 format!("a `{}` step has no attempts of its own to limit", step.task_type);
             self.problems.add(format!("{path}.limits"), codes::BAD_VALUE, message);
         }
+        if !step.limits.is_empty() && step.exclusive {
+            let message = "a step that waits for a key would hold up all others of its run: leave \
+                           `exclusive` out";
+            self.problems.add(format!("{path}.limits"), codes::BAD_VALUE, message);
+        }
         let mut limits = Vec::new();
         for (at, limit) in step.limits.iter().enumerate() {
             let (path, place) =

@@ -47,6 +47,7 @@ impl InProcess {
             registry: Arc::new(registry),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
+            cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(10),
             shutdown: backstitch_saga::Shutdown::Drain,
             retention: backstitch_saga::retention::Settings::default(),

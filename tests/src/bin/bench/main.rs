@@ -5,6 +5,7 @@
 //! are interleaved: every case once, then every case again. What the columns mean and what
 //! bounds each figure is in `docs/benchmarks.md`.
 
+mod cached;
 mod engine;
 mod figures;
 mod floors;
@@ -34,7 +35,7 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, SCALE, SYNC};
+use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, SCALE, SYNC};
 use crate::scale::Sizes;
 
 /// How many ask at once.
@@ -62,7 +63,8 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, engine, http, scale; or, of scale, append.
+    /// Only these groups, beside the floors: journal, graph, cache, engine, http, scale; or, of
+    /// scale, append.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// How many records scale appends; ten million if not told.
@@ -108,6 +110,7 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
         bench.floors()?;
         bench.journal()?;
         bench.graph()?;
+        bench.cached()?;
         bench.engine()?;
         bench.over_http()?;
     }
@@ -116,7 +119,7 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
     bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, GRAPH, ENGINE, HTTP, SCALE]
+        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, SCALE]
             .iter()
             .position(|group| *group == figure.case.group)
     });
@@ -197,6 +200,17 @@ impl<'a> Bench<'a> {
             let times = half_us.replace(measured.p50_us).map(|half_us| measured.p50_us / half_us);
             measured.extra.extend(times.map(|times| ("times_half_the_steps", times)));
             self.add(GRAPH, format!("{steps} steps"), 1, "graphs", measured);
+        }
+        Ok(())
+    }
+
+    fn cached(&mut self) -> Result<(), String> {
+        if !self.wants(CACHE) {
+            return Ok(());
+        }
+        for bytes in cached::INPUT_BYTES {
+            let measured = cached::measure(bytes, self.pace)?;
+            self.add(CACHE, format!("look-up, {bytes} bytes"), 1, "look-ups", measured);
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ pub const FLOORS: &str = "floors";
 pub const JOURNAL: &str = "journal";
 /// The group of graphs in the core alone.
 pub const GRAPH: &str = "graph";
+/// The group of look-ups in the result cache.
+pub const CACHE: &str = "cache";
 /// The group of runs in this process.
 pub const ENGINE: &str = "engine";
 /// The group of runs over HTTP.

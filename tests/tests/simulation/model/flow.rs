@@ -50,7 +50,16 @@ impl Model {
                 let most = self.plan.step(*step).limits.len();
                 rule((1..=most).contains(&keys.len()), "a step has other keys than it asks for")
             }
-            other => Err(format!("the model does not know {other:?}")),
+            GraphEvent::StepCacheHit { step, attempt, .. } => {
+                self.goes_forward()?;
+                let plan = self.plan.step(*step);
+                rule(plan.cache.is_some() && plan.undo.is_none(), "the step is not cached")?;
+                rule(
+                    *attempt == self.own(*step).attempt,
+                    "an answer from the cache is no attempt",
+                )?;
+                self.move_step(*step, &[S::Ready], S::Succeeded)
+            }
         }
     }
 

@@ -33,6 +33,10 @@ impl Model {
                 self.goes_forward()?;
                 self.on_time(*step, at)?;
                 rule(*attempt == self.own(*step).attempt + 1, "attempts count up")?;
+                let alone = |step: StepIndex| self.plan.step(step).exclusive;
+                let mut running = self.places().filter(|own| self.status(*own) == S::Running);
+                let crowded = running.any(|own| alone(own) || alone(*step));
+                rule(!crowded, "a step that runs alone is not alone")?;
                 self.own(*step).attempt = *attempt;
                 self.move_step(*step, &[S::Ready, S::Retrying], S::Running)
             }

@@ -22,6 +22,7 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, wait_of};
@@ -144,7 +145,7 @@ fn forward(
     let due = state.due_by(now).filter(late);
     let due = due.filter_map(|subject| fallen_due(state, subject, gate, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
-    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
+    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX.min(state.window()));
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
@@ -184,7 +185,11 @@ fn forward(
     }
     keyed::start((state, now), (gate, &passed), &mut turns, work, events);
     if state.sets.unsettled == 0 && events.is_empty() {
-        events.push(match state.plan.render_outputs(state, work) {
+        let output = match &state.plan.part {
+            Some(_) => Ok(Some(items::answer(state))),
+            None => state.plan.render_outputs(state, work),
+        };
+        events.push(match output {
             Ok(output) => RunEvent::RunEnded {
                 outcome: Outcome::Completed,
                 compensation: Compensation::None,
@@ -308,12 +313,17 @@ fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> R
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Router => routes::chosen(state, step, work),
-        task @ (TaskKind::Workflow | TaskKind::Signal) => {
-            match links::startable(state, task, &input) {
-                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-                Err(failure) => RunEvent::StepFailed { step, failure },
+        TaskKind::Foreach => match links::loop_startable(state, step, &input) {
+            Ok(0) => {
+                RunEvent::StepSucceeded { step, attempt: own.attempt, output: items::nothing() }
             }
-        }
+            Ok(_) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Workflow | TaskKind::Signal => match links::startable(state, step, &input) {
+            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }
@@ -336,7 +346,7 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         let policy = &state.plan.steps[step.at()].retry;
-        let forced = failure.code == codes::CANCELLED_BY_FORCE;
+        let forced = [codes::CANCELLED_BY_FORCE, codes::LOOP_STOPPED].contains(&&*failure.code);
         events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {

@@ -7,7 +7,9 @@ use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached, started}
 use crate::event::{GraphEvent, RunEvent};
 use crate::failure::Failure;
 use crate::ids::StepIndex;
+use crate::items::ItemScope;
 use crate::room::Turns;
+use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
@@ -21,11 +23,13 @@ pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work) -> Vec<Run
 
 fn rendered(state: &State, step: StepIndex, work: &mut Work) -> Result<Vec<RunEvent>, Failure> {
     let plan = &state.plan.steps[step.at()];
-    if !plan.condition_holds(state, work)? {
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
+    if !plan.condition_holds(scope, work)? {
         return Ok(vec![RunEvent::StepSkipped { step }]);
     }
-    let keys = plan.render_limits(state, work)?;
-    let input = plan.render_input(state, work)?;
+    let keys = plan.render_limits(scope, work)?;
+    let input = plan.render_input(scope, work)?;
     let keyed = RunEvent::Graph(GraphEvent::StepKeyed { step, keys });
     let ready = RunEvent::StepReady { step, round: state.step(step).round, input };
     Ok(if plan.limits.is_empty() { vec![ready] } else { vec![keyed, ready] })

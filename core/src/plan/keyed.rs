@@ -15,7 +15,7 @@ use crate::template::{Template, Work};
 pub const KEY_BYTES_MAX: usize = 256;
 
 /// How many attempts with the same key may be under way at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanLimit {
     /// A text or a number.
     pub key: Template,

@@ -11,6 +11,7 @@ mod children;
 mod clients;
 mod controlled;
 mod keyed;
+mod loops;
 mod orders;
 mod payloads;
 pub mod replayed;

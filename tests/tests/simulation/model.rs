@@ -6,6 +6,8 @@
 
 mod flow;
 mod forks;
+mod loops;
+mod migrations;
 mod moves;
 mod undo;
 
@@ -37,6 +39,8 @@ pub struct Model {
     /// Where routers led that have chosen.
     routes: BTreeMap<StepIndex, Vec<StepIndex>>,
     forks: forks::Forks,
+    /// Steps that go through the items of a list.
+    loops: BTreeMap<StepIndex, loops::Loop>,
     /// Handlers that a failure called.
     called: BTreeSet<StepIndex>,
     /// Failures that a handler made good.
@@ -67,14 +71,9 @@ struct Undo {
     had_result: bool,
 }
 
-fn rule(holds: bool, says: &str) -> Verdict {
-    if holds { Ok(()) } else { Err(says.to_owned()) }
-}
-
-impl Model {
-    /// A run just submitted.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let step = |_| Step {
+impl Step {
+    fn pending() -> Self {
+        Self {
             status: StepStatus::Pending,
             attempt: 0,
             tries: 0,
@@ -82,9 +81,19 @@ impl Model {
             ready_at: None,
             unsure: false,
             undo: None,
-        };
+        }
+    }
+}
+
+fn rule(holds: bool, says: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(says.to_owned()) }
+}
+
+impl Model {
+    /// A run just submitted.
+    pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            steps: plan.steps.iter().map(step).collect(),
+            steps: plan.steps.iter().map(|_| Step::pending()).collect(),
             plan,
             phase: Phase::Forward,
             paused: false,
@@ -94,6 +103,7 @@ impl Model {
             letters: Vec::new(),
             routes: BTreeMap::new(),
             forks: forks::Forks::default(),
+            loops: BTreeMap::new(),
             called: BTreeSet::new(),
             handled: BTreeSet::new(),
             standing: BTreeSet::new(),
@@ -232,6 +242,7 @@ impl Model {
             RunEvent::Control(event) => self.controlled(event),
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
+            RunEvent::Link(event) => self.linked(event),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }
@@ -251,7 +262,6 @@ impl Model {
             | RunEvent::CallbackFailed { .. } => self.told(event),
             RunEvent::Submitted(_)
             | RunEvent::Tagged { .. }
-            | RunEvent::Link(_)
             | RunEvent::CancelRequested { .. }
             | RunEvent::DeadlinePassed => Ok(()),
             _ => self.stepped(event, at),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::alone::Gate;
-use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached, started};
+use super::steps::started;
+use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached};
 use crate::event::{GraphEvent, RunEvent};
 use crate::failure::Failure;
 use crate::ids::StepIndex;

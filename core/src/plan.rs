@@ -8,6 +8,7 @@ mod children;
 mod compile;
 mod each;
 mod flow;
+mod keyed;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -39,6 +40,7 @@ pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
 pub use flow::{Flow, Router};
+pub use keyed::{KEY_BYTES_MAX, PlanLimit};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -112,6 +114,8 @@ pub struct PlanStep {
     pub undo: Option<PlanUndo>,
     /// What it means to run it again in a fork.
     pub replay: ReplaySafety,
+    /// How many attempts with the same key may be under way at a time.
+    pub limits: Vec<PlanLimit>,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
     /// Which answers may stand for its own.

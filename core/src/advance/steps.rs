@@ -2,31 +2,15 @@
 
 use crate::event::{GraphEvent, RunEvent};
 use crate::ids::StepIndex;
-use crate::items::{self, ItemScope};
+use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, wait_of};
-use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
 
 use super::routes;
-
-/// A step whose needs are settled, and at least one is done: its condition, then its input.
-pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
-    let plan = &state.plan.steps[step.at()];
-    let item = ItemScope::of(state, step);
-    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
-    match plan.condition_holds(scope, work) {
-        Ok(true) => match plan.render_input(scope, work) {
-            Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        Ok(false) => RunEvent::StepSkipped { step },
-        Err(failure) => RunEvent::StepFailed { step, failure },
-    }
-}
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.
 pub(super) fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {

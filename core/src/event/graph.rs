@@ -65,6 +65,23 @@ pub enum GraphEvent {
         /// What was agreed.
         limit_ms: u64,
     },
+    /// The step needs places of keyed limits while an attempt of it is under way. Comes before
+    /// it is ready.
+    StepKeyed {
+        /// Which step.
+        step: StepIndex,
+        /// The limits, each key once.
+        keys: Vec<LimitKey>,
+    },
+}
+
+/// A keyed limit as a step asks for it: the key is rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitKey {
+    /// Whoever names the same key, in the same namespace, shares the limit.
+    pub key: Arc<str>,
+    /// Attempts at a time.
+    pub max: u32,
 }
 
 impl GraphEvent {
@@ -77,7 +94,8 @@ impl GraphEvent {
             | Self::StepCacheHit { output, .. } => Some(output),
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
-            | Self::SlaBreached { .. } => None,
+            | Self::SlaBreached { .. }
+            | Self::StepKeyed { .. } => None,
         }
     }
 
@@ -90,7 +108,8 @@ impl GraphEvent {
             | Self::StepCacheHit { output, .. } => Some(output),
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
-            | Self::SlaBreached { .. } => None,
+            | Self::SlaBreached { .. }
+            | Self::StepKeyed { .. } => None,
         }
     }
 
@@ -102,7 +121,8 @@ impl GraphEvent {
             | Self::StepAwaitsSignal { step, .. }
             | Self::StepSignalled { step, .. }
             | Self::StepCacheHit { step, .. }
-            | Self::StepLimitPassed { step, .. } => Some(*step),
+            | Self::StepLimitPassed { step, .. }
+            | Self::StepKeyed { step, .. } => Some(*step),
             Self::SlaBreached { step, .. } => *step,
         }
     }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 77] = [
+pub const EVENT_TYPES: [&str; 78] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -52,6 +52,7 @@ pub const EVENT_TYPES: [&str; 77] = [
     "StepCacheHit",
     "StepLimitPassed",
     "SlaBreached",
+    "StepKeyed",
     "ExecutionOrigin",
     "MessagePosted",
     "MessageAcknowledged",
@@ -87,7 +88,7 @@ pub const EVENT_TYPES: [&str; 77] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(58).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(59).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -187,6 +188,7 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::StepCacheHit { .. } => "StepCacheHit",
         GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
         GraphEvent::SlaBreached { .. } => "SlaBreached",
+        GraphEvent::StepKeyed { .. } => "StepKeyed",
     }
 }
 

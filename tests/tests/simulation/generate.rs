@@ -148,11 +148,14 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }
+    if random.chance(25) {
+        step.insert("limits".into(), limits(random));
+    }
     if random.chance(30) {
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
     }
-    if random.chance(7) {
+    if random.chance(7) && !step.contains_key("limits") {
         step.insert("exclusive".into(), json!(true));
     }
     if random.chance(10) {
@@ -218,6 +221,18 @@ fn again(id: &str) -> Value {
         "id": "again", "type": "workflow", "when": "input.n > 4", "retry": "none",
         "with": { "workflow": id, "input": input },
     })
+}
+
+/// Keys that many steps share: each has the same limit wherever it is written.
+fn limits(random: &mut Random) -> Value {
+    let all = json!({ "key": "all", "max": 2 });
+    let own = json!({ "key": "n-{{ input.n }}", "max": 1 });
+    match random.below(4) {
+        0 => json!([all]),
+        1 => json!([own, all]),
+        2 => json!([{ "key": "{% if input.n > 8 %}{% else %}few{% endif %}", "max": 3 }]),
+        _ => json!([own]),
+    }
 }
 
 fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {

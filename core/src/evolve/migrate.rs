@@ -96,6 +96,7 @@ fn keep_flow(state: &mut State, had: FlowState) {
         doomed: had.doomed.into_iter().filter(|step| !plan.step(*step).gone).collect(),
         handled: had.handled,
         breached: had.breached,
+        cached: had.cached,
         ..FlowState::default()
     };
     if let Some(flow) = &mut state.flow {

@@ -11,7 +11,7 @@ use crate::command::Rejection;
 use crate::event::{ForkEvent, RunEvent};
 use crate::ids::StepIndex;
 use crate::lineage::MIGRATIONS_MAX;
-use crate::plan::{Plan, PlanStep, TaskKind};
+use crate::plan::{Plan, TaskKind};
 use crate::state::{State, StepState};
 
 /// Reasons that one refusal names; more are counted.
@@ -61,7 +61,7 @@ pub fn misfits(state: &State, plan: &Plan) -> Vec<String> {
                 old.id
             ));
         } else if !new.gone && (own.status != StepStatus::Pending || own.attempt > 0) {
-            of_step(state, plan, (old, new), own, &mut reasons);
+            of_step(state, plan, index, &mut reasons);
         }
     }
     let more = reasons.len().saturating_sub(REASONS_MAX);
@@ -85,6 +85,9 @@ fn stands_wrong(state: &State) -> Option<String> {
         }
         Phase::Forward | Phase::Suspended => {}
     }
+    if state.is_chunk() {
+        return Some("the run is a part of a loop, not a run for itself".to_owned());
+    }
     let called = state.flow.as_ref().and_then(|flow| flow.called.keys().next());
     if let Some(step) = called {
         let id = &state.plan.step(*step).id;
@@ -99,6 +102,11 @@ fn stands_wrong(state: &State) -> Option<String> {
 fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
     if plan.workflow != state.plan.workflow {
         reasons.push(format!("the revision is one of `{}`", plan.workflow));
+    }
+    // A chunk is pinned to its parent's content alone, in which steps have other places.
+    if let Some(step) = state.plan.steps.iter().chain(&plan.steps).find(|own| own.each.is_some()) {
+        reasons
+            .push(format!("step `{}` is a loop, and a run with one keeps its revision", step.id));
     }
     if plan.concurrency != state.plan.concurrency {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
@@ -124,13 +132,8 @@ fn has_begun(own: &StepState) -> bool {
 }
 
 /// What a revision says otherwise of a step that has begun.
-fn of_step(
-    state: &State,
-    plan: &Plan,
-    (old, new): (&PlanStep, &PlanStep),
-    own: &StepState,
-    reasons: &mut Vec<String>,
-) {
+fn of_step(state: &State, plan: &Plan, index: StepIndex, reasons: &mut Vec<String>) {
+    let (old, new, own) = (state.plan.step(index), plan.step(index), state.step(index));
     let (id, word) = (&old.id, own.word());
     let mut otherwise = |what: String| {
         reasons.push(format!("step `{id}` is {word}, and the revision {what}"));
@@ -152,6 +155,9 @@ fn of_step(
     if effect && (done || own.unsure) {
         match (&old.undo, &new.undo) {
             (Some(_), None) => otherwise("has no undo for it".to_owned()),
+            (None, Some(_)) if state.cache_source(index).is_some() => {
+                otherwise("would undo what another run did: the cache answered it".to_owned());
+            }
             (Some(before), Some(after)) if before.task_type != after.task_type => {
                 otherwise("has something else undo it".to_owned());
             }

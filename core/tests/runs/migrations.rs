@@ -167,3 +167,15 @@ fn a_paused_run_is_migrated_and_events_keep_their_names() {
     };
     assert_eq!(life.events.iter().filter(|event| migrated(event)).count(), 1);
 }
+
+#[test]
+fn a_run_with_a_loop_keeps_its_revision() {
+    let looped = "{ id: l, steps: [
+        { id: a, type: task },
+        { id: each, needs: [a], type: foreach, with: { items: '{{ input.list }}' }, each: { type: task } } ] }";
+    let plain = "{ id: l, steps: [{ id: a, type: task }] }";
+    let mut life = Life::begin(looped, json!({ "list": [1] }));
+    assert!(reasons(&mut life, plain)[0].contains("`each` is a loop"));
+    let mut life = Life::begin(plain, json!({}));
+    assert!(reasons(&mut life, looped)[0].contains("`each` is a loop"));
+}

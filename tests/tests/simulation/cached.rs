@@ -1,19 +1,15 @@
 //! The result cache: what it holds after a start, and what must hold of every hit.
 
-use std::sync::Arc;
-
 use backstitch_core::event::{Event, GraphEvent, RunEvent};
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::machine::replay;
-use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::template::Work;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::cache::ResultCache;
-use backstitch_saga::partition::answers;
+use backstitch_saga::partition::{answers, fold};
 use serde_json::{Value, json};
 
-use super::disk::{Disk, events_of};
+use super::disk::{DiskHistories, events_of};
 use super::random::Random;
 use super::world::World;
 
@@ -37,10 +33,12 @@ pub fn policy(random: &mut Random) -> Value {
 
 /// What runs on the disk answered comes back.
 pub fn warm(world: &World) {
-    let disk = world.disk.lock().expect("no thread panicked");
-    for run in disk.runs.keys() {
-        let events = events_of(&disk.runs[run]);
-        let state = folded(*run, &plan_of(&events, &disk), &events);
+    let runs: Vec<_> = {
+        let disk = world.disk.lock().expect("no thread panicked");
+        disk.runs.iter().map(|(run, records)| (*run, events_of(records))).collect()
+    };
+    for (run, events) in runs {
+        let state = folded(world, run, &events);
         let own = events.iter().filter_map(|(event, at)| match event {
             Event::Run(event) => Some((event, *at)),
             _ => None,
@@ -50,23 +48,19 @@ pub fn warm(world: &World) {
 }
 
 /// A run as its events tell it.
-fn folded(run: ExecutionId, plan: &Arc<Plan>, events: &[(Event, Timestamp)]) -> State {
-    let events = events.iter().map(|(event, at)| (event, *at));
-    replay(run, plan, events).expect("it was decided so")
-}
-
-fn plan_of(events: &[(Event, Timestamp)], disk: &Disk) -> Arc<Plan> {
-    match &events[0].0 {
-        Event::Run(RunEvent::Submitted(own)) => disk.plans[&own.digest].clone(),
-        other => panic!("a run begins with its submission, not with {other:?}"),
-    }
+fn folded(world: &World, run: ExecutionId, events: &[(Event, Timestamp)]) -> State {
+    let histories = DiskHistories(world.disk.clone());
+    fold(run, events, &histories).unwrap_or_else(|why| panic!("seed {}: {why}", world.seed))
 }
 
 /// Every hit names a run and a step that succeeded with that output, to the same question, and
 /// not longer ago than both let it count. A removed run counts: what it answered was so.
 pub fn hits_name_who_answered(world: &World, state: &State) {
-    let disk = world.disk.lock().expect("no thread panicked");
-    for (event, at) in events_of(&disk.runs[&state.id]) {
+    let records = |run: &ExecutionId| {
+        let disk = world.disk.lock().expect("no thread panicked");
+        disk.runs.get(run).or(disk.removed.get(run)).map(|own| events_of(own))
+    };
+    for (event, at) in records(&state.id).expect("it is there") {
         let Event::Run(RunEvent::Graph(GraphEvent::StepCacheHit {
             step,
             source,
@@ -78,10 +72,8 @@ pub fn hits_name_who_answered(world: &World, state: &State) {
             continue;
         };
         let fail = |why: &str| panic!("seed {}: {}: step {}: {why}", world.seed, state.id, step.0);
-        let records = disk.runs.get(&source).or(disk.removed.get(&source));
-        let Some(records) = records else { fail("nobody answered") };
-        let events = events_of(records);
-        let answerer = folded(source, &plan_of(&events, &disk), &events);
+        let Some(events) = records(&source) else { fail("nobody answered") };
+        let answerer = folded(world, source, &events);
         let Some(index) = answerer.plan.index_of(&source_step) else { fail("no such step") };
         let answered = events.iter().find_map(|(event, at)| match event {
             Event::Run(RunEvent::StepSucceeded { step, output: own, .. }) if *step == index => {

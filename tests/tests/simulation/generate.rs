@@ -189,6 +189,9 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
         _ => {
             each.insert("id".into(), step["id"].clone());
             service(&mut each, None, random);
+            // An item is neither answered from the cache nor alone.
+            each.remove("cache");
+            each.remove("exclusive");
             each.insert("with".into(), json!({ "n": "{{ input.n }}", "item": "{{ item }}" }));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! See the head of [`super`] for the order of the writes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use crate::error::Error;
@@ -147,6 +147,7 @@ impl FencedTree {
     /// Joins units to batches, leaving out what changes nothing, each with the tree's totals
     /// after it.
     fn plan(&self, units: Vec<Unit>, mut totals: Totals) -> Result<Vec<PlannedBatch>, Error> {
+        let mut old_values = self.old_values(&units)?;
         let mut batches = Vec::new();
         let (mut changes, mut bytes) = (Vec::new(), 0);
         for unit in units {
@@ -156,7 +157,7 @@ impl FencedTree {
                 bytes = 0;
             }
             for (key, value) in unit {
-                let old = self.get(&key)?;
+                let old = old_values.remove(&key);
                 if old == value {
                     continue;
                 }
@@ -177,6 +178,14 @@ impl FencedTree {
             batches.push(PlannedBatch { changes, after: totals });
         }
         Ok(batches)
+    }
+
+    /// What the tree holds under the keys of these units.
+    fn old_values(&self, units: &[Unit]) -> Result<HashMap<Vec<u8>, Vec<u8>>, Error> {
+        let mut keys: Vec<&[u8]> = units.iter().flatten().map(|(key, _)| key.as_slice()).collect();
+        keys.sort_unstable();
+        let values = keys.iter().zip(self.get_many(&keys)?);
+        Ok(values.filter_map(|(key, value)| Some((key.to_vec(), value?))).collect())
     }
 }
 

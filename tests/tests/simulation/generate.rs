@@ -189,16 +189,13 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
         _ => {
             each.insert("id".into(), step["id"].clone());
             service(&mut each, None, random);
-            // An item is neither answered from the cache nor alone.
-            each.remove("cache");
-            each.remove("exclusive");
             each.insert("with".into(), json!({ "n": "{{ input.n }}", "item": "{{ item }}" }));
         }
     }
     if random.chance(20) {
         each.insert("when".into(), json!("{{ item != 2 }}"));
     }
-    let of_steps = ["id", "sla", "allow_failure", "replay", "cache", "exclusive"];
+    let of_steps = ["id", "sla", "allow_failure", "replay", "cache", "exclusive", "limits"];
     of_steps.iter().for_each(|own| drop(each.remove(*own)));
     let list = json!((0..random.below(8)).collect::<Vec<_>>());
     let list = if random.chance(5) { json!("{{ input.n }}") } else { list };

@@ -79,6 +79,11 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     let begun = |step: &StepIndex| state.step(*step).status != StepStatus::Pending;
     let begun: BTreeSet<_> = steps.iter().copied().filter(begun).collect();
     state.sets.open.retain(|step| !begun.contains(step));
+    // What has not begun is told its keys anew.
+    let fresh = steps.iter().filter(|step| !begun.contains(step));
+    if let Some(keyed) = &mut state.keyed {
+        fresh.for_each(|step| keyed.forget(*step));
+    }
     begun.into_iter().for_each(|step| place(state, step));
 }
 
@@ -133,8 +138,11 @@ fn place(state: &mut State, step: StepIndex) {
     let (status, completed_at) = (own.status, own.completed_at);
     let allowed = state.plan.step(step).allow_failure;
     let (takes_turns, handled) = (state.takes_turns(step), state.is_handled(step));
+    let keyed = state.wanted(step).is_some();
     let sets = &mut state.sets;
     match status {
+        // It has kept its place among those that need places of keyed limits.
+        StepStatus::Ready if keyed => {}
         StepStatus::Pending
         | StepStatus::Waiting
         | StepStatus::Retrying

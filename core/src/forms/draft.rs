@@ -20,6 +20,12 @@ impl Draft {
         self.places.push((canonical.into(), source.into()));
     }
 
+    /// Notes where a list lies that its author did not write: whole in what it follows from.
+    pub fn all_lie_at(&mut self, canonical: &str, count: usize, source: &str) {
+        self.lies_at(canonical, source);
+        (0..count).for_each(|at| self.lies_at(format!("{canonical}[{at}]"), source));
+    }
+
     /// Notes that a text was rewritten.
     pub fn reads(&mut self, canonical: &str, now: &str) {
         self.rewritten.push((canonical.to_owned(), now.to_owned()));

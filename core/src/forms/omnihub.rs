@@ -202,6 +202,8 @@ fn approval(
     for part in ["", ".id", ".type", ".needs"] {
         draft.lies_at(format!("steps[{at}]{part}"), below(source, "man-mode"));
     }
+    let own = below(source, "man-mode");
+    draft.all_lie_at(&format!("steps[{at}].needs"), needs.len(), &own);
     let signal = format!("approve-{id}");
     json!({ "id": signal, "type": "wait", "needs": needs, "with": { "signal": signal } })
 }
@@ -220,6 +222,8 @@ fn step(
     STEP.copy(fields, (source, &canonical), &mut made, draft);
     if fields.contains_key("depends_on") {
         draft.lies_at(below(&canonical, "needs"), below(source, "depends_on"));
+    } else if !fields.contains_key("needs") {
+        draft.all_lie_at(&below(&canonical, "needs"), needs.len(), source);
     }
     if !needs.is_empty() {
         made.insert("needs".to_owned(), needs.into());

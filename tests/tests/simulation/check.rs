@@ -8,7 +8,7 @@ use backstitch_core::effect::owed;
 use backstitch_core::event::{
     Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
 };
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::ids::StepIndex;
 use backstitch_core::lineage::Plans as _;
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};

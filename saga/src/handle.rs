@@ -25,7 +25,7 @@ use std::time::Duration;
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
-use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::payload::Payload;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
@@ -333,10 +333,7 @@ impl Handle {
             return Err(Error::InvalidSubmission(problems));
         }
         let (input, variables) = (Payload::of(&request.input), Payload::of(&request.variables));
-        let bytes = input.text().len() + variables.text().len();
-        if bytes > PAYLOAD_BYTES_MAX {
-            return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
-        }
+        request::check_given(&input, &variables)?;
         let digest = request_digest(&request);
         let correlation_id = match request.correlation_id.as_str() {
             "" => execution.to_string().into(),

@@ -1,19 +1,16 @@
 //! Keyed limits and a killed server: never more at a time than there may be, before and after.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::routing::post;
-use backstitch_tests::binaries;
-use backstitch_tests::http::{Connection, request};
-use backstitch_tests::server::Server;
+use backstitch_tests::http::Connection;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::clients::{JSON, get, read};
+use super::clients::get;
+use super::scene::{send, serve, start_connected};
 use super::verdict::wait_until_all_ended;
 
 /// Runs of one customer.
@@ -56,28 +53,8 @@ async fn service() -> (String, watch::Sender<bool>, Arc<Calls>) {
             "{}"
         }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let router = Router::new().route("/", post(pass));
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    let url = serve(Router::new().route("/", post(pass))).await;
     (url, gate, calls)
-}
-
-async fn start(folder: &Path) -> (Server, Connection) {
-    let program = Command::new(binaries::backstitch());
-    let words = folder.join("server.log");
-    let mut server = Server::spawn(program, &folder.join("data"), &words).expect("it starts");
-    server.ready().await.expect("it is ready");
-    let connection = Connection::open(server.address()).await.expect("it is up");
-    (server, connection)
-}
-
-async fn send(connection: &mut Connection, path: &str, body: &Value) -> Value {
-    let bytes = body.to_string();
-    let answer = connection.send(&request("POST", path, &[JSON], bytes.as_bytes())).await;
-    let answer = answer.expect("it is up");
-    assert!(answer.status < 300, "POST {path}: {}", read(&answer));
-    read(&answer)
 }
 
 /// The one key, once so many steps hold it and so many wait.
@@ -98,18 +75,18 @@ fn a_keyed_limit_holds_through_a_kill_and_leaks_nothing() {
     runtime.block_on(async {
         let folder = tempfile::tempdir().expect("a folder for the data");
         let (url, gate, calls) = service().await;
-        let (server, mut connection) = start(folder.path()).await;
+        let (server, mut connection) = start_connected(folder.path(), &[]).await;
         let definition = json!({ "id": "keyed", "steps": [{
             "id": "call", "type": "http", "timeout": "1h",
             "retry": { "max_attempts": 5, "initial": "10ms", "max": "20ms" },
             "limits": [{ "key": "customer-{{ input.customer }}", "max": 2 }],
             "with": { "method": "POST", "url": url, "body": {} },
         }]});
-        send(&mut connection, "/api/v1/workflows", &definition).await;
+        send(&mut connection, "POST", "/api/v1/workflows", &definition).await;
         let mut runs = Vec::new();
         for _ in 0..RUNS {
             let body = json!({ "input": { "customer": 7 } });
-            let run = send(&mut connection, "/api/v1/workflows/keyed/execute", &body).await;
+            let run = send(&mut connection, "POST", "/api/v1/workflows/keyed/execute", &body).await;
             runs.push(run["execution_id"].as_str().expect("an id").to_owned());
         }
         let key = until(&mut connection, 2, RUNS - 2).await;
@@ -125,7 +102,7 @@ fn a_keyed_limit_holds_through_a_kill_and_leaks_nothing() {
             tokio::task::yield_now().await;
         }
 
-        let (server, mut connection) = start(folder.path()).await;
+        let (server, mut connection) = start_connected(folder.path(), &[]).await;
         until(&mut connection, 2, RUNS - 2).await;
         gate.send(true).expect("the service is there");
         wait_until_all_ended(&mut connection).await;

@@ -15,6 +15,7 @@ mod loops;
 mod orders;
 mod payloads;
 pub mod replayed;
+mod scene;
 mod syncs;
 mod transfer;
 mod turns;

@@ -17,7 +17,6 @@ use backstitch_core::summary::{LetterStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
-use super::retries::wrong_retry;
 use super::world::World;
 use super::{cached, forks, links, rollouts};
 
@@ -60,8 +59,9 @@ pub fn all(world: &World) {
         run.undo_follows_the_graph();
         run.every_failure_has_its_letter();
         run.books_agree();
-        let wrong = super::flow::wrong_way(&state, run.events);
-        wrong.or_else(|| wrong_retry(&state, run.events)).into_iter().for_each(|why| run.fail(why));
+        if let Some(why) = super::retries::wrong_way(&state, run.events) {
+            run.fail(why);
+        }
         cached::hits_name_who_answered(world, &state);
         run.signals_are_taken_once();
         run.callbacks_came();

@@ -20,8 +20,13 @@ pub fn choose(retry: &mut Value, random: &mut Random) {
     }
 }
 
-/// What is wrong with the retries of a run: one that its policy does not allow.
-pub fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
+/// What is wrong with where a run's steps led, or with how they were tried again.
+pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
+    super::flow::wrong_way(state, events).or_else(|| wrong_retry(state, events))
+}
+
+/// A retry that its policy does not allow.
+fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
     if state.migrations.is_some() {
         // Each was allowed by the revision of its time.
         return None;

@@ -69,11 +69,13 @@ pub enum AuditAction {
     CacheEmptied,
     /// A run goes on with another revision.
     ExecutionMigrated,
+    /// A breaker was opened, closed, released or reset by somebody.
+    BreakerSet,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -100,6 +102,7 @@ impl AuditAction {
         Self::RolloutEnded,
         Self::CacheEmptied,
         Self::ExecutionMigrated,
+        Self::BreakerSet,
     ];
 
     /// The word the API prints.
@@ -132,6 +135,7 @@ impl AuditAction {
             Self::RolloutEnded => "rollout.ended",
             Self::CacheEmptied => "cache.emptied",
             Self::ExecutionMigrated => "execution.migrated",
+            Self::BreakerSet => "breaker.set",
         }
     }
 
@@ -302,6 +306,15 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         }
         PartitionEvent::CacheEmptied { reason, actor } => {
             (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
+        }
+        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
+            return Deed {
+                namespace: Some(namespace.clone()),
+                actor: actor.clone(),
+                action: AuditAction::BreakerSet,
+                target: key.to_string(),
+                detail: format!("{}: {reason}", order.word()),
+            };
         }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }

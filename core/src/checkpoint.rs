@@ -14,14 +14,14 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
+    Calls, Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
     Migrations, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 10;
+pub const CHECKPOINT_FORMAT: u32 = 11;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub struct Checkpoint {
     sets: Sets,
     tags: Arc<[Arc<str>]>,
     migrations: Option<Box<Migrations>>,
+    calls: Option<Box<Calls>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -93,6 +94,7 @@ impl Checkpoint {
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
             migrations: own.migrations,
+            calls: own.calls,
         }
     }
 
@@ -181,6 +183,7 @@ impl Checkpoint {
             sets: self.sets,
             tags: self.tags,
             migrations: self.migrations,
+            calls: self.calls,
         })
     }
 }

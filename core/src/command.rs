@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Origin, Submitted};
+use crate::event::{Callback, Hold, Origin, Submitted};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::time::Timestamp;
 
 /// A wish concerning one run.
 #[derive(Debug, Clone)]
@@ -45,6 +46,15 @@ pub enum Command {
         result: Result<u16, Failure>,
         /// The wait drawn for a next attempt.
         retry_delay_ms: u64,
+    },
+    /// A callback's service is not to be called now.
+    HoldCallback {
+        /// Which delivery.
+        delivery: u32,
+        /// For what it waits.
+        hold: Hold,
+        /// When it is due again.
+        due_at: Timestamp,
     },
     /// Time has passed, or a decision was cut short: see what is due.
     Continue,

@@ -13,6 +13,7 @@ mod partition;
 mod payloads;
 mod replay;
 mod rollout;
+mod service;
 mod submitted;
 mod workflow;
 
@@ -27,6 +28,7 @@ pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};
 pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
+pub use service::{BreakerOrder, Hold, HoldReason, ServiceEvent};
 pub use submitted::{Callback, CallbackEvent, Submitted};
 pub use workflow::WorkflowEvent;
 
@@ -304,6 +306,8 @@ pub enum RunEvent {
     Link(LinkEvent),
     /// What makes it go on from another's steps.
     Fork(ForkEvent),
+    /// What stands between it and the services it calls.
+    Service(ServiceEvent),
 }
 
 impl RunEvent {

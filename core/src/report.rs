@@ -11,6 +11,7 @@ mod migrations;
 mod replays;
 mod retention;
 mod rollouts;
+mod services;
 mod steps;
 mod types;
 

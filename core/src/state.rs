@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+mod calls;
 mod controls;
 mod flow;
 mod forks;
@@ -28,6 +29,7 @@ use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use calls::{Calls, HeldCall};
 pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
@@ -68,6 +70,8 @@ pub struct State {
     pub flow: Option<Box<FlowState>>,
     /// What its steps need of keyed limits, if any does.
     pub keyed: Option<Box<Keyed>>,
+    /// Its calls that wait until their services may be called, if there are any.
+    pub calls: Option<Box<Calls>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -194,6 +198,7 @@ impl State {
             controls: None,
             flow,
             keyed: None,
+            calls: None,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),

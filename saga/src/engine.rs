@@ -25,22 +25,24 @@ use backstitch_journal::{Journal, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::breakers::{self, Breakers};
 use crate::cache::{ResultCache, warm};
 use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::keys::Keys;
-use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
+use crate::{clock, metrics};
 
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
+pub(crate) use worker::Common;
 
 /// Commands that wait for one partition; a sender waits for room.
 const MAILBOX_MAX: usize = 1_024;
@@ -61,6 +63,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// Runs that go on at a time; more wait to begin.
     pub slots: slots::Settings,
+    /// Circuit breakers and budgets of retries.
+    pub breakers: breakers::Settings,
     /// Bytes of answers that may stand for later attempts; 0 for none.
     pub cache_bytes_max: usize,
     /// How long a shutdown waits for attempts under way.
@@ -115,7 +119,11 @@ impl Engine {
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
-        let keys = Keys::default();
+        let breakers = Breakers::new(config.breakers);
+        recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {
+            breakers.force(name, Some(*forced), clock::now());
+        });
+        let shared = Common { pool, slots, keys: Keys::default(), breakers };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -136,21 +144,22 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                (driver.clone(), (&pool, &slots, &keys), &cache),
+                (driver.clone(), &shared, &cache),
                 replays.clone(),
                 stopping.clone(),
             );
             ready.push(worker);
         }
         // Each has said what its runs hold, so that it is known what is free.
-        slots.let_in();
-        keys.let_in();
+        shared.slots.let_in();
+        shared.keys.let_in();
+        shared.breakers.let_in(clock::now());
         for worker in ready {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (pool, slots, keys, cache.clone());
+        let limits = (shared, cache.clone());
         let handle =
             Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();

@@ -1,12 +1,14 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod blocked;
+mod breakers;
 mod cached;
 mod define;
 pub(crate) mod events;
 mod forks;
 mod items;
 mod letters;
+mod limits;
 mod lists;
 mod migrations;
 mod payloads;
@@ -36,13 +38,10 @@ use tokio::task::JoinSet;
 use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Chosen};
 use crate::clock;
-use crate::engine::JournalHistories;
+use crate::engine::{Common, JournalHistories};
 use crate::error::Error;
-use crate::keys::{KeyShown, Keys};
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
-use crate::slots::{Limits, Slots};
-use crate::turns::{Class, Pool, Usage};
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -91,10 +90,10 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
-    turns: Pool,
-    slots: Slots,
-    keys: Keys,
+    limits: Common,
     cache: ResultCache,
+    /// Held while an operator's order to a breaker is recorded and carried out.
+    ordering: Mutex<()>,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -112,7 +111,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots, keys, cache): (Pool, Slots, Keys, ResultCache),
+        (limits, cache): (Common, ResultCache),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -125,10 +124,9 @@ impl Handle {
             draining,
             large_prints,
             retention,
-            turns,
-            slots,
-            keys,
+            limits,
             cache,
+            ordering: Mutex::new(()),
             naming,
             erasing,
         };
@@ -164,36 +162,6 @@ impl Handle {
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
-    }
-
-    /// How the turns of attempts stand.
-    #[must_use]
-    pub fn turns(&self) -> Usage {
-        self.shared.turns.usage()
-    }
-
-    /// Every limit of runs at a time, with who holds and who waits.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.shared.slots.limits()
-    }
-
-    /// Tells the recorder who waits for turns, slots and keyed limits.
-    pub fn record_waiting(&self) {
-        let turns = self.turns().waiting;
-        let words = Class::ALL.map(Class::word);
-        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
-        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
-        let words = || words.into_iter().skip(1);
-        crate::metrics::waiting("slots", words().zip(&slots));
-        crate::metrics::waiting("keys", words().zip(&keys));
-    }
-
-    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
-    /// key, and how many more there are.
-    #[must_use]
-    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
-        self.shared.keys.shown(namespace, most)
     }
 
     /// The workflows that may be used.

@@ -7,6 +7,7 @@
 
 mod begin;
 mod cached;
+mod calls;
 mod cell;
 mod checkpoints;
 mod definitions;
@@ -39,11 +40,15 @@ use backstitch_core::machine::{self, Refusal};
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
+use crate::breakers::{
+    BreakerSeat, Breakers, Dependencies, Independent, Settings as BreakerSettings,
+};
 use crate::cache::{Answered, ResultCache};
 use crate::catalog::{Name, Revision};
 use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
+use calls::{CallbacksHeld, Calling};
 use cell::Cell;
 use definitions::Workflows;
 use keyed::Asking;
@@ -91,6 +96,11 @@ pub struct Partition<T> {
     slots: SlotSeat,
     /// Where its steps' places of keyed limits come from.
     keys: KeySeat,
+    /// Where its calls of services are let through, and who says which service they call.
+    breakers: BreakerSeat,
+    services: Arc<dyn Dependencies>,
+    /// Callbacks that wait to be told that they are not sent now.
+    callbacks_held: CallbacksHeld,
     /// Places to be let go once a stage is durable.
     freed_keys: VecDeque<(u64, Asker)>,
     /// Where answers are taken from and brought to.
@@ -134,6 +144,9 @@ impl<T: Abandon> Partition<T> {
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
             keys: Keys::default().seat(Arc::new(|| {})),
+            breakers: Breakers::new(BreakerSettings::default()).seat(Arc::new(|| {})),
+            services: Arc::new(Independent),
+            callbacks_held: CallbacksHeld::new(),
             freed_keys: VecDeque::new(),
             cache: ResultCache::new(0),
             learned: VecDeque::new(),
@@ -289,12 +302,15 @@ impl<T: Abandon> Partition<T> {
             Err(why) => return Answer::Quarantined(why),
         };
         let given = run.spare_turns();
-        run.settle_effect(&command);
+        let was_in_flight = run.settle_effect(&command);
         let freed = run.spare_turns() - given;
         run.standing.held -= freed;
         let version = run.state.version;
         // What the report set free is for whoever waits longest.
         self.seat.give_back(freed);
+        if was_in_flight {
+            self.report_call(id, &command, moment.now);
+        }
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
         let claim = Claim::of(&run.state);
         let (namespace, plan) = (run.state.submitted.namespace.clone(), run.state.plan.clone());
@@ -306,7 +322,15 @@ impl<T: Abandon> Partition<T> {
             at: moment.stamp,
         };
         let shared = (&self.seat, &self.slots, &self.cache);
-        let mut turns = Turns::new(shared, asking, &claim, given, moment.now);
+        let calling = Calling {
+            run: id,
+            seat: &self.breakers,
+            services: &*self.services,
+            own: &mut run.standing.calls,
+            namespace: &namespace,
+            now: moment.now,
+        };
+        let mut turns = Turns::new(shared, (asking, calling), &claim, given, moment.now);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -365,7 +389,7 @@ impl<T: Abandon> Partition<T> {
         if decision.cut {
             self.cut.push_back(id);
         }
-        let owed = run.newly_owed(moment.now);
+        let mut owed = run.newly_owed(moment.now);
         let stopped = run.stopped_turns(&owed);
         if stopped > 0 {
             self.stopping.push_back((self.next_stage, stopped));
@@ -375,8 +399,10 @@ impl<T: Abandon> Partition<T> {
         }
         run.timer = run.state.next_due(moment.now);
         self.timers.extend(run.timer.map(|at| (at, id)));
+        self.hold_callbacks(id, &mut owed, moment.now);
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_calls(id, moment);
         self.settle_keys(id, moment);
         self.settle_turns(id, cut, moment);
         self.settle_slot(id);

@@ -146,6 +146,9 @@ impl From<Error> for Refusal {
             Error::ReplayRejected(ReplayRejection::TooMany) => {
                 Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
             }
+            Error::TooManyBreakers { max } => {
+                Self::new(codes::TOO_MANY_BREAKERS, message).with(json!({ "max": max }))
+            }
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))

@@ -53,6 +53,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::ReportStep { .. }
         | Command::ReportUndo { .. }
         | Command::ReportCallback { .. }
+        | Command::HoldCallback { .. }
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
         | Command::Receive { .. }

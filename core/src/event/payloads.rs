@@ -27,7 +27,8 @@ impl Event {
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
-                | PartitionEvent::CacheEmptied { .. },
+                | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::BreakerSet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -57,7 +58,8 @@ impl Event {
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
-                | PartitionEvent::CacheEmptied { .. },
+                | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::BreakerSet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -115,6 +117,7 @@ impl RunEvent {
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
+            | Self::Service(_)
             | Self::Tagged { .. } => {}
         }
     }
@@ -164,6 +167,7 @@ impl RunEvent {
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
+            | Self::Service(_)
             | Self::Tagged { .. } => {}
         }
     }

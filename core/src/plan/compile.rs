@@ -1,12 +1,13 @@
 //! From a definition to a plan.
 
+mod breakers;
 mod cached;
 mod each;
 mod flow;
 mod keyed;
+mod undo;
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -154,8 +155,9 @@ impl Compiler<'_, '_> {
         let limits = self.limits((path, place), index, &task, step);
         let input = self.template(step.with.as_ref(), path, place, index, false);
         let cache = self.cache(path, place, index, (&task, step));
+        let breaker = self.breaker(path, (&task, step));
         let undo = match (&step.undo, &task) {
-            (Some(undo), _) => Some(self.undo(path, place, index, &task, undo)),
+            (Some(undo), _) => Some(self.undo(path, place, index, &task, (step, undo))),
             (None, TaskKind::Workflow) => {
                 Some(children::undo(self.template(None, path, place, index, true)))
             }
@@ -185,6 +187,7 @@ impl Compiler<'_, '_> {
             flow,
             cache,
             exclusive: step.exclusive,
+            breaker,
             each: None,
             gone: false,
         }
@@ -321,40 +324,6 @@ impl Compiler<'_, '_> {
         for (below, message) in types.check(task_type, with.unwrap_or(&empty)) {
             let dot = if below.is_empty() || below.starts_with('[') { "" } else { "." };
             self.problems.add(format!("{path}.with{dot}{below}"), codes::BAD_VALUE, message);
-        }
-    }
-
-    fn undo(
-        &mut self,
-        path: &str,
-        place: &str,
-        index: StepIndex,
-        task: &TaskKind,
-        undo: &Undo,
-    ) -> PlanUndo {
-        let (path, place) = (format!("{path}.undo"), format!("{place}.undo"));
-        if !matches!(task, TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach) {
-            let message = "the step has no effect, so there is nothing to undo";
-            self.problems.add(path.as_str(), codes::BAD_VALUE, message);
-        }
-        let task_type = undo.task_type.as_str();
-        if task_type == WORKFLOW_TYPE {
-            let message = "a child undoes itself: leave `undo` out, or name a task";
-            self.problems.add(format!("{path}.type"), codes::BAD_VALUE, message);
-        } else if PURE_TYPES.contains(&task_type) {
-            let message = format!("`{task_type}` has no effect and cannot undo anything");
-            self.problems.add(format!("{path}.type"), codes::BAD_VALUE, message);
-        } else {
-            self.check_effect(&path, task_type, undo.with.as_ref(), &[]);
-        }
-        let input = self.template(undo.with.as_ref(), &path, &place, index, true);
-        let timeout = undo.timeout.as_ref().or(self.definition.defaults.timeout.as_ref());
-        PlanUndo {
-            task_type: Arc::from(task_type),
-            reads_own_output: input.reads_output_of(index),
-            input,
-            retry: self.definition.retries(undo.retry.as_ref(), "critical"),
-            timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
         }
     }
 

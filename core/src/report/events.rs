@@ -84,6 +84,13 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::CacheEmptied { reason, actor } => {
             ("CacheEmptied", json!({ "reason": reason, "actor": actor }))
         }
+        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
+            let data = json!({
+                "namespace": &**namespace, "breaker": &**key, "order": order.word(),
+                "reason": reason, "actor": actor,
+            });
+            ("BreakerSet", data)
+        }
     }
 }
 
@@ -199,9 +206,11 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         RunEvent::UndoFailed { step, failure } => {
             ("UndoFailed", json!({ "step": id(step), "error": failure_json(failure) }))
         }
-        RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_) | RunEvent::Fork(_) => {
-            (run_type(event), graph_events::data(event, &id))
-        }
+        RunEvent::Control(_)
+        | RunEvent::Graph(_)
+        | RunEvent::Link(_)
+        | RunEvent::Fork(_)
+        | RunEvent::Service(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }

@@ -2,11 +2,11 @@
 
 use crate::event::{
     ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent,
-    RolloutEvent, RunEvent, WorkflowEvent,
+    RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 78] = [
+pub const EVENT_TYPES: [&str; 82] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -66,6 +66,9 @@ pub const EVENT_TYPES: [&str; 78] = [
     "ExecutionForked",
     "ForkDropped",
     "ExecutionMigrated",
+    "CallHeld",
+    "CallRefused",
+    "CallbackHeld",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -80,6 +83,7 @@ pub const EVENT_TYPES: [&str; 78] = [
     "RunsImported",
     "RetentionPolicySet",
     "CacheEmptied",
+    "BreakerSet",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -88,7 +92,7 @@ pub const EVENT_TYPES: [&str; 78] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(59).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(62).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -108,6 +112,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RunsImported { .. } => "RunsImported",
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
+            PartitionEvent::BreakerSet { .. } => "BreakerSet",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",
@@ -166,6 +171,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Graph(event) => graph_type(event),
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
+        RunEvent::Service(event) => service_type(event),
     }
 }
 
@@ -201,6 +207,14 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::LoopBegun { .. } => "LoopBegun",
         LinkEvent::ChunkEnded { .. } => "ChunkEnded",
         LinkEvent::ChunkUndone { .. } => "ChunkUndone",
+    }
+}
+
+fn service_type(event: &ServiceEvent) -> &'static str {
+    match event {
+        ServiceEvent::CallHeld { .. } => "CallHeld",
+        ServiceEvent::CallRefused { .. } => "CallRefused",
+        ServiceEvent::CallbackHeld { .. } => "CallbackHeld",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
-use backstitch_core::event::{Event, GraphEvent, RunEvent};
+use backstitch_core::event::{Event, GraphEvent, Hold, HoldReason, RunEvent, ServiceEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
 use backstitch_core::machine::replay;
 use backstitch_core::payload::Payload;
@@ -71,12 +71,25 @@ steps:
     let mut cached =
         Life::begin("{ id: k, steps: [{ id: a, type: task, cache: true }] }", json!({}));
     cached.state = answered_from_cache(cached.state);
+    let mut waits = Life::begin("{ id: c, steps: [{ id: a, type: task }] }", json!({}));
+    waits.state = told_to_wait(waits.state);
     let looping = Life::begin(
         "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
         json!({}),
     );
-    let lives =
-        [looping, cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let lives = [
+        waits,
+        looping,
+        cached,
+        chosen,
+        undone,
+        cancelled,
+        given_up,
+        waiting,
+        held,
+        rolled_back,
+        forced,
+    ];
     lives
         .into_iter()
         .map(|life| life.state)
@@ -100,6 +113,17 @@ fn answered_from_cache(state: State) -> State {
     let events = [submitted, ready, hit];
     let events = events.iter().map(|event| (event, START));
     replay(RUN, &state.plan, events).expect("it happens so")
+}
+
+/// The first step's service was not to be called.
+fn told_to_wait(state: State) -> State {
+    let submitted = Event::Run(RunEvent::Submitted(state.submitted.clone()));
+    let input = Payload::of(&json!({}));
+    let ready = Event::Run(RunEvent::StepReady { step: StepIndex(0), round: 1, input });
+    let hold = Hold { key: "k".into(), why: HoldReason::Open, until: Some(START) };
+    let held = ServiceEvent::CallHeld { step: StepIndex(0), undo: false, hold };
+    let events = [submitted, ready, Event::Run(RunEvent::Service(held))];
+    replay(RUN, &state.plan, events.iter().map(|event| (event, START))).expect("it happens so")
 }
 
 /// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older

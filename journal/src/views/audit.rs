@@ -50,6 +50,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RolloutEnded => 23,
         AuditAction::CacheEmptied => 24,
         AuditAction::ExecutionMigrated => 25,
+        AuditAction::BreakerSet => 26,
     }
 }
 

@@ -26,6 +26,7 @@ mod golden_keyed;
 mod golden_links;
 mod golden_migrations;
 mod golden_rollout;
+mod golden_services;
 mod golden_source;
 mod life;
 mod listing;

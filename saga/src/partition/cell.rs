@@ -193,11 +193,19 @@ impl<T> Run<T> {
         self.state.is_quiescent() && self.in_flight.is_empty() && self.waiting.is_empty()
     }
 
-    /// A report ends what was in flight.
-    pub(super) fn settle_effect(&mut self, command: &Command) {
-        if let Some(effect) = reported(command) {
-            self.in_flight.remove(&effect);
-        }
+    /// A report ends what was in flight; answers whether it was.
+    pub(super) fn settle_effect(&mut self, command: &Command) -> bool {
+        reported(command).is_some_and(|effect| self.in_flight.remove(&effect))
+    }
+
+    /// Whether an attempt is in flight.
+    pub(super) fn flies(&self, subject: Subject) -> bool {
+        attempts(subject).is_some_and(|own| self.in_flight.range(own).next().is_some())
+    }
+
+    /// An attempt that was ordered is not made.
+    pub(super) fn ground(&mut self, effect: Effect) {
+        self.in_flight.remove(&effect);
     }
 
     /// The attempts under way, of a run that is set aside.

@@ -17,7 +17,8 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let timer = self.timers.first().map(|&(at, _)| at);
-        timer.into_iter().chain(self.next_resend()).min()
+        let others = self.next_resend().into_iter().chain(self.breakers.next_at());
+        timer.into_iter().chain(others).min()
     }
 
     /// Whether a decision was cut short, or a turn came, and [`Partition::fire`] is to be
@@ -28,7 +29,8 @@ impl<T: Abandon> Partition<T> {
             && (!self.cut.is_empty()
                 || self.seat.granted() > 0
                 || self.slots.granted() > 0
-                || self.keys.granted() > 0)
+                || self.keys.granted() > 0
+                || self.has_calls())
     }
 
     /// [`Partition::fire`], if there is something for it to do.
@@ -47,6 +49,7 @@ impl<T: Abandon> Partition<T> {
             self.decide(run, Command::Continue, None, moment);
         }
         self.use_slots(moment);
+        self.use_calls(moment);
         self.use_keys(moment);
         self.use_turns(moment);
         for _ in 0..TIMERS_PER_FIRE_MAX {

@@ -3,6 +3,7 @@
 //! What a run holds beyond what it has in flight goes back after every decision, so that what is
 //! taken is always what is under way, whatever happened in between.
 
+use backstitch_core::breaker::{Call, Passage};
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
 use backstitch_core::ids::{ExecutionId, StepIndex};
@@ -10,6 +11,7 @@ use backstitch_core::room::{Attempt, Room};
 use backstitch_core::state::{State, Wanted};
 use backstitch_core::time::{Moment, Timestamp};
 
+use super::calls::{Calling, Calls};
 use super::cell::Cell;
 use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
@@ -26,6 +28,7 @@ pub(super) struct Turns<'a> {
     seat: &'a Seat,
     slots: &'a SlotSeat,
     asking: Asking<'a>,
+    calling: Calling<'a>,
     cache: &'a ResultCache,
     claim: &'a Claim,
     spare: usize,
@@ -39,12 +42,12 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         (seat, slots, cache): (&'a Seat, &'a SlotSeat, &'a ResultCache),
-        asking: Asking<'a>,
+        (asking, calling): (Asking<'a>, Calling<'a>),
         claim: &'a Claim,
         spare: usize,
         now: Timestamp,
     ) -> Self {
-        Self { seat, slots, asking, cache, claim, spare, now, taken: 0, began: false }
+        Self { seat, slots, asking, calling, cache, claim, spare, now, taken: 0, began: false }
     }
 }
 
@@ -68,6 +71,10 @@ impl Room for Turns<'_> {
         self.began
     }
 
+    fn passes(&mut self, call: &Call<'_>) -> Passage {
+        self.calling.passes(call)
+    }
+
     fn recalls(&mut self, key: &CacheKey, ttl_ms: u64) -> Option<Recalled> {
         self.cache.recall(key, ttl_ms, self.now)
     }
@@ -82,6 +89,8 @@ pub(super) struct Standing {
     pub(super) place: Option<Place>,
     /// What its steps have to do with keyed limits.
     pub(super) keys: Keyed,
+    /// Its calls of services, as far as circuits have to do with them.
+    pub(super) calls: Calls,
 }
 
 /// What a run has to do with slots; a run that the partition has said nothing of has neither.
@@ -130,6 +139,7 @@ impl<T: Abandon> Partition<T> {
                     SlotOf::Neither => {}
                 }
                 run.standing.keys.claim(&run.state, &self.keys);
+                run.standing.calls.claim(&run.state, &self.breakers, self.last_at);
             }
         }
     }
@@ -208,7 +218,8 @@ impl<T: Abandon> Partition<T> {
         if cut {
             return;
         }
-        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held());
+        let passing = run.standing.calls.granted();
+        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held(), &passing);
         let class = wanted.map(|wanted| Class::of(wanted, run.state.priority()));
         let stands = run.standing.place.map(|place| place.class);
         if stands == class || self.draining {

@@ -10,11 +10,11 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, fold_more};
 use backstitch_saga::turns::Wake;
 
-use super::cached;
 use super::disk::{DiskHistories, events_of};
 use super::limits;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
+use super::{breakers, cached};
 
 impl World {
     pub fn start(&mut self) {
@@ -33,7 +33,8 @@ impl World {
         let wake: Wake = Arc::new(|| {});
         let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
         let seated = partition.seated(pool, slots, self.keys.seat(wake));
-        seated.caching(self.cache.clone())
+        let breakers = self.breakers.seat(Arc::new(|| {}));
+        seated.guarded_by(breakers, breakers::services()).caching(self.cache.clone())
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -71,6 +72,7 @@ impl World {
         limits::slots(self);
         self.slots.let_in();
         self.keys.let_in();
+        self.breakers.let_in(now);
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);
@@ -158,6 +160,9 @@ impl World {
             if flight.takes_effect && self.random.chance(50) {
                 self.books.apply(&flight.order);
             }
+        }
+        if which.len() == self.partitions.len() {
+            self.forget_circuits();
         }
         self.start_partitions(which);
     }

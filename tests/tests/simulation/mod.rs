@@ -6,6 +6,7 @@
 //! which know nothing of the engine's state.
 
 mod arrows;
+mod breakers;
 mod cached;
 mod check;
 mod clients;

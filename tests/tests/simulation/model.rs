@@ -9,6 +9,7 @@ mod forks;
 mod loops;
 mod migrations;
 mod moves;
+mod services;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +244,7 @@ impl Model {
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
             RunEvent::Link(event) => self.linked(event),
+            RunEvent::Service(event) => self.served(event, at),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }

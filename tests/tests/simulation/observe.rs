@@ -11,7 +11,7 @@ use backstitch_saga::partition::{Answer, Input, Order, fold};
 use super::disk::{DiskHistories, events_of};
 use super::forks::is_started;
 use super::rollouts::is_in_force;
-use super::services::{Flight, fly, report};
+use super::services::{Faults, Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
 impl World {
@@ -41,8 +41,14 @@ impl World {
             flight.order.execution == order.execution && same
         });
         assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
-        let flight = fly(order, self.now, &mut self.random, self.faults);
+        let faults =
+            if self.outages.strikes(&order, self.now) { Faults::Down } else { self.days() };
+        let flight = fly(order, self.now, &mut self.random, faults);
         self.flights.push(flight);
+    }
+
+    fn days(&self) -> Faults {
+        if self.faults { Faults::Some } else { Faults::None }
     }
 
     /// An attempt that is no longer owed is stopped, before or after it took effect; its report
@@ -105,6 +111,11 @@ impl World {
                 let whole = disk.runs.get(run).is_some_and(|own| is_started(own.iter()));
                 assert!(whole, "seed {}: {run} was made and is not durable", self.seed);
                 self.accepted.insert(execution);
+            }
+            (Asked::Breaker(name, order), Answer::Recorded { .. }) => {
+                let (name, order) = (name.clone(), *order);
+                drop(disk);
+                self.carry_out(&name, order);
             }
             (Asked::Rollout(name), Answer::RolledOut { rollout, changed: _ }) => {
                 let holds = is_in_force(&disk, name, rollout.as_ref());

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::Submitted;
+use backstitch_core::event::{BreakerOrder, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::breakers::Breakers;
 use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
 use backstitch_saga::keys::Keys;
@@ -17,6 +18,7 @@ use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
+use super::breakers::{self, Outages};
 use super::cached;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, events_of};
@@ -61,6 +63,7 @@ pub enum Asked {
     Remove(Vec<ExecutionId>),
     Fork(ExecutionId),
     Rollout(Name),
+    Breaker(Name, BreakerOrder),
     Other,
 }
 
@@ -73,6 +76,8 @@ pub struct World {
     /// What runs of all partitions share.
     pub slots: Slots,
     pub keys: Keys,
+    pub breakers: Breakers,
+    pub outages: Outages,
     /// Answers that all partitions share.
     pub cache: ResultCache,
     pub partitions: Vec<Partition<Ticket>>,
@@ -140,6 +145,8 @@ impl World {
             pool,
             slots,
             keys: Keys::default(),
+            breakers: breakers::fresh(seed),
+            outages: Outages::default(),
             cache: cached::empty(),
             random,
             now: START,
@@ -174,9 +181,15 @@ impl World {
     pub fn live(&mut self) {
         for _ in 0..MOMENTS {
             self.moment();
-            limits::turns(self);
-            limits::keys(self);
+            self.agree();
         }
+    }
+
+    /// What goes on at a time is what there may be.
+    fn agree(&self) {
+        limits::turns(self);
+        limits::keys(self);
+        breakers::agree(self);
     }
 
     /// The good days after: no fault any more, until nothing is left to do; then an operator
@@ -186,10 +199,13 @@ impl World {
         for at in 0..self.partitions.len() {
             self.hand_over(at);
         }
-        for _ in 0..SETTLE_MOMENTS_MAX {
+        for moment in 0..SETTLE_MOMENTS_MAX {
+            // What was asked before may be answered late.
+            if moment % MOMENTS == 0 {
+                self.release_breakers();
+            }
             let worked = self.work();
-            limits::turns(self);
-            limits::keys(self);
+            self.agree();
             if worked {
                 continue;
             }
@@ -198,7 +214,7 @@ impl World {
             let next_timer = self.partitions.iter().filter_map(Partition::next_timer).min();
             match next_flight.into_iter().chain(next_post).chain(next_timer).min() {
                 Some(at) => self.now = at.max(self.now),
-                None if self.operate() => {}
+                None if self.release_breakers() || self.operate() => {}
                 None => return,
             }
         }
@@ -238,7 +254,9 @@ impl World {
             30 => self.crash(),
             31 => self.crash_some(),
             32..=34 => self.checkpoint(),
-            35..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
+            35 if self.random.chance(50) => self.outage(),
+            35 => self.order_breaker(),
+            36..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
             _ => {
                 self.work();
             }

@@ -157,6 +157,15 @@ Examples:
 
 Offline and online.";
 
+/// `dlq groups`
+pub const DLQ_GROUPS: &str = "\
+Examples:
+  replay-tool dlq groups
+  replay-tool dlq groups --workflow order --status all
+  replay-tool dlq list --fingerprint 3b8f02c4d5e6a7b9
+
+Offline and online.";
+
 /// `dlq show`
 pub const DLQ_SHOW: &str = "\
 Examples:

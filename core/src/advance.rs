@@ -7,6 +7,7 @@ pub(crate) mod alone;
 mod cached;
 mod held;
 mod limits;
+mod opening;
 mod routes;
 mod unwinding;
 
@@ -16,14 +17,12 @@ use crate::allot::allot;
 use crate::arrows::Phase;
 use crate::command::callbacks;
 use crate::event::{
-    CallbackEvent, Compensation, GraphEvent, LetterSubject, Outcome, Recourse, RunEvent,
-    SuspendReason,
+    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::links;
 use crate::payload::Payload;
-use crate::plan::{TaskKind, Wait, wait_of};
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
 use crate::state::{Signals, State, Subject};
@@ -32,6 +31,7 @@ use crate::time::{Moment, Timestamp};
 
 use alone::Gate;
 use held::suspended;
+use opening::{numbered, opened, started};
 use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
@@ -115,6 +115,10 @@ fn forward(
         events.push(RunEvent::RunSuspended { reason: SuspendReason::Pause });
         return;
     }
+    if let Some(event) = numbered(state, work) {
+        events.push(event);
+        return;
+    }
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -155,7 +159,7 @@ fn forward(
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            events.push(opened(state, step, work));
+            opened(state, step, work, events);
         }
     }
     pruned.sort_unstable();
@@ -202,7 +206,7 @@ fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
         return cancelled;
     }
     if state.sets.overdue {
-        let timeout_ms = state.plan.timeout_ms.unwrap_or_default();
+        let timeout_ms = state.run_timeout_ms().unwrap_or_default();
         let message = format!("the run passed its timeout of {timeout_ms} ms");
         let failure = Failure::permanent(codes::WORKFLOW_TIMEOUT, message);
         let recourse = state.plan.on_failure;
@@ -239,8 +243,7 @@ fn resolve_faults(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let policy = &state.plan.steps[step.at()].retry;
-        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+        events.push(if may_retry(&state.retry(step), &failure, own.tries, own.lost) {
             RunEvent::StepRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
             RunEvent::StepFailed { step, failure }
@@ -287,50 +290,6 @@ fn fallen_due(
     }
 }
 
-/// A step whose needs are settled, and at least one is done: its condition, then its input.
-fn opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
-    let plan = &state.plan.steps[step.at()];
-    match plan.condition_holds(state, work) {
-        Ok(true) => match plan.render_input(state, work) {
-            Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        Ok(false) => RunEvent::StepSkipped { step },
-        Err(failure) => RunEvent::StepFailed { step, failure },
-    }
-}
-
-/// A ready step: pure ones are evaluated here, the others are handed to their executor.
-fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {
-    let own = state.step(step);
-    let input = own.input.clone().unwrap_or_else(Payload::null);
-    if let Some(absent) = input.absent() {
-        return RunEvent::StepFailed { step, failure: absent.failure("the input") };
-    }
-    match &state.plan.steps[step.at()].task {
-        TaskKind::Transform => {
-            RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
-        }
-        TaskKind::Wait => match wait_of(&input, now) {
-            Ok(Wait::Until(due_at)) => RunEvent::StepWaiting { step, due_at },
-            Ok(Wait::Signal { name, due_at }) => {
-                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, due_at })
-            }
-            Err(failure) => RunEvent::StepFailed { step, failure },
-        },
-        TaskKind::Router => routes::chosen(state, step, work),
-        task @ (TaskKind::Workflow | TaskKind::Signal) => {
-            match links::startable(state, task, &input) {
-                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-                Err(failure) => RunEvent::StepFailed { step, failure },
-            }
-        }
-        TaskKind::Effect(_) => {
-            RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
-        }
-    }
-}
-
 fn failing(state: &State, events: &mut Vec<RunEvent>) {
     let Some(why) = &state.failing else { return };
     if why.failure.code != codes::CANCELLED
@@ -346,7 +305,7 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let policy = &state.plan.steps[step.at()].retry;
+        let policy = &state.retry(step);
         let forced = failure.code == codes::CANCELLED_BY_FORCE;
         events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }

@@ -8,6 +8,7 @@ mod controls;
 mod flow;
 mod forks;
 mod links;
+mod numbers;
 pub(crate) mod payloads;
 mod step;
 
@@ -30,6 +31,7 @@ pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
 pub use forks::Forks;
 pub use links::{Child, Links, Outgoing};
+pub use numbers::number_problems;
 pub use step::{StepState, UndoState};
 
 /// One run.

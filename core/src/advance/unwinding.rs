@@ -29,14 +29,13 @@ pub(super) fn unwinding(
     }
     for &step in &state.sets.undo_faulted {
         let Some(own) = &state.step(step).undo else { continue };
-        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
         let failure = failure_of(state, LetterSubject::Undo(step));
         let lost = failure.code == codes::ATTEMPT_LOST;
         let again = failure.class == FailureClass::Retryable
             && if lost {
                 own.lost <= LOST_ATTEMPTS_MAX
             } else {
-                own.tries < plan.retry.max_attempts
+                own.tries < state.undo_retry(step).max_attempts
             };
         events.push(if again {
             RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }

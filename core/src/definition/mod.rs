@@ -198,10 +198,19 @@ pub struct Undo {
 /// A duration as written, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurationText {
-    /// As written: `1h30m`.
+    /// As written: `1h30m`, or a template.
     pub text: String,
-    /// In milliseconds.
-    pub ms: u64,
+    /// In milliseconds; nothing of a template.
+    pub ms: Option<u64>,
+}
+
+/// A whole number as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Count {
+    /// A number.
+    Number(u16),
+    /// A template of one.
+    Template(String),
 }
 
 /// A retry policy as written.
@@ -217,7 +226,7 @@ pub enum Retry {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnRetry {
     /// All attempts, the first included.
-    pub max_attempts: Option<u16>,
+    pub max_attempts: Option<Count>,
     /// How the wait grows.
     pub backoff: Option<Backoff>,
     /// The first wait.
@@ -241,10 +250,15 @@ impl Retry {
                 named.map_or(standard, |(_, policy)| *policy)
             }
             Self::Own(own) => {
-                let initial_ms = own.initial.as_ref().map_or(standard.initial_ms, |text| text.ms);
-                let max_ms = own.max.as_ref().map(|text| text.ms);
+                let initial_ms = own.initial.as_ref().and_then(|text| text.ms);
+                let initial_ms = initial_ms.unwrap_or(standard.initial_ms);
+                let max_ms = own.max.as_ref().and_then(|text| text.ms);
+                let max_attempts = match own.max_attempts {
+                    Some(Count::Number(number)) => number,
+                    Some(Count::Template(_)) | None => standard.max_attempts,
+                };
                 RetryPolicy {
-                    max_attempts: own.max_attempts.unwrap_or(standard.max_attempts),
+                    max_attempts,
                     backoff: own.backoff.unwrap_or(standard.backoff),
                     initial_ms,
                     max_ms: max_ms.unwrap_or(standard.max_ms.max(initial_ms)),

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
-use super::{Cache, DurationText, OwnRetry, Retry};
+use super::{Cache, Count, DurationText, OwnRetry, Retry};
 use crate::cache::CACHE_TTL_MS_MAX;
 use crate::retry_policy::{
     ATTEMPTS_MAX, Backoff, MULTIPLIER_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX, RetryPolicy,
 };
-use crate::template::TEMPLATE_BYTES_MAX;
+use crate::template::{TEMPLATE_BYTES_MAX, has_template};
 use crate::time::{DURATION_MS_MAX, parse_duration_ms};
 
 const RETRY_FIELDS: [&str; 6] =
@@ -50,7 +50,23 @@ pub(super) fn duration(
         problems.add(path, codes::OUT_OF_RANGE, message);
         return None;
     }
-    Some(DurationText { text: text.clone(), ms: duration_ms })
+    Some(DurationText { text: text.clone(), ms: Some(duration_ms) })
+}
+
+/// A duration within bounds, or a template of one.
+pub(super) fn limit(
+    fields: &Fields<'_>,
+    name: &str,
+    bounds_ms: (u64, u64),
+    problems: &mut Problems,
+) -> Option<DurationText> {
+    match fields.get(name)? {
+        Value::String(text) if has_template(text) => {
+            let text = fields.text(name, TEMPLATE_BYTES_MAX, problems)?;
+            Some(DurationText { text, ms: None })
+        }
+        _ => duration(fields, name, bounds_ms, problems),
+    }
 }
 
 /// A duration as people write it.
@@ -67,7 +83,7 @@ pub(crate) fn written(duration_ms: u64) -> String {
 
 /// The timeout of a run.
 pub(super) fn run_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
-    duration(fields, "timeout", (1, DURATION_MS_MAX), problems)
+    limit(fields, "timeout", (1, DURATION_MS_MAX), problems)
 }
 
 /// The timeout of an attempt.
@@ -75,7 +91,7 @@ pub(super) fn attempt_timeout(
     fields: &Fields<'_>,
     problems: &mut Problems,
 ) -> Option<DurationText> {
-    duration(fields, "timeout", (1, super::STEP_TIMEOUT_MS_MAX), problems)
+    limit(fields, "timeout", (1, super::STEP_TIMEOUT_MS_MAX), problems)
 }
 
 /// Which answers may stand for a step's own: `true`, or `{ttl?, key?}`.
@@ -118,13 +134,14 @@ fn own_retry(fields: &Fields<'_>, problems: &mut Problems) -> OwnRetry {
     let read = OwnRetry {
         max_attempts: attempts(fields, problems),
         backoff: fields.word("backoff", &BACKOFFS, problems),
-        initial: duration(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
-        max: duration(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
+        initial: limit(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
+        max: limit(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
         multiplier: multiplier(fields, problems),
         jitter: fields.boolean("jitter", problems),
     };
     if let (Some(initial), Some(max)) = (&read.initial, &read.max)
-        && initial.ms > max.ms
+        && let (Some(initial_ms), Some(max_ms)) = (initial.ms, max.ms)
+        && initial_ms > max_ms
     {
         let message = format!("`max` ({}) is shorter than `initial` ({})", max.text, initial.text);
         problems.add(fields.at("max"), codes::BAD_VALUE, message);
@@ -132,8 +149,12 @@ fn own_retry(fields: &Fields<'_>, problems: &mut Problems) -> OwnRetry {
     read
 }
 
-fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
+fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<Count> {
     let value = fields.get("max_attempts")?;
+    if value.as_str().is_some_and(has_template) {
+        let text = fields.text("max_attempts", TEMPLATE_BYTES_MAX, problems);
+        return text.map(Count::Template);
+    }
     if !value.is_number() {
         fields.wrong_type("max_attempts", "a whole number", value, problems);
         return None;
@@ -145,7 +166,7 @@ fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
             format!("`max_attempts` is a whole number from 1 to {ATTEMPTS_MAX}, not {value}");
         problems.add(fields.at("max_attempts"), codes::OUT_OF_RANGE, message);
     }
-    attempts
+    attempts.map(Count::Number)
 }
 
 fn multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_limits::{ON_LIMIT, PRIORITIES};
 use super::{
-    Cache, Concurrency, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step, Undo,
+    Cache, Concurrency, Count, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step,
+    Undo,
 };
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
@@ -127,13 +128,20 @@ fn retry(retry: &Retry) -> Value {
 
 fn own_retry(own: &OwnRetry) -> Value {
     object([
-        ("max_attempts", own.max_attempts.map(Value::from)),
+        ("max_attempts", own.max_attempts.as_ref().map(count)),
         ("backoff", own.backoff.map(|backoff| json!(backoff))),
         ("initial", duration(own.initial.as_ref())),
         ("max", duration(own.max.as_ref())),
         ("multiplier", own.multiplier.map(Value::from)),
         ("jitter", own.jitter.map(Value::from)),
     ])
+}
+
+fn count(own: &Count) -> Value {
+    match own {
+        Count::Number(number) => (*number).into(),
+        Count::Template(text) => text.as_str().into(),
+    }
 }
 
 fn callback(callback: &Callback) -> Value {

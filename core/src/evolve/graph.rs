@@ -25,6 +25,7 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
         }
         GraphEvent::StepLimitPassed { step, limit_ms } => limits::pass(state, *step, *limit_ms, at),
         GraphEvent::SlaBreached { step, limit_ms } => limits::breach(state, *step, *limit_ms, at),
+        GraphEvent::NumbersSet { step, numbers } => limits::set(state, *step, numbers),
         GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => {
             let own = step_mut(state, *step)?;
             current(*attempt, own.attempt)?;

@@ -2,6 +2,7 @@
 
 mod cached;
 mod flow;
+mod numbers;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(super) fn plan(
         .collect();
     let steps = flow::with_handled(steps);
     let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
+    let numbers = compiler.own_numbers();
     compiler.check_references(graph);
     let text = definition.canonical_text();
     Plan {
@@ -63,8 +65,9 @@ pub(super) fn plan(
         digest: Digest::of(text.as_bytes()),
         steps,
         on_failure: definition.on_failure.unwrap_or(Recourse::Compensate),
-        timeout_ms: definition.timeout.as_ref().map(|timeout| timeout.ms),
-        sla_ms: definition.sla.as_ref().map(|sla| sla.ms),
+        timeout_ms: definition.timeout.as_ref().and_then(|timeout| timeout.ms),
+        sla_ms: definition.sla.as_ref().and_then(|sla| sla.ms),
+        numbers,
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
         erasable: definition.erasable,
@@ -127,6 +130,7 @@ impl Compiler<'_, '_> {
         let flow = self.flow(&path, &place, index, step);
         let input = self.template(step.with.as_ref(), &path, &place, index, false);
         let cache = self.cache(&path, &place, index, (&task, step));
+        let numbers = self.numbers(&path, &place, index, (&task, step));
         let undo = match (&step.undo, &task) {
             (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
             (None, TaskKind::Workflow) => {
@@ -148,9 +152,10 @@ impl Compiler<'_, '_> {
             condition,
             input,
             retry: retry.map_or(RetryPolicy::STANDARD, Retry::policy),
-            timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
-            total_timeout_ms: step.total_timeout.as_ref().map(|limit| limit.ms),
-            sla_ms: step.sla.as_ref().map(|sla| sla.ms),
+            timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
+            total_timeout_ms: step.total_timeout.as_ref().and_then(|limit| limit.ms),
+            sla_ms: step.sla.as_ref().and_then(|sla| sla.ms),
+            numbers,
             allow_failure: step.allow_failure,
             undo,
             replay,
@@ -323,7 +328,7 @@ impl Compiler<'_, '_> {
             reads_own_output: input.reads_output_of(index),
             input,
             retry: undo.retry.as_ref().map_or(RetryPolicy::CRITICAL, Retry::policy),
-            timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
+            timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
         }
     }
 

@@ -94,7 +94,8 @@ impl Recording<'_> {
             }
             GraphEvent::RouteChosen { .. }
             | GraphEvent::StepLimitPassed { .. }
-            | GraphEvent::SlaBreached { .. } => {}
+            | GraphEvent::SlaBreached { .. }
+            | GraphEvent::NumbersSet { .. } => {}
         }
     }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 73] = [
+pub const EVENT_TYPES: [&str; 74] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -52,6 +52,7 @@ pub const EVENT_TYPES: [&str; 73] = [
     "StepCacheHit",
     "StepLimitPassed",
     "SlaBreached",
+    "NumbersSet",
     "ExecutionOrigin",
     "MessagePosted",
     "MessageAcknowledged",
@@ -83,7 +84,7 @@ pub const EVENT_TYPES: [&str; 73] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(54).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(55).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -183,6 +184,7 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::StepCacheHit { .. } => "StepCacheHit",
         GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
         GraphEvent::SlaBreached { .. } => "SlaBreached",
+        GraphEvent::NumbersSet { .. } => "NumbersSet",
     }
 }
 

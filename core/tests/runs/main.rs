@@ -13,6 +13,7 @@ mod laws;
 mod letters;
 mod limits;
 mod lives;
+mod numbers;
 mod outputs;
 mod payloads;
 mod rehearsals;

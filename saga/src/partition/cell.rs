@@ -270,8 +270,8 @@ impl<T> Run<T> {
                     url: None,
                     idempotency_key,
                     correlation_id,
-                    timeout_ms: plan.timeout_ms,
-                    retry: plan.retry,
+                    timeout_ms: state.timeout_ms(step),
+                    retry: state.retry(step),
                     tries: own.tries.saturating_add(1),
                 }
             }
@@ -287,8 +287,8 @@ impl<T> Run<T> {
                     url: None,
                     idempotency_key,
                     correlation_id,
-                    timeout_ms: undo.timeout_ms,
-                    retry: undo.retry,
+                    timeout_ms: state.undo_timeout_ms(step),
+                    retry: state.undo_retry(step),
                     tries: own.tries.saturating_add(1),
                 }
             }

@@ -41,7 +41,7 @@ pub fn slots(world: &World) {
     };
     let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut of_the_node = 0;
-    let mut limits = BTreeMap::new();
+    let mut limits: BTreeMap<Arc<str>, u32> = BTreeMap::new();
     for run in runs {
         let state = world.live_state(run);
         let by_hand = {
@@ -55,9 +55,13 @@ pub fn slots(world: &World) {
             continue;
         }
         of_the_node += usize::from(state.parent().is_none());
-        let workflow = state.submitted.workflow.clone();
-        *running.entry(workflow.clone()).or_default() += 1;
-        limits.extend(state.plan.concurrency.map(|own| (workflow, own.max_runs)));
+        // Revisions rolled out beside each other may have different limits, or none.
+        if let Some(own) = state.plan.concurrency {
+            let workflow = state.submitted.workflow.clone();
+            *running.entry(workflow.clone()).or_default() += 1;
+            let most = limits.entry(workflow).or_default();
+            *most = own.max_runs.max(*most);
+        }
     }
     for (workflow, max_runs) in limits {
         let running = running[&workflow];

@@ -1,0 +1,85 @@
+//! How a run and its steps begin: what is rendered when nothing holds a step back any more, and
+//! what a ready one does.
+
+use crate::event::{GraphEvent, RunEvent};
+use crate::ids::StepIndex;
+use crate::links;
+use crate::payload::Payload;
+use crate::plan::{TaskKind, Wait, rendered, wait_of};
+use crate::state::State;
+use crate::template::Work;
+use crate::time::Timestamp;
+
+use super::routes;
+
+/// The run's own numbers, before anything of it begins; it fails of what is no number.
+pub(super) fn numbered(state: &State, work: &mut Work) -> Option<RunEvent> {
+    let templates = &state.plan.numbers;
+    let known = state.flow.as_ref().is_none_or(|flow| !flow.own_numbers.is_empty());
+    if templates.is_empty() || known || state.begun {
+        return None;
+    }
+    Some(match rendered(templates, state, work) {
+        Ok(numbers) => RunEvent::Graph(GraphEvent::NumbersSet { step: None, numbers }),
+        Err(failure) => {
+            RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
+        }
+    })
+}
+
+/// A step whose needs are settled, and at least one is done: its condition, its numbers if it
+/// has templates for them, then its input.
+pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work, events: &mut Vec<RunEvent>) {
+    let plan = &state.plan.steps[step.at()];
+    let failed = |failure| RunEvent::StepFailed { step, failure };
+    match plan.condition_holds(state, work) {
+        Ok(true) => {}
+        Ok(false) => return events.push(RunEvent::StepSkipped { step }),
+        Err(failure) => return events.push(failed(failure)),
+    }
+    let known = state.flow.as_ref().is_some_and(|flow| flow.numbers.contains_key(&step));
+    if !plan.numbers.is_empty() && !known {
+        match rendered(&plan.numbers, state, work) {
+            Ok(numbers) => {
+                let step = Some(step);
+                events.push(RunEvent::Graph(GraphEvent::NumbersSet { step, numbers }));
+            }
+            Err(failure) => return events.push(failed(failure)),
+        }
+    }
+    events.push(match plan.render_input(state, work) {
+        Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
+        Err(failure) => failed(failure),
+    });
+}
+
+/// A ready step: pure ones are evaluated here, the others are handed to their executor.
+pub(super) fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {
+    let own = state.step(step);
+    let input = own.input.clone().unwrap_or_else(Payload::null);
+    if let Some(absent) = input.absent() {
+        return RunEvent::StepFailed { step, failure: absent.failure("the input") };
+    }
+    match &state.plan.steps[step.at()].task {
+        TaskKind::Transform => {
+            RunEvent::StepSucceeded { step, attempt: own.attempt, output: input }
+        }
+        TaskKind::Wait => match wait_of(&input, now) {
+            Ok(Wait::Until(due_at)) => RunEvent::StepWaiting { step, due_at },
+            Ok(Wait::Signal { name, due_at }) => {
+                RunEvent::Graph(GraphEvent::StepAwaitsSignal { step, name, due_at })
+            }
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Router => routes::chosen(state, step, work),
+        task @ (TaskKind::Workflow | TaskKind::Signal) => {
+            match links::startable(state, task, &input) {
+                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+                Err(failure) => RunEvent::StepFailed { step, failure },
+            }
+        }
+        TaskKind::Effect(_) => {
+            RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
+        }
+    }
+}

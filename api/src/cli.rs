@@ -61,6 +61,8 @@ pub enum Command {
     Get(runs::OneFlags),
     /// List runs, the newest first
     List(runs::ListFlags),
+    /// Show the items of a loop, and what became of each
+    Items(runs::ItemsFlags),
     /// Say what a run waits for, and since when
     Why(runs::OneFlags),
     /// Stop a run; what was done is undone as its workflow says
@@ -77,6 +79,8 @@ pub enum Command {
     Retry(runs::RetryFlags),
     /// Run an ended run again from a step on, as a new run that keeps the rest
     Rerun(runs::RerunFlags),
+    /// Have a run, or every run of a workflow, go on with another revision
+    Migrate(runs::MigrateFlags),
     /// Skip a step of a suspended run
     SkipStep(runs::SkipFlags),
     /// Say what a step of a suspended run is taken to have answered
@@ -214,6 +218,7 @@ impl Command {
             Self::Submit(flags) => commands::submit::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,
+            Self::Items(flags) => runs::items(flags).await,
             Self::Why(flags) => runs::why(flags).await,
             Self::Cancel(flags) => runs::cancel(flags).await,
             Self::Pause(flags) => runs::act(flags, "pause").await,
@@ -222,6 +227,7 @@ impl Command {
             Self::Signal(flags) => runs::signal(flags).await,
             Self::Retry(flags) => runs::retry(flags).await,
             Self::Rerun(flags) => runs::rerun(flags).await,
+            Self::Migrate(flags) => runs::migrate(flags).await,
             Self::SkipStep(flags) => runs::skip_step(flags).await,
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,

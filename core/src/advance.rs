@@ -21,10 +21,13 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+
+use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
+
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
@@ -147,7 +150,7 @@ fn forward(
     let due = state.due_by(now).filter(late);
     let due = due.filter_map(|subject| fallen_due(state, subject, gate, &mut turns));
     events.extend(due.take(STARTS_PER_LAYER_MAX));
-    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX);
+    let open = state.sets.open.iter().take(STARTS_PER_LAYER_MAX.min(state.window()));
     let mut pruned: Vec<_> = state.doomed().take(STARTS_PER_LAYER_MAX).collect();
     for &step in open {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
@@ -186,7 +189,11 @@ fn forward(
         events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
     if state.sets.unsettled == 0 && events.is_empty() {
-        events.push(match state.plan.render_outputs(state, work) {
+        let output = match &state.plan.part {
+            Some(_) => Ok(Some(items::answer(state))),
+            None => state.plan.render_outputs(state, work),
+        };
+        events.push(match output {
             Ok(output) => RunEvent::RunEnded {
                 outcome: Outcome::Completed,
                 compensation: Compensation::None,
@@ -306,7 +313,7 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         let policy = &state.retry(step);
-        let forced = failure.code == codes::CANCELLED_BY_FORCE;
+        let forced = [codes::CANCELLED_BY_FORCE, codes::LOOP_STOPPED].contains(&&*failure.code);
         events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {

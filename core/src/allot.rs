@@ -10,7 +10,7 @@ use crate::payload::{Payload, RUN_PAYLOAD_BYTES_MAX, SIGNAL_PAYLOAD_BYTES, UNDO_
 use crate::state::{Signals, State};
 
 /// What the run may still hold.
-fn room_bytes(state: &State) -> usize {
+pub(crate) fn room_bytes(state: &State) -> usize {
     let kept = if state.phase == Phase::Unwinding { 0 } else { UNDO_PAYLOAD_BYTES };
     (RUN_PAYLOAD_BYTES_MAX - kept).saturating_sub(state.payload_bytes)
 }

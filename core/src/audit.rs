@@ -67,11 +67,13 @@ pub enum AuditAction {
     RolloutEnded,
     /// The result cache was emptied.
     CacheEmptied,
+    /// A run goes on with another revision.
+    ExecutionMigrated,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -97,6 +99,7 @@ impl AuditAction {
         Self::RolloutKilled,
         Self::RolloutEnded,
         Self::CacheEmptied,
+        Self::ExecutionMigrated,
     ];
 
     /// The word the API prints.
@@ -128,6 +131,7 @@ impl AuditAction {
             Self::RolloutKilled => "rollout.killed",
             Self::RolloutEnded => "rollout.ended",
             Self::CacheEmptied => "cache.emptied",
+            Self::ExecutionMigrated => "execution.migrated",
         }
     }
 
@@ -243,6 +247,10 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
         RunEvent::Fork(ForkEvent::Forked { to, actor, undoes }) if !undoes.is_empty() => {
             let detail = format!("{to} undoes {} of its steps", undoes.len());
             (actor.as_str(), AuditAction::UndoDutyMoved, run.to_string(), detail)
+        }
+        RunEvent::Fork(ForkEvent::Migrated { revision, reason, actor, .. }) => {
+            let detail = format!("onto revision {revision}: {reason}");
+            (actor.as_str(), AuditAction::ExecutionMigrated, run.to_string(), detail)
         }
         _ => return None,
     };

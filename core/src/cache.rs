@@ -24,7 +24,7 @@ pub const CACHE_TTL_MS_DEFAULT: u64 = 3_600_000;
 pub const CACHE_TTL_MS_MAX: u64 = 30 * 24 * 3_600_000;
 
 /// What a step says of answers that may stand for its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CachePolicy {
     /// How old an answer may be.
     pub ttl_ms: u64,

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrows::Phase;
 use crate::event::Submitted;
-use crate::ids::ExecutionId;
+use crate::ids::{Digest, ExecutionId};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Sets, State,
-    StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Migrations, Sets,
+    State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 10;
+pub const CHECKPOINT_FORMAT: u32 = 11;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ pub struct Checkpoint {
     updated_at: Timestamp,
     sets: Sets,
     tags: Arc<[Arc<str>]>,
+    migrations: Option<Box<Migrations>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -89,6 +90,7 @@ impl Checkpoint {
             updated_at: own.updated_at,
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
+            migrations: own.migrations,
         }
     }
 
@@ -114,10 +116,24 @@ impl Checkpoint {
         self.submitted_at
     }
 
-    /// What the run was submitted with: it names the plan.
+    /// The contents that the run was pinned to, the present one last: they name the plan.
     #[must_use]
-    pub fn submitted(&self) -> &Submitted {
-        &self.submitted
+    pub fn lineage(&self) -> Vec<Digest> {
+        let migrated = self.migrations.as_ref().map(|own| own.lineage());
+        migrated.unwrap_or_else(|| vec![self.submitted.digest])
+    }
+
+    /// The plan of a run that was submitted with `whole`: of a chunk, its stretch of it.
+    fn plan(&self, whole: Arc<Plan>) -> Result<Arc<Plan>, Unusable> {
+        let origin = self.links.as_ref().and_then(|links| links.origin.as_ref());
+        let parent = origin.and_then(|origin| origin.parent.as_ref());
+        match parent.and_then(|parent| Some((parent.step, parent.items?))) {
+            None => Ok(whole),
+            Some((step, items)) => {
+                let whole = whole.part.as_ref().map_or(&whole, |part| &part.whole);
+                Plan::chunk(whole, step, items).map(Arc::new).map_err(|_| Unusable::Foreign)
+            }
+        }
     }
 
     /// The state again, as a fold of the same events gives it: the shell has seen nothing of
@@ -129,12 +145,14 @@ impl Checkpoint {
         if self.format != CHECKPOINT_FORMAT {
             return Err(Unusable::Format(self.format));
         }
+        let plan = self.plan(plan)?;
         let fits = self.id == id
             && self.submitted.digest == plan.digest
             && self.steps.len() == plan.steps.len();
         if !fits {
             return Err(Unusable::Foreign);
         }
+        let chunk = plan.part.is_some().then(Arc::default);
         Ok(State {
             id,
             plan,
@@ -153,11 +171,13 @@ impl Checkpoint {
             deliveries: self.deliveries,
             letters: self.letters,
             links: self.links,
+            chunk,
             forks: self.forks,
             payload_bytes: self.payload_bytes,
             updated_at: self.updated_at,
             sets: self.sets,
             tags: self.tags,
+            migrations: self.migrations,
         })
     }
 }

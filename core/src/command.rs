@@ -145,6 +145,17 @@ pub enum Command {
         /// Who had it so.
         actor: String,
     },
+    /// Go on with another revision.
+    Migrate {
+        /// The plan of the run's lineage with the revision behind it.
+        plan: Arc<Plan>,
+        /// The revision's number.
+        revision: u32,
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
     /// A fork of the run never started.
     DropFork {
         /// The fork.
@@ -189,7 +200,11 @@ impl Submission {
     /// The run's tags: the definition's and its own, ascending, each once.
     #[must_use]
     pub fn all_tags(&self) -> Vec<Arc<str>> {
-        let all: BTreeSet<_> = self.plan.tags.iter().chain(&self.tags).cloned().collect();
+        let parent = self.origin.as_ref().and_then(|origin| origin.parent.as_ref());
+        // A chunk is a part of a run that has them.
+        let chunk = parent.is_some_and(|parent| parent.items.is_some());
+        let of_plan: &[_] = if chunk { &[] } else { &self.plan.tags };
+        let all: BTreeSet<_> = of_plan.iter().chain(&self.tags).cloned().collect();
         all.into_iter().collect()
     }
 }
@@ -231,6 +246,18 @@ pub enum Rejection {
     MessageRefused {
         /// Why.
         why: String,
+    },
+    /// The run is a chunk of a loop.
+    #[error("the run is a part of {run}: do it to that one")]
+    PartOfRun {
+        /// The run it belongs to.
+        run: ExecutionId,
+    },
+    /// The step is no loop.
+    #[error("step `{step}` is no `foreach`, so it has no items")]
+    NoItems {
+        /// Its id.
+        step: String,
     },
     /// Only a run whose steps start can be paused.
     #[error("the run is {status}; only a running one can be paused")]
@@ -290,6 +317,12 @@ pub enum Rejection {
     ForkUnsafe {
         /// Which.
         steps: Vec<String>,
+    },
+    /// The run can't go on with the revision.
+    #[error("the run can't be migrated: {}", .reasons.join("; "))]
+    MigrationRefused {
+        /// Every reason.
+        reasons: Vec<String>,
     },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]

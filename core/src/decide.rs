@@ -12,6 +12,7 @@ use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links;
+use crate::migration;
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::state::{Letter, State};
 use crate::summary::LetterStatus;
@@ -25,6 +26,7 @@ pub const CALLBACK_ATTEMPTS_MAX: u16 = 10;
 /// # Errors
 /// [`Rejection`] for a command that is wrong where the run stands.
 pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<RunEvent>, Rejection> {
+    control::refuse_for_chunk(state, &command)?;
     Ok(match command {
         Command::Continue => Vec::new(),
         Command::ReportStep { step, attempt, result, retry_delay_ms } => {
@@ -62,6 +64,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::Acknowledge { message, refused } => links::acknowledge(state, message, refused),
         Command::StartFork => fork::start(state),
         Command::NoteFork { to, undoes, actor } => fork::note_fork(state, to, undoes, actor),
+        Command::Migrate { plan, revision, reason, actor } => {
+            migration::migrate(state, &plan, revision, reason, actor)?
+        }
         Command::DropFork { fork } => fork::drop_fork(state, fork),
     })
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use control::ControlEvent;
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, Number};
-pub use link::{Items, LinkEvent, Origin, Parent, Priority};
+pub use link::{ItemCounts, Items, LinkEvent, Origin, Parent, Priority};
 pub use message::Message;
 pub use partition::PartitionEvent;
 pub use replay::{ReplayEvent, ReplayRequest};

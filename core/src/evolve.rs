@@ -3,6 +3,7 @@
 //! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
 //! event that has no arrow from where the run stands is an [`IllegalTransition`].
 
+mod chunks;
 mod control;
 mod deliveries;
 mod flow;
@@ -11,14 +12,18 @@ mod graph;
 mod letters;
 mod limits;
 pub(crate) mod link;
+mod migrate;
 mod signals;
+
+use std::sync::Arc;
 
 use crate::arrows::{
     DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
 };
-use crate::event::{LetterSubject, RunEvent};
+use crate::event::{ForkEvent, LetterSubject, RunEvent};
 use crate::failure::{EffectKnown, Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
+use crate::plan::Plan;
 use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
 use crate::time::Timestamp;
 
@@ -42,12 +47,27 @@ pub struct IllegalTransition {
 /// # Errors
 /// [`IllegalTransition`]; the state may then be half changed and must not be used.
 pub fn evolve(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), IllegalTransition> {
+    evolve_onto(state, event, None, at)
+}
+
+/// The same; an event that pins the run to another revision needs the plan of its lineage.
+///
+/// # Errors
+/// As [`evolve`].
+pub fn evolve_onto(
+    state: &mut State,
+    event: &RunEvent,
+    plan: Option<&Arc<Plan>>,
+    at: Timestamp,
+) -> Result<(), IllegalTransition> {
     let version = state.version + 1;
-    apply(state, event, at).map_err(|why| IllegalTransition {
-        execution: state.id,
-        version,
-        why,
-    })?;
+    let folded = match (event, plan) {
+        (RunEvent::Fork(own @ ForkEvent::Migrated { .. }), Some(plan)) => {
+            migrate::migrate(state, own, plan, at)
+        }
+        _ => apply(state, event, at),
+    };
+    folded.map_err(|why| IllegalTransition { execution: state.id, version, why })?;
     state.version = version;
     state.payload_bytes = state.payload_bytes.saturating_add(event.payload_bytes());
     state.updated_at = at;

@@ -140,6 +140,10 @@ pub mod codes {
     pub const CHILD_NOT_UNDONE: &str = "CHILD_NOT_UNDONE";
     /// Too many runs are above this one for it to have children.
     pub const CHILD_TOO_DEEP: &str = "CHILD_TOO_DEEP";
+    /// What a loop is to go through is no list, or too long a one.
+    pub const ITEMS_INVALID: &str = "ITEMS_INVALID";
+    /// A loop began no more of its items, because its run was being stopped.
+    pub const LOOP_STOPPED: &str = "LOOP_STOPPED";
     /// A message between runs was refused by its receiver.
     pub const MESSAGE_REFUSED: &str = "MESSAGE_REFUSED";
     /// In a dry run: the mock of an attempt says that it fails, and not how.

@@ -118,6 +118,9 @@ pub fn fork(
 
 /// Only what has ended, and was not undone, is forked.
 fn refuse_unended(parent: &State) -> Result<(), Rejection> {
+    if let Some(above) = parent.parent().filter(|above| above.items.is_some()) {
+        return Err(Rejection::PartOfRun { run: above.run });
+    }
     let status = parent.status().word();
     let why = match (parent.phase, &parent.ending) {
         (Phase::Ended, Some(ending)) if ending.compensation == Compensation::None => {
@@ -144,7 +147,7 @@ fn kept(point: &State, from: Option<&str>) -> Vec<StepIndex> {
             queue.extend(&plan.step(step).dependants);
         }
     }
-    all().filter(|step| !again.contains(step)).collect()
+    all().filter(|step| !again.contains(step) && !plan.step(*step).gone).collect()
 }
 
 /// What a settled step is kept as.
@@ -235,8 +238,10 @@ fn repeated(
         let before = parent.plan.index_of(&own.id).filter(|_| !kept.contains(&index));
         let took_effect = before.is_some_and(|step| {
             let old = parent.step(step);
-            let effect =
-                matches!(parent.plan.step(step).task, TaskKind::Effect(_) | TaskKind::Workflow);
+            let effect = matches!(
+                parent.plan.step(step).task,
+                TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach
+            );
             effect && (old.status == StepStatus::Succeeded || old.unsure)
         });
         match own.replay {

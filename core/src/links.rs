@@ -6,6 +6,7 @@
 //! travel.
 
 mod child;
+mod chunks;
 mod receive;
 mod signal;
 
@@ -23,6 +24,8 @@ use crate::time::{Moment, Timestamp};
 
 pub(crate) use child::startable;
 pub use child::{DEPTH_MAX, Wish};
+pub use chunks::Chunk;
+pub(crate) use chunks::startable as loop_startable;
 pub(crate) use receive::receive;
 pub use signal::SignalWish;
 
@@ -52,14 +55,23 @@ pub struct Start {
     pub parent: Parent,
     /// The parent's tenant.
     pub namespace: Arc<str>,
-    /// Which workflow, and with what.
-    pub wish: Wish,
+    /// What it is a run of.
+    pub begins: Begins,
     /// The parent's.
     pub correlation_id: Arc<str>,
     /// The parent's.
     pub priority: Priority,
     /// Who submitted the parent.
     pub actor: String,
+}
+
+/// What a child is a run of.
+#[derive(Debug, Clone)]
+pub enum Begins {
+    /// Another workflow, with an input.
+    Workflow(Wish),
+    /// A stretch of a loop's items.
+    Chunk(Box<Chunk>),
 }
 
 /// A message of the run's outbox, ready to go.
@@ -97,7 +109,12 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
         let output = signal_wish(state, step).map_or_else(Payload::null, |wish| wish.answer());
         post.events.push(RunEvent::StepSucceeded { step, attempt, output });
     }
-    for &step in links.to_start.iter().take(STARTS_PER_LAYER_MAX) {
+    let to_start = links.to_start.iter().filter(|step| !chunks::rests(state, links, **step));
+    for &step in to_start.take(STARTS_PER_LAYER_MAX) {
+        if chunks::is_loop(state, step) {
+            chunks::go_on(state, links, step, moment, &mut post);
+            continue;
+        }
         let attempt = state.step(step).attempt;
         if let Some(SignalWish { to, name, .. }) = signal_wish(state, step) {
             post.message(to, Message::Signal { step, attempt, name });
@@ -107,6 +124,10 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
         post.message(to, Message::Start { step, attempt, items: None });
     }
     for &step in links.to_roll_back.iter().take(STARTS_PER_LAYER_MAX) {
+        if chunks::is_loop(state, step) {
+            chunks::undo(state, links, step, &mut post);
+            continue;
+        }
         let attempt = state.step(step).undo.as_ref().map_or(0, |undo| undo.attempt);
         match links.child(step) {
             Some(child) => post.message(child.run, Message::RollBack { step, attempt }),
@@ -211,6 +232,8 @@ pub(crate) fn awaits(state: &State, step: StepIndex, attempt: u16, from: Executi
     let running = own.is_some_and(|own| {
         own.status == crate::arrows::StepStatus::Running && own.attempt == attempt
     });
-    let child = state.links.as_ref().and_then(|links| links.child(step));
+    // Between two chunks of a loop none is awaited.
+    let links = state.links.as_ref().filter(|links| !links.to_start.contains(&step));
+    let child = links.and_then(|links| links.child(step));
     running && child.is_some_and(|child| child.run == from && child.attempt == attempt)
 }

@@ -4,8 +4,9 @@ use crate::advance::{RENDER_WORK_PER_DECISION_MAX, layer};
 use crate::command::{Command, Rejection, Submission};
 use crate::decide::decide;
 use crate::event::{Event, ForkEvent, LinkEvent, RunEvent};
-use crate::evolve::{IllegalTransition, evolve};
+use crate::evolve::{IllegalTransition, evolve, evolve_onto};
 use crate::ids::ExecutionId;
+use crate::lineage::Plans;
 use crate::payload::{INLINE_BYTES_MAX, Payload};
 use crate::plan::Plan;
 use crate::room::{Room, Unbounded};
@@ -114,10 +115,14 @@ pub fn handle_within(
 /// # Errors
 /// [`Refusal`]
 pub fn record(state: &mut State, command: Command, moment: Moment) -> Result<Decision, Refusal> {
+    let onto = match &command {
+        Command::Migrate { plan, .. } => Some(plan.clone()),
+        _ => None,
+    };
     let mut events = decide(state, command, moment.now)?;
     keep_beside(&state.plan, &mut events);
     for event in &events {
-        evolve(state, event, moment.stamp)?;
+        evolve_onto(state, event, onto.as_ref(), moment.stamp)?;
     }
     Ok(Decision { events, ..Decision::default() })
 }
@@ -165,6 +170,7 @@ fn settle(
 /// [`IllegalTransition`] at the first event that does not fit.
 pub fn replay_more<'a>(
     state: &mut State,
+    plans: &dyn Plans,
     events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
 ) -> Result<(), IllegalTransition> {
     for (event, at) in events {
@@ -173,18 +179,26 @@ pub fn replay_more<'a>(
             let why = "not an event of a run".to_owned();
             return Err(IllegalTransition { execution, version, why });
         };
-        evolve(state, event, at)?;
+        let onto = match event {
+            RunEvent::Fork(ForkEvent::Migrated { digest, .. }) => {
+                let mut lineage = state.lineage();
+                lineage.push(*digest);
+                plans.plan_of(&lineage)
+            }
+            _ => None,
+        };
+        evolve_onto(state, event, onto.as_ref(), at)?;
     }
     Ok(())
 }
 
-/// The state that a run's events add up to. `plan` must be the revision they were made with.
+/// The state that a run's events add up to; `plans` knows the revisions they were made with.
 ///
 /// # Errors
 /// [`IllegalTransition`] at the first event that does not fit.
 pub fn replay<'a>(
     execution: ExecutionId,
-    plan: &std::sync::Arc<Plan>,
+    plans: &dyn Plans,
     events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
 ) -> Result<State, IllegalTransition> {
     let mut events = events.into_iter();
@@ -192,7 +206,12 @@ pub fn replay<'a>(
         |version: u64, why: &str| IllegalTransition { execution, version, why: why.to_owned() };
     let mut state = match events.next() {
         Some((Event::Run(RunEvent::Submitted(submitted)), at)) => {
-            State::begin(execution, plan.clone(), submitted.clone(), at)
+            let missing = || {
+                let digest = submitted.digest;
+                illegal(1, &format!("the revision {digest} is not in the journal"))
+            };
+            let plan = plans.plan_of(&[submitted.digest]).ok_or_else(missing)?;
+            State::begin(execution, plan, submitted.clone(), at)
         }
         Some((Event::Run(_), _)) => {
             return Err(illegal(1, "a run begins with its submission"));
@@ -200,6 +219,6 @@ pub fn replay<'a>(
         Some(_) => return Err(illegal(1, "not an event of a run")),
         None => return Err(illegal(0, "a run has at least one event")),
     };
-    replay_more(&mut state, events)?;
+    replay_more(&mut state, plans, events)?;
     Ok(state)
 }

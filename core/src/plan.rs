@@ -6,6 +6,7 @@
 
 mod children;
 mod compile;
+mod each;
 mod flow;
 mod numbers;
 #[cfg(test)]
@@ -35,6 +36,9 @@ use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use each::{
+    BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
+};
 pub use flow::{Flow, Router};
 pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
@@ -76,12 +80,14 @@ pub struct Plan {
     pub has_exclusive: bool,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
+    /// The stretch of a list that it is made for; of a whole workflow, nothing.
+    pub part: Option<Part>,
     outputs: Option<Template>,
     input_schema: Option<InputSchema>,
 }
 
 /// One step of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanStep {
     /// The step's id.
     pub id: Arc<str>,
@@ -119,10 +125,14 @@ pub struct PlanStep {
     pub cache: Option<Box<CachePolicy>>,
     /// Whether nothing else of the run is under way while it is.
     pub exclusive: bool,
+    /// What it does for each item, if it is a `foreach`.
+    pub each: Option<Box<Each>>,
+    /// Whether only its place is left: a migrated run's revision has no such step.
+    pub gone: bool,
 }
 
 /// How a step is undone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanUndo {
     /// The executor's task type.
     pub task_type: Arc<str>,
@@ -143,7 +153,8 @@ pub const WORKFLOW_TYPE: &str = "workflow";
 pub const SIGNAL_TYPE: &str = "signal";
 
 /// Task types that no executor takes: the engine performs them itself.
-pub const OWN_TYPES: [&str; 5] = ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE];
+pub const OWN_TYPES: [&str; 6] =
+    ["transform", "wait", "router", WORKFLOW_TYPE, SIGNAL_TYPE, FOREACH_TYPE];
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +169,8 @@ pub enum TaskKind {
     Workflow,
     /// It sends a signal to another run.
     Signal,
+    /// It does something for each item of a list, in runs of their own.
+    Foreach,
     /// An executor of this task type does it.
     Effect(Arc<str>),
 }
@@ -219,6 +232,14 @@ impl Plan {
         Self::compile_with(&Definition::read(&value)?, None)
     }
 
+    /// Compiles a stored revision that was changed for a run; task types are taken as they are.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub(crate) fn compile_stored(definition: &Definition) -> Result<Self, Vec<Problem>> {
+        Self::compile_with(definition, None)
+    }
+
     fn compile_with(
         definition: &Definition,
         types: Option<&dyn TaskTypes>,
@@ -275,7 +296,7 @@ impl Plan {
         let mut outputs = Map::new();
         let mut size_bytes = 0;
         for (at, step) in self.steps.iter().enumerate() {
-            if !step.dependants.is_empty() {
+            if !step.dependants.is_empty() || step.gone {
                 continue;
             }
             let at = u32::try_from(at).expect("a plan has at most 10,000 steps");

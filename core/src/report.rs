@@ -7,6 +7,7 @@ mod events;
 mod forks;
 mod graph_events;
 mod links;
+mod migrations;
 mod replays;
 mod retention;
 mod rollouts;
@@ -146,6 +147,7 @@ pub fn execution_json(state: &State) -> Value {
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),
         "fork": forks::fork_json(state),
+        "migrations": migrations::migrations_json(state),
         "parent": links::parent_json(state),
         "children": links::children_json(state),
         "messages": links::messages_json(state),

@@ -92,6 +92,19 @@ impl State {
         origin.map(|origin| origin.priority).unwrap_or_default()
     }
 
+    /// How many more steps may be readied: a chunk has so many of its items under way and no
+    /// more.
+    pub(crate) fn window(&self) -> usize {
+        let under_way = self.sets.unsettled.saturating_sub(self.sets.open.len());
+        self.plan.part.as_ref().map_or(usize::MAX, |own| own.max_parallel.saturating_sub(under_way))
+    }
+
+    /// The same for undos.
+    pub(crate) fn undo_window(&self) -> usize {
+        let under_way = self.sets.undo_unfinished.saturating_sub(self.sets.undo_open.len());
+        self.plan.part.as_ref().map_or(usize::MAX, |own| own.max_parallel.saturating_sub(under_way))
+    }
+
     /// Whether the run waits until it may begin.
     #[must_use]
     pub fn waits_to_begin(&self) -> bool {

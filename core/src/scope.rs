@@ -19,6 +19,10 @@ pub trait Scope {
     fn workflow(&self) -> Value;
     /// One step: `steps.<id>`.
     fn step(&self, step: StepIndex) -> StepView;
+    /// The item of a loop that is at hand, with its number from 0: roots `item` and `index`.
+    fn item(&self) -> Option<(u64, Payload)> {
+        None
+    }
 }
 
 /// One step, as templates read it.

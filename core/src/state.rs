@@ -8,6 +8,7 @@ mod controls;
 mod flow;
 mod forks;
 mod links;
+mod migrations;
 mod numbers;
 pub(crate) mod payloads;
 mod step;
@@ -21,6 +22,7 @@ use crate::advance::scheduled;
 use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
+use crate::items::ChunkValues;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
@@ -30,7 +32,8 @@ pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
 pub use forks::Forks;
-pub use links::{Child, Links, Outgoing};
+pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
+pub use migrations::{Migration, Migrations};
 pub use numbers::number_problems;
 pub use step::{StepState, UndoState};
 
@@ -73,8 +76,12 @@ pub struct State {
     pub letters: Vec<Letter>,
     /// What ties it to other runs, if anything does.
     pub links: Option<Box<Links>>,
+    /// What the items of a chunk read, once one of them has.
+    pub(crate) chunk: Option<Arc<ChunkValues>>,
     /// What it keeps of another run, and its forks of it, if there is any of that.
     pub forks: Option<Box<Forks>>,
+    /// Which revisions it was pinned to, if it was migrated.
+    pub migrations: Option<Box<Migrations>>,
     /// Bytes of all payloads of its events.
     pub payload_bytes: usize,
     /// When the last event happened.
@@ -189,7 +196,9 @@ impl State {
             deliveries: Vec::new(),
             letters: Vec::new(),
             links: None,
+            chunk: None,
             forks: None,
+            migrations: None,
             payload_bytes,
             updated_at: at,
             sets,
@@ -288,7 +297,8 @@ impl State {
     }
 
     /// The key an effect of the step carries, the same for all attempts of a round:
-    /// `execution/step/round`, for its undo with `/undo`.
+    /// `execution/step/round`, of an item of a loop `execution/step/item/round` by the run and
+    /// the step it belongs to; for its undo with `/undo`.
     #[must_use]
     pub fn idempotency_key(&self, subject: Subject) -> String {
         let (step, suffix) = match subject {
@@ -302,6 +312,13 @@ impl State {
             Subject::StepSla(step) => (step, "/sla"),
         };
         let (plan, state) = (&self.plan.steps[step.at()], self.step(step));
+        if let (Some(part), Some(parent), Some(whole)) =
+            (&self.plan.part, self.parent(), self.plan.loop_step())
+        {
+            // The same for every chunk that ever has the item.
+            let (run, index, round) = (parent.run, part.index(step), state.round);
+            return format!("{run}/{}/{index}/{round}{suffix}", whole.id);
+        }
         format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)
     }
 

@@ -23,6 +23,8 @@ mod weigh;
 #[cfg(test)]
 mod work_tests;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::definition::problem::codes::{BAD_EXPRESSION, EXPRESSION_LIMIT};
@@ -35,7 +37,8 @@ pub(crate) use allowance::Allowance;
 pub use allowance::COMPUTED_STRINGS_MAX;
 use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
 pub use engine::FUEL_MAX;
-use facts::{Facts, OutputRead, Reads};
+use facts::Facts;
+pub(crate) use facts::{OutputRead, Reads};
 pub(crate) use marks::KEYWORDS;
 pub(crate) use names::Names;
 pub(crate) use scan::has_template;
@@ -65,6 +68,8 @@ const QUOTED_CHARS_MAX: usize = 200;
 
 /// The roots of names.
 pub const ROOTS: [&str; 4] = ["input", "variables", "steps", "workflow"];
+/// The roots of names inside `each` of a `foreach`, beside the others.
+pub const ITEM_ROOTS: [&str; 2] = ["item", "index"];
 /// Roots that mean something, here or elsewhere, and can't be ids of steps.
 pub const RESERVED_ROOTS: [&str; 7] =
     ["input", "variables", "steps", "workflow", "secrets", "trigger_data", "event"];
@@ -96,11 +101,11 @@ impl SyntaxError {
 
 /// A JSON tree whose strings may hold templates. A string that is exactly one `{{ }}` keeps
 /// the JSON type of its value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Template {
-    place: String,
-    root: Node,
-    reads: Reads,
+    place: Arc<str>,
+    root: Arc<Node>,
+    reads: Arc<Reads>,
 }
 
 /// A step that a template reads, and where.
@@ -131,7 +136,12 @@ impl Template {
         let mut reads = Reads::default();
         let mut compiler = Compiler { site, reads: &mut reads, references, problems, engines: 0 };
         let root = compiler.node(value, &mut site.path.to_owned());
-        Self { place: site.place.to_owned(), root, reads }
+        Self { place: site.place.into(), root: Arc::new(root), reads: Arc::new(reads) }
+    }
+
+    /// What it reads.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Whether the output of a step is read.
@@ -144,7 +154,7 @@ impl Template {
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, naming the place and the expression.
     pub fn render(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
-        if let Node::Constant(value) = &self.root {
+        if let Node::Constant(value) = &*self.root {
             return Ok(value.clone());
         }
         self.render_with(scope, work, |facts, room_bytes, place| {
@@ -158,7 +168,7 @@ impl Template {
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE`, for any other reason.
     pub fn render_entries(&self, scope: &dyn Scope, work: &mut Work) -> Result<Value, Failure> {
-        let Node::Object(entries) = &self.root else { return self.render(scope, work) };
+        let Node::Object(entries) = &*self.root else { return self.render(scope, work) };
         self.render_with(scope, work, |facts, room_bytes, place| {
             let outer = place.len();
             let mut rendered = Map::new();
@@ -183,7 +193,7 @@ impl Template {
         render: impl FnOnce(&Facts, &mut usize, &mut String) -> Result<Value, Unrendered>,
     ) -> Result<Value, Failure> {
         let facts = Facts::gather(&self.reads, scope, &self.place, work)?;
-        let mut place = self.place.clone();
+        let mut place = self.place.to_string();
         let mut room_bytes = PAYLOAD_BYTES_MAX;
         let rendered = render(&facts, &mut room_bytes, &mut place);
         work.add(facts.meter.spent());
@@ -308,11 +318,11 @@ fn syntax_problem(error: &SyntaxError, source: &str, path: &str) -> Problem {
 }
 
 /// A step's `when`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Condition {
-    place: String,
-    compiled: Compiled,
-    reads: Reads,
+    place: Arc<str>,
+    compiled: Arc<Compiled>,
+    reads: Arc<Reads>,
 }
 
 impl Condition {
@@ -350,7 +360,8 @@ impl Condition {
             return None;
         }
         note_references(&reads, site.path, references);
-        let condition = Self { place: site.place.to_owned(), compiled, reads };
+        let (compiled, reads) = (Arc::new(compiled), Arc::new(reads));
+        let condition = Self { place: site.place.into(), compiled, reads };
         if condition.reads.is_nothing() {
             match condition.compiled.value(&Facts::none(site.allowance.constants.clone())) {
                 Ok(Value::Bool(_)) => {}
@@ -359,6 +370,11 @@ impl Condition {
             }
         }
         Some(condition)
+    }
+
+    /// What it reads.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Whether the condition holds; `work` grows by what that took, also if it fails.

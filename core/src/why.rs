@@ -199,6 +199,9 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
         StepStatus::Running if plan.task == TaskKind::Workflow => {
             return Some(links::child(state, step, false));
         }
+        StepStatus::Running if plan.task == TaskKind::Foreach => {
+            return Some(links::items(state, step));
+        }
         StepStatus::Running => {
             let executor = match &plan.task {
                 TaskKind::Effect(task_type) => task_type,
@@ -206,7 +209,8 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
                 | TaskKind::Wait
                 | TaskKind::Router
                 | TaskKind::Workflow
-                | TaskKind::Signal => "core",
+                | TaskKind::Signal
+                | TaskKind::Foreach => "core",
             };
             let since = match own.attempt {
                 0 | 1 => format!(" since {began}"),
@@ -302,7 +306,11 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             Blocker::of("undo", subject, sentence)
         }
         UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
-            return Some(links::child(state, step, true));
+            return Some(if plan.task == TaskKind::Foreach {
+                links::items_undo(state, step)
+            } else {
+                links::child(state, step, true)
+            });
         }
         UndoStatus::Running => {
             let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();

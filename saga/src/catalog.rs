@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use backstitch_core::ids::Digest;
+use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::Plan;
 use backstitch_core::rollout::{Applicant, InForce, NotOpen};
 use backstitch_core::time::Timestamp;
@@ -30,6 +31,8 @@ pub struct Revision {
 /// Namespace and workflow id.
 pub type Name = (Arc<str>, Arc<str>);
 
+/// Plans of migrated runs that are remembered before all are forgotten; they are made anew.
+const SUCCESSORS_MAX: usize = 1_000;
 /// The revision that a new run gets.
 #[derive(Debug, Clone)]
 pub struct Chosen {
@@ -58,6 +61,10 @@ struct Tables {
     plans: HashMap<Digest, Arc<Plan>>,
     kept: HashMap<Digest, Arc<str>>,
     sources: HashMap<(Name, Digest), Source>,
+    /// The canonical JSON of every content.
+    texts: HashMap<Digest, Arc<str>>,
+    /// Plans of runs that were migrated, by their lineage.
+    successors: HashMap<Vec<Digest>, Arc<Plan>>,
     rollouts: HashMap<Name, Arc<InForce>>,
 }
 
@@ -72,6 +79,7 @@ impl Catalog {
     pub fn add(&self, name: Name, revision: Revision) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.plans.entry(revision.plan.digest).or_insert_with(|| revision.plan.clone());
+        tables.texts.entry(revision.plan.digest).or_insert_with(|| revision.text.clone());
         let revisions = tables.workflows.entry(name).or_default();
         if revisions.iter().all(|known| known.number != revision.number) {
             revisions.push(revision);
@@ -81,6 +89,7 @@ impl Catalog {
     /// Adds a content that is no revision: imported runs are pinned to it.
     pub fn keep(&self, plan: Arc<Plan>, text: Arc<str>) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.texts.entry(plan.digest).or_insert_with(|| text.clone());
         tables.kept.entry(plan.digest).or_insert(text);
         tables.plans.entry(plan.digest).or_insert(plan);
     }
@@ -198,7 +207,29 @@ impl Catalog {
         })
     }
 
+    /// The canonical JSON of a content, whoever runs it.
+    fn text_of(&self, digest: &Digest) -> Option<Arc<str>> {
+        self.read(|tables| tables.texts.get(digest).cloned())
+    }
+
     fn read<R>(&self, look: impl FnOnce(&Tables) -> R) -> R {
         look(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Plans for Catalog {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        if let [only] = lineage {
+            return self.plan(only);
+        }
+        if let Some(known) = self.read(|tables| tables.successors.get(lineage).cloned()) {
+            return Some(known);
+        }
+        let plan = Texts(|digest: &Digest| self.text_of(digest)).plan_of(lineage)?;
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if tables.successors.len() >= SUCCESSORS_MAX {
+            tables.successors.clear();
+        }
+        Some(tables.successors.entry(lineage.to_vec()).or_insert(plan).clone())
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::lineage::Plans;
 use backstitch_core::plan::Plan;
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
@@ -234,6 +235,12 @@ pub(crate) struct JournalHistories {
     pub(crate) catalog: Arc<Catalog>,
 }
 
+impl Plans for JournalHistories {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        self.catalog.plan_of(lineage)
+    }
+}
+
 impl Histories for JournalHistories {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         let records = self.journal.history(&StreamId::Execution(run));
@@ -246,10 +253,6 @@ impl Histories for JournalHistories {
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
         let version = self.journal.last_version(&StreamId::Execution(run));
         version.map_err(|error| error.to_string())
-    }
-
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
-        self.catalog.plan(digest)
     }
 
     fn choose(

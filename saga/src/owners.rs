@@ -7,6 +7,7 @@ use std::sync::Arc;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::history::Owner;
 use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::lineage::{Plans as _, lineage_of};
 use backstitch_core::plan::Plan;
 use backstitch_journal::{Journal, Record};
 
@@ -56,8 +57,25 @@ impl<'a> Owners<'a> {
             // A list that can't be read knows nothing; whoever needs more reads the history.
             let Ok(Some(row)) = journal.run(run) else { return Known::default() };
             let revisions = catalog.revisions(&row.namespace, &row.workflow);
-            let revision = revisions.into_iter().find(|own| own.number == row.revision);
-            Known { owner: Some((row.namespace, row.workflow)), plan: revision.map(|own| own.plan) }
+            let loops = |plan: &Arc<Plan>| plan.steps.iter().any(|own| own.each.is_some());
+            let plan = match revisions.as_slice() {
+                [only]
+                    if only.number == row.revision
+                        && (row.parent.is_none() || !loops(&only.plan)) =>
+                {
+                    Some(only.plan.clone())
+                }
+                // It may have been migrated, or be a chunk of a loop: only its history says
+                // which places its steps have.
+                _ => {
+                    let records = journal.history(&StreamId::Execution(*run)).ok().flatten();
+                    let records = records.unwrap_or_default();
+                    let events = || records.iter().map(|own| &own.event);
+                    let plan = catalog.plan_of(&lineage_of(events()));
+                    plan.map(|plan| plan.of_run(events()))
+                }
+            };
+            Known { owner: Some((row.namespace, row.workflow)), plan }
         });
         known.clone()
     }

@@ -17,6 +17,7 @@ mod gauges;
 mod import;
 mod input;
 mod life;
+mod migrations;
 mod own;
 mod posts;
 mod reads;
@@ -283,6 +284,10 @@ impl<T: Abandon> Partition<T> {
 
     fn carry_out(&mut self, id: ExecutionId, command: Command, moment: Moment) -> Answer {
         let draining = self.draining;
+        let command = match self.with_lineage(id, command) {
+            Ok(command) => command,
+            Err(answer) => return answer,
+        };
         self.settle_aside(id, &command);
         let run = match self.resident_run(id) {
             Ok(Some(run)) => run,

@@ -1,5 +1,7 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
+mod items;
+mod migrate;
 mod rerun;
 pub(super) mod table;
 
@@ -11,6 +13,8 @@ use crate::client::{Client, path_of};
 use crate::error::Error;
 use crate::terminal::Terminal;
 
+pub use items::{ItemsFlags, items};
+pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
 
 /// Where the server is and how its answers are shown.

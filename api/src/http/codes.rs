@@ -58,6 +58,8 @@ pub const IDEMPOTENCY_KEY_CONFLICT: &str = "IDEMPOTENCY_KEY_CONFLICT";
 pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
 /// Only a run whose steps start can be paused.
 pub const EXECUTION_NOT_PAUSABLE: &str = "EXECUTION_NOT_PAUSABLE";
+/// The run is a chunk of a loop: people act on the run it belongs to.
+pub const PART_OF_EXECUTION: &str = "PART_OF_EXECUTION";
 /// The run is not suspended, and what was asked is done to suspended runs only.
 pub const EXECUTION_NOT_SUSPENDED: &str = "EXECUTION_NOT_SUSPENDED";
 /// The run can't be resumed while a step of it has failed.
@@ -70,6 +72,8 @@ pub const STEP_NOT_OPEN: &str = "STEP_NOT_OPEN";
 pub const TOO_MANY_SIGNALS: &str = "TOO_MANY_SIGNALS";
 /// The run can't be forked so; `details.reasons` has every reason.
 pub const FORK_REFUSED: &str = "FORK_REFUSED";
+/// The run can't go on with the revision; `details.reasons` has every reason.
+pub const MIGRATION_REFUSED: &str = "MIGRATION_REFUSED";
 /// The workflow's roll-out keeps the revision from whoever asks for it.
 pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
 /// Steps that say that running again does harm would run again.
@@ -96,7 +100,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 45] = [
+pub const ALL: [(&str, StatusCode); 47] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -126,6 +130,7 @@ pub const ALL: [(&str, StatusCode); 45] = [
     (IDEMPOTENCY_KEY_CONFLICT, StatusCode::CONFLICT),
     (EXECUTION_ENDED, StatusCode::CONFLICT),
     (EXECUTION_NOT_PAUSABLE, StatusCode::CONFLICT),
+    (PART_OF_EXECUTION, StatusCode::CONFLICT),
     (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
     (STEPS_FAILED, StatusCode::CONFLICT),
     (STEP_NOT_FOUND, StatusCode::NOT_FOUND),
@@ -133,6 +138,7 @@ pub const ALL: [(&str, StatusCode); 45] = [
     (TOO_MANY_SIGNALS, StatusCode::TOO_MANY_REQUESTS),
     (FORK_REFUSED, StatusCode::CONFLICT),
     (FORK_UNSAFE, StatusCode::CONFLICT),
+    (MIGRATION_REFUSED, StatusCode::CONFLICT),
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),

@@ -18,8 +18,10 @@ mod fields;
 mod forks;
 mod history;
 mod hosts;
+mod items;
 mod letters;
 mod limits;
+mod migrations;
 mod path;
 mod payloads;
 mod query;
@@ -211,9 +213,12 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/workflows", get(workflows::list))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/workflows/{workflow_id}", get(workflows::show))
+        .route("/api/v1/workflows/{workflow_id}/migrate", post(migrations::all))
+        .route("/api/v1/executions/{execution_id}/migrate", post(migrations::one))
         .route("/api/v1/executions", get(executions::list))
         .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
+        .route("/api/v1/executions/{execution_id}/steps/{step_id}/items", get(items::list))
         .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
         .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
         .route("/api/v1/export", get(transfer::export))

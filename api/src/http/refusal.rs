@@ -189,6 +189,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         // Only runs send messages, and no run is a client of the API.
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::PartOfRun { run } => Refusal::new(codes::PART_OF_EXECUTION, message)
+            .with(json!({ "execution_id": run.to_string() })),
         Rejection::NotPausable { status } => {
             Refusal::new(codes::EXECUTION_NOT_PAUSABLE, message).with(json!({ "status": status }))
         }
@@ -198,7 +200,7 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::StepsFailed { step } => {
             Refusal::new(codes::STEPS_FAILED, message).with(json!({ "step": step }))
         }
-        Rejection::UnknownStep { step } => {
+        Rejection::UnknownStep { step } | Rejection::NoItems { step } => {
             Refusal::new(codes::STEP_NOT_FOUND, message).with(json!({ "step": step }))
         }
         Rejection::StepNotOpen { step, status } => Refusal::new(codes::STEP_NOT_OPEN, message)
@@ -209,6 +211,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         Rejection::ForkRefused { reasons } => {
             Refusal::new(codes::FORK_REFUSED, message).with(json!({ "reasons": reasons }))
+        }
+        Rejection::MigrationRefused { reasons } => {
+            Refusal::new(codes::MIGRATION_REFUSED, message).with(json!({ "reasons": reasons }))
         }
         Rejection::ForkUnsafe { steps } => {
             Refusal::new(codes::FORK_UNSAFE, message).with(json!({ "steps": steps }))

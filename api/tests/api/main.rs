@@ -7,6 +7,8 @@ mod forks;
 mod forms;
 mod limits;
 mod lists;
+mod loops;
+mod migrations;
 mod payloads;
 mod process;
 mod refused;

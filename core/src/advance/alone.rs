@@ -47,7 +47,9 @@ impl Gate {
     pub(crate) fn lets(self, state: &State, step: StepIndex) -> bool {
         let pure = match state.plan.step(step).task {
             TaskKind::Transform | TaskKind::Wait | TaskKind::Router => true,
-            TaskKind::Workflow | TaskKind::Signal | TaskKind::Effect(_) => false,
+            TaskKind::Workflow | TaskKind::Foreach | TaskKind::Signal | TaskKind::Effect(_) => {
+                false
+            }
         };
         match self {
             Self::Open => true,

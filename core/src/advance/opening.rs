@@ -3,9 +3,11 @@
 
 use crate::event::{GraphEvent, RunEvent};
 use crate::ids::StepIndex;
+use crate::items::{self, ItemScope};
 use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, rendered, wait_of};
+use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
@@ -31,15 +33,17 @@ pub(super) fn numbered(state: &State, work: &mut Work) -> Option<RunEvent> {
 /// has templates for them, then its input.
 pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work, events: &mut Vec<RunEvent>) {
     let plan = &state.plan.steps[step.at()];
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
     let failed = |failure| RunEvent::StepFailed { step, failure };
-    match plan.condition_holds(state, work) {
+    match plan.condition_holds(scope, work) {
         Ok(true) => {}
         Ok(false) => return events.push(RunEvent::StepSkipped { step }),
         Err(failure) => return events.push(failed(failure)),
     }
     let known = state.flow.as_ref().is_some_and(|flow| flow.numbers.contains_key(&step));
     if !plan.numbers.is_empty() && !known {
-        match rendered(&plan.numbers, state, work) {
+        match rendered(&plan.numbers, scope, work) {
             Ok(numbers) => {
                 let step = Some(step);
                 events.push(RunEvent::Graph(GraphEvent::NumbersSet { step, numbers }));
@@ -47,7 +51,7 @@ pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work, events: &m
             Err(failure) => return events.push(failed(failure)),
         }
     }
-    events.push(match plan.render_input(state, work) {
+    events.push(match plan.render_input(scope, work) {
         Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
         Err(failure) => failed(failure),
     });
@@ -72,12 +76,17 @@ pub(super) fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut
             Err(failure) => RunEvent::StepFailed { step, failure },
         },
         TaskKind::Router => routes::chosen(state, step, work),
-        task @ (TaskKind::Workflow | TaskKind::Signal) => {
-            match links::startable(state, task, &input) {
-                Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
-                Err(failure) => RunEvent::StepFailed { step, failure },
+        TaskKind::Foreach => match links::loop_startable(state, step, &input) {
+            Ok(0) => {
+                RunEvent::StepSucceeded { step, attempt: own.attempt, output: items::nothing() }
             }
-        }
+            Ok(_) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
+        TaskKind::Workflow | TaskKind::Signal => match links::startable(state, step, &input) {
+            Ok(()) => RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) },
+            Err(failure) => RunEvent::StepFailed { step, failure },
+        },
         TaskKind::Effect(_) => {
             RunEvent::StepStarted { step, attempt: own.attempt.saturating_add(1) }
         }

@@ -1,11 +1,15 @@
 //! What follows while a run unwinds: its undos, in graph order, until all have a result.
 
+use std::collections::BTreeSet;
+
 use crate::arrows::UndoStatus;
 use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent};
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
+use crate::items::ItemScope;
 use crate::plan::PlanUndo;
 use crate::room::{Attempt, Room, Turns};
+use crate::scope::Scope;
 use crate::state::{State, Subject};
 use crate::template::Work;
 use crate::time::Timestamp;
@@ -53,10 +57,11 @@ pub(super) fn unwinding(
         _ => None,
     });
     let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
-    let ready = state.sets.undo_ready.iter().take(STARTS_PER_LAYER_MAX).copied().filter(starts);
+    let ready = newest_first(state, &state.sets.undo_ready);
+    let ready = ready.take(STARTS_PER_LAYER_MAX).filter(starts);
     events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
-    let open = state.sets.undo_open.iter().take(STARTS_PER_LAYER_MAX);
-    for &step in open {
+    let open = newest_first(state, &state.sets.undo_open);
+    for step in open.take(STARTS_PER_LAYER_MAX.min(state.undo_window())) {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
             break;
         }
@@ -70,6 +75,16 @@ pub(super) fn unwinding(
             ended(state, Outcome::Compensated, Compensation::Done)
         });
     }
+}
+
+/// Items of a loop are undone in the order opposite to that in which they began; what the graph
+/// leaves open has no order.
+fn newest_first<'a>(
+    state: &State,
+    steps: &'a BTreeSet<StepIndex>,
+) -> Box<dyn Iterator<Item = StepIndex> + 'a> {
+    let steps = steps.iter().copied();
+    if state.is_chunk() { Box::new(steps.rev()) } else { Box::new(steps) }
 }
 
 fn undo_started(state: &State, step: StepIndex) -> RunEvent {
@@ -89,7 +104,9 @@ fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
                        undo it by hand, then discard this letter";
         return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));
     }
-    match plan.render_input(state, work) {
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
+    match plan.render_input(scope, work) {
         Ok(input) => RunEvent::UndoReady { step, input },
         Err(failure) => failed(failure),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::allot::admit_signal;
 use crate::arrows::{Phase, StepStatus};
-use crate::command::{Rejection, SIGNALS_KEPT_MAX};
+use crate::command::{Command, Rejection, SIGNALS_KEPT_MAX};
 use crate::event::{ControlEvent, Recourse, RunEvent};
 use crate::payload::Payload;
 use crate::state::State;
@@ -30,6 +30,38 @@ fn suspended(state: &State) -> Result<(), Rejection> {
         Phase::Suspended => Ok(()),
         _ => Err(Rejection::NotSuspended { status: state.status().word() }),
     }
+}
+
+/// A chunk of a loop is a part of its parent: what people do, they do to that one. Only what
+/// its parent has begun may be forced to its end, for nobody else knows what hangs.
+///
+/// # Errors
+/// [`Rejection::PartOfRun`].
+pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), Rejection> {
+    let Some(parent) = state.parent().filter(|parent| parent.items.is_some()) else {
+        return Ok(());
+    };
+    let refused = match command {
+        Command::Cancel { force, .. } => !force || state.cancel.is_none(),
+        Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::OverrideStep { .. }
+        | Command::RollBack { .. }
+        | Command::Migrate { .. }
+        | Command::Signal { .. } => true,
+        Command::Continue
+        | Command::ReportStep { .. }
+        | Command::ReportUndo { .. }
+        | Command::ReportCallback { .. }
+        | Command::RetryLetter { .. }
+        | Command::DiscardLetter { .. }
+        | Command::Receive { .. }
+        | Command::Acknowledge { .. }
+        | Command::StartFork
+        | Command::NoteFork { .. }
+        | Command::DropFork { .. } => false,
+    };
+    if refused { Err(Rejection::PartOfRun { run: parent.run }) } else { Ok(()) }
 }
 
 /// A cancel that came during unwinding changes nothing, unless it is forced; each counts once.

@@ -7,6 +7,7 @@ pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
+mod read_each;
 pub(crate) mod read_fields;
 mod read_graph;
 mod read_limits;
@@ -17,6 +18,7 @@ mod write;
 
 use serde_json::{Map, Value};
 
+pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
 pub use read_limits::{Concurrency, OnLimit, RUNS_AT_A_TIME_MAX};
 
 use crate::event::{Callback, Priority, Recourse};
@@ -162,6 +164,12 @@ pub struct Step {
     pub cache: Option<Cache>,
     /// Whether nothing else of the run is under way while it is.
     pub exclusive: bool,
+    /// Of a `foreach`: what is done for each item.
+    pub each: Option<Box<Each>>,
+    /// Of a `foreach`: how many items are under way at a time.
+    pub max_parallel: Option<u32>,
+    /// Of a `foreach`: what an item's failure means; `fail_fast` if absent.
+    pub on_item_failure: Option<OnItemFailure>,
 }
 
 /// Which answers may stand for a step's own; `true` where nothing more is said.

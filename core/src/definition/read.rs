@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::problem::{Problems, codes};
+use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency};
@@ -37,7 +38,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 20] = [
+pub(crate) const STEP_FIELDS: [&str; 23] = [
     "id",
     "name",
     "description",
@@ -58,6 +59,9 @@ pub(crate) const STEP_FIELDS: [&str; 20] = [
     "on_failure",
     "cache",
     "exclusive",
+    "each",
+    "max_parallel",
+    "on_item_failure",
 ];
 /// The words of `on_failure`.
 pub(super) const RECOURSES: [(&str, Recourse); 3] = [
@@ -215,6 +219,9 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         on_failure: ids(&fields, "on_failure", problems),
         cache: cache(&fields, problems),
         exclusive: fields.boolean("exclusive", problems).unwrap_or(false),
+        each: each(&fields, problems),
+        max_parallel: max_parallel(&fields, problems),
+        on_item_failure: on_item_failure(&fields, problems),
     }
 }
 
@@ -240,14 +247,14 @@ fn step_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
     id.clone()
 }
 
-fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String {
+pub(super) fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String {
     if fields.required("type", problems).is_none() {
         return String::new();
     }
     fields.text("type", LABEL_CHARS_MAX, problems).unwrap_or_default()
 }
 
-fn undo(value: &Value, path: &str, problems: &mut Problems) -> Option<Undo> {
+pub(super) fn undo(value: &Value, path: &str, problems: &mut Problems) -> Option<Undo> {
     let fields = Fields::of(value, path, &["type", "with", "retry", "timeout"], problems)?;
     Some(Undo {
         task_type: task_type(&fields, problems),

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
+use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES};
 use super::{
-    Cache, Concurrency, Count, Defaults, Definition, DurationText, OwnRetry, Retry, Route, Step,
-    Undo,
+    Cache, Concurrency, Count, Defaults, Definition, DurationText, Each, OwnRetry, Retry, Route,
+    Step, Undo,
 };
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
@@ -95,6 +96,21 @@ fn step(step: &Step) -> Value {
         ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
         ("cache", step.cache.as_ref().map(cache)),
         ("exclusive", step.exclusive.then_some(Value::Bool(true))),
+        ("each", step.each.as_deref().map(each)),
+        ("max_parallel", step.max_parallel.map(Value::from)),
+        ("on_item_failure", step.on_item_failure.and_then(|own| word(&ON_ITEM_FAILURE, own))),
+    ])
+}
+
+fn each(each: &Each) -> Value {
+    object([
+        ("when", text(each.when.as_ref())),
+        ("type", Some(each.task_type.as_str().into())),
+        ("with", each.with.clone()),
+        ("retry", each.retry.as_ref().map(retry)),
+        ("timeout", duration(each.timeout.as_ref())),
+        ("total_timeout", duration(each.total_timeout.as_ref())),
+        ("undo", each.undo.as_ref().map(undo)),
     ])
 }
 

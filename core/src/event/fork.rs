@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::ids::{ExecutionId, StepIndex};
+use crate::ids::{Digest, ExecutionId, StepIndex};
 use crate::payload::Payload;
 
 /// What makes a run go on from another's steps.
@@ -28,6 +28,18 @@ pub enum ForkEvent {
     ForkDropped {
         /// The fork.
         fork: ExecutionId,
+    },
+    /// The run goes on with another revision of its workflow. Steps that were there keep their
+    /// places, new ones come behind them.
+    Migrated {
+        /// The revision's number.
+        revision: u32,
+        /// Its content.
+        digest: Digest,
+        /// In their words.
+        reason: String,
+        /// Who had it so.
+        actor: String,
     },
 }
 
@@ -112,7 +124,11 @@ impl ForkEvent {
     pub fn step(&self) -> Option<StepIndex> {
         match self {
             Self::StepKept(own) => Some(own.step),
-            Self::Begun(_) | Self::Started | Self::Forked { .. } | Self::ForkDropped { .. } => None,
+            Self::Begun(_)
+            | Self::Started
+            | Self::Forked { .. }
+            | Self::ForkDropped { .. }
+            | Self::Migrated { .. } => None,
         }
     }
 }

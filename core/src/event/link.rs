@@ -38,6 +38,57 @@ pub enum LinkEvent {
         /// What it says.
         body: Box<Message>,
     },
+    /// A loop knows its list: its chunks begin.
+    LoopBegun {
+        /// Which step.
+        step: StepIndex,
+        /// Its attempt.
+        attempt: u16,
+        /// How many items there are.
+        items: u64,
+        /// How many items one chunk has.
+        chunk_items: u32,
+    },
+    /// A chunk of a loop has its final word.
+    ChunkEnded {
+        /// Which step.
+        step: StepIndex,
+        /// Its attempt.
+        attempt: u16,
+        /// The chunk's run.
+        run: ExecutionId,
+        /// How its items ended.
+        counts: ItemCounts,
+        /// What they answered, a list; left out where it would be too much, and of a chunk
+        /// that failed.
+        results: Option<Payload>,
+        /// Why it did not complete.
+        failure: Option<Failure>,
+        /// The wait before the next attempt of the step, should there be one.
+        retry_delay_ms: u64,
+    },
+    /// A chunk of a loop is undone, or could not be.
+    ChunkUndone {
+        /// Which step.
+        step: StepIndex,
+        /// The attempt of its undo.
+        attempt: u16,
+        /// The chunk's run.
+        run: ExecutionId,
+        /// Why it could not be undone whole.
+        failure: Option<Failure>,
+    },
+}
+
+/// How items of a loop ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemCounts {
+    /// Those that did what they were to do.
+    pub succeeded: u32,
+    /// Those that failed.
+    pub failed: u32,
+    /// Those whose condition did not hold.
+    pub skipped: u32,
 }
 
 /// Where a run comes from.
@@ -96,7 +147,11 @@ impl LinkEvent {
         match self {
             Self::MessagePosted { body, .. } | Self::MessageReceived { body, .. } => body.payload(),
             Self::MessageAcknowledged { refused, .. } => refused.as_ref()?.details.as_ref(),
-            Self::Origin(_) => None,
+            Self::ChunkEnded { results: Some(results), .. } => Some(results),
+            Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
+                failure.as_ref()?.details.as_ref()
+            }
+            Self::Origin(_) | Self::LoopBegun { .. } => None,
         }
     }
 
@@ -108,7 +163,11 @@ impl LinkEvent {
                 body.payload_mut()
             }
             Self::MessageAcknowledged { refused, .. } => refused.as_mut()?.details.as_mut(),
-            Self::Origin(_) => None,
+            Self::ChunkEnded { results: Some(results), .. } => Some(results),
+            Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
+                failure.as_mut()?.details.as_mut()
+            }
+            Self::Origin(_) | Self::LoopBegun { .. } => None,
         }
     }
 }

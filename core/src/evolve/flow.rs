@@ -65,6 +65,18 @@ pub(super) fn fail(state: &mut State, step: StepIndex, at: Timestamp) {
     }
 }
 
+/// A failure that was made good has its place in the outcome: its handlers were called.
+pub(super) fn settle_handled(state: &mut State, step: StepIndex, at: Timestamp) {
+    let plan = state.plan.clone();
+    for &handler in plan.steps[step.at()].failure_handlers() {
+        let waited = state.flow.as_mut().and_then(|flow| flow.awaiting.remove(&handler));
+        if waited.is_some() {
+            need_settled(state, handler, true);
+        }
+    }
+    settle(state, step, false, at);
+}
+
 /// A router has chosen: what only its other routes lead to is to be pruned.
 pub(super) fn choose(state: &mut State, step: StepIndex, route: Option<u16>) -> Result<(), String> {
     let plan = state.plan.clone();
@@ -161,7 +173,10 @@ fn make_good(state: &mut State, plan: &Plan, failed: StepIndex) {
 /// Nobody makes the failure good: the run fails of it.
 fn stand(state: &mut State, step: StepIndex) {
     state.sets.failed.insert(step);
-    state.sets.unlettered.push(LetterSubject::Step(step));
+    // The letter of a chunk's item is that of the step whose item it is.
+    if !state.is_chunk() {
+        state.sets.unlettered.push(LetterSubject::Step(step));
+    }
 }
 
 fn doom(state: &mut State, step: StepIndex) {

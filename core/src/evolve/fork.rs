@@ -40,6 +40,9 @@ pub(super) fn apply(state: &mut State, event: &ForkEvent, at: Timestamp) -> Resu
             let dropped = state.forks_mut().made.remove(fork);
             dropped.map(drop).ok_or_else(|| format!("{fork} is no fork of this run"))
         }
+        ForkEvent::Migrated { digest, .. } => {
+            Err(format!("the revision {digest} is not in the journal"))
+        }
     }
 }
 

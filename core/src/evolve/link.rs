@@ -5,14 +5,21 @@ use crate::event::{LinkEvent, Message};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::TaskKind;
-use crate::state::{Child, Outgoing, State, Subject};
+use crate::state::{Child, ChunkUndo, Outgoing, State, Subject};
 use crate::time::Timestamp;
+
+use super::chunks;
 
 pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Result<(), String> {
     match event {
         LinkEvent::Origin(origin) => {
             if state.version != 1 + u64::from(!state.tags.is_empty()) {
                 return Err("a run's origin is told when it is submitted".to_owned());
+            }
+            if let Some((step, items)) =
+                origin.parent.as_ref().and_then(|own| Some((own.step, own.items?)))
+            {
+                chunks::begin(state, step, items)?;
             }
             state.links_mut().origin = Some(origin.as_ref().clone());
             Ok(())
@@ -31,6 +38,13 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
             }
             Ok(())
         }
+        LinkEvent::LoopBegun { step, attempt, items, chunk_items } => {
+            chunks::begun(state, *step, *attempt, *items, *chunk_items)
+        }
+        LinkEvent::ChunkEnded { .. } => chunks::ended(state, event),
+        LinkEvent::ChunkUndone { step, attempt, run, failure } => {
+            chunks::undone(state, *step, *run, failure.is_none(), *attempt)
+        }
     }
 }
 
@@ -48,9 +62,13 @@ fn post(
     links.posted += 1;
     links.outbox.insert(number, Outgoing { to, body: body.clone(), posted_at });
     match body {
-        Message::Start { step, attempt, items: _ } => {
+        Message::Start { step, attempt, items } => {
             links.to_start.remove(step);
-            let child = Child { run: to, attempt: *attempt, begun: false };
+            if let (Some(items), Some(own)) = (items, links.loops.get_mut(step)) {
+                own.next = items.first + u64::from(items.count);
+            }
+            let (run, attempt, items) = (to, *attempt, *items);
+            let child = Child { run, attempt, begun: false, items, undo: ChunkUndo::Not };
             links.children.entry(*step).or_default().push(child);
         }
         Message::Cancel { step, .. } => drop(links.to_cancel.remove(step)),
@@ -71,13 +89,15 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
         Message::Start { step, attempt, items: _ } => {
             let own = super::step_mut(state, step)?;
             let awaited = own.status == StepStatus::Running && own.attempt == attempt;
+            let is_loop = state.plan.steps[step.at()].each().is_some();
             let links = state.links_mut();
             match refused {
+                Some(why) if awaited && is_loop => chunks::refused(links, step, why),
                 Some(why) if awaited => links.refused.push((Subject::Step(step), why.clone())),
                 Some(_) => {}
                 None => {
                     let children = links.children.entry(step).or_default();
-                    let child = children.iter_mut().find(|child| child.attempt == attempt);
+                    let child = children.iter_mut().find(|child| child.run == outgoing.to);
                     child.into_iter().for_each(|child| child.begun = true);
                     if awaited {
                         links.to_cancel.insert(step);
@@ -89,6 +109,9 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
             let undo = super::step_mut(state, step)?.undo.as_ref();
             let awaited =
                 undo.is_some_and(|own| own.status == UndoStatus::Running && own.attempt == attempt);
+            if awaited && refused.is_some() && state.plan.steps[step.at()].each().is_some() {
+                return chunks::undone(state, step, outgoing.to, false, attempt);
+            }
             if let Some(why) = refused.filter(|_| awaited) {
                 state.links_mut().refused.push((Subject::Undo(step), why.clone()));
             }
@@ -110,7 +133,8 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
 
 /// A step that is another run, or sends a signal, begins or ends an attempt.
 pub(super) fn step_moved(state: &mut State, step: StepIndex) {
-    if !matches!(state.plan.steps[step.at()].task, TaskKind::Workflow | TaskKind::Signal) {
+    let waits = [TaskKind::Workflow, TaskKind::Signal, TaskKind::Foreach];
+    if !waits.contains(&state.plan.steps[step.at()].task) {
         return;
     }
     let running = state.step(step).status == StepStatus::Running;
@@ -119,6 +143,7 @@ pub(super) fn step_moved(state: &mut State, step: StepIndex) {
     if running {
         links.to_start.insert(step);
     } else {
+        links.loops.remove(&step);
         links.to_start.remove(&step);
         links.to_cancel.remove(&step);
         links.delivered.remove(&step);

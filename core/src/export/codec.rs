@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::payload::Payload;
 
 /// The fields of events that hold payloads.
-const SLOTS: [&str; 5] = ["details", "input", "output", "payload", "variables"];
+const SLOTS: [&str; 6] = ["details", "input", "output", "payload", "results", "variables"];
 
 /// An event as a value.
 #[must_use]

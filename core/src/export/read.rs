@@ -7,6 +7,7 @@ use super::{
 };
 use crate::event::{Event, RunEvent};
 use crate::ids::{Digest, ExecutionId};
+use crate::lineage::lineage_of;
 use crate::plan::Plan;
 use crate::report::event_type;
 use crate::time::Timestamp;
@@ -51,8 +52,8 @@ pub struct ImportedRun {
     pub closed: bool,
     /// Whether every payload is as it was.
     pub whole: bool,
-    /// The definition it is pinned to.
-    pub digest: Digest,
+    /// The contents it was pinned to, the last one counts.
+    pub lineage: Vec<Digest>,
     /// Oldest first.
     pub events: Vec<(Event, Timestamp)>,
     /// The line its run line stands in.
@@ -183,7 +184,7 @@ impl Importer {
             execution: run.execution_id,
             closed: run.closed,
             whole: run.whole,
-            digest: Digest::default(),
+            lineage: Vec::new(),
             events: Vec::new(),
             line: self.line,
         };
@@ -206,11 +207,11 @@ impl Importer {
             return Err(bad("its version does not follow"));
         }
         match (&event, own.version) {
-            (Event::Run(RunEvent::Submitted(submitted)), 1) => imported.digest = submitted.digest,
-            (Event::Run(_), 2..) => {}
+            (Event::Run(RunEvent::Submitted(_)), 1) | (Event::Run(_), 2..) => {}
             (_, 1) => return Err(bad("a run begins with its submission")),
             _ => return Err(bad("it is no event of a run")),
         }
+        imported.lineage.extend(lineage_of([&event]));
         imported.events.push((event, own.recorded_at));
         self.events += 1;
         if (imported.events.len() as u64) < run.events {

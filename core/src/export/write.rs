@@ -57,25 +57,28 @@ impl Exporter {
         (own, text)
     }
 
-    /// A run: its state, its events with their positions, and the canonical JSON of the
-    /// definition it is pinned to.
+    /// A run: its state, its events with their positions, and the canonical JSON of each
+    /// content it was pinned to.
     #[must_use]
     pub fn run(
         &mut self,
         state: &State,
         events: Vec<(Event, Timestamp, u64)>,
-        definition: &str,
+        text_of: &dyn Fn(&Digest) -> String,
     ) -> String {
         let mut text = String::new();
         let submitted = &state.submitted;
-        if self.written.insert(submitted.digest) {
+        for (revision, digest) in state.pins() {
+            if !self.written.insert(digest) {
+                continue;
+            }
             self.definitions += 1;
             text += &self.line(&Line::Definition(Definition {
                 namespace: submitted.namespace.to_string(),
                 workflow_id: submitted.workflow.to_string(),
-                revision: submitted.revision,
-                digest: submitted.digest,
-                text: definition.to_owned(),
+                revision,
+                digest,
+                text: text_of(&digest),
             }));
         }
         let mut whole = true;

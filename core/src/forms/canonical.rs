@@ -1,6 +1,6 @@
 //! The canonical form as a table, for its schema. Reading and checking it is `definition`'s.
 
-use crate::definition::RUNS_AT_A_TIME_MAX;
+use crate::definition::{MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX};
 
 use super::table::{Shape, Table, To, rule};
 
@@ -54,6 +54,24 @@ pub(super) static STEP: Table = Table {
         rule("on_failure", Shape::TextOrTexts, To::Own),
         rule("cache", Shape::TruthOr(&CACHE), To::Own),
         rule("exclusive", Shape::Boolean, To::Own),
+        rule("each", Shape::One(&EACH), To::Own),
+        rule("max_parallel", Shape::Whole(1, MAX_PARALLEL_MAX as u64), To::Own),
+        rule("on_item_failure", Shape::Words(&["fail_fast", "collect"]), To::Own),
+    ],
+};
+
+static EACH: Table = Table {
+    about: "What a `foreach` does for each item",
+    open: false,
+    required: &["type"],
+    fields: &[
+        rule("when", Shape::Text, To::Own),
+        rule("type", Shape::Text, To::Own),
+        rule("with", Shape::Any, To::Own),
+        rule("retry", Shape::Retry, To::Own),
+        rule("timeout", Shape::Duration, To::Own),
+        rule("total_timeout", Shape::Duration, To::Own),
+        rule("undo", Shape::One(&UNDO), To::Own),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{SignalWish, Start};
+use super::{Begins, SignalWish, Start, chunks};
 use crate::event::{Compensation, Items, Outcome, Parent};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -50,12 +50,21 @@ impl Wish {
 ///
 /// # Errors
 /// `EXPRESSION_FAILED` for an input that names no workflow or no run, `CHILD_TOO_DEEP`.
-pub(crate) fn startable(state: &State, task: &TaskKind, input: &Payload) -> Result<(), Failure> {
+pub(crate) fn startable(state: &State, step: StepIndex, input: &Payload) -> Result<(), Failure> {
+    let task = &state.plan.step(step).task;
     let wrong = |why| Failure::permanent(codes::EXPRESSION_FAILED, why);
     if *task == TaskKind::Signal {
         return SignalWish::read(&input.value()).map(|_| ()).map_err(wrong);
     }
     Wish::read(&input.value()).map_err(wrong)?;
+    not_too_deep(state)
+}
+
+/// Whether a run may have children.
+///
+/// # Errors
+/// `CHILD_TOO_DEEP`.
+pub(super) fn not_too_deep(state: &State) -> Result<(), Failure> {
     if depth(state) > DEPTH_MAX {
         let message = format!("{DEPTH_MAX} runs are above this one, and more are not allowed");
         return Err(Failure::permanent(codes::CHILD_TOO_DEEP, message));
@@ -82,15 +91,26 @@ pub(super) fn start(
 ) -> Option<Start> {
     let input = state.steps.get(step.at())?.input.as_ref()?;
     let parent = Parent { run: state.id, step, attempt, depth: depth(state), items };
+    match items {
+        Some(items) => chunks::start(state, parent, items),
+        None => {
+            let wish = Wish::read(&input.value()).ok()?;
+            Some(beginning(state, parent, Begins::Workflow(wish)))
+        }
+    }
+}
+
+/// What a child has of its parent, whatever it is a run of.
+pub(super) fn beginning(state: &State, parent: Parent, begins: Begins) -> Start {
     let origin = state.links.as_ref().and_then(|links| links.origin.as_ref());
-    Some(Start {
+    Start {
         parent,
         namespace: state.submitted.namespace.clone(),
-        wish: Wish::read(&input.value()).ok()?,
+        begins,
         correlation_id: state.submitted.correlation_id.clone(),
         priority: origin.map(|origin| origin.priority).unwrap_or_default(),
         actor: state.submitted.actor.clone(),
-    })
+    }
 }
 
 /// Why an ended run did not complete, as its parent sees it. What was undone whole, or never
@@ -103,6 +123,12 @@ pub(super) fn failure(state: &State) -> Option<Failure> {
     let message = format!("{id} of `{workflow}` ended {status}: {said}");
     let left = ending.compensation == Compensation::Failed
         || (ending.compensation == Compensation::None && anything_done(state));
+    if state.plan.part.is_some() && cause.is_some_and(|cause| cause.code != codes::CANCELLED) {
+        let own = chunks::item_failure(state, left);
+        if own.is_some() {
+            return own;
+        }
+    }
     // What a child of the child will not do better is not tried again at any level: a workflow
     // that calls itself would begin three children for each run above it.
     let hopeless = cause.is_some_and(|cause| {

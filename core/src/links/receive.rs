@@ -5,13 +5,14 @@
 //! still awaited, so it is made once.
 
 use super::child::anything_done;
-use super::{Parcel, awaits, unrelated};
+use super::{Parcel, awaits, chunks, unrelated};
 use crate::arrows::{Phase, UndoStatus};
 use crate::command::Rejection;
 use crate::decide::{control, fitting};
-use crate::event::{ControlEvent, LinkEvent, Message, Outcome, RunEvent};
+use crate::event::{ControlEvent, ItemCounts, LinkEvent, Message, Outcome, RunEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
+use crate::items;
 use crate::payload::Payload;
 use crate::state::State;
 
@@ -52,18 +53,15 @@ pub(crate) fn receive(
         Message::Ended { step, attempt, outcome, failure } => {
             if awaits(state, step, attempt, from) {
                 let answer = answer(state, from, outcome, failure, output);
-                ended(state, (step, attempt), answer, retry_delay_ms)
+                ended(state, (step, attempt, from), answer, retry_delay_ms)
             } else {
                 going_on(state)?;
                 Vec::new()
             }
         }
         Message::RolledBack { step, attempt, failure } => {
-            let undo = state.steps.get(step.at()).and_then(|own| own.undo.as_ref());
-            let awaited =
-                undo.is_some_and(|u| u.status == UndoStatus::Running && u.attempt == attempt);
-            if awaited {
-                vec![rolled_back(step, attempt, failure)]
+            if undo_awaits(state, step, attempt, from) {
+                vec![rolled_back(state, (step, attempt, from), failure)]
             } else {
                 going_on(state)?;
                 Vec::new()
@@ -131,19 +129,33 @@ fn answer(
 
 fn ended(
     state: &State,
-    (step, attempt): (StepIndex, u16),
+    (step, attempt, run): (StepIndex, u16, ExecutionId),
     answer: Result<Payload, Failure>,
     retry_delay_ms: u64,
 ) -> Vec<RunEvent> {
     // A child that has ended has begun.
-    let begin = Message::Start { step, attempt, items: None };
     let outbox = state.links.iter().flat_map(|links| &links.outbox);
-    let own = outbox.filter(|(_, outgoing)| outgoing.body == begin);
+    let own = outbox.filter(|(_, outgoing)| {
+        outgoing.to == run && matches!(outgoing.body, Message::Start { .. })
+    });
     let mut events: Vec<_> = own
         .map(|(&message, _)| {
             RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused: None })
         })
         .collect();
+    if chunks::is_loop(state, step) {
+        let (counts, results, failure) = match answer {
+            Ok(output) => {
+                let (counts, results) = items::answered(state, step, &output);
+                (counts, results, None)
+            }
+            Err(failure) => (ItemCounts::default(), None, Some(failure.clipped())),
+        };
+        let ended =
+            LinkEvent::ChunkEnded { step, attempt, run, counts, results, failure, retry_delay_ms };
+        events.push(RunEvent::Link(ended));
+        return events;
+    }
     events.push(match answer {
         Ok(output) => RunEvent::StepSucceeded { step, attempt, output },
         Err(failure) => {
@@ -154,7 +166,28 @@ fn ended(
     events
 }
 
-fn rolled_back(step: StepIndex, attempt: u16, failure: Option<Failure>) -> RunEvent {
+/// Whether a step's undo waits for this child.
+fn undo_awaits(state: &State, step: StepIndex, attempt: u16, from: ExecutionId) -> bool {
+    let undo = state.steps.get(step.at()).and_then(|own| own.undo.as_ref());
+    let running =
+        undo.is_some_and(|own| own.status == UndoStatus::Running && own.attempt == attempt);
+    if !running || !chunks::is_loop(state, step) {
+        return running;
+    }
+    let links = state.links.as_ref().filter(|links| !links.to_roll_back.contains(&step));
+    let asked = links.and_then(|links| links.to_undo(step, attempt));
+    asked.is_some_and(|chunk| chunk.run == from)
+}
+
+fn rolled_back(
+    state: &State,
+    (step, attempt, run): (StepIndex, u16, ExecutionId),
+    failure: Option<Failure>,
+) -> RunEvent {
+    if chunks::is_loop(state, step) {
+        let failure = failure.map(Failure::clipped);
+        return RunEvent::Link(LinkEvent::ChunkUndone { step, attempt, run, failure });
+    }
     match failure {
         None => RunEvent::UndoSucceeded { step, attempt, output: Payload::null() },
         Some(failure) => {

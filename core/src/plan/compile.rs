@@ -1,6 +1,7 @@
 //! From a definition to a plan.
 
 mod cached;
+mod each;
 mod flow;
 mod numbers;
 
@@ -11,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::wait::{WAIT_FIELDS, read as read_wait};
 use super::{
-    Flow, OWN_TYPES, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind,
-    TaskTypes, WORKFLOW_TYPE, children,
+    FOREACH_TYPE, Flow, OWN_TYPES, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE,
+    TaskKind, TaskTypes, WORKFLOW_TYPE, children,
 };
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
@@ -37,7 +38,7 @@ pub(super) fn plan(
     types: Option<&dyn TaskTypes>,
     problems: &mut Problems,
 ) -> Plan {
-    let names = StepNames { definition, graph, suggested: Cell::new(0) };
+    let names = StepNames { definition, graph, suggested: Cell::new(0), of_item: Cell::new(false) };
     let allowance = Allowance::new();
     let references = Vec::new();
     let mut compiler =
@@ -75,6 +76,7 @@ pub(super) fn plan(
         concurrency: definition.concurrency,
         has_exclusive: definition.steps.iter().any(|step| step.exclusive),
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
+        part: None,
         outputs,
         input_schema,
     }
@@ -85,6 +87,8 @@ struct StepNames<'a> {
     definition: &'a Definition,
     graph: &'a Graph,
     suggested: Cell<usize>,
+    /// Whether what is compiled belongs to an item of a loop.
+    of_item: Cell<bool>,
 }
 
 impl Names for StepNames<'_> {
@@ -98,6 +102,10 @@ impl Names for StepNames<'_> {
             return None;
         }
         nearest(id, self.definition.steps.iter().map(|step| &*step.id)).map(str::to_owned)
+    }
+
+    fn of_item(&self) -> bool {
+        self.of_item.get()
     }
 }
 
@@ -121,20 +129,38 @@ impl Compiler<'_, '_> {
         dependants: Vec<StepIndex>,
     ) -> PlanStep {
         let index = StepIndex(u32::try_from(at).expect("a definition has at most 10,000 steps"));
-        let path = format!("steps[{at}]");
-        let place = format!("steps.{}", step.id);
-        let task = self.task(&path, step);
+        let (path, place) = (format!("steps[{at}]"), format!("steps.{}", step.id));
+        let each = self.each(&path, &place, index, step);
+        let mut plan = self.compiled(&path, &place, index, step, (needs, dependants));
+        if let Some(each) = each {
+            plan.undo = self.undo_of_loop(&path, &place, index, &each);
+            plan.retry = Self::retry_of_loop(step);
+            plan.each = Some(each);
+        }
+        plan
+    }
+
+    /// What a step of the graph and the body of a loop have in common.
+    fn compiled(
+        &mut self,
+        path: &str,
+        place: &str,
+        index: StepIndex,
+        step: &Step,
+        (needs, dependants): (Vec<StepIndex>, Vec<StepIndex>),
+    ) -> PlanStep {
+        let task = self.task(path, step);
         let condition = step.when.as_ref().and_then(|when| {
             self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
         });
-        let flow = self.flow(&path, &place, index, step);
-        let input = self.template(step.with.as_ref(), &path, &place, index, false);
-        let cache = self.cache(&path, &place, index, (&task, step));
-        let numbers = self.numbers(&path, &place, index, (&task, step));
+        let flow = self.flow(path, place, index, step);
+        let input = self.template(step.with.as_ref(), path, place, index, false);
+        let cache = self.cache(path, place, index, (&task, step));
+        let numbers = self.numbers(path, place, index, (&task, step));
         let undo = match (&step.undo, &task) {
-            (Some(undo), _) => Some(self.undo(&path, &place, index, &task, undo)),
+            (Some(undo), _) => Some(self.undo(path, place, index, &task, undo)),
             (None, TaskKind::Workflow) => {
-                Some(children::undo(self.template(None, &path, &place, index, true)))
+                Some(children::undo(self.template(None, path, place, index, true)))
             }
             (None, _) => None,
         };
@@ -162,6 +188,8 @@ impl Compiler<'_, '_> {
             flow,
             cache,
             exclusive: step.exclusive,
+            each: None,
+            gone: false,
         }
     }
 
@@ -221,6 +249,7 @@ impl Compiler<'_, '_> {
                 children::check(path, step, self.problems);
                 TaskKind::Workflow
             }
+            FOREACH_TYPE => TaskKind::Foreach,
             SIGNAL_TYPE => {
                 children::check_signal(path, step, self.problems);
                 TaskKind::Signal
@@ -307,7 +336,7 @@ impl Compiler<'_, '_> {
         undo: &Undo,
     ) -> PlanUndo {
         let (path, place) = (format!("{path}.undo"), format!("{place}.undo"));
-        if !matches!(task, TaskKind::Effect(_) | TaskKind::Workflow) {
+        if !matches!(task, TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach) {
             let message = "the step has no effect, so there is nothing to undo";
             self.problems.add(path.as_str(), codes::BAD_VALUE, message);
         }

@@ -7,7 +7,7 @@ use crate::scope::Scope;
 use crate::template::{Condition, Work};
 
 /// Where a step leads, and whom it handles. Every place is also a dependant.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Flow {
     /// Its routes, if it is a router.
     pub router: Option<Router>,
@@ -20,7 +20,7 @@ pub struct Flow {
 }
 
 /// The routes of a router.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Router {
     /// Each condition with where it leads, ascending.
     pub routes: Vec<(Condition, Vec<StepIndex>)>,

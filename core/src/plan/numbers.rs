@@ -11,7 +11,7 @@ use crate::template::{Template, Work};
 use crate::time::parse_duration_ms;
 
 /// A template in the place of a number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NumberTemplate {
     /// Which number.
     pub number: Number,

@@ -33,7 +33,7 @@ impl ReplaySafety {
                 };
                 if method.is_some_and(reads) { Self::Safe } else { Self::Idempotent }
             }
-            TaskKind::Effect(_) | TaskKind::Workflow => Self::Idempotent,
+            TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach => Self::Idempotent,
             _ => Self::Safe,
         }
     }

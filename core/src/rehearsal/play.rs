@@ -3,6 +3,8 @@
 //! Time goes from one thing that happens to the next: an answer that is due, or what the run
 //! itself waits for. Things of one instant happen in the order in which they were called for.
 
+mod chunks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::{Answer, Found, Reply, Script};
@@ -16,12 +18,14 @@ use crate::event::{Event, GraphEvent, Message, Outcome, RunEvent};
 use crate::evolve::{IllegalTransition, attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
-use crate::links::{Parcel, parcel};
+use crate::links::{Begins, Parcel, Wish, parcel};
 use crate::machine::{Decision, Refusal, handle, submit};
 use crate::payload::Payload;
 use crate::retry_policy::RetryPolicy;
 use crate::state::State;
 use crate::time::{Moment, Timestamp};
+
+use chunks::Said;
 
 /// The status that a callback's receiver answers with.
 const CALLBACK_STATUS: u16 = 200;
@@ -47,6 +51,8 @@ pub(super) fn play(
         work_units: 0,
         asked: BTreeSet::new(),
         events: Vec::new(),
+        events_below: 0,
+        said: None,
         unmocked: BTreeSet::new(),
         differing: BTreeSet::new(),
         callbacks: Vec::new(),
@@ -86,6 +92,10 @@ struct Play<'a> {
     work_units: usize,
     asked: BTreeSet<String>,
     events: Vec<(Event, Timestamp)>,
+    /// Events of chunks, which were played too.
+    events_below: usize,
+    /// Of a chunk: its word to the run above it.
+    said: Option<Message>,
     unmocked: BTreeSet<String>,
     differing: BTreeSet<String>,
     callbacks: Vec<CallbackSent>,
@@ -97,14 +107,14 @@ impl Play<'_> {
     fn run(&mut self, starts_at: Timestamp) -> Result<Option<String>, IllegalTransition> {
         let ends_at = starts_at.plus_ms(VIRTUAL_MS_MAX);
         loop {
-            self.perform();
+            self.perform()?;
             let next = self.agenda.first_key_value().map(|(key, _)| key.0);
             let due = self.state.next_due(self.now);
             let Some(at) = next.into_iter().chain(due).min() else { return Ok(None) };
             if at > ends_at {
                 return Ok(Some(format!("nothing happens before {at}, which is too far away")));
             }
-            if self.events.len() > EVENTS_MAX {
+            if self.events.len() + self.events_below > EVENTS_MAX {
                 return Ok(Some(format!("more than {EVENTS_MAX} events happened")));
             }
             if self.work_units > WORK_MAX {
@@ -148,7 +158,7 @@ impl Play<'_> {
     }
 
     /// Begins what is owed and was not begun yet.
-    fn perform(&mut self) {
+    fn perform(&mut self) -> Result<(), IllegalTransition> {
         for subject in self.state.take_touched(self.now) {
             let Some(effect) = owed_by(&self.state, subject, self.now) else { continue };
             if !self.performed.insert(effect) {
@@ -158,17 +168,16 @@ impl Play<'_> {
                 Effect::RunStep { step, attempt } => self.run_step(step, attempt),
                 Effect::UndoStep { step, attempt } => self.undo_step(step, attempt),
                 Effect::DeliverCallback { delivery, attempt } => self.call_back(delivery, attempt),
-                Effect::Send { message } => self.send(message),
+                Effect::Send { message } => self.send(message)?,
             }
         }
+        Ok(())
     }
 
     fn run_step(&mut self, step: StepIndex, attempt: u16) {
-        let plan = self.state.plan.clone();
-        let plan = plan.step(step);
         let own = self.state.step(step);
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
-        let answer = self.answer(&plan.id, attempt, input);
+        let answer = self.answer(&self.part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, self.state.timeout_ms(step));
         let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.retry(step), tries);
         let command = Command::ReportStep { step, attempt, result, retry_delay_ms };
@@ -176,11 +185,9 @@ impl Play<'_> {
     }
 
     fn undo_step(&mut self, step: StepIndex, attempt: u16) {
-        let plan = self.state.plan.clone();
-        let plan = plan.step(step);
         let Some(own) = &self.state.step(step).undo else { return };
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
-        let answer = self.answer(&Script::undo_of(&plan.id), attempt, input);
+        let answer = self.answer(&self.undo_part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, self.state.undo_timeout_ms(step));
         let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.undo_retry(step), tries);
         let command = Command::ReportUndo { step, attempt, result, retry_delay_ms };
@@ -197,17 +204,29 @@ impl Play<'_> {
     }
 
     /// What other runs do about a message: take it in, and answer as the script says.
-    fn send(&mut self, message: u32) {
-        let Some(Parcel { to, body, start, .. }) = parcel(&self.state, message) else { return };
+    fn send(&mut self, message: u32) -> Result<(), IllegalTransition> {
+        let Some(Parcel { to, body, start, .. }) = parcel(&self.state, message) else {
+            return Ok(());
+        };
         let taken = Command::Acknowledge { message, refused: None };
         match body {
             Message::Start { step, attempt, .. } => {
                 self.later(0, taken);
                 let id = self.state.plan.step(step).id.clone();
-                if let Some(start) = start {
-                    let (workflow, revision) = (start.wish.workflow, start.wish.revision);
-                    let (at, step, input) = (self.now, id.clone(), start.wish.input);
-                    self.children.push(ChildBegun { at, step, workflow, revision, input });
+                match start.map(|start| (start.begins.clone(), start)) {
+                    Some((Begins::Workflow(wish), _)) => {
+                        let Wish { workflow, revision, input } = wish;
+                        let (at, step) = (self.now, id.clone());
+                        self.children.push(ChildBegun { at, step, workflow, revision, input });
+                    }
+                    Some((Begins::Chunk(chunk), start)) => {
+                        let said = self.chunk(to, *start, *chunk)?;
+                        if let Some(Said { delay_ms, body, output }) = said {
+                            self.receive(delay_ms, to, body, output);
+                        }
+                        return Ok(());
+                    }
+                    None => {}
                 }
                 let input = self.state.step(step).input.clone();
                 let answer = self.answer(&id, attempt, input);
@@ -240,8 +259,13 @@ impl Play<'_> {
                 let undone = Message::RolledBack { step, attempt, failure };
                 self.receive(answer.delay_ms, to, undone, None);
             }
-            Message::Ended { .. } | Message::RolledBack { .. } => self.later(0, taken),
+            Message::Ended { .. } => {
+                self.said = Some(body);
+                self.later(0, taken);
+            }
+            Message::RolledBack { .. } => self.later(0, taken),
         }
+        Ok(())
     }
 
     fn receive(

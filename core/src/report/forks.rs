@@ -57,6 +57,12 @@ pub(super) fn data(event: &ForkEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value
             "actor": actor,
         }),
         ForkEvent::ForkDropped { fork } => json!({ "fork": fork.to_string() }),
+        ForkEvent::Migrated { revision, digest, reason, actor } => json!({
+            "revision": revision,
+            "digest": digest.to_string(),
+            "reason": reason,
+            "actor": actor,
+        }),
     }
 }
 

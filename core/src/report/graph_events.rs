@@ -12,7 +12,7 @@ pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value 
     match event {
         RunEvent::Control(event) => control(event, id),
         RunEvent::Graph(event) => graph(event, id),
-        RunEvent::Link(event) => link(event),
+        RunEvent::Link(event) => link(event, id),
         RunEvent::Fork(event) => super::forks::data(event, id),
         _ => Value::Null,
     }
@@ -75,7 +75,7 @@ fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
     }
 }
 
-fn link(event: &LinkEvent) -> Value {
+fn link(event: &LinkEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
     match event {
         LinkEvent::Origin(own) => origin(own),
         LinkEvent::MessagePosted { message, to, body } => {
@@ -87,6 +87,25 @@ fn link(event: &LinkEvent) -> Value {
         LinkEvent::MessageReceived { from, message, body } => {
             json!({ "from": from.to_string(), "message": message, "body": message_json(body) })
         }
+        LinkEvent::LoopBegun { step, attempt, items, chunk_items } => json!({
+            "step": id(step), "attempt": attempt, "items": items, "chunk_items": chunk_items,
+        }),
+        LinkEvent::ChunkEnded { step, attempt, run, counts, results, failure, .. } => json!({
+            "step": id(step),
+            "attempt": attempt,
+            "execution_id": run.to_string(),
+            "succeeded": counts.succeeded,
+            "failed": counts.failed,
+            "skipped": counts.skipped,
+            "results": results.as_ref().map(crate::payload::Payload::value),
+            "error": failure.as_ref().map(failure_json),
+        }),
+        LinkEvent::ChunkUndone { step, attempt, run, failure } => json!({
+            "step": id(step),
+            "attempt": attempt,
+            "execution_id": run.to_string(),
+            "error": failure.as_ref().map(failure_json),
+        }),
     }
 }
 

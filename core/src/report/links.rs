@@ -29,6 +29,7 @@ pub(super) fn children_json(state: &State) -> Value {
                 "attempt": child.attempt,
                 "execution_id": child.run.to_string(),
                 "begun": child.begun,
+                "items": child.items.map(items_json),
             })
         })
     });

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 74] = [
+pub const EVENT_TYPES: [&str; 78] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -57,11 +57,15 @@ pub const EVENT_TYPES: [&str; 74] = [
     "MessagePosted",
     "MessageAcknowledged",
     "MessageReceived",
+    "LoopBegun",
+    "ChunkEnded",
+    "ChunkUndone",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
     "ExecutionForked",
     "ForkDropped",
+    "ExecutionMigrated",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -84,7 +88,7 @@ pub const EVENT_TYPES: [&str; 74] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(55).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(59).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -194,6 +198,9 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::MessagePosted { .. } => "MessagePosted",
         LinkEvent::MessageAcknowledged { .. } => "MessageAcknowledged",
         LinkEvent::MessageReceived { .. } => "MessageReceived",
+        LinkEvent::LoopBegun { .. } => "LoopBegun",
+        LinkEvent::ChunkEnded { .. } => "ChunkEnded",
+        LinkEvent::ChunkUndone { .. } => "ChunkUndone",
     }
 }
 
@@ -204,5 +211,6 @@ fn fork_type(event: &ForkEvent) -> &'static str {
         ForkEvent::Started => "ForkStarted",
         ForkEvent::Forked { .. } => "ExecutionForked",
         ForkEvent::ForkDropped { .. } => "ForkDropped",
+        ForkEvent::Migrated { .. } => "ExecutionMigrated",
     }
 }

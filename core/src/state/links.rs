@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{State, Subject};
-use crate::event::{Message, Origin, Parent};
+use crate::event::{ItemCounts, Items, Message, Origin, Parent};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
+use crate::payload::Payload;
 use crate::time::Timestamp;
 
 /// What ties a run to others.
@@ -25,15 +26,17 @@ pub struct Links {
     pub received: BTreeSet<(ExecutionId, u32)>,
     /// The children of each step, oldest first; the last one counts.
     pub children: BTreeMap<StepIndex, Vec<Child>>,
+    /// The loops whose items are under way.
+    pub loops: BTreeMap<StepIndex, Loop>,
     /// Whether the parent is owed no word of the run's present ending.
     pub reported: bool,
     /// The parent's step, and the attempt of its undo, that wait until the run is undone.
     pub roll_back: Option<(StepIndex, u16)>,
-    /// Running steps whose child is not sent for.
+    /// Running steps whose child, or next chunk, is not sent for.
     pub(crate) to_start: BTreeSet<StepIndex>,
     /// Running steps whose child has begun and was not told to stop.
     pub(crate) to_cancel: BTreeSet<StepIndex>,
-    /// Running undos whose child was not told to undo.
+    /// Running undos whose child, or next chunk, was not told to undo.
     pub(crate) to_roll_back: BTreeSet<StepIndex>,
     /// Running steps whose signal was taken in.
     pub(crate) delivered: BTreeSet<StepIndex>,
@@ -61,6 +64,70 @@ pub struct Child {
     pub attempt: u16,
     /// Whether it is known to exist.
     pub begun: bool,
+    /// Of a loop: its items.
+    pub items: Option<Items>,
+    /// Of a loop: what became of its undo.
+    pub undo: ChunkUndo,
+}
+
+/// What became of the undo of a chunk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChunkUndo {
+    /// It was not undone.
+    #[default]
+    Not,
+    /// It is undone whole.
+    Done,
+    /// It could not be, by this attempt of the step's undo.
+    Failed(u16),
+}
+
+/// A loop whose items are under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loop {
+    /// The step's attempt.
+    pub attempt: u16,
+    /// How many items there are.
+    pub items: u64,
+    /// How many items one chunk has.
+    pub chunk_items: u32,
+    /// The first item that no chunk has.
+    pub next: u64,
+    /// How the items of ended chunks ended.
+    pub counts: ItemCounts,
+    /// What they answered, a list for each chunk in order; nothing once it was too much.
+    pub results: Option<Vec<Payload>>,
+    /// Why a chunk did not complete: no other begins.
+    pub failure: Option<Failure>,
+    /// The wait drawn for the next attempt of the step.
+    pub retry_delay_ms: u64,
+    /// Whether something of it stands that calls for an undo, or may.
+    pub effect: bool,
+}
+
+impl Loop {
+    /// What it begins with.
+    pub(crate) fn begin(attempt: u16, items: u64, chunk_items: u32) -> Self {
+        Self {
+            attempt,
+            items,
+            chunk_items,
+            next: 0,
+            counts: ItemCounts::default(),
+            results: Some(Vec::new()),
+            failure: None,
+            retry_delay_ms: 0,
+            effect: false,
+        }
+    }
+
+    /// The items of the next chunk, if there are any.
+    #[must_use]
+    pub fn stretch(&self) -> Option<Items> {
+        let left = self.items.checked_sub(self.next).filter(|left| *left > 0)?;
+        let count = u32::try_from(left).unwrap_or(u32::MAX).min(self.chunk_items);
+        Some(Items { first: self.next, count })
+    }
 }
 
 impl Links {
@@ -68,6 +135,22 @@ impl Links {
     #[must_use]
     pub fn child(&self, step: StepIndex) -> Option<&Child> {
         self.children.get(&step)?.last()
+    }
+
+    /// The chunks of a step's attempt, in the order of their items.
+    pub fn chunks(&self, step: StepIndex, attempt: u16) -> impl Iterator<Item = &Child> + '_ {
+        let all = self.children.get(&step).into_iter().flatten();
+        all.filter(move |child| child.attempt == attempt && child.items.is_some())
+    }
+
+    /// The newest chunk of a loop that this attempt of its undo has not seen to.
+    pub(crate) fn to_undo(&self, step: StepIndex, attempt: u16) -> Option<&Child> {
+        let own = |child: &&Child| match child.undo {
+            ChunkUndo::Not => child.begun && child.items.is_some(),
+            ChunkUndo::Done => false,
+            ChunkUndo::Failed(tried) => tried != attempt,
+        };
+        self.children.get(&step)?.iter().rev().find(own)
     }
 
     /// Whether nothing is owed to anybody by an ended run.
@@ -88,6 +171,12 @@ impl State {
     #[must_use]
     pub fn variant(&self) -> Option<&str> {
         self.links.as_ref()?.origin.as_ref()?.variant.as_deref()
+    }
+
+    /// Whether the run is a chunk of a loop: a part of its parent, not a run for itself.
+    #[must_use]
+    pub fn is_chunk(&self) -> bool {
+        self.parent().is_some_and(|parent| parent.items.is_some())
     }
 
     pub(crate) fn links_mut(&mut self) -> &mut Links {

@@ -1,5 +1,7 @@
 //! Every payload that a state holds: of its events, and those derived of them.
 
+use std::sync::Arc;
+
 use super::{Delivery, Ending, Failing, Letter, Links, State, StepState};
 use crate::event::Submitted;
 use crate::failure::Failure;
@@ -41,6 +43,10 @@ pub(crate) fn for_each_mut(
     }
     let Some(links) = links else { return };
     links.outbox.values_mut().filter_map(|own| own.body.payload_mut()).for_each(&mut *visit);
+    for own in links.loops.values_mut() {
+        own.results.iter_mut().flatten().for_each(&mut *visit);
+        of_failure(own.failure.as_mut(), visit);
+    }
     for (_, failure) in &mut links.refused {
         of_failure(Some(failure), visit);
     }
@@ -71,6 +77,8 @@ impl State {
         };
         for_each_mut(submitted, steps, failing, ending, around, links, &mut forget);
         controls.iter_mut().for_each(|own| own.for_each_payload_mut(&mut forget));
+        // What was read of it is read anew.
+        self.chunk = self.chunk.is_some().then(Arc::default);
         for delivery in deliveries {
             if let Some(absent) = &absent {
                 delivery.body = absent.clone();

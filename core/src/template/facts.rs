@@ -22,6 +22,8 @@ pub(crate) struct Reads {
     pub input: bool,
     pub variables: bool,
     pub workflow: bool,
+    /// The item of a loop, or its number.
+    pub item: bool,
     /// Steps.
     pub steps: BTreeMap<StepIndex, StepRead>,
 }
@@ -53,10 +55,11 @@ impl Reads {
     }
 
     /// Notes all that another template reads.
-    pub(super) fn absorb(&mut self, other: &Self) {
+    pub(crate) fn absorb(&mut self, other: &Self) {
         self.input |= other.input;
         self.variables |= other.variables;
         self.workflow |= other.workflow;
+        self.item |= other.item;
         for (&step, read) in &other.steps {
             self.step(step, &read.id, read.output);
         }
@@ -105,6 +108,14 @@ impl Facts {
         }
         if reads.workflow {
             roots.insert("workflow".to_owned(), scope.workflow());
+        }
+        if reads.item {
+            let (index, item) = scope.item().ok_or_else(|| {
+                let message = format!("{place}: there is no item here");
+                Failure::permanent(codes::EXPRESSION_FAILED, message)
+            })?;
+            roots.insert("item".to_owned(), parsed(&item, "the item")?);
+            roots.insert("index".to_owned(), index.into());
         }
         if !reads.steps.is_empty() {
             let mut steps = Map::new();

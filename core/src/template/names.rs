@@ -3,7 +3,7 @@
 use super::facts::OutputRead;
 use super::scan::{Scanner, error, roots};
 use super::tokens::{Spanned, Token};
-use super::{ROOTS, SyntaxError};
+use super::{ITEM_ROOTS, ROOTS, SyntaxError};
 use crate::definition::nearest::nearest;
 use crate::definition::problem::codes::UNKNOWN_STEP;
 use crate::ids::StepIndex;
@@ -15,6 +15,10 @@ pub(crate) trait Names {
     fn step(&self, id: &str) -> Option<StepIndex>;
     /// The known id most like an unknown one.
     fn nearest_step(&self, id: &str) -> Option<String>;
+    /// Whether the template belongs to an item of a loop, so that `item` and `index` are known.
+    fn of_item(&self) -> bool {
+        false
+    }
 }
 
 impl Scanner<'_> {
@@ -33,6 +37,7 @@ impl Scanner<'_> {
             "variables" => self.reads.variables = true,
             "workflow" => self.reads.workflow = true,
             "steps" => return self.step(tokens, at),
+            "item" | "index" if self.names.of_item() => self.reads.item = true,
             "loop" if !self.variables.is_empty() => {}
             _ => return Err(self.unknown(name, tokens, at)),
         }
@@ -49,6 +54,8 @@ impl Scanner<'_> {
             format!("`{shown}` is a step; write steps.{shown}")
         } else if name == "secrets" {
             "secrets cannot be used in templates".to_owned()
+        } else if ITEM_ROOTS.contains(&name) {
+            format!("`{shown}` is known only inside `each` of a `foreach`")
         } else {
             let hint = nearest(name, ROOTS)
                 .map_or_else(String::new, |root| format!(" (did you mean `{root}`?)"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::facts::described;
 use super::tokens::{Spanned, Token};
-use super::{ROOTS, scan};
+use super::{ITEM_ROOTS, ROOTS, scan};
 
 /// A path from a root: `input.customer.tags[0]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Path {
     pub(super) fn of(tokens: &[Spanned<'_>]) -> Option<Self> {
         let (first, mut rest) = tokens.split_first()?;
         let Token::Name(root) = first.token else { return None };
-        if !ROOTS.contains(&root) {
+        if !ROOTS.contains(&root) && !ITEM_ROOTS.contains(&root) {
             return None;
         }
         let mut parts = Vec::new();

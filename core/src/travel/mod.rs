@@ -7,16 +7,14 @@ mod compare;
 mod diff;
 mod lanes;
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::event::Event;
 use crate::evolve::IllegalTransition;
 use crate::ids::ExecutionId;
+use crate::lineage::Plans;
 use crate::machine::replay;
-use crate::plan::Plan;
 use crate::report::execution_json;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -118,12 +116,12 @@ pub fn locate(point: Point, recorded: &[Timestamp], now: Timestamp) -> Result<As
 /// [`IllegalTransition`] at the first event that does not fit.
 pub fn state_at(
     execution: ExecutionId,
-    plan: &Arc<Plan>,
+    plans: &dyn Plans,
     events: &[(Event, Timestamp)],
     as_of: AsOf,
 ) -> Result<State, IllegalTransition> {
     let count = usize::try_from(as_of.version).unwrap_or(usize::MAX);
-    replay(execution, plan, events.iter().take(count).map(|(event, at)| (event, *at)))
+    replay(execution, plans, events.iter().take(count).map(|(event, at)| (event, *at)))
 }
 
 /// The execution's JSON with the place it shows: `as_of {version, at}`.

@@ -75,8 +75,23 @@ steps:
         "{ id: n, sla: '{{ input.s }}', steps: [{ id: a, type: task, timeout: '{{ input.s }}' }] }",
         json!({ "s": "5s" }),
     );
-    let lives =
-        [numbered, cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let looping = Life::begin(
+        "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
+        json!({}),
+    );
+    let lives = [
+        looping,
+        numbered,
+        cached,
+        chosen,
+        undone,
+        cancelled,
+        given_up,
+        waiting,
+        held,
+        rolled_back,
+        forced,
+    ];
     lives
         .into_iter()
         .map(|life| life.state)
@@ -112,7 +127,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (10, "043867080f6697e09dc1c7ab4befc407b0039a66953f7f4e55c9804708646eb4");
+    let known = (11, "de8a5455e50b8099611d527694a4acbcddec269fb0939ee81d19a029761a19ce");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

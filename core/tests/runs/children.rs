@@ -5,7 +5,7 @@ use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::links::{DEPTH_MAX, Parcel, parcel};
+use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
 use serde_json::json;
 
@@ -42,7 +42,8 @@ fn begun() -> (Life, ExecutionId) {
     assert_eq!(owes(&life), [(0, "start")]);
     let sent = parcel(&life.state, 0).expect("owed");
     let start = sent.start.expect("a start says with what");
-    assert_eq!((start.wish.workflow.as_str(), start.wish.input.text()), ("other", "{\"n\":1}"));
+    let Begins::Workflow(wish) = &start.begins else { panic!("no loop here") };
+    assert_eq!((wish.workflow.as_str(), wish.input.text()), ("other", "{\"n\":1}"));
     assert_eq!((start.parent.attempt, start.parent.depth), (1, 1));
     (life, sent.to)
 }

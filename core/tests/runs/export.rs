@@ -23,7 +23,7 @@ fn export(life: &Life, definition: &str, redact: Option<&str>) -> String {
         let at = Timestamp(START.0 + i64::try_from(position).expect("small"));
         (Event::Run(event.clone()), at, position)
     });
-    text += &exporter.run(&life.state, events.collect(), definition);
+    text += &exporter.run(&life.state, events.collect(), &|_| definition.to_owned());
     text += &exporter.end();
     text
 }

@@ -53,8 +53,13 @@ fn forked(life: &mut Life, order: ForkOrder) -> Life {
     let version = life.state.version;
     life.record(note);
     assert_eq!(life.state.version, version, "a repeat records nothing");
-    let mut made =
-        Life { state: begun.state, events: begun.decision.events, now: life.now, decisions_cut: 0 };
+    let mut made = Life {
+        plans: crate::stage::Known::of(&begun.state.plan),
+        state: begun.state,
+        events: begun.decision.events,
+        now: life.now,
+        decisions_cut: 0,
+    };
     made.record(Command::StartFork);
     made
 }

@@ -9,6 +9,7 @@ use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::event::{Event, Message, Outcome};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::StepIndex;
+use backstitch_core::lineage::Plans as _;
 use backstitch_core::links::Parcel;
 use backstitch_core::machine::{self, EVENTS_PER_DECISION_MAX, replay};
 use backstitch_core::payload::Payload;
@@ -208,7 +209,7 @@ fn meddle(life: &mut Life, choice: u8) {
 fn fold(life: &Life, events: usize) -> State {
     let events: Vec<_> =
         life.events[..events].iter().map(|event| (Event::Run(event.clone()), life.now)).collect();
-    replay(RUN, &life.state.plan, events.iter().map(|(event, at)| (event, *at))).expect("folds")
+    replay(RUN, &life.plans, events.iter().map(|(event, at)| (event, *at))).expect("folds")
 }
 
 proptest! {
@@ -246,8 +247,88 @@ proptest! {
             let mut state = read.restore(RUN, life.state.plan.clone()).expect("it fits");
             let rest: Vec<_> = life.events[events..].iter().cloned().map(Event::Run).collect();
             let rest = rest.iter().map(|event| (event, life.now));
-            machine::replay_more(&mut state, rest).expect("folds");
+            machine::replay_more(&mut state, &life.plans, rest).expect("folds");
             prop_assert_eq!(Checkpoint::of(&state), whole.clone());
+        }
+    }
+}
+
+/// What is left of a state but for the words that a migration changes.
+fn told(state: &State) -> Value {
+    let mut told = serde_json::to_value(Checkpoint::of(state)).expect("plain data");
+    for name in ["submitted", "migrations", "version", "updated_at"] {
+        told[name] = Value::Null;
+    }
+    told
+}
+
+/// Another revision of a random definition: a step more, and one less if nobody names it.
+fn revised(definition: &str, need: u8, less: u8) -> String {
+    let mut value: Value = serde_json::from_str(definition).expect("JSON");
+    let steps = value["steps"].as_array_mut().expect("steps");
+    let count = steps.len();
+    let need = id_of(usize::from(need) % count);
+    let handler = steps
+        .iter()
+        .any(|own| own["on_failure"].as_array().into_iter().flatten().any(|id| *id == need));
+    let less = usize::from(less) % count;
+    let named = steps
+        .iter()
+        .enumerate()
+        .any(|(at, own)| at != less && own.to_string().contains(&id_of(less).to_string()));
+    if !named && count > 1 && need != id_of(less) {
+        steps.remove(less);
+    }
+    let needs = if handler { json!([]) } else { json!([need]) };
+    steps.push(json!({ "id": "more", "type": "task", "needs": needs, "undo": { "type": "task" } }));
+    value.to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_migration_onto_the_same_graph_changes_nothing(
+        definition in definition(),
+        answers in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut life = Life::begin(&definition, json!({}));
+        drive(&mut life, &answers);
+        let before = told(&life.state);
+        let renamed = definition.replacen("\"id\":\"random\"", "\"id\":\"random\",\"name\":\"n\"", 1);
+        if life.migrate(&renamed).is_ok() {
+            prop_assert_eq!(told(&life.state), before);
+        }
+    }
+
+    #[test]
+    fn a_migrated_run_goes_on_from_every_prefix(
+        definition in definition(),
+        early in prop::collection::vec(any::<u8>(), 0..20),
+        late in prop::collection::vec(any::<u8>(), 0..30),
+        (need, less) in (any::<u8>(), any::<u8>()),
+    ) {
+        let mut life = Life::begin(&definition, json!({}));
+        drive(&mut life, &early);
+        let events = life.events.len();
+        if life.migrate(&revised(&definition, need, less)).is_err() {
+            prop_assert_eq!(life.events.len(), events, "a refusal changes nothing");
+            return Ok(());
+        }
+        drive(&mut life, &late);
+        let whole = Checkpoint::of(&fold(&life, life.events.len()));
+        for events in 1..=life.events.len() {
+            let state = fold(&life, events);
+            let made = Checkpoint::of(&state);
+            let plan = life.plans.plan_of(&made.lineage()).expect("a plan of the run");
+            let mut read = made.restore(RUN, plan).expect("it fits");
+            let rest: Vec<_> = life.events[events..].iter().cloned().map(Event::Run).collect();
+            let rest = rest.iter().map(|event| (event, life.now));
+            machine::replay_more(&mut read, &life.plans, rest).expect("folds");
+            prop_assert_eq!(Checkpoint::of(&read), whole.clone());
+            let mut state = state;
+            let decided = machine::handle(&mut state, Command::Continue, Moment::at(life.now));
+            prop_assert!(decided.is_ok(), "{:?}", decided.err());
         }
     }
 }

@@ -217,3 +217,36 @@ fn a_run_that_goes_on_too_long_is_stopped() {
     let shown = rehearsed(far, &json!({}));
     assert!(shown["stopped"].as_str().expect("why").contains("9000-01-01"), "{shown:#}");
 }
+
+const LOOP: &str = "
+id: w
+steps:
+  - id: all
+    type: foreach
+    with: { items: '{{ input.items }}' }
+    max_parallel: 2
+    each: { type: task, with: { n: '{{ item }}' }, undo: { type: task } }
+  - { id: last, needs: [all], type: task }";
+
+#[test]
+fn the_items_of_a_loop_are_played_with_the_loops_own_mock() {
+    let items = json!({ "items": (0..2_500).collect::<Vec<_>>() });
+    let mocks = json!({ "all": { "output": { "ok": true }, "delay_ms": 10 }, "last": {} });
+    let shown = rehearsal_json(&play(question(LOOP, &items, &mocks)));
+    assert_eq!((&shown["status"], &shown["unmocked"]), (&json!("completed"), &json!([])));
+    let output = &shown["steps"]["all"]["output"];
+    assert_eq!((&output["count"], &output["succeeded"]), (&json!(2_500), &json!(2_500)));
+    assert_eq!(output["results"][2_499]["output"]["ok"], true);
+    // Two at a time, ten milliseconds each.
+    assert_eq!(shown["duration_ms"], 12_500);
+    let mocks = json!({ "all": { "error": { "code": "NO", "message": "no" } } });
+    let shown = rehearsal_json(&play(question(LOOP, &json!({ "items": [1, 2] }), &mocks)));
+    assert_eq!(
+        (&shown["status"], &shown["steps"]["all"]["status"]),
+        (&json!("failed"), &json!("failed"))
+    );
+    let whole = json!({ "results": [{ "index": 0, "status": "failed" }] });
+    let mocks = json!({ "all": { "output": whole }, "last": {} });
+    let shown = rehearsal_json(&play(question(LOOP, &json!({ "items": [1] }), &mocks)));
+    assert_eq!(shown["steps"]["all"]["output"]["failed"], 1);
+}

@@ -8,6 +8,7 @@ use backstitch_core::effect::owed;
 use backstitch_core::event::{Event, Origin, Parent, RunEvent, Submitted};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
+use backstitch_core::lineage::{Plans, successor};
 use backstitch_core::machine::{self, Refusal, replay};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskKind, TaskTypes};
@@ -39,6 +40,31 @@ pub struct Life {
     pub now: Timestamp,
     /// Decisions that were cut.
     pub decisions_cut: usize,
+    /// The plans it had, by lineage.
+    pub plans: Known,
+}
+
+/// Plans by lineage.
+#[derive(Clone, Default)]
+pub struct Known(Vec<(Vec<Digest>, Arc<Plan>)>);
+
+impl Plans for Known {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        self.0.iter().find(|(own, _)| own == lineage).map(|(_, plan)| plan.clone())
+    }
+}
+
+impl Known {
+    pub fn of(plan: &Arc<Plan>) -> Self {
+        Self(vec![(vec![plan.digest], plan.clone())])
+    }
+}
+
+/// The canonical text of a definition.
+pub fn canonical(definition: &str) -> String {
+    let value = parse(definition.as_bytes(), Format::Yaml).expect("YAML");
+    let read = Plan::read(&value, &Types);
+    read.unwrap_or_else(|wrong| panic!("{wrong:?}")).0.canonical_text()
 }
 
 pub fn plan(definition: &str) -> Arc<Plan> {
@@ -92,9 +118,10 @@ impl Life {
             actor: "test".to_owned(),
         });
         let submission = Submission { execution: RUN, plan, submitted, tags: vec![], origin };
+        let plans = Known::of(&submission.plan);
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);
-        Self { state, events: decision.events, now: START, decisions_cut }
+        Self { state, events: decision.events, now: START, decisions_cut, plans }
     }
 
     pub fn act(&mut self, command: Command) -> Result<(), Rejection> {
@@ -108,6 +135,17 @@ impl Life {
         }
         self.check_replay();
         Ok(())
+    }
+
+    /// The run goes on with another definition.
+    pub fn migrate(&mut self, definition: &str) -> Result<(), Rejection> {
+        let next = successor(&self.state.plan, &canonical(definition)).expect("a plan");
+        let (plan, mut lineage) = (Arc::new(next), self.state.lineage());
+        lineage.push(plan.digest);
+        self.plans.0.push((lineage, plan.clone()));
+        let revision = u32::try_from(self.plans.0.len()).expect("few");
+        let (reason, actor) = ("better".to_owned(), "op".to_owned());
+        self.act(Command::Migrate { plan, revision, reason, actor })
     }
 
     /// The same without a look at the whole history.
@@ -188,7 +226,7 @@ impl Life {
         let events: Vec<_> =
             self.events.iter().map(|event| (Event::Run(event.clone()), self.now)).collect();
         let events = events.iter().map(|(event, at)| (event, *at));
-        let folded = replay(RUN, &self.state.plan, events).expect("what was decided folds");
+        let folded = replay(RUN, &self.plans, events).expect("what was decided folds");
         assert_eq!(folded.version, self.state.version);
         assert_eq!(folded.phase, self.state.phase);
         let statuses = |state: &State| -> Vec<_> {

@@ -49,6 +49,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RolloutKilled => 22,
         AuditAction::RolloutEnded => 23,
         AuditAction::CacheEmptied => 24,
+        AuditAction::ExecutionMigrated => 25,
     }
 }
 

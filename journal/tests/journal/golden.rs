@@ -23,7 +23,8 @@ use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
-use crate::golden_links::commit_links;
+use crate::golden_links::{commit_links, commit_loops};
+use crate::golden_migrations::commit_migrations;
 use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
@@ -279,6 +280,8 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-graph.bin", commit_graph()),
         ("commit-links.bin", commit_links()),
         ("commit-forks.bin", commit_forks()),
+        ("commit-loops.bin", commit_loops()),
+        ("commit-migrations.bin", commit_migrations()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),

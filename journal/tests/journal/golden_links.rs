@@ -1,9 +1,11 @@
 //! The format of what ties runs to others.
 
 use backstitch_core::event::{
-    Event, Items, LinkEvent, Message, Origin as RunOrigin, Outcome, Parent, Priority, RunEvent,
+    Event, ItemCounts, Items, LinkEvent, Message, Origin as RunOrigin, Outcome, Parent, Priority,
+    RunEvent,
 };
 use backstitch_core::ids::StreamId;
+use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Commit, CommitBuilder, Fit, Origin};
 
@@ -44,6 +46,38 @@ pub fn commit_links() -> Commit {
     }
     let at = Timestamp(1_763_639_179_000_000);
     for (version, event) in (60..).zip(events) {
+        let event = Event::Run(RunEvent::Link(event));
+        assert_eq!(builder.push(&StreamId::Execution(RUN), version, at, &event), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
+/// A loop, its chunks, and their undos.
+pub fn commit_loops() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let (step, attempt, run) = (STEP, 2, RUN);
+    let counts = ItemCounts { succeeded: 2, failed: 1, skipped: 3 };
+    let results = Some(Payload::of(&serde_json::json!([{ "index": 0, "status": "succeeded" }])));
+    let retry_delay_ms = 250;
+    let ended = |results, failure| LinkEvent::ChunkEnded {
+        step,
+        attempt,
+        run,
+        counts,
+        results,
+        failure,
+        retry_delay_ms,
+    };
+    let events = [
+        LinkEvent::LoopBegun { step, attempt, items: 2_500, chunk_items: 1_000 },
+        ended(results, None),
+        ended(None, Some(failure())),
+        LinkEvent::ChunkUndone { step, attempt, run, failure: None },
+        LinkEvent::ChunkUndone { step, attempt, run, failure: Some(failure()) },
+    ];
+    let at = Timestamp(1_763_639_180_000_000);
+    for (version, event) in (90..).zip(events) {
         let event = Event::Run(RunEvent::Link(event));
         assert_eq!(builder.push(&StreamId::Execution(RUN), version, at, &event), Fit::Fits);
     }

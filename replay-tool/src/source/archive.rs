@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use backstitch_core::event::{Event, PartitionEvent, RunEvent};
+use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::lineage::lineage_of;
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_journal::{Damage, Reader, Record, written_bytes};
@@ -240,14 +241,11 @@ impl History {
         }
     }
 
-    /// The plan the run is pinned to, if the log holds it.
+    /// The plan to read the run's events by, if the log holds it: its last one.
     pub fn plan(&mut self) -> Option<std::sync::Arc<Plan>> {
-        match self.records.first().map(|record| &record.event) {
-            Some(Event::Run(RunEvent::Submitted(submitted))) => {
-                self.definitions.plan(&submitted.digest).ok()
-            }
-            _ => None,
-        }
+        let events = || self.records.iter().map(|record| &record.event);
+        let plan = self.definitions.plan_of(&lineage_of(events())).ok()?;
+        Some(plan.of_run(events()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use backstitch_core::event::WorkflowEvent;
 use backstitch_core::ids::{Digest, StreamId};
+use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
 use backstitch_core::workflow::{self, WorkflowState};
@@ -59,6 +60,18 @@ impl Definitions {
         self.texts.get(digest).cloned()
     }
 
+    /// The plan of a run that was pinned to these contents, the present one last.
+    ///
+    /// # Errors
+    /// As [`Definitions::plan`].
+    pub fn plan_of(&mut self, lineage: &[Digest]) -> Result<Arc<Plan>, String> {
+        for digest in lineage {
+            self.plan(digest)?;
+        }
+        let none = || "its revisions do not make a plan".to_owned();
+        Plans::plan_of(&*self, lineage).ok_or_else(none)
+    }
+
     /// The plan of a revision.
     ///
     /// # Errors
@@ -79,5 +92,14 @@ impl Definitions {
         });
         self.plans.insert(*digest, plan.clone());
         plan
+    }
+}
+
+impl Plans for Definitions {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        match lineage {
+            [only] if self.plans.contains_key(only) => self.plans.get(only)?.clone().ok(),
+            _ => Texts(|digest: &Digest| self.text(digest)).plan_of(lineage),
+        }
     }
 }

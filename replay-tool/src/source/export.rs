@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::export::{Exporter, Redaction};
+use backstitch_core::ids::Digest;
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_journal::Record;
 use serde_json::{Value, json};
@@ -48,10 +49,12 @@ pub(crate) fn write(
             let records = histories.remove(&run).unwrap_or_default();
             match Fold::of(run, &records, &mut definitions) {
                 Fold::Whole(state) => {
-                    let text = definitions.text(&state.submitted.digest).unwrap_or_default();
+                    let text_of = |digest: &Digest| {
+                        definitions.text(digest).map(|text| text.to_string()).unwrap_or_default()
+                    };
                     (runs, events) = (runs + 1, events + records.len() as u64);
                     let events = records.into_iter().map(|r| (r.event, r.recorded_at, r.position));
-                    out.write(&exporter.run(&state, events.collect(), &text))?;
+                    out.write(&exporter.run(&state, events.collect(), &text_of))?;
                 }
                 Fold::Broken { why } => skipped.push((run, why)),
                 Fold::Empty => skipped.push((run, "nothing was recorded".to_owned())),

@@ -7,8 +7,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::evolve::evolve;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::machine::replay_more;
 use backstitch_core::state::State;
 use backstitch_journal::Record;
 
@@ -43,7 +43,7 @@ impl Fold {
         let next = match self {
             Self::Broken { .. } => return,
             Self::Empty => guarded(|| begin(run, record, definitions)).map(Some),
-            Self::Whole(state) => guarded(|| follow(state, record)).map(|()| None),
+            Self::Whole(state) => guarded(|| follow(state, record, definitions)).map(|()| None),
         };
         match next {
             Ok(Some(state)) => *self = Self::Whole(Box::new(state)),
@@ -68,14 +68,15 @@ fn begin(
     Ok(State::begin(run, plan, submitted.clone(), record.recorded_at))
 }
 
-fn follow(state: &mut State, record: &Record) -> Result<(), String> {
+fn follow(state: &mut State, record: &Record, definitions: &Definitions) -> Result<(), String> {
     if record.version != state.version + 1 {
         return Err(format!("version {} follows version {}", record.version, state.version));
     }
-    let Event::Run(event) = &record.event else {
+    let Event::Run(_) = &record.event else {
         return Err(format!("version {} is not an event of a run", record.version));
     };
-    evolve(state, event, record.recorded_at).map_err(|illegal| illegal.to_string())
+    let event = (&record.event, record.recorded_at);
+    replay_more(state, definitions, [event]).map_err(|illegal| illegal.to_string())
 }
 
 fn guarded<R>(work: impl FnOnce() -> Result<R, String>) -> Result<R, String> {

@@ -99,6 +99,7 @@ impl Handle {
         }
         let (records, plan) = self.history(parent).await?;
         let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {parent}")))?;
+        let present = self.plain(&plan, records.iter().map(|own| &own.event))?;
         let whole = || Error::Fold(format!("{parent} has no submission"));
         let beginning = Beginning::of(records).ok_or_else(whole)?;
         match wish.version {
@@ -109,7 +110,7 @@ impl Handle {
             }
             _ => {}
         }
-        let submission = self.forked(parent, &wish, beginning, plan)?;
+        let submission = self.forked(parent, &wish, beginning, present)?;
         let execution = submission.execution;
         let ForkWish { version, from_step, take_over, accept_unsafe, reason, actor, .. } = wish;
         let from = from_step;
@@ -134,10 +135,10 @@ impl Handle {
         parent: ExecutionId,
         wish: &ForkWish,
         beginning: Beginning,
-        plan: Arc<Plan>,
+        present: (u32, Arc<Plan>),
     ) -> Result<Submission, Error> {
         let Beginning { submitted, tags, origin, versions: _ } = beginning;
-        let other = wish.revision.filter(|wanted| *wanted != submitted.revision);
+        let other = wish.revision.filter(|wanted| *wanted != present.0);
         let (revision, plan, origin) = match other {
             Some(wanted) => {
                 let Chosen { number, plan, variant } =
@@ -145,7 +146,7 @@ impl Handle {
                 let priority = origin.map(|own| own.priority).unwrap_or_default();
                 (number, plan, super::origin(priority, variant))
             }
-            None => (submitted.revision, plan, origin),
+            None => (present.0, present.1, origin),
         };
         let input = wish.input.as_ref().map_or_else(|| submitted.input.clone(), Payload::of);
         let variables =

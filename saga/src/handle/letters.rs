@@ -45,6 +45,7 @@ impl Handle {
         }
         let (records, plan) = self.history(run).await?;
         let plan = plan.ok_or_else(|| Error::Fold(format!("no plan for {run}")))?;
+        let (revision, plan) = self.plain(&plan, records.iter().map(|own| &own.event))?;
         let tags = match records.get(1).map(|record| &record.event) {
             Some(Event::Run(RunEvent::Tagged { tags })) => tags.clone(),
             _ => Vec::new(),
@@ -66,6 +67,8 @@ impl Handle {
         }
         let execution = self.id_of(&["retry", &letter.to_string()]);
         let submitted = Box::new(Submitted {
+            revision,
+            digest: plan.digest,
             idempotency_key: None,
             deadline_at: deadline(&plan),
             retry_of: Some(run),

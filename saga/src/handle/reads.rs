@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::lineage::{Plans as _, lineage_of, revision_of};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
@@ -98,13 +99,31 @@ impl Handle {
         blocking(move || read_history(&histories, run).map(print)).await?
     }
 
+    /// A run that has left memory, from its history.
+    pub(super) async fn read_state(&self, run: ExecutionId) -> Result<Arc<State>, Error> {
+        let histories = self.histories();
+        blocking(move || read_history(&histories, run).map(Arc::new)).await?
+    }
+
+    /// The revision that a history ends with, and its plan as new runs of it have it.
+    pub(super) fn plain<'a>(
+        &self,
+        plan: &Plan,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<(u32, Arc<Plan>), Error> {
+        let missing = || Error::Fold(format!("no plan of the content {}", plan.digest));
+        let revision = revision_of(events).ok_or_else(missing)?;
+        Ok((revision, self.catalog().plan(&plan.digest).ok_or_else(missing)?))
+    }
+
     /// What to say of a run that is not there: never was, or is no more.
     pub(super) async fn missing(&self, run: ExecutionId) -> Result<Error, Error> {
         let journal = self.shared.journal.clone();
         blocking(move || missing(&journal, run)).await?
     }
 
-    /// The run's whole history, and the plan to read it by.
+    /// The run's whole history, and the plan to read it by: its last one, in which every step
+    /// that it ever had keeps its place.
     ///
     /// # Errors
     /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Journal`].
@@ -124,16 +143,15 @@ impl Handle {
             None => Err(missing(&journal, run)?),
         };
         let records = blocking(read).await??;
-        let plan = match records.first().map(|record| &record.event) {
-            Some(Event::Run(RunEvent::Submitted(own))) => self.catalog().plan(&own.digest),
-            _ => None,
-        };
+        let events = || records.iter().map(|own| &own.event);
+        let plan = self.catalog().plan_of(&lineage_of(events()));
+        let plan = plan.map(|plan| plan.of_run(events()));
         Ok((records, plan))
     }
 }
 
 /// A run that has left memory, folded from its history.
-fn read_history(histories: &JournalHistories, run: ExecutionId) -> Result<State, Error> {
+pub(super) fn read_history(histories: &JournalHistories, run: ExecutionId) -> Result<State, Error> {
     let events = histories.history(run).map_err(Error::Fold)?;
     let Some(events) = events else { return Err(missing(&histories.journal, run)?) };
     fold(run, &events, histories).map_err(Error::Quarantined)

@@ -15,6 +15,7 @@ use backstitch_core::travel::{Told, compare};
 use serde_json::{Value, json};
 
 use super::{Handle, blocking};
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::rehearsals::Shell;
 
@@ -72,12 +73,12 @@ impl Handle {
             Some(run) => Some(self.past(run).await?),
             None => None,
         };
-        let namespace = namespace.clone();
+        let (namespace, catalog) = (namespace.clone(), self.shared.catalog.clone());
         let _turn = self.shared.large_prints.acquire().await.map_err(|_| Error::Stopped)?;
         blocking(move || {
             let question = question(namespace, plan, revision, &wish, recorded, past.as_ref())?;
             let played = rehearse(question, &Shell).map_err(|why| Error::Fold(why.to_string()))?;
-            answer(&played, past.as_ref())
+            answer(&played, past.as_ref(), &catalog)
         })
         .await?
     }
@@ -191,18 +192,18 @@ fn question(
 }
 
 /// What is answered: the run as it was played and, of a past one, what is different.
-fn answer(played: &Rehearsed, past: Option<&Past>) -> Result<Value, Error> {
+fn answer(played: &Rehearsed, past: Option<&Past>, catalog: &Catalog) -> Result<Value, Error> {
     let mut answer = rehearsal_json(played);
     if let Some(past) = past {
         let events = past.events.iter().map(|(event, at)| (event, *at));
-        let state = replay(past.run, &past.plan, events)
-            .map_err(|why| Error::Quarantined(why.to_string()))?;
+        let state =
+            replay(past.run, catalog, events).map_err(|why| Error::Quarantined(why.to_string()))?;
         let before = Told { state: &state, events: &past.events };
         let after = Told { state: &played.state, events: &played.events };
         let compared = compare(before, after);
         answer["comparison"] = json!({
             "execution_id": past.run.to_string(),
-            "revision": past.submitted.revision,
+            "revision": state.submitted.revision,
             "status": [state.status().word(), played.state.status().word()],
             "same_definition": compared.same_definition,
             "first_divergence": compared.first_divergence,

@@ -1,13 +1,15 @@
 //! Runs out of a store and into another: exports written run by run, imports taken line by
 //! line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::export::{
     BadLine, Exporter, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, Redaction,
     beyond_partitions, is_same, not_closed,
 };
-use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, StreamId};
+use backstitch_core::lineage::Plans;
 use backstitch_core::machine::replay;
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{letter_summaries, run_summary};
@@ -160,14 +162,14 @@ impl Import {
         }
         let bad = |why: String| Error::BadExport(BadLine { line, why });
         let missing = || bad(format!("the definition of {id} is neither in the file nor here"));
-        let plan = self.handle.catalog().plan(&run.digest).ok_or_else(missing)?;
+        self.handle.catalog().plan_of(&run.lineage).ok_or_else(missing)?;
         let source = self.importer.source_of(&run);
         // What a crash left of an earlier import is being removed; each answer comes once what
         // was staged before it is durable.
         let visible = |ticket| Input::Visible(id, ticket);
         while let Answer::NotFound = self.handle.ask(id.partition, visible).await? {}
         let (handle, actor) = (self.handle.clone(), self.actor.clone());
-        let ready = blocking(move || handle.ready(run, &plan, source, actor)).await??;
+        let ready = blocking(move || handle.ready(run, source, actor)).await??;
         let whole = match ready {
             Ready::Refused(why) => {
                 self.report.refuse(id, why);
@@ -202,16 +204,10 @@ enum Ready {
 
 impl Handle {
     /// Folds a run and looks whether it can be taken in.
-    fn ready(
-        &self,
-        run: ImportedRun,
-        plan: &Arc<Plan>,
-        source: String,
-        actor: String,
-    ) -> Result<Ready, Error> {
+    fn ready(&self, run: ImportedRun, source: String, actor: String) -> Result<Ready, Error> {
         let ImportedRun { execution, events, .. } = run;
         let told = events.iter().map(|(event, at)| (event, *at));
-        let state = match replay(execution, plan, told) {
+        let state = match replay(execution, self.catalog(), told) {
             Ok(state) => state,
             Err(why) => return Ok(Ready::Broken(format!("{execution} does not fold: {why}"))),
         };
@@ -246,18 +242,24 @@ fn lines(
     plan: Option<Arc<Plan>>,
 ) -> Result<String, Error> {
     let missing = || Error::Quarantined(format!("the revision of {run} is not in the journal"));
-    let state = fold(run, &records, &plan.ok_or_else(missing)?)?;
+    plan.ok_or_else(missing)?;
+    let state = fold(run, &records, handle.catalog())?;
     let own = &state.submitted;
-    let text = handle.catalog().text(&own.namespace, &own.workflow, &own.digest);
-    let text = text.ok_or_else(missing)?;
+    let mut texts = BTreeMap::new();
+    for (_, digest) in state.pins() {
+        let text = handle.catalog().text(&own.namespace, &own.workflow, &digest);
+        texts.insert(digest, text.ok_or_else(missing)?);
+    }
+    let text_of =
+        |digest: &Digest| texts.get(digest).map_or_else(String::new, |own| own.to_string());
     let events =
         records.into_iter().map(|record| (record.event, record.recorded_at, record.position));
-    Ok(exporter.run(&state, events.collect(), &text))
+    Ok(exporter.run(&state, events.collect(), &text_of))
 }
 
-fn fold(run: ExecutionId, records: &[Record], plan: &Arc<Plan>) -> Result<State, Error> {
+fn fold(run: ExecutionId, records: &[Record], plans: &dyn Plans) -> Result<State, Error> {
     let events = records.iter().map(|record| (&record.event, record.recorded_at));
-    match guarded(|| replay(run, plan, events)) {
+    match guarded(|| replay(run, plans, events)) {
         Ok(folded) => folded.map_err(|why| Error::Quarantined(why.to_string())),
         Err(why) => Err(Error::Quarantined(why)),
     }

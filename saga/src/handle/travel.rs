@@ -15,6 +15,7 @@ use backstitch_journal::Record;
 use serde_json::{Value, json};
 
 use super::{Handle, blocking};
+use crate::catalog::Catalog;
 use crate::clock;
 use crate::error::Error;
 
@@ -25,15 +26,21 @@ pub const DIFF_EVENTS_MAX: usize = 1_000;
 struct Whole {
     run: ExecutionId,
     plan: Arc<Plan>,
+    catalog: Arc<Catalog>,
     events: Vec<(Event, Timestamp)>,
 }
 
 impl Whole {
-    fn of(run: ExecutionId, records: Vec<Record>, plan: Option<Arc<Plan>>) -> Result<Self, Error> {
+    fn of(
+        handle: &Handle,
+        run: ExecutionId,
+        records: Vec<Record>,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<Self, Error> {
         let missing = || Error::Quarantined(format!("the revision of {run} is not in the journal"));
         let plan = plan.ok_or_else(missing)?;
         let events = records.into_iter().map(|record| (record.event, record.recorded_at)).collect();
-        Ok(Self { run, plan, events })
+        Ok(Self { run, plan, catalog: handle.shared.catalog.clone(), events })
     }
 
     fn locate(&self, point: Point) -> Result<AsOf, Error> {
@@ -44,7 +51,7 @@ impl Whole {
     }
 
     fn state(&self, as_of: AsOf) -> Result<State, Error> {
-        state_at(self.run, &self.plan, &self.events, as_of)
+        state_at(self.run, self.catalog.as_ref(), &self.events, as_of)
             .map_err(|why| Error::Quarantined(why.to_string()))
     }
 
@@ -73,8 +80,9 @@ impl Handle {
     /// [`Error::ExecutionNotFound`], [`Error::NoSuchPoint`], [`Error::Quarantined`].
     pub async fn execution_at(&self, run: ExecutionId, point: Point) -> Result<Value, Error> {
         let (records, plan) = self.history(run).await?;
+        let handle = self.clone();
         blocking(move || {
-            let whole = Whole::of(run, records, plan)?;
+            let whole = Whole::of(&handle, run, records, plan)?;
             let as_of = whole.locate(point)?;
             Ok(execution_json_at(&whole.state(as_of)?, as_of))
         })
@@ -93,8 +101,9 @@ impl Handle {
         to: Option<Point>,
     ) -> Result<Value, Error> {
         let (records, plan) = self.history(run).await?;
+        let handle = self.clone();
         blocking(move || {
-            let whole = Whole::of(run, records, plan)?;
+            let whole = Whole::of(&handle, run, records, plan)?;
             let from = whole.locate(from.unwrap_or(Point::Version(1)))?;
             let to = whole.locate(to.unwrap_or(whole.last()))?;
             let changes = run_diff(&whole.state(from)?, &whole.state(to)?);
@@ -117,9 +126,10 @@ impl Handle {
     /// As [`Handle::execution_at`].
     pub async fn compare(&self, left: ExecutionId, right: ExecutionId) -> Result<Value, Error> {
         let (ours, theirs) = (self.history(left).await?, self.history(right).await?);
+        let handle = self.clone();
         blocking(move || {
-            let ours = Whole::of(left, ours.0, ours.1)?;
-            let theirs = Whole::of(right, theirs.0, theirs.1)?;
+            let ours = Whole::of(&handle, left, ours.0, ours.1)?;
+            let theirs = Whole::of(&handle, right, theirs.0, theirs.1)?;
             let (one, other) = (ours.locate(ours.last())?, theirs.locate(theirs.last())?);
             let (left_state, right_state) = (ours.state(one)?, theirs.state(other)?);
             let compared = compare(

@@ -12,8 +12,12 @@ use crate::slots::Claim;
 
 /// What a run that is submitted claims.
 fn claim(submission: &Submission, moment: Moment) -> Claim {
-    let (submitted, concurrency) = (&submission.submitted, submission.plan.concurrency);
+    let submitted = &submission.submitted;
     let origin = submission.origin.as_ref();
+    let parent = origin.and_then(|origin| origin.parent.as_ref());
+    // A chunk is a part of a run that has its slot.
+    let chunk = parent.is_some_and(|parent| parent.items.is_some());
+    let concurrency = submission.plan.concurrency.filter(|_| !chunk);
     Claim {
         run: submission.execution,
         workflow: (submitted.namespace.clone(), submitted.workflow.clone()),
@@ -21,7 +25,7 @@ fn claim(submission: &Submission, moment: Moment) -> Claim {
         on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
         submitted_at: moment.stamp,
         priority: origin.map(|origin| origin.priority).unwrap_or_default(),
-        parent: origin.and_then(|origin| origin.parent.as_ref()).map(|parent| parent.run),
+        parent: parent.map(|parent| parent.run),
     }
 }
 

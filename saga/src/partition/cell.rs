@@ -78,7 +78,8 @@ pub(super) struct Run<T> {
     pub(super) standing: Standing,
     pub(super) slot: SlotOf,
     in_flight: BTreeSet<Effect>,
-    shown: Option<(RunStatus, Option<Timestamp>)>,
+    /// What its row says that may change.
+    shown: Option<(RunStatus, Option<Timestamp>, u32)>,
 }
 
 /// An effect with everything needed to perform it, so that the performer asks nobody.
@@ -320,7 +321,7 @@ impl<T> Run<T> {
             return;
         }
         let ended_at = self.state.ending.as_ref().map(|ending| ending.at);
-        let shown = Some((self.state.status(), ended_at));
+        let shown = Some((self.state.status(), ended_at, self.state.submitted.revision));
         if self.shown != shown {
             self.shown = shown;
             stage.changes.push(ViewChange::Run(run_summary(&self.state)));

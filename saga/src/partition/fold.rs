@@ -1,15 +1,16 @@
 //! Running the core's code where it must not take the partition down with it.
 
 use backstitch_core::checkpoint::Checkpoint;
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::Event;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::lineage::Plans;
 use backstitch_core::machine::{replay, replay_more};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
 use super::Histories;
 
-/// Folds a run's history with the plan it was submitted with.
+/// Folds a run's history with the plans it was made with.
 ///
 /// # Errors
 /// A sentence: no such plan, or an event that does not fit.
@@ -18,15 +19,9 @@ pub fn fold(
     events: &[(Event, Timestamp)],
     histories: &dyn Histories,
 ) -> Result<State, String> {
-    let digest = match events.first() {
-        Some((Event::Run(RunEvent::Submitted(own)), _)) => own.digest,
-        _ => return Err(format!("the history of {id} does not begin with its submission")),
-    };
-    let plan = histories
-        .plan(&digest)
-        .ok_or_else(|| format!("the revision {digest} of {id} is not in the journal"))?;
     let events = events.iter().map(|(event, at)| (event, *at));
-    match guarded(|| replay(id, &plan, events)) {
+    let plans: &dyn Plans = histories;
+    match guarded(|| replay(id, plans, events)) {
         Ok(Ok(state)) => Ok(state),
         Ok(Err(illegal)) => Err(illegal.to_string()),
         Err(why) => Err(why),
@@ -44,13 +39,13 @@ pub fn fold_more(
     events: &[(Event, Timestamp)],
     histories: &dyn Histories,
 ) -> Result<State, String> {
-    let digest = checkpoint.submitted().digest;
-    let plan = histories
-        .plan(&digest)
-        .ok_or_else(|| format!("the revision {digest} of {id} is not in the journal"))?;
+    let plans: &dyn Plans = histories;
+    let plan = plans
+        .plan_of(&checkpoint.lineage())
+        .ok_or_else(|| format!("a revision of {id} is not in the journal"))?;
     let mut state = checkpoint.restore(id, plan).map_err(|why| why.to_string())?;
     let events = events.iter().map(|(event, at)| (event, *at));
-    match guarded(|| replay_more(&mut state, events)) {
+    match guarded(|| replay_more(&mut state, plans, events)) {
         Ok(Ok(())) => Ok(state),
         Ok(Err(illegal)) => Err(illegal.to_string()),
         Err(why) => Err(why),

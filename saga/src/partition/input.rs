@@ -6,7 +6,7 @@ use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
-use backstitch_core::plan::Plan;
+use backstitch_core::lineage::Plans;
 use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
 use backstitch_core::retention::Held;
 use backstitch_core::rollout::{Applicant, InForce};
@@ -19,7 +19,7 @@ use crate::slots::Full;
 use super::{Definition, Fork, Import, Post, Removal, RolloutOrder};
 
 /// Where a partition finds what is not in its memory. Answers only what is durable.
-pub trait Histories {
+pub trait Histories: Plans {
     /// A run's whole history, oldest first; nothing if there is no such run.
     ///
     /// # Errors
@@ -31,9 +31,6 @@ pub trait Histories {
     /// # Errors
     /// A sentence, when the history can't be read.
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String>;
-
-    /// The plan a run was submitted with.
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>>;
 
     /// The revision of a workflow that a new run gets: the one it asks for, or what is in force.
     ///

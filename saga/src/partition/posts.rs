@@ -5,11 +5,15 @@
 //! receiver knows what it had. The exception is the beginning of a child: a child that was
 //! removed would begin again, so children are kept far longer than a post can be under way.
 
+use std::sync::Arc;
+
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Message, Origin, Submitted};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
-use backstitch_core::links::{Parcel, Start, Wish, parcel};
+use backstitch_core::links::{Begins, Chunk, Parcel, Start, Wish, parcel};
+use backstitch_core::payload::Payload;
+use backstitch_core::plan::Plan;
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::{Moment, Timestamp};
 
@@ -24,6 +28,15 @@ pub const RESEND_AFTER_MS: u64 = 2_000;
 
 /// Messages that one call of [`Partition::fire`] sends again.
 const RESENDS_PER_FIRE_MAX: usize = 1_024;
+
+/// What a child is pinned to and begins with.
+struct Pinned {
+    revision: u32,
+    plan: Arc<Plan>,
+    input: Payload,
+    variables: Payload,
+    variant: Option<String>,
+}
 
 /// What one partition tells another, or itself.
 #[derive(Debug, Clone)]
@@ -181,17 +194,61 @@ impl<T: Abandon> Partition<T> {
         Some(Err(Failure::permanent(codes::INTERNAL, why)))
     }
 
-    /// The revision of what the parent asks for that is in force, pinned here.
     fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, Failure> {
-        let Start { parent, namespace, wish, correlation_id, priority, actor } = start;
+        let Start { parent, namespace, begins, correlation_id, priority, actor } = start;
+        let Pinned { revision, plan, input, variables, variant } = match begins {
+            Begins::Workflow(wish) => self.pinned(&namespace, wish, &correlation_id, &actor)?,
+            Begins::Chunk(chunk) => self.pinned_chunk(*chunk)?,
+        };
+        // A chunk ends with its parent's timeout, not by one of its own.
+        let timeout_ms = plan.timeout_ms.filter(|_| parent.items.is_none());
+        let request = Digest::of(format!("{}/{}", parent.run, parent.attempt).as_bytes());
+        let submitted = Box::new(Submitted {
+            namespace,
+            workflow: plan.workflow.clone(),
+            revision,
+            digest: plan.digest,
+            input,
+            variables,
+            correlation_id,
+            idempotency_key: None,
+            request,
+            callbacks: Vec::new(),
+            deadline_at: timeout_ms.map(|timeout_ms| moment.now.plus_ms(timeout_ms)),
+            retry_of: None,
+            actor,
+        });
+        let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant }));
+        Ok(Submission { execution: id, plan, submitted, tags: Vec::new(), origin })
+    }
+
+    /// The revision that a chunk's parent is pinned to.
+    fn pinned_chunk(&self, chunk: Chunk) -> Result<Pinned, Failure> {
+        let Chunk { revision, digest, items, values } = chunk;
+        let plan = self.histories.plan_of(&[digest]).ok_or_else(|| {
+            let message = format!("the revision {digest} is not in the journal");
+            Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
+        })?;
+        Ok(Pinned { revision, plan, input: items, variables: values, variant: None })
+    }
+
+    /// The revision of what the parent asks for that is in force, pinned here.
+    fn pinned(
+        &self,
+        namespace: &str,
+        wish: Wish,
+        correlation_id: &str,
+        actor: &str,
+    ) -> Result<Pinned, Failure> {
         if let Some(absent) = wish.input.absent() {
             return Err(absent.failure("the child's input"));
         }
         // Whatever the parent's correlation id fell into, its children of one workflow do alike.
-        let key = &*correlation_id;
-        let run = Applicant { key, correlation_id: key, tags: &[], subject: &actor };
-        let chosen = self.histories.choose(&namespace, &wish.workflow, wish.revision, &run);
-        let Chosen { number, plan, variant } = chosen.map_err(|why| not_chosen(&wish, why))?;
+        let key = correlation_id;
+        let run = Applicant { key, correlation_id, tags: &[], subject: actor };
+        let chosen = self.histories.choose(namespace, &wish.workflow, wish.revision, &run);
+        let Chosen { number: revision, plan, variant } =
+            chosen.map_err(|why| not_chosen(&wish, why))?;
         if let Err(problems) = plan.check_input(&wish.input.value()) {
             let first = problems.first().map(|own| format!("{}: {}", own.path, own.message));
             let message = format!(
@@ -201,24 +258,8 @@ impl<T: Abandon> Partition<T> {
             );
             return Err(Failure::permanent(codes::CHILD_INPUT_INVALID, message));
         }
-        let request = Digest::of(format!("{}/{}", parent.run, parent.attempt).as_bytes());
-        let submitted = Box::new(Submitted {
-            namespace,
-            workflow: plan.workflow.clone(),
-            revision: number,
-            digest: plan.digest,
-            input: wish.input,
-            variables: backstitch_core::payload::Payload::of(&serde_json::json!({})),
-            correlation_id,
-            idempotency_key: None,
-            request,
-            callbacks: Vec::new(),
-            deadline_at: plan.timeout_ms.map(|timeout_ms| moment.now.plus_ms(timeout_ms)),
-            retry_of: None,
-            actor,
-        });
-        let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant }));
-        Ok(Submission { execution: id, plan, submitted, tags: Vec::new(), origin })
+        let variables = Payload::of(&serde_json::json!({}));
+        Ok(Pinned { revision, plan, input: wish.input, variables, variant })
     }
 
     /// Notes which messages are to be sent again if no answer comes.

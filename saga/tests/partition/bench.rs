@@ -7,6 +7,7 @@ use backstitch_core::command::Submission;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, PartitionEvent, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::lineage::Plans;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
@@ -88,6 +89,13 @@ impl Disk {
     }
 }
 
+impl Plans for Disk {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        let [only] = lineage else { return None };
+        self.plans.get(only).cloned()
+    }
+}
+
 impl Histories for Disk {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         Ok(self.runs.lock().expect("no panic").get(&run).cloned())
@@ -95,10 +103,6 @@ impl Histories for Disk {
 
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
         Ok(self.runs.lock().expect("no panic").get(&run).map(|events| events.len() as u64))
-    }
-
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
-        self.plans.get(digest).cloned()
     }
 
     fn choose(

@@ -10,6 +10,7 @@ mod cached;
 mod children;
 mod clients;
 mod controlled;
+mod loops;
 mod orders;
 mod payloads;
 pub mod replayed;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
@@ -13,6 +14,7 @@ use backstitch_saga::catalog::{Catalog, Chosen, NotChosen};
 use backstitch_saga::partition::{Histories, StagedRecord};
 use serde_json::Value;
 
+use super::random::Random;
 use super::world::PARTITIONS;
 
 /// The task types of the simulated services.
@@ -33,6 +35,10 @@ impl TaskTypes for Types {
 pub struct Disk {
     pub runs: BTreeMap<ExecutionId, Vec<StagedRecord>>,
     pub plans: HashMap<Digest, Arc<Plan>>,
+    /// Revisions that come later.
+    pub later: HashMap<Digest, Arc<Plan>>,
+    /// The canonical JSON of every revision.
+    pub texts: HashMap<Digest, Arc<str>>,
     /// Runs that a start goes on with: all but those last handed over as quiescent.
     pub live: BTreeSet<ExecutionId>,
     /// The partitions' own streams.
@@ -50,6 +56,18 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// Compiles a definition and keeps its text.
+    pub fn keep(&mut self, definition: &Value, random: &mut Random) -> Arc<Plan> {
+        let (read, mut plan) = Plan::read(definition, &Types)
+            .unwrap_or_else(|problems| panic!("{definition:#}: {problems:?}"));
+        // Small enough that a few items are several chunks.
+        for each in plan.steps.iter_mut().filter_map(|step| step.each.as_mut()) {
+            each.chunk_items = 1 + u32::try_from(random.below(3)).expect("small");
+        }
+        self.texts.insert(plan.digest, read.canonical_text().into());
+        Arc::new(plan)
+    }
+
     pub fn write(&mut self, record: StagedRecord) {
         if let StreamId::Execution(run) = &record.stream {
             self.live.insert(*run);
@@ -92,6 +110,21 @@ impl Disk {
 #[derive(Debug, Clone)]
 pub struct DiskHistories(pub Arc<Mutex<Disk>>);
 
+impl Plans for Disk {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        match lineage {
+            [only] => self.plans.get(only).or_else(|| self.later.get(only)).cloned(),
+            _ => Texts(|digest: &Digest| self.texts.get(digest).cloned()).plan_of(lineage),
+        }
+    }
+}
+
+impl Plans for DiskHistories {
+    fn plan_of(&self, lineage: &[Digest]) -> Option<Arc<Plan>> {
+        self.0.lock().expect("no thread panicked").plan_of(lineage)
+    }
+}
+
 impl Histories for DiskHistories {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         let disk = self.0.lock().expect("no thread panicked");
@@ -101,10 +134,6 @@ impl Histories for DiskHistories {
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {
         let disk = self.0.lock().expect("no thread panicked");
         Ok(disk.runs.get(&run).map(|records| records.len() as u64))
-    }
-
-    fn plan(&self, digest: &Digest) -> Option<Arc<Plan>> {
-        self.0.lock().expect("no thread panicked").plans.get(digest).cloned()
     }
 
     fn choose(

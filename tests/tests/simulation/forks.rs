@@ -28,7 +28,7 @@ impl World {
             retry_of: None,
             ..*state.submitted.clone()
         });
-        let (plan, tags) = (state.plan.clone(), own_tags(execution));
+        let (plan, tags) = (self.plain(&state.plan), own_tags(execution));
         let order = ForkOrder {
             submission: Submission { execution, plan, submitted, tags, origin: None },
             from,

@@ -103,6 +103,7 @@ fn step(at: usize, children: &[String], random: &mut Random) -> Value {
             }
         }
         2 if !children.is_empty() => child(&mut step, children, random),
+        4 => items(&mut step, children, random),
         _ => service(&mut step, reads, random),
     }
     if random.chance(15) {
@@ -174,6 +175,46 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
+    }
+}
+
+/// A loop over a few items; each of them is a service, a wait, a pure step or a child.
+fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {
+    let mut each = Map::new();
+    match random.below(6) {
+        0 if !children.is_empty() => child(&mut each, children, random),
+        1 => {
+            each.insert("type".into(), json!("transform"));
+            each.insert("with".into(), json!({ "item": "{{ item }}", "n": "{{ input.n }}" }));
+        }
+        2 => {
+            each.insert("type".into(), json!("wait"));
+            each.insert("with".into(), json!({ "duration": "{{ 100 * index }}ms" }));
+        }
+        _ => {
+            each.insert("id".into(), step["id"].clone());
+            service(&mut each, None, random);
+            each.insert("with".into(), json!({ "n": "{{ input.n }}", "item": "{{ item }}" }));
+        }
+    }
+    if random.chance(20) {
+        each.insert("when".into(), json!("{{ item != 2 }}"));
+    }
+    ["id", "sla", "allow_failure", "replay"].iter().for_each(|own| drop(each.remove(*own)));
+    let list = json!((0..random.below(8)).collect::<Vec<_>>());
+    let list = if random.chance(5) { json!("{{ input.n }}") } else { list };
+    step.insert("type".into(), json!("foreach"));
+    step.insert("with".into(), json!({ "items": list }));
+    step.insert("each".into(), Value::Object(each));
+    step.insert("max_parallel".into(), json!(1 + random.below(4)));
+    if random.chance(40) {
+        step.insert("on_item_failure".into(), json!("collect"));
+    }
+    if random.chance(20) {
+        step.insert("retry".into(), json!({ "max_attempts": 2, "initial": "100ms", "max": "1s" }));
+    }
+    if random.chance(15) {
+        step.insert("allow_failure".into(), json!(true));
     }
 }
 

@@ -96,9 +96,13 @@ pub fn children_agree(world: &World, state: &State) {
     }
     for (step, children) in &links.children {
         let (plan, own) = (&state.plan.steps[step.at()], state.step(*step));
-        assert_eq!(plan.task, TaskKind::Workflow);
+        assert!(matches!(plan.task, TaskKind::Workflow | TaskKind::Foreach));
+        let is_loop = plan.task == TaskKind::Foreach;
         for (at, child) in children.iter().enumerate() {
-            let last = at + 1 == children.len();
+            // Every chunk of a loop's last attempt counts, and every chunk that was is undone.
+            let of_last = is_loop && child.attempt == own.attempt;
+            let last = at + 1 == children.len() || of_last;
+            let to_undo = last || is_loop;
             let Some(below) = known(world, child.run) else {
                 continue;
             };
@@ -107,11 +111,19 @@ pub fn children_agree(world: &World, state: &State) {
                 let talk = &talks(world)[&child.run];
                 assert!(talk.completed, "seed {seed}: {id}: its child {} never did", child.run);
             }
-            if last && own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded) {
+            if to_undo && own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded)
+            {
                 undone(seed, &below);
             }
         }
     }
+}
+
+/// Whether nobody else has the keys of a run's effects: those of a chunk are its parent's, which
+/// may be gone, or have had another chunk for the same items.
+pub fn keys_are_its_own(world: &World, state: &State) -> bool {
+    let Some(parent) = state.parent().filter(|own| own.items.is_some()) else { return true };
+    known(world, parent.run).is_some_and(|above| above.step(parent.step).attempt == 1)
 }
 
 /// Everything the run did is undone.

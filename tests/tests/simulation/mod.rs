@@ -18,6 +18,7 @@ mod forks;
 mod generate;
 mod limits;
 mod links;
+mod migrations;
 mod model;
 mod observe;
 mod posts;

@@ -6,6 +6,8 @@
 
 mod flow;
 mod forks;
+mod loops;
+mod migrations;
 mod moves;
 mod undo;
 
@@ -39,6 +41,8 @@ pub struct Model {
     forks: forks::Forks,
     /// Numbers that templates came to.
     numbers: BTreeMap<Option<StepIndex>, BTreeMap<Number, u64>>,
+    /// Steps that go through the items of a list.
+    loops: BTreeMap<StepIndex, loops::Loop>,
     /// Handlers that a failure called.
     called: BTreeSet<StepIndex>,
     /// Failures that a handler made good.
@@ -69,14 +73,9 @@ struct Undo {
     had_result: bool,
 }
 
-fn rule(holds: bool, says: &str) -> Verdict {
-    if holds { Ok(()) } else { Err(says.to_owned()) }
-}
-
-impl Model {
-    /// A run just submitted.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let step = |_| Step {
+impl Step {
+    fn pending() -> Self {
+        Self {
             status: StepStatus::Pending,
             attempt: 0,
             tries: 0,
@@ -84,9 +83,19 @@ impl Model {
             ready_at: None,
             unsure: false,
             undo: None,
-        };
+        }
+    }
+}
+
+fn rule(holds: bool, says: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(says.to_owned()) }
+}
+
+impl Model {
+    /// A run just submitted.
+    pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            steps: plan.steps.iter().map(step).collect(),
+            steps: plan.steps.iter().map(|_| Step::pending()).collect(),
             plan,
             phase: Phase::Forward,
             paused: false,
@@ -97,6 +106,7 @@ impl Model {
             routes: BTreeMap::new(),
             forks: forks::Forks::default(),
             numbers: BTreeMap::new(),
+            loops: BTreeMap::new(),
             called: BTreeSet::new(),
             handled: BTreeSet::new(),
             standing: BTreeSet::new(),
@@ -240,6 +250,7 @@ impl Model {
             RunEvent::Control(event) => self.controlled(event),
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
+            RunEvent::Link(event) => self.linked(event),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }
@@ -259,7 +270,6 @@ impl Model {
             | RunEvent::CallbackFailed { .. } => self.told(event),
             RunEvent::Submitted(_)
             | RunEvent::Tagged { .. }
-            | RunEvent::Link(_)
             | RunEvent::CancelRequested { .. }
             | RunEvent::DeadlinePassed => Ok(()),
             _ => self.stepped(event, at),

@@ -34,18 +34,19 @@ pub fn stream_of((namespace, workflow): Name) -> StreamId {
 }
 
 /// A revision that is there from the beginning.
-pub fn define(disk: &mut Disk, plan: &Arc<Plan>, text: &str, at: Timestamp) {
+pub fn define(disk: &mut Disk, plan: &Arc<Plan>, at: Timestamp) {
+    let text = disk.texts[&plan.digest].clone();
     let name = name_of(&plan.workflow);
     let stream = stream_of(name.clone());
     let state = folded(disk, &stream).pop().flatten();
-    for event in workflow::define(&state, text, plan.digest, "author") {
+    for event in workflow::define(&state, &text, plan.digest, "author") {
         let version = disk.workflows.get(&stream).map_or(0, Vec::len) as u64 + 1;
         let (stream, event) = (stream.clone(), Event::Workflow(event));
         disk.write(StagedRecord { stream, version, at, event });
     }
     let number = folded(disk, &stream).pop().flatten().and_then(|own| Some(own.latest()?.number));
     let number = number.expect("it was defined just now");
-    let (text, actor) = (text.into(), "author".into());
+    let actor = "author".into();
     disk.plans.insert(plan.digest, plan.clone());
     disk.catalog.add(name, Revision { number, plan: plan.clone(), text, defined_at: at, actor });
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::evolve::evolve;
+use backstitch_core::event::{Event, ForkEvent, RunEvent};
+use backstitch_core::evolve::evolve_onto;
 use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::lineage::Plans as _;
 use backstitch_core::state::State;
 use backstitch_saga::partition::StagedRecord;
 
@@ -32,14 +33,14 @@ impl Watch {
         let StreamId::Execution(run) = &record.stream else { return };
         let Event::Run(event) = &record.event else { return };
         if let RunEvent::Submitted(own) = event {
-            let plan = disk.plans[&own.digest].clone();
+            let plan = disk.plan_of(&[own.digest]).expect("every content is on the disk");
             let state = State::begin(*run, plan.clone(), own.clone(), record.at);
             let (standing, model) = (Standing::of(&state), Model::new(plan));
             self.runs.insert(*run, Watched { state, model, standing });
             return;
         }
         let own = self.runs.get_mut(run).expect("a run begins with its submission");
-        own.see(event, record, &mut self.arrows).unwrap_or_else(|why| {
+        own.see(event, record, disk, &mut self.arrows).unwrap_or_else(|why| {
             for (version, event) in (1..).zip(&disk.runs[run]) {
                 eprintln!("{version:4} {:?}", event.event);
             }
@@ -64,14 +65,26 @@ impl Watched {
         &mut self,
         event: &RunEvent,
         record: &StagedRecord,
+        disk: &Disk,
         seen: &mut BTreeSet<Arrow>,
     ) -> Result<(), String> {
         let subject = match event {
             RunEvent::LetterRetried { letter, .. } => self.model.subject(*letter),
             _ => None,
         };
+        let onto = match event {
+            RunEvent::Fork(ForkEvent::Migrated { digest, .. }) => {
+                let mut lineage = self.state.lineage();
+                lineage.push(*digest);
+                let plan = disk.plan_of(&lineage).ok_or("its revisions make no plan")?;
+                self.model.migrate(plan.clone())?;
+                Some(plan)
+            }
+            _ => None,
+        };
         self.model.happened(event, record.at)?;
-        evolve(&mut self.state, event, record.at).map_err(|illegal| illegal.to_string())?;
+        evolve_onto(&mut self.state, event, onto.as_ref(), record.at)
+            .map_err(|illegal| illegal.to_string())?;
         // Nobody here performs anything.
         drop(self.state.take_touched(record.at));
         let (after, told) = (Standing::of(&self.state), self.model.standing());

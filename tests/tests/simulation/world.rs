@@ -18,9 +18,10 @@ use backstitch_saga::turns::Pool;
 
 use super::cached;
 use super::commits::Commit;
-use super::disk::{Disk, DiskHistories, Types, events_of};
+use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
 use super::limits;
+use super::migrations;
 use super::posts::Flying;
 use super::random::Random;
 use super::rollouts;
@@ -86,6 +87,8 @@ pub struct World {
     pub rows: BTreeMap<String, ViewChange>,
     pub watch: Watch,
     pub workflows: Vec<Arc<Plan>>,
+    /// A later revision of each.
+    pub later: Vec<Arc<Plan>>,
     pub known: Vec<(ExecutionId, Box<Submitted>, Arc<Plan>)>,
     pub faults: bool,
     pub crashes: u64,
@@ -104,19 +107,27 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut disk = Disk::default();
-        let mut workflows = Vec::new();
+        let (mut workflows, mut later) = (Vec::new(), Vec::new());
         for at in 0..WORKFLOWS {
             let children: Vec<_> = (at + 1..WORKFLOWS).map(|at| format!("w{at}")).collect();
-            let revisions = (0..rollouts::REVISIONS).map(|number| {
+            let mut concurrency = None;
+            for number in 1..=rollouts::REVISIONS {
                 let mut value = generate::workflow(&format!("w{at}"), &children, &mut random);
                 value["version"] = format!("{number}").into();
-                let (definition, plan) = Plan::read(&value, &Types)
-                    .unwrap_or_else(|problems| panic!("{value:#}: {problems:?}"));
-                let plan = Arc::new(plan);
-                rollouts::define(&mut disk, &plan, &definition.canonical_text(), START);
-                plan
-            });
-            workflows.extend(revisions.last());
+                // A limit is of the revision that is to begin; here all of a workflow have one.
+                let fields = value.as_object_mut().expect("a definition");
+                let own = fields.remove("concurrency");
+                let limit = concurrency.get_or_insert(own).clone();
+                fields.extend(limit.map(|limit| ("concurrency".to_owned(), limit)));
+                let plan = disk.keep(&value, &mut random);
+                rollouts::define(&mut disk, &plan, START);
+                if number == rollouts::REVISIONS {
+                    workflows.push(plan);
+                    let plan = disk.keep(&migrations::revised(&value, &mut random), &mut random);
+                    disk.later.insert(plan.digest, plan.clone());
+                    later.push(plan);
+                }
+            }
         }
         let pool = Pool::new(1 + random.index(POOL_MAX));
         let runs_max = random.chance(30).then(|| 1 + random.index(RUNS_MAX));
@@ -142,6 +153,7 @@ impl World {
             rows: BTreeMap::new(),
             watch: Watch::default(),
             workflows,
+            later,
             known: Vec::new(),
             faults: true,
             crashes: 0,

@@ -54,6 +54,25 @@ pub fn runs(answer: &Value) -> String {
     shown
 }
 
+pub fn items(answer: &Value) -> String {
+    let found = list(answer, "items");
+    if found.is_empty() {
+        return "no items".to_owned();
+    }
+    let mut rows = vec![words(["ITEM", "STATUS", "ATTEMPTS", "EXECUTION", "ERROR"])];
+    rows.extend(found.iter().map(|own| {
+        let mut row =
+            ["index", "status", "attempts", "execution_id"].map(|f| text(&own[f])).to_vec();
+        row.push(text(&own["error"]["message"]));
+        row
+    }));
+    let mut shown = columns(&rows);
+    if !answer["next_cursor"].is_null() {
+        shown.push_str("there are more; raise --limit\n");
+    }
+    shown
+}
+
 pub fn run(answer: &Value) -> String {
     let mut rows = vec![vec![text(&answer["execution_id"]), text(&answer["status"])]];
     let fields = ["workflow_id", "correlation_id", "submitted_at", "completed_at", "compensation"];

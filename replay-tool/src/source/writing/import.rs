@@ -140,12 +140,11 @@ impl Writing {
             report.refuse(id, why);
             return Ok(());
         }
-        let plan = self.definitions.plan(&run.digest);
-        let plan =
-            plan.map_err(|why| bad(format!("the definition of {id} cannot be had: {why}")))?;
+        let plan = self.definitions.plan_of(&run.lineage);
+        plan.map_err(|why| bad(format!("the definition of {id} cannot be had: {why}")))?;
         let told = run.events.iter().map(|(event, at)| (event, *at));
-        let state =
-            replay(id, &plan, told).map_err(|why| bad(format!("{id} does not fold: {why}")))?;
+        let state = replay(id, &self.definitions, told)
+            .map_err(|why| bad(format!("{id} does not fold: {why}")))?;
         if let Some(why) = not_closed(&state) {
             report.refuse(id, why);
             return Ok(());

@@ -90,7 +90,10 @@ impl Writing {
             return Ok((run, begun.status().word()));
         }
         let moment = self.moment(run.partition);
-        let plan = parent.plan.clone();
+        // A migrated run's own plan keeps places of steps that are gone.
+        let plan = self.definitions.plan(&parent.plan.digest);
+        let plan =
+            plan.map_err(|why| Error::Quarantined { run: letter.execution.to_string(), why })?;
         let submitted = Box::new(Submitted {
             idempotency_key: None,
             deadline_at: plan.timeout_ms.map(|timeout_ms| moment.now.plus_ms(timeout_ms)),

@@ -37,10 +37,18 @@ impl InProcess {
     /// # Errors
     /// Of the engine.
     pub fn open(folder: &Path) -> Result<Self, String> {
+        let registry = Registry::builtin(Default::default()).map_err(|e| e.to_string())?;
+        Self::open_with(folder, registry)
+    }
+
+    /// The same with other executors.
+    ///
+    /// # Errors
+    /// Of the engine.
+    pub fn open_with(folder: &Path, registry: Registry) -> Result<Self, String> {
         let wrong = |error: backstitch_saga::Error| error.to_string();
         let runtime =
             Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-        let registry = Registry::builtin(Default::default()).map_err(|e| e.to_string())?;
         let config = Config {
             data_dir: folder.to_owned(),
             journal: Options::default(),
@@ -60,7 +68,7 @@ impl InProcess {
         let (stop, stopped) = oneshot::channel::<()>();
         let running = runtime.spawn(engine.run(async move { drop(stopped.await) }));
         let definitions = workflow::STEPS.map(workflow::definition);
-        for definition in definitions.into_iter().chain([workflow::sleeping_definition()]) {
+        for definition in definitions.into_iter().chain(workflow::waiting_definitions()) {
             let namespace = DEFAULT_NAMESPACE.into();
             let defined = handle.define(&namespace, &definition, "bench");
             runtime.block_on(defined).map_err(wrong)?;
@@ -74,7 +82,7 @@ impl InProcess {
     /// Of a submission.
     pub fn flood(&self, request: &Request, runs: usize, clients: usize) -> Result<(), String> {
         let (left, mut tasks) = (Arc::new(AtomicUsize::new(runs)), JoinSet::new());
-        let waits = request.workflow != workflow::SLEEPING;
+        let waits = ![workflow::SLEEPING, workflow::RESTING].contains(&request.workflow.as_str());
         let _on = self.runtime.enter();
         for _ in 0..clients {
             let (left, mut client) = (left.clone(), self.client(request.clone()));
@@ -101,6 +109,16 @@ impl InProcess {
 
     fn client(&self, request: Request) -> Submits {
         Submits { handle: self.handle.clone(), request }
+    }
+
+    /// The engine's handle.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits for something on the engine's runtime.
+    pub fn block_on<T>(&self, awaited: impl Future<Output = T>) -> T {
+        self.runtime.block_on(awaited)
     }
 
     /// What the engine found when it was opened.

@@ -14,6 +14,7 @@ mod journal;
 mod lists;
 mod load;
 mod machine;
+mod many;
 mod over_http;
 mod ratios;
 mod report;
@@ -35,7 +36,7 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, SCALE, SYNC};
+use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, MANY, SCALE, SYNC};
 use crate::scale::Sizes;
 
 /// How many ask at once.
@@ -63,8 +64,8 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, graph, cache, engine, http, scale; or, of
-    /// scale, append.
+    /// Only these groups, beside the floors: journal, graph, cache, engine, http, many, scale;
+    /// or, of scale, append.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// How many records scale appends; ten million if not told.
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let ended = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [word, address] if word == floors::ECHO_WORD => floors::serve_echo(address),
+        [word, folder, runs] if word == many::REST_WORD => many::rest_and_tell(folder, runs),
         [word, folder, how] if word == scale::OPEN_WORD => scale::open_and_tell(folder, how),
         _ => measure_all(&Arguments::parse()),
     };
@@ -116,10 +118,11 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
     }
     let mut sizes = if arguments.quick { scale::QUICK } else { scale::FULL };
     sizes.records = arguments.records.unwrap_or(sizes.records);
+    bench.many(if arguments.quick { many::QUICK } else { many::FULL })?;
     bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, SCALE]
+        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, MANY, SCALE]
             .iter()
             .position(|group| *group == figure.case.group)
     });
@@ -242,6 +245,17 @@ impl<'a> Bench<'a> {
                 let measured = self.generator.block_on(measuring)?;
                 self.add_runs(HTTP, steps, clients, measured);
             }
+        }
+        Ok(())
+    }
+
+    fn many(&mut self, sizes: many::Sizes) -> Result<(), String> {
+        if !self.wants(MANY) {
+            return Ok(());
+        }
+        let data = self.data_folder()?;
+        for (case, unit, measured) in many::measure(data.path(), sizes)? {
+            self.add(MANY, case, 1, unit, measured);
         }
         Ok(())
     }

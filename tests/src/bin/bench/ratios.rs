@@ -14,6 +14,8 @@ pub const CACHE: &str = "cache";
 pub const ENGINE: &str = "engine";
 /// The group of runs over HTTP.
 pub const HTTP: &str = "http";
+/// The group of many runs at once.
+pub const MANY: &str = "many";
 /// The group of large stores.
 pub const SCALE: &str = "scale";
 /// The floor of the disk.

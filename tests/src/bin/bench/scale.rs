@@ -19,7 +19,7 @@ use crate::{lists, workflow};
 /// The word that makes this program a start that tells how long it took.
 pub const OPEN_WORD: &str = "open-and-tell";
 /// Who floods a store at the same time.
-const CLIENTS: usize = 256;
+pub const CLIENTS: usize = 256;
 
 /// One in so many runs has a tag and a correlation id to be found by.
 const RARE_RUNS: usize = 100;
@@ -112,7 +112,11 @@ fn start(folder: &Path, case: &str, runs: usize, clean: bool) -> Result<Found, S
     Ok((format!("start {runs}, {case}"), "runs", measured))
 }
 
-fn output_of(command: &mut Command) -> Result<Value, String> {
+/// What a start of this program told, as JSON.
+///
+/// # Errors
+/// What it said when it failed.
+pub fn output_of(command: &mut Command) -> Result<Value, String> {
     let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("a start failed: {}", String::from_utf8_lossy(&output.stderr)));

@@ -1,5 +1,7 @@
 //! The workflows that are run: so many `noop` steps, one after the other.
 
+use std::time::Duration;
+
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
@@ -41,6 +43,37 @@ pub fn sleeping_definition() -> Value {
     let with = json!({ "duration": "30d" });
     steps.push(json!({ "id": "sleep", "type": "wait", "needs": ["step-9"], "with": with }));
     json!({ "id": SLEEPING, "steps": steps })
+}
+
+/// The id of the workflow whose runs only wait.
+pub const RESTING: &str = "resting";
+/// The id of the workflow whose runs pause between their steps.
+pub const PACING: &str = "pacing";
+
+/// The workflows that wait: long after nine steps, long and nothing else, and as long as they are
+/// told between any two of five steps.
+pub fn waiting_definitions() -> Vec<Value> {
+    let rest = json!({ "id": "rest", "type": "wait", "with": { "duration": "30d" } });
+    let resting = json!({ "id": RESTING, "steps": [rest] });
+    let mut steps = vec![json!({ "id": "step-1", "type": "noop" })];
+    for at in 2..=5 {
+        let (before, pause) = (format!("step-{}", at - 1), format!("pause-{at}"));
+        let with = json!({ "duration": "{{ input.pause }}" });
+        steps.push(json!({ "id": pause, "type": "wait", "needs": [before], "with": with }));
+        steps.push(json!({ "id": format!("step-{at}"), "type": "noop", "needs": [pause] }));
+    }
+    vec![sleeping_definition(), resting, json!({ "id": PACING, "steps": steps })]
+}
+
+/// A submission of one that only waits.
+pub fn resting() -> Request {
+    Request { workflow: RESTING.to_owned(), ..submission(1) }
+}
+
+/// A submission of one that pauses for so long.
+pub fn pacing(pause: Duration) -> Request {
+    let input = json!({ "pause": format!("{}ms", pause.as_millis()) });
+    Request { workflow: PACING.to_owned(), input, ..submission(1) }
 }
 
 /// A submission of it.

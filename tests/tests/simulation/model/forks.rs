@@ -70,6 +70,8 @@ impl Model {
                 self.forks.given.insert(*to, undoes.clone());
                 Ok(())
             }
+            // With its plan, before.
+            ForkEvent::Migrated { .. } => Ok(()),
             ForkEvent::ForkDropped { fork } => {
                 rule(self.forks.given.remove(fork).is_some(), "a fork is dropped that is none")
             }

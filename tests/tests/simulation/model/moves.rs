@@ -15,6 +15,7 @@ impl Model {
         match event {
             RunEvent::StepReady { step, .. } => {
                 self.opens(*step)?;
+                self.has_window(*step)?;
                 self.own(*step).ready_at = Some(at);
                 self.move_step(*step, &[S::Pending], S::Ready)
             }
@@ -42,6 +43,7 @@ impl Model {
             }
             RunEvent::StepSucceeded { step, attempt, .. } => {
                 rule(*attempt == self.own(*step).attempt, "an old attempt counts for nothing")?;
+                self.all_items_ended(*step)?;
                 if self.status(*step) != S::Running {
                     self.goes_forward()?;
                     self.on_time(*step, at)?;

@@ -21,6 +21,7 @@ impl Model {
             RunEvent::UnwindingStarted => self.begin(),
             RunEvent::UndoReady { step, .. } => {
                 self.has_its_turn(*step)?;
+                self.has_undo_window(*step)?;
                 self.move_undo(*step, &[U::Pending], U::Ready)
             }
             RunEvent::UndoStarted { step, attempt } => {

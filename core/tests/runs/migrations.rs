@@ -1,0 +1,169 @@
+//! Runs that go on with another revision.
+
+use backstitch_core::command::Rejection;
+use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::report::execution_json;
+use serde_json::json;
+
+use crate::stage::{CHAIN, Life, cancel, pause, set};
+
+/// `a` is done, `b` runs, `c` waits.
+fn chain() -> Life {
+    let mut life = Life::begin(CHAIN, json!({}));
+    life.succeeds("a");
+    life
+}
+
+fn reasons(life: &mut Life, definition: &str) -> Vec<String> {
+    let events = life.events.len();
+    match life.migrate(definition) {
+        Err(Rejection::MigrationRefused { reasons }) => {
+            assert_eq!(life.events.len(), events, "a refusal changes nothing");
+            reasons
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_new_steps_behind_and_between() {
+    let mut life = chain();
+    life.migrate(
+        "{ id: chain, steps: [
+            { id: z, type: task },
+            { id: a, type: task, undo: { type: task } },
+            { id: m, needs: [a], type: task, undo: { type: task } },
+            { id: b, needs: [a], type: task, undo: { type: task } },
+            { id: c, needs: [b, m], type: task, with: { from: '{{ steps.m.output.of }}' } },
+            { id: d, needs: [c], type: transform, with: { last: true } } ] }",
+    )
+    .expect("it fits");
+    // Places stay: `a b c` as they were, `z m d` behind them.
+    assert_eq!(life.words(), "succeeded running pending running running pending");
+    life.succeeds("b").succeeds("m").succeeds("z");
+    assert_eq!(life.state.step(life.state.plan.index_of("c").expect("c")).word(), "running");
+    let shown = execution_json(&life.state);
+    assert_eq!(shown["steps"]["c"]["input"], json!({ "from": "m" }));
+    assert_eq!((&shown["revision"], &shown["migrations"][0]["revision"]), (&json!(2), &json!(2)));
+    assert_eq!(shown["migrations"][0]["from_revision"], 1);
+    life.refuses("c").undone("b").undone("m").undone("a");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn steps_that_have_not_begun_may_go_and_leave_nothing() {
+    let mut life = chain();
+    life.migrate(
+        "{ id: chain, steps: [
+        { id: a, type: task, undo: { type: task } },
+        { id: b, needs: [a], type: task, undo: { type: task } } ] }",
+    )
+    .expect("it fits");
+    assert_eq!(life.words(), "succeeded running pruned");
+    life.succeeds("b");
+    assert_eq!(life.status(), "completed");
+    let output = execution_json(&life.state)["output"].clone();
+    assert_eq!(output, json!({ "b": { "of": "b" } }));
+}
+
+#[test]
+fn the_same_content_again_is_a_repeat_and_back_again_is_a_migration() {
+    let mut life = chain();
+    let other = CHAIN.replace("id: chain", "id: chain\nname: other");
+    life.migrate(&other).expect("it fits");
+    let events = life.events.len();
+    life.migrate(&other).expect("a repeat");
+    assert_eq!(life.events.len(), events);
+    life.migrate(CHAIN).expect("it fits");
+    assert_eq!(life.state.lineage().len(), 3);
+    life.succeeds("b").succeeds("c");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn what_a_run_did_is_not_said_otherwise() {
+    let mut life = chain();
+    let refused = [
+        "{ id: chain, steps: [{ id: b, type: task }] }",
+        "{ id: chain, steps: [
+            { id: a, type: noop }, { id: x, type: task }, { id: b, needs: [a, x], type: task } ] }",
+        "{ id: chain, steps: [
+            { id: a, type: task, undo: { type: other } }, { id: b, type: task } ] }",
+        "{ id: other, input_schema: { required: [n] }, concurrency: { max_runs: 1 }, steps: [
+            { id: a, type: task, undo: { type: task } },
+            { id: b, needs: [a], type: task, undo: { type: task } } ] }",
+    ];
+    let refused: Vec<_> = refused.iter().map(|own| reasons(&mut life, own).join("\n")).collect();
+    insta::assert_snapshot!(refused.join("\n\n"));
+    life.succeeds("b");
+    life.act(cancel(None)).expect("it runs");
+    let while_unwinding = reasons(&mut life, &CHAIN.replace("id: chain", "id: chain\nname: x"));
+    assert!(while_unwinding[0].contains("undone by the revision"), "{while_unwinding:?}");
+    let mut life = chain();
+    life.succeeds("b").succeeds("c");
+    let ended = reasons(&mut life, &CHAIN.replace("id: chain", "id: chain\nname: x"));
+    assert!(ended[0].contains("has ended"), "{ended:?}");
+}
+
+#[test]
+fn a_router_that_has_chosen_keeps_its_routes() {
+    let routed = "{ id: r, steps: [
+        { id: which, type: router, routes: [{ when: 'true', to: [x] }], default: [y] },
+        { id: x, type: task }, { id: y, type: task } ] }";
+    let mut life = Life::begin(routed, json!({}));
+    assert_eq!(life.words(), "succeeded running pruned");
+    let why = reasons(
+        &mut life,
+        &routed.replace("to: [x]", "to: [y]").replace("default: [y]", "default: [x]"),
+    );
+    assert!(why.iter().any(|own| own.contains("other routes")), "{why:?}");
+    life.migrate(&routed.replace("when: 'true'", "when: 'false'")).expect("what was chosen stays");
+    assert_eq!(life.words(), "succeeded running pruned");
+    life.succeeds("x");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn a_suspended_run_is_mended_and_goes_on() {
+    let broken = "{ id: w, on_failure: suspend, steps: [
+        { id: a, type: task, total_timeout: 10s }, { id: b, needs: [a], type: task, with: { n: '{{ steps.a.output.missing }}' } } ] }";
+    let mut life = Life::begin(broken, json!({}));
+    life.succeeds("a");
+    assert_eq!(life.status(), "suspended");
+    life.migrate(&broken.replace("steps.a.output.missing", "steps.a.output.of")).expect("it fits");
+    assert_eq!(life.status(), "suspended");
+    life.act(crate::stage::retry(0)).expect("its letter is open");
+    assert_eq!((life.status(), life.words().as_str()), ("running", "succeeded running"));
+    life.succeeds("b");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn limits_and_timeouts_are_the_new_revisions() {
+    let slow = "{ id: w, timeout: 1m, steps: [{ id: a, type: task, total_timeout: 5s }] }";
+    let mut life = Life::begin(slow, json!({}));
+    life.migrate(&slow.replace("1m", "2h").replace(", total_timeout: 5s", "")).expect("it fits");
+    life.later(3_600_000);
+    assert_eq!(life.status(), "running");
+    life.later(3_600_000);
+    assert!(life.told(0).contains(&"DeadlinePassed".to_owned()), "counted from the submission");
+}
+
+#[test]
+fn a_paused_run_is_migrated_and_events_keep_their_names() {
+    let mut life = chain();
+    life.act(pause()).expect("it runs");
+    let wider = CHAIN.replace("steps:", "steps:\n  - { id: first, type: task }");
+    life.migrate(&wider).expect("it fits");
+    life.succeeds("b");
+    life.act(set("c", None)).expect("it is open");
+    life.act(crate::stage::resume()).expect("it is suspended");
+    life.succeeds("first");
+    assert_eq!(life.status(), "completed");
+    let told = life.told(0);
+    assert!(told.contains(&"StepStarted first".to_owned()), "{told:?}");
+    let migrated = |event: &RunEvent| {
+        backstitch_core::report::event_type(&Event::Run(event.clone())) == "ExecutionMigrated"
+    };
+    assert_eq!(life.events.iter().filter(|event| migrated(event)).count(), 1);
+}

@@ -6,6 +6,11 @@ use backstitch_api::cli::Cli;
 use backstitch_api::error::exit;
 use clap::Parser;
 
+/// The store behind the log works through many small pieces, of which the system's allocator
+/// makes a third of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -6,9 +6,10 @@
 pub(crate) mod alone;
 mod cached;
 mod held;
+mod keyed;
 mod limits;
-mod opening;
 mod routes;
+mod steps;
 mod unwinding;
 
 use serde_json::json;
@@ -21,20 +22,18 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureClass, codes};
 use crate::ids::StepIndex;
-
 use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
-
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
 use crate::time::{Moment, Timestamp};
 
 use alone::Gate;
 use held::suspended;
-use opening::{numbered, opened, started};
+use steps::{numbered, started};
 use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
@@ -162,7 +161,7 @@ fn forward(
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            opened(state, step, work, events);
+            keyed::opened(state, step, work, events);
         }
     }
     pruned.sort_unstable();
@@ -188,6 +187,7 @@ fn forward(
         let recalled = cached::recalled(state, step, &mut turns, work);
         events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
     }
+    keyed::start((state, now), (gate, &passed), &mut turns, work, events);
     if state.sets.unsettled == 0 && events.is_empty() {
         let output = match &state.plan.part {
             Some(_) => Ok(Some(items::answer(state))),
@@ -289,7 +289,7 @@ fn fallen_due(
         }
         StepStatus::Retrying if !gate.lets(state, step) => None,
         StepStatus::Retrying => {
-            let starts = !state.takes_turns(step) || turns.take();
+            let starts = !state.takes_turns(step) || turns.take_for(state, step);
             let attempt = own.attempt.saturating_add(1);
             starts.then_some(RunEvent::StepStarted { step, attempt })
         }
@@ -325,7 +325,8 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
         _ => None,
     });
     let listening = state.signals().into_iter().flat_map(Signals::waiting);
-    let ready = state.sets.ready.iter().chain(&state.sets.queued);
+    let keyed = state.keyed.iter().flat_map(|keyed| &keyed.ready);
+    let ready = state.sets.ready.iter().chain(&state.sets.queued).chain(keyed);
     let given_up = ready.copied().chain(asleep).chain(listening);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
     events.extend(held::given_up(state));

@@ -14,8 +14,8 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Letter, Links, Migrations, Sets,
-    State, StepState,
+    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
+    Migrations, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
@@ -38,6 +38,7 @@ pub struct Checkpoint {
     cancel: Option<Cancel>,
     controls: Option<Box<Controls>>,
     flow: Option<Box<FlowState>>,
+    keyed: Option<Box<Keyed>>,
     deadline_passed: bool,
     ending: Option<Ending>,
     deliveries: Vec<Delivery>,
@@ -80,6 +81,7 @@ impl Checkpoint {
             cancel: own.cancel,
             controls: own.controls,
             flow: own.flow,
+            keyed: own.keyed,
             deadline_passed: own.deadline_passed,
             ending: own.ending,
             deliveries: own.deliveries,
@@ -166,6 +168,7 @@ impl Checkpoint {
             cancel: self.cancel,
             controls: self.controls,
             flow: self.flow,
+            keyed: self.keyed,
             deadline_passed: self.deadline_passed,
             ending: self.ending,
             deliveries: self.deliveries,

@@ -285,7 +285,11 @@ fn move_step(
         flow::spare(state, step);
     }
     let sets = &mut state.sets;
-    let ready = if takes_turns { &mut sets.queued } else { &mut sets.ready };
+    let ready = match &mut state.keyed {
+        Some(keyed) if keyed.has(step) => &mut keyed.ready,
+        _ if takes_turns => &mut sets.queued,
+        _ => &mut sets.ready,
+    };
     match from {
         StepStatus::Pending => drop(sets.open.remove(&step)),
         StepStatus::Ready => drop(ready.remove(&step)),
@@ -325,6 +329,11 @@ fn move_step(
         StepStatus::Succeeded | StepStatus::Skipped => flow::settle(state, step, true, at),
         StepStatus::Pruned => flow::settle(state, step, false, at),
         StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
+    }
+    if (to.is_settled() || to == StepStatus::Pending)
+        && let Some(keyed) = &mut state.keyed
+    {
+        keyed.forget(step);
     }
     link::step_moved(state, step);
     state.sets.touched.push(Subject::Step(step));

@@ -11,7 +11,7 @@ use crate::command::Rejection;
 use crate::event::{ForkEvent, RunEvent};
 use crate::ids::StepIndex;
 use crate::lineage::MIGRATIONS_MAX;
-use crate::plan::{Plan, PlanStep, TaskKind};
+use crate::plan::{NumberTemplate, Plan, TaskKind};
 use crate::state::{State, StepState};
 
 /// Reasons that one refusal names; more are counted.
@@ -61,7 +61,7 @@ pub fn misfits(state: &State, plan: &Plan) -> Vec<String> {
                 old.id
             ));
         } else if !new.gone && (own.status != StepStatus::Pending || own.attempt > 0) {
-            of_step(state, plan, (old, new), own, &mut reasons);
+            of_step(state, plan, index, &mut reasons);
         }
     }
     let more = reasons.len().saturating_sub(REASONS_MAX);
@@ -85,6 +85,9 @@ fn stands_wrong(state: &State) -> Option<String> {
         }
         Phase::Forward | Phase::Suspended => {}
     }
+    if state.is_chunk() {
+        return Some("the run is a part of a loop, not a run for itself".to_owned());
+    }
     let called = state.flow.as_ref().and_then(|flow| flow.called.keys().next());
     if let Some(step) = called {
         let id = &state.plan.step(*step).id;
@@ -100,8 +103,21 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
     if plan.workflow != state.plan.workflow {
         reasons.push(format!("the revision is one of `{}`", plan.workflow));
     }
+    // A chunk is pinned to its parent's content alone, in which steps have other places.
+    if let Some(step) = state.plan.steps.iter().chain(&plan.steps).find(|own| own.each.is_some()) {
+        reasons
+            .push(format!("step `{}` is a loop, and a run with one keeps its revision", step.id));
+    }
     if plan.concurrency != state.plan.concurrency {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
+    }
+    if state.begun {
+        let number = |own: &NumberTemplate| state.own_number(own.number).is_none();
+        if let Some(own) = plan.numbers.iter().find(|own| number(own)) {
+            let word = own.number.word();
+            reasons
+                .push(format!("the revision's `{word}` is a template, rendered as a run begins"));
+        }
     }
     if state.lineage().len() > MIGRATIONS_MAX {
         reasons.push(format!("the run was migrated {MIGRATIONS_MAX} times, and no more"));
@@ -124,17 +140,19 @@ fn has_begun(own: &StepState) -> bool {
 }
 
 /// What a revision says otherwise of a step that has begun.
-fn of_step(
-    state: &State,
-    plan: &Plan,
-    (old, new): (&PlanStep, &PlanStep),
-    own: &StepState,
-    reasons: &mut Vec<String>,
-) {
+fn of_step(state: &State, plan: &Plan, index: StepIndex, reasons: &mut Vec<String>) {
+    let (old, new, own) = (state.plan.step(index), plan.step(index), state.step(index));
     let (id, word) = (&old.id, own.word());
+    let done = !matches!(own.status, StepStatus::Skipped | StepStatus::Pruned);
     let mut otherwise = |what: String| {
         reasons.push(format!("step `{id}` is {word}, and the revision {what}"));
     };
+    let opened = own.status != StepStatus::Pending && done;
+    let unknown = |own: &&NumberTemplate| state.number(index, own.number).is_none();
+    if let Some(own) = new.numbers.iter().find(unknown).filter(|_| opened) {
+        let word = own.number.word();
+        otherwise(format!("has a template for its `{word}`, rendered before it is ready"));
+    }
     if new.task != old.task {
         otherwise("has it do something else".to_owned());
     }
@@ -148,10 +166,12 @@ fn of_step(
         });
     }
     let effect = matches!(old.task, TaskKind::Effect(_) | TaskKind::Workflow);
-    let done = !matches!(own.status, StepStatus::Skipped | StepStatus::Pruned);
     if effect && (done || own.unsure) {
         match (&old.undo, &new.undo) {
             (Some(_), None) => otherwise("has no undo for it".to_owned()),
+            (None, Some(_)) if state.cache_source(index).is_some() => {
+                otherwise("would undo what another run did: the cache answered it".to_owned());
+            }
             (Some(before), Some(after)) if before.task_type != after.task_type => {
                 otherwise("has something else undo it".to_owned());
             }

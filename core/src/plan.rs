@@ -8,6 +8,7 @@ mod children;
 mod compile;
 mod each;
 mod flow;
+mod keyed;
 mod numbers;
 #[cfg(test)]
 mod problem_tests;
@@ -40,6 +41,7 @@ pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
 pub use flow::{Flow, Router};
+pub use keyed::{KEY_BYTES_MAX, PlanLimit};
 pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
 pub use replay_safety::ReplaySafety;
@@ -119,6 +121,8 @@ pub struct PlanStep {
     pub undo: Option<PlanUndo>,
     /// What it means to run it again in a fork.
     pub replay: ReplaySafety,
+    /// How many attempts with the same key may be under way at a time.
+    pub limits: Vec<PlanLimit>,
     /// Where it leads beside its dependants, and whom it handles.
     pub flow: Option<Box<Flow>>,
     /// Which answers may stand for its own.

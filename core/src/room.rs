@@ -4,13 +4,15 @@
 //! a workflow there are, is known where all runs are. What was refused stays as it is, and is
 //! asked for again whenever the run is decided on.
 
+use std::collections::BTreeSet;
+
 use crate::advance::alone::Gate;
 use crate::arrows::{Phase, StepStatus};
 use crate::cache::{CacheKey, Recalled};
 use crate::event::Priority;
 use crate::ids::StepIndex;
 use crate::plan::TaskKind;
-use crate::state::{State, Subject};
+use crate::state::{State, Subject, Wanted};
 use crate::time::Timestamp;
 
 /// What an attempt is made for.
@@ -28,6 +30,10 @@ pub trait Room {
     /// Whether one more attempt may start. A turn that was given and not used goes back.
     fn starts(&mut self, attempt: Attempt) -> bool;
 
+    /// Whether an attempt of a step may hold places of keyed limits. Those that were given and
+    /// not used stay the step's until it starts or needs them no more.
+    fn holds(&mut self, step: StepIndex, wanted: &Wanted) -> bool;
+
     /// Whether a run that has not begun may. One that may and does not is asked for again.
     fn begins(&mut self) -> bool;
 
@@ -43,6 +49,10 @@ pub struct Unbounded;
 
 impl Room for Unbounded {
     fn starts(&mut self, _: Attempt) -> bool {
+        true
+    }
+
+    fn holds(&mut self, _: StepIndex, _: &Wanted) -> bool {
         true
     }
 
@@ -71,6 +81,12 @@ impl<'a> Turns<'a> {
         }
         self.refused = self.refused || !self.room.starts(self.attempt);
         !self.refused
+    }
+
+    /// A turn for a step, and the places of keyed limits that it needs.
+    pub(crate) fn take_for(&mut self, state: &State, step: StepIndex) -> bool {
+        let wanted = state.wanted(step);
+        !self.refused && wanted.is_none_or(|own| self.room.holds(step, own)) && self.take()
     }
 
     /// The turn that was taken last is not used.
@@ -118,11 +134,15 @@ impl State {
     }
 
     /// What the run wants a turn for, once everything else that follows has happened.
+    /// `held` are the steps that hold the places of keyed limits they need: the others wait for
+    /// those first.
     #[must_use]
-    pub fn wants_turn(&self, now: Timestamp) -> Option<Attempt> {
+    pub fn wants_turn(&self, now: Timestamp, held: &BTreeSet<StepIndex>) -> Option<Attempt> {
+        let free = |step| self.wanted(step).is_none() || held.contains(&step);
+        let ready = || held.iter().any(|step| self.step(*step).status == StepStatus::Ready);
         let retries = || {
             self.due_by(now).any(|subject| match subject {
-                Subject::Step(step) => self.step(step).status == StepStatus::Retrying,
+                Subject::Step(step) => self.step(step).status == StepStatus::Retrying && free(step),
                 Subject::Undo(_) => true,
                 _ => false,
             })
@@ -131,15 +151,19 @@ impl State {
             Phase::Forward if self.plan.has_exclusive => {
                 let due = self.due_by(now).filter_map(|subject| match subject {
                     Subject::Step(step) if self.step(step).status == StepStatus::Retrying => {
-                        Some(step).filter(|step| self.takes_turns(*step))
+                        Some(step).filter(|step| self.takes_turns(*step) && free(*step))
                     }
                     _ => None,
                 });
                 let gate = Gate::of(self, now);
-                let mut wanting = self.sets.queued.iter().copied().chain(due);
+                let held = held.iter().copied();
+                let held = held.filter(|step| self.step(*step).status == StepStatus::Ready);
+                let mut wanting = self.sets.queued.iter().copied().chain(held).chain(due);
                 wanting.any(|step| gate.lets(self, step)).then_some(Attempt::Step)
             }
-            Phase::Forward if !self.sets.queued.is_empty() || retries() => Some(Attempt::Step),
+            Phase::Forward if !self.sets.queued.is_empty() || ready() || retries() => {
+                Some(Attempt::Step)
+            }
             Phase::Unwinding if !self.sets.undo_ready.is_empty() || retries() => {
                 Some(Attempt::Undo)
             }

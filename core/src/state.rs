@@ -7,6 +7,7 @@ mod around;
 mod controls;
 mod flow;
 mod forks;
+mod keyed;
 mod links;
 mod migrations;
 mod numbers;
@@ -32,8 +33,10 @@ pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
 pub use forks::Forks;
+pub use keyed::{Keyed, Wanted};
 pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
+pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
 pub use step::{StepState, UndoState};
 
@@ -66,6 +69,8 @@ pub struct State {
     pub controls: Option<Box<Controls>>,
     /// What its routers and handlers brought about, if its plan has any.
     pub flow: Option<Box<FlowState>>,
+    /// What its steps need of keyed limits, if any does.
+    pub keyed: Option<Box<Keyed>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -191,6 +196,7 @@ impl State {
             cancel: None,
             controls: None,
             flow,
+            keyed: None,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),

@@ -30,7 +30,7 @@ const NEEDS_NAMED_MAX: usize = 8;
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
     /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`,
-    /// `message`; and of the shell `slot`, `turn`.
+    /// `message`; and of the shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
     pub subject: Option<String>,

@@ -4,6 +4,7 @@
 
 mod cut;
 mod dlq;
+mod fork;
 mod list;
 mod payload;
 mod replays;
@@ -25,6 +26,7 @@ use crate::source::Standing;
 
 pub use cut::{Cut, CutWanted};
 pub use dlq::{Dlq, LettersWanted};
+pub use fork::ForkWanted;
 pub use list::{FilterWanted, ListWanted};
 pub use payload::Payload;
 pub use replays::{ReplayWanted, Replays};
@@ -224,6 +226,9 @@ pub enum Command {
     /// Dead letters: operations that are out of retries and wait for a person.
     #[command(subcommand, after_help = help::DLQ)]
     Dlq(Dlq),
+    /// Go on with an ended run from a step or a version, as a new run. Online only.
+    #[command(after_help = help::FORK)]
+    Fork(ForkWanted),
     /// Sizes, counts of runs by status and of dead letters.
     #[command(after_help = help::STATS)]
     Stats {

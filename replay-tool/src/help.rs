@@ -263,6 +263,14 @@ Examples:
 Offline and online. Recorded in every partition first; a cut that was broken off is finished by
 the next one, or when a server starts.";
 
+/// `fork`
+pub const FORK: &str = "\
+Examples:
+  replay-tool --server http://127.0.0.1:8080 fork EXECUTION --from charge --reason 'card renewed'
+  replay-tool fork EXECUTION --version 12 --input mended.json --reason 'wrong amount'
+
+Online only. The new run keeps what the other steps did; the run itself stays as it is.";
+
 /// `replays`
 pub const REPLAYS: &str = "\
 Examples:

@@ -35,8 +35,8 @@ pub use text::{Screen, WIDTH_DEFAULT};
 use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
-    archive, backup, cut, events, export, import, letters, list, manual, payload, rebuild, replays,
-    restore, retention, salvage, show, stats, timeline, travel, verify, why,
+    archive, backup, cut, events, export, fork, import, letters, list, manual, payload, rebuild,
+    replays, restore, retention, salvage, show, stats, timeline, travel, verify, why,
 };
 use arguments::{Dlq, LettersWanted, When};
 use place::variable;
@@ -140,6 +140,7 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
             Place::actor_allowed(&arguments.place, &variable, command.actor())?;
             cut::answer(&holder()?, command, &form)
         }
+        Command::Fork(wanted) => fork::answer(wanted, &server("fork")?, &form),
         Command::Replays(command) => replays::answer(command, &server("replays")?, &form),
         Command::Payload(command) => payload::answer(command, &server("payload")?, &form),
         Command::Backup { to } => backup::answer(&holder()?, to, &form),

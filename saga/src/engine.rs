@@ -30,6 +30,7 @@ use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
+use crate::keys::Keys;
 use crate::metrics;
 use crate::partition::{Histories, Input, Post};
 use crate::replays::Replays;
@@ -114,6 +115,7 @@ impl Engine {
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
+        let keys = Keys::default();
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -134,7 +136,7 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                (driver.clone(), &pool, &slots, &cache),
+                (driver.clone(), (&pool, &slots, &keys), &cache),
                 replays.clone(),
                 stopping.clone(),
             );
@@ -142,12 +144,13 @@ impl Engine {
         }
         // Each has said what its runs hold, so that it is known what is free.
         slots.let_in();
+        keys.let_in();
         for worker in ready {
             workers.spawn(worker.run());
         }
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (pool, slots, cache.clone());
+        let limits = (pool, slots, keys, cache.clone());
         let handle =
             Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();

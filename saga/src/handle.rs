@@ -25,7 +25,7 @@ use std::time::Duration;
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
-use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::payload::Payload;
 use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
@@ -39,10 +39,11 @@ use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
+use crate::keys::{KeyShown, Keys};
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use crate::slots::{Limits, Slots};
-use crate::turns::{Pool, Usage};
+use crate::turns::{Class, Pool, Usage};
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -93,6 +94,7 @@ struct Shared {
     retention: Retention,
     turns: Pool,
     slots: Slots,
+    keys: Keys,
     cache: ResultCache,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
@@ -111,7 +113,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots, cache): (Pool, Slots, ResultCache),
+        (turns, slots, keys, cache): (Pool, Slots, Keys, ResultCache),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -126,6 +128,7 @@ impl Handle {
             retention,
             turns,
             slots,
+            keys,
             cache,
             naming,
             erasing,
@@ -174,6 +177,24 @@ impl Handle {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.shared.slots.limits()
+    }
+
+    /// Tells the recorder who waits for turns, slots and keyed limits.
+    pub fn record_waiting(&self) {
+        let turns = self.turns().waiting;
+        let words = Class::ALL.map(Class::word);
+        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
+        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
+        let words = || words.into_iter().skip(1);
+        crate::metrics::waiting("slots", words().zip(&slots));
+        crate::metrics::waiting("keys", words().zip(&keys));
+    }
+
+    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
+    /// key, and how many more there are.
+    #[must_use]
+    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
+        self.shared.keys.shown(namespace, most)
     }
 
     /// The workflows that may be used.
@@ -313,10 +334,7 @@ impl Handle {
             return Err(Error::InvalidSubmission(problems));
         }
         let (input, variables) = (Payload::of(&request.input), Payload::of(&request.variables));
-        let bytes = input.text().len() + variables.text().len();
-        if bytes > PAYLOAD_BYTES_MAX {
-            return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
-        }
+        request::check_given(&input, &variables)?;
         let digest = request_digest(&request);
         let correlation_id = match request.correlation_id.as_str() {
             "" => execution.to_string().into(),

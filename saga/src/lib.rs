@@ -10,6 +10,7 @@ pub mod driver;
 pub mod engine;
 pub mod error;
 pub mod handle;
+pub mod keys;
 pub mod metrics;
 mod owners;
 pub mod partition;

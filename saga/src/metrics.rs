@@ -21,6 +21,10 @@ pub const STAGES: &str = "backstitch_commits_total";
 pub const EVENTS: &str = "backstitch_events_total";
 /// Attempts of replays to deliver an event, by `result`.
 pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
+/// Who waits, by `queue` (`turns`, `slots`: runs; `keys`: steps) and `priority`; `undo` for turns.
+pub const WAITING: &str = "backstitch_waiting";
+/// Runs and steps that took longer than was agreed.
+pub const SLA_BREACHES: &str = "backstitch_sla_breaches_total";
 /// Contents kept beside the records.
 pub const BLOBS: &str = "backstitch_blobs";
 /// Their bytes.
@@ -71,6 +75,8 @@ pub fn describe() {
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
     metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
+    metrics::describe_gauge!(WAITING, "runs that wait for turns and slots, steps for keys");
+    metrics::describe_counter!(SLA_BREACHES, "runs and steps that took longer than was agreed");
     metrics::describe_gauge!(BLOBS, "contents kept beside the records");
     metrics::describe_gauge!(BLOBS_BYTES, "bytes of contents kept beside the records");
     metrics::describe_counter!(RUNS_REMOVED, "runs removed by retention");
@@ -175,9 +181,25 @@ pub fn kept_beside(contents: u64, bytes: u64) {
     metrics::gauge!(BLOBS_BYTES).set(float(bytes));
 }
 
-pub(crate) fn committed(took: Duration, events: usize) {
+/// Who waits in one queue, by priority.
+pub fn waiting<'a>(queue: &'static str, counts: impl Iterator<Item = (&'static str, &'a usize)>) {
+    for (priority, count) in counts {
+        let labels = [("queue", queue), ("priority", priority)];
+        metrics::gauge!(WAITING, &labels).set(float(*count as u64));
+    }
+}
+
+/// What became durable together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Committed {
+    pub(crate) events: usize,
+    pub(crate) breaches: usize,
+}
+
+pub(crate) fn committed(took: Duration, committed: Committed) {
     metrics::counter!(STAGES).increment(1);
-    metrics::counter!(EVENTS).increment(events as u64);
+    metrics::counter!(EVENTS).increment(committed.events as u64);
+    metrics::counter!(SLA_BREACHES).increment(committed.breaches as u64);
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
 }
 

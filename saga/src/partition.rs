@@ -16,6 +16,7 @@ mod forks;
 mod gauges;
 mod import;
 mod input;
+mod keyed;
 mod life;
 mod migrations;
 mod own;
@@ -40,10 +41,12 @@ use backstitch_core::time::{Moment, Timestamp};
 
 use crate::cache::{Answered, ResultCache};
 use crate::catalog::{Name, Revision};
+use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::Cell;
 use definitions::Workflows;
+use keyed::Asking;
 use turns::{SlotOf, Turns};
 
 pub use cached::answers;
@@ -86,6 +89,10 @@ pub struct Partition<T> {
     seat: Seat,
     /// Where its runs' slots come from.
     slots: SlotSeat,
+    /// Where its steps' places of keyed limits come from.
+    keys: KeySeat,
+    /// Places to be let go once a stage is durable.
+    freed_keys: VecDeque<(u64, Asker)>,
     /// Where answers are taken from and brought to.
     cache: ResultCache,
     /// Answers to be brought there once a stage is durable.
@@ -126,6 +133,8 @@ impl<T: Abandon> Partition<T> {
             cut: VecDeque::new(),
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
+            keys: Keys::default().seat(Arc::new(|| {})),
+            freed_keys: VecDeque::new(),
             cache: ResultCache::new(0),
             learned: VecDeque::new(),
             freed: VecDeque::new(),
@@ -240,6 +249,7 @@ impl<T: Abandon> Partition<T> {
             self.evict(run);
         }
         self.free_slots();
+        self.free_keys();
         self.free_stopped();
         self.pass_on(&gone);
         releases
@@ -259,22 +269,6 @@ impl<T: Abandon> Partition<T> {
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
-    }
-
-    /// Lets an answer out with the newest stage, so that it shows only what is durable.
-    fn answer(&mut self, ticket: T, answer: Answer) {
-        self.let_out(Release::Answer(ticket, answer));
-    }
-
-    /// Lets something out with the newest stage: it rests on nothing that is not durable.
-    fn let_out(&mut self, release: Release<T>) {
-        if self.open.records.is_empty()
-            && let Some((_, releases, _)) = self.in_flight.back_mut()
-        {
-            releases.push(release);
-        } else {
-            self.releases.push(release);
-        }
     }
 
     fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, moment: Moment) {
@@ -303,8 +297,16 @@ impl<T: Abandon> Partition<T> {
         self.seat.give_back(freed);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
         let claim = Claim::of(&run.state);
+        let (namespace, plan) = (run.state.submitted.namespace.clone(), run.state.plan.clone());
+        let asking = Asking {
+            seat: &self.keys,
+            own: &mut run.standing.keys,
+            namespace: &namespace,
+            plan: &plan,
+            at: moment.stamp,
+        };
         let shared = (&self.seat, &self.slots, &self.cache);
-        let mut turns = Turns::new(shared, &claim, given, moment.now);
+        let mut turns = Turns::new(shared, asking, &claim, given, moment.now);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -313,8 +315,9 @@ impl<T: Abandon> Partition<T> {
                 machine::handle_within(state, command, moment, &mut turns)
             }
         });
-        run.standing.held += turns.taken;
-        if turns.began {
+        let (taken, began) = (turns.taken, turns.began);
+        run.standing.held += taken;
+        if began {
             run.slot = SlotOf::Holds;
         }
         match decided {
@@ -374,6 +377,7 @@ impl<T: Abandon> Partition<T> {
         self.timers.extend(run.timer.map(|at| (at, id)));
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_keys(id, moment);
         self.settle_turns(id, cut, moment);
         self.settle_slot(id);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };

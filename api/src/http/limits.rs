@@ -3,6 +3,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::time::Timestamp;
+use backstitch_saga::keys::KeyShown;
 use backstitch_saga::slots::{Full, Limit};
 use backstitch_saga::turns::Class;
 use serde_json::{Map, Value, json};
@@ -10,11 +13,15 @@ use serde_json::{Map, Value, json};
 use super::refusal::Refusal;
 use super::{App, answer, codes};
 
+/// Keyed limits that one answer shows; it says how many more there are.
+const KEYS_SHOWN_MAX: usize = 1_000;
+
 /// `GET /api/v1/limits`.
 pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let (turns, limits) = (engine.turns(), engine.limits());
     let classes = Class::ALL.map(Class::word);
+    let (keys, keys_more) = engine.keyed_limits(app.namespace(), KEYS_SHOWN_MAX);
     let own = limits.workflows.iter().filter(|own| *own.namespace == **app.namespace());
     Ok(answer::ok(&json!({
         "workers": {
@@ -29,6 +36,8 @@ pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
             "queue_max": limits.queue_max,
         },
         "workflows": own.map(workflow).collect::<Vec<_>>(),
+        "keys": keys.iter().map(key).collect::<Vec<_>>(),
+        "keys_more": keys_more,
     })))
 }
 
@@ -39,6 +48,18 @@ fn workflow(own: &Limit) -> Value {
         "running": own.running,
         "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": priorities(&own.waiting),
+    })
+}
+
+fn key(own: &KeyShown) -> Value {
+    let holder = |(run, step, since): &(ExecutionId, std::sync::Arc<str>, Timestamp)| json!({ "execution_id": run.to_string(), "step": step, "since": since.to_string() });
+    json!({
+        "key": own.key,
+        "max": own.max,
+        "running": own.running,
+        "holders": own.holders.iter().map(holder).collect::<Vec<_>>(),
+        "waiting": priorities(&own.waiting),
+        "waiters": own.waiters.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -61,6 +61,7 @@ pub(super) async fn show(State(app): State<App>) -> Response {
     if let Ok(engine) = app.engine() {
         let (contents, bytes) = engine.journal().kept_beside_all();
         kept_beside(contents, bytes);
+        engine.record_waiting();
     }
     let recorded = recorded();
     if let Ok(engine) = app.engine() {

@@ -259,6 +259,10 @@ async fn the_server_tells_about_itself() {
     assert_eq!(status, StatusCode::OK);
     assert!(metrics.contains("route=\"/api/v1/workflows/{workflow_id}/execute\""), "{metrics}");
     assert!(metrics.contains("backstitch_http_request_duration_seconds_bucket"), "{metrics}");
+    for queue in ["turns", "slots", "keys"] {
+        let line = format!("backstitch_waiting{{queue=\"{queue}\",priority=\"low\"}}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     assert!(!metrics.contains("/api/v1/workflows/two"), "paths are no labels");
     server.stop().await;
 }

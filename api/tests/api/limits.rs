@@ -145,3 +145,40 @@ async fn a_step_without_a_turn_is_ready_and_says_what_it_waits_for() {
     until(&server, &first, "failed").await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_for_its_key_and_says_for_whom() {
+    let server = Server::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("bound"));
+    let with = format!("with: {{ method: POST, url: '{url}', body: {{}} }}");
+    let limits = "limits: [{ key: 'customer-{{ input.customer }}', max: 1 }]";
+    let step = format!("{{ id: call, type: http, retry: none, {limits}, {with} }}");
+    server.define(&format!("id: silent\nsteps:\n  - {step}\n")).await;
+    let quick = format!("{{ id: one, type: noop, {limits} }}");
+    server.define(&format!("id: quick\nsteps:\n  - {quick}\n")).await;
+    let of = |customer: u32| json!({ "input": { "customer": customer } });
+    let first = begin(&server, "silent", of(7)).await;
+    while server.get("/api/v1/limits").await.1["keys"][0]["running"] != 1 {}
+    let second = begin(&server, "quick", of(7)).await;
+    let other = begin(&server, "quick", of(8)).await;
+    until(&server, &other, "completed").await;
+    while server.get("/api/v1/limits").await.1["keys"][0]["waiting"]["medium"] != 1 {}
+    let (_, limits) = server.get("/api/v1/limits").await;
+    let key = &limits["keys"][0];
+    assert_eq!((&key["key"], &key["max"]), (&json!("customer-7"), &json!(1)), "{limits}");
+    assert_eq!(key["holders"][0]["execution_id"], first, "{limits}");
+    assert_eq!((&key["waiters"], &limits["keys_more"]), (&json!([second]), &json!(0)), "{limits}");
+    let (_, shown) = server.get(&format!("/api/v1/executions/{second}")).await;
+    assert_eq!(shown["steps"]["one"]["status"], "ready", "{shown}");
+    let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
+    assert_eq!(why["blockers"][0]["kind"], "limit", "{why}");
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains("`customer-7`") && said.contains(&first), "{why}");
+    // Nobody is there any more: the call fails, and its place goes on.
+    drop(silent);
+    until(&server, &second, "completed").await;
+    until(&server, &first, "failed").await;
+    assert_eq!(server.get("/api/v1/limits").await.1["keys"], json!([]));
+    server.stop().await;
+}

@@ -217,7 +217,7 @@ async fn a_migration_survives_a_kill_and_the_command_line_asks_for_it() {
     let folder = folder();
     let data = folder.path().join("data");
     let (mut process, url) = serve(&data);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = crate::forms::client();
     let define = async |url: &str, text: String| {
         let request = client.post(format!("{url}/api/v1/workflows"));
         let request = request.header("content-type", "application/yaml").body(text);

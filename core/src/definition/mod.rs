@@ -19,7 +19,9 @@ mod write;
 use serde_json::{Map, Value};
 
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
-pub use read_limits::{Concurrency, OnLimit, RUNS_AT_A_TIME_MAX};
+pub use read_limits::{
+    Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, OnLimit, RUNS_AT_A_TIME_MAX,
+};
 
 use crate::event::{Callback, Priority, Recourse};
 use crate::ids::Digest;
@@ -152,6 +154,8 @@ pub struct Step {
     pub total_timeout: Option<DurationText>,
     /// How long it was agreed to take.
     pub sla: Option<DurationText>,
+    /// How many attempts with the same key may be under way at a time.
+    pub limits: Vec<KeyedLimit>,
     /// Of a router: where it may lead, the first that holds.
     pub routes: Vec<Route>,
     /// Of a router: where it leads if no route holds.

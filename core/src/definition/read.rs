@@ -7,7 +7,7 @@ use super::problem::{Problems, codes};
 use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
-use super::read_limits::{PRIORITIES, concurrency};
+use super::read_limits::{PRIORITIES, concurrency, keyed};
 use super::read_policies::{attempt_timeout, cache, retry, run_timeout};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -38,7 +38,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 23] = [
+pub(crate) const STEP_FIELDS: [&str; 24] = [
     "id",
     "name",
     "description",
@@ -53,6 +53,7 @@ pub(crate) const STEP_FIELDS: [&str; 23] = [
     "replay",
     "total_timeout",
     "sla",
+    "limits",
     "routes",
     "default",
     "on_success",
@@ -213,6 +214,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         replay: fields.word("replay", &ReplaySafety::WORDS, problems),
         total_timeout: total_timeout(&fields, problems),
         sla: sla(&fields, problems),
+        limits: keyed(&fields, problems),
         routes: routes(&fields, problems),
         default: ids(&fields, "default", problems),
         on_success: ids(&fields, "on_success", problems),

@@ -1,8 +1,11 @@
 //! Reading who goes first, and how many may go at a time.
 
+use serde_json::Value;
+
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
 use crate::event::Priority;
+use crate::template::TEMPLATE_BYTES_MAX;
 
 /// The words of `priority`.
 pub(super) const PRIORITIES: [(&str, Priority); 3] =
@@ -32,21 +35,56 @@ pub enum OnLimit {
     Reject,
 }
 
+/// Keyed limits of one step.
+pub const KEYED_LIMITS_MAX: usize = 8;
+/// The highest number of attempts at a time that a keyed limit may have.
+pub const KEYED_MAX: u32 = 10_000;
+
+/// How many attempts with the same key there may be at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyedLimit {
+    /// A template.
+    pub key: String,
+    /// How many.
+    pub max: u32,
+}
+
+/// A list of `{key, max}`.
+pub(super) fn keyed(fields: &Fields<'_>, problems: &mut Problems) -> Vec<KeyedLimit> {
+    let list = fields.list("limits", KEYED_LIMITS_MAX, problems);
+    let path = |at| fields.at(&format!("limits[{at}]"));
+    list.iter().enumerate().filter_map(|(at, own)| keyed_limit(own, &path(at), problems)).collect()
+}
+
+fn keyed_limit(value: &Value, path: &str, problems: &mut Problems) -> Option<KeyedLimit> {
+    let own = Fields::of(value, path, &["key", "max"], problems)?;
+    own.required("key", problems);
+    let key = own.text("key", TEMPLATE_BYTES_MAX, problems);
+    let max = whole(&own, "max", KEYED_MAX, problems);
+    Some(KeyedLimit { key: key?, max: max? })
+}
+
+/// A required whole number from 1.
+fn whole(own: &Fields<'_>, name: &str, max: u32, problems: &mut Problems) -> Option<u32> {
+    let given = own.required(name, problems)?;
+    let Some(number) = given.as_u64().and_then(|own| u32::try_from(own).ok()) else {
+        own.wrong_type(name, "a whole number", given, problems);
+        return None;
+    };
+    if !(1..=max).contains(&number) {
+        let message = format!("`{name}` is between 1 and {max}");
+        problems.add(own.at(name), codes::OUT_OF_RANGE, message);
+        return None;
+    }
+    Some(number)
+}
+
 /// `{max_runs, on_limit?}`.
 pub(super) fn concurrency(fields: &Fields<'_>, problems: &mut Problems) -> Option<Concurrency> {
     let value = fields.get("concurrency")?;
     let own = Fields::of(value, "concurrency", &["max_runs", "on_limit"], problems)?;
     let on_limit = own.word("on_limit", &ON_LIMIT, problems);
-    let given = own.required("max_runs", problems)?;
-    let Some(max_runs) = given.as_u64().and_then(|own| u32::try_from(own).ok()) else {
-        own.wrong_type("max_runs", "a whole number", given, problems);
-        return None;
-    };
-    if !(1..=RUNS_AT_A_TIME_MAX).contains(&max_runs) {
-        let message = format!("`max_runs` is between 1 and {RUNS_AT_A_TIME_MAX}");
-        problems.add(own.at("max_runs"), codes::OUT_OF_RANGE, message);
-        return None;
-    }
+    let max_runs = whole(&own, "max_runs", RUNS_AT_A_TIME_MAX, problems)?;
     Some(Concurrency { max_runs, on_limit })
 }
 

@@ -90,6 +90,7 @@ fn step(step: &Step) -> Value {
         ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
         ("total_timeout", duration(step.total_timeout.as_ref())),
         ("sla", duration(step.sla.as_ref())),
+        ("limits", list(&step.limits, |own| json!({ "key": own.key, "max": own.max }))),
         ("routes", list(&step.routes, route)),
         ("default", list(&step.default, |id| id.as_str().into())),
         ("on_success", list(&step.on_success, |id| id.as_str().into())),

@@ -65,6 +65,14 @@ pub enum GraphEvent {
         /// What was agreed.
         limit_ms: u64,
     },
+    /// The step needs places of keyed limits while an attempt of it is under way. Comes before
+    /// it is ready.
+    StepKeyed {
+        /// Which step.
+        step: StepIndex,
+        /// The limits, each key once.
+        keys: Vec<LimitKey>,
+    },
     /// Numbers that the definition has templates for, as they are from now on.
     NumbersSet {
         /// Whose; the run's own if unsaid.
@@ -72,6 +80,15 @@ pub enum GraphEvent {
         /// Each once.
         numbers: Vec<(Number, u64)>,
     },
+}
+
+/// A keyed limit as a step asks for it: the key is rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitKey {
+    /// Whoever names the same key, in the same namespace, shares the limit.
+    pub key: Arc<str>,
+    /// Attempts at a time.
+    pub max: u32,
 }
 
 /// A number that a definition may have a template for. Durations are in milliseconds.
@@ -135,6 +152,7 @@ impl GraphEvent {
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. }
+            | Self::StepKeyed { .. }
             | Self::NumbersSet { .. } => None,
         }
     }
@@ -149,6 +167,7 @@ impl GraphEvent {
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. }
+            | Self::StepKeyed { .. }
             | Self::NumbersSet { .. } => None,
         }
     }
@@ -161,7 +180,8 @@ impl GraphEvent {
             | Self::StepAwaitsSignal { step, .. }
             | Self::StepSignalled { step, .. }
             | Self::StepCacheHit { step, .. }
-            | Self::StepLimitPassed { step, .. } => Some(*step),
+            | Self::StepLimitPassed { step, .. }
+            | Self::StepKeyed { step, .. } => Some(*step),
             Self::SlaBreached { step, .. } | Self::NumbersSet { step, .. } => *step,
         }
     }

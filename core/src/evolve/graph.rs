@@ -1,6 +1,6 @@
 //! What the richer words of the graph bring about: folding it.
 
-use crate::arrows::StepMove;
+use crate::arrows::{StepMove, StepStatus};
 use crate::cache::CacheSource;
 use crate::event::GraphEvent;
 use crate::state::State;
@@ -25,6 +25,13 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
         }
         GraphEvent::StepLimitPassed { step, limit_ms } => limits::pass(state, *step, *limit_ms, at),
         GraphEvent::SlaBreached { step, limit_ms } => limits::breach(state, *step, *limit_ms, at),
+        GraphEvent::StepKeyed { step, keys } => {
+            if step_mut(state, *step)?.status != StepStatus::Pending {
+                return Err(format!("step {} is told its keys before it is ready", step.0));
+            }
+            state.keyed.get_or_insert_default().note(*step, keys, at);
+            Ok(())
+        }
         GraphEvent::NumbersSet { step, numbers } => limits::set(state, *step, numbers),
         GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => {
             let own = step_mut(state, *step)?;

@@ -1,6 +1,6 @@
 //! The canonical form as a table, for its schema. Reading and checking it is `definition`'s.
 
-use crate::definition::{MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX};
+use crate::definition::{KEYED_MAX, MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX};
 
 use super::table::{Shape, Table, To, rule};
 
@@ -48,6 +48,7 @@ pub(super) static STEP: Table = Table {
         rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
         rule("total_timeout", Shape::Limit, To::Own),
         rule("sla", Shape::Any, To::Own),
+        rule("limits", Shape::List(&LIMIT), To::Own),
         rule("routes", Shape::List(&ROUTE), To::Own),
         rule("default", Shape::TextOrTexts, To::Own),
         rule("on_success", Shape::TextOrTexts, To::Own),
@@ -82,6 +83,16 @@ static CONCURRENCY: Table = Table {
     fields: &[
         rule("max_runs", Shape::Whole(1, RUNS_AT_A_TIME_MAX as u64), To::Own),
         rule("on_limit", Shape::Words(&["queue", "reject"]), To::Own),
+    ],
+};
+
+static LIMIT: Table = Table {
+    about: "How many attempts with the same key may be under way at a time",
+    open: false,
+    required: &["key", "max"],
+    fields: &[
+        rule("key", Shape::Text, To::Own),
+        rule("max", Shape::Whole(1, KEYED_MAX as u64), To::Own),
     ],
 };
 

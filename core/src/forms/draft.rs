@@ -1,6 +1,8 @@
 //! What a translation has made so far: problems, warnings, and where in the submitted document
 //! each part of the canonical form comes from.
 
+use serde_json::Value;
+
 use crate::definition::problem::{Problem, Problems, codes};
 
 /// The notes of a translation.
@@ -18,6 +20,12 @@ impl Draft {
     /// Notes where a part of the canonical form lies in the document.
     pub fn lies_at(&mut self, canonical: impl Into<String>, source: impl Into<String>) {
         self.places.push((canonical.into(), source.into()));
+    }
+
+    /// Notes where a list lies that its author did not write: whole in what it follows from.
+    pub fn all_lie_at(&mut self, canonical: &str, count: usize, source: &str) {
+        self.lies_at(canonical, source);
+        (0..count).for_each(|at| self.lies_at(format!("{canonical}[{at}]"), source));
     }
 
     /// Notes that a text was rewritten.
@@ -71,9 +79,15 @@ impl Draft {
 
     /// All problems: the form's own, and those of the canonical form at places where the form
     /// itself had nothing to say.
-    pub fn all(self, canonical: Vec<Problem>) -> Vec<Problem> {
-        let moved: Vec<Problem> =
-            canonical.into_iter().map(|problem| self.at_source(problem)).collect();
+    pub fn all(self, canonical: Vec<Problem>, document: &Value) -> Vec<Problem> {
+        let moved = canonical.into_iter().map(|problem| {
+            if self.places.is_empty() {
+                return problem;
+            }
+            let problem = self.at_source(problem);
+            Problem { path: within(document, &problem.path).to_owned(), ..problem }
+        });
+        let moved: Vec<Problem> = moved.collect();
         let mut all = self.problems.into_list();
         let own = all.len();
         for problem in moved {
@@ -84,6 +98,28 @@ impl Draft {
         }
         all
     }
+}
+
+/// As much of a path as leads somewhere in the document, or to a field that is missing there.
+fn within<'p>(document: &Value, path: &'p str) -> &'p str {
+    let (mut at, mut begin) = (document, 0);
+    while begin < path.len() {
+        let own = &path[begin..];
+        let length = own[1..].find(['.', '[']).map_or(own.len(), |length| length + 1);
+        let part = own[..length].trim_matches(['.', '[', ']']);
+        let next = match at {
+            Value::Object(fields) => fields.get(part),
+            Value::Array(items) => part.parse().ok().and_then(|nth: usize| items.get(nth)),
+            _ => return &path[..begin],
+        };
+        begin += length;
+        match next {
+            Some(next) => at = next,
+            None if at.is_object() => return &path[..begin],
+            None => return &path[..begin - length],
+        }
+    }
+    path
 }
 
 fn is_at_or_below(path: &str, above: &str) -> bool {

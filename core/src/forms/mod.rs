@@ -203,8 +203,8 @@ pub fn compile_numbered(
     };
     let (definition, plan) = match Plan::read(&canonical, types) {
         Ok(read) if draft.problems.is_empty() => read,
-        Ok(_) => return Err(draft.all(Vec::new())),
-        Err(problems) => return Err(draft.all(problems)),
+        Ok(_) => return Err(draft.all(Vec::new(), value)),
+        Err(problems) => return Err(draft.all(problems, value)),
     };
     let text = definition.canonical_text();
     if text.len() > DEFINITION_BYTES_MAX {

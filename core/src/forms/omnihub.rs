@@ -177,16 +177,35 @@ fn workflow(
     put_tree((fields, "workflow", "outputs"), (made, "", "outputs"), naming, draft);
 }
 
+/// The words with which a step says what it waits for.
+const SAID: [&str; 2] = ["needs", "depends_on"];
+
 /// What a step waits for: what it says, else the step written before it; behind steps that a
 /// router leads to, all of these.
 fn needs(fields: &Map<String, Value>, before: &[String]) -> Vec<String> {
     said(fields).unwrap_or_else(|| before.to_vec())
 }
 
+/// Where each thing is written that a step says it waits for.
+fn said_at(fields: &Map<String, Value>, source: &str) -> Vec<String> {
+    let places = |name: &str| -> Vec<String> {
+        let own = below(source, name);
+        match fields.get(name) {
+            Some(Value::String(_)) => vec![own],
+            Some(Value::Array(items)) => {
+                let texts = items.iter().enumerate().filter(|(_, item)| item.is_string());
+                texts.map(|(at, _)| format!("{own}[{at}]")).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    SAID.into_iter().flat_map(places).collect()
+}
+
 /// What a step says that it waits for, if it says so.
 fn said(fields: &Map<String, Value>) -> Option<Vec<String>> {
-    let said = fields.contains_key("needs") || fields.contains_key("depends_on");
-    let given = || ["needs", "depends_on"].into_iter().flat_map(|name| texts(fields, name));
+    let said = SAID.into_iter().any(|name| fields.contains_key(name));
+    let given = || SAID.into_iter().flat_map(|name| texts(fields, name));
     said.then(|| given().map(str::to_owned).collect())
 }
 
@@ -202,6 +221,8 @@ fn approval(
     for part in ["", ".id", ".type", ".needs"] {
         draft.lies_at(format!("steps[{at}]{part}"), below(source, "man-mode"));
     }
+    let own = below(source, "man-mode");
+    draft.all_lie_at(&format!("steps[{at}].needs"), needs.len(), &own);
     let signal = format!("approve-{id}");
     json!({ "id": signal, "type": "wait", "needs": needs, "with": { "signal": signal } })
 }
@@ -220,6 +241,11 @@ fn step(
     STEP.copy(fields, (source, &canonical), &mut made, draft);
     if fields.contains_key("depends_on") {
         draft.lies_at(below(&canonical, "needs"), below(source, "depends_on"));
+        for (at, place) in said_at(fields, source).into_iter().enumerate() {
+            draft.lies_at(format!("{canonical}.needs[{at}]"), place);
+        }
+    } else if !fields.contains_key("needs") {
+        draft.all_lie_at(&below(&canonical, "needs"), needs.len(), source);
     }
     if !needs.is_empty() {
         made.insert("needs".to_owned(), needs.into());

@@ -220,6 +220,7 @@ impl<'v> Router<'v> {
         }
         let mut step = json!({ "id": self.choose_id(), "type": "router", "routes": routes });
         if !before.is_empty() {
+            draft.all_lie_at(&below(&canonical, "needs"), before.len(), self.path);
             step["needs"] = before.into();
         }
         step

@@ -3,6 +3,7 @@
 mod cached;
 mod each;
 mod flow;
+mod keyed;
 mod numbers;
 
 use std::cell::Cell;
@@ -154,6 +155,7 @@ impl Compiler<'_, '_> {
             self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
         });
         let flow = self.flow(path, place, index, step);
+        let limits = self.limits((path, place), index, &task, step);
         let input = self.template(step.with.as_ref(), path, place, index, false);
         let cache = self.cache(path, place, index, (&task, step));
         let numbers = self.numbers(path, place, index, (&task, step));
@@ -185,6 +187,7 @@ impl Compiler<'_, '_> {
             allow_failure: step.allow_failure,
             undo,
             replay,
+            limits,
             flow,
             cache,
             exclusive: step.exclusive,

@@ -95,6 +95,7 @@ impl Recording<'_> {
             GraphEvent::RouteChosen { .. }
             | GraphEvent::StepLimitPassed { .. }
             | GraphEvent::SlaBreached { .. }
+            | GraphEvent::StepKeyed { .. }
             | GraphEvent::NumbersSet { .. } => {}
         }
     }

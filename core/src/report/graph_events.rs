@@ -72,6 +72,10 @@ fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
         GraphEvent::SlaBreached { step, limit_ms } => {
             json!({ "step": step.as_ref().map(id), "limit_ms": limit_ms })
         }
+        GraphEvent::StepKeyed { step, keys } => {
+            let keys = keys.iter().map(|own| json!({ "key": &*own.key, "max": own.max }));
+            json!({ "step": id(step), "keys": keys.collect::<Vec<_>>() })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 78] = [
+pub const EVENT_TYPES: [&str; 79] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -52,6 +52,7 @@ pub const EVENT_TYPES: [&str; 78] = [
     "StepCacheHit",
     "StepLimitPassed",
     "SlaBreached",
+    "StepKeyed",
     "NumbersSet",
     "ExecutionOrigin",
     "MessagePosted",
@@ -188,6 +189,7 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::StepCacheHit { .. } => "StepCacheHit",
         GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
         GraphEvent::SlaBreached { .. } => "SlaBreached",
+        GraphEvent::StepKeyed { .. } => "StepKeyed",
         GraphEvent::NumbersSet { .. } => "NumbersSet",
     }
 }

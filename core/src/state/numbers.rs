@@ -9,18 +9,19 @@ use crate::retry_policy::RetryPolicy;
 use crate::template::Work;
 use crate::time::Timestamp;
 
-fn find(numbers: &[(Number, u64)], number: Number) -> Option<u64> {
+/// The number, where a template came to one.
+pub(crate) fn find_number(numbers: &[(Number, u64)], number: Number) -> Option<u64> {
     numbers.iter().find(|(own, _)| *own == number).map(|(_, value)| *value)
 }
 
 impl State {
-    fn number(&self, step: StepIndex, number: Number) -> Option<u64> {
+    pub(crate) fn number(&self, step: StepIndex, number: Number) -> Option<u64> {
         let numbers = self.flow.as_ref()?.numbers.get(&step)?;
-        find(numbers, number)
+        find_number(numbers, number)
     }
 
-    fn own_number(&self, number: Number) -> Option<u64> {
-        find(&self.flow.as_ref()?.own_numbers, number)
+    pub(crate) fn own_number(&self, number: Number) -> Option<u64> {
+        find_number(&self.flow.as_ref()?.own_numbers, number)
     }
 
     /// How long an attempt of the step may take.

@@ -10,6 +10,7 @@ use backstitch_core::machine;
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::report::execution_json;
 use backstitch_core::room::{Attempt, Room};
+use backstitch_core::state::Wanted;
 use backstitch_core::time::Moment;
 use serde_json::{Value, json};
 
@@ -35,6 +36,10 @@ struct Memory {
 }
 
 impl Room for Memory {
+    fn holds(&mut self, _: StepIndex, _: &Wanted) -> bool {
+        true
+    }
+
     fn starts(&mut self, _: Attempt) -> bool {
         let free = self.turns > 0;
         self.turns = self.turns.saturating_sub(1);

@@ -82,13 +82,19 @@ impl World {
         let (state, decision) = machine::submit(submission, Moment::at(self.now)).expect("legal");
         let events = decision.events.into_iter().map(Event::Run).collect();
         self.runs.insert(execution, (state, events));
-        self.check(execution);
+        // What was cut goes on of itself.
+        self.act(execution, Command::Continue).expect("never rejected");
     }
 
     pub fn act(&mut self, run: ExecutionId, command: Command) -> Result<(), Rejection> {
         let (state, events) = self.runs.get_mut(&run).expect("a run");
         match machine::handle(state, command, Moment::at(self.now)) {
-            Ok(decision) => events.extend(decision.events.into_iter().map(Event::Run)),
+            Ok(decision) => {
+                events.extend(decision.events.into_iter().map(Event::Run));
+                if decision.cut {
+                    return self.act(run, Command::Continue);
+                }
+            }
             Err(Refusal::Rejected(rejection)) => return Err(rejection),
             Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),
         }

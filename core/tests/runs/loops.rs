@@ -356,3 +356,29 @@ fn a_loop_takes_no_turn_and_its_items_do() {
     });
     assert!(begun);
 }
+
+#[test]
+fn what_a_parent_keeps_grows_with_its_chunks_and_not_with_its_items() {
+    let pure = "
+id: pure
+steps:
+  - id: all
+    type: foreach
+    with: { items: '{{ input.items }}' }
+    max_parallel: 100
+    each: { type: transform, with: '{{ item }}' }
+";
+    let kept = |items: usize| {
+        let input = json!({ "items": (0..items).collect::<Vec<_>>() });
+        let mut world = World::of(pure, 1_000, input, Box::new(|key, _| done(key)));
+        world.run();
+        assert_eq!(world.output("all")["succeeded"], items);
+        let chunk = world.chunks().map(|chunk| chunk.steps.len()).max();
+        assert!(chunk <= Some(1_000), "{chunk:?} items in one run");
+        (world.runs[&RUN].1.len(), world.chunks().count())
+    };
+    let ((few, one), (many, five)) = (kept(1_000), kept(5_000));
+    assert_eq!((one, five), (1, 5));
+    // A start, its answer, and an end for each chunk.
+    assert!(many - few <= 4 * 4, "{few} events of a parent with one chunk, {many} with five");
+}

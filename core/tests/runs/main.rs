@@ -9,6 +9,7 @@ mod ends;
 mod export;
 mod flow;
 mod forks;
+mod keyed;
 mod laws;
 mod letters;
 mod limits;

@@ -209,6 +209,11 @@ impl FencedTree {
         self.raw.get(key).map_err(|error| self.unreadable(error))
     }
 
+    /// The values of keys, which must ascend.
+    pub(crate) fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        self.raw.get_many(keys).map_err(|error| self.unreadable(error))
+    }
+
     /// Visits the keys that begin with `prefix`, in order, from `from` on (itself included),
     /// until told to stop.
     pub(crate) fn scan(

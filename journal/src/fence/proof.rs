@@ -3,26 +3,29 @@
 //! Only looks up and compares; what follows from it is [`super::open`]'s and
 //! [`super::renew`]'s.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::error::Error;
 use crate::fence::recent::{Changed, Mark, Recent, RecentTick, mark_of};
 use crate::marks::Marks;
 use crate::sled::RawTree;
 
+/// Keys that are looked up together: their values are in memory meanwhile.
+const KEYS_AT_ONCE: usize = 1_024;
+
 /// The marks of all keys a recent file names, as the tree has them.
-pub(super) struct Found<'a>(BTreeMap<&'a [u8], Mark>);
+pub(super) struct Found<'a>(HashMap<&'a [u8], Mark>);
 
 impl<'a> Found<'a> {
     /// Looks all keys up, in order, so that keys of one page are read together.
     pub(super) fn of(recent: &'a Recent, raw: &RawTree) -> Result<Self, Error> {
-        let mut found: BTreeMap<&[u8], Mark> = BTreeMap::new();
-        for changed in recent.ticks.iter().flat_map(|tick| tick.batches.iter().flatten()) {
-            found.insert(&changed.key, Mark::default());
-        }
-        for (place, (key, mark)) in found.iter_mut().enumerate() {
-            let value = if place.is_multiple_of(8) { raw.get_thrifty(key)? } else { raw.get(key)? };
-            *mark = mark_of(key, value.as_deref());
+        let mut keys: Vec<&[u8]> = changes(&recent.ticks).map(|own| own.key.as_slice()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut found = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            let values = keys.iter().zip(raw.get_many(keys)?);
+            found.extend(values.map(|(&key, value)| (key, mark_of(key, value.as_deref()))));
         }
         Ok(Self(found))
     }
@@ -34,7 +37,7 @@ impl<'a> Found<'a> {
     /// Whether the tree holds the newest value of every key of `ticks`, but for keys that
     /// change in `later`.
     fn settled(&self, ticks: &[RecentTick], later: &[RecentTick]) -> bool {
-        let mut newest: BTreeMap<&[u8], &Mark> = BTreeMap::new();
+        let mut newest: HashMap<&[u8], &Mark> = HashMap::new();
         for changed in changes(ticks) {
             newest.insert(&changed.key, &changed.new);
         }

@@ -209,6 +209,8 @@ impl FencedTree {
         state.recent = None;
         files::remove(&files.recent)?;
         self.raw.reopen(|| {
+            // One that was replaced before may be left in part.
+            files::remove(&files.replaced)?;
             rename(&files.tree, &files.replaced)?;
             rename(&files.fresh, &files.tree)?;
             files::sync_directory(files::parent(&files.tree))?;

@@ -2,7 +2,7 @@
 //!
 //! See the head of [`super`] for the order of the writes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::error::Error;
@@ -45,7 +45,9 @@ impl FencedTree {
     /// # Panics
     /// If a value is over [`VALUE_BYTES_MAX`] or a key comes twice.
     pub(crate) fn tick(&self, units: Vec<Unit>, applied: &[u8]) -> Result<(), Error> {
-        check(&units);
+        let longest = units.iter().flatten().filter_map(|(_, value)| Some(value.as_ref()?.len()));
+        let bytes = longest.max().unwrap_or_default();
+        assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
         let began = Instant::now();
         let mut state = lock(&self.state);
         if let Some(reason) = self.distrusted.get() {
@@ -147,6 +149,7 @@ impl FencedTree {
     /// Joins units to batches, leaving out what changes nothing, each with the tree's totals
     /// after it.
     fn plan(&self, units: Vec<Unit>, mut totals: Totals) -> Result<Vec<PlannedBatch>, Error> {
+        let mut old_values = self.old_values(&units)?;
         let mut batches = Vec::new();
         let (mut changes, mut bytes) = (Vec::new(), 0);
         for unit in units {
@@ -156,7 +159,7 @@ impl FencedTree {
                 bytes = 0;
             }
             for (key, value) in unit {
-                let old = self.get(&key)?;
+                let old = old_values.remove(&key);
                 if old == value {
                     continue;
                 }
@@ -178,6 +181,16 @@ impl FencedTree {
         }
         Ok(batches)
     }
+
+    /// What the tree holds under the keys of these units.
+    fn old_values(&self, units: &[Unit]) -> Result<HashMap<Vec<u8>, Vec<u8>>, Error> {
+        let mut keys: Vec<&[u8]> = units.iter().flatten().map(|(key, _)| key.as_slice()).collect();
+        keys.sort_unstable();
+        let distinct = keys.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(distinct, "a key may change once in a tick");
+        let values = keys.iter().zip(self.get_many(&keys)?);
+        Ok(values.filter_map(|(key, value)| Some((key.to_vec(), value?))).collect())
+    }
 }
 
 impl PlannedBatch {
@@ -191,15 +204,6 @@ impl PlannedBatch {
                 new: mark(&change.new),
             })
             .collect()
-    }
-}
-
-fn check(units: &[Unit]) {
-    let mut keys = HashSet::new();
-    for (key, value) in units.iter().flatten() {
-        let bytes = value.as_ref().map_or(0, Vec::len);
-        assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
-        assert!(keys.insert(key), "a key may change once in a tick");
     }
 }
 

@@ -137,6 +137,24 @@ impl<R: Row> Table<R> {
         decode_row(&bytes).map(Some).map_err(|e| malformed(tree, &e))
     }
 
+    /// The rows of the tree among these.
+    pub(super) fn stored_among<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a R::Id>,
+    ) -> Result<HashMap<R::Id, R>, Error>
+    where
+        R: 'a,
+    {
+        let Some(tree) = &self.tree else { return Ok(HashMap::new()) };
+        let mut ids: Vec<(Vec<u8>, R::Id)> = ids.map(|id| (row::row_key::<R>(id), *id)).collect();
+        ids.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let keys: Vec<&[u8]> = ids.iter().map(|(key, _)| key.as_slice()).collect();
+        let values = ids.iter().zip(tree.get_many(&keys)?);
+        let stored = values.filter_map(|((_, id), value)| Some((*id, value?)));
+        let row = |bytes: &[u8]| decode_row(bytes).map_err(|e| malformed(tree, &e));
+        stored.map(|(id, bytes)| Ok((id, row(&bytes)?))).collect()
+    }
+
     /// A page of the rows that `filter` takes, behind a place in the list.
     pub(super) fn list<F: Filter<Row = R>>(
         &self,

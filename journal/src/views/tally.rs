@@ -5,7 +5,7 @@
 //! they change in the statistics. Within one tick a key may change once, therefore each unit
 //! has its own slot of every workflow's statistics; what counts is the sum of the slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use backstitch_core::statistics::RunStatistics;
@@ -25,6 +25,8 @@ use crate::views::table::{Entry, Table, malformed};
 const TALLY: u8 = b'#';
 /// Slots of each workflow's statistics, and so units of one tick.
 const SLOTS: usize = 64;
+/// Rows that are looked up together before they are written.
+const ROWS_AT_ONCE: usize = 256;
 /// Bytes of rows that go into the tree together.
 const UNIT_BYTES: usize = 20 * 1024;
 
@@ -194,11 +196,16 @@ impl<R: Row> Table<R> {
     /// many rows those are.
     fn groups(&self, changed: &[(R::Id, Entry<R>)]) -> Result<(Vec<Group>, usize), Error> {
         let (mut groups, mut group) = (Vec::new(), Group::default());
+        let mut stored = HashMap::new();
         for (taken, (id, entry)) in changed.iter().enumerate() {
             if groups.len() == SLOTS {
                 return Ok((groups, taken));
             }
-            let (old, new) = (self.stored(id)?, entry.row.as_deref());
+            if taken.is_multiple_of(ROWS_AT_ONCE) {
+                let next = changed[taken..].iter().take(ROWS_AT_ONCE);
+                stored = self.stored_among(next.map(|(id, _)| id))?;
+            }
+            let (old, new) = (stored.remove(id), entry.row.as_deref());
             let is_known = match (&old, new) {
                 (Some(old), Some(new)) => !entry.forced && old.version() >= new.version(),
                 (None, None) => true,

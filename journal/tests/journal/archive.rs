@@ -148,6 +148,18 @@ fn a_lost_store_is_made_anew_from_the_archive_and_the_log() {
     check_open(directory.path(), small(), &lines(&written)).unwrap();
 }
 
+/// A closed directory whose segments are in the log and in the archive; answers how to open it
+/// so that they stay there, and what was acknowledged.
+pub fn kept_twice(directory: &Path) -> (Options, Vec<Acknowledged>) {
+    let keeping = Options { log_segments_kept: 100, ..small() };
+    let opened = Journal::open(directory, keeping.clone()).expect("it opens");
+    let mut writer = Writer::take_over(opened, 8);
+    let written = writer.write(500, &nobody()).expect("it is written");
+    settle(&writer.journal, directory, 100);
+    writer.journal.close().expect("it closes");
+    (keeping, written)
+}
+
 /// Flips a bit in what is written, not in what pads it.
 pub fn flip_a_record(bytes: &mut [u8]) {
     let byte = bytes[9_000..].iter_mut().find(|byte| **byte != 0);
@@ -157,13 +169,7 @@ pub fn flip_a_record(bytes: &mut [u8]) {
 #[test]
 fn a_segment_unpacks_to_the_bytes_it_had() {
     let directory = tempfile::tempdir().unwrap();
-    let keeping = Options { log_segments_kept: 100, ..small() };
-    let opened = Journal::open(directory.path(), keeping.clone()).unwrap();
-    let mut writer = Writer::take_over(opened, 8);
-    let written = writer.write(500, &nobody()).unwrap();
-    settle(&writer.journal, directory.path(), 100);
-    writer.journal.close().unwrap();
-    drop(writer);
+    let (keeping, written) = kept_twice(directory.path());
     let sealed = begun(directory.path()).len() as u64 - 1;
     assert!(sealed >= 3);
     let before: Vec<Vec<u8>> =

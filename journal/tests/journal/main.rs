@@ -22,6 +22,7 @@ mod golden_blob;
 mod golden_control;
 mod golden_forks;
 mod golden_graph;
+mod golden_keyed;
 mod golden_links;
 mod golden_migrations;
 mod golden_rollout;

@@ -2,22 +2,15 @@
 
 use std::fs;
 
-use backstitch_journal::{Journal, Options};
+use backstitch_journal::Journal;
 
-use crate::archive::{arc, begun, flip_a_record, seg, settle, small};
+use crate::archive::{arc, begun, flip_a_record, kept_twice, seg, small};
 use crate::life::{check_open, lines};
-use crate::workload::{Writer, nobody};
 
 #[test]
 fn what_is_flipped_in_one_copy_is_made_anew_from_the_other() {
     let directory = tempfile::tempdir().unwrap();
-    let keeping = Options { log_segments_kept: 100, ..small() };
-    let opened = Journal::open(directory.path(), keeping.clone()).unwrap();
-    let mut writer = Writer::take_over(opened, 8);
-    let written = writer.write(500, &nobody()).unwrap();
-    settle(&writer.journal, directory.path(), 100);
-    writer.journal.close().unwrap();
-    drop(writer);
+    let (keeping, written) = kept_twice(directory.path());
     assert!(begun(directory.path()).len() > 3);
     let (of_log, of_archive) =
         ([1, 3].map(|number| seg(directory.path(), number)), arc(directory.path(), 2));

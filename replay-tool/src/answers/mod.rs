@@ -7,6 +7,7 @@ pub mod backup;
 pub mod cut;
 pub mod events;
 pub mod export;
+pub mod fork;
 pub mod import;
 pub mod letters;
 pub mod list;
@@ -25,11 +26,26 @@ pub mod travel;
 pub mod verify;
 pub mod why;
 
+use std::path::Path;
+use std::{fs, io};
+
 use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_core::yaml::{Format, parse};
 use serde_json::Value;
 
-use crate::error::exit;
+use crate::error::{Error, exit};
 use crate::facts::text;
+
+/// A file's JSON or YAML.
+fn read_document(path: &Path) -> Result<Value, Error> {
+    let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
+    let text = fs::read(path).map_err(file)?;
+    // JSON is YAML as well, but its own reader says better what is wrong with it.
+    let named_json = path.extension().is_some_and(|extension| extension == "json");
+    let format = if named_json { Format::Json } else { Format::Yaml };
+    let wrong = |message| file(io::Error::new(io::ErrorKind::InvalidData, message));
+    parse(&text, format).map_err(|bad| wrong(bad.message))
+}
 
 /// What is printed, and how it went.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! How long runs are kept: the policy, what it would remove, and removing it.
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use backstitch_core::retention::{Policy, RUNS_PER_PLAN_MAX};
 use backstitch_core::time::Timestamp;
-use backstitch_core::yaml::{Format, parse};
 
 use serde_json::{Value, json};
 
-use super::{Answer, workflow_label};
+use super::{Answer, read_document, workflow_label};
 use crate::Form;
 use crate::arguments::{Retention, RetentionWanted};
 use crate::clock;
@@ -133,20 +132,13 @@ fn body(wanted: &RetentionWanted) -> Result<Value, Error> {
 }
 
 fn read_policy(path: &Path) -> Result<Value, Error> {
-    let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
-    let text = fs::read(path).map_err(file)?;
-    // JSON is YAML as well, but its own reader says better what is wrong with it.
-    let named_json = path.extension().is_some_and(|extension| extension == "json");
-    let format = if named_json { Format::Json } else { Format::Yaml };
-    let policy = parse(&text, format)
-        .map_err(|bad| file(io::Error::new(io::ErrorKind::InvalidData, bad.message)))?;
-    match policy.is_object() {
-        true => Ok(policy),
-        false => {
-            let what = "it holds no policy, which is an object with `rules`";
-            Err(file(io::Error::new(io::ErrorKind::InvalidData, what)))
-        }
+    let policy = read_document(path)?;
+    if policy.is_object() {
+        return Ok(policy);
     }
+    let what = "it holds no policy, which is an object with `rules`";
+    let source = io::Error::new(io::ErrorKind::InvalidData, what);
+    Err(Error::File { action: "reading", path: path.to_owned(), source })
 }
 
 fn policy_text(document: &Value, _: &Screen) -> String {

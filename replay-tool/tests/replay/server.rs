@@ -144,6 +144,19 @@ fn a_refusal_is_told_with_its_code() {
 }
 
 #[test]
+fn a_fork_is_told_with_what_runs_again() {
+    let body = r#"{"execution_id": "exec_2", "status": "running",
+        "warnings": [{"step": "charge", "message": "step `charge` took effect"}]}"#;
+    let (url, thread) = answering("202 Accepted", body);
+    let run = format!("exec_{}", "0".repeat(36));
+    let printed = ask(&url, &["fork", &run, "--from", "charge", "--reason", "renewed"]);
+    let told = "warning: step `charge` took effect\nexec_2: running\n";
+    assert_eq!((printed.code, printed.out.as_str()), (0, told), "{printed:?}");
+    let asked = thread.join().unwrap();
+    assert!(asked.starts_with(&format!("POST /api/v1/executions/{run}/fork ")), "{asked}");
+}
+
+#[test]
 fn what_works_on_files_is_not_asked_of_a_server() {
     let url = "http://127.0.0.1:9";
     refused(&ask(url, &["verify"]), 2, "`verify` reads the files themselves");
@@ -158,7 +171,9 @@ fn what_works_on_files_is_not_asked_of_a_server() {
 fn what_only_a_server_can_do_wants_one() {
     let day = day();
     let digest = "0".repeat(64);
-    for arguments in [vec!["payload", "show", &digest], vec!["replays", "list"]] {
+    let run = format!("exec_{}", "0".repeat(36));
+    let fork = vec!["fork", &run, "--from", "charge", "--reason", "why not"];
+    for arguments in [vec!["payload", "show", &digest], vec!["replays", "list"], fork] {
         let printed = day.written.ask(&arguments);
         refused(&printed, 2, "is carried out by a running server: name it with --server URL");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, GraphEvent, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
@@ -13,6 +13,7 @@ use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::handle::Ticket;
+use crate::keys::Keys;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
 use crate::slots::Slots;
@@ -83,7 +84,7 @@ pub(crate) struct Worker {
     driver: Driver,
     replays: Replays,
     stopping: watch::Receiver<bool>,
-    staged_at: std::collections::VecDeque<(Instant, usize)>,
+    staged_at: std::collections::VecDeque<(Instant, metrics::Committed)>,
     resident: metrics::Resident,
     checkpointed_at: Instant,
 }
@@ -94,7 +95,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        (driver, pool, slots, cache): (Driver, &Pool, &Slots, &ResultCache),
+        (driver, (pool, slots, keys), cache): (Driver, (&Pool, &Slots, &Keys), &ResultCache),
         replays: Replays,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -105,7 +106,8 @@ impl Worker {
         let woken = notify.clone();
         // A worker that is gone needs no turn.
         let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
-        let seated = start.partition.seated(pool.seat(wake.clone()), slots.seat(wake));
+        let seats = (pool.seat(wake.clone()), slots.seat(wake.clone()), keys.seat(wake));
+        let seated = start.partition.seated(seats.0, seats.1, seats.2);
         let mut partition = seated.caching(cache.clone());
         partition.claim_slots();
         Self {
@@ -308,7 +310,12 @@ impl Worker {
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
         let Stage { id, at, records, quiescent, changes } = stage;
-        self.staged_at.push_back((Instant::now(), records.len()));
+        let is_breach = |own: &&StagedRecord| {
+            matches!(own.event, Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })))
+        };
+        let breaches = records.iter().filter(is_breach).count();
+        let events = records.len();
+        self.staged_at.push_back((Instant::now(), metrics::Committed { events, breaches }));
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {

@@ -1,28 +1,65 @@
-//! What a run waits for that its state does not know: turns and slots, which all runs share.
+//! What a run waits for that its state does not know: turns, slots and keyed limits, which all
+//! runs share.
 
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use backstitch_core::why::Blocker;
 
 use super::Shared;
+use crate::keys::KeyShown;
 use crate::slots::{Claim, Limit};
 use crate::turns::{Class, Usage};
 
 /// Holders of a limit that one sentence names.
 const HOLDERS_NAMED_MAX: usize = 8;
 
-/// The slot or the turn that the run waits for, if it waits for one.
-pub(super) fn blocker(shared: &Shared, state: &State, now: Timestamp) -> Option<Blocker> {
+/// Steps that wait for keyed limits and are named.
+const KEYED_NAMED_MAX: usize = 20;
+
+/// The slot, the keyed limits and the turn that the run waits for, whatever it waits for.
+pub(super) fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocker> {
     if state.waits_to_begin() {
         let claim = Claim::of(state);
-        let (limit, before) = shared.slots.waits_for(&claim)?;
+        let found = shared.slots.waits_for(&claim);
         let runs_max = shared.slots.limits().runs_max;
-        return Some(slot(&claim, &limit, before, runs_max));
+        let found = found.map(|(limit, before)| slot(&claim, &limit, before, runs_max));
+        return found.into_iter().collect();
     }
-    let class = Class::of(state.wants_turn(now)?, state.priority());
-    let (usage, before) = (shared.turns.usage(), shared.turns.before(state.id, class));
-    (usage.used >= usage.size).then(|| turn(usage, class, before))
+    let keyed = || state.keyed.iter().flat_map(|own| own.wanted()).map(|(step, _)| step);
+    let limits = keyed().flat_map(|step| {
+        let found = shared.keys.waits_for((state.id, step));
+        found.into_iter().map(move |(key, before)| limit(state, step, &key, before))
+    });
+    let mut found: Vec<_> = limits.take(KEYED_NAMED_MAX).collect();
+    let held = keyed().filter(|step| shared.keys.is_held((state.id, *step))).collect();
+    if let Some(wanted) = state.wants_turn(now, &held) {
+        let class = Class::of(wanted, state.priority());
+        let (usage, before) = (shared.turns.usage(), shared.turns.before(state.id, class));
+        found.extend((usage.used >= usage.size).then(|| turn(usage, class, before)));
+    }
+    found
+}
+
+fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Blocker {
+    let named = key.holders.iter().take(HOLDERS_NAMED_MAX);
+    let named: Vec<_> =
+        named.map(|(run, step, at)| format!("{run} (`{step}`) since {at}")).collect();
+    let more = match key.running.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let held = match named.is_empty() {
+        true => String::new(),
+        false => format!(": held by {}{more}", named.join(", ")),
+    };
+    let id = &state.plan.step(step).id;
+    let sentence = format!(
+        "step `{id}` waits for limit `{}`, of which {} may be under way at a time{held}; {before} before it",
+        key.key, key.max
+    );
+    let since = state.wanted(step).map(|own| own.since);
+    Blocker { kind: "limit", subject: Some(id.to_string()), since, until: None, sentence }
 }
 
 fn slot(claim: &Claim, limit: &Limit, before: usize, runs_max: Option<usize>) -> Blocker {

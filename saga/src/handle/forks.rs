@@ -7,7 +7,7 @@ use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{Digest, ExecutionId};
-use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::rollout::Applicant;
 use backstitch_core::travel::NoSuchPoint;
@@ -151,16 +151,7 @@ impl Handle {
         let input = wish.input.as_ref().map_or_else(|| submitted.input.clone(), Payload::of);
         let variables =
             wish.variables.as_ref().map_or_else(|| submitted.variables.clone(), Payload::of);
-        for payload in [&input, &variables] {
-            if let Some(absent) = payload.absent() {
-                let why = absent.failure("what the run was submitted with");
-                return Err(Error::PayloadAbsent(Box::new(why)));
-            }
-        }
-        let bytes = input.length_bytes() + variables.length_bytes();
-        if bytes > PAYLOAD_BYTES_MAX {
-            return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
-        }
+        super::request::check_given(&input, &variables)?;
         let mut problems = plan.check_input(&input.value()).err().unwrap_or_default();
         if wish.variables.as_ref().is_some_and(|own| !own.is_object()) {
             let message = "must be an object".to_owned();

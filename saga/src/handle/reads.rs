@@ -13,7 +13,7 @@ use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
-use super::blocked::blocker;
+use super::blocked::shared_blockers;
 use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::JournalHistories;
@@ -67,7 +67,7 @@ impl Handle {
     pub async fn why(&self, run: ExecutionId) -> Result<Value, Error> {
         let shared = self.shared.clone();
         let print = move |state: &State| {
-            let own = blocker(&shared, state, clock::now());
+            let own = shared_blockers(&shared, state, clock::now());
             let blockers: Vec<_> = own.into_iter().chain(blockers(state)).collect();
             why_json(state, &blockers)
         };

@@ -7,7 +7,7 @@ use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Event, RunEvent, Submitted};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::machine::replay;
-use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::rehearsal::{Question, Rehearsed, Script, Unmocked, rehearsal_json, rehearse};
 use backstitch_core::time::Timestamp;
@@ -147,16 +147,7 @@ fn question(
     let variables = wish.variables.as_ref().map(Payload::of);
     let variables = variables.or_else(|| past.map(|past| past.submitted.variables.clone()));
     let variables = variables.unwrap_or_else(|| Payload::of(&json!({})));
-    for payload in [&input, &variables] {
-        if let Some(absent) = payload.absent() {
-            let why = absent.failure("what the run was submitted with");
-            return Err(Error::PayloadAbsent(Box::new(why)));
-        }
-    }
-    let bytes = input.length_bytes() + variables.length_bytes();
-    if bytes > PAYLOAD_BYTES_MAX {
-        return Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX });
-    }
+    super::request::check_given(&input, &variables)?;
     let (mut problems, mut mocks) = (Vec::new(), Script::default());
     problems.extend(plan.check_input(&input.value()).err().unwrap_or_default());
     match Script::read(&wish.mocks, &plan, &Shell) {

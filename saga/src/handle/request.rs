@@ -9,6 +9,7 @@ use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, Priority};
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::callback_word;
 use backstitch_core::time::Timestamp;
@@ -16,6 +17,7 @@ use backstitch_core::yaml::Format;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::error::Error;
 
 /// A wish for a new run, as a client puts it.
 #[derive(Debug, Clone)]
@@ -161,4 +163,20 @@ pub(super) fn request_digest(request: &Request) -> Digest {
         parts.push(json!({ "revision": revision }));
     }
     Digest::of(whole.to_string().as_bytes())
+}
+
+/// Whether a run can begin with these: neither is gone, and both fit.
+///
+/// # Errors
+/// [`Error::PayloadAbsent`], [`Error::SubmissionTooLarge`].
+pub(super) fn check_given(input: &Payload, variables: &Payload) -> Result<(), Error> {
+    if let Some(absent) = [input, variables].into_iter().find_map(Payload::absent) {
+        let why = absent.failure("what the run was submitted with");
+        return Err(Error::PayloadAbsent(Box::new(why)));
+    }
+    let bytes = input.length_bytes() + variables.length_bytes();
+    match bytes > PAYLOAD_BYTES_MAX {
+        true => Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX }),
+        false => Ok(()),
+    }
 }

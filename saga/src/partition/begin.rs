@@ -6,6 +6,7 @@ use backstitch_core::time::Moment;
 
 use super::cell::{Cell, Run};
 use super::fold::guarded;
+use super::keyed::{Asking, Keyed};
 use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
@@ -74,16 +75,27 @@ impl<T: Abandon> Partition<T> {
     /// The run's beginning, with what there is room for; a turn that nothing used goes back.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
         let claim = claim(&submission, moment);
-        let mut turns = Turns::new((&self.seat, &self.slots, &self.cache), &claim, 0, moment.now);
+        let (namespace, plan) = (submission.submitted.namespace.clone(), submission.plan.clone());
+        let mut keys = Keyed::default();
+        let asking = Asking {
+            seat: &self.keys,
+            own: &mut keys,
+            namespace: &namespace,
+            plan: &plan,
+            at: moment.stamp,
+        };
+        let shared = (&self.seat, &self.slots, &self.cache);
+        let mut turns = Turns::new(shared, asking, &claim, 0, moment.now);
         let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
         let (taken, began) = (turns.taken, turns.began);
         if !matches!(begun, Ok(Ok(_))) {
             self.seat.give_back(taken);
             self.slots.forget(&claim);
+            std::mem::take(&mut keys).abandon(claim.run, &self.keys);
         }
         Ok(begun?.map(|(state, decision)| {
             let mut run = Run::new(state);
-            run.standing.held = taken;
+            (run.standing.held, run.standing.keys) = (taken, keys);
             // It may have ended already, and lets go what it held all the same.
             if began {
                 run.slot = SlotOf::Holds;

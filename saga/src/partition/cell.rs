@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
 use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent};
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
@@ -37,12 +37,14 @@ pub(super) struct Aside {
     pub(super) in_flight: BTreeSet<Effect>,
     /// The slot that it has until the last of them reports.
     pub(super) slot: Option<Claim>,
+    /// Steps whose attempts hold places of keyed limits.
+    pub(super) keys: BTreeSet<StepIndex>,
 }
 
 impl Aside {
     /// A run of which nothing is under way.
     pub(super) fn of(why: String) -> Box<Self> {
-        Box::new(Self { why, in_flight: BTreeSet::new(), slot: None })
+        Box::new(Self { why, in_flight: BTreeSet::new(), slot: None, keys: BTreeSet::new() })
     }
 }
 
@@ -233,6 +235,9 @@ impl<T> Run<T> {
             let owed = owed_by(&self.state, subject, now);
             let flying = attempts(subject).and_then(|own| self.in_flight.range(own).next());
             let flying = flying.copied();
+            if let Subject::Step(step) = subject {
+                self.standing.keys.touch(step);
+            }
             stale.extend(flying.filter(|flying| owed.is_none_or(|owed| owed != *flying)));
             fresh.extend(owed.filter(|owed| flying.is_none_or(|flying| flying != *owed)));
         }

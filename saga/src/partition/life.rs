@@ -1,6 +1,7 @@
 //! How a partition begins and ends: taking in what was found, going on, draining.
 
 use backstitch_core::command::Command;
+use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::state::State;
@@ -116,12 +117,14 @@ impl<T: Abandon> Partition<T> {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
             }
             let claim = Claim::of(&run.state);
+            let keys = std::mem::take(&mut run.standing.keys);
             let in_flight = run.into_attempts();
+            let keys = self.give_up_keys(id, &in_flight, keys);
             let slot = (!in_flight.is_empty()).then(|| claim.clone());
             if slot.is_none() {
                 self.slots.forget(&claim);
             }
-            let aside = Aside { why: why.clone(), in_flight, slot };
+            let aside = Aside { why: why.clone(), in_flight, slot, keys };
             self.runs.insert(id, Cell::Quarantined(Box::new(aside)));
         }
         Answer::Quarantined(why)
@@ -135,6 +138,11 @@ impl<T: Abandon> Partition<T> {
             return;
         }
         self.seat.give_back(1);
+        if let Some(Effect::RunStep { step, .. }) = reported(command)
+            && aside.keys.remove(&step)
+        {
+            self.keys.release((id, step));
+        }
         if aside.in_flight.is_empty()
             && let Some(claim) = aside.slot.take()
         {

@@ -8,9 +8,25 @@ use std::sync::Arc;
 use backstitch_core::ids::ExecutionId;
 
 use super::cell::Cell;
-use super::{Abandon, Answer, Partition};
+use super::{Abandon, Answer, Partition, Release};
 
 impl<T: Abandon> Partition<T> {
+    /// Lets an answer out with the newest stage, so that it shows only what is durable.
+    pub(super) fn answer(&mut self, ticket: T, answer: Answer) {
+        self.let_out(Release::Answer(ticket, answer));
+    }
+
+    /// Lets something out with the newest stage: it rests on nothing that is not durable.
+    pub(super) fn let_out(&mut self, release: Release<T>) {
+        if self.open.records.is_empty()
+            && let Some((_, releases, _)) = self.in_flight.back_mut()
+        {
+            releases.push(release);
+        } else {
+            self.releases.push(release);
+        }
+    }
+
     pub(super) fn show(&mut self, id: ExecutionId, ticket: T) {
         let answer = match self.runs.get(&id) {
             Some(Cell::Run(run)) => Answer::Shown(Arc::new(run.state.clone())),

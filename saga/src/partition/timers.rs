@@ -25,7 +25,10 @@ impl<T: Abandon> Partition<T> {
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.draining
-            && (!self.cut.is_empty() || self.seat.granted() > 0 || self.slots.granted() > 0)
+            && (!self.cut.is_empty()
+                || self.seat.granted() > 0
+                || self.slots.granted() > 0
+                || self.keys.granted() > 0)
     }
 
     /// [`Partition::fire`], if there is something for it to do.
@@ -44,6 +47,7 @@ impl<T: Abandon> Partition<T> {
             self.decide(run, Command::Continue, None, moment);
         }
         self.use_slots(moment);
+        self.use_keys(moment);
         self.use_turns(moment);
         for _ in 0..TIMERS_PER_FIRE_MAX {
             let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };

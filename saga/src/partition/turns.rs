@@ -5,14 +5,16 @@
 
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::room::{Attempt, Room};
-use backstitch_core::state::State;
+use backstitch_core::state::{State, Wanted};
 use backstitch_core::time::{Moment, Timestamp};
 
 use super::cell::Cell;
+use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
 use crate::cache::ResultCache;
+use crate::keys::KeySeat;
 use crate::slots::{Claim, SlotSeat};
 use crate::turns::{Class, Place, Seat};
 
@@ -23,6 +25,7 @@ const GRANTS_PER_FIRE_MAX: usize = 1_024;
 pub(super) struct Turns<'a> {
     seat: &'a Seat,
     slots: &'a SlotSeat,
+    asking: Asking<'a>,
     cache: &'a ResultCache,
     claim: &'a Claim,
     spare: usize,
@@ -36,11 +39,12 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         (seat, slots, cache): (&'a Seat, &'a SlotSeat, &'a ResultCache),
+        asking: Asking<'a>,
         claim: &'a Claim,
         spare: usize,
         now: Timestamp,
     ) -> Self {
-        Self { seat, slots, cache, claim, spare, now, taken: 0, began: false }
+        Self { seat, slots, asking, cache, claim, spare, now, taken: 0, began: false }
     }
 }
 
@@ -53,6 +57,10 @@ impl Room for Turns<'_> {
         let taken = self.seat.take();
         self.taken += usize::from(taken);
         taken
+    }
+
+    fn holds(&mut self, step: StepIndex, wanted: &Wanted) -> bool {
+        self.asking.holds(self.claim, step, wanted)
     }
 
     fn begins(&mut self) -> bool {
@@ -72,6 +80,8 @@ pub(super) struct Standing {
     pub(super) held: usize,
     /// Where it stands in line.
     pub(super) place: Option<Place>,
+    /// What its steps have to do with keyed limits.
+    pub(super) keys: Keyed,
 }
 
 /// What a run has to do with slots; a run that the partition has said nothing of has neither.
@@ -101,8 +111,8 @@ impl SlotOf {
 impl<T: Abandon> Partition<T> {
     /// Takes its turns and slots from where others take theirs.
     #[must_use]
-    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
-        (self.seat, self.slots) = (seat, slots);
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
+        (self.seat, self.slots, self.keys) = (seat, slots, keys);
         self
     }
 
@@ -119,6 +129,7 @@ impl<T: Abandon> Partition<T> {
                     SlotOf::Waits => self.slots.waited(&Claim::of(&run.state)),
                     SlotOf::Neither => {}
                 }
+                run.standing.keys.claim(&run.state, &self.keys);
             }
         }
     }
@@ -197,7 +208,7 @@ impl<T: Abandon> Partition<T> {
         if cut {
             return;
         }
-        let wanted = run.state.wants_turn(moment.now);
+        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held());
         let class = wanted.map(|wanted| Class::of(wanted, run.state.priority()));
         let stands = run.standing.place.map(|place| place.class);
         if stands == class || self.draining {

@@ -13,6 +13,7 @@ use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::{Chosen, NotChosen};
+use backstitch_saga::keys::KeySeat;
 use backstitch_saga::partition::{
     Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
 };
@@ -160,8 +161,8 @@ impl Bench {
     }
 
     /// The same with its turns and slots from there.
-    pub fn seated(mut self, seat: Seat, slots: SlotSeat) -> Self {
-        self.partition = self.partition.seated(seat, slots);
+    pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
+        self.partition = self.partition.seated(seat, slots, keys);
         self
     }
 

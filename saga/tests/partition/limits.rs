@@ -9,6 +9,7 @@ use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
+use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Answer, Fork, Input, Order};
 use backstitch_saga::slots::{Full, Settings, Slots};
 use backstitch_saga::turns::Pool;
@@ -21,8 +22,13 @@ const THIRD: ExecutionId = ExecutionId { digits: 3, ..RUN };
 
 /// A bench whose attempts and runs are counted.
 fn counted(pool: &Pool, slots: &Slots, plans: &[&Arc<Plan>]) -> Bench {
+    keyed(pool, slots, &Keys::default(), plans)
+}
+
+fn keyed(pool: &Pool, slots: &Slots, keys: &Keys, plans: &[&Arc<Plan>]) -> Bench {
     let bench = Bench::new(START, plans);
-    bench.seated(pool.seat(Arc::new(|| {})), slots.seat(Arc::new(|| {})))
+    let keys = keys.seat(Arc::new(|| {}));
+    bench.seated(pool.seat(Arc::new(|| {})), slots.seat(Arc::new(|| {})), keys)
 }
 
 fn succeeds(order: &Order) -> Command {
@@ -33,30 +39,36 @@ fn succeeds(order: &Order) -> Command {
 
 #[test]
 fn a_run_that_is_set_aside_keeps_what_its_attempts_hold() {
-    let definition = json!({ "id": "w", "concurrency": { "max_runs": 1 }, "steps": [
-        { "id": "a", "type": "task" }, { "id": "b", "type": "task" }, { "id": "c", "type": "task" },
-    ]});
+    let step = |id: &str| {
+        json!({
+            "id": id, "type": "task", "limits": [{ "key": "k", "max": 3 }],
+        })
+    };
+    let steps = [step("a"), step("b"), step("c")];
+    let definition = json!({ "id": "w", "concurrency": { "max_runs": 1 }, "steps": steps });
     let mut broken = Arc::into_inner(plan(definition)).expect("nobody else has it");
     // A plan that the engine can't follow once its first step is done.
     broken.steps[0].dependants = vec![StepIndex(99)];
     let broken = Arc::new(broken);
     let (pool, slots) = (Pool::new(5), Slots::new(Settings::default()));
-    let mut bench = counted(&pool, &slots, &[&broken]);
+    let keys = Keys::default();
+    let running = || keys.shown("default", 1).0.first().map_or(0, |own| own.running);
+    let mut bench = keyed(&pool, &slots, &keys, &[&broken]);
     bench.take(Input::Submit(submission(RUN, &broken, None), ()), START);
     bench.flush();
-    assert_eq!(pool.usage().used, 3);
+    assert_eq!((pool.usage().used, running()), (3, 3));
     let orders = std::mem::take(&mut bench.orders);
     bench.take(Input::Command(RUN, succeeds(&orders[0]), None), START);
     bench.flush();
     let shown = bench.take_and_answer(Input::Command(RUN, Command::Continue, Some(())));
     assert!(matches!(shown, Answer::Quarantined(_)), "{shown:?}");
-    assert_eq!(pool.usage().used, 2, "two attempts are under way");
+    assert_eq!((pool.usage().used, running()), (2, 2), "two attempts are under way");
     assert_eq!(slots.limits().workflows[0].running, 1);
     bench.take(Input::Command(RUN, succeeds(&orders[1]), None), START);
     bench.take(Input::Command(RUN, succeeds(&orders[1]), None), START);
     assert_eq!((pool.usage().used, slots.limits().workflows.len()), (1, 1), "a repeat is none");
     bench.take(Input::Command(RUN, succeeds(&orders[2]), None), START);
-    assert_eq!((pool.usage().used, slots.limits().workflows.len()), (0, 0));
+    assert_eq!((pool.usage().used, slots.limits().workflows.len(), running()), (0, 0, 0));
     assert_eq!(bench.partition.turns(), (0, 0));
 }
 

@@ -1,18 +1,17 @@
 //! The result cache over a kill: what was answered before is there after, unless it was emptied.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::routing::post;
-use backstitch_tests::binaries;
-use backstitch_tests::http::{Connection, request};
+use backstitch_tests::http::Connection;
 use backstitch_tests::server::Server;
 use serde_json::{Value, json};
 
-use super::clients::{JSON, get, read};
+use super::clients::get;
+use super::scene::{send, serve, start_connected};
 
 /// A service that answers how often it was asked.
 async fn service() -> (String, Arc<AtomicU64>) {
@@ -22,30 +21,15 @@ async fn service() -> (String, Arc<AtomicU64>) {
         let own = own.clone();
         async move { (own.fetch_add(1, Ordering::SeqCst) + 1).to_string() }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let router = Router::new().route("/", post(count));
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    let url = serve(Router::new().route("/", post(count))).await;
     (url, asked)
 }
 
 /// A server on the folder, once its cache has what it finds in the journal.
 async fn start(folder: &Path) -> (Server, Connection) {
-    let program = Command::new(binaries::backstitch());
-    let words = folder.join("server.log");
-    let mut server = Server::spawn(program, &folder.join("data"), &words).expect("it starts");
-    server.ready().await.expect("it is ready");
-    let mut connection = Connection::open(server.address()).await.expect("it is up");
+    let (server, mut connection) = start_connected(folder, &[]).await;
     while get(&mut connection, "/api/v1/cache").await["warming"] == true {}
     (server, connection)
-}
-
-async fn send(connection: &mut Connection, method: &str, path: &str, body: &Value) -> Value {
-    let bytes = body.to_string();
-    let answer = connection.send(&request(method, path, &[JSON], bytes.as_bytes())).await;
-    let answer = answer.expect("it is up");
-    assert!(answer.status < 300, "{method} {path}: {}", read(&answer));
-    read(&answer)
 }
 
 /// Runs the workflow to its end: what its step answered, and who answered.

@@ -2,21 +2,14 @@
 //! what a parent takes for undone is undone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use backstitch_tests::binaries;
 use backstitch_tests::http::{Connection, request};
 use backstitch_tests::server::Server;
 use serde_json::{Value, json};
 
 use super::clients::{JSON, get, read};
+use super::scene::{Shared, bookkeeper, start};
 use super::verdict::wait_until_all_ended;
 use crate::simulation::random::Random;
 
@@ -25,43 +18,6 @@ const KILLS: u64 = 6;
 const TRIPS_PER_ROUND: u64 = 15;
 const KILL_WITHIN_MS: u64 = 250;
 
-/// What a service was asked for, by idempotency key.
-#[derive(Default)]
-struct Books {
-    booked: BTreeSet<String>,
-    returned: BTreeSet<String>,
-}
-
-type Shared = Arc<Mutex<Books>>;
-
-fn key(headers: &HeaderMap) -> String {
-    let key = headers.get("idempotency-key").expect("every effect has a key");
-    key.to_str().expect("a text").to_owned()
-}
-
-async fn book(State(books): State<Shared>, headers: HeaderMap) -> &'static str {
-    books.lock().expect("no panic").booked.insert(key(&headers));
-    "{}"
-}
-
-async fn give_back(State(books): State<Shared>, headers: HeaderMap) -> &'static str {
-    books.lock().expect("no panic").returned.insert(key(&headers));
-    "{}"
-}
-
-async fn service() -> (String, Shared) {
-    let books = Shared::default();
-    let router = Router::new()
-        .route("/book", post(book))
-        .route("/return", post(give_back))
-        .route("/refuse", post(|| std::future::ready(StatusCode::CONFLICT)))
-        .with_state(books.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-    (url, books)
-}
-
 /// A leg books something; a trip is two legs, one after the other, and a last word.
 fn workflows() -> [Value; 2] {
     let retry = json!({ "max_attempts": 60, "initial": "5ms", "max": "50ms" });
@@ -69,9 +25,9 @@ fn workflows() -> [Value; 2] {
         let url = format!("{{{{ input.url }}}}/{path}");
         json!({ "method": "POST", "url": url, "body": {} })
     };
-    let undo = json!({ "type": "http", "with": call("return"), "retry": retry });
+    let undo = json!({ "type": "http", "with": call("undo"), "retry": retry });
     let leg = json!({ "id": "leg", "steps": [
-        { "id": "book", "type": "http", "with": call("book"), "retry": retry, "undo": undo },
+        { "id": "book", "type": "http", "with": call("do"), "retry": retry, "undo": undo },
     ]});
     let child = json!({ "workflow": "leg", "input": { "url": "{{ input.url }}" } });
     let trip = json!({ "id": "trip", "steps": [
@@ -81,14 +37,6 @@ fn workflows() -> [Value; 2] {
           "with": call("{{ input.word }}") },
     ]});
     [leg, trip]
-}
-
-async fn start(folder: &Path) -> Server {
-    let program = Command::new(binaries::backstitch());
-    let words = folder.join("server.log");
-    let mut server = Server::spawn(program, &folder.join("data"), &words).expect("it starts");
-    server.ready().await.expect("it is ready");
-    server
 }
 
 /// Defines both and submits trips until the server is gone.
@@ -102,7 +50,7 @@ async fn visit(server: &Server, url: &str, round: u64) -> std::io::Result<()> {
     }
     for trip in 0..TRIPS_PER_ROUND {
         let key = format!("trip-{round}-{trip}");
-        let word = if trip % 3 == 0 { "refuse" } else { "book" };
+        let word = if trip % 3 == 0 { "refuse" } else { "do" };
         let body = json!({ "input": { "url": url, "word": word } }).to_string();
         let headers = [JSON, ("idempotency-key", key.as_str())];
         let path = "/api/v1/workflows/trip/execute";
@@ -120,15 +68,15 @@ fn children_take_effect_once_whatever_dies() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let folder = tempfile::tempdir().expect("a folder for the data");
-        let (url, books) = service().await;
+        let (url, books) = bookkeeper().await;
         for round in 0..KILLS {
-            let server = start(folder.path()).await;
+            let server = start(folder.path(), &[]).await;
             let moment = Duration::from_micros(random.below(KILL_WITHIN_MS * 1_000));
             // The kill comes while clients go on, or after.
             drop(tokio::time::timeout(moment, visit(&server, &url, round)).await);
             server.kill().expect("a child of ours can be killed");
         }
-        let server = start(folder.path()).await;
+        let server = start(folder.path(), &[]).await;
         visit(&server, &url, KILLS).await.expect("nobody kills the server now");
         let mut connection = Connection::open(server.address()).await.expect("it is up");
         wait_until_all_ended(&mut connection).await;
@@ -150,7 +98,7 @@ async fn judge(connection: &mut Connection, books: &Shared) {
     let (mut booked, mut returned) = (BTreeSet::new(), BTreeSet::new());
     let mut legs = 0;
     for (id, run) in runs.iter().filter(|(_, run)| run["workflow_id"] == "trip") {
-        let done = run["input"]["word"] == "book";
+        let done = run["input"]["word"] == "do";
         assert_eq!(run["status"], if done { "completed" } else { "compensated" }, "{run:#}");
         assert_eq!(run["messages"], json!([]), "{run:#}");
         let children = run["children"].as_array().expect("a list");
@@ -168,7 +116,7 @@ async fn judge(connection: &mut Connection, books: &Shared) {
     }
     assert_eq!(runs.values().filter(|run| run["workflow_id"] == "leg").count(), legs);
     let books = books.lock().expect("no panic");
-    assert_eq!(books.booked, booked, "each child took effect once");
-    assert_eq!(books.returned, returned, "what was to be undone is undone, and nothing else");
+    assert_eq!(books.done, booked, "each child took effect once");
+    assert_eq!(books.undone, returned, "what was to be undone is undone, and nothing else");
     assert!(!returned.is_empty());
 }

@@ -2,21 +2,14 @@
 //! and what is undone is what was done.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use backstitch_tests::binaries;
 use backstitch_tests::http::{Connection, request};
 use backstitch_tests::server::Server;
 use serde_json::{Value, json};
 
 use super::clients::{JSON, get, read};
+use super::scene::{Shared, bookkeeper, start};
 use super::verdict::wait_until_all_ended;
 use crate::simulation::random::Random;
 
@@ -28,46 +21,6 @@ const KILL_WITHIN_MS: u64 = 600;
 const ITEMS: usize = 1_200;
 /// The longest page of items.
 const PAGE: usize = 1_000;
-
-/// What the service did, by idempotency key.
-#[derive(Default)]
-struct Books {
-    charged: BTreeSet<String>,
-    refunded: BTreeSet<String>,
-    calls: usize,
-}
-
-type Shared = Arc<Mutex<Books>>;
-
-fn key(headers: &HeaderMap) -> String {
-    let key = headers.get("idempotency-key").expect("every effect has a key");
-    key.to_str().expect("a text").to_owned()
-}
-
-async fn charge(State(books): State<Shared>, headers: HeaderMap) -> &'static str {
-    let mut books = books.lock().expect("no panic");
-    books.charged.insert(key(&headers));
-    books.calls += 1;
-    "{}"
-}
-
-async fn refund(State(books): State<Shared>, headers: HeaderMap) -> &'static str {
-    books.lock().expect("no panic").refunded.insert(key(&headers));
-    "{}"
-}
-
-async fn service() -> (String, Shared) {
-    let books = Shared::default();
-    let router = Router::new()
-        .route("/charge", post(charge))
-        .route("/refund", post(refund))
-        .route("/refuse", post(|| std::future::ready(StatusCode::CONFLICT)))
-        .with_state(books.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-    (url, books)
-}
 
 /// Charges every customer, then says a last word that may undo it all.
 fn workflow() -> Value {
@@ -81,19 +34,11 @@ fn workflow() -> Value {
         { "id": "all", "type": "foreach", "with": { "items": "{{ input.customers }}" },
           "max_parallel": 16,
           "each": {
-            "type": "http", "with": call("charge"), "retry": retry,
-            "undo": { "type": "http", "with": call("refund"), "retry": retry },
+            "type": "http", "with": call("do"), "retry": retry,
+            "undo": { "type": "http", "with": call("undo"), "retry": retry },
           } },
         { "id": "word", "type": "http", "needs": "all", "retry": retry, "with": word },
     ]})
-}
-
-async fn start(folder: &Path) -> Server {
-    let program = Command::new(binaries::backstitch());
-    let words = folder.join("server.log");
-    let mut server = Server::spawn(program, &folder.join("data"), &words).expect("it starts");
-    server.ready().await.expect("it is ready");
-    server
 }
 
 async fn submit(server: &Server, url: &str, word: &str) -> String {
@@ -120,19 +65,19 @@ fn every_item_takes_effect_once_whatever_dies() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let folder = tempfile::tempdir().expect("a folder for the data");
-        let (url, books) = service().await;
-        let server = start(folder.path()).await;
-        let good = submit(&server, &url, "charge").await;
+        let (url, books) = bookkeeper().await;
+        let server = start(folder.path(), &[]).await;
+        let good = submit(&server, &url, "do").await;
         let bad = submit(&server, &url, "refuse").await;
         server.kill().expect("a child of ours can be killed");
         for _ in 0..KILLS {
-            let server = start(folder.path()).await;
+            let server = start(folder.path(), &[]).await;
             let moment = Duration::from_micros(random.below(KILL_WITHIN_MS * 1_000));
             // The kill comes while items are under way.
             tokio::time::sleep(moment).await;
             server.kill().expect("a child of ours can be killed");
         }
-        let server = start(folder.path()).await;
+        let server = start(folder.path(), &[]).await;
         let mut connection = Connection::open(server.address()).await.expect("it is up");
         wait_until_all_ended(&mut connection).await;
         judge(&mut connection, (&good, &bad), &books).await;
@@ -161,8 +106,8 @@ async fn judge(connection: &mut Connection, (good, bad): (&str, &str), books: &S
     assert_eq!(charged.len(), 2 * ITEMS);
     charged.insert(format!("{good}/word/1"));
     let books = books.lock().expect("no panic");
-    assert_eq!(books.charged, charged, "each item took effect once");
-    assert_eq!(books.refunded, refunded, "what was to be undone is undone, and nothing else");
+    assert_eq!(books.done, charged, "each item took effect once");
+    assert_eq!(books.undone, refunded, "what was to be undone is undone, and nothing else");
     eprintln!("{} calls for {} effects", books.calls, charged.len());
 }
 

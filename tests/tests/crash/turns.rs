@@ -1,19 +1,18 @@
 //! A small pool and a killed server: what was ready is not lost, and slots are held by whom
 //! they were held.
 
-use std::path::Path;
-use std::process::Command;
-
 use axum::Router;
 use axum::routing::post;
-use backstitch_tests::binaries;
-use backstitch_tests::http::{Connection, request};
-use backstitch_tests::server::Server;
+use backstitch_tests::http::Connection;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::clients::{JSON, get, read};
+use super::clients::get;
+use super::scene::{send, serve, start_connected};
 use super::verdict::wait_until_all_ended;
+
+/// The settings of a server that does one thing at a time.
+const ONE_WORKER: &[(&str, &str)] = &[("BACKSTITCH_MAX_WORKERS", "1")];
 
 /// A service that answers once the gate is open.
 async fn service() -> (String, watch::Sender<bool>) {
@@ -25,34 +24,13 @@ async fn service() -> (String, watch::Sender<bool>) {
             "{}"
         }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let router = Router::new().route("/", post(pass));
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    let url = serve(Router::new().route("/", post(pass))).await;
     (url, gate)
-}
-
-async fn start(folder: &Path) -> (Server, Connection) {
-    let mut program = Command::new(binaries::backstitch());
-    program.env("BACKSTITCH_MAX_WORKERS", "1");
-    let words = folder.join("server.log");
-    let mut server = Server::spawn(program, &folder.join("data"), &words).expect("it starts");
-    server.ready().await.expect("it is ready");
-    let connection = Connection::open(server.address()).await.expect("it is up");
-    (server, connection)
-}
-
-async fn send(connection: &mut Connection, path: &str, body: &Value) -> Value {
-    let bytes = body.to_string();
-    let answer = connection.send(&request("POST", path, &[JSON], bytes.as_bytes())).await;
-    let answer = answer.expect("it is up");
-    assert!(answer.status < 300, "POST {path}: {}", read(&answer));
-    read(&answer)
 }
 
 async fn begin(connection: &mut Connection, workflow: &str) -> String {
     let path = format!("/api/v1/workflows/{workflow}/execute");
-    let run = send(connection, &path, &json!({ "input": {} })).await;
+    let run = send(connection, "POST", &path, &json!({ "input": {} })).await;
     run["execution_id"].as_str().expect("an id").to_owned()
 }
 
@@ -77,7 +55,7 @@ fn what_waits_for_a_turn_is_not_lost_and_slots_are_held_as_they_were() {
     runtime.block_on(async {
         let folder = tempfile::tempdir().expect("a folder for the data");
         let (url, gate) = service().await;
-        let (server, mut connection) = start(folder.path()).await;
+        let (server, mut connection) = start_connected(folder.path(), ONE_WORKER).await;
         let once = json!({ "id": "once", "steps": [{
             "id": "call", "type": "http", "retry": "none",
             "with": { "method": "POST", "url": url, "body": {} },
@@ -86,7 +64,7 @@ fn what_waits_for_a_turn_is_not_lost_and_slots_are_held_as_they_were() {
             { "id": "go", "type": "wait", "with": { "signal": "go", "timeout": "2d" } },
         ]});
         for definition in [&once, &single] {
-            send(&mut connection, "/api/v1/workflows", definition).await;
+            send(&mut connection, "POST", "/api/v1/workflows", definition).await;
         }
         let first = begin(&mut connection, "once").await;
         until(&mut connection, |own| own["workers"]["in_use"] == 1).await;
@@ -97,13 +75,13 @@ fn what_waits_for_a_turn_is_not_lost_and_slots_are_held_as_they_were() {
         assert_eq!(held(&before)["holders"], json!([runs[0]]), "{before:#}");
         server.kill().expect("a child of ours can be killed");
 
-        let (server, mut connection) = start(folder.path()).await;
+        let (server, mut connection) = start_connected(folder.path(), ONE_WORKER).await;
         let after = get(&mut connection, "/api/v1/limits").await;
         assert_eq!(held(&after), held(&before), "{after:#}");
         gate.send(true).expect("the service is there");
         for run in &runs {
             let path = format!("/api/v1/executions/{run}/signals/go");
-            send(&mut connection, &path, &json!({})).await;
+            send(&mut connection, "POST", &path, &json!({})).await;
         }
         wait_until_all_ended(&mut connection).await;
         for run in ready.iter().chain(&runs) {

@@ -1,11 +1,8 @@
 //! The result cache: what it holds after a start, and what must hold of every hit.
 
-use std::sync::Arc;
-
 use backstitch_core::event::{Event, GraphEvent, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::machine::replay;
-use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::template::Work;
 use backstitch_core::time::Timestamp;
@@ -40,7 +37,7 @@ pub fn warm(world: &World) {
     let disk = world.disk.lock().expect("no thread panicked");
     for run in disk.runs.keys() {
         let events = events_of(&disk.runs[run]);
-        let state = folded(*run, &plan_of(&events, &disk), &events);
+        let state = folded(*run, &disk, &events);
         let own = events.iter().filter_map(|(event, at)| match event {
             Event::Run(event) => Some((event, *at)),
             _ => None,
@@ -50,16 +47,9 @@ pub fn warm(world: &World) {
 }
 
 /// A run as its events tell it.
-fn folded(run: ExecutionId, plan: &Arc<Plan>, events: &[(Event, Timestamp)]) -> State {
+fn folded(run: ExecutionId, disk: &Disk, events: &[(Event, Timestamp)]) -> State {
     let events = events.iter().map(|(event, at)| (event, *at));
-    replay(run, plan, events).expect("it was decided so")
-}
-
-fn plan_of(events: &[(Event, Timestamp)], disk: &Disk) -> Arc<Plan> {
-    match &events[0].0 {
-        Event::Run(RunEvent::Submitted(own)) => disk.plans[&own.digest].clone(),
-        other => panic!("a run begins with its submission, not with {other:?}"),
-    }
+    replay(run, disk, events).expect("it was decided so")
 }
 
 /// Every hit names a run and a step that succeeded with that output, to the same question, and
@@ -81,7 +71,7 @@ pub fn hits_name_who_answered(world: &World, state: &State) {
         let records = disk.runs.get(&source).or(disk.removed.get(&source));
         let Some(records) = records else { fail("nobody answered") };
         let events = events_of(records);
-        let answerer = folded(source, &plan_of(&events, &disk), &events);
+        let answerer = folded(source, &disk, &events);
         let Some(index) = answerer.plan.index_of(&source_step) else { fail("no such step") };
         let answered = events.iter().find_map(|(event, at)| match event {
             Event::Run(RunEvent::StepSucceeded { step, output: own, .. }) if *step == index => {

@@ -8,7 +8,8 @@ use backstitch_core::effect::owed;
 use backstitch_core::event::{
     Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
 };
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::ids::StepIndex;
+use backstitch_core::lineage::Plans as _;
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
 use backstitch_core::state::{State, Subject};
@@ -29,8 +30,7 @@ const LATE: Timestamp = Timestamp(i64::MAX);
 
 pub fn all(world: &World) {
     let seed = world.seed;
-    let runs: Vec<ExecutionId> =
-        world.disk.lock().expect("no thread panicked").runs.keys().copied().collect();
+    let runs: Vec<_> = world.disk.lock().expect("no panic").runs.keys().copied().collect();
     for ticket in world.asked_before_crash..world.answered.len() {
         let asked = &world.asked[ticket];
         assert!(world.answered[ticket], "seed {seed}: {asked:?} was never answered");
@@ -361,11 +361,14 @@ impl Run<'_> {
         }
     }
 
-    /// The definition's tags and the submission's, whatever crashed in between.
+    /// The tags of the definition it began with and the submission's, whatever crashed in between.
     fn tags_are_whole(&self) {
         let child = self.state.parent().is_some();
         let mut tags = if child { Vec::new() } else { own_tags(self.state.id) };
-        tags.extend(self.plan().tags.iter().cloned());
+        let disk = self.world.disk.lock().expect("no thread panicked");
+        let plan = disk.plan_of(&self.state.lineage()[..1]).expect("every content is there");
+        // A chunk of a loop is a part of its parent, which has them.
+        tags.extend(plan.tags.iter().filter(|_| !self.state.is_chunk()).cloned());
         let tags: BTreeSet<_> = tags.into_iter().collect();
         self.check(tags.iter().eq(self.state.tags.iter()), "tags are missing or too many");
     }

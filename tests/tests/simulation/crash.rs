@@ -31,7 +31,8 @@ impl World {
 
     fn seated(&self, partition: Partition<Ticket>) -> Partition<Ticket> {
         let wake: Wake = Arc::new(|| {});
-        let seated = partition.seated(self.pool.seat(wake.clone()), self.slots.seat(wake));
+        let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
+        let seated = partition.seated(pool, slots, self.keys.seat(wake));
         seated.caching(self.cache.clone())
     }
 
@@ -69,6 +70,7 @@ impl World {
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
         limits::slots(self);
         self.slots.let_in();
+        self.keys.let_in();
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);

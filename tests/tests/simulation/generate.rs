@@ -151,6 +151,9 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     if random.chance(15) {
         step.insert("allow_failure".into(), json!(true));
     }
+    if random.chance(25) {
+        step.insert("limits".into(), limits(random));
+    }
     if random.chance(30) {
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
@@ -160,7 +163,7 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         step.insert("total_timeout".into(), json!("{{ input.n + 1 }}s"));
         step["retry"]["max_attempts"] = json!("{{ input.n }}");
     }
-    if random.chance(7) {
+    if random.chance(7) && !step.contains_key("limits") {
         step.insert("exclusive".into(), json!(true));
     }
     if random.chance(10) {
@@ -200,7 +203,8 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
     if random.chance(20) {
         each.insert("when".into(), json!("{{ item != 2 }}"));
     }
-    ["id", "sla", "allow_failure", "replay"].iter().for_each(|own| drop(each.remove(*own)));
+    let of_steps = ["id", "sla", "allow_failure", "replay", "cache", "exclusive", "limits"];
+    of_steps.iter().for_each(|own| drop(each.remove(*own)));
     let list = json!((0..random.below(8)).collect::<Vec<_>>());
     let list = if random.chance(5) { json!("{{ input.n }}") } else { list };
     step.insert("type".into(), json!("foreach"));
@@ -225,6 +229,18 @@ fn again(id: &str) -> Value {
         "id": "again", "type": "workflow", "when": "input.n > 4", "retry": "none",
         "with": { "workflow": id, "input": input },
     })
+}
+
+/// Keys that many steps share: each has the same limit wherever it is written.
+fn limits(random: &mut Random) -> Value {
+    let all = json!({ "key": "all", "max": 2 });
+    let own = json!({ "key": "n-{{ input.n }}", "max": 1 });
+    match random.below(4) {
+        0 => json!([all]),
+        1 => json!([own, all]),
+        2 => json!([{ "key": "{% if input.n > 8 %}{% else %}few{% endif %}", "max": 3 }]),
+        _ => json!([own]),
+    }
 }
 
 fn child(step: &mut Map<String, Value>, children: &[String], random: &mut Random) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::effect::Effect;
-use backstitch_core::event::{ControlEvent, Event, RunEvent};
+use backstitch_core::event::{ControlEvent, Event, GraphEvent, LimitKey, RunEvent};
 use backstitch_core::state::State;
 
 use super::services::Flight;
@@ -31,6 +31,41 @@ pub fn turns(world: &World) {
     assert!(flying <= usage.size, "seed {seed}: {flying} attempts at a time: {usage:?}");
 }
 
+/// Places of keyed limits are what is under way: never more than there may be, none forgotten,
+/// none kept by a partition that went, and nobody waits while there is room.
+pub fn keys(world: &World) {
+    let seed = world.seed;
+    for partition in &world.partitions {
+        let held: Vec<_> = partition.keyed().into_iter().collect();
+        let id = partition.id();
+        assert_eq!(held, partition.keys_held(), "seed {seed}: of partition {id}");
+    }
+    let (shown, _) = world.keys.shown("default", usize::MAX);
+    for key in &shown {
+        assert!(key.running <= key.max as usize, "seed {seed}: {key:?}");
+    }
+    assert!(!world.keys.is_idle_for_somebody(), "seed {seed}: somebody waits for what is free");
+    let mut flying: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+    for flight in &world.flights {
+        let Effect::RunStep { step, .. } = flight.order.effect else { continue };
+        let disk = world.disk.lock().expect("no thread panicked");
+        let Some(records) = disk.runs.get(&flight.order.execution) else { continue };
+        let keyed = records.iter().rev().find_map(|record| match &record.event {
+            Event::Run(RunEvent::Graph(GraphEvent::StepKeyed { step: own, keys }))
+                if *own == step =>
+            {
+                Some(keys.clone())
+            }
+            _ => None,
+        });
+        for LimitKey { key, max } in keyed.into_iter().flatten() {
+            let count = flying.entry(key.clone()).or_default();
+            *count += 1;
+            assert!(*count <= max, "seed {seed}: {count} attempts with key `{key}`");
+        }
+    }
+}
+
 /// Slots are what has begun and not ended, by the durable records alone: a start finds no more
 /// of them than there may be, but for runs that a person has reopened.
 pub fn slots(world: &World) {
@@ -55,13 +90,12 @@ pub fn slots(world: &World) {
             continue;
         }
         of_the_node += usize::from(state.parent().is_none());
-        // Revisions rolled out beside each other may have different limits, or none.
-        if let Some(own) = state.plan.concurrency {
-            let workflow = state.submitted.workflow.clone();
-            *running.entry(workflow.clone()).or_default() += 1;
-            let most = limits.entry(workflow).or_default();
-            *most = own.max_runs.max(*most);
-        }
+        // Revisions may have limits of their own, or none, which then counts for nothing.
+        let Some(limit) = state.plan.concurrency else { continue };
+        let workflow = state.submitted.workflow.clone();
+        *running.entry(workflow.clone()).or_default() += 1;
+        let most = limits.entry(workflow).or_insert(limit.max_runs);
+        *most = limit.max_runs.max(*most);
     }
     for (workflow, max_runs) in limits {
         let running = running[&workflow];

@@ -29,6 +29,9 @@ mod watch;
 mod world;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::thread;
 
 use arrows::Arrow;
 use world::World;
@@ -36,12 +39,23 @@ use world::World;
 /// Seeds that every test run tries; `BACKSTITCH_SEEDS` tries another number of them.
 const SEEDS: u64 = 500;
 
+/// Seeds after which a long run says how far it is.
+const SEEDS_PER_WORD: u64 = 1_000;
+
 /// What lives reached together.
 #[derive(Default)]
 struct Reached {
     kinds: BTreeSet<&'static str>,
     arrows: BTreeSet<Arrow>,
     checkpoints_used: u64,
+}
+
+impl Reached {
+    fn join(&mut self, other: Self) {
+        self.kinds.extend(other.kinds);
+        self.arrows.extend(other.arrows);
+        self.checkpoints_used += other.checkpoints_used;
+    }
 }
 
 fn life(seed: u64) -> Reached {
@@ -56,6 +70,39 @@ fn life(seed: u64) -> Reached {
     Reached { kinds, arrows: world.watch.arrows, checkpoints_used }
 }
 
+/// Lives the seeds that are left, one after the other, beside others who do.
+fn live_some(left: &Mutex<Range<u64>>) -> Reached {
+    let mut all = Reached::default();
+    loop {
+        let seed = left.lock().expect("held for a moment").next();
+        let Some(seed) = seed else { return all };
+        if seed > 0 && seed % SEEDS_PER_WORD == 0 {
+            println!("{seed} seeds begun");
+        }
+        match std::panic::catch_unwind(|| life(seed)) {
+            Ok(reached) => all.join(reached),
+            Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
+        }
+    }
+}
+
+/// Every seed below, on every processor.
+fn live_all(seeds: u64) -> Reached {
+    let left = Mutex::new(0..seeds);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let some: Vec<_> = (0..processors).map(|_| scope.spawn(|| live_some(&left))).collect();
+        let mut all = Reached::default();
+        for lives in some {
+            match lives.join() {
+                Ok(reached) => all.join(reached),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
 #[test]
 fn seeds() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
@@ -65,18 +112,7 @@ fn seeds() {
         return;
     }
     let seeds = number("BACKSTITCH_SEEDS").unwrap_or(SEEDS);
-    let mut all = Reached::default();
-    for seed in 0..seeds {
-        let lived = std::panic::catch_unwind(|| life(seed));
-        match lived {
-            Ok(reached) => {
-                all.kinds.extend(reached.kinds);
-                all.arrows.extend(reached.arrows);
-                all.checkpoints_used += reached.checkpoints_used;
-            }
-            Err(_) => panic!("seed {seed} failed: repeat it with `make sim SEED={seed}`"),
-        }
-    }
+    let all = live_all(seeds);
     let missing: Vec<_> = check::event_kinds().filter(|kind| !all.kinds.contains(*kind)).collect();
     assert!(all.checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");

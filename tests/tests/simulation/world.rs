@@ -11,6 +11,7 @@ use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
+use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
@@ -71,6 +72,7 @@ pub struct World {
     pub pool: Pool,
     /// What runs of all partitions share.
     pub slots: Slots,
+    pub keys: Keys,
     /// Answers that all partitions share.
     pub cache: ResultCache,
     pub partitions: Vec<Partition<Ticket>>,
@@ -137,6 +139,7 @@ impl World {
             seed,
             pool,
             slots,
+            keys: Keys::default(),
             cache: cached::empty(),
             random,
             now: START,
@@ -172,6 +175,7 @@ impl World {
         for _ in 0..MOMENTS {
             self.moment();
             limits::turns(self);
+            limits::keys(self);
         }
     }
 
@@ -185,6 +189,7 @@ impl World {
         for _ in 0..SETTLE_MOMENTS_MAX {
             let worked = self.work();
             limits::turns(self);
+            limits::keys(self);
             if worked {
                 continue;
             }

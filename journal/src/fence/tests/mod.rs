@@ -152,6 +152,29 @@ fn a_quick_open_finds_what_was_there_and_the_scrub_proves_it() {
 }
 
 #[test]
+fn many_keys_are_found_as_one_by_one() {
+    let (mut case, tree) = Case::new(SMALL);
+    for _ in 0..10 {
+        case.tick(&tree, 200);
+    }
+    let known: Vec<_> = case.model.keys().cloned().collect();
+    for (every, beside) in [(1, false), (1, true), (3, true), (7, false), (50, true)] {
+        let mut keys: Vec<Vec<u8>> = known.iter().step_by(every).cloned().collect();
+        if beside {
+            keys.extend(
+                known.iter().step_by(every).map(|key| [key, b" and more".as_slice()].concat()),
+            );
+        }
+        keys.extend([Vec::new(), vec![0], vec![255; 9]]);
+        keys.sort_unstable();
+        let wanted: Vec<_> = keys.iter().map(|key| case.model.get(key).cloned()).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        assert!(tree.get_many(&keys).unwrap() == wanted, "every {every}, beside {beside}");
+    }
+    assert!(tree.get_many(&[]).unwrap().is_empty());
+}
+
+#[test]
 fn a_small_tree_is_read_whole_and_records_nothing() {
     let large = TreeOptions { check_whole_below_bytes: u64::MAX, ..SMALL };
     let (mut case, tree) = Case::new(large);

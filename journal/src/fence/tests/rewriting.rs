@@ -32,6 +32,22 @@ fn a_rewrite_under_load_keeps_everything_and_gives_space_back() {
 }
 
 #[test]
+fn a_tree_replaced_before_and_left_in_part_gives_way() {
+    let (mut case, tree) = Case::new(SMALL);
+    for _ in 0..10 {
+        case.tick(&tree, 200);
+    }
+    let left = case.path().join("store.replaced");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("db"), "of the one before").unwrap();
+    tree.begin_rewrite().unwrap();
+    rewrite(&tree).unwrap();
+    assert_eq!(tree.figures().rewrites, 1);
+    assert!(content(&tree) == case.model);
+    assert!(!left.exists());
+}
+
+#[test]
 fn a_rewrite_cut_anywhere_leaves_one_right_tree() {
     let (mut case, tree) = Case::new(SMALL);
     for _ in 0..10 {

@@ -39,6 +39,10 @@ use crate::over_http::OverHttp;
 use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, MANY, SCALE, SYNC};
 use crate::scale::Sizes;
 
+/// As the server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many ask at once.
 const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 /// The part of scale that appends.

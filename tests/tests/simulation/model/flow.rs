@@ -61,6 +61,12 @@ impl Model {
                 let known = self.numbers.insert(*step, numbers.iter().copied().collect());
                 rule(known.is_none(), "numbers are set once")
             }
+            GraphEvent::StepKeyed { step, keys } => {
+                self.goes_forward()?;
+                rule(self.may_open(*step), "a step opens before what it needs is settled")?;
+                let most = self.plan.step(*step).limits.len();
+                rule((1..=most).contains(&keys.len()), "a step has other keys than it asks for")
+            }
             GraphEvent::StepCacheHit { step, attempt, .. } => {
                 self.goes_forward()?;
                 let plan = self.plan.step(*step);

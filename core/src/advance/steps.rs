@@ -1,13 +1,11 @@
-//! How a run and its steps begin: what is rendered when nothing holds a step back any more, and
-//! what a ready one does.
+//! What follows before a run begins, and for one step that is ready.
 
 use crate::event::{GraphEvent, RunEvent};
 use crate::ids::StepIndex;
-use crate::items::{self, ItemScope};
+use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::plan::{TaskKind, Wait, rendered, wait_of};
-use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
@@ -27,34 +25,6 @@ pub(super) fn numbered(state: &State, work: &mut Work) -> Option<RunEvent> {
             RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
         }
     })
-}
-
-/// A step whose needs are settled, and at least one is done: its condition, its numbers if it
-/// has templates for them, then its input.
-pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work, events: &mut Vec<RunEvent>) {
-    let plan = &state.plan.steps[step.at()];
-    let item = ItemScope::of(state, step);
-    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
-    let failed = |failure| RunEvent::StepFailed { step, failure };
-    match plan.condition_holds(scope, work) {
-        Ok(true) => {}
-        Ok(false) => return events.push(RunEvent::StepSkipped { step }),
-        Err(failure) => return events.push(failed(failure)),
-    }
-    let known = state.flow.as_ref().is_some_and(|flow| flow.numbers.contains_key(&step));
-    if !plan.numbers.is_empty() && !known {
-        match rendered(&plan.numbers, scope, work) {
-            Ok(numbers) => {
-                let step = Some(step);
-                events.push(RunEvent::Graph(GraphEvent::NumbersSet { step, numbers }));
-            }
-            Err(failure) => return events.push(failed(failure)),
-        }
-    }
-    events.push(match plan.render_input(scope, work) {
-        Ok(input) => RunEvent::StepReady { step, round: state.step(step).round, input },
-        Err(failure) => failed(failure),
-    });
 }
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.

@@ -92,11 +92,7 @@ static RETRY_POLICY: Table = Table {
     fields: &[
         rule("max_retries", Shape::Whole(0, ATTEMPTS_MAX as u64 - 1), To::Own),
         rule("backoff_strategy", Shape::Words(&["exponential", "linear", "fixed"]), To::Own),
-        rule(
-            "retry_conditions",
-            Shape::Texts,
-            To::Later("every failure that may pass is retried, and no other"),
-        ),
+        rule("retry_conditions", Shape::Texts, To::Own),
     ],
 };
 
@@ -118,6 +114,7 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
         draft.lies_at("defaults.retry", "retry_policy");
         draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
         draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
+        draft.lies_at("defaults.retry.on", "retry_policy.retry_conditions");
     }
     let naming = Naming { input_words: &["trigger_data", "event"], ..Naming::default() };
     let policy = policy.map(|policy| defaults(policy, &naming, draft));
@@ -177,6 +174,7 @@ fn task(
     let retry_path = below(&canonical, "retry");
     if let Some(retry) = retry(fields, policy, (&source, &retry_path), naming, draft) {
         draft.lies_at(below(&retry_path, "initial"), below(&source, "retry_delay_seconds"));
+        draft.lies_at(below(&retry_path, "on"), "retry_policy.retry_conditions");
         draft.lies_at(retry_path, below(&source, "retry_count"));
         made.insert("retry".to_owned(), retry);
     }
@@ -190,6 +188,10 @@ fn defaults(policy: &Map<String, Value>, naming: &Naming, draft: &mut Draft) -> 
     retry.extend(attempts.map(|attempts| ("max_attempts".to_owned(), attempts)));
     if let Some(strategy) = text(policy, "backoff_strategy") {
         retry.insert("backoff".to_owned(), strategy.into());
+    }
+    let conditions = list(policy, "retry_conditions");
+    if !conditions.is_empty() {
+        retry.insert("on".to_owned(), conditions.into());
     }
     retry
 }

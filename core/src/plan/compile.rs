@@ -18,10 +18,9 @@ use super::{
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
 use crate::definition::problem::{Problems, codes};
-use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step};
+use crate::definition::{Definition, STEP_TIMEOUT_MS_DEFAULT, Step};
 use crate::event::Recourse;
 use crate::ids::{Digest, StepIndex};
-use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
 use crate::template::{Allowance, Condition, Names, Reference, Site, Template};
 
@@ -132,7 +131,7 @@ impl Compiler<'_, '_> {
         let mut plan = self.compiled(&path, &place, index, step, (needs, dependants));
         if let Some(each) = each {
             plan.undo = self.undo_of_loop(&path, &place, index, &each);
-            plan.retry = Self::retry_of_loop(step);
+            plan.retry = self.retry_of_loop(step);
             plan.each = Some(each);
         }
         plan
@@ -176,7 +175,7 @@ impl Compiler<'_, '_> {
             dependants,
             condition,
             input,
-            retry: retry.map_or(RetryPolicy::STANDARD, Retry::policy),
+            retry: self.definition.retries(retry, "standard"),
             timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
             total_timeout_ms: step.total_timeout.as_ref().and_then(|limit| limit.ms),
             sla_ms: step.sla.as_ref().and_then(|sla| sla.ms),

@@ -179,7 +179,7 @@ impl Play<'_> {
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, self.state.timeout_ms(step));
-        let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.retry(step), tries);
+        let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.retries(step).policy, tries);
         let command = Command::ReportStep { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
@@ -189,7 +189,8 @@ impl Play<'_> {
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.undo_part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, self.state.undo_timeout_ms(step));
-        let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.undo_retry(step), tries);
+        let retry_delay_ms =
+            self.retry_delay_ms(&answer, &self.state.undo_retries(step).policy, tries);
         let command = Command::ReportUndo { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
@@ -279,7 +280,7 @@ impl Play<'_> {
         self.messages += 1;
         let retry_delay_ms = match &body {
             Message::Ended { step, failure: Some(_), .. } => {
-                let (retry, own) = (self.state.retry(*step), self.state.step(*step));
+                let (retry, own) = (self.state.retries(*step).policy, self.state.step(*step));
                 self.around.wait_ms(&retry, own.tries.saturating_add(1))
             }
             _ => 0,

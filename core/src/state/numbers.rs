@@ -5,7 +5,7 @@ use crate::definition::problem::Problem;
 use crate::event::{Number, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
-use crate::retry_policy::RetryPolicy;
+use crate::retry_policy::{Retries, RetryPolicy};
 use crate::template::Work;
 use crate::time::Timestamp;
 
@@ -44,9 +44,9 @@ impl State {
 
     /// How the step is retried.
     #[must_use]
-    pub fn retry(&self, step: StepIndex) -> RetryPolicy {
+    pub fn retries(&self, step: StepIndex) -> Retries {
         let kinds = [Number::MaxAttempts, Number::RetryInitial, Number::RetryMax];
-        self.with_numbers(self.plan.step(step).retry, step, kinds)
+        self.with_numbers(self.plan.step(step).retry.clone(), step, kinds)
     }
 
     /// How long an attempt of the step's undo may take.
@@ -58,10 +58,11 @@ impl State {
 
     /// How the step's undo is retried.
     #[must_use]
-    pub fn undo_retry(&self, step: StepIndex) -> RetryPolicy {
+    pub fn undo_retries(&self, step: StepIndex) -> Retries {
         let kinds = [Number::UndoMaxAttempts, Number::UndoRetryInitial, Number::UndoRetryMax];
         let own = self.plan.step(step).undo.as_ref();
-        self.with_numbers(own.map_or(RetryPolicy::CRITICAL, |undo| undo.retry), step, kinds)
+        let own = own.map_or(RetryPolicy::CRITICAL.into(), |undo| undo.retry.clone());
+        self.with_numbers(own, step, kinds)
     }
 
     /// How long the run may take.
@@ -86,18 +87,20 @@ impl State {
 
     fn with_numbers(
         &self,
-        policy: RetryPolicy,
+        mut retries: Retries,
         step: StepIndex,
         [attempts, initial, max]: [Number; 3],
-    ) -> RetryPolicy {
+    ) -> Retries {
         if self.plan.step(step).numbers.is_empty() {
-            return policy;
+            return retries;
         }
+        let policy = &mut retries.policy;
         let attempts = self.number(step, attempts).and_then(|own| u16::try_from(own).ok());
-        let initial_ms = self.number(step, initial).unwrap_or(policy.initial_ms);
-        let max_ms = self.number(step, max).unwrap_or(policy.max_ms).max(initial_ms);
-        let max_attempts = attempts.unwrap_or(policy.max_attempts);
-        RetryPolicy { max_attempts, initial_ms, max_ms, ..policy }
+        policy.max_attempts = attempts.unwrap_or(policy.max_attempts);
+        policy.initial_ms = self.number(step, initial).unwrap_or(policy.initial_ms);
+        let max_ms = self.number(step, max).unwrap_or(policy.max_ms);
+        policy.max_ms = max_ms.max(policy.initial_ms);
+        retries
     }
 }
 

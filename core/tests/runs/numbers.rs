@@ -71,7 +71,7 @@ fn numbers_are_rendered_when_what_goes_by_them_begins() {
     ];
     assert_eq!(numbers(&life)[2], (Some(1), second));
     let step = StepIndex(1);
-    let (retry, undo) = (life.state.retry(step), life.state.undo_retry(step));
+    let (retry, undo) = (life.state.retries(step).policy, life.state.undo_retries(step).policy);
     assert_eq!((life.state.timeout_ms(step), life.state.undo_timeout_ms(step)), (7_000, 2_000));
     assert_eq!((retry.max_attempts, retry.initial_ms, undo.max_attempts), (3, 2_000, 2));
     life.report("b", backstitch_core::command::AttemptResult::TimedOut);
@@ -157,4 +157,23 @@ fn templates_of_numbers_are_checked_like_others() {
     let own = "timeout: '{{ steps.a.output }}', steps: [{ id: a, type: task }]";
     assert_eq!(of(own), ["timeout"]);
     assert_eq!(plan("{ id: w, steps: [{ id: a, type: task }] }").numbers.len(), 0);
+}
+
+#[test]
+fn a_policy_that_the_workflow_names_may_have_templates() {
+    let text = "
+id: named
+variables: { most: 2 }
+retry_policies:
+  gentle: { max_attempts: '{{ variables.most }}', on: [timeout] }
+  critical: { max_attempts: '{{ variables.most + 5 }}' }
+steps:
+  - { id: a, type: task, retry: gentle, undo: { type: task } }
+";
+    let life = Life::begin(text, json!({}));
+    let (retries, undo) = (life.state.retries(StepIndex(0)), life.state.undo_retries(StepIndex(0)));
+    assert_eq!((retries.policy.max_attempts, undo.policy.max_attempts), (2, 7));
+    assert!(retries.conditions.is_some(), "what the policy says beside stays");
+    let wrong = text.replace("variables.most }}", "variables.most");
+    assert!(!plan_problems(&wrong).is_empty(), "a template of a policy is read");
 }

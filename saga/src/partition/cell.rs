@@ -277,7 +277,7 @@ impl<T> Run<T> {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: state.timeout_ms(step),
-                    retry: state.retry(step),
+                    retry: state.retries(step).policy,
                     tries: own.tries.saturating_add(1),
                 }
             }
@@ -294,7 +294,7 @@ impl<T> Run<T> {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: state.undo_timeout_ms(step),
-                    retry: state.undo_retry(step),
+                    retry: state.undo_retries(step).policy,
                     tries: own.tries.saturating_add(1),
                 }
             }

@@ -154,7 +154,8 @@ impl<T: Abandon> Partition<T> {
         let Some(own) = run.state.steps.get(step.at()) else { return 0 };
         // As good as drawn: the digits of the child are a hash.
         let drawn = u32::try_from(parcel.from.digits & u128::from(u32::MAX)).unwrap_or(0);
-        retry::wait_ms(&run.state.retry(*step), own.tries.saturating_add(1), drawn)
+        let retries = run.state.retries(*step);
+        retry::wait_ms(&retries.policy, own.tries.saturating_add(1), drawn)
     }
 
     /// Begins a child, unless it exists.

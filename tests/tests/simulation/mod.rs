@@ -23,6 +23,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod retries;
 mod rollouts;
 mod services;
 mod watch;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::NumberTemplate;
-use super::{Compiler, Retry, Site, Step, TaskKind, Template, codes};
-use crate::definition::{Count, DurationText, OwnRetry, STEP_TIMEOUT_MS_MAX};
+use super::{Compiler, Site, Step, TaskKind, Template, codes};
+use crate::definition::{Count, Definition, DurationText, Retry, STEP_TIMEOUT_MS_MAX};
 use crate::event::Number;
 use crate::ids::StepIndex;
 use crate::retry_policy::{ATTEMPTS_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX};
@@ -39,7 +39,7 @@ impl Compiler<'_, '_> {
                 None => (definition.defaults.retry.as_ref(), "defaults.retry".to_owned()),
             };
             let kinds = [Number::MaxAttempts, Number::RetryInitial, Number::RetryMax];
-            written.extend(of_retry(retry, &at, kinds));
+            written.extend(of_retry(definition, (retry, "standard"), &at, kinds));
         }
         let long = (1, DURATION_MS_MAX);
         let total = text(step.total_timeout.as_ref());
@@ -52,7 +52,8 @@ impl Compiler<'_, '_> {
             };
             written.push((Number::UndoTimeout, text(timeout), at, attempt));
             let kinds = [Number::UndoMaxAttempts, Number::UndoRetryInitial, Number::UndoRetryMax];
-            written.extend(of_retry(undo.retry.as_ref(), &own("undo.retry"), kinds));
+            let retry = (undo.retry.as_ref(), "critical");
+            written.extend(of_retry(definition, retry, &own("undo.retry"), kinds));
         }
         self.templates(written, Some((place, index)))
     }
@@ -111,11 +112,20 @@ fn text(duration: Option<&DurationText>) -> Option<&str> {
     duration.filter(|own| own.ms.is_none()).map(|own| &*own.text)
 }
 
-fn of_retry<'a>(retry: Option<&'a Retry>, at: &str, kinds: [Number; 3]) -> Vec<Written<'a>> {
-    let Some(Retry::Own(OwnRetry { max_attempts, initial, max, .. })) = retry else {
-        return Vec::new();
+/// The numbers of a policy, at the place of a step that has it, or among the workflow's.
+fn of_retry<'a>(
+    definition: &'a Definition,
+    (retry, unsaid): (Option<&'a Retry>, &'a str),
+    at: &str,
+    kinds: [Number; 3],
+) -> Vec<Written<'a>> {
+    let Ok(own) = definition.own_policy(retry, unsaid) else { return Vec::new() };
+    let at = match retry {
+        Some(Retry::Own(_)) => at.to_owned(),
+        Some(Retry::Named(name)) => format!("retry_policies.{name}"),
+        None => format!("retry_policies.{unsaid}"),
     };
-    let attempts = match max_attempts {
+    let attempts = match &own.max_attempts {
         Some(Count::Template(text)) => Some(&**text),
         Some(Count::Number(_)) | None => None,
     };
@@ -123,7 +133,7 @@ fn of_retry<'a>(retry: Option<&'a Retry>, at: &str, kinds: [Number; 3]) -> Vec<W
         ((1, u64::from(ATTEMPTS_MAX)), (0, RETRY_INITIAL_MS_MAX), (0, RETRY_WAIT_MS_MAX));
     vec![
         (kinds[0], attempts, format!("{at}.max_attempts"), of_attempts),
-        (kinds[1], text(initial.as_ref()), format!("{at}.initial"), of_initial),
-        (kinds[2], text(max.as_ref()), format!("{at}.max"), of_max),
+        (kinds[1], text(own.initial.as_ref()), format!("{at}.initial"), of_initial),
+        (kinds[2], text(own.max.as_ref()), format!("{at}.max"), of_max),
     ]
 }

@@ -11,9 +11,8 @@ use super::super::{
 use super::Compiler;
 use crate::definition::nearest::slip;
 use crate::definition::problem::codes;
-use crate::definition::{Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
+use crate::definition::{STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::ids::StepIndex;
-use crate::retry_policy::RetryPolicy;
 use crate::template::has_template;
 
 /// Task types the core itself performs.
@@ -151,7 +150,7 @@ impl Compiler<'_, '_> {
             task_type: Arc::from(task_type),
             reads_own_output: input.reads_output_of(index),
             input,
-            retry: undo.retry.as_ref().map_or(RetryPolicy::CRITICAL, Retry::policy),
+            retry: self.definition.retries(undo.retry.as_ref(), "critical"),
             timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
         }
     }

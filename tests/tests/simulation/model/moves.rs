@@ -64,7 +64,7 @@ impl Model {
             RunEvent::StepRetryScheduled { step, due_at } => {
                 let most = self.number(Some(*step), Number::MaxAttempts);
                 let most = most.map(|most| u16::try_from(most).expect("few"));
-                let most = most.unwrap_or(self.plan.steps[step.at()].retry.max_attempts);
+                let most = most.unwrap_or(self.plan.steps[step.at()].retry.policy.max_attempts);
                 rule(self.own(*step).tries < most, "a step is tried more often than it may")?;
                 self.own(*step).due_at = Some(*due_at);
                 self.move_step(*step, &[S::Faulted], S::Retrying)

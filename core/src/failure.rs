@@ -122,6 +122,8 @@ pub mod codes {
     pub const RETRY_BUDGET_SPENT: &str = "RETRY_BUDGET_SPENT";
     /// The step passed its limit over all attempts.
     pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
+    /// What stands in the place of a number comes to none.
+    pub const LIMIT_INVALID: &str = "LIMIT_INVALID";
     /// The run passed its own timeout.
     pub const WORKFLOW_TIMEOUT: &str = "WORKFLOW_TIMEOUT";
     /// An operator or client cancelled the run.

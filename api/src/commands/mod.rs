@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod breakers;
+pub mod dlq;
 pub mod dry_run;
 pub mod rollout;
 pub mod runs;

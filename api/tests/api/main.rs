@@ -6,6 +6,7 @@ mod contract;
 mod control;
 mod forks;
 mod forms;
+mod letters;
 mod limits;
 mod lists;
 mod loops;

@@ -73,6 +73,10 @@ steps:
     cached.state = answered_from_cache(cached.state);
     let mut waits = Life::begin("{ id: c, steps: [{ id: a, type: task }] }", json!({}));
     waits.state = told_to_wait(waits.state);
+    let numbered = Life::begin(
+        "{ id: n, sla: '{{ input.s }}', steps: [{ id: a, type: task, timeout: '{{ input.s }}' }] }",
+        json!({ "s": "5s" }),
+    );
     let looping = Life::begin(
         "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
         json!({}),
@@ -80,6 +84,7 @@ steps:
     let lives = [
         waits,
         looping,
+        numbered,
         cached,
         chosen,
         undone,
@@ -136,7 +141,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (10, "7a71d2df5befcb2cb92250c28e5143d64e964d6b5ed4de7d0dbfbd751d5f2de2");
+    let known = (12, "26878c27a53605bdffc3dd429af9328a2b445eb5254b3131d8fa915c44b737f3");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

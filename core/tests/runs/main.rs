@@ -18,6 +18,7 @@ mod lives;
 mod loop_world;
 mod loops;
 mod migrations;
+mod numbers;
 mod outputs;
 mod payloads;
 mod rehearsals;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::breaker::{BreakerPolicy, BreakerRules};
-use backstitch_core::event::{HoldReason, Priority};
+use backstitch_core::event::{Hold, HoldReason, Priority};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{ExecutionId, PartitionId, StepIndex};
 use backstitch_core::payload::Payload;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Compiler, Step, TaskKind, Undo, codes};
+use super::{Compiler, TaskKind};
 use crate::breaker::{BreakerPolicy, OnOpen};
-use crate::definition::Breaker;
+use crate::definition::problem::codes;
+use crate::definition::{Breaker, Step, Undo};
 
 impl Compiler<'_, '_> {
     /// The step's breaker, if it or the workflow says anything of it.

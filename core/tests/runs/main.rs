@@ -26,5 +26,6 @@ mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod unwind_plans;
 mod why;
 mod work;

@@ -222,14 +222,15 @@ impl Work {
             self.archive_up_to(sealed, signals)?;
             progress.archived = Some(sealed);
         }
-        self.contents.remove_left_over()?;
-        self.archive_contents(progress, signals)?;
         // What store and views have applied may be told before what is sealed.
         if !progress.scrubbed && sealed > 0 {
             self.sources.check_links()?;
             self.scrub(sealed, signals)?;
+            self.compare_contents(signals)?;
             progress.scrubbed = true;
         }
+        self.contents.remove_left_over()?;
+        self.archive_contents(progress, signals)?;
         self.remove_applied(progress, sealed, applied)
     }
 
@@ -333,9 +334,6 @@ impl Work {
             let previous = self.previous(number)?;
             if scrub::scrub(&self.sources, &self.archive, number, &sealed_at, previous)? {
                 lock(&self.info).segments_healed += 1;
-            }
-            for digest in self.contents_of(number)? {
-                self.pair(&digest, true)?;
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ impl Copies {
     }
 
     /// A content, if its copy is whole.
-    pub(super) fn read(&self, digest: &Digest) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, digest: &Digest) -> Option<Vec<u8>> {
         let packed = fs::read(path_of(&self.path, digest)).ok()?;
         let bytes = zstd::bulk::decompress(&packed, PAYLOAD_BYTES_MAX).ok()?;
         (Digest::of(&bytes) == *digest).then_some(bytes)

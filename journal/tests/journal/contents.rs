@@ -49,6 +49,7 @@ fn archived(directory: &Path, options: Options) -> (Life, [Payload; 2]) {
         life.record(&run(0), version, &answered(payload("f", 60_000)));
     }
     wait_until(|| contents.iter().all(|own| copy_of(directory, &digest_of(own)).exists()));
+    life.journal.store_now().unwrap();
     (life, contents)
 }
 
@@ -130,6 +131,23 @@ fn a_restored_and_a_salvaged_store_have_what_only_the_archive_has() {
 }
 
 #[test]
+fn a_backup_takes_from_the_archive_what_the_source_has_lost() {
+    let work = tempfile::tempdir().unwrap();
+    let (own, to) = (work.path().join("own"), work.path().join("backup"));
+    let (life, contents) = archived(&own, small());
+    spoil(&own, &contents);
+    life.journal.backup(&to, Timestamp(1), &mut unheard()).unwrap();
+    assert!(are_whole(&to, &contents) && !are_whole(&own, &contents));
+    assert!(verify(&to).unwrap().ok);
+    // Once more, from files that are whole again.
+    assert_eq!(why_absent(&life.history(&run(1)), 0), None);
+    assert_eq!(why_absent(&life.history(&run(2)), 0), None);
+    life.journal.backup(&to, Timestamp(2), &mut unheard()).unwrap();
+    assert!(are_whole(&to, &contents) && verify(&to).unwrap().ok);
+    life.journal.close().unwrap();
+}
+
+#[test]
 fn an_erased_content_leaves_the_archive_with_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let (mut life, [first, _]) = archived(directory.path(), small());
@@ -149,7 +167,6 @@ fn an_erasure_reaches_an_archive_that_was_out_of_reach_once_it_is_back() {
     let (mut life, [first, _]) = archived(directory.path(), small());
     let (archive, away) = (directory.path().join("archive"), directory.path().join("away"));
     let digest = digest_of(&first);
-    life.journal.store_now().unwrap();
     fs::rename(&archive, &away).unwrap();
     life.erase(1, digest);
     life.journal.close().unwrap();

@@ -9,6 +9,7 @@ mod compile;
 mod each;
 mod flow;
 mod keyed;
+mod numbers;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -30,7 +31,7 @@ use crate::event::{Callback, Priority, Recourse};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
-use crate::retry_policy::RetryPolicy;
+use crate::retry_policy::Retries;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
@@ -41,6 +42,8 @@ pub use each::{
 };
 pub use flow::{Flow, Router};
 pub use keyed::{KEY_BYTES_MAX, PlanLimit};
+pub use numbers::NumberTemplate;
+pub(crate) use numbers::rendered;
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -63,6 +66,8 @@ pub struct Plan {
     pub timeout_ms: Option<u64>,
     /// How long it was agreed to take; nothing but a word follows.
     pub sla_ms: Option<u64>,
+    /// Templates of the two.
+    pub numbers: Vec<NumberTemplate>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
@@ -101,13 +106,15 @@ pub struct PlanStep {
     /// Its `with`.
     pub input: Template,
     /// How it is retried.
-    pub retry: RetryPolicy,
+    pub retry: Retries,
     /// How long one attempt may take.
     pub timeout_ms: u64,
     /// How long all attempts may take, with the waits between them.
     pub total_timeout_ms: Option<u64>,
     /// How long it was agreed to take; nothing but a word follows.
     pub sla_ms: Option<u64>,
+    /// Templates in the place of its numbers.
+    pub numbers: Vec<NumberTemplate>,
     /// Whether the run goes on without it.
     pub allow_failure: bool,
     /// How it is undone.
@@ -136,7 +143,7 @@ pub struct PlanUndo {
     /// Its `with`.
     pub input: Template,
     /// How it is retried.
-    pub retry: RetryPolicy,
+    pub retry: Retries,
     /// How long one attempt may take.
     pub timeout_ms: u64,
     /// Whether it needs the step's own output, so that an unknown outcome cannot be undone.

@@ -60,6 +60,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(15) {
         definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
     }
+    if random.chance(5) {
+        definition["sla"] = json!("{{ input.n }}s");
+    }
     if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
@@ -135,9 +138,10 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         with["of"] = json!(format!("{{{{ steps.{need}.status }}}}"));
     }
     step.insert("with".into(), with);
-    let retry = json!({
+    let mut retry = json!({
         "max_attempts": 1 + random.below(4), "initial": "100ms", "max": "2s", "jitter": true,
     });
+    super::retries::choose(&mut retry, random);
     step.insert("retry".into(), retry);
     step.insert("timeout".into(), json!("1s"));
     if random.chance(10) {
@@ -155,6 +159,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
     }
+    if random.chance(8) {
+        // 0 attempts and a wait that cannot be had are wrong.
+        step.insert("total_timeout".into(), json!("{{ input.n + 1 }}s"));
+        step["retry"]["max_attempts"] = json!("{{ input.n }}");
+    }
     if random.chance(7) && !step.contains_key("limits") {
         step.insert("exclusive".into(), json!(true));
     }
@@ -167,7 +176,9 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         } else {
             json!({ "n": "{{ input.n }}" })
         };
-        let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+        let mut retry =
+            json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+        super::retries::choose(&mut retry, random);
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
     }

@@ -45,7 +45,7 @@ impl Model {
             }
             RunEvent::UndoRetryScheduled { step, due_at } => {
                 let plan = self.plan.steps[step.at()].undo.as_ref();
-                let most = plan.map_or(0, |own| own.retry.max_attempts);
+                let most = plan.map_or(0, |own| own.retry.policy.max_attempts);
                 let own = self.undo(*step)?;
                 own.due_at = Some(*due_at);
                 rule(own.tries < most, "an undo is tried more often than it may")?;
@@ -89,7 +89,8 @@ impl Model {
 
     pub(super) fn reopen_undo(&mut self, step: StepIndex) -> Verdict {
         self.undos_forced = false;
-        self.undo(step)?.tries = 0;
+        let own = self.undo(step)?;
+        (own.tries, own.due_at) = (0, None);
         self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
         self.move_undo(step, &[U::Failed], U::Pending)
     }

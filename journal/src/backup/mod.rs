@@ -282,7 +282,7 @@ impl Run<'_> {
                         && source.name.starts_with(PAYLOADS)
                         && error.kind() == std::io::ErrorKind::NotFound =>
                 {
-                    match from.from_archive(source, &beside)? {
+                    match from.copied_from_archive(source, &beside)? {
                         Some(copied) => copied,
                         None => {
                             copies = Copies::PayloadWent;

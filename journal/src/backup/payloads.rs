@@ -44,7 +44,7 @@ impl Source<'_> {
     ) -> Result<Copied, Error> {
         match payload_of(source) {
             Some(digest) if copied.entry.blake3 != digest.to_string() => {
-                Ok(self.from_archive(source, beside)?.unwrap_or(copied))
+                Ok(self.copied_from_archive(source, beside)?.unwrap_or(copied))
             }
             _ => Ok(copied),
         }
@@ -52,7 +52,7 @@ impl Source<'_> {
 
     /// Writes a payload beside its place as its copy has it; nothing if there is none, or the
     /// payload was erased.
-    pub(super) fn from_archive(
+    pub(super) fn copied_from_archive(
         &self,
         source: &SourceFile,
         beside: &Path,

@@ -29,7 +29,7 @@ fn keeping() -> Options {
 }
 
 fn open(directory: &Path, options: Options) -> Life {
-    Life::of(Journal::open(directory, options).unwrap())
+    Life::of(Journal::open(directory, options).expect("it opens"))
 }
 
 fn wait_until(is_so: impl Fn() -> bool) {
@@ -49,21 +49,21 @@ fn archived(directory: &Path, options: Options) -> (Life, [Payload; 2]) {
         life.record(&run(0), version, &answered(payload("f", 60_000)));
     }
     wait_until(|| contents.iter().all(|own| copy_of(directory, &digest_of(own)).exists()));
-    life.journal.store_now().unwrap();
+    life.journal.store_now().expect("there is space");
     (life, contents)
 }
 
 /// Loses one of the contents and flips a bit of the other.
 fn spoil(directory: &Path, [lost, flipped]: &[Payload; 2]) {
-    fs::remove_file(file_of(directory, &digest_of(lost))).unwrap();
+    fs::remove_file(file_of(directory, &digest_of(lost))).expect("it is there");
     flip(&file_of(directory, &digest_of(flipped)));
 }
 
 fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
+    let mut bytes = fs::read(path).expect("it is there");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
-    fs::write(path, bytes).unwrap();
+    fs::write(path, bytes).expect("there is space");
 }
 
 fn are_whole(directory: &Path, contents: &[Payload; 2]) -> bool {

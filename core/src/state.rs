@@ -290,6 +290,14 @@ impl State {
         due.map(|&(_, subject)| subject).filter(|&subject| self.heeds(subject))
     }
 
+    /// Until when the run can be rolled back and is kept for that, if its workflow says so and it
+    /// has ended.
+    #[must_use]
+    pub fn rollback_until(&self) -> Option<Timestamp> {
+        let (ending, window_ms) = (self.ending.as_ref()?, self.plan.rollback_window_ms?);
+        Some(ending.at.plus_ms(window_ms))
+    }
+
     /// Which callback a run's ending calls for.
     #[must_use]
     pub fn ending_event(&self) -> Option<CallbackEvent> {

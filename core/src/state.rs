@@ -24,6 +24,7 @@ use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::items::ChunkValues;
+use crate::links::anything_done;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
@@ -291,11 +292,11 @@ impl State {
     }
 
     /// Until when the run can be rolled back and is kept for that, if its workflow says so and it
-    /// has ended.
+    /// has ended with something to undo.
     #[must_use]
     pub fn rollback_until(&self) -> Option<Timestamp> {
         let (ending, window_ms) = (self.ending.as_ref()?, self.plan.rollback_window_ms?);
-        Some(ending.at.plus_ms(window_ms))
+        anything_done(self).then(|| ending.at.plus_ms(window_ms))
     }
 
     /// Which callback a run's ending calls for.

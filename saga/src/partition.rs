@@ -25,10 +25,13 @@ mod posts;
 mod reads;
 mod removal;
 mod replays;
+mod rest;
+mod resting;
 mod rollouts;
 mod stage;
 mod timers;
 mod turns;
+mod waiters;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -45,19 +48,22 @@ use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::Cell;
 use definitions::Workflows;
+use resting::Resting;
+use waiters::Waiters;
 
 pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
-pub(crate) use fold::guarded;
-pub use fold::{fold, fold_more};
+pub use fold::{fold, fold_more, recall};
+pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;
 pub use import::Import;
-pub use input::{Abandon, Answer, Histories, Input};
+pub use input::{Abandon, Answer, Histories, Input, Recoverable};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
+pub use resting::{RestPolicy, Rested};
 pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
@@ -65,7 +71,9 @@ pub use timers::TIMERS_PER_FIRE_MAX;
 /// One partition.
 pub struct Partition<T> {
     id: PartitionId,
-    runs: HashMap<ExecutionId, Cell<T>>,
+    runs: HashMap<ExecutionId, Cell>,
+    resting: Resting,
+    waiters: Waiters<T>,
     workflows: Workflows,
     replays: replays::Replays,
     own: PartitionState,
@@ -107,6 +115,8 @@ pub struct Partition<T> {
     next_stage: u64,
     committed_stages: u64,
     last_at: Timestamp,
+    /// The wall clock as it was told last.
+    clock: Timestamp,
     draining: bool,
 }
 
@@ -117,6 +127,8 @@ impl<T: Abandon> Partition<T> {
         Self {
             id,
             runs: HashMap::new(),
+            resting: Resting::new(id),
+            waiters: Waiters::new(),
             workflows: Workflows::default(),
             replays: replays::Replays::new(),
             own: PartitionState::default(),
@@ -144,6 +156,7 @@ impl<T: Abandon> Partition<T> {
             next_stage: 0,
             committed_stages: 0,
             last_at,
+            clock: last_at,
             draining: false,
         }
     }
@@ -248,6 +261,7 @@ impl<T: Abandon> Partition<T> {
         self.free_slots();
         self.free_keys();
         self.free_stopped();
+        self.rest_settled();
         self.pass_on(&gone);
         releases
     }
@@ -265,6 +279,7 @@ impl<T: Abandon> Partition<T> {
     /// partition never goes back and no two moments of it are the same.
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
+        self.clock = now;
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
     }
 }

@@ -112,7 +112,8 @@ impl<T: Abandon> Partition<T> {
         run.stage_rows(&decision.events, &mut self.open);
         self.learn(id, &decision.events, moment.stamp);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if !decision.events.is_empty() {
+        let changed = !decision.events.is_empty();
+        if changed {
             run.stages = self.next_stage + 1;
         }
         for (event, version) in decision.events.into_iter().zip(version + 1..) {
@@ -122,6 +123,7 @@ impl<T: Abandon> Partition<T> {
         if decision.cut {
             self.cut.push_back(id);
         }
+        run.is_cut = cut;
         let owed = run.newly_owed(moment.now);
         let stopped = run.stopped_turns(&owed);
         if stopped > 0 {
@@ -138,19 +140,22 @@ impl<T: Abandon> Partition<T> {
         self.settle_turns(id, cut, moment);
         self.settle_slot(id);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if run.state.status().is_ended() && !run.waiting.is_empty() {
-            let shown = Arc::new(run.state.clone());
-            let tickets = std::mem::take(&mut run.waiting);
-            for ticket in tickets {
-                self.answer(ticket, Answer::Shown(shown.clone()));
+        if run.state.status().is_ended() {
+            let tickets = self.waiters.take(id);
+            let shown = (!tickets.is_empty()).then(|| Arc::new(run.state.clone()));
+            for (ticket, shown) in tickets.into_iter().zip(shown.into_iter().cycle()) {
+                self.answer(ticket, Answer::Shown(shown));
             }
         }
         if let Some(Cell::Run(run)) = self.runs.get(&id) {
             if run.may_leave() {
                 self.ended.push(id);
-            } else if run.wants_checkpoint() {
+                return;
+            }
+            if run.wants_checkpoint() {
                 self.uncheckpointed.insert(id);
             }
+            self.note_idle(id, changed, moment.now);
         }
     }
 }

@@ -13,6 +13,7 @@ mod payloads;
 mod process;
 mod refused;
 mod rehearsals;
+mod rest;
 mod retention;
 mod rollouts;
 mod server;

@@ -5,14 +5,13 @@
 //! is due, have it folded again, from its checkpoint if it has one. Its slot and whoever waits
 //! for its end stay where they are.
 
-use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::state::State;
 use backstitch_core::time::{Moment, Timestamp};
 
 use super::cell::{Cell, Run};
 use super::fold::recall;
-use super::resting::{AtRest, CHECKPOINTS_MAX, RestPolicy, Rested};
+use super::resting::{AtRest, RestPolicy, Rested};
 use super::turns::SlotOf;
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
@@ -49,6 +48,7 @@ impl<T: Abandon> Partition<T> {
             self.resting.unclaimed.push(Claim::of(&state));
         }
         let (version, ended) = (state.version, state.status().is_ended());
+        self.resting.checkpoint(&state, checkpointed);
         self.resting.insert(state.id, AtRest { version, due, slot, ended, claim: None });
     }
 
@@ -140,10 +140,7 @@ impl<T: Abandon> Partition<T> {
         if let Some(at) = run.timer {
             self.timers.remove(&(at, id));
         }
-        let long = version >= run.checkpointed + self.resting.policy.events_per_checkpoint;
-        if long && self.resting.checkpoints.len() < CHECKPOINTS_MAX {
-            self.resting.checkpoints.insert(id, Box::new(Checkpoint::of(state)));
-        }
+        self.resting.checkpoint(state, run.checkpointed);
         self.resting.insert(id, AtRest { version, due: run.timer, slot, ended, claim });
     }
 

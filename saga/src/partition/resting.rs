@@ -29,7 +29,7 @@ pub const WAKE_AHEAD_MS: u64 = 2_000;
 pub const EVENTS_PER_REST_CHECKPOINT: u64 = 64;
 /// Checkpoints of runs that went to rest that wait to be fetched; beyond it none are made, and
 /// runs are folded from what there is.
-pub(super) const CHECKPOINTS_MAX: usize = 256;
+const CHECKPOINTS_MAX: usize = 256;
 
 /// When runs go to rest, and when they come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +184,14 @@ impl Resting {
         let wake = self.due.first().map(|&(at, _)| Timestamp(at.0.saturating_sub(ahead_us)));
         let idle = self.idle.front().map(|&(at, _)| at);
         wake.into_iter().chain(idle).min()
+    }
+
+    /// Makes a checkpoint of a run that goes to rest, if that is worth it and there is room.
+    pub(super) fn checkpoint(&mut self, state: &State, checkpointed: u64) {
+        let long = state.version >= checkpointed + self.policy.events_per_checkpoint;
+        if long && self.checkpoints.len() < CHECKPOINTS_MAX {
+            self.checkpoints.insert(state.id, Box::new(Checkpoint::of(state)));
+        }
     }
 
     /// Takes so many of the checkpoints that were made.

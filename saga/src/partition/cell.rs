@@ -304,7 +304,7 @@ impl Run {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: plan.timeout_ms,
-                    retry: plan.retry,
+                    retry: plan.retry.policy,
                     tries: own.tries.saturating_add(1),
                 }
             }
@@ -321,7 +321,7 @@ impl Run {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: undo.timeout_ms,
-                    retry: undo.retry,
+                    retry: undo.retry.policy,
                     tries: own.tries.saturating_add(1),
                 }
             }

@@ -24,6 +24,7 @@ mod observe;
 mod posts;
 pub mod random;
 mod rest;
+mod retries;
 mod rollouts;
 mod services;
 mod watch;

@@ -279,6 +279,9 @@ impl<T: Abandon> Partition<T> {
     /// partition never goes back and no two moments of it are the same.
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
+        if now < self.clock {
+            self.resting.clock_set_back(now);
+        }
         self.clock = now;
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
     }

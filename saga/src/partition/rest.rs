@@ -76,8 +76,8 @@ impl<T: Abandon> Partition<T> {
             self.resting.settled.push_back((self.next_stage, id));
         } else if !run.noted_idle {
             run.noted_idle = true;
-            let at = now.plus_ms(self.resting.policy.after_idle_ms);
-            self.resting.idle.push_back((at, id));
+            let at = now.plus_ms(self.resting.policy.idle_ms(&run.state));
+            self.resting.idle.insert((at, id));
         }
     }
 
@@ -88,28 +88,27 @@ impl<T: Abandon> Partition<T> {
             self.rest(id, self.clock);
         }
         for _ in IDLE_MAX..self.resting.idle.len() {
-            let Some((_, id)) = self.resting.idle.pop_front() else { break };
+            let Some((_, id)) = self.resting.idle.pop_first() else { break };
             self.rest_or_wait(id, Timestamp(i64::MAX), self.clock);
         }
     }
 
     /// Lets runs go to rest that have been idle for long enough.
     pub(super) fn rest_idle(&mut self, now: Timestamp) {
-        let idle_ms = self.resting.policy.after_idle_ms;
-        // Beyond this is only what was noted before the clock was set back.
-        let latest = now.plus_ms(idle_ms);
         for _ in 0..IDLE_PER_FIRE_MAX {
-            let is_over = |own: &mut (Timestamp, _)| own.0 <= now || own.0 > latest;
-            let Some((_, id)) = self.resting.idle.pop_front_if(is_over) else { break };
+            let Some(&(at, id)) = self.resting.idle.first().filter(|own| own.0 <= now) else {
+                break;
+            };
+            self.resting.idle.remove(&(at, id));
             self.rest_or_wait(id, now, now);
         }
     }
 
     /// Lets a run go to rest if it has been idle until `by`; otherwise its time comes later.
     fn rest_or_wait(&mut self, id: ExecutionId, by: Timestamp, now: Timestamp) {
-        let idle_ms = self.resting.policy.after_idle_ms.max(1);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         run.noted_idle = false;
+        let idle_ms = self.resting.policy.idle_ms(&run.state);
         let rests_at = run.active_at.plus_ms(idle_ms);
         let is_durable = run.stages <= self.committed_stages;
         if is_durable && (rests_at <= by || rests_at > now.plus_ms(idle_ms)) {
@@ -117,7 +116,7 @@ impl<T: Abandon> Partition<T> {
         } else if run.is_idle() {
             run.noted_idle = true;
             let at = if is_durable { rests_at } else { now.plus_ms(idle_ms) };
-            self.resting.idle.push_back((at, id));
+            self.resting.idle.insert((at, id));
         }
     }
 

@@ -59,12 +59,21 @@ impl Default for RestPolicy {
 }
 
 impl RestPolicy {
-    /// Whether a run whose next timer is at `due` has long enough to wait.
-    pub(super) fn is_long(&self, state: &State, due: Option<Timestamp>, now: Timestamp) -> bool {
+    /// How much longer than others a run has to wait, for what it costs to bring it back.
+    fn weight_ms(&self, state: &State) -> u64 {
         let kib = u64::try_from(state.payload_bytes / 1_024).unwrap_or(u64::MAX);
         let for_events = state.version.saturating_mul(self.wait_ms_per_event);
-        let for_payloads = kib.saturating_mul(REST_WAIT_MS_PER_PAYLOAD_KIB);
-        let wait_ms = self.wait_ms_min.saturating_add(for_events).saturating_add(for_payloads);
+        for_events.saturating_add(kib.saturating_mul(REST_WAIT_MS_PER_PAYLOAD_KIB))
+    }
+
+    /// How long nothing may have happened to a run that waits for somebody's word.
+    pub(super) fn idle_ms(&self, state: &State) -> u64 {
+        self.after_idle_ms.saturating_add(self.weight_ms(state)).max(1)
+    }
+
+    /// Whether a run whose next timer is at `due` has long enough to wait.
+    pub(super) fn is_long(&self, state: &State, due: Option<Timestamp>, now: Timestamp) -> bool {
+        let wait_ms = self.wait_ms_min.saturating_add(self.weight_ms(state));
         // Or it would be brought back at once.
         let wait_ms = wait_ms.max(self.wake_ahead_ms.saturating_add(1));
         due.is_none_or(|due| due >= now.plus_ms(wait_ms))
@@ -107,7 +116,7 @@ pub(super) struct Resting {
     pub(super) runs: HashMap<u128, AtRest>,
     pub(super) due: BTreeSet<(Timestamp, u128)>,
     /// Runs that nothing is under way for, and when each may go to rest.
-    pub(super) idle: VecDeque<(Timestamp, ExecutionId)>,
+    pub(super) idle: BTreeSet<(Timestamp, ExecutionId)>,
     /// Runs that only the clock has go on, each with the stage that has to be durable first.
     pub(super) settled: VecDeque<(u64, ExecutionId)>,
     pub(super) checkpoints: BTreeMap<ExecutionId, Box<Checkpoint>>,
@@ -122,7 +131,7 @@ impl Resting {
             partition,
             runs: HashMap::new(),
             due: BTreeSet::new(),
-            idle: VecDeque::new(),
+            idle: BTreeSet::new(),
             settled: VecDeque::new(),
             checkpoints: BTreeMap::new(),
             unclaimed: Vec::new(),
@@ -182,7 +191,7 @@ impl Resting {
         let ahead_us = i64::try_from(self.policy.wake_ahead_ms.saturating_mul(1_000));
         let ahead_us = ahead_us.unwrap_or(i64::MAX);
         let wake = self.due.first().map(|&(at, _)| Timestamp(at.0.saturating_sub(ahead_us)));
-        let idle = self.idle.front().map(|&(at, _)| at);
+        let idle = self.idle.first().map(|&(at, _)| at);
         wake.into_iter().chain(idle).min()
     }
 
@@ -192,6 +201,12 @@ impl Resting {
         if long && self.checkpoints.len() < CHECKPOINTS_MAX {
             self.checkpoints.insert(state.id, Box::new(Checkpoint::of(state)));
         }
+    }
+
+    /// The clock was set back: whoever was noted before is looked at anew.
+    pub(super) fn clock_set_back(&mut self, now: Timestamp) {
+        let idle = std::mem::take(&mut self.idle);
+        self.idle = idle.into_iter().map(|(at, run)| (at.min(now), run)).collect();
     }
 
     /// Takes so many of the checkpoints that were made.

@@ -121,9 +121,10 @@ fn a_run_that_waits_shortly_stays() {
 fn a_run_that_waits_for_a_word_is_kept_for_a_while() {
     let mut bench = begun(&listening());
     assert_eq!(counts(&bench), (1, 0));
-    let idle_ms = RestPolicy::default().after_idle_ms;
-    assert_eq!(bench.partition.next_timer(), Some(START.plus_ms(idle_ms)));
-    fire(&mut bench, START.plus_ms(idle_ms));
+    let RestPolicy { after_idle_ms, wait_ms_per_event, .. } = RestPolicy::default();
+    let idle = START.plus_ms(after_idle_ms + 3 * wait_ms_per_event);
+    assert_eq!((bench.records.len(), bench.partition.next_timer()), (3, Some(idle)));
+    fire(&mut bench, idle);
     assert_eq!((counts(&bench), bench.partition.next_timer()), ((0, 1), None));
     bench.take(Input::Command(RUN, signal(), Some(())), START.plus_ms(HOUR_MS));
     bench.flush();

@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod common;
 mod journal_watch;
 mod open_report;
 mod rebuild;
@@ -32,17 +33,17 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::keys::Keys;
-use crate::partition::{Histories, Input, Post};
+use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
 use crate::{clock, metrics};
 
+pub(crate) use common::Common;
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
-pub(crate) use worker::Common;
 
 /// Commands that wait for one partition; a sender waits for room.
 const MAILBOX_MAX: usize = 1_024;
@@ -259,6 +260,14 @@ impl Histories for JournalHistories {
         let records = records.map_err(|error| error.to_string())?;
         Ok(records.map(|records| {
             records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
+        }))
+    }
+
+    fn recoverable(&self, run: ExecutionId) -> Result<Option<Recoverable>, String> {
+        let found = self.journal.recoverable(&run).map_err(|error| error.to_string())?;
+        Ok(found.map(|found| {
+            let (checkpoint, events) = (found.checkpoint, recovery::timed(found.records));
+            Recoverable { checkpoint, events }
         }))
     }
 

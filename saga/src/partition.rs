@@ -10,7 +10,7 @@ mod cached;
 mod calls;
 mod cell;
 mod checkpoints;
-mod deciding;
+mod decide;
 mod definitions;
 mod fold;
 mod forget;
@@ -26,17 +26,18 @@ mod posts;
 mod reads;
 mod removal;
 mod replays;
+mod rest;
+mod resting;
 mod rollouts;
 mod stage;
 mod timers;
 mod turns;
+mod waiters;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
-use backstitch_core::machine;
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
@@ -51,19 +52,22 @@ use crate::turns::{Pool, Seat};
 use calls::CallbacksHeld;
 use cell::Cell;
 use definitions::Workflows;
+use resting::Resting;
+use waiters::Waiters;
 
 pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
-pub(crate) use fold::guarded;
-pub use fold::{fold, fold_more};
+pub use fold::{fold, fold_more, recall};
+pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;
 pub use import::Import;
-pub use input::{Abandon, Answer, Histories, Input};
+pub use input::{Abandon, Answer, Histories, Input, Recoverable};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
+pub use resting::{RestPolicy, Rested};
 pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
@@ -71,7 +75,9 @@ pub use timers::TIMERS_PER_FIRE_MAX;
 /// One partition.
 pub struct Partition<T> {
     id: PartitionId,
-    runs: HashMap<ExecutionId, Cell<T>>,
+    runs: HashMap<ExecutionId, Cell>,
+    resting: Resting,
+    waiters: Waiters<T>,
     workflows: Workflows,
     replays: replays::Replays,
     own: PartitionState,
@@ -118,6 +124,8 @@ pub struct Partition<T> {
     next_stage: u64,
     committed_stages: u64,
     last_at: Timestamp,
+    /// The wall clock as it was told last.
+    clock: Timestamp,
     draining: bool,
 }
 
@@ -128,6 +136,8 @@ impl<T: Abandon> Partition<T> {
         Self {
             id,
             runs: HashMap::new(),
+            resting: Resting::new(id),
+            waiters: Waiters::new(),
             workflows: Workflows::default(),
             replays: replays::Replays::new(),
             own: PartitionState::default(),
@@ -158,6 +168,7 @@ impl<T: Abandon> Partition<T> {
             next_stage: 0,
             committed_stages: 0,
             last_at,
+            clock: last_at,
             draining: false,
         }
     }
@@ -262,6 +273,7 @@ impl<T: Abandon> Partition<T> {
         self.free_slots();
         self.free_keys();
         self.free_stopped();
+        self.rest_settled();
         self.pass_on(&gone);
         releases
     }
@@ -279,63 +291,10 @@ impl<T: Abandon> Partition<T> {
     /// partition never goes back and no two moments of it are the same.
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
+        if now < self.clock {
+            self.resting.clock_set_back(now);
+        }
+        self.clock = now;
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
-    }
-
-    /// Stages what was decided, orders what is newly owed, and keeps the run's timer.
-    fn record(
-        &mut self,
-        id: ExecutionId,
-        decision: machine::Decision,
-        version: u64,
-        moment: Moment,
-    ) {
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        let (stream, cut) = (StreamId::Execution(id), decision.cut);
-        run.stage_rows(&decision.events, &mut self.open);
-        self.learn(id, &decision.events, moment.stamp);
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if !decision.events.is_empty() {
-            run.stages = self.next_stage + 1;
-        }
-        for (event, version) in decision.events.into_iter().zip(version + 1..) {
-            let (stream, event) = (stream.clone(), Event::Run(event));
-            self.open.records.push(StagedRecord { stream, version, at: moment.stamp, event });
-        }
-        if decision.cut {
-            self.cut.push_back(id);
-        }
-        let mut owed = run.newly_owed(moment.now);
-        let stopped = run.stopped_turns(&owed);
-        if stopped > 0 {
-            self.stopping.push_back((self.next_stage, stopped));
-        }
-        if let Some(at) = run.timer.take() {
-            self.timers.remove(&(at, id));
-        }
-        run.timer = run.state.next_due(moment.now);
-        self.timers.extend(run.timer.map(|at| (at, id)));
-        self.hold_callbacks(id, &mut owed, moment.now);
-        self.expect_answers(&owed, moment.now);
-        self.releases.extend(owed);
-        self.settle_calls(id, moment);
-        self.settle_keys(id, moment);
-        self.settle_turns(id, cut, moment);
-        self.settle_slot(id);
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if run.state.status().is_ended() && !run.waiting.is_empty() {
-            let shown = Arc::new(run.state.clone());
-            let tickets = std::mem::take(&mut run.waiting);
-            for ticket in tickets {
-                self.answer(ticket, Answer::Shown(shown.clone()));
-            }
-        }
-        if let Some(Cell::Run(run)) = self.runs.get(&id) {
-            if run.may_leave() {
-                self.ended.push(id);
-            } else if run.wants_checkpoint() {
-                self.uncheckpointed.insert(id);
-            }
-        }
     }
 }

@@ -15,6 +15,7 @@ mod payloads;
 mod process;
 mod refused;
 mod rehearsals;
+mod rest;
 mod retention;
 mod retries;
 mod rollouts;

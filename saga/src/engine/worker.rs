@@ -9,16 +9,14 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
-use crate::breakers::Breakers;
 use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
+use crate::engine::Common;
 use crate::handle::Ticket;
-use crate::keys::Keys;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::replays::Replays;
-use crate::slots::Slots;
-use crate::turns::{self, Pool};
+use crate::turns;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -63,15 +61,6 @@ enum Wake {
 pub(crate) struct Start {
     pub(crate) partition: Partition<Ticket>,
     pub(crate) head: Head,
-}
-
-/// What all partitions of a node share.
-#[derive(Clone)]
-pub(crate) struct Common {
-    pub(crate) pool: Pool,
-    pub(crate) slots: Slots,
-    pub(crate) keys: Keys,
-    pub(crate) breakers: Breakers,
 }
 
 /// How a partition is reached, and reaches the others.
@@ -176,6 +165,9 @@ impl Worker {
                 while self.checkpoint() {}
                 return Ok(());
             }
+            if self.partition.has_checkpoints(CHECKPOINTS_AT_ONCE_MAX) {
+                self.checkpoint();
+            }
             if self.checkpointed_at.elapsed() >= CHECKPOINT_INTERVAL && !self.checkpoint() {
                 self.checkpointed_at = Instant::now();
             }
@@ -260,7 +252,7 @@ impl Worker {
         }
         let releases = self.partition.releases();
         self.act(releases);
-        self.resident.set(self.partition.resident());
+        self.resident.set(self.partition.resident(), self.partition.at_rest());
         Ok(())
     }
 

@@ -112,7 +112,8 @@ impl Calls {
         self.begun.values()
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether no call waits, may be made or is under way.
+    pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.granted.is_empty() && self.begun.is_empty()
     }
 

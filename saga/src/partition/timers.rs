@@ -17,8 +17,8 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let timer = self.timers.first().map(|&(at, _)| at);
-        let others = self.next_resend().into_iter().chain(self.breakers.next_at());
-        timer.into_iter().chain(others).min()
+        let others = self.next_resend().into_iter().chain(self.resting.next());
+        timer.into_iter().chain(others).chain(self.breakers.next_at()).min()
     }
 
     /// Whether a decision was cut short, or a turn came, and [`Partition::fire`] is to be
@@ -52,6 +52,7 @@ impl<T: Abandon> Partition<T> {
         self.use_calls(moment);
         self.use_keys(moment);
         self.use_turns(moment);
+        self.wake_due(now);
         for _ in 0..TIMERS_PER_FIRE_MAX {
             let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
             self.timers.remove(&(at, run));
@@ -61,5 +62,6 @@ impl<T: Abandon> Partition<T> {
             self.decide(run, Command::Continue, None, moment);
         }
         self.resend(now);
+        self.rest_idle(now);
     }
 }

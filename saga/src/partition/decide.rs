@@ -1,7 +1,10 @@
-//! Carrying out a command on a run: with what there is room for, and what follows of it.
+//! Deciding: a command carried out on a run, and what is done about what was decided.
+
+use std::sync::Arc;
 
 use backstitch_core::command::Command;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::event::Event;
+use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
 use backstitch_core::time::Moment;
 
@@ -9,6 +12,7 @@ use super::calls::Calling;
 use super::cell::Cell;
 use super::fold::guarded;
 use super::keyed::Asking;
+use super::stage::StagedRecord;
 use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
@@ -104,6 +108,68 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn answer_maybe(&mut self, ticket: Option<T>, answer: Answer) {
         if let Some(ticket) = ticket {
             self.answer(ticket, answer);
+        }
+    }
+
+    /// Stages what was decided, orders what is newly owed, and keeps the run's timer.
+    pub(super) fn record(
+        &mut self,
+        id: ExecutionId,
+        decision: machine::Decision,
+        version: u64,
+        moment: Moment,
+    ) {
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let (stream, cut) = (StreamId::Execution(id), decision.cut);
+        run.stage_rows(&decision.events, &mut self.open);
+        self.learn(id, &decision.events, moment.stamp);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let changed = !decision.events.is_empty();
+        if changed {
+            run.stages = self.next_stage + 1;
+        }
+        for (event, version) in decision.events.into_iter().zip(version + 1..) {
+            let (stream, event) = (stream.clone(), Event::Run(event));
+            self.open.records.push(StagedRecord { stream, version, at: moment.stamp, event });
+        }
+        if decision.cut {
+            self.cut.push_back(id);
+        }
+        run.is_cut = cut;
+        let mut owed = run.newly_owed(moment.now);
+        let stopped = run.stopped_turns(&owed);
+        if stopped > 0 {
+            self.stopping.push_back((self.next_stage, stopped));
+        }
+        if let Some(at) = run.timer.take() {
+            self.timers.remove(&(at, id));
+        }
+        run.timer = run.state.next_due(moment.now);
+        self.timers.extend(run.timer.map(|at| (at, id)));
+        self.hold_callbacks(id, &mut owed, moment.now);
+        self.expect_answers(&owed, moment.now);
+        self.releases.extend(owed);
+        self.settle_calls(id, moment);
+        self.settle_keys(id, moment);
+        self.settle_turns(id, cut, moment);
+        self.settle_slot(id);
+        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        if run.state.status().is_ended() {
+            let tickets = self.waiters.take(id);
+            let shown = (!tickets.is_empty()).then(|| Arc::new(run.state.clone()));
+            for (ticket, shown) in tickets.into_iter().zip(shown.into_iter().cycle()) {
+                self.answer(ticket, Answer::Shown(shown));
+            }
+        }
+        if let Some(Cell::Run(run)) = self.runs.get(&id) {
+            if run.may_leave() {
+                self.ended.push(id);
+                return;
+            }
+            if run.wants_checkpoint() {
+                self.uncheckpointed.insert(id);
+            }
+            self.note_idle(id, changed, moment.now);
         }
     }
 }

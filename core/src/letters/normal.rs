@@ -4,8 +4,6 @@
 //! The rules are part of what a fingerprint means, and so of the API: see
 //! `docs/dead-letters.md`. A change of them parts groups that were one.
 
-use std::net::{IpAddr, SocketAddr};
-
 /// The longest normal form, in bytes: what stands behind tells nothing new.
 pub const NORMAL_BYTES_MAX: usize = 1_024;
 
@@ -96,21 +94,32 @@ fn word(word: &str, shown: &mut String) {
     shown.push_str(end);
 }
 
-/// `10.0.0.7`, `10.0.0.7:80`, `[::1]:80`, `::1`, `host:80`.
+/// `10.0.0.7`, `10.0.0.7:80`, `[::1]:80`, `::1`, `host.name:80`.
 fn is_address(word: &str) -> bool {
-    if word.parse::<SocketAddr>().is_ok() {
-        return true;
-    }
     let bare = word.trim_start_matches('[').trim_end_matches(']');
-    // A lone `::` or a time such as `12:30` is none.
-    if bare.contains(['.', ':']) && bare.len() > 2 && bare.parse::<IpAddr>().is_ok() {
+    if is_ipv4(bare) || is_ipv6(bare) {
         return true;
     }
     let Some((host, port)) = word.rsplit_once(':') else { return false };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let named = host.contains(|own: char| own.is_ascii_alphabetic())
-        && host.chars().all(|own| own.is_ascii_alphanumeric() || "-._".contains(own));
-    let dotted = host.contains('.') || host == "localhost";
-    named && dotted && port.parse::<u16>().is_ok()
+        && host.chars().all(|own| own.is_ascii_alphanumeric() || "-._".contains(own))
+        && (host.contains('.') || host == "localhost");
+    (named || is_ipv4(host) || bracketed.is_some_and(is_ipv6)) && port.parse::<u16>().is_ok()
+}
+
+fn is_ipv4(word: &str) -> bool {
+    let parts: Vec<_> = word.split('.').collect();
+    parts.len() == 4 && parts.iter().all(|part| part.parse::<u8>().is_ok())
+}
+
+/// Eight groups, or fewer with a gap: a time such as `12:30:45` is none.
+fn is_ipv6(word: &str) -> bool {
+    let groups: Vec<_> = word.split(':').collect();
+    let group = |own: &&str| own.len() <= 4 && own.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let whole = groups.len() == 8 && !groups.contains(&"");
+    let gap = groups.len() <= 8 && word.contains("::") && word.len() > 2;
+    groups.iter().all(group) && (whole || gap)
 }
 
 /// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.

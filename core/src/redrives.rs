@@ -146,6 +146,17 @@ pub fn decide(
     })
 }
 
+impl RedriveState {
+    /// The state that a command leads to, for whoever has had it recorded.
+    pub fn follow(&mut self, command: RedriveCommand, at: Timestamp) {
+        if let Ok(Some(event)) = decide(Some(self), command)
+            && apply(self, &event).is_ok()
+        {
+            (self.version, self.updated_at) = (self.version + 1, at);
+        }
+    }
+}
+
 /// Folds one event.
 ///
 /// # Errors
@@ -165,14 +176,20 @@ pub fn evolve(
         (None, _) => return Err(illegal("a redrive begins with its request")),
         (Some(own), _) => own,
     };
+    apply(own, event).map_err(illegal)?;
+    (own.version, own.updated_at) = (version, at);
+    Ok(())
+}
+
+fn apply(own: &mut RedriveState, event: &RedriveEvent) -> Result<(), &'static str> {
     match (&own.status, event) {
-        (_, RedriveEvent::Requested(_)) => return Err(illegal("a redrive is requested once")),
+        (_, RedriveEvent::Requested(_)) => return Err("a redrive is requested once"),
         (RedriveStatus::Running, RedriveEvent::Claimed { letters, canary }) => {
             own.claim(letters, *canary);
         }
         (_, RedriveEvent::Observed { outcomes }) => {
             if !outcomes.iter().all(|(letter, _)| own.pending.contains_key(letter)) {
-                return Err(illegal("a letter was not claimed, or is known already"));
+                return Err("a letter was not claimed, or is known already");
             }
             outcomes.iter().for_each(|(letter, outcome)| own.observe(*letter, *outcome));
         }
@@ -185,9 +202,8 @@ pub fn evolve(
             own.status = RedriveStatus::Cancelled { reason, actor };
         }
         (RedriveStatus::Running, RedriveEvent::Completed) => own.status = RedriveStatus::Completed,
-        _ => return Err(illegal("it has no arrow from where the redrive stands")),
+        _ => return Err("it has no arrow from where the redrive stands"),
     }
-    (own.version, own.updated_at) = (version, at);
     Ok(())
 }
 

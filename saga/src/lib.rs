@@ -15,6 +15,7 @@ pub mod metrics;
 mod owners;
 pub mod partition;
 pub mod rehearsals;
+pub mod redrives;
 pub mod replays;
 pub mod retention;
 pub mod retry;

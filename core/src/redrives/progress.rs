@@ -153,6 +153,12 @@ impl RedriveState {
         }
     }
 
+    /// Whether somebody has to see to it: it retries, or letters it retried have no outcome.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.status == RedriveStatus::Running || !self.pending.is_empty()
+    }
+
     /// What was asked for. Nothing else writes terms than this code, so there always are some.
     #[must_use]
     pub fn terms(&self) -> Option<Terms> {

@@ -175,7 +175,7 @@ pub(super) fn rows_of_history(stream: &StreamId, records: &[Record]) -> Vec<Audi
     let partition = match stream {
         StreamId::Execution(run) => run.partition,
         StreamId::Partition(partition) => *partition,
-        StreamId::Workflow { .. } | StreamId::Replay(_) => PartitionId(0),
+        StreamId::Workflow { .. } | StreamId::Replay(_) | StreamId::Redrive(_) => PartitionId(0),
     };
     let namespace = namespace_in(records);
     let namespace_of = |_: &ExecutionId| namespace.clone();

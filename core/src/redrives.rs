@@ -114,8 +114,7 @@ pub fn decide(
     Ok(match command {
         RedriveCommand::Request(_) => None,
         RedriveCommand::Claim { letters, canary } => {
-            let fresh: Vec<_> =
-                letters.into_iter().filter(|own| !state.was_claimed(own)).collect();
+            let fresh: Vec<_> = letters.into_iter().filter(|own| !state.was_claimed(own)).collect();
             let claims = running && !fresh.is_empty();
             claims.then_some(RedriveEvent::Claimed { letters: fresh, canary })
         }

@@ -130,8 +130,15 @@ impl Engine {
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
         let limits = (pool.clone(), slots.clone(), keys.clone(), cache.clone());
-        let handle =
-            Handle::new(mailboxes, catalog.clone(), journal.clone(), registry, draining, retention, limits);
+        let handle = Handle::new(
+            mailboxes,
+            catalog.clone(),
+            journal.clone(),
+            registry,
+            draining,
+            retention,
+            limits,
+        );
         let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();

@@ -41,7 +41,6 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::cache::{Answered, ResultCache};
-use crate::catalog::{Name, Revision};
 use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};

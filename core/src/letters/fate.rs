@@ -58,13 +58,11 @@ fn retried(state: &State, number: u32, subject: LetterSubject) -> Fate {
             | StepStatus::Faulted
             | StepStatus::Retrying => Fate::Pending,
         },
-        LetterSubject::Undo(step) => {
-            match state.step(step).undo.as_ref().map(|undo| undo.status) {
-                Some(UndoStatus::Succeeded) => Fate::Succeeded,
-                Some(UndoStatus::Failed) | None => Fate::Failed,
-                Some(_) => Fate::Pending,
-            }
-        }
+        LetterSubject::Undo(step) => match state.step(step).undo.as_ref().map(|undo| undo.status) {
+            Some(UndoStatus::Succeeded) => Fate::Succeeded,
+            Some(UndoStatus::Failed) | None => Fate::Failed,
+            Some(_) => Fate::Pending,
+        },
         LetterSubject::Callback(number) => match state.deliveries.get(number as usize) {
             Some(own) if own.status == DeliveryStatus::Delivered => Fate::Succeeded,
             Some(own) if own.status == DeliveryStatus::Failed => Fate::Failed,

@@ -256,7 +256,9 @@ impl RedriveState {
     pub fn stop_reason(&self, terms: &Terms) -> Option<String> {
         if let Some((fingerprint, group)) = self.groups.iter().find(|(_, own)| own.failed > 0) {
             let (failed, claimed) = (group.failed, group.claimed);
-            return Some(format!("the canary of group {fingerprint}: {failed} of {claimed} failed"));
+            return Some(format!(
+                "the canary of group {fingerprint}: {failed} of {claimed} failed"
+            ));
         }
         let (rules, since) = (&terms.stop_when, &self.since);
         if rules.failures.is_some_and(|most| since.failed >= most) {

@@ -1,8 +1,8 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent, ReplayEvent,
-    RolloutEvent, RunEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
+    ReplayEvent, RolloutEvent, RunEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.

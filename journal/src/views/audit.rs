@@ -51,6 +51,10 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RolloutEnded => 23,
         AuditAction::CacheEmptied => 24,
         AuditAction::ExecutionMigrated => 25,
+        AuditAction::RedriveRequested => 26,
+        AuditAction::RedrivePaused => 27,
+        AuditAction::RedriveResumed => 28,
+        AuditAction::RedriveCancelled => 29,
     }
 }
 

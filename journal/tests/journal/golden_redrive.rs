@@ -1,8 +1,6 @@
 //! The golden commit of a redrive of dead letters.
 
-use backstitch_core::event::{
-    ClaimedLetter, Event, RedriveEvent, RedriveOutcome, RedriveRequest,
-};
+use backstitch_core::event::{ClaimedLetter, Event, RedriveEvent, RedriveOutcome, RedriveRequest};
 use backstitch_core::ids::{LetterId, RedriveId, StreamId};
 use backstitch_core::letters::Fingerprint;
 use backstitch_core::time::Timestamp;

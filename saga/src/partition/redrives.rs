@@ -94,7 +94,8 @@ impl<T: Abandon> Partition<T> {
         let mut state = self.redrives.remove(&id);
         let known = state.clone();
         let folded = redrives::evolve(&mut state, &event, moment.stamp);
-        let progress = matches!(event, RedriveEvent::Claimed { .. } | RedriveEvent::Observed { .. });
+        let progress =
+            matches!(event, RedriveEvent::Claimed { .. } | RedriveEvent::Observed { .. });
         let Some(state) = state.filter(|_| folded.is_ok()) else {
             self.redrives.extend(known.map(|known| (id, known)));
             return Err(folded.err().map(|why| why.to_string()).unwrap_or_default());

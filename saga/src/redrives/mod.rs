@@ -266,10 +266,7 @@ impl Job {
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        learned: Result<Learned, tokio::task::JoinError>,
-    ) -> Result<(), Gone> {
+    fn take(&mut self, learned: Result<Learned, tokio::task::JoinError>) -> Result<(), Gone> {
         // A bug in one attempt is told by the task that watches this one.
         let learned = learned.unwrap_or_else(|bug| match bug.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -317,9 +314,9 @@ impl Job {
             opened: Range {
                 after: choice.opened_after.max(reached),
                 before: Some(
-                    choice.opened_before.map_or(self.state.request.until, |at| {
-                        at.min(self.state.request.until)
-                    }),
+                    choice
+                        .opened_before
+                        .map_or(self.state.request.until, |at| at.min(self.state.request.until)),
                 ),
             },
             order: Order::OldestFirst,

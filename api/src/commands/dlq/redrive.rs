@@ -229,7 +229,8 @@ fn table(answer: &Value) -> String {
     if found.is_empty() {
         return "no redrives".to_owned();
     }
-    let mut rows = vec![words(["REDRIVE", "STATUS", "RATE", "CLAIMED", "SUCCEEDED", "FAILED", "BEGUN"])];
+    let mut rows =
+        vec![words(["REDRIVE", "STATUS", "RATE", "CLAIMED", "SUCCEEDED", "FAILED", "BEGUN"])];
     rows.extend(found.iter().map(|own| {
         let letters = &own["letters"];
         vec![

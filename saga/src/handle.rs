@@ -18,6 +18,7 @@ mod request;
 mod rollouts;
 mod transfer;
 mod travel;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,7 @@ use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
@@ -39,11 +41,11 @@ use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
-use crate::keys::{KeyShown, Keys};
+use crate::keys::Keys;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
-use crate::slots::{Limits, Slots};
-use crate::turns::{Class, Pool, Usage};
+use crate::slots::Slots;
+use crate::turns::Pool;
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -167,36 +169,6 @@ impl Handle {
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
-    }
-
-    /// How the turns of attempts stand.
-    #[must_use]
-    pub fn turns(&self) -> Usage {
-        self.shared.turns.usage()
-    }
-
-    /// Every limit of runs at a time, with who holds and who waits.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.shared.slots.limits()
-    }
-
-    /// Tells the recorder who waits for turns, slots and keyed limits.
-    pub fn record_waiting(&self) {
-        let turns = self.turns().waiting;
-        let words = Class::ALL.map(Class::word);
-        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
-        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
-        let words = || words.into_iter().skip(1);
-        crate::metrics::waiting("slots", words().zip(&slots));
-        crate::metrics::waiting("keys", words().zip(&keys));
-    }
-
-    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
-    /// key, and how many more there are.
-    #[must_use]
-    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
-        self.shared.keys.shown(namespace, most)
     }
 
     /// The workflows that may be used.
@@ -357,6 +329,10 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
+        let wrong = number_problems(&plan, execution, &submitted, now);
+        if !wrong.is_empty() {
+            return Err(Error::InvalidSubmission(wrong));
+        }
         let origin = origin(request.priority.unwrap_or(plan.priority), variant);
         Ok(Submission { execution, plan, submitted, tags, origin })
     }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 85] = [
+pub const EVENT_TYPES: [&str; 86] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -53,6 +53,7 @@ pub const EVENT_TYPES: [&str; 85] = [
     "StepLimitPassed",
     "SlaBreached",
     "StepKeyed",
+    "NumbersSet",
     "ExecutionOrigin",
     "MessagePosted",
     "MessageAcknowledged",
@@ -95,7 +96,7 @@ pub const EVENT_TYPES: [&str; 85] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(59).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(60).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -209,6 +210,7 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
+        GraphEvent::NumbersSet { .. } => "NumbersSet",
     }
 }
 

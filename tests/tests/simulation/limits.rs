@@ -76,7 +76,7 @@ pub fn slots(world: &World) {
     };
     let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut of_the_node = 0;
-    let mut limits = BTreeMap::new();
+    let mut limits: BTreeMap<Arc<str>, u32> = BTreeMap::new();
     for run in runs {
         let state = world.live_state(run);
         let by_hand = {

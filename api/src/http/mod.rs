@@ -4,6 +4,7 @@
 //! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
 
 mod admin;
+pub mod alarms;
 mod answer;
 mod audit;
 mod backups;

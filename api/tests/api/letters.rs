@@ -1,9 +1,11 @@
 //! Dead letters beyond retry and discard: what they share, counted, and their whole context.
 
+use backstitch_api::Settings;
+use backstitch_api::settings::LetterAlarm;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, settings};
 
 /// Fails at `charge` with what it is told.
 const REFUSED: &str = "
@@ -162,5 +164,24 @@ async fn letters_are_retried_by_a_filter_and_every_mistake_is_told() {
         let (status, _) = server.get(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_open_letters_are_told_where_people_look() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let alarm = LetterAlarm { letters: Some(2), age_ms: None };
+    let settings = Settings { letter_alarm: alarm, ..settings(&folder) };
+    let server = Server::start_with(settings, folder).await;
+    server.define(REFUSED).await;
+    server.run("refused", &json!({ "why": "busy" })).await;
+    until(&server, "/api/v1/dlq/stats", |own| own["by_status"]["open"] == 1).await;
+    let (_, health) = server.get("/health").await;
+    assert_eq!(health, json!({ "status": "healthy", "warnings": [] }));
+    server.run("refused", &json!({ "why": "busy" })).await;
+    let rings = |own: &Value| own["warnings"] == json!(["2 dead letters are open"]);
+    until(&server, "/health", rings).await;
+    let info = until(&server, "/info", rings).await;
+    assert_eq!(info["letter_alarm"], json!({ "letters": 2, "age_ms": null }));
     server.stop().await;
 }

@@ -55,7 +55,9 @@ fn adds_up(group: &str, line: &Value) {
     assert!(median("per_second") > 0.0 && median("p50_us") <= median("p99_us"), "{line}");
     let shares = line["of_floor"].as_object().expect("an object");
     match group {
-        "floors" | "graph" | "cache" | "many" | "letters" | "scale" => assert!(shares.is_empty(), "{line}"),
+        "floors" | "graph" | "cache" | "many" | "letters" | "scale" => {
+            assert!(shares.is_empty(), "{line}")
+        }
         "journal" => {
             assert!(shares.contains_key("sync"), "{line}");
             // One commit in flight: each group is one commit, and each has its own sync.

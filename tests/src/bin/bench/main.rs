@@ -37,7 +37,9 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, LETTERS, MANY, SCALE, SYNC};
+use crate::ratios::{
+    CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, LETTERS, MANY, SCALE, SYNC,
+};
 use crate::scale::Sizes;
 
 /// As the server has it.

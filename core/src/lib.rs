@@ -35,6 +35,7 @@ pub mod redrives;
 pub mod rehearsal;
 pub mod replays;
 pub mod report;
+mod rest;
 pub mod retention;
 pub mod retry_policy;
 pub mod rollout;

@@ -3,6 +3,8 @@
 //! A pure function of one event, so that the audit can be made again from the journal at any
 //! time. Knows nothing of how its rows are kept.
 
+mod redrives;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -69,13 +71,21 @@ pub enum AuditAction {
     CacheEmptied,
     /// A run goes on with another revision.
     ExecutionMigrated,
+    /// Dead letters are retried by a filter.
+    RedriveRequested,
+    /// A redrive was stopped by somebody.
+    RedrivePaused,
+    /// A redrive goes on.
+    RedriveResumed,
+    /// A redrive was given up.
+    RedriveCancelled,
     /// A breaker was opened, closed, released or reset by somebody.
     BreakerSet,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -102,6 +112,10 @@ impl AuditAction {
         Self::RolloutEnded,
         Self::CacheEmptied,
         Self::ExecutionMigrated,
+        Self::RedriveRequested,
+        Self::RedrivePaused,
+        Self::RedriveResumed,
+        Self::RedriveCancelled,
         Self::BreakerSet,
     ];
 
@@ -135,6 +149,10 @@ impl AuditAction {
             Self::RolloutEnded => "rollout.ended",
             Self::CacheEmptied => "cache.emptied",
             Self::ExecutionMigrated => "execution.migrated",
+            Self::RedriveRequested => "redrive.requested",
+            Self::RedrivePaused => "redrive.paused",
+            Self::RedriveResumed => "redrive.resumed",
+            Self::RedriveCancelled => "redrive.cancelled",
             Self::BreakerSet => "breaker.set",
         }
     }
@@ -208,6 +226,7 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
         },
         (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
         (_, Event::Replay(event)) => replay_deed(stream, event),
+        (_, Event::Redrive(event)) => redrives::deed(stream, event),
         (_, Event::Run(_) | Event::Workflow(_)) => None,
     }
 }

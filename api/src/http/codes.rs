@@ -48,6 +48,12 @@ pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
 pub const TOO_MANY_BREAKERS: &str = "TOO_MANY_BREAKERS";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// No redrive of that id.
+pub const REDRIVE_NOT_FOUND: &str = "REDRIVE_NOT_FOUND";
+/// The redrive has completed or was cancelled.
+pub const REDRIVE_OVER: &str = "REDRIVE_OVER";
+/// As many redrives as there may be are under way.
+pub const TOO_MANY_REDRIVES: &str = "TOO_MANY_REDRIVES";
 /// The replay has delivered everything.
 pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
 /// A replay into a view can't be stopped.
@@ -106,7 +112,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 50] = [
+pub const ALL: [(&str, StatusCode); 53] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -118,6 +124,9 @@ pub const ALL: [(&str, StatusCode); 50] = [
     (BREAKER_NOT_FOUND, StatusCode::NOT_FOUND),
     (TOO_MANY_BREAKERS, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REDRIVE_OVER, StatusCode::CONFLICT),
+    (TOO_MANY_REDRIVES, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
     (QUEUE_FULL, StatusCode::TOO_MANY_REQUESTS),

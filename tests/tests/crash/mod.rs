@@ -15,6 +15,7 @@ mod keyed;
 mod loops;
 mod orders;
 mod payloads;
+mod redriven;
 pub mod replayed;
 mod scene;
 mod syncs;

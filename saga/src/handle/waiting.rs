@@ -1,4 +1,4 @@
-//! How much goes on at a time, as an operator sees it.
+//! Who waits for turns, slots and keyed limits, and who has them.
 
 use super::Handle;
 use crate::clock;

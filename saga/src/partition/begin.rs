@@ -31,7 +31,7 @@ fn claim(submission: &Submission, moment: Moment) -> Claim {
 }
 
 /// A run and its first decision; the outer error is a bug.
-type Begun<T> = Result<Result<(Run<T>, Decision), Refusal>, String>;
+type Begun = Result<Result<(Run, Decision), Refusal>, String>;
 
 impl<T: Abandon> Partition<T> {
     pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
@@ -39,7 +39,7 @@ impl<T: Abandon> Partition<T> {
         if self.arriving.contains_key(&id) {
             return self.answer(ticket, Answer::KeyConflict(id));
         }
-        if submission.has_derived_id() || self.runs.contains_key(&id) {
+        if submission.has_derived_id() || self.is_here(id) {
             match self.resident_run(id) {
                 Ok(Some(run)) => {
                     let known = run.state.submitted.request;
@@ -73,7 +73,7 @@ impl<T: Abandon> Partition<T> {
     }
 
     /// The run's beginning, with what there is room for; a turn that nothing used goes back.
-    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
+    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun {
         let claim = claim(&submission, moment);
         let (namespace, plan) = (submission.submitted.namespace.clone(), submission.plan.clone());
         let mut keys = Keyed::default();

@@ -84,6 +84,13 @@ pub(super) struct Standing {
     pub(super) keys: Keyed,
 }
 
+impl Standing {
+    /// Whether the run holds nothing and stands in no line.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held == 0 && self.place.is_none() && self.keys.is_idle()
+    }
+}
+
 /// What a run has to do with slots; a run that the partition has said nothing of has neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum SlotOf {
@@ -97,7 +104,7 @@ pub(super) enum SlotOf {
 }
 
 impl SlotOf {
-    fn state(state: &State) -> Self {
+    pub(super) fn state(state: &State) -> Self {
         if state.holds_slot() {
             Self::Holds
         } else if state.waits_to_begin() {
@@ -119,6 +126,7 @@ impl<T: Abandon> Partition<T> {
     /// Says what every run holds or waits for. No partition of a node decides anything, and
     /// nobody is let in, before all have said so.
     pub fn claim_slots(&mut self) {
+        self.claim_rested_slots();
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
         runs.sort_unstable();
         for id in runs {
@@ -158,7 +166,8 @@ impl<T: Abandon> Partition<T> {
         {
             // It may have been reopened since.
             let run = self.runs.get(&claim.run);
-            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither);
+            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither)
+                || self.resting.claims_slot(claim.run);
             if !again {
                 self.slots.forget(&claim);
             }
@@ -192,7 +201,7 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn use_slots(&mut self, moment: Moment) {
         for _ in 0..GRANTS_PER_FIRE_MAX {
             let Some(id) = self.slots.next_granted() else { break };
-            if self.runs.contains_key(&id) {
+            if self.is_here(id) {
                 self.decide(id, Command::Continue, None, moment);
             }
         }

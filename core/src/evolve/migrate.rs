@@ -88,6 +88,7 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
         fresh.for_each(|step| keyed.forget(*step));
     }
     begun.into_iter().for_each(|step| place(state, step));
+    flow::let_go_of_handlers(state);
 }
 
 /// What routers, handlers and clocks brought about stays, as far as the plan knows of it; of

@@ -84,7 +84,7 @@ pub(super) enum Turned {
 pub(super) struct Circuit {
     pub standing: Standing,
     pub forced: Option<Forced>,
-    /// Those of whoever called last.
+    /// Those of whoever called last; since it opened, those of whoever's failure opened it.
     pub rules: BreakerRules,
     /// Failures in a row.
     pub consecutive: u32,
@@ -148,8 +148,11 @@ impl Circuit {
 
     /// Whether a call may be made now; `again` if it repeats one that failed.
     pub fn ask(&mut self, rules: &BreakerRules, again: bool, now: Timestamp) -> Option<Hold> {
-        (self.rules, self.used_at) = (*rules, now);
+        self.used_at = now;
         self.tick(now);
+        if self.standing == Standing::Closed {
+            self.rules = *rules;
+        }
         if !self.is_closed() {
             return Some(self.hold());
         }
@@ -244,7 +247,7 @@ impl Circuit {
             (Standing::HalfOpen, Outcome::Failed(_)) => Some(self.open(rules, now)),
             (Standing::HalfOpen, Outcome::Answered) => {
                 self.proven += 1;
-                (self.proven >= rules.probes).then(|| self.close())
+                (self.proven >= self.rules.probes).then(|| self.close())
             }
             (Standing::Closed, Outcome::Answered) => {
                 self.consecutive = 0;

@@ -135,6 +135,28 @@ fn once_its_time_is_up_one_call_after_the_other_tries_it() {
 }
 
 #[test]
+fn whoever_opened_it_says_how_many_try_it() {
+    let (breakers, seat) = breakers();
+    let two = BreakerPolicy { probes: Some(2), ..BreakerPolicy::default() };
+    for run in 1..3 {
+        let called = seat.ask(&name(), Some(&two), false, at(0)).expect("closed");
+        seat.ended(&called, asker(run), &failed(), at(0));
+    }
+    for run in 3..6 {
+        seat.wait(&name(), HoldReason::Open, order(run), at(1));
+    }
+    seat.tick(at(1_000));
+    assert_eq!(seat.granted(), 2);
+    assert_eq!(why(&seat, at(1_000)), Some(HoldReason::Probing), "one who thinks otherwise");
+    assert_eq!(breakers.find(&name(), at(1_000)).map(|own| own.probes), Some(2));
+    for run in 3..5 {
+        let called = seat.called((asker(run), &name()), None).expect("it may");
+        seat.ended(&called, asker(run), &Outcome::Answered, at(1_001));
+        assert_eq!(why(&seat, at(1_001)).is_some(), run == 3, "both must succeed");
+    }
+}
+
+#[test]
 fn what_began_before_it_opened_turns_nothing() {
     let (breakers, seat) = breakers();
     let early = seat.ask(&name(), None, false, at(0)).expect("closed");

@@ -15,13 +15,13 @@ use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
     Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
-    Migrations, Sets, State, StepState,
+    Migrations, RunKeys, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 10;
+pub const CHECKPOINT_FORMAT: u32 = 11;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub struct Checkpoint {
     sets: Sets,
     tags: Arc<[Arc<str>]>,
     migrations: Option<Box<Migrations>>,
+    run_keys: Option<Box<RunKeys>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -93,6 +94,7 @@ impl Checkpoint {
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
             migrations: own.migrations,
+            run_keys: own.run_keys,
         }
     }
 
@@ -181,6 +183,7 @@ impl Checkpoint {
             sets: self.sets,
             tags: self.tags,
             migrations: self.migrations,
+            run_keys: self.run_keys,
         })
     }
 }

@@ -324,6 +324,12 @@ pub enum Rejection {
         /// Every reason.
         reasons: Vec<String>,
     },
+    /// The run's own limits have no key for what it is submitted with.
+    #[error("{}", .why.message)]
+    NoLimitKey {
+        /// Why.
+        why: Box<Failure>,
+    },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]
     NotYet {

@@ -108,7 +108,7 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
         reasons
             .push(format!("step `{}` is a loop, and a run with one keeps its revision", step.id));
     }
-    if plan.concurrency != state.plan.concurrency {
+    if !plan.has_limits_of(&state.plan) {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
     }
     if state.lineage().len() > MIGRATIONS_MAX {

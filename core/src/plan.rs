@@ -22,9 +22,9 @@ use serde_json::{Map, Value};
 
 use crate::cache::CachePolicy;
 use crate::command::{TAGS_MAX, tag_problem};
+use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
-use crate::definition::{Concurrency, Definition};
 
 use crate::event::{Callback, Priority, Recourse};
 use crate::failure::{Failure, codes};
@@ -40,7 +40,7 @@ pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
 pub use flow::{Flow, Router};
-pub use keyed::{KEY_BYTES_MAX, PlanLimit};
+pub use keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -72,7 +72,9 @@ pub struct Plan {
     /// Who goes first when not all can.
     pub priority: Priority,
     /// How many of its runs there may be at a time.
-    pub concurrency: Option<Concurrency>,
+    pub concurrency: Option<RunLimit>,
+    /// How many of its runs with the same key there may be at a time.
+    pub keyed_runs: Vec<KeyedRuns>,
     /// Whether any step runs alone.
     pub has_exclusive: bool,
     /// For lists: every run has them too.

@@ -151,6 +151,7 @@ pub fn execution_json(state: &State) -> Value {
         "parent": links::parent_json(state),
         "children": links::children_json(state),
         "messages": links::messages_json(state),
+        "concurrency_keys": links::keys_json(state),
         "submitted_by": state.submitted.actor,
         "input": state.submitted.input.value(),
         "variables": state.submitted.variables.value(),

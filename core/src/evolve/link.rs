@@ -5,7 +5,7 @@ use crate::event::{LinkEvent, Message};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::TaskKind;
-use crate::state::{Child, ChunkUndo, Outgoing, State, Subject};
+use crate::state::{Child, ChunkUndo, Outgoing, RunKeys, State, Subject};
 use crate::time::Timestamp;
 
 use super::chunks;
@@ -22,6 +22,13 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
                 chunks::begin(state, step, items)?;
             }
             state.links_mut().origin = Some(origin.as_ref().clone());
+            Ok(())
+        }
+        LinkEvent::Keyed { keys } => {
+            if state.version != state.beginning() {
+                return Err("a run's keys are told when it is submitted".to_owned());
+            }
+            state.run_keys = Some(Box::new(RunKeys { keys: keys.clone() }));
             Ok(())
         }
         LinkEvent::MessagePosted { message, to, body } => post(state, *message, *to, body, at),

@@ -91,6 +91,7 @@ impl Plan {
             erasable: whole.erasable,
             priority: whole.priority,
             concurrency: None,
+            keyed_runs: Vec::new(),
             has_exclusive: false,
             tags: Vec::new(),
             part: Some(Part { whole: whole.clone(), step, items, max_parallel }),

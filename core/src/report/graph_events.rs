@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::failure_json;
 use crate::event::{
-    ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent,
+    ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent, SlotKey,
 };
 use crate::ids::StepIndex;
 
@@ -104,7 +104,15 @@ fn link(event: &LinkEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             "execution_id": run.to_string(),
             "error": failure.as_ref().map(failure_json),
         }),
+        LinkEvent::Keyed { keys } => {
+            json!({ "keys": keys.iter().map(run_key).collect::<Vec<_>>() })
+        }
     }
+}
+
+/// A limit of runs with the same key.
+pub(super) fn run_key(own: &SlotKey) -> Value {
+    json!({ "key": &*own.key, "max_runs": own.max_runs, "on_limit": own.on_limit.word() })
 }
 
 fn origin(own: &Origin) -> Value {

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 78] = [
+pub const EVENT_TYPES: [&str; 79] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -60,6 +60,7 @@ pub const EVENT_TYPES: [&str; 78] = [
     "LoopBegun",
     "ChunkEnded",
     "ChunkUndone",
+    "ExecutionKeyed",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
@@ -88,7 +89,7 @@ pub const EVENT_TYPES: [&str; 78] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(59).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(60).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -201,6 +202,7 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::LoopBegun { .. } => "LoopBegun",
         LinkEvent::ChunkEnded { .. } => "ChunkEnded",
         LinkEvent::ChunkUndone { .. } => "ChunkUndone",
+        LinkEvent::Keyed { .. } => "ExecutionKeyed",
     }
 }
 

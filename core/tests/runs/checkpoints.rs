@@ -75,8 +75,23 @@ steps:
         "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
         json!({}),
     );
-    let lives =
-        [looping, cached, chosen, undone, cancelled, given_up, waiting, held, rolled_back, forced];
+    let keyed = Life::begin(
+        "{ id: n, concurrency: { key: a, max_runs: 2 }, steps: [{ id: a, type: task }] }",
+        json!({}),
+    );
+    let lives = [
+        keyed,
+        looping,
+        cached,
+        chosen,
+        undone,
+        cancelled,
+        given_up,
+        waiting,
+        held,
+        rolled_back,
+        forced,
+    ];
     lives
         .into_iter()
         .map(|life| life.state)
@@ -112,7 +127,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (10, "7a71d2df5befcb2cb92250c28e5143d64e964d6b5ed4de7d0dbfbd751d5f2de2");
+    let known = (11, "f3f5ffcbcc56cf45ceca7e4ee73ec0b53c4cbf54f3165d7563ba0a976f4b5bd6");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

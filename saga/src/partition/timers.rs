@@ -46,6 +46,7 @@ impl<T: Abandon> Partition<T> {
             let Some(run) = self.cut.pop_front() else { break };
             self.decide(run, Command::Continue, None, moment);
         }
+        self.make_room(moment);
         self.use_slots(moment);
         self.use_keys(moment);
         self.use_turns(moment);

@@ -3,6 +3,7 @@
 //! What a run holds beyond what it has in flight goes back after every decision, so that what is
 //! taken is always what is under way, whatever happened in between.
 
+use backstitch_core::arrows::Phase;
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
 use backstitch_core::ids::{ExecutionId, StepIndex};
@@ -15,7 +16,7 @@ use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
 use crate::cache::ResultCache;
 use crate::keys::KeySeat;
-use crate::slots::{Claim, SlotSeat};
+use crate::slots::{Claim, Displaced, SlotSeat};
 use crate::turns::{Class, Place, Seat};
 
 /// Granted turns that one call of [`Partition::fire`] sees to.
@@ -146,21 +147,44 @@ impl<T: Abandon> Partition<T> {
         let claim = Claim::of(&run.state);
         match now {
             SlotOf::Holds => self.slots.holds(&claim),
-            SlotOf::Waits => self.slots.waits(&claim),
-            SlotOf::Neither => self.freed.push_back((self.next_stage, claim)),
+            SlotOf::Waits => {
+                self.slots.waits(&claim);
+                self.settled.push_back((self.next_stage, now, claim));
+            }
+            SlotOf::Neither => self.settled.push_back((self.next_stage, now, claim)),
         }
     }
 
-    /// Lets go what durable endings have freed.
-    pub(super) fn free_slots(&mut self) {
-        while let Some((_, claim)) =
-            self.freed.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+    /// Lets go what durable endings have freed, and has older runs make room for those that
+    /// durably wait.
+    pub(super) fn settle_slots(&mut self) {
+        while let Some((_, slot, claim)) =
+            self.settled.pop_front_if(|(stage, ..)| *stage < self.committed_stages)
         {
             // It may have been reopened since.
             let run = self.runs.get(&claim.run);
             let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither);
-            if !again {
-                self.slots.forget(&claim);
+            match (slot, again) {
+                (SlotOf::Waits, _) => self.slots.displaces(&claim),
+                (_, false) => self.slots.forget(&claim),
+                (_, true) => {}
+            }
+        }
+    }
+
+    /// Cancels runs that are to make room for newer ones, and have not been asked to stop.
+    pub(super) fn make_room(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            if self.draining {
+                break;
+            }
+            let Some(Displaced { run, by, reason }) = self.slots.next_displaced() else { break };
+            let Some(Cell::Run(own)) = self.runs.get(&run) else { continue };
+            let goes_on = matches!(own.state.phase, Phase::Forward | Phase::Suspended);
+            if goes_on && own.state.cancel.is_none() {
+                let (actor, compensate) = (by.to_string(), None);
+                let cancel = Command::Cancel { reason, actor, compensate, force: false };
+                self.decide(run, cancel, None, moment);
             }
         }
     }

@@ -52,10 +52,8 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(30) {
         definition["priority"] = json!(*random.pick(&["high", "medium", "low"]));
     }
-    if random.chance(20) {
-        let on_limit = *random.pick(&["queue", "queue", "reject"]);
-        definition["concurrency"] =
-            json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+    if random.chance(35) {
+        definition["concurrency"] = super::limits::concurrency(random);
     }
     if random.chance(15) {
         definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{ControlEvent, Event, GraphEvent, LimitKey, RunEvent};
 use backstitch_core::state::State;
+use serde_json::{Value, json};
 
+use super::random::Random;
 use super::services::Flight;
 use super::world::World;
 
@@ -66,6 +68,35 @@ pub fn keys(world: &World) {
     }
 }
 
+/// How many runs at a time: of the whole workflow, of those with a key, or both.
+pub fn concurrency(random: &mut Random) -> Value {
+    let mut limit = |key: Option<&str>| {
+        let on_limit = *random.pick(&["queue", "queue", "reject", "cancel_running"]);
+        let mut own = json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+        if let Some(key) = key {
+            own["key"] = json!(key);
+        }
+        own
+    };
+    let whole = limit(None);
+    let of_input = limit(Some("n-{{ input.n }}"));
+    let few = limit(Some("{% if input.n > 8 %}{% else %}of-{{ input.n % 3 }}{% endif %}"));
+    match random.below(5) {
+        0 | 1 => whole,
+        2 => of_input,
+        3 => json!([of_input, whole]),
+        _ => json!([few, of_input]),
+    }
+}
+
+/// Nobody waits to begin while there is room.
+pub fn lines(world: &World) {
+    assert!(!world.slots.is_idle_for_somebody(), "seed {}: somebody may begin", world.seed);
+}
+
+/// A limit of runs: of a workflow, or of those of it with a key.
+type Limit = (Arc<str>, Option<Arc<str>>);
+
 /// Slots are what has begun and not ended, by the durable records alone: a start finds no more
 /// of them than there may be, but for runs that a person has reopened.
 pub fn slots(world: &World) {
@@ -74,9 +105,8 @@ pub fn slots(world: &World) {
         let disk = world.disk.lock().expect("no thread panicked");
         disk.runs.keys().copied().collect()
     };
-    let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut running: BTreeMap<Limit, (usize, u32)> = BTreeMap::new();
     let mut of_the_node = 0;
-    let mut limits = BTreeMap::new();
     for run in runs {
         let state = world.live_state(run);
         let by_hand = {
@@ -86,34 +116,42 @@ pub fn slots(world: &World) {
         if !state.holds_slot() || by_hand {
             continue;
         }
-        if is_within(world, &state) {
-            continue;
-        }
         of_the_node += usize::from(state.parent().is_none());
-        // Revisions may have limits of their own, or none, which then counts for nothing.
-        let Some(limit) = state.plan.concurrency else { continue };
-        let workflow = state.submitted.workflow.clone();
-        *running.entry(workflow.clone()).or_default() += 1;
-        let most = limits.entry(workflow).or_insert(limit.max_runs);
-        *most = limit.max_runs.max(*most);
+        for ((workflow, key), max_runs) in limits_of(&state) {
+            if !is_within(world, &state, key.as_deref()) {
+                let (count, most) = running.entry((workflow, key)).or_default();
+                (*count, *most) = (*count + 1, max_runs.max(*most));
+            }
+        }
     }
-    for (workflow, max_runs) in limits {
-        let running = running[&workflow];
-        assert!(running <= max_runs as usize, "seed {seed}: {running} of `{workflow}`");
+    for (limit, (running, max_runs)) in running {
+        assert!(running <= max_runs as usize, "seed {seed}: {running} of {limit:?}");
     }
     let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
     assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
 }
 
-/// Whether a run of the same workflow that goes on is above it: then it takes no slot.
-fn is_within(world: &World, state: &State) -> bool {
+/// The limits that a run counts against. Revisions may have limits of their own, or none, which
+/// then counts for nothing.
+fn limits_of(state: &State) -> Vec<(Limit, u32)> {
+    let workflow = || state.submitted.workflow.clone();
+    let whole = state.plan.concurrency.map(|own| ((workflow(), None), own.max_runs));
+    let keyed = state.run_keys().iter();
+    let keyed = keyed.map(|own| ((workflow(), Some(own.key.clone())), own.max_runs));
+    whole.into_iter().chain(keyed).collect()
+}
+
+/// Whether a run that goes on and has the same limit is above it: then it takes no slot.
+fn is_within(world: &World, state: &State, key: Option<&str>) -> bool {
     let mut above = state.parent().map(|parent| parent.run);
     while let Some(run) = above {
         if !world.disk.lock().expect("no thread panicked").runs.contains_key(&run) {
             return false;
         }
         let own = world.live_state(run);
-        if own.holds_slot() && own.submitted.workflow == state.submitted.workflow {
+        let keyed = |key: &str| own.run_keys().iter().any(|known| *known.key == *key);
+        let same = own.submitted.workflow == state.submitted.workflow && key.is_none_or(keyed);
+        if own.holds_slot() && same && !own.is_chunk() {
             return true;
         }
         above = own.parent().map(|parent| parent.run);

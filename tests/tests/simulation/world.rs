@@ -176,6 +176,7 @@ impl World {
             self.moment();
             limits::turns(self);
             limits::keys(self);
+            limits::lines(self);
         }
     }
 
@@ -190,6 +191,7 @@ impl World {
             let worked = self.work();
             limits::turns(self);
             limits::keys(self);
+            limits::lines(self);
             if worked {
                 continue;
             }

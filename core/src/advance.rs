@@ -20,12 +20,11 @@ use crate::command::callbacks;
 use crate::event::{
     CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
 };
-use crate::failure::{Failure, FailureClass, codes};
+use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::items;
 use crate::links;
 use crate::payload::Payload;
-use crate::retry_policy::RetryPolicy;
 use crate::room::{Attempt, Room, Turns, Unbounded};
 use crate::state::{Signals, State, Subject};
 use crate::template::{TREE_WORK_MAX, Work};
@@ -38,9 +37,6 @@ use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
 pub const STARTS_PER_LAYER_MAX: usize = 256;
-
-/// Attempts of one step that crashes may take before its outcome is given up as unknown.
-pub const LOST_ATTEMPTS_MAX: u16 = 16;
 
 /// Work after which a layer opens no more steps or undos, and a decision is cut, so that a run
 /// with much to render lets others have their turn.
@@ -246,24 +242,13 @@ fn resolve_faults(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let policy = &state.plan.steps[step.at()].retry;
-        events.push(if may_retry(policy, &failure, own.tries, own.lost) {
+        let retries = &state.plan.steps[step.at()].retry;
+        events.push(if retries.allow(&failure, own.tries, own.lost) {
             RunEvent::StepRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
             RunEvent::StepFailed { step, failure }
         });
     }
-}
-
-/// A crash is not the step's fault and uses up no attempt; but a step that may be tried only
-/// once is not tried again when nobody knows whether it took effect.
-fn may_retry(policy: &RetryPolicy, failure: &Failure, tries: u16, lost: u16) -> bool {
-    let budget = if failure.code == codes::ATTEMPT_LOST {
-        policy.max_attempts > 1 && lost <= LOST_ATTEMPTS_MAX
-    } else {
-        tries < policy.max_attempts
-    };
-    budget && failure.class == FailureClass::Retryable
 }
 
 fn fallen_due(
@@ -309,9 +294,9 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let policy = &state.plan.steps[step.at()].retry;
+        let retries = &state.plan.steps[step.at()].retry;
         let forced = [codes::CANCELLED_BY_FORCE, codes::LOOP_STOPPED].contains(&&*failure.code);
-        events.push(if forced || may_retry(policy, &failure, own.tries, own.lost) {
+        events.push(if forced || retries.allow(&failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }
         } else {
             RunEvent::StepFailed { step, failure }

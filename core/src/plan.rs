@@ -30,7 +30,7 @@ use crate::event::{Callback, Priority, Recourse};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
-use crate::retry_policy::RetryPolicy;
+use crate::retry_policy::Retries;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
 use crate::template::{Condition, Template, Work};
@@ -103,7 +103,7 @@ pub struct PlanStep {
     /// Its `with`.
     pub input: Template,
     /// How it is retried.
-    pub retry: RetryPolicy,
+    pub retry: Retries,
     /// How long one attempt may take.
     pub timeout_ms: u64,
     /// How long all attempts may take, with the waits between them.
@@ -138,7 +138,7 @@ pub struct PlanUndo {
     /// Its `with`.
     pub input: Template,
     /// How it is retried.
-    pub retry: RetryPolicy,
+    pub retry: Retries,
     /// How long one attempt may take.
     pub timeout_ms: u64,
     /// Whether it needs the step's own output, so that an unknown outcome cannot be undone.

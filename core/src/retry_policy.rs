@@ -1,8 +1,16 @@
-//! How often and after what wait an attempt is repeated.
+//! How often and after what wait an attempt is repeated, and after which failures.
 //!
 //! Plain data: the shell draws each wait and writes it into the event.
 
+mod conditions;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+pub use conditions::{NETWORK_CODES, RetryCondition, RetryConditions, STATUS_CODE};
+
+use crate::failure::{Failure, FailureClass, codes};
 
 /// The most attempts a policy may grant.
 pub const ATTEMPTS_MAX: u16 = 100;
@@ -40,6 +48,53 @@ pub struct RetryPolicy {
     pub multiplier: f64,
     /// Whether the wait is drawn between its half and its whole.
     pub jitter: bool,
+}
+
+/// A policy, and the failures after which it grants another attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retries {
+    /// How often, and after what wait.
+    pub policy: RetryPolicy,
+    /// After which failures; those of class retryable if unsaid.
+    pub conditions: Option<Arc<RetryConditions>>,
+}
+
+/// Attempts of one operation that crashes may take before its outcome is given up as unknown.
+pub const LOST_ATTEMPTS_MAX: u16 = 16;
+
+impl Retries {
+    /// One attempt.
+    pub const NONE: Self = Self { policy: RetryPolicy::NONE, conditions: None };
+
+    /// Whether a step that failed so is tried again, after `tries` attempts that count and `lost`
+    /// ones that do not.
+    ///
+    /// A crash is not the step's fault and uses up no attempt; but a step that may be tried only
+    /// once is not tried again when nobody knows whether it took effect.
+    #[must_use]
+    pub fn allow(&self, failure: &Failure, tries: u16, lost: u16) -> bool {
+        let once = self.policy.max_attempts == 1 && failure.code == codes::ATTEMPT_LOST;
+        !once && self.allow_undo(failure, tries, lost)
+    }
+
+    /// The same for an undo, which is the same effect however often it is made: one that may be
+    /// tried only once is tried again after a crash.
+    #[must_use]
+    pub fn allow_undo(&self, failure: &Failure, tries: u16, lost: u16) -> bool {
+        let conditions = self.conditions.as_ref();
+        if failure.code == codes::ATTEMPT_LOST {
+            return lost <= LOST_ATTEMPTS_MAX && conditions.is_none_or(|own| !own.forbid(failure));
+        }
+        let by_class = || failure.class == FailureClass::Retryable;
+        tries < self.policy.max_attempts
+            && conditions.map_or_else(by_class, |own| own.allow(failure))
+    }
+}
+
+impl From<RetryPolicy> for Retries {
+    fn from(policy: RetryPolicy) -> Self {
+        Self { policy, conditions: None }
+    }
 }
 
 impl RetryPolicy {

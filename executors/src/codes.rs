@@ -36,3 +36,15 @@ pub const ALL: [&str; 10] = [
     HTTP_BODY_NOT_TEXT,
     HTTP_BODY_NOT_JSON,
 ];
+
+#[cfg(test)]
+mod tests {
+    use backstitch_core::retry_policy::{NETWORK_CODES, STATUS_CODE};
+
+    /// Retry conditions know some failures by their codes.
+    #[test]
+    fn conditions_know_these() {
+        assert_eq!(NETWORK_CODES, [super::HTTP_CONNECT_FAILED, super::HTTP_CONNECTION_BROKEN]);
+        assert_eq!(STATUS_CODE, super::HTTP_STATUS);
+    }
+}

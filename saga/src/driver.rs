@@ -155,10 +155,8 @@ impl Pending {
     fn report(&mut self, result: AttemptResult) {
         let Some((order, report)) = self.order.take() else { return };
         metrics::attempt_ended(&order, &result);
-        let retry_delay_ms = match &result {
-            AttemptResult::Answered(Ok(_)) => 0,
-            _ => retry::wait_ms(&order.retry, order.tries, clock::draw_u32()),
-        };
+        let drawn = clock::draw_u32();
+        let retry_delay_ms = retry::wait_after_ms(&order.retry, order.tries, drawn, &result);
         let command = match order.effect {
             Effect::RunStep { step, attempt } => {
                 Command::ReportStep { step, attempt, result, retry_delay_ms }

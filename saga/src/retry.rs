@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
+use backstitch_core::command::AttemptResult;
+use backstitch_core::failure::Failure;
 use backstitch_core::retry_policy::{Backoff, RetryPolicy};
+
+/// The longest wait that a service's `Retry-After` is heeded for.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 /// How a callback's delivery is retried: from 1 s, doubling up to 10 minutes.
 pub const CALLBACK_POLICY: RetryPolicy = RetryPolicy {
@@ -45,8 +50,32 @@ pub fn wait_ms(policy: &RetryPolicy, tries: u16, drawn: u32) -> u64 {
         return whole_ms;
     }
     let half_ms = whole_ms / 2;
-    let spread = u128::from(whole_ms - half_ms) * u128::from(drawn) / u128::from(u32::MAX);
-    half_ms + u64::try_from(spread).expect("a part of a u64 is a u64")
+    half_ms + share_ms(whole_ms - half_ms, drawn)
+}
+
+/// The wait before the next attempt after one that ended so: as drawn by the policy, and not
+/// before the service wants to be asked again, if it said when. With jitter those who were told
+/// the same come back spread over a tenth of that.
+#[must_use]
+pub fn wait_after_ms(policy: &RetryPolicy, tries: u16, drawn: u32, result: &AttemptResult) -> u64 {
+    let failure = match result {
+        AttemptResult::Answered(Ok(_)) => return 0,
+        AttemptResult::Answered(Err(failure)) => Some(failure),
+        AttemptResult::TimedOut | AttemptResult::Lost => None,
+    };
+    let asked_ms = failure.and_then(retry_after_ms).unwrap_or(0).min(RETRY_AFTER_MS_MAX);
+    let spread_ms = if policy.jitter { share_ms(asked_ms / 10, drawn) } else { 0 };
+    wait_ms(policy, tries, drawn).max(asked_ms + spread_ms)
+}
+
+/// When a service that failed wants to be asked again, as its executor read it.
+fn retry_after_ms(failure: &Failure) -> Option<u64> {
+    failure.details.as_ref()?.value().get("retry_after_ms")?.as_u64()
+}
+
+fn share_ms(whole_ms: u64, drawn: u32) -> u64 {
+    let share = u128::from(whole_ms) * u128::from(drawn) / u128::from(u32::MAX);
+    u64::try_from(share).expect("a part of a u64 is a u64")
 }
 
 fn exponential_ms(policy: &RetryPolicy, tries: u16) -> u64 {
@@ -66,6 +95,9 @@ fn exponential_ms(policy: &RetryPolicy, tries: u16) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use backstitch_core::payload::Payload;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -78,6 +110,24 @@ mod tests {
         let fixed = RetryPolicy { backoff: Backoff::Fixed, ..policy };
         assert_eq!([1, 9, u16::MAX].map(|tries| wait_ms(&fixed, tries, 0)), [1_000; 3]);
         assert_eq!(wait_ms(&policy, u16::MAX, 0), 30_000);
+    }
+
+    #[test]
+    fn a_service_says_when_to_come_back() {
+        let after = |ms: u64| {
+            let details = Payload::of(&json!({ "status": 503, "retry_after_ms": ms }));
+            AttemptResult::Answered(Err(Failure::retryable("BUSY", "").with_details(details)))
+        };
+        let policy = RetryPolicy::STANDARD;
+        let wait = |result: &AttemptResult, drawn| wait_after_ms(&policy, 1, drawn, result);
+        assert_eq!(wait(&after(120_000), 0), 120_000, "longer than the policy's longest");
+        assert_eq!(wait(&after(120_000), u32::MAX), 132_000);
+        assert_eq!(wait(&after(10), u32::MAX), 1_000, "no earlier than the policy says");
+        assert_eq!(wait(&after(u64::MAX), 0), RETRY_AFTER_MS_MAX);
+        assert_eq!(wait(&AttemptResult::TimedOut, u32::MAX), 1_000);
+        assert_eq!(wait(&AttemptResult::Answered(Ok(Payload::null())), 7), 0);
+        let exact = RetryPolicy { jitter: false, ..policy };
+        assert_eq!(wait_after_ms(&exact, 1, u32::MAX, &after(9_000)), 9_000);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::arrows::UndoStatus;
 use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent};
-use crate::failure::{Failure, FailureClass, codes};
+use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
 use crate::plan::PlanUndo;
@@ -14,10 +14,7 @@ use crate::state::{State, Subject};
 use crate::template::Work;
 use crate::time::Timestamp;
 
-use super::{
-    LOST_ATTEMPTS_MAX, RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, ended, failure_of,
-    scheduled,
-};
+use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, ended, failure_of, scheduled};
 
 pub(super) fn unwinding(
     state: &State,
@@ -35,14 +32,7 @@ pub(super) fn unwinding(
         let Some(own) = &state.step(step).undo else { continue };
         let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
         let failure = failure_of(state, LetterSubject::Undo(step));
-        let lost = failure.code == codes::ATTEMPT_LOST;
-        let again = failure.class == FailureClass::Retryable
-            && if lost {
-                own.lost <= LOST_ATTEMPTS_MAX
-            } else {
-                own.tries < plan.retry.max_attempts
-            };
-        events.push(if again {
+        events.push(if plan.retry.allow_undo(&failure, own.tries, own.lost) {
             RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
             RunEvent::UndoFailed { step, failure }

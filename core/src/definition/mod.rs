@@ -12,9 +12,12 @@ pub(crate) mod read_fields;
 mod read_graph;
 mod read_limits;
 pub(crate) mod read_policies;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod write;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -23,10 +26,11 @@ pub use read_limits::{
     Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, RUN_LIMITS_MAX, RUNS_AT_A_TIME_MAX,
 };
 
+pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
+
 use crate::event::{Callback, Priority, Recourse};
 use crate::ids::Digest;
 use crate::plan::ReplaySafety;
-use crate::retry_policy::{Backoff, RetryPolicy};
 use problem::{Problem, Problems};
 
 /// The most steps of a workflow.
@@ -92,6 +96,9 @@ pub struct Definition {
     pub input_schema: Option<Value>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
+    /// Retry policies of the author's own, by name; one of a name that is known already stands in
+    /// its place.
+    pub retry_policies: BTreeMap<String, OwnRetry>,
     /// For steps that do not say.
     pub defaults: Defaults,
     /// What is done about a failing run; compensate if absent.
@@ -214,58 +221,6 @@ pub struct DurationText {
     pub text: String,
     /// In milliseconds.
     pub ms: u64,
-}
-
-/// A retry policy as written.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Retry {
-    /// One of the named policies.
-    Named(&'static str),
-    /// One of the author's own; what is absent is as in `standard`.
-    Own(OwnRetry),
-}
-
-/// A retry policy of the author's own.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OwnRetry {
-    /// All attempts, the first included.
-    pub max_attempts: Option<u16>,
-    /// How the wait grows.
-    pub backoff: Option<Backoff>,
-    /// The first wait.
-    pub initial: Option<DurationText>,
-    /// The longest wait.
-    pub max: Option<DurationText>,
-    /// Growth of an exponential wait.
-    pub multiplier: Option<f64>,
-    /// Whether waits are drawn.
-    pub jitter: Option<bool>,
-}
-
-impl Retry {
-    /// The effective policy.
-    #[must_use]
-    pub fn policy(&self) -> RetryPolicy {
-        let standard = RetryPolicy::STANDARD;
-        match self {
-            Self::Named(name) => {
-                let named = RetryPolicy::NAMED.iter().find(|(known, _)| known == name);
-                named.map_or(standard, |(_, policy)| *policy)
-            }
-            Self::Own(own) => {
-                let initial_ms = own.initial.as_ref().map_or(standard.initial_ms, |text| text.ms);
-                let max_ms = own.max.as_ref().map(|text| text.ms);
-                RetryPolicy {
-                    max_attempts: own.max_attempts.unwrap_or(standard.max_attempts),
-                    backoff: own.backoff.unwrap_or(standard.backoff),
-                    initial_ms,
-                    max_ms: max_ms.unwrap_or(standard.max_ms.max(initial_ms)),
-                    multiplier: own.multiplier.unwrap_or(standard.multiplier),
-                    jitter: own.jitter.unwrap_or(standard.jitter),
-                }
-            }
-        }
-    }
 }
 
 impl Definition {

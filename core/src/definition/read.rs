@@ -8,7 +8,8 @@ use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency, keyed};
-use super::read_policies::{attempt_timeout, cache, retry, run_timeout};
+use super::read_policies::{attempt_timeout, cache, run_timeout};
+use super::retries::{retry, retry_policies};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
     RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAG_READ_BYTES_MAX, TAGS_READ_MAX,
@@ -19,7 +20,7 @@ use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 18] = [
     "id",
     "name",
     "description",
@@ -27,6 +28,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 17] = [
     "tags",
     "input_schema",
     "variables",
+    "retry_policies",
     "defaults",
     "on_failure",
     "timeout",
@@ -84,7 +86,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
     let Some(fields) = Fields::of(value, "", &DEFINITION_FIELDS, problems) else {
         return Definition::default();
     };
-    Definition {
+    let definition = Definition {
         id: workflow_id(&fields, problems),
         name: fields.text("name", NAME_CHARS_MAX, problems),
         description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
@@ -92,6 +94,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         tags: tags(&fields, problems),
         input_schema: fields.get("input_schema").cloned(),
         variables: variables(&fields, problems),
+        retry_policies: retry_policies(&fields, problems),
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
@@ -102,7 +105,9 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
         callbacks: callbacks(&fields, problems),
-    }
+    };
+    definition.check_retries(problems);
+    definition
 }
 
 fn workflow_id(fields: &Fields<'_>, problems: &mut Problems) -> String {

@@ -6,7 +6,8 @@ use super::problem::{Problems, codes};
 use super::read::{task_type, undo};
 use super::read_fields::Fields;
 use super::read_graph::total_timeout;
-use super::read_policies::{attempt_timeout, retry};
+use super::read_policies::attempt_timeout;
+use super::retries::retry;
 use super::{DurationText, Retry, Undo};
 use crate::template::TEMPLATE_BYTES_MAX;
 

@@ -1,21 +1,13 @@
-//! Reading durations and retry policies.
+//! Reading durations, timeouts and caches.
 
 use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
-use super::{Cache, DurationText, OwnRetry, Retry};
+use super::{Cache, DurationText};
 use crate::cache::CACHE_TTL_MS_MAX;
-use crate::retry_policy::{
-    ATTEMPTS_MAX, Backoff, MULTIPLIER_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX, RetryPolicy,
-};
 use crate::template::TEMPLATE_BYTES_MAX;
 use crate::time::{DURATION_MS_MAX, parse_duration_ms};
-
-const RETRY_FIELDS: [&str; 6] =
-    ["max_attempts", "backoff", "initial", "max", "multiplier", "jitter"];
-const BACKOFFS: [(&str, Backoff); 3] =
-    [("exponential", Backoff::Exponential), ("linear", Backoff::Linear), ("fixed", Backoff::Fixed)];
 
 /// A duration within bounds.
 pub(super) fn duration(
@@ -93,71 +85,4 @@ pub(super) fn cache(fields: &Fields<'_>, problems: &mut Problems) -> Option<Cach
             None
         }
     }
-}
-
-/// A retry policy: a name or an object.
-pub(super) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retry> {
-    match fields.get("retry")? {
-        Value::String(_) => {
-            let names = RetryPolicy::NAMED.map(|(name, _)| (name, name));
-            fields.word("retry", &names, problems).map(Retry::Named)
-        }
-        value @ Value::Object(_) => {
-            let path = fields.at("retry");
-            Fields::of(value, &path, &RETRY_FIELDS, problems)
-                .map(|own| Retry::Own(own_retry(&own, problems)))
-        }
-        other => {
-            fields.wrong_type("retry", "a policy's name or an object", other, problems);
-            None
-        }
-    }
-}
-
-fn own_retry(fields: &Fields<'_>, problems: &mut Problems) -> OwnRetry {
-    let read = OwnRetry {
-        max_attempts: attempts(fields, problems),
-        backoff: fields.word("backoff", &BACKOFFS, problems),
-        initial: duration(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
-        max: duration(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
-        multiplier: multiplier(fields, problems),
-        jitter: fields.boolean("jitter", problems),
-    };
-    if let (Some(initial), Some(max)) = (&read.initial, &read.max)
-        && initial.ms > max.ms
-    {
-        let message = format!("`max` ({}) is shorter than `initial` ({})", max.text, initial.text);
-        problems.add(fields.at("max"), codes::BAD_VALUE, message);
-    }
-    read
-}
-
-fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
-    let value = fields.get("max_attempts")?;
-    if !value.is_number() {
-        fields.wrong_type("max_attempts", "a whole number", value, problems);
-        return None;
-    }
-    let attempts = value.as_u64().and_then(|attempts| u16::try_from(attempts).ok());
-    let attempts = attempts.filter(|attempts| (1..=ATTEMPTS_MAX).contains(attempts));
-    if attempts.is_none() {
-        let message =
-            format!("`max_attempts` is a whole number from 1 to {ATTEMPTS_MAX}, not {value}");
-        problems.add(fields.at("max_attempts"), codes::OUT_OF_RANGE, message);
-    }
-    attempts
-}
-
-fn multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {
-    let value = fields.get("multiplier")?;
-    let Some(multiplier) = value.as_f64() else {
-        fields.wrong_type("multiplier", "a number", value, problems);
-        return None;
-    };
-    if !(1.0..=MULTIPLIER_MAX).contains(&multiplier) {
-        let message = format!("`multiplier` is between 1 and {MULTIPLIER_MAX}, not {value}");
-        problems.add(fields.at("multiplier"), codes::OUT_OF_RANGE, message);
-        return None;
-    }
-    Some(multiplier)
 }

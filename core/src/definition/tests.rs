@@ -3,6 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem::codes;
 use super::*;
+use crate::retry_policy::RetryPolicy;
 use crate::yaml::{DOCUMENT_BYTES_MAX, Format, TEXT_NESTING_MAX, parse};
 
 fn yaml(text: &str) -> Result<Value, String> {
@@ -145,12 +146,35 @@ fn only_what_was_given_is_written_back() {
 #[test]
 fn own_policies_are_completed_from_standard() {
     let own = OwnRetry { max_attempts: Some(7), ..OwnRetry::default() };
-    let policy = Retry::Own(own).policy();
-    assert_eq!(policy, RetryPolicy { max_attempts: 7, ..RetryPolicy::STANDARD });
+    let policy = own.retries();
+    assert_eq!(policy, RetryPolicy { max_attempts: 7, ..RetryPolicy::STANDARD }.into());
     let initial = Some(DurationText { text: "1m".to_owned(), ms: 60_000 });
-    let slow = Retry::Own(OwnRetry { initial, ..OwnRetry::default() }).policy();
+    let slow = OwnRetry { initial, ..OwnRetry::default() }.retries().policy;
     assert_eq!((slow.initial_ms, slow.max_ms), (60_000, 60_000));
-    assert_eq!(Retry::Named("critical").policy(), RetryPolicy::CRITICAL);
+    let (none, critical) = (Definition::default(), Retry::Named("critical".to_owned()));
+    assert_eq!(none.retries(Some(&critical), "standard"), RetryPolicy::CRITICAL.into());
+    assert_eq!(none.retries(None, "standard"), RetryPolicy::STANDARD.into());
+}
+
+#[test]
+fn a_workflow_names_policies_of_its_own() {
+    let definition = read(&json!({
+        "id": "w",
+        "retry_policies": {
+            "gentle": { "max_attempts": 5, "on": ["timeout", 429, "5xx"], "never": [503] },
+            "standard": { "max_attempts": 2 },
+        },
+        "steps": [{ "id": "a", "type": "noop", "retry": "gentle" }],
+    }))
+    .expect("it is good");
+    let gentle = definition.retries(definition.steps[0].retry.as_ref(), "standard");
+    assert_eq!(gentle.policy.max_attempts, 5);
+    let conditions = gentle.conditions.expect("it has some");
+    let on: Vec<_> = conditions.on.iter().map(ToString::to_string).collect();
+    assert_eq!(on, ["timeout", "429", "5xx"]);
+    assert_eq!(definition.retries(None, "standard").policy.max_attempts, 2, "what it calls so");
+    let again = read(&definition.to_value()).expect("it was written");
+    assert_eq!(again, definition);
 }
 
 #[test]
@@ -220,6 +244,10 @@ fn retry() -> impl Strategy<Value = Value> {
         (1_u16..=100, prop::option::of(any::<bool>()), prop::option::of(1.0..10.0_f64)).prop_map(
             |(attempts, jitter, multiplier)| {
                 let mut retry = json!({ "max_attempts": attempts, "initial": "5ms" });
+                if attempts % 3 == 0 {
+                    retry["on"] = json!(["timeout", 429, "5xx", "SERVICE_BUSY"]);
+                    retry["never"] = json!(["unknown", "500-502"]);
+                }
                 if let Some(jitter) = jitter {
                     retry["jitter"] = jitter.into();
                 }

@@ -6,8 +6,7 @@ use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES};
 use super::{
-    Cache, Concurrency, Defaults, Definition, DurationText, Each, OwnRetry, Retry, Route, Step,
-    Undo,
+    Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
 };
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
@@ -42,6 +41,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("tags", list(&definition.tags, |tag| tag.as_str().into())),
         ("input_schema", definition.input_schema.clone()),
         ("variables", (!variables.is_empty()).then(|| variables.clone().into())),
+        ("retry_policies", retry_policies(definition)),
         ("defaults", defaults(&definition.defaults)),
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
@@ -53,6 +53,12 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),
     ])
+}
+
+fn retry_policies(definition: &Definition) -> Option<Value> {
+    let own = &definition.retry_policies;
+    let written = own.iter().map(|(name, own)| (name.clone(), own.to_value()));
+    (!own.is_empty()).then(|| Value::Object(written.collect()))
 }
 
 /// A single limit is no list: so it was always written.
@@ -81,7 +87,7 @@ fn defaults(defaults: &Defaults) -> Option<Value> {
         return None;
     }
     let timeout = duration(defaults.timeout.as_ref());
-    Some(object([("retry", defaults.retry.as_ref().map(retry)), ("timeout", timeout)]))
+    Some(object([("retry", defaults.retry.as_ref().map(Retry::to_value)), ("timeout", timeout)]))
 }
 
 fn step(step: &Step) -> Value {
@@ -93,7 +99,7 @@ fn step(step: &Step) -> Value {
         ("when", text(step.when.as_ref())),
         ("type", Some(step.task_type.as_str().into())),
         ("with", step.with.clone()),
-        ("retry", step.retry.as_ref().map(retry)),
+        ("retry", step.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", step.undo.as_ref().map(undo)),
@@ -118,7 +124,7 @@ fn each(each: &Each) -> Value {
         ("when", text(each.when.as_ref())),
         ("type", Some(each.task_type.as_str().into())),
         ("with", each.with.clone()),
-        ("retry", each.retry.as_ref().map(retry)),
+        ("retry", each.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(each.timeout.as_ref())),
         ("total_timeout", duration(each.total_timeout.as_ref())),
         ("undo", each.undo.as_ref().map(undo)),
@@ -141,26 +147,8 @@ fn undo(undo: &Undo) -> Value {
     object([
         ("type", Some(undo.task_type.as_str().into())),
         ("with", undo.with.clone()),
-        ("retry", undo.retry.as_ref().map(retry)),
+        ("retry", undo.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(undo.timeout.as_ref())),
-    ])
-}
-
-fn retry(retry: &Retry) -> Value {
-    match retry {
-        Retry::Named(name) => (*name).into(),
-        Retry::Own(own) => own_retry(own),
-    }
-}
-
-fn own_retry(own: &OwnRetry) -> Value {
-    object([
-        ("max_attempts", own.max_attempts.map(Value::from)),
-        ("backoff", own.backoff.map(|backoff| json!(backoff))),
-        ("initial", duration(own.initial.as_ref())),
-        ("max", duration(own.max.as_ref())),
-        ("multiplier", own.multiplier.map(Value::from)),
-        ("jitter", own.jitter.map(Value::from)),
     ])
 }
 

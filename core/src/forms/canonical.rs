@@ -16,6 +16,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("tags", Shape::Texts, To::Own),
         rule("input_schema", Shape::Any, To::Own),
         rule("variables", Shape::Object, To::Own),
+        rule("retry_policies", Shape::Object, To::Own),
         rule("defaults", Shape::One(&DEFAULTS), To::Own),
         rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
         rule("timeout", Shape::Duration, To::Own),

@@ -91,11 +91,7 @@ static RETRY_POLICY: Table = Table {
     fields: &[
         rule("max_retries", Shape::Whole(0, ATTEMPTS_MAX as u64 - 1), To::Own),
         rule("backoff_strategy", Shape::Words(&["exponential", "linear", "fixed"]), To::Own),
-        rule(
-            "retry_conditions",
-            Shape::Texts,
-            To::Later("every failure that may pass is retried, and no other"),
-        ),
+        rule("retry_conditions", Shape::Texts, To::Own),
     ],
 };
 
@@ -114,6 +110,7 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
         draft.lies_at("defaults.retry", "retry_policy");
         draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
         draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
+        draft.lies_at("defaults.retry.on", "retry_policy.retry_conditions");
         made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
     }
     if let Some(sla) = duration(fields.get("sla_minutes"), 60_000.0) {
@@ -167,6 +164,7 @@ fn task(
     if let Some(retry) = retry(fields, policy) {
         let retry_path = below(&canonical, "retry");
         draft.lies_at(below(&retry_path, "initial"), below(&source, "retry_delay_seconds"));
+        draft.lies_at(below(&retry_path, "on"), "retry_policy.retry_conditions");
         draft.lies_at(retry_path, below(&source, "retry_count"));
         made.insert("retry".to_owned(), retry);
     }
@@ -180,6 +178,10 @@ fn defaults(policy: &Map<String, Value>) -> Value {
     }
     if let Some(strategy) = text(policy, "backoff_strategy") {
         retry.insert("backoff".to_owned(), strategy.into());
+    }
+    let conditions = list(policy, "retry_conditions");
+    if !conditions.is_empty() {
+        retry.insert("on".to_owned(), conditions.into());
     }
     retry.into()
 }

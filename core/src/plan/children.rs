@@ -6,7 +6,7 @@ use super::{PlanUndo, WORKFLOW_TYPE};
 use crate::definition::Step;
 use crate::definition::problem::{Problems, codes};
 use crate::links::Wish;
-use crate::retry_policy::RetryPolicy;
+use crate::retry_policy::Retries;
 use crate::template::{Template, has_template};
 
 /// What a step that is another run has in its `with`.
@@ -83,7 +83,7 @@ pub(super) fn undo(input: Template) -> PlanUndo {
     PlanUndo {
         task_type: WORKFLOW_TYPE.into(),
         input,
-        retry: RetryPolicy::NONE,
+        retry: Retries::NONE,
         timeout_ms: 0,
         reads_own_output: false,
     }

@@ -18,10 +18,9 @@ use super::{
 use crate::definition::graph::Graph;
 use crate::definition::nearest::{nearest, slip};
 use crate::definition::problem::{Problems, codes};
-use crate::definition::{Definition, Retry, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
+use crate::definition::{Definition, STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::event::Recourse;
 use crate::ids::{Digest, StepIndex};
-use crate::retry_policy::RetryPolicy;
 use crate::schema::InputSchema;
 use crate::template::{Allowance, Condition, Names, Reference, Site, Template, has_template};
 
@@ -134,7 +133,7 @@ impl Compiler<'_, '_> {
         let mut plan = self.compiled(&path, &place, index, step, (needs, dependants));
         if let Some(each) = each {
             plan.undo = self.undo_of_loop(&path, &place, index, &each);
-            plan.retry = Self::retry_of_loop(step);
+            plan.retry = self.retry_of_loop(step);
             plan.each = Some(each);
         }
         plan
@@ -177,7 +176,7 @@ impl Compiler<'_, '_> {
             dependants,
             condition,
             input,
-            retry: retry.map_or(RetryPolicy::STANDARD, Retry::policy),
+            retry: self.definition.retries(retry, "standard"),
             timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
             total_timeout_ms: step.total_timeout.as_ref().map(|limit| limit.ms),
             sla_ms: step.sla.as_ref().map(|sla| sla.ms),
@@ -356,7 +355,7 @@ impl Compiler<'_, '_> {
             task_type: Arc::from(task_type),
             reads_own_output: input.reads_output_of(index),
             input,
-            retry: undo.retry.as_ref().map_or(RetryPolicy::CRITICAL, Retry::policy),
+            retry: self.definition.retries(undo.retry.as_ref(), "critical"),
             timeout_ms: timeout.map_or(STEP_TIMEOUT_MS_DEFAULT, |timeout| timeout.ms),
         }
     }

@@ -50,7 +50,6 @@ callbacks: [ { event: workflow.done, url: 'ftp://x' }, { event: workflow.failed 
     version WRONG_TYPE `version` is a text, not a number; put it in quotes
     tags[1] WRONG_TYPE a tag is a text, not a number
     variables.url BAD_EXPRESSION variables are constants; templates belong into `with`
-    defaults.retry BAD_VALUE `retry` is one of none, standard, critical, not `sometimes`
     defaults.timeout BAD_DURATION a duration is written `500ms`, `5s`, `10m`, `2h`, `1d`, not 30
     on_failure BAD_VALUE `on_failure` is one of compensate, halt, suspend, not `undo`
     timeout BAD_DURATION `11y` is not a duration; write `500ms`, `5s`, `10m`, `2h`, `1d`
@@ -63,6 +62,7 @@ callbacks: [ { event: workflow.done, url: 'ftp://x' }, { event: workflow.failed 
     callbacks[0].event BAD_VALUE `event` is one of workflow.completed, workflow.failed, workflow.compensating, workflow.cancelled, workflow.sla_breached, not `workflow.done`
     callbacks[0].url BAD_URL a URL begins with http:// or https://
     callbacks[1].url MISSING_FIELD `url` is required
+    defaults.retry BAD_VALUE `retry` is one of none, standard, critical, not `sometimes`
     steps[1].id DUPLICATE_ID `a` is already the id of steps[0]
     steps[1].needs[1] UNKNOWN_STEP there is no step `a1`; did you mean `a`?
     steps[2].needs[0] UNKNOWN_STEP there is no step `b`; did you mean `a`?
@@ -104,6 +104,13 @@ fn each_code_has_its_case() {
     whole("id: w\ntimeout: 0s", "timeout", OUT_OF_RANGE);
     whole("id: w\ntimeout: 4000d", "timeout", OUT_OF_RANGE);
     whole("id: w\nname: 5", "name", WRONG_TYPE);
+    whole("id: w\nretry_policies: { 'a b': {} }", "retry_policies.a b", BAD_ID);
+    whole(
+        "id: w\nretry_policies: { a: { max_attempts: 0 } }",
+        "retry_policies.a.max_attempts",
+        OUT_OF_RANGE,
+    );
+    whole("id: w\nretry_policies: [1]", "retry_policies", WRONG_TYPE);
 
     check_step("id: b, type: noop, colour: red", ".colour", UNKNOWN_FIELD, "known are");
     check_step("id: b, type: noop, need: first", ".need", UNKNOWN_FIELD, "`needs`?");
@@ -123,6 +130,11 @@ fn each_code_has_its_case() {
     check_step("id: b, type: noop, timeout: 2d", ".timeout", OUT_OF_RANGE, "1d");
     check_step("id: b, type: noop, retry: often", ".retry", BAD_VALUE, "none, standard, critical");
     check_step("id: b, type: noop, retry: 3", ".retry", WRONG_TYPE, "policy's name");
+    let never = "id: b, type: noop, retry: { never: [timeout, busy] }";
+    check_step(never, ".retry.never[1]", BAD_VALUE, "`5xx`");
+    check_step("id: b, type: noop, retry: { on: [] }", ".retry.on", BAD_VALUE, "leave it out");
+    check_step("id: b, type: noop, retry: { on: [true] }", ".retry.on[0]", WRONG_TYPE, "status");
+    check_step("id: b, type: noop, undo: { type: noop, retry: x }", ".undo.retry", BAD_VALUE, "x");
     let attempts = ".retry.max_attempts";
     check_step(
         "id: b, type: noop, retry: { max_attempts: -1 }",

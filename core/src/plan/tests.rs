@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::definition::problem::codes as problem_codes;
 use crate::event::CallbackEvent;
+use crate::retry_policy::RetryPolicy;
 use crate::scope::StepView;
 
 /// Task types as executors declare them; `http` needs a `url`.
@@ -98,15 +99,15 @@ fn the_canonical_example_compiles() {
     let reserve = plan.step(StepIndex(0));
     assert_eq!(reserve.dependants, [charge]);
     assert_eq!(reserve.task, TaskKind::Effect("http".into()));
-    assert_eq!((reserve.retry.max_attempts, reserve.retry.initial_ms), (5, 200));
+    assert_eq!((reserve.retry.policy.max_attempts, reserve.retry.policy.initial_ms), (5, 200));
     assert_eq!(reserve.timeout_ms, 30_000);
     let undo = reserve.undo.as_ref().unwrap();
     assert!(undo.reads_own_output);
-    assert_eq!(undo.retry, RetryPolicy::CRITICAL);
+    assert_eq!(undo.retry, RetryPolicy::CRITICAL.into());
     let refund = plan.step(charge).undo.as_ref().unwrap();
     assert!(!refund.reads_own_output);
     assert_eq!(refund.timeout_ms, 5_000);
-    assert_eq!(plan.step(charge).retry, RetryPolicy::STANDARD);
+    assert_eq!(plan.step(charge).retry, RetryPolicy::STANDARD.into());
 }
 
 #[test]

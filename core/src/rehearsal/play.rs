@@ -181,7 +181,7 @@ impl Play<'_> {
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, plan.timeout_ms);
-        let retry_delay_ms = self.retry_delay_ms(&answer, &plan.retry, tries);
+        let retry_delay_ms = self.retry_delay_ms(&answer, &plan.retry.policy, tries);
         let command = Command::ReportStep { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
@@ -193,7 +193,7 @@ impl Play<'_> {
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.undo_part_of(step), attempt, input);
         let (delay_ms, result) = in_time(&answer, undo.timeout_ms);
-        let retry_delay_ms = self.retry_delay_ms(&answer, &undo.retry, tries);
+        let retry_delay_ms = self.retry_delay_ms(&answer, &undo.retry.policy, tries);
         let command = Command::ReportUndo { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
@@ -284,7 +284,7 @@ impl Play<'_> {
         let retry_delay_ms = match &body {
             Message::Ended { step, failure: Some(_), .. } => {
                 let (plan, own) = (self.state.plan.step(*step), self.state.step(*step));
-                self.around.wait_ms(&plan.retry, own.tries.saturating_add(1))
+                self.around.wait_ms(&plan.retry.policy, own.tries.saturating_add(1))
             }
             _ => 0,
         };

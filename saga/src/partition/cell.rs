@@ -277,7 +277,7 @@ impl<T> Run<T> {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: plan.timeout_ms,
-                    retry: plan.retry,
+                    retry: plan.retry.policy,
                     tries: own.tries.saturating_add(1),
                 }
             }
@@ -294,7 +294,7 @@ impl<T> Run<T> {
                     idempotency_key,
                     correlation_id,
                     timeout_ms: undo.timeout_ms,
-                    retry: undo.retry,
+                    retry: undo.retry.policy,
                     tries: own.tries.saturating_add(1),
                 }
             }

@@ -156,7 +156,7 @@ impl<T: Abandon> Partition<T> {
         let (Some(plan), Some(own)) = (plan, own) else { return 0 };
         // As good as drawn: the digits of the child are a hash.
         let drawn = u32::try_from(parcel.from.digits & u128::from(u32::MAX)).unwrap_or(0);
-        retry::wait_ms(&plan.retry, own.tries.saturating_add(1), drawn)
+        retry::wait_ms(&plan.retry.policy, own.tries.saturating_add(1), drawn)
     }
 
     /// Begins a child, unless it exists.

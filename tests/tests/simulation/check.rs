@@ -59,7 +59,7 @@ pub fn all(world: &World) {
         run.undo_follows_the_graph();
         run.every_failure_has_its_letter();
         run.books_agree();
-        if let Some(why) = super::flow::wrong_way(&state, run.events) {
+        if let Some(why) = super::retries::wrong_way(&state, run.events) {
             run.fail(why);
         }
         cached::hits_name_who_answered(world, &state);

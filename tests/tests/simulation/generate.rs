@@ -133,9 +133,10 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         with["of"] = json!(format!("{{{{ steps.{need}.status }}}}"));
     }
     step.insert("with".into(), with);
-    let retry = json!({
+    let mut retry = json!({
         "max_attempts": 1 + random.below(4), "initial": "100ms", "max": "2s", "jitter": true,
     });
+    super::retries::choose(&mut retry, random);
     step.insert("retry".into(), retry);
     step.insert("timeout".into(), json!("1s"));
     if random.chance(10) {
@@ -165,7 +166,9 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         } else {
             json!({ "n": "{{ input.n }}" })
         };
-        let retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+        let mut retry =
+            json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+        super::retries::choose(&mut retry, random);
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
     }

@@ -23,6 +23,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod retries;
 mod rollouts;
 mod services;
 mod watch;
@@ -77,7 +78,7 @@ fn live_some(left: &Mutex<Range<u64>>) -> Reached {
         let seed = left.lock().expect("held for a moment").next();
         let Some(seed) = seed else { return all };
         if seed > 0 && seed % SEEDS_PER_WORD == 0 {
-            println!("{seed} seeds begun");
+            eprintln!("{seed} seeds begun");
         }
         match std::panic::catch_unwind(|| life(seed)) {
             Ok(reached) => all.join(reached),

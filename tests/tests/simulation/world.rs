@@ -292,7 +292,8 @@ impl World {
             self.books.apply(&flight.order);
         }
         let drawn = u32::try_from(self.random.next() >> 32).expect("32 bits");
-        let wait_ms = retry::wait_ms(&flight.order.retry, flight.order.tries, drawn);
+        let (order, result) = (&flight.order, &flight.result);
+        let wait_ms = retry::wait_after_ms(&order.retry, order.tries, drawn, result);
         let run = flight.order.execution;
         let at = usize::from(run.partition.0);
         self.take(at, Input::Command(run, report(&flight, wait_ms), None));

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Compiler, PlanStep, Retry, RetryPolicy, Step, TaskKind, codes};
+use super::{Compiler, PlanStep, Step, TaskKind, codes};
 use crate::definition::{Each as Body, MAX_PARALLEL_DEFAULT, OnItemFailure};
 use crate::ids::StepIndex;
 use crate::plan::PlanUndo;
 use crate::plan::each::{CHUNK_ITEMS_MAX, Each, FOREACH_TYPE};
+use crate::retry_policy::Retries;
 use crate::template::{Reads, has_template};
 
 impl Compiler<'_, '_> {
@@ -62,8 +63,8 @@ impl Compiler<'_, '_> {
     }
 
     /// A `foreach` is tried once unless it says otherwise: its items have policies of their own.
-    pub(super) fn retry_of_loop(step: &Step) -> RetryPolicy {
-        step.retry.as_ref().map_or(RetryPolicy::NONE, Retry::policy)
+    pub(super) fn retry_of_loop(&self, step: &Step) -> Retries {
+        self.definition.retries(step.retry.as_ref(), "none")
     }
 
     fn body(&mut self, path: &str, place: &str, index: StepIndex, step: &Step) -> PlanStep {

@@ -62,7 +62,7 @@ impl Model {
                 self.faults(*step, *attempt, false, true)
             }
             RunEvent::StepRetryScheduled { step, due_at } => {
-                let most = self.plan.steps[step.at()].retry.max_attempts;
+                let most = self.plan.steps[step.at()].retry.policy.max_attempts;
                 rule(self.own(*step).tries < most, "a step is tried more often than it may")?;
                 self.own(*step).due_at = Some(*due_at);
                 self.move_step(*step, &[S::Faulted], S::Retrying)

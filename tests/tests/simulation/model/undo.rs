@@ -45,7 +45,7 @@ impl Model {
             }
             RunEvent::UndoRetryScheduled { step, due_at } => {
                 let plan = self.plan.steps[step.at()].undo.as_ref();
-                let most = plan.map_or(0, |own| own.retry.max_attempts);
+                let most = plan.map_or(0, |own| own.retry.policy.max_attempts);
                 let own = self.undo(*step)?;
                 own.due_at = Some(*due_at);
                 rule(own.tries < most, "an undo is tried more often than it may")?;

@@ -1,0 +1,280 @@
+//! Retry policies as written: reading and writing them, and what they mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::problem::{Problems, codes};
+use super::read_fields::{Fields, type_of};
+use super::read_policies::duration;
+use super::{Definition, DurationText, Step};
+use crate::retry_policy::{
+    ATTEMPTS_MAX, Backoff, MULTIPLIER_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX, Retries,
+    RetryCondition, RetryConditions, RetryPolicy,
+};
+
+/// The most policies that one workflow names.
+pub const RETRY_POLICIES_MAX: usize = 32;
+/// The longest name of a policy.
+const NAME_CHARS_MAX: usize = 64;
+/// The most conditions in one list.
+const CONDITIONS_MAX: usize = 32;
+const RETRY_FIELDS: [&str; 8] =
+    ["max_attempts", "backoff", "initial", "max", "multiplier", "jitter", "on", "never"];
+const BACKOFFS: [(&str, Backoff); 3] =
+    [("exponential", Backoff::Exponential), ("linear", Backoff::Linear), ("fixed", Backoff::Fixed)];
+
+/// A retry policy as written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Retry {
+    /// One of the named policies, or of the workflow's own.
+    Named(String),
+    /// One of the author's own; what is absent is as in `standard`.
+    Own(OwnRetry),
+}
+
+/// A retry policy of the author's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnRetry {
+    /// All attempts, the first included.
+    pub max_attempts: Option<u16>,
+    /// How the wait grows.
+    pub backoff: Option<Backoff>,
+    /// The first wait.
+    pub initial: Option<DurationText>,
+    /// The longest wait.
+    pub max: Option<DurationText>,
+    /// Growth of an exponential wait.
+    pub multiplier: Option<f64>,
+    /// Whether waits are drawn.
+    pub jitter: Option<bool>,
+    /// After which failures; after all that may pass if empty.
+    pub on: Vec<RetryCondition>,
+    /// After which not.
+    pub never: Vec<RetryCondition>,
+}
+
+impl OwnRetry {
+    /// The effective policy.
+    #[must_use]
+    pub fn retries(&self) -> Retries {
+        let standard = RetryPolicy::STANDARD;
+        let initial_ms = self.initial.as_ref().map_or(standard.initial_ms, |text| text.ms);
+        let max_ms = self.max.as_ref().map(|text| text.ms);
+        let policy = RetryPolicy {
+            max_attempts: self.max_attempts.unwrap_or(standard.max_attempts),
+            backoff: self.backoff.unwrap_or(standard.backoff),
+            initial_ms,
+            max_ms: max_ms.unwrap_or(standard.max_ms.max(initial_ms)),
+            multiplier: self.multiplier.unwrap_or(standard.multiplier),
+            jitter: self.jitter.unwrap_or(standard.jitter),
+        };
+        let (on, never) = (self.on.clone(), self.never.clone());
+        let said = !on.is_empty() || !never.is_empty();
+        Retries { policy, conditions: said.then(|| Arc::new(RetryConditions { on, never })) }
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        let list = |own: &[RetryCondition]| -> Option<Value> {
+            (!own.is_empty()).then(|| own.iter().map(ToString::to_string).collect())
+        };
+        let text = |own: &Option<DurationText>| own.as_ref().map(|own| json!(own.text));
+        let fields = [
+            ("max_attempts", self.max_attempts.map(Value::from)),
+            ("backoff", self.backoff.map(|backoff| json!(backoff))),
+            ("initial", text(&self.initial)),
+            ("max", text(&self.max)),
+            ("multiplier", self.multiplier.map(Value::from)),
+            ("jitter", self.jitter.map(Value::from)),
+            ("on", list(&self.on)),
+            ("never", list(&self.never)),
+        ];
+        let given = fields.into_iter().filter_map(|(name, own)| Some((name.to_owned(), own?)));
+        Value::Object(given.collect::<Map<_, _>>())
+    }
+}
+
+impl Retry {
+    pub(super) fn to_value(&self) -> Value {
+        match self {
+            Self::Named(name) => name.as_str().into(),
+            Self::Own(own) => own.to_value(),
+        }
+    }
+}
+
+impl Definition {
+    /// What a policy means here; `unsaid` is the name of the one that holds where none is said.
+    #[must_use]
+    pub fn retries(&self, retry: Option<&Retry>, unsaid: &str) -> Retries {
+        let name = match retry {
+            Some(Retry::Own(own)) => return own.retries(),
+            Some(Retry::Named(name)) => name.as_str(),
+            None => unsaid,
+        };
+        if let Some(own) = self.retry_policies.get(name) {
+            return own.retries();
+        }
+        let named = RetryPolicy::NAMED.iter().find(|(known, _)| *known == name);
+        named.map_or(RetryPolicy::STANDARD, |(_, policy)| *policy).into()
+    }
+
+    /// Notes every name of a policy that there is none of.
+    pub(super) fn check_retries(&self, problems: &mut Problems) {
+        self.check_name(self.defaults.retry.as_ref(), "defaults.retry", problems);
+        for (at, step) in self.steps.iter().enumerate() {
+            for (retry, below) in policies_of(step) {
+                self.check_name(retry, &format!("steps[{at}].{below}"), problems);
+            }
+        }
+    }
+
+    fn check_name(&self, retry: Option<&Retry>, path: &str, problems: &mut Problems) {
+        let Some(Retry::Named(name)) = retry else { return };
+        let own = || self.retry_policies.keys().map(String::as_str);
+        let known = || RetryPolicy::NAMED.iter().map(|(name, _)| *name).chain(own());
+        if known().any(|known| known == name) {
+            return;
+        }
+        let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+        let known: Vec<_> = known().collect();
+        let message = format!("`retry` is one of {}, not `{shown}`", known.join(", "));
+        problems.add(path, codes::BAD_VALUE, message);
+    }
+}
+
+/// Every place of a step where a policy may stand.
+fn policies_of(step: &Step) -> impl Iterator<Item = (Option<&Retry>, &'static str)> {
+    let undo = step.undo.as_ref().and_then(|undo| undo.retry.as_ref());
+    let each = step.each.as_deref();
+    let of_each = each.and_then(|each| each.retry.as_ref());
+    let undo_of_each = each.and_then(|each| each.undo.as_ref()?.retry.as_ref());
+    [
+        (step.retry.as_ref(), "retry"),
+        (undo, "undo.retry"),
+        (of_each, "each.retry"),
+        (undo_of_each, "each.undo.retry"),
+    ]
+    .into_iter()
+}
+
+/// A retry policy: a name or an object. Whether the name is known is checked once all are read.
+pub(super) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retry> {
+    match fields.get("retry")? {
+        Value::String(name) => Some(Retry::Named(name.clone())),
+        value @ Value::Object(_) => {
+            let path = fields.at("retry");
+            Fields::of(value, &path, &RETRY_FIELDS, problems)
+                .map(|own| Retry::Own(own_retry(&own, problems)))
+        }
+        other => {
+            fields.wrong_type("retry", "a policy's name or an object", other, problems);
+            None
+        }
+    }
+}
+
+/// The workflow's own policies, by name.
+pub(super) fn retry_policies(
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) -> BTreeMap<String, OwnRetry> {
+    const NAME: &str = "retry_policies";
+    let none = Map::new();
+    let given = fields.object(NAME, problems).unwrap_or(&none);
+    if given.len() > RETRY_POLICIES_MAX {
+        let message = format!("`{NAME}` has at most {RETRY_POLICIES_MAX}, not {}", given.len());
+        problems.add(NAME, codes::OUT_OF_RANGE, message);
+    }
+    let mut policies = BTreeMap::new();
+    for (name, value) in given.iter().take(RETRY_POLICIES_MAX) {
+        let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+        let path = format!("{NAME}.{shown}");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(plain) {
+            let message =
+                format!("a policy's name has 1 to {NAME_CHARS_MAX} letters, digits, `_`, `-`");
+            problems.add(path, codes::BAD_ID, message);
+        } else if let Some(own) = Fields::of(value, &path, &RETRY_FIELDS, problems) {
+            policies.insert(name.clone(), own_retry(&own, problems));
+        }
+    }
+    policies
+}
+
+fn own_retry(fields: &Fields<'_>, problems: &mut Problems) -> OwnRetry {
+    let read = OwnRetry {
+        max_attempts: attempts(fields, problems),
+        backoff: fields.word("backoff", &BACKOFFS, problems),
+        initial: duration(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
+        max: duration(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
+        multiplier: multiplier(fields, problems),
+        jitter: fields.boolean("jitter", problems),
+        on: conditions(fields, "on", problems),
+        never: conditions(fields, "never", problems),
+    };
+    if let (Some(initial), Some(max)) = (&read.initial, &read.max)
+        && initial.ms > max.ms
+    {
+        let message = format!("`max` ({}) is shorter than `initial` ({})", max.text, initial.text);
+        problems.add(fields.at("max"), codes::BAD_VALUE, message);
+    }
+    read
+}
+
+fn conditions(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Vec<RetryCondition> {
+    let given = fields.list(name, CONDITIONS_MAX, problems);
+    if given.is_empty() && fields.get(name).is_some_and(|own| own == &json!([])) {
+        let message = format!("`{name}` is empty; leave it out");
+        problems.add(fields.at(name), codes::BAD_VALUE, message);
+    }
+    let mut read = Vec::with_capacity(given.len());
+    for (at, own) in given.iter().enumerate() {
+        let path = fields.at(&format!("{name}[{at}]"));
+        let text = match own {
+            Value::String(text) => text.clone(),
+            Value::Number(status) => status.to_string(),
+            other => {
+                let message = format!("a text or a status is expected, not {}", type_of(other));
+                problems.add(path, codes::WRONG_TYPE, message);
+                continue;
+            }
+        };
+        match RetryCondition::parse(&text) {
+            Ok(condition) => read.push(condition),
+            Err(why) => problems.add(path, codes::BAD_VALUE, why),
+        }
+    }
+    read
+}
+
+fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
+    let value = fields.get("max_attempts")?;
+    if !value.is_number() {
+        fields.wrong_type("max_attempts", "a whole number", value, problems);
+        return None;
+    }
+    let attempts = value.as_u64().and_then(|attempts| u16::try_from(attempts).ok());
+    let attempts = attempts.filter(|attempts| (1..=ATTEMPTS_MAX).contains(attempts));
+    if attempts.is_none() {
+        let message =
+            format!("`max_attempts` is a whole number from 1 to {ATTEMPTS_MAX}, not {value}");
+        problems.add(fields.at("max_attempts"), codes::OUT_OF_RANGE, message);
+    }
+    attempts
+}
+
+fn multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {
+    let value = fields.get("multiplier")?;
+    let Some(multiplier) = value.as_f64() else {
+        fields.wrong_type("multiplier", "a number", value, problems);
+        return None;
+    };
+    if !(1.0..=MULTIPLIER_MAX).contains(&multiplier) {
+        let message = format!("`multiplier` is between 1 and {MULTIPLIER_MAX}, not {value}");
+        problems.add(fields.at("multiplier"), codes::OUT_OF_RANGE, message);
+        return None;
+    }
+    Some(multiplier)
+}

@@ -1,0 +1,82 @@
+//! Which failures are followed by another attempt.
+
+use backstitch_core::event::RunEvent;
+use backstitch_core::evolve::{attempt_lost, timed_out};
+use backstitch_core::failure::{EffectKnown, Failure, codes};
+use backstitch_core::retry_policy::Retries;
+use backstitch_core::state::State;
+use serde_json::{Value, json};
+
+use super::random::Random;
+
+/// Some policies say after which failures.
+pub fn choose(retry: &mut Value, random: &mut Random) {
+    if random.chance(10) {
+        retry["on"] = json!(*random.pick(&["SERVICE_BUSY", "timeout", "REFUSED"]));
+        retry["on"] = json!([retry["on"].take(), "CONNECTION_LOST"]);
+    }
+    if random.chance(10) {
+        retry["never"] = json!([*random.pick(&["unknown", "CONNECTION_LOST", "timeout"])]);
+    }
+}
+
+/// What is wrong with where a run's steps led, or with how they were tried again.
+pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
+    super::flow::wrong_way(state, events).or_else(|| wrong_retry(state, events))
+}
+
+/// A retry that its policy does not allow.
+fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
+    if state.migrations.is_some() {
+        // Each was allowed by the revision of its time.
+        return None;
+    }
+    let (steps, mut last) = (&state.plan.steps, std::collections::BTreeMap::new());
+    for event in events {
+        match event {
+            RunEvent::StepAttemptFailed { step, failure, .. } => {
+                last.insert((*step, false), failure.clone());
+            }
+            RunEvent::StepTimedOut { step, .. } => drop(last.insert((*step, false), timed_out(1))),
+            RunEvent::StepAttemptLost { step, .. } => {
+                last.insert((*step, false), attempt_lost());
+            }
+            RunEvent::UndoAttemptFailed { step, failure, .. } => {
+                last.insert((*step, true), failure.clone());
+            }
+            RunEvent::StepRetryScheduled { step, .. } => {
+                let failure = &last[&(*step, false)];
+                let retries = &steps.get(step.at())?.retry;
+                if !may_follow(retries, failure) {
+                    return Some("a step is tried again after what its policy excludes");
+                }
+            }
+            RunEvent::UndoRetryScheduled { step, .. } => {
+                let failure = &last[&(*step, true)];
+                let retries = &steps.get(step.at())?.undo.as_ref()?.retry;
+                if !may_follow(retries, failure) {
+                    return Some("an undo is tried again after what its policy excludes");
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The words of a policy, read once more: words are said of timeouts and unknown outcomes, all
+/// else are codes here.
+fn may_follow(retries: &Retries, failure: &Failure) -> bool {
+    let said = |words: &[String]| {
+        words.iter().any(|word| match word.as_str() {
+            "timeout" => failure.code == codes::TASK_TIMEOUT,
+            "unknown" => failure.effect == EffectKnown::Unknown,
+            code => failure.code == code,
+        })
+    };
+    let Some(conditions) = &retries.conditions else { return true };
+    let [on, never] = [&conditions.on, &conditions.never]
+        .map(|own| own.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let lost = failure.code == codes::ATTEMPT_LOST;
+    !said(&never) && (on.is_empty() || lost || said(&on))
+}

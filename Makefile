@@ -38,8 +38,8 @@ test: binaries ## every test, with nextest where it is installed, and the doc te
 	fi
 	$(TEST) --doc
 
-sim: ## the simulation; SEED=n repeats one run
-	$(if $(SEED),BACKSTITCH_SEED=$(SEED)) $(TEST) --test main -- simulation:: --nocapture
+sim: ## the simulation; SEED=n repeats one run, SEEDS=n tries so many
+	$(if $(SEED),BACKSTITCH_SEED=$(SEED)) $(if $(SEEDS),BACKSTITCH_SEEDS=$(SEEDS)) $(TEST) --test main -- simulation:: --nocapture
 
 bench: binaries ## the benches, as JSON lines and a table
 	$(CARGO) run --release --locked -p backstitch-tests --bin bench

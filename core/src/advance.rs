@@ -32,7 +32,7 @@ use crate::time::{Moment, Timestamp};
 
 use alone::Gate;
 use held::suspended;
-use steps::started;
+use steps::{numbered, started};
 use unwinding::unwinding;
 
 /// Steps or undos that one layer of consequences readies or starts.
@@ -113,6 +113,10 @@ fn forward(
         events.push(RunEvent::RunSuspended { reason: SuspendReason::Pause });
         return;
     }
+    if let Some(event) = numbered(state, work) {
+        events.push(event);
+        return;
+    }
     if let Some(&step) = state.sets.failed.first() {
         let failure = failure_of(state, LetterSubject::Step(step));
         let recourse = state.plan.on_failure;
@@ -153,7 +157,7 @@ fn forward(
         if state.step(step).done_needs == 0 && !state.plan.steps[step.at()].needs.is_empty() {
             pruned.push(step);
         } else {
-            events.extend(keyed::opened(state, step, work));
+            keyed::opened(state, step, work, events);
         }
     }
     pruned.sort_unstable();
@@ -205,7 +209,7 @@ fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
         return cancelled;
     }
     if state.sets.overdue {
-        let timeout_ms = state.plan.timeout_ms.unwrap_or_default();
+        let timeout_ms = state.run_timeout_ms().unwrap_or_default();
         let message = format!("the run passed its timeout of {timeout_ms} ms");
         let failure = Failure::permanent(codes::WORKFLOW_TIMEOUT, message);
         let recourse = state.plan.on_failure;
@@ -242,8 +246,7 @@ fn resolve_faults(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let retries = &state.plan.steps[step.at()].retry;
-        events.push(if retries.allow(&failure, own.tries, own.lost) {
+        events.push(if state.retries(step).allow(&failure, own.tries, own.lost) {
             RunEvent::StepRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
             RunEvent::StepFailed { step, failure }
@@ -294,7 +297,7 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
     for &step in &state.sets.faulted {
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
-        let retries = &state.plan.steps[step.at()].retry;
+        let retries = state.retries(step);
         let forced = [codes::CANCELLED_BY_FORCE, codes::LOOP_STOPPED].contains(&&*failure.code);
         events.push(if forced || retries.allow(&failure, own.tries, own.lost) {
             RunEvent::StepCancelled { step }

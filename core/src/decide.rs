@@ -91,7 +91,7 @@ fn report_step(
             }
         },
         AttemptResult::TimedOut => {
-            let timeout_ms = state.plan.steps[step.at()].timeout_ms;
+            let timeout_ms = state.timeout_ms(step);
             RunEvent::StepTimedOut { step, attempt, timeout_ms, retry_delay_ms }
         }
         AttemptResult::Lost => RunEvent::StepAttemptLost { step, attempt },
@@ -111,7 +111,7 @@ fn report_undo(
     if own.status != UndoStatus::Running || own.attempt != attempt {
         return Vec::new();
     }
-    let timeout_ms = state.plan.steps[step.at()].undo.as_ref().map_or(0, |undo| undo.timeout_ms);
+    let timeout_ms = state.undo_timeout_ms(step);
     let answer = match result {
         AttemptResult::Answered(answer) => answer.and_then(|own| fitting(state, own)),
         AttemptResult::TimedOut => Err(timed_out(timeout_ms)),

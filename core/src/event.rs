@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use control::ControlEvent;
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
-pub use graph::{GraphEvent, LimitKey};
+pub use graph::{GraphEvent, LimitKey, Number};
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;

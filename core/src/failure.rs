@@ -118,6 +118,8 @@ pub mod codes {
     pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
     /// The step passed its limit over all attempts.
     pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
+    /// What stands in the place of a number comes to none.
+    pub const LIMIT_INVALID: &str = "LIMIT_INVALID";
     /// The run passed its own timeout.
     pub const WORKFLOW_TIMEOUT: &str = "WORKFLOW_TIMEOUT";
     /// An operator or client cancelled the run.

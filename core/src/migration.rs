@@ -11,7 +11,7 @@ use crate::command::Rejection;
 use crate::event::{ForkEvent, RunEvent};
 use crate::ids::StepIndex;
 use crate::lineage::MIGRATIONS_MAX;
-use crate::plan::{Plan, TaskKind};
+use crate::plan::{NumberTemplate, Plan, TaskKind};
 use crate::state::{State, StepState};
 
 /// Reasons that one refusal names; more are counted.
@@ -111,6 +111,14 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
     if !plan.has_limits_of(&state.plan) {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
     }
+    if state.begun {
+        let number = |own: &NumberTemplate| state.own_number(own.number).is_none();
+        if let Some(own) = plan.numbers.iter().find(|own| number(own)) {
+            let word = own.number.word();
+            reasons
+                .push(format!("the revision's `{word}` is a template, rendered as a run begins"));
+        }
+    }
     if state.lineage().len() > MIGRATIONS_MAX {
         reasons.push(format!("the run was migrated {MIGRATIONS_MAX} times, and no more"));
     }
@@ -135,9 +143,16 @@ fn has_begun(own: &StepState) -> bool {
 fn of_step(state: &State, plan: &Plan, index: StepIndex, reasons: &mut Vec<String>) {
     let (old, new, own) = (state.plan.step(index), plan.step(index), state.step(index));
     let (id, word) = (&old.id, own.word());
+    let done = !matches!(own.status, StepStatus::Skipped | StepStatus::Pruned);
     let mut otherwise = |what: String| {
         reasons.push(format!("step `{id}` is {word}, and the revision {what}"));
     };
+    let opened = own.status != StepStatus::Pending && done;
+    let unknown = |own: &&NumberTemplate| state.number(index, own.number).is_none();
+    if let Some(own) = new.numbers.iter().find(unknown).filter(|_| opened) {
+        let word = own.number.word();
+        otherwise(format!("has a template for its `{word}`, rendered before it is ready"));
+    }
     if new.task != old.task {
         otherwise("has it do something else".to_owned());
     }
@@ -151,7 +166,6 @@ fn of_step(state: &State, plan: &Plan, index: StepIndex, reasons: &mut Vec<Strin
         });
     }
     let effect = matches!(old.task, TaskKind::Effect(_) | TaskKind::Workflow);
-    let done = !matches!(own.status, StepStatus::Skipped | StepStatus::Pruned);
     if effect && (done || own.unsure) {
         match (&old.undo, &new.undo) {
             (Some(_), None) => otherwise("has no undo for it".to_owned()),

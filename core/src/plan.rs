@@ -9,6 +9,7 @@ mod compile;
 mod each;
 mod flow;
 mod keyed;
+mod numbers;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -41,6 +42,8 @@ pub use each::{
 };
 pub use flow::{Flow, Router};
 pub use keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
+pub use numbers::NumberTemplate;
+pub(crate) use numbers::rendered;
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -63,6 +66,8 @@ pub struct Plan {
     pub timeout_ms: Option<u64>,
     /// How long it was agreed to take; nothing but a word follows.
     pub sla_ms: Option<u64>,
+    /// Templates of the two.
+    pub numbers: Vec<NumberTemplate>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,
     /// Constants that a run may override.
@@ -110,6 +115,8 @@ pub struct PlanStep {
     pub total_timeout_ms: Option<u64>,
     /// How long it was agreed to take; nothing but a word follows.
     pub sla_ms: Option<u64>,
+    /// Templates in the place of its numbers.
+    pub numbers: Vec<NumberTemplate>,
     /// Whether the run goes on without it.
     pub allow_failure: bool,
     /// How it is undone.

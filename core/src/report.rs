@@ -144,7 +144,7 @@ pub fn execution_json(state: &State) -> Value {
         "started_at": instant(started_at),
         "completed_at": instant(ending.map(|ending| ending.at)),
         "updated_at": state.updated_at.to_string(),
-        "deadline_at": instant(state.submitted.deadline_at),
+        "deadline_at": instant(state.deadline_at()),
         "version": state.version,
     })
 }

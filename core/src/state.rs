@@ -10,6 +10,7 @@ mod forks;
 mod keyed;
 mod links;
 mod migrations;
+mod numbers;
 pub(crate) mod payloads;
 mod step;
 
@@ -35,6 +36,8 @@ pub use forks::Forks;
 pub use keyed::{Keyed, RunKeys, Wanted};
 pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
+pub(crate) use numbers::find_number;
+pub use numbers::number_problems;
 pub use step::{StepState, UndoState};
 
 /// One run.

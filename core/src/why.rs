@@ -190,7 +190,7 @@ fn has_signal(state: &State, step: StepIndex) -> bool {
 
 fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
     let (plan, own) = (state.plan.step(step), state.step(step));
-    let (name, most) = (&plan.id, plan.retry.policy.max_attempts);
+    let (name, most) = (&plan.id, state.retries(step).policy.max_attempts);
     let subject = Some(name.to_string());
     let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
     let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
@@ -296,7 +296,7 @@ fn pending(state: &State, step: StepIndex) -> Option<Blocker> {
 
 fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
     let (plan, own) = (state.plan.step(step), state.step(step).undo.as_ref()?);
-    let most = plan.undo.as_ref().map_or(0, |undo| undo.retry.policy.max_attempts);
+    let most = state.undo_retries(step).policy.max_attempts;
     let (name, subject) = (&plan.id, Some(plan.id.to_string()));
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {

@@ -26,6 +26,7 @@ use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
@@ -355,6 +356,10 @@ impl Handle {
             retry_of: None,
             actor: request.actor,
         });
+        let wrong = number_problems(&plan, execution, &submitted, now);
+        if !wrong.is_empty() {
+            return Err(Error::InvalidSubmission(wrong));
+        }
         let origin = origin(request.priority.unwrap_or(plan.priority), variant);
         Ok(Submission { execution, plan, submitted, tags, origin })
     }

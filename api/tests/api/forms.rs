@@ -137,6 +137,47 @@ async fn a_step_that_nothing_performs_fails_when_it_is_reached() {
     server.stop().await;
 }
 
+/// A variable used for a limit: a run overrides it, and one that is no number is refused with
+/// the place of the number.
+#[tokio::test]
+async fn a_variable_may_be_a_limit() {
+    let server = Server::start().await;
+    let defined = "
+id: limited
+variables: { custom_timeout_minutes: 5 }
+sla_minutes: '{{ variables.custom_timeout_minutes }}'
+tasks:
+  - id: a
+    task_type: noop
+    timeout_minutes: '{{ variables.custom_timeout_minutes }}'
+    retry_count: '{{ trigger_data.tries }}'
+";
+    let (status, defined) = server.define(defined).await;
+    assert_eq!((status, &defined["warnings"]), (StatusCode::CREATED, &json!([])));
+    let path = "/api/v1/workflows/limited/execute";
+    let variables = json!({ "custom_timeout_minutes": 120 });
+    let body = json!({ "input": { "tries": 2 }, "variables": variables, "wait_seconds": 60 });
+    let (_, run) = server.post(path, &body).await;
+    let run = run["execution_id"].as_str().expect("an id");
+    let (_, shown) = server.get(&format!("/api/v1/executions/{run}")).await;
+    assert_eq!(
+        (&shown["status"], &shown["sla"]["limit_ms"]),
+        (&json!("completed"), &json!(7_200_000))
+    );
+    let (_, told) = server.get(&format!("/api/v1/executions/{run}/events")).await;
+    let events = told["events"].as_array().expect("a list").iter();
+    let set: Vec<_> = events.filter(|own| own["type"] == "NumbersSet").collect();
+    let numbers = json!({ "timeout_ms": 7_200_000, "max_attempts": 3 });
+    assert_eq!((set.len(), &set[1]["data"]["numbers"]), (2, &numbers));
+    let body = json!({ "input": { "tries": "x" }, "variables": { "custom_timeout_minutes": 2.5 } });
+    let (status, refused) = server.post(path, &body).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let problems = refused["details"]["problems"].as_array().expect("problems").iter();
+    let paths: Vec<_> = problems.map(|own| own["path"].as_str().unwrap_or_default()).collect();
+    assert_eq!(paths, ["sla", "steps[0].timeout", "steps[0].retry.max_attempts"]);
+    server.stop().await;
+}
+
 fn steps_with<'v>(shown: &'v Value, status: &str) -> Vec<&'v str> {
     let steps = shown["steps"].as_object().expect("steps by their ids").iter();
     steps.filter(|(_, step)| step["status"] == status).map(|(id, _)| id.as_str()).collect()

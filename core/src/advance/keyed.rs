@@ -9,31 +9,46 @@ use crate::event::{GraphEvent, RunEvent};
 use crate::failure::Failure;
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
+use crate::plan::rendered;
 use crate::room::Turns;
 use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
 
-/// A step whose needs are settled, and at least one is done: its condition, its keyed limits,
-/// then its input.
-pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work) -> Vec<RunEvent> {
-    rendered(state, step, work)
-        .unwrap_or_else(|failure| vec![RunEvent::StepFailed { step, failure }])
+/// A step whose needs are settled, and at least one is done: its condition, its numbers if it
+/// has templates for them, its keyed limits, then its input.
+pub(super) fn opened(state: &State, step: StepIndex, work: &mut Work, events: &mut Vec<RunEvent>) {
+    if let Err(failure) = open(state, step, work, events) {
+        events.push(RunEvent::StepFailed { step, failure });
+    }
 }
 
-fn rendered(state: &State, step: StepIndex, work: &mut Work) -> Result<Vec<RunEvent>, Failure> {
+fn open(
+    state: &State,
+    step: StepIndex,
+    work: &mut Work,
+    events: &mut Vec<RunEvent>,
+) -> Result<(), Failure> {
     let plan = &state.plan.steps[step.at()];
     let item = ItemScope::of(state, step);
     let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
     if !plan.condition_holds(scope, work)? {
-        return Ok(vec![RunEvent::StepSkipped { step }]);
+        events.push(RunEvent::StepSkipped { step });
+        return Ok(());
+    }
+    let known = state.flow.as_ref().is_some_and(|flow| flow.numbers.contains_key(&step));
+    if !plan.numbers.is_empty() && !known {
+        let numbers = rendered(&plan.numbers, scope, work)?;
+        events.push(RunEvent::Graph(GraphEvent::NumbersSet { step: Some(step), numbers }));
     }
     let keys = plan.render_limits(scope, work)?;
     let input = plan.render_input(scope, work)?;
-    let keyed = RunEvent::Graph(GraphEvent::StepKeyed { step, keys });
-    let ready = RunEvent::StepReady { step, round: state.step(step).round, input };
-    Ok(if plan.limits.is_empty() { vec![ready] } else { vec![keyed, ready] })
+    if !plan.limits.is_empty() {
+        events.push(RunEvent::Graph(GraphEvent::StepKeyed { step, keys }));
+    }
+    events.push(RunEvent::StepReady { step, round: state.step(step).round, input });
+    Ok(())
 }
 
 /// Starts steps that have the places they need: all are asked for, since each has keys of its own.

@@ -20,8 +20,8 @@ pub(super) fn breached(state: &State, now: Timestamp, events: &mut Vec<RunEvent>
         return;
     }
     let breached = state.due_by(now).filter_map(|subject| match subject {
-        Subject::Sla => Some((None, state.plan.sla_ms?)),
-        Subject::StepSla(step) => Some((Some(step), state.plan.step(step).sla_ms?)),
+        Subject::Sla => Some((None, state.run_sla_ms()?)),
+        Subject::StepSla(step) => Some((Some(step), state.sla_ms(step)?)),
         _ => None,
     });
     let breached = breached.take(STARTS_PER_LAYER_MAX);
@@ -52,7 +52,7 @@ pub(super) fn passed(
     };
     let late: BTreeSet<_> = late.filter(open).take(STARTS_PER_LAYER_MAX).collect();
     events.extend(late.iter().filter_map(|&step| {
-        let limit_ms = state.plan.step(step).total_timeout_ms?;
+        let limit_ms = state.total_timeout_ms(step)?;
         Some(RunEvent::Graph(GraphEvent::StepLimitPassed { step, limit_ms }))
     }));
     late

@@ -1,16 +1,31 @@
-//! What follows for one step: it opens, and it starts.
+//! What follows before a run begins, and for one step that is ready.
 
 use crate::event::{GraphEvent, RunEvent};
 use crate::ids::StepIndex;
 use crate::items;
 use crate::links;
 use crate::payload::Payload;
-use crate::plan::{TaskKind, Wait, wait_of};
+use crate::plan::{TaskKind, Wait, rendered, wait_of};
 use crate::state::State;
 use crate::template::Work;
 use crate::time::Timestamp;
 
 use super::routes;
+
+/// The run's own numbers, before anything of it begins; it fails of what is no number.
+pub(super) fn numbered(state: &State, work: &mut Work) -> Option<RunEvent> {
+    let templates = &state.plan.numbers;
+    let known = state.flow.as_ref().is_none_or(|flow| !flow.own_numbers.is_empty());
+    if templates.is_empty() || known || state.begun {
+        return None;
+    }
+    Some(match rendered(templates, state, work) {
+        Ok(numbers) => RunEvent::Graph(GraphEvent::NumbersSet { step: None, numbers }),
+        Err(failure) => {
+            RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
+        }
+    })
+}
 
 /// A ready step: pure ones are evaluated here, the others are handed to their executor.
 pub(super) fn started(state: &State, step: StepIndex, now: Timestamp, work: &mut Work) -> RunEvent {

@@ -30,9 +30,9 @@ pub(super) fn unwinding(
     }
     for &step in &state.sets.undo_faulted {
         let Some(own) = &state.step(step).undo else { continue };
-        let Some(plan) = &state.plan.steps[step.at()].undo else { continue };
         let failure = failure_of(state, LetterSubject::Undo(step));
-        events.push(if plan.retry.allow_undo(&failure, own.tries, own.lost) {
+        let retries = state.undo_retries(step);
+        events.push(if retries.allow_undo(&failure, own.tries, own.lost) {
             RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
             RunEvent::UndoFailed { step, failure }

@@ -217,10 +217,19 @@ pub struct Undo {
 /// A duration as written, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurationText {
-    /// As written: `1h30m`.
+    /// As written: `1h30m`, or a template.
     pub text: String,
-    /// In milliseconds.
-    pub ms: u64,
+    /// In milliseconds; nothing of a template.
+    pub ms: Option<u64>,
+}
+
+/// A whole number as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Count {
+    /// A number.
+    Number(u16),
+    /// A template of one.
+    Template(String),
 }
 
 impl Definition {

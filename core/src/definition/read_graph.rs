@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, type_of};
-use super::read_policies::duration;
+use super::read_policies::limit;
 use super::{DurationText, ROUTES_MAX, Route, STEPS_MAX};
 use crate::template::TEMPLATE_BYTES_MAX;
 use crate::time::DURATION_MS_MAX;
@@ -49,7 +49,7 @@ fn route(value: &Value, path: &str, problems: &mut Problems) -> Route {
 
 /// How long all attempts of a step may take.
 pub(super) fn total_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
-    duration(fields, "total_timeout", (1, DURATION_MS_MAX), problems)
+    limit(fields, "total_timeout", (1, DURATION_MS_MAX), problems)
 }
 
 /// What was agreed: `5m`, or `{ within: 5m }`.
@@ -58,8 +58,8 @@ pub(super) fn sla(fields: &Fields<'_>, problems: &mut Problems) -> Option<Durati
         value @ Value::Object(_) => {
             let own = Fields::of(value, &fields.at("sla"), &["within"], problems)?;
             own.required("within", problems);
-            duration(&own, "within", (1, DURATION_MS_MAX), problems)
+            limit(&own, "within", (1, DURATION_MS_MAX), problems)
         }
-        _ => duration(fields, "sla", (1, DURATION_MS_MAX), problems),
+        _ => limit(fields, "sla", (1, DURATION_MS_MAX), problems),
     }
 }

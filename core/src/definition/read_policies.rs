@@ -6,7 +6,7 @@ use super::problem::{Problems, codes};
 use super::read_fields::Fields;
 use super::{Cache, DurationText};
 use crate::cache::CACHE_TTL_MS_MAX;
-use crate::template::TEMPLATE_BYTES_MAX;
+use crate::template::{TEMPLATE_BYTES_MAX, has_template};
 use crate::time::{DURATION_MS_MAX, parse_duration_ms};
 
 /// A duration within bounds.
@@ -42,7 +42,23 @@ pub(super) fn duration(
         problems.add(path, codes::OUT_OF_RANGE, message);
         return None;
     }
-    Some(DurationText { text: text.clone(), ms: duration_ms })
+    Some(DurationText { text: text.clone(), ms: Some(duration_ms) })
+}
+
+/// A duration within bounds, or a template of one.
+pub(super) fn limit(
+    fields: &Fields<'_>,
+    name: &str,
+    bounds_ms: (u64, u64),
+    problems: &mut Problems,
+) -> Option<DurationText> {
+    match fields.get(name)? {
+        Value::String(text) if has_template(text) => {
+            let text = fields.text(name, TEMPLATE_BYTES_MAX, problems)?;
+            Some(DurationText { text, ms: None })
+        }
+        _ => duration(fields, name, bounds_ms, problems),
+    }
 }
 
 /// A duration as people write it.
@@ -59,7 +75,7 @@ pub(crate) fn written(duration_ms: u64) -> String {
 
 /// The timeout of a run.
 pub(super) fn run_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
-    duration(fields, "timeout", (1, DURATION_MS_MAX), problems)
+    limit(fields, "timeout", (1, DURATION_MS_MAX), problems)
 }
 
 /// The timeout of an attempt.
@@ -67,7 +83,7 @@ pub(super) fn attempt_timeout(
     fields: &Fields<'_>,
     problems: &mut Problems,
 ) -> Option<DurationText> {
-    duration(fields, "timeout", (1, super::STEP_TIMEOUT_MS_MAX), problems)
+    limit(fields, "timeout", (1, super::STEP_TIMEOUT_MS_MAX), problems)
 }
 
 /// Which answers may stand for a step's own: `true`, or `{ttl?, key?}`.

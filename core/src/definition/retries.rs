@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::problem::{Problems, codes};
 use super::read_fields::{Fields, type_of};
-use super::read_policies::duration;
-use super::{Definition, DurationText, Step};
+use super::read_policies::limit;
+use super::{Count, Definition, DurationText, Step};
 use crate::retry_policy::{
     ATTEMPTS_MAX, Backoff, MULTIPLIER_MAX, RETRY_INITIAL_MS_MAX, RETRY_WAIT_MS_MAX, Retries,
     RetryCondition, RetryConditions, RetryPolicy,
 };
+use crate::template::{TEMPLATE_BYTES_MAX, has_template};
 
 /// The most policies that one workflow names.
 pub const RETRY_POLICIES_MAX: usize = 32;
@@ -38,7 +39,7 @@ pub enum Retry {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnRetry {
     /// All attempts, the first included.
-    pub max_attempts: Option<u16>,
+    pub max_attempts: Option<Count>,
     /// How the wait grows.
     pub backoff: Option<Backoff>,
     /// The first wait.
@@ -56,14 +57,19 @@ pub struct OwnRetry {
 }
 
 impl OwnRetry {
-    /// The effective policy.
+    /// The effective policy, but for what templates come to.
     #[must_use]
     pub fn retries(&self) -> Retries {
         let standard = RetryPolicy::STANDARD;
-        let initial_ms = self.initial.as_ref().map_or(standard.initial_ms, |text| text.ms);
-        let max_ms = self.max.as_ref().map(|text| text.ms);
+        let initial_ms = self.initial.as_ref().and_then(|text| text.ms);
+        let initial_ms = initial_ms.unwrap_or(standard.initial_ms);
+        let max_ms = self.max.as_ref().and_then(|text| text.ms);
+        let max_attempts = match self.max_attempts {
+            Some(Count::Number(number)) => number,
+            Some(Count::Template(_)) | None => standard.max_attempts,
+        };
         let policy = RetryPolicy {
-            max_attempts: self.max_attempts.unwrap_or(standard.max_attempts),
+            max_attempts,
             backoff: self.backoff.unwrap_or(standard.backoff),
             initial_ms,
             max_ms: max_ms.unwrap_or(standard.max_ms.max(initial_ms)),
@@ -81,7 +87,7 @@ impl OwnRetry {
         };
         let text = |own: &Option<DurationText>| own.as_ref().map(|own| json!(own.text));
         let fields = [
-            ("max_attempts", self.max_attempts.map(Value::from)),
+            ("max_attempts", self.max_attempts.as_ref().map(Count::to_value)),
             ("backoff", self.backoff.map(|backoff| json!(backoff))),
             ("initial", text(&self.initial)),
             ("max", text(&self.max)),
@@ -92,6 +98,15 @@ impl OwnRetry {
         ];
         let given = fields.into_iter().filter_map(|(name, own)| Some((name.to_owned(), own?)));
         Value::Object(given.collect::<Map<_, _>>())
+    }
+}
+
+impl Count {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Number(number) => (*number).into(),
+            Self::Template(text) => text.as_str().into(),
+        }
     }
 }
 
@@ -108,16 +123,26 @@ impl Definition {
     /// What a policy means here; `unsaid` is the name of the one that holds where none is said.
     #[must_use]
     pub fn retries(&self, retry: Option<&Retry>, unsaid: &str) -> Retries {
+        let name = match self.own_policy(retry, unsaid) {
+            Ok(own) => return own.retries(),
+            Err(name) => name,
+        };
+        let named = RetryPolicy::NAMED.iter().find(|(known, _)| *known == name);
+        named.map_or(RetryPolicy::STANDARD, |(_, policy)| *policy).into()
+    }
+
+    /// The policy of the author's own that is meant; else the name of one that everybody has.
+    pub(crate) fn own_policy<'a>(
+        &'a self,
+        retry: Option<&'a Retry>,
+        unsaid: &'a str,
+    ) -> Result<&'a OwnRetry, &'a str> {
         let name = match retry {
-            Some(Retry::Own(own)) => return own.retries(),
+            Some(Retry::Own(own)) => return Ok(own),
             Some(Retry::Named(name)) => name.as_str(),
             None => unsaid,
         };
-        if let Some(own) = self.retry_policies.get(name) {
-            return own.retries();
-        }
-        let named = RetryPolicy::NAMED.iter().find(|(known, _)| *known == name);
-        named.map_or(RetryPolicy::STANDARD, |(_, policy)| *policy).into()
+        self.retry_policies.get(name).ok_or(name)
     }
 
     /// Notes every name of a policy that there is none of.
@@ -207,15 +232,16 @@ fn own_retry(fields: &Fields<'_>, problems: &mut Problems) -> OwnRetry {
     let read = OwnRetry {
         max_attempts: attempts(fields, problems),
         backoff: fields.word("backoff", &BACKOFFS, problems),
-        initial: duration(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
-        max: duration(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
+        initial: limit(fields, "initial", (0, RETRY_INITIAL_MS_MAX), problems),
+        max: limit(fields, "max", (0, RETRY_WAIT_MS_MAX), problems),
         multiplier: multiplier(fields, problems),
         jitter: fields.boolean("jitter", problems),
         on: conditions(fields, "on", problems),
         never: conditions(fields, "never", problems),
     };
     if let (Some(initial), Some(max)) = (&read.initial, &read.max)
-        && initial.ms > max.ms
+        && let (Some(initial_ms), Some(max_ms)) = (initial.ms, max.ms)
+        && initial_ms > max_ms
     {
         let message = format!("`max` ({}) is shorter than `initial` ({})", max.text, initial.text);
         problems.add(fields.at("max"), codes::BAD_VALUE, message);
@@ -249,8 +275,12 @@ fn conditions(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Vec<R
     read
 }
 
-fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
+fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<Count> {
     let value = fields.get("max_attempts")?;
+    if value.as_str().is_some_and(has_template) {
+        let text = fields.text("max_attempts", TEMPLATE_BYTES_MAX, problems);
+        return text.map(Count::Template);
+    }
     if !value.is_number() {
         fields.wrong_type("max_attempts", "a whole number", value, problems);
         return None;
@@ -262,7 +292,7 @@ fn attempts(fields: &Fields<'_>, problems: &mut Problems) -> Option<u16> {
             format!("`max_attempts` is a whole number from 1 to {ATTEMPTS_MAX}, not {value}");
         problems.add(fields.at("max_attempts"), codes::OUT_OF_RANGE, message);
     }
-    attempts
+    attempts.map(Count::Number)
 }
 
 fn multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {

@@ -145,10 +145,10 @@ fn only_what_was_given_is_written_back() {
 
 #[test]
 fn own_policies_are_completed_from_standard() {
-    let own = OwnRetry { max_attempts: Some(7), ..OwnRetry::default() };
+    let own = OwnRetry { max_attempts: Some(Count::Number(7)), ..OwnRetry::default() };
     let policy = own.retries();
     assert_eq!(policy, RetryPolicy { max_attempts: 7, ..RetryPolicy::STANDARD }.into());
-    let initial = Some(DurationText { text: "1m".to_owned(), ms: 60_000 });
+    let initial = Some(DurationText { text: "1m".to_owned(), ms: Some(60_000) });
     let slow = OwnRetry { initial, ..OwnRetry::default() }.retries().policy;
     assert_eq!((slow.initial_ms, slow.max_ms), (60_000, 60_000));
     let (none, critical) = (Definition::default(), Retry::Named("critical".to_owned()));

@@ -73,6 +73,13 @@ pub enum GraphEvent {
         /// The limits, each key once.
         keys: Vec<LimitKey>,
     },
+    /// Numbers that the definition has templates for, as they are from now on.
+    NumbersSet {
+        /// Whose; the run's own if unsaid.
+        step: Option<StepIndex>,
+        /// Each once.
+        numbers: Vec<(Number, u64)>,
+    },
 }
 
 /// A keyed limit as a step asks for it: the key is rendered.
@@ -82,6 +89,56 @@ pub struct LimitKey {
     pub key: Arc<str>,
     /// Attempts at a time.
     pub max: u32,
+}
+
+/// A number that a definition may have a template for. Durations are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Number {
+    /// How long an attempt may take; of the run itself, the run.
+    Timeout,
+    /// How long all attempts may take.
+    TotalTimeout,
+    /// What was agreed.
+    Sla,
+    /// All attempts.
+    MaxAttempts,
+    /// The wait before the second.
+    RetryInitial,
+    /// The longest wait.
+    RetryMax,
+    /// How long an attempt of the undo may take.
+    UndoTimeout,
+    /// All attempts of the undo.
+    UndoMaxAttempts,
+    /// The wait before its second.
+    UndoRetryInitial,
+    /// Its longest wait.
+    UndoRetryMax,
+}
+
+impl Number {
+    /// Whether it counts, rather than being a duration.
+    #[must_use]
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::MaxAttempts | Self::UndoMaxAttempts)
+    }
+
+    /// Its word, with its unit.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout_ms",
+            Self::TotalTimeout => "total_timeout_ms",
+            Self::Sla => "sla_ms",
+            Self::MaxAttempts => "max_attempts",
+            Self::RetryInitial => "retry_initial_ms",
+            Self::RetryMax => "retry_max_ms",
+            Self::UndoTimeout => "undo_timeout_ms",
+            Self::UndoMaxAttempts => "undo_max_attempts",
+            Self::UndoRetryInitial => "undo_retry_initial_ms",
+            Self::UndoRetryMax => "undo_retry_max_ms",
+        }
+    }
 }
 
 impl GraphEvent {
@@ -95,7 +152,8 @@ impl GraphEvent {
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. }
-            | Self::StepKeyed { .. } => None,
+            | Self::StepKeyed { .. }
+            | Self::NumbersSet { .. } => None,
         }
     }
 
@@ -109,7 +167,8 @@ impl GraphEvent {
             Self::StepAwaitsSignal { .. }
             | Self::StepLimitPassed { .. }
             | Self::SlaBreached { .. }
-            | Self::StepKeyed { .. } => None,
+            | Self::StepKeyed { .. }
+            | Self::NumbersSet { .. } => None,
         }
     }
 
@@ -123,7 +182,7 @@ impl GraphEvent {
             | Self::StepCacheHit { step, .. }
             | Self::StepLimitPassed { step, .. }
             | Self::StepKeyed { step, .. } => Some(*step),
-            Self::SlaBreached { step, .. } => *step,
+            Self::SlaBreached { step, .. } | Self::NumbersSet { step, .. } => *step,
         }
     }
 }

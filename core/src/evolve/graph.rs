@@ -32,6 +32,7 @@ pub(super) fn apply(state: &mut State, event: &GraphEvent, at: Timestamp) -> Res
             state.keyed.get_or_insert_default().note(*step, keys, at);
             Ok(())
         }
+        GraphEvent::NumbersSet { step, numbers } => limits::set(state, *step, numbers),
         GraphEvent::StepCacheHit { step, attempt, source, source_step, output } => {
             let own = step_mut(state, *step)?;
             current(*attempt, own.attempt)?;

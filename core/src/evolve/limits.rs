@@ -1,6 +1,7 @@
 //! Folding limits of time: when a step's clocks start and stop, and what passing them means.
 
 use crate::arrows::{StepMove, StepStatus};
+use crate::event::Number;
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::state::{Breach, State, StepLimits, Subject};
@@ -10,13 +11,13 @@ use super::{move_step, step_mut};
 
 /// The step is ready: its clocks run until it is settled.
 pub(super) fn start(state: &mut State, step: StepIndex, at: Timestamp) {
-    let plan = state.plan.step(step);
-    if plan.total_timeout_ms.is_none() && plan.sla_ms.is_none() {
+    let (limit_ms, sla_ms) = (state.total_timeout_ms(step), state.sla_ms(step));
+    if limit_ms.is_none() && sla_ms.is_none() {
         return;
     }
     let limits = StepLimits {
-        limit_at: plan.total_timeout_ms.map(|ms| at.plus_ms(ms)),
-        sla_at: plan.sla_ms.map(|ms| at.plus_ms(ms)),
+        limit_at: limit_ms.map(|ms| at.plus_ms(ms)),
+        sla_at: sla_ms.map(|ms| at.plus_ms(ms)),
     };
     let due = &mut state.sets.due;
     due.extend(limits.limit_at.map(|at| (at, Subject::StepLimit(step))));
@@ -24,6 +25,34 @@ pub(super) fn start(state: &mut State, step: StepIndex, at: Timestamp) {
     if let Some(flow) = &mut state.flow {
         flow.limits.insert(step, limits);
     }
+}
+
+/// Templates came to these numbers: a step's before it is ready, the run's before it begins.
+pub(super) fn set(
+    state: &mut State,
+    step: Option<StepIndex>,
+    numbers: &[(Number, u64)],
+) -> Result<(), String> {
+    let stands = match step {
+        Some(step) => step_mut(state, step)?.status == StepStatus::Pending,
+        None => !state.begun,
+    };
+    let flow = state.flow.as_mut().filter(|_| stands);
+    let flow = flow.ok_or("it has begun, or its definition has no templates for numbers")?;
+    match step {
+        Some(step) => drop(flow.numbers.insert(step, numbers.to_vec())),
+        None => {
+            flow.own_numbers = numbers.to_vec();
+            let from = state.submitted_at;
+            let due = |number, subject| {
+                let own = numbers.iter().find(|(own, _)| *own == number);
+                own.map(|(_, ms)| (from.plus_ms(*ms), subject))
+            };
+            state.sets.due.extend(due(Number::Timeout, Subject::Deadline));
+            state.sets.due.extend(due(Number::Sla, Subject::Sla));
+        }
+    }
+    Ok(())
 }
 
 /// The step is settled, or starts over.

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::arrows::StepStatus;
-use crate::event::ForkEvent;
+use crate::event::{ForkEvent, Number};
 use crate::ids::StepIndex;
 use crate::plan::Plan;
-use crate::state::{FlowState, Migration, Migrations, Sets, State, StepState, Subject};
+use crate::state::{
+    FlowState, Migration, Migrations, Sets, State, StepState, Subject, find_number,
+};
 use crate::time::Timestamp;
 
 use super::flow;
@@ -51,14 +53,15 @@ pub(super) fn migrate(
 /// Whether somebody lifted the run's timeout.
 fn is_lifted(state: &State) -> bool {
     let waits = state.sets.due.iter().any(|(_, subject)| *subject == Subject::Deadline);
-    state.submitted.deadline_at.is_some() && !waits
+    state.deadline_at().is_some() && !waits
 }
 
 fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     let lifted = state.deadline_passed || is_lifted(state);
     let fresh = State::begin(state.id, plan.clone(), state.submitted.clone(), state.submitted_at);
     let old = std::mem::replace(&mut state.sets, fresh.sets);
-    let before = std::mem::replace(&mut state.plan, plan.clone());
+    let agreed = state.run_sla_ms().is_some();
+    state.plan = plan.clone();
     let own = std::mem::replace(&mut state.steps, fresh.steps);
     for (step, own) in state.steps.iter_mut().zip(own) {
         let (open_needs, done_needs) = (step.open_needs, step.done_needs);
@@ -71,7 +74,7 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
         }
     }
     keep_flow(state, had.map(|own| *own).unwrap_or_default());
-    carry_due(state, &before, &old, lifted);
+    carry_due(state, agreed, &old, lifted);
     let Sets { open, ready, queued, running, faulted, failed, unsettled, due, .. } =
         std::mem::take(&mut state.sets);
     state.sets = Sets { open, ready, queued, running, faulted, failed, unsettled, due, ..old };
@@ -87,21 +90,31 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     begun.into_iter().for_each(|step| place(state, step));
 }
 
-/// What routers, handlers and clocks brought about stays, as far as the plan knows of it.
-fn keep_flow(state: &mut State, had: FlowState) {
+/// What routers, handlers and clocks brought about stays, as far as the plan knows of it; of
+/// numbers what templates came to for what has begun.
+fn keep_flow(state: &mut State, mut had: FlowState) {
     let plan = state.plan.clone();
+    keep_numbers(state, &mut had);
     let limits = had.limits.into_iter().filter_map(|(step, mut own)| {
+        let numbers = had.numbers.get(&step);
+        let has = |fixed: Option<u64>, number| {
+            fixed.is_some() || numbers.is_some_and(|own| find_number(own, number).is_some())
+        };
         let plan = plan.step(step);
-        own.limit_at = own.limit_at.filter(|_| plan.total_timeout_ms.is_some());
-        own.sla_at = own.sla_at.filter(|_| plan.sla_ms.is_some());
+        let limited = has(plan.total_timeout_ms, Number::TotalTimeout);
+        own.limit_at = own.limit_at.filter(|_| limited);
+        own.sla_at = own.sla_at.filter(|_| has(plan.sla_ms, Number::Sla));
         (own.limit_at.is_some() || own.sla_at.is_some()).then_some((step, own))
     });
+    let limits = limits.collect();
     let kept = FlowState {
-        limits: limits.collect(),
+        limits,
         doomed: had.doomed.into_iter().filter(|step| !plan.step(*step).gone).collect(),
         handled: had.handled,
         breached: had.breached,
         cached: had.cached,
+        numbers: had.numbers,
+        own_numbers: had.own_numbers,
         ..FlowState::default()
     };
     if let Some(flow) = &mut state.flow {
@@ -111,24 +124,43 @@ fn keep_flow(state: &mut State, had: FlowState) {
     }
 }
 
-/// What waits for an instant: that of the run by the new plan, that of steps as it was.
-fn carry_due(state: &mut State, before: &Plan, old: &Sets, lifted: bool) {
-    let plan = state.plan.clone();
+/// Numbers stay that the new plan has templates for too; those of steps that have not begun,
+/// and of a run that has not, are rendered anew.
+fn keep_numbers(state: &State, had: &mut FlowState) {
+    let plan = &state.plan;
+    had.numbers.retain(|step, own| {
+        let templates = &plan.step(*step).numbers;
+        own.retain(|(number, _)| templates.iter().any(|own| own.number == *number));
+        state.step(*step).status != StepStatus::Pending && !own.is_empty()
+    });
+    let meant = |number| plan.numbers.iter().any(|own| own.number == number);
+    had.own_numbers.retain(|(number, _)| state.begun && meant(*number));
+}
+
+/// What waits for an instant: that of the run by the new plan, that of steps as it was. `agreed`
+/// says whether anything was agreed for the run before.
+fn carry_due(state: &mut State, agreed: bool, old: &Sets, lifted: bool) {
+    let from = state.submitted_at;
+    let due = |ms: Option<u64>, subject| ms.map(|ms| (from.plus_ms(ms), subject));
+    let own = [
+        due(state.own_number(Number::Timeout), Subject::Deadline),
+        due(state.own_number(Number::Sla), Subject::Sla),
+    ];
+    state.sets.due.extend(own.into_iter().flatten());
     if lifted {
         state.sets.due.retain(|(_, subject)| *subject != Subject::Deadline);
     }
     let breached = state.breaches().iter().any(|breach| breach.step.is_none());
-    let told = before.sla_ms.is_some() && breached;
-    if told {
+    if agreed && breached {
         state.sets.due.retain(|(_, subject)| *subject != Subject::Sla);
     }
     let stays = |subject: Subject| match subject {
         Subject::Deadline | Subject::Sla => false,
-        Subject::StepLimit(step) => plan.step(step).total_timeout_ms.is_some(),
-        Subject::StepSla(step) => plan.step(step).sla_ms.is_some(),
+        Subject::StepLimit(step) => state.total_timeout_ms(step).is_some(),
+        Subject::StepSla(step) => state.sla_ms(step).is_some(),
         Subject::Step(_) | Subject::Undo(_) | Subject::Delivery(_) | Subject::Message(_) => true,
     };
-    let kept = old.due.iter().copied().filter(|(_, subject)| stays(*subject));
+    let kept: Vec<_> = old.due.iter().copied().filter(|(_, own)| stays(*own)).collect();
     state.sets.due.extend(kept);
 }
 

@@ -19,7 +19,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("retry_policies", Shape::Object, To::Own),
         rule("defaults", Shape::One(&DEFAULTS), To::Own),
         rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
-        rule("timeout", Shape::Duration, To::Own),
+        rule("timeout", Shape::Limit, To::Own),
         rule("sla", Shape::Any, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
         rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
@@ -43,11 +43,11 @@ pub(super) static STEP: Table = Table {
         rule("type", Shape::Text, To::Own),
         rule("with", Shape::Any, To::Own),
         rule("retry", Shape::Retry, To::Own),
-        rule("timeout", Shape::Duration, To::Own),
+        rule("timeout", Shape::Limit, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
         rule("undo", Shape::One(&UNDO), To::Own),
         rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
-        rule("total_timeout", Shape::Duration, To::Own),
+        rule("total_timeout", Shape::Limit, To::Own),
         rule("sla", Shape::Any, To::Own),
         rule("limits", Shape::List(&LIMIT), To::Own),
         rule("routes", Shape::List(&ROUTE), To::Own),
@@ -113,7 +113,7 @@ static UNDO: Table = Table {
         rule("type", Shape::Text, To::Own),
         rule("with", Shape::Any, To::Own),
         rule("retry", Shape::Retry, To::Own),
-        rule("timeout", Shape::Duration, To::Own),
+        rule("timeout", Shape::Limit, To::Own),
     ],
 };
 
@@ -121,7 +121,7 @@ static DEFAULTS: Table = Table {
     about: "Policies for steps that do not say",
     open: false,
     required: &[],
-    fields: &[rule("retry", Shape::Retry, To::Own), rule("timeout", Shape::Duration, To::Own)],
+    fields: &[rule("retry", Shape::Retry, To::Own), rule("timeout", Shape::Limit, To::Own)],
 };
 
 static CALLBACK: Table = Table {

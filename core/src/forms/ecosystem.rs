@@ -23,7 +23,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("version", Shape::Text, To::Field("version")),
         rule("tags", Shape::Texts, To::Field("tags")),
         rule("variables", Shape::Object, To::Field("variables")),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("parameters", Shape::List(&PARAMETER), To::Own),
         rule("actions", Shape::List(&ACTION), To::Own),
         rule("outputs", Shape::Object, To::Own),
@@ -56,7 +56,7 @@ static ACTION: Table = Table {
         rule("config", Shape::Object, To::Own),
         rule("depends_on", Shape::TextOrTexts, To::Own),
         rule("condition", Shape::Text, To::Own),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("retry", Shape::Retry, To::Field("retry")),
         rule("allow_failure", Shape::Boolean, To::Field("allow_failure")),
     ],
@@ -99,6 +99,7 @@ fn action(
     let mut made = Map::new();
     ACTION.copy(fields, (&source, &canonical), &mut made, draft);
     put_tree((fields, &source, "config"), (&mut made, &canonical, "with"), naming, draft);
+    put_tree((fields, &source, "timeout"), (&mut made, &canonical, "timeout"), naming, draft);
     put_needs((fields, &source, "depends_on"), (&mut made, &canonical), draft);
     put_condition((fields, &source), (&mut made, &canonical), naming, draft);
     made

@@ -41,7 +41,7 @@ static WORKFLOW: Table = Table {
         rule("trigger", Shape::One(&TRIGGER), To::Later("only requests to the API start runs")),
         rule("variables", Shape::Object, To::Field("variables")),
         rule("input_schema", Shape::Object, To::Field("input_schema")),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("on_failure", Shape::Text, To::Field("on_failure")),
         rule("steps", Shape::List(&STEP), To::Own),
         rule("router", Shape::List(&ROUTE), To::Own),
@@ -75,7 +75,7 @@ static STEP: Table = Table {
         rule("depends_on", Shape::TextOrTexts, To::Own),
         rule("condition", Shape::Text, To::Own),
         rule("retry", Shape::Retry, To::Own),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("allow_failure", Shape::Boolean, To::Field("allow_failure")),
         rule("compensation", Shape::Text, To::Own),
         rule("man-mode", Shape::Boolean, To::Own),
@@ -251,6 +251,7 @@ fn step(
         made.insert("needs".to_owned(), needs.into());
     }
     put_tree((fields, source, "with"), (&mut made, &canonical, "with"), naming, draft);
+    put_tree((fields, source, "timeout"), (&mut made, &canonical, "timeout"), naming, draft);
     let with = made.entry("with").or_insert_with(|| WHOLE_INPUT.into()).clone();
     put_condition((fields, source), (&mut made, &canonical), naming, draft);
     match fields.get("retry") {

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::definition::problem::codes;
 use crate::definition::read_policies::written;
+use crate::template::has_template;
 
 use super::draft::Draft;
 use super::names::Naming;
@@ -37,6 +39,46 @@ pub(super) fn duration(value: Option<&Value>, unit_ms: f64) -> Option<Value> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let duration_ms = (number * unit_ms).round().max(0.0) as u64;
     Some(written(duration_ms).into())
+}
+
+/// A number of units as a duration, or the template of one.
+pub(super) fn duration_or_template(
+    value: Option<&Value>,
+    (unit_ms, unit): (f64, &str),
+    places: (&str, &str),
+    naming: &Naming,
+    draft: &mut Draft,
+) -> Option<Value> {
+    match value {
+        Some(Value::String(text)) if has_template(text) => {
+            let made = naming.tree(&Value::from(text.as_str()), places, draft);
+            Some(format!("{}{unit}", made.as_str().unwrap_or_default()).into())
+        }
+        other => duration(other, unit_ms),
+    }
+}
+
+/// A number of repeats as one of attempts, or the template of one; a template stands alone.
+pub(super) fn attempts_or_template(
+    value: Option<&Value>,
+    places: (&str, &str),
+    naming: &Naming,
+    draft: &mut Draft,
+) -> Option<Value> {
+    match value? {
+        Value::String(text) if has_template(text) => {
+            let made = naming.tree(&Value::from(text.as_str()), places, draft);
+            let made = made.as_str().unwrap_or_default().trim();
+            let lone = made.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            let lone = lone.filter(|inner| !has_template(inner));
+            if lone.is_none() {
+                let message = "a template of a number stands alone: `{{ ... }}`";
+                draft.problems.add(places.0, codes::BAD_VALUE, message);
+            }
+            lone.map(|inner| format!("{{{{ ({}) + 1 }}}}", inner.trim()).into())
+        }
+        number => number.as_u64().map(|repeats| repeats.saturating_add(1).into()),
+    }
 }
 
 /// Puts a rewritten tree, if the field is there.

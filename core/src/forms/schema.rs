@@ -73,6 +73,10 @@ fn of_shape(shape: &Shape) -> Value {
             { "type": "string", "pattern": TEMPLATE },
         ] }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
+        Shape::Limit => json!({ "anyOf": [
+            { "type": "string", "pattern": DURATION },
+            { "type": "string", "pattern": TEMPLATE },
+        ] }),
         Shape::Object => json!({ "type": "object" }),
         Shape::Any => json!({ "not": { "type": "null" } }),
         Shape::Words(words) => json!({ "enum": words }),

@@ -19,7 +19,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("tags", Shape::Texts, To::Field("tags")),
         rule("input_schema", Shape::Object, To::Field("input_schema")),
         rule("variables", Shape::Object, To::Field("variables")),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("tasks", Shape::List(&TASK), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::Any, To::Field("callbacks")),
@@ -41,7 +41,7 @@ static TASK: Table = Table {
         rule("query", Shape::Any, To::Own),
         rule("body", Shape::Any, To::Own),
         rule("script", Shape::Text, To::Own),
-        rule("timeout", Shape::Duration, To::Field("timeout")),
+        rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("retry", Shape::Retry, To::Field("retry")),
         rule("depends_on", Shape::TextOrTexts, To::Own),
         rule("condition", Shape::Text, To::Own),
@@ -97,6 +97,7 @@ fn task(
     if !input.is_empty() {
         made.insert("with".to_owned(), input.into());
     }
+    put_tree((fields, &source, "timeout"), (&mut made, &canonical, "timeout"), naming, draft);
     put_needs((fields, &source, "depends_on"), (&mut made, &canonical), draft);
     put_condition((fields, &source), (&mut made, &canonical), naming, draft);
     made

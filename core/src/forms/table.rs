@@ -44,6 +44,8 @@ pub(super) enum Shape {
     /// A whole number within bounds, or a lone template.
     Whole(u64, u64),
     Duration,
+    /// A duration, or a template of one.
+    Limit,
     Object,
     Any,
     Words(&'static [&'static str]),
@@ -157,7 +159,7 @@ impl Shape {
     /// Whether a value is of the right type; what is in it may still be wrong.
     pub fn fits(&self, value: &Value) -> bool {
         match self {
-            Self::Text | Self::Words(_) | Self::Duration => value.is_string(),
+            Self::Text | Self::Words(_) | Self::Duration | Self::Limit => value.is_string(),
             Self::Texts | Self::List(_) => value.is_array(),
             Self::TextOrTexts => value.is_string() || value.is_array(),
             Self::Boolean => value.is_boolean(),
@@ -173,7 +175,7 @@ impl Shape {
     fn expected(&self) -> &'static str {
         match self {
             Self::Text | Self::Words(_) => "a text",
-            Self::Duration => "a duration such as `5s`, in quotes",
+            Self::Duration | Self::Limit => "a duration such as `5s`, in quotes",
             Self::Texts => "a list of texts",
             Self::TextOrTexts => "a text or a list of texts",
             Self::Boolean => "true or false",
@@ -193,9 +195,7 @@ impl Shape {
         if let (Self::Number(..) | Self::Whole(..), Value::String(text)) = (self, value)
             && has_template(text)
         {
-            let message = format!("`{name}`: templates in numbers are not in force yet; unset");
-            draft.not_in_force(path, &message);
-            return false;
+            return true;
         }
         if !self.fits(value) {
             let message = format!("`{name}` is {}, not {}", self.expected(), type_of(value));
@@ -223,7 +223,8 @@ impl Shape {
                     format!("`{name}` is a whole number from {least} to {most}, not {number}");
                 fits || wrong(codes::OUT_OF_RANGE, message)
             }
-            (Self::Duration, Value::String(text)) => match parse_duration_ms(text) {
+            (Self::Limit, Value::String(text)) if has_template(text) => true,
+            (Self::Duration | Self::Limit, Value::String(text)) => match parse_duration_ms(text) {
                 Ok(_) => true,
                 Err(why) => wrong(codes::BAD_DURATION, why.chars().take(200).collect()),
             },

@@ -10,7 +10,8 @@ use crate::retry_policy::{ATTEMPTS_MAX, RETRY_INITIAL_MS_MAX};
 use super::draft::Draft;
 use super::names::Naming;
 use super::parts::{
-    below, duration, list, object, put_condition, put_needs, put_tree, text, texts,
+    attempts_or_template, below, duration_or_template, list, object, put_condition, put_needs,
+    put_tree, text, texts,
 };
 use super::table::{Shape, Table, To, rule};
 use super::unified_tasks;
@@ -95,6 +96,9 @@ static RETRY_POLICY: Table = Table {
     ],
 };
 
+/// Units of numbers, in milliseconds and as durations write them.
+const MINUTES: (f64, &str) = (60_000.0, "m");
+const SECONDS: (f64, &str) = (1_000.0, "s");
 const TRIGGERS: [&str; 5] = ["manual", "scheduled", "event_driven", "api_trigger", "webhook"];
 /// Triggers that are requests to the API.
 const REQUESTED: [&str; 2] = ["manual", "api_trigger"];
@@ -106,23 +110,27 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
     let mut made = Map::new();
     DOCUMENT.copy(fields, ("", ""), &mut made, draft);
     let policy = object(fields.get("retry_policy"));
-    if let Some(policy) = policy {
+    if policy.is_some() {
         draft.lies_at("defaults.retry", "retry_policy");
         draft.lies_at("defaults.retry.max_attempts", "retry_policy.max_retries");
         draft.lies_at("defaults.retry.backoff", "retry_policy.backoff_strategy");
         draft.lies_at("defaults.retry.on", "retry_policy.retry_conditions");
-        made.insert("defaults".to_owned(), json!({ "retry": defaults(policy) }));
     }
-    if let Some(sla) = duration(fields.get("sla_minutes"), 60_000.0) {
+    let naming = Naming { input_words: &["trigger_data", "event"], ..Naming::default() };
+    let policy = policy.map(|policy| defaults(policy, &naming, draft));
+    if let Some(policy) = &policy {
+        made.insert("defaults".to_owned(), json!({ "retry": policy }));
+    }
+    let (sla, places) = (fields.get("sla_minutes"), ("sla_minutes", "sla"));
+    if let Some(sla) = duration_or_template(sla, MINUTES, places, &naming, draft) {
         draft.lies_at("sla", "sla_minutes");
         made.insert("sla".to_owned(), sla);
     }
     warn_of_triggers(fields, draft);
     callbacks(fields, &mut made, draft);
-    let naming = Naming { input_words: &["trigger_data", "event"], ..Naming::default() };
     draft.lies_at("steps", "tasks");
     let each = |(at, value): (usize, &Value)| match object(Some(value)) {
-        Some(fields) => Value::Object(task(at, fields, policy, &naming, draft)),
+        Some(fields) => Value::Object(task(at, fields, policy.as_ref(), &naming, draft)),
         None => value.clone(),
     };
     let tasks = list(fields, "tasks");
@@ -153,16 +161,18 @@ fn task(
     put_tree((fields, &source, "parameters"), (&mut made, &canonical, "with"), naming, draft);
     put_needs((fields, &source, "dependencies"), (&mut made, &canonical), draft);
     put_condition((fields, &source), (&mut made, &canonical), naming, draft);
-    if let Some(timeout) = duration(fields.get("timeout_minutes"), 60_000.0) {
-        draft.lies_at(below(&canonical, "timeout"), below(&source, "timeout_minutes"));
+    let (from, to) = (below(&source, "timeout_minutes"), below(&canonical, "timeout"));
+    let timeout = fields.get("timeout_minutes");
+    if let Some(timeout) = duration_or_template(timeout, MINUTES, (&from, &to), naming, draft) {
+        draft.lies_at(to, from);
         made.insert("timeout".to_owned(), timeout);
     }
     if fields.get("parallel_execution") == Some(&Value::Bool(false)) {
         draft.lies_at(below(&canonical, "exclusive"), below(&source, "parallel_execution"));
         made.insert("exclusive".to_owned(), true.into());
     }
-    if let Some(retry) = retry(fields, policy) {
-        let retry_path = below(&canonical, "retry");
+    let retry_path = below(&canonical, "retry");
+    if let Some(retry) = retry(fields, policy, (&source, &retry_path), naming, draft) {
         draft.lies_at(below(&retry_path, "initial"), below(&source, "retry_delay_seconds"));
         draft.lies_at(below(&retry_path, "on"), "retry_policy.retry_conditions");
         draft.lies_at(retry_path, below(&source, "retry_count"));
@@ -171,11 +181,11 @@ fn task(
     made
 }
 
-fn defaults(policy: &Map<String, Value>) -> Value {
+fn defaults(policy: &Map<String, Value>, naming: &Naming, draft: &mut Draft) -> Map<String, Value> {
     let mut retry = Map::new();
-    if let Some(retries) = policy.get("max_retries").and_then(Value::as_u64) {
-        retry.insert("max_attempts".to_owned(), retries.saturating_add(1).into());
-    }
+    let places = ("retry_policy.max_retries", "defaults.retry.max_attempts");
+    let attempts = attempts_or_template(policy.get("max_retries"), places, naming, draft);
+    retry.extend(attempts.map(|attempts| ("max_attempts".to_owned(), attempts)));
     if let Some(strategy) = text(policy, "backoff_strategy") {
         retry.insert("backoff".to_owned(), strategy.into());
     }
@@ -183,24 +193,28 @@ fn defaults(policy: &Map<String, Value>) -> Value {
     if !conditions.is_empty() {
         retry.insert("on".to_owned(), conditions.into());
     }
-    retry.into()
+    retry
 }
 
 /// A task's own words on retries: they win over the policy's. A delay is waited exactly, unless
 /// the policy lets it grow.
-fn retry(fields: &Map<String, Value>, policy: Option<&Map<String, Value>>) -> Option<Value> {
-    let count = fields.get("retry_count").and_then(Value::as_u64);
-    let delay = duration(fields.get("retry_delay_seconds"), 1_000.0);
+fn retry(
+    fields: &Map<String, Value>,
+    policy: Option<&Map<String, Value>>,
+    (source, canonical): (&str, &str),
+    naming: &Naming,
+    draft: &mut Draft,
+) -> Option<Value> {
+    let (from, to) = (below(source, "retry_count"), below(canonical, "max_attempts"));
+    let count = attempts_or_template(fields.get("retry_count"), (&from, &to), naming, draft);
+    let (from, to) = (below(source, "retry_delay_seconds"), below(canonical, "initial"));
+    let delay = fields.get("retry_delay_seconds");
+    let delay = duration_or_template(delay, SECONDS, (&from, &to), naming, draft);
     if count.is_none() && delay.is_none() {
         return None;
     }
-    let mut retry = match policy.map(defaults) {
-        Some(Value::Object(of_policy)) => of_policy,
-        _ => Map::new(),
-    };
-    if let Some(count) = count {
-        retry.insert("max_attempts".to_owned(), count.saturating_add(1).into());
-    }
+    let mut retry = policy.cloned().unwrap_or_default();
+    retry.extend(count.map(|count| ("max_attempts".to_owned(), count)));
     if let Some(delay) = delay {
         let grows = retry.contains_key("backoff");
         retry.entry("backoff").or_insert_with(|| "fixed".into());

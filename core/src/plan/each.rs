@@ -77,6 +77,7 @@ impl Plan {
         let steps = ids.map(|id| PlanStep { id: id.into(), ..PlanStep::clone(&each.body) });
         let max_parallel = usize::try_from(each.max_parallel).unwrap_or(usize::MAX);
         Ok(Self {
+            numbers: Vec::new(),
             workflow: whole.workflow.clone(),
             name: whole.name.clone(),
             label: whole.label.clone(),

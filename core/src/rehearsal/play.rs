@@ -175,25 +175,22 @@ impl Play<'_> {
     }
 
     fn run_step(&mut self, step: StepIndex, attempt: u16) {
-        let plan = self.state.plan.clone();
-        let plan = plan.step(step);
         let own = self.state.step(step);
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.part_of(step), attempt, input);
-        let (delay_ms, result) = in_time(&answer, plan.timeout_ms);
-        let retry_delay_ms = self.retry_delay_ms(&answer, &plan.retry.policy, tries);
+        let (delay_ms, result) = in_time(&answer, self.state.timeout_ms(step));
+        let retry_delay_ms = self.retry_delay_ms(&answer, &self.state.retries(step).policy, tries);
         let command = Command::ReportStep { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
 
     fn undo_step(&mut self, step: StepIndex, attempt: u16) {
-        let plan = self.state.plan.clone();
-        let plan = plan.step(step);
-        let (Some(undo), Some(own)) = (&plan.undo, &self.state.step(step).undo) else { return };
+        let Some(own) = &self.state.step(step).undo else { return };
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
         let answer = self.answer(&self.undo_part_of(step), attempt, input);
-        let (delay_ms, result) = in_time(&answer, undo.timeout_ms);
-        let retry_delay_ms = self.retry_delay_ms(&answer, &undo.retry.policy, tries);
+        let (delay_ms, result) = in_time(&answer, self.state.undo_timeout_ms(step));
+        let retry_delay_ms =
+            self.retry_delay_ms(&answer, &self.state.undo_retries(step).policy, tries);
         let command = Command::ReportUndo { step, attempt, result, retry_delay_ms };
         self.later(delay_ms, command);
     }
@@ -283,8 +280,8 @@ impl Play<'_> {
         self.messages += 1;
         let retry_delay_ms = match &body {
             Message::Ended { step, failure: Some(_), .. } => {
-                let (plan, own) = (self.state.plan.step(*step), self.state.step(*step));
-                self.around.wait_ms(&plan.retry.policy, own.tries.saturating_add(1))
+                let (retry, own) = (self.state.retries(*step).policy, self.state.step(*step));
+                self.around.wait_ms(&retry, own.tries.saturating_add(1))
             }
             _ => 0,
         };

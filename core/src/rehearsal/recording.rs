@@ -95,7 +95,8 @@ impl Recording<'_> {
             GraphEvent::RouteChosen { .. }
             | GraphEvent::StepLimitPassed { .. }
             | GraphEvent::SlaBreached { .. }
-            | GraphEvent::StepKeyed { .. } => {}
+            | GraphEvent::StepKeyed { .. }
+            | GraphEvent::NumbersSet { .. } => {}
         }
     }
 

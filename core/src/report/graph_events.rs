@@ -63,6 +63,12 @@ fn graph(event: &GraphEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
         GraphEvent::StepLimitPassed { step, limit_ms } => {
             json!({ "step": id(step), "limit_ms": limit_ms })
         }
+        GraphEvent::NumbersSet { step, numbers } => {
+            let numbers =
+                numbers.iter().map(|(own, value)| (own.word().to_owned(), (*value).into()));
+            let numbers: serde_json::Map<_, Value> = numbers.collect();
+            json!({ "step": step.as_ref().map(id), "numbers": numbers })
+        }
         GraphEvent::SlaBreached { step, limit_ms } => {
             json!({ "step": step.as_ref().map(id), "limit_ms": limit_ms })
         }

@@ -36,7 +36,7 @@ pub(super) fn sla_json(state: &State) -> Value {
         json!({ "step": step, "limit_ms": own.limit_ms, "at": own.at.to_string() })
     });
     let breaches: Vec<_> = breaches.collect();
-    json!({ "limit_ms": state.plan.sla_ms, "breaches": breaches })
+    json!({ "limit_ms": state.run_sla_ms(), "breaches": breaches })
 }
 
 /// The failures that handlers made good.

@@ -53,6 +53,7 @@ pub const EVENT_TYPES: [&str; 79] = [
     "StepLimitPassed",
     "SlaBreached",
     "StepKeyed",
+    "NumbersSet",
     "ExecutionOrigin",
     "MessagePosted",
     "MessageAcknowledged",
@@ -190,6 +191,7 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::StepLimitPassed { .. } => "StepLimitPassed",
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
+        GraphEvent::NumbersSet { .. } => "NumbersSet",
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::arrows::StepStatus;
 use crate::cache::CacheSource;
+use crate::event::Number;
 use crate::ids::StepIndex;
 use crate::plan::{Plan, PlanStep};
 use crate::time::Timestamp;
@@ -28,6 +29,10 @@ pub struct FlowState {
     pub(crate) limits: BTreeMap<StepIndex, StepLimits>,
     /// What took longer than was agreed, in order.
     pub breached: Vec<Breach>,
+    /// Numbers that templates came to, by step.
+    pub(crate) numbers: BTreeMap<StepIndex, Vec<(Number, u64)>>,
+    /// The run's own.
+    pub(crate) own_numbers: Vec<(Number, u64)>,
     /// Steps that were answered from the cache, and by whom.
     pub(crate) cached: BTreeMap<StepIndex, CacheSource>,
 }
@@ -63,9 +68,11 @@ impl FlowState {
     /// The start, if the plan has routers, handlers, limits of time or cached steps.
     pub(super) fn begin(plan: &Plan) -> Option<Self> {
         let limited = |own: &PlanStep| own.total_timeout_ms.is_some() || own.sla_ms.is_some();
-        let has_flow = |step: &PlanStep| step.flow.is_some() || step.cache.is_some();
+        let has_flow = |step: &PlanStep| {
+            step.flow.is_some() || step.cache.is_some() || !step.numbers.is_empty()
+        };
         let of_steps = plan.steps.iter().any(|step| has_flow(step) || limited(step));
-        if !of_steps && plan.sla_ms.is_none() {
+        if !of_steps && plan.sla_ms.is_none() && plan.numbers.is_empty() {
             return None;
         }
         let steps = (0..).map(StepIndex).zip(&plan.steps);

@@ -71,6 +71,10 @@ steps:
     let mut cached =
         Life::begin("{ id: k, steps: [{ id: a, type: task, cache: true }] }", json!({}));
     cached.state = answered_from_cache(cached.state);
+    let numbered = Life::begin(
+        "{ id: n, sla: '{{ input.s }}', steps: [{ id: a, type: task, timeout: '{{ input.s }}' }] }",
+        json!({ "s": "5s" }),
+    );
     let looping = Life::begin(
         "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
         json!({}),
@@ -82,6 +86,7 @@ steps:
     let lives = [
         keyed,
         looping,
+        numbered,
         cached,
         chosen,
         undone,
@@ -127,7 +132,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (11, "f3f5ffcbcc56cf45ceca7e4ee73ec0b53c4cbf54f3165d7563ba0a976f4b5bd6");
+    let known = (12, "663bc1cf3f6648373fd2ace6923cbe22c9c9d49f07ed05a64e813a495d68ddd6");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

@@ -17,6 +17,7 @@ mod lives;
 mod loop_world;
 mod loops;
 mod migrations;
+mod numbers;
 mod outputs;
 mod payloads;
 mod rehearsals;

@@ -2,10 +2,11 @@
 
 use backstitch_core::command::Rejection;
 use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::ids::StepIndex;
 use backstitch_core::report::execution_json;
 use serde_json::json;
 
-use crate::stage::{CHAIN, Life, cancel, pause, set};
+use crate::stage::{CHAIN, Life, START, cancel, pause, set};
 
 /// `a` is done, `b` runs, `c` waits.
 fn chain() -> Life {
@@ -147,6 +148,46 @@ fn limits_and_timeouts_are_the_new_revisions() {
     assert_eq!(life.status(), "running");
     life.later(3_600_000);
     assert!(life.told(0).contains(&"DeadlinePassed".to_owned()), "counted from the submission");
+}
+
+#[test]
+fn numbers_of_what_has_begun_stay_and_the_rest_is_rendered_anew() {
+    let text = "{ id: w, variables: { s: 60 }, timeout: '{{ variables.s }}s', sla: '{{ variables.s }}s',
+        steps: [{ id: a, type: task, total_timeout: '{{ variables.s }}s', timeout: '{{ variables.s }}s' },
+                { id: b, type: task, needs: a, timeout: '{{ variables.s }}s' }] }";
+    let mut life = Life::begin(text, json!({}));
+    let (a, b) = (StepIndex(0), StepIndex(1));
+    // The run's and the first step's numbers are known: other templates change nothing of them.
+    life.migrate(&text.replace("{{ variables.s }}", "{{ variables.s * 2 }}")).expect("it fits");
+    assert_eq!((life.state.timeout_ms(a), life.state.run_sla_ms()), (60_000, Some(60_000)));
+    assert_eq!(life.state.deadline_at(), Some(START.plus_ms(60_000)));
+    life.later(30_000).succeeds("a");
+    assert_eq!(life.state.timeout_ms(b), 120_000, "by the template of its revision");
+    // What was agreed for the run is agreed still.
+    life.later(30_000);
+    assert_eq!(life.told(0).iter().filter(|told| *told == "SlaBreached").count(), 1);
+    assert!(life.told(0).contains(&"DeadlinePassed".to_owned()));
+}
+
+#[test]
+fn templates_for_numbers_come_too_late_for_what_has_begun() {
+    let text = "{ id: w, timeout: 1m, steps: [{ id: a, type: task, timeout: 5s }] }";
+    let mut life = Life::begin(text, json!({}));
+    let late = text.replace("1m", "'{{ 1 + 1 }}m'").replace("5s", "'{{ 4 + 4 }}s'");
+    let reasons = reasons(&mut life, &late);
+    assert_eq!(
+        reasons,
+        [
+            "the revision's `timeout_ms` is a template, rendered as a run begins",
+            "step `a` is running, and the revision has a template for its `timeout_ms`, rendered \
+             before it is ready",
+        ]
+    );
+    // The other way round the number is the new revision's.
+    let mut life = Life::begin(&late, json!({}));
+    life.migrate(text).expect("it fits");
+    assert_eq!(life.state.timeout_ms(StepIndex(0)), 5_000);
+    assert_eq!(life.state.deadline_at(), Some(START.plus_ms(60_000)));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
-use crate::golden_graph::commit_graph;
+use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_links::{commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
@@ -289,6 +289,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
+        ("commit-numbers.bin", commit_numbers()),
     ]
 }
 

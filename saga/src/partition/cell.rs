@@ -276,8 +276,8 @@ impl<T> Run<T> {
                     url: None,
                     idempotency_key,
                     correlation_id,
-                    timeout_ms: plan.timeout_ms,
-                    retry: plan.retry.policy,
+                    timeout_ms: state.timeout_ms(step),
+                    retry: state.retries(step).policy,
                     tries: own.tries.saturating_add(1),
                 }
             }
@@ -293,8 +293,8 @@ impl<T> Run<T> {
                     url: None,
                     idempotency_key,
                     correlation_id,
-                    timeout_ms: undo.timeout_ms,
-                    retry: undo.retry.policy,
+                    timeout_ms: state.undo_timeout_ms(step),
+                    retry: state.undo_retries(step).policy,
                     tries: own.tries.saturating_add(1),
                 }
             }

@@ -152,11 +152,11 @@ impl<T: Abandon> Partition<T> {
         else {
             return 0;
         };
-        let (plan, own) = (run.state.plan.steps.get(step.at()), run.state.steps.get(step.at()));
-        let (Some(plan), Some(own)) = (plan, own) else { return 0 };
+        let Some(own) = run.state.steps.get(step.at()) else { return 0 };
         // As good as drawn: the digits of the child are a hash.
         let drawn = u32::try_from(parcel.from.digits & u128::from(u32::MAX)).unwrap_or(0);
-        retry::wait_ms(&plan.retry.policy, own.tries.saturating_add(1), drawn)
+        let retries = run.state.retries(*step);
+        retry::wait_ms(&retries.policy, own.tries.saturating_add(1), drawn)
     }
 
     /// Begins a child, unless it exists.

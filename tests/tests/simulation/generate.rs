@@ -58,6 +58,9 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(15) {
         definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
     }
+    if random.chance(5) {
+        definition["sla"] = json!("{{ input.n }}s");
+    }
     if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
@@ -153,6 +156,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     if random.chance(30) {
         let word = *random.pick(&["safe", "idempotent", "unsafe"]);
         step.insert("replay".into(), json!(word));
+    }
+    if random.chance(8) {
+        // 0 attempts and a wait that cannot be had are wrong.
+        step.insert("total_timeout".into(), json!("{{ input.n + 1 }}s"));
+        step["retry"]["max_attempts"] = json!("{{ input.n }}");
     }
     if random.chance(7) && !step.contains_key("limits") {
         step.insert("exclusive".into(), json!(true));

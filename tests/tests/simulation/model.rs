@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
-use backstitch_core::event::{LetterSubject, Recourse, RunEvent};
+use backstitch_core::event::{LetterSubject, Number, Recourse, RunEvent};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
@@ -39,6 +39,8 @@ pub struct Model {
     /// Where routers led that have chosen.
     routes: BTreeMap<StepIndex, Vec<StepIndex>>,
     forks: forks::Forks,
+    /// Numbers that templates came to.
+    numbers: BTreeMap<Option<StepIndex>, BTreeMap<Number, u64>>,
     /// Steps that go through the items of a list.
     loops: BTreeMap<StepIndex, loops::Loop>,
     /// Handlers that a failure called.
@@ -103,6 +105,7 @@ impl Model {
             letters: Vec::new(),
             routes: BTreeMap::new(),
             forks: forks::Forks::default(),
+            numbers: BTreeMap::new(),
             loops: BTreeMap::new(),
             called: BTreeSet::new(),
             handled: BTreeSet::new(),
@@ -135,6 +138,11 @@ impl Model {
 
     fn status(&self, step: StepIndex) -> StepStatus {
         self.steps[step.at()].status
+    }
+
+    /// What a template of a number came to.
+    fn number(&self, step: Option<StepIndex>, number: Number) -> Option<u64> {
+        self.numbers.get(&step)?.get(&number).copied()
     }
 
     fn allowed(&self, step: StepIndex) -> bool {

@@ -36,7 +36,7 @@ impl Compiler<'_, '_> {
             self.references.extend(found.into_iter().map(|found| (index, false, found)));
             key
         });
-        let ttl_ms = cache.ttl.as_ref().map_or(CACHE_TTL_MS_DEFAULT, |ttl| ttl.ms);
+        let ttl_ms = cache.ttl.as_ref().and_then(|ttl| ttl.ms).unwrap_or(CACHE_TTL_MS_DEFAULT);
         Some(Box::new(CachePolicy { ttl_ms, key }))
     }
 }

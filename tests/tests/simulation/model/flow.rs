@@ -1,7 +1,7 @@
 //! The rules of routers, handlers, signals and limits of time.
 
 use backstitch_core::arrows::{Phase, StepStatus as S};
-use backstitch_core::event::GraphEvent;
+use backstitch_core::event::{GraphEvent, Number};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::time::Timestamp;
 
@@ -28,7 +28,8 @@ impl Model {
             }
             GraphEvent::StepLimitPassed { step, limit_ms } => {
                 self.goes_forward()?;
-                let limit = self.plan.step(*step).total_timeout_ms;
+                let limit = self.number(Some(*step), Number::TotalTimeout);
+                let limit = limit.or(self.plan.step(*step).total_timeout_ms);
                 rule(limit == Some(*limit_ms), "a step has another limit, or none")?;
                 let ready_at = self.own(*step).ready_at;
                 let late = ready_at.is_some_and(|ready_at| ready_at.plus_ms(*limit_ms) <= at);
@@ -42,7 +43,23 @@ impl Model {
                     Some(step) => self.plan.step(*step).sla_ms,
                     None => self.plan.sla_ms,
                 };
+                let agreed = self.number(*step, Number::Sla).or(agreed);
                 rule(agreed == Some(*limit_ms), "something else was agreed")
+            }
+            GraphEvent::NumbersSet { step, numbers } => {
+                self.goes_forward()?;
+                let templates = match step {
+                    Some(step) => {
+                        self.opens(*step)?;
+                        &self.plan.step(*step).numbers
+                    }
+                    None => &self.plan.numbers,
+                };
+                let meant = templates.iter().map(|own| own.number);
+                let same = meant.eq(numbers.iter().map(|(own, _)| *own));
+                rule(same, "other numbers are set than the definition has templates for")?;
+                let known = self.numbers.insert(*step, numbers.iter().copied().collect());
+                rule(known.is_none(), "numbers are set once")
             }
             GraphEvent::StepKeyed { step, keys } => {
                 self.goes_forward()?;

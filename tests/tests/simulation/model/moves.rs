@@ -2,7 +2,7 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus as S, UndoStatus};
 use backstitch_core::event::{
-    Compensation, ControlEvent, LetterSubject, Outcome, Recourse, RunEvent,
+    Compensation, ControlEvent, LetterSubject, Number, Outcome, Recourse, RunEvent,
 };
 use backstitch_core::failure::{EffectKnown, codes};
 use backstitch_core::ids::StepIndex;
@@ -62,7 +62,9 @@ impl Model {
                 self.faults(*step, *attempt, false, true)
             }
             RunEvent::StepRetryScheduled { step, due_at } => {
-                let most = self.plan.steps[step.at()].retry.policy.max_attempts;
+                let most = self.number(Some(*step), Number::MaxAttempts);
+                let most = most.map(|most| u16::try_from(most).expect("few"));
+                let most = most.unwrap_or(self.plan.steps[step.at()].retry.policy.max_attempts);
                 rule(self.own(*step).tries < most, "a step is tried more often than it may")?;
                 self.own(*step).due_at = Some(*due_at);
                 self.move_step(*step, &[S::Faulted], S::Retrying)
@@ -93,7 +95,7 @@ impl Model {
         }
     }
 
-    fn opens(&self, step: StepIndex) -> Verdict {
+    pub(super) fn opens(&self, step: StepIndex) -> Verdict {
         self.goes_forward()?;
         rule(self.may_open(step), "a step opens before what it needs is settled")
     }

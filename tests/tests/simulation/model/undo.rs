@@ -89,7 +89,8 @@ impl Model {
 
     pub(super) fn reopen_undo(&mut self, step: StepIndex) -> Verdict {
         self.undos_forced = false;
-        self.undo(step)?.tries = 0;
+        let own = self.undo(step)?;
+        (own.tries, own.due_at) = (0, None);
         self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
         self.move_undo(step, &[U::Failed], U::Pending)
     }

@@ -85,6 +85,9 @@ pub enum Command {
     SkipStep(runs::SkipFlags),
     /// Say what a step of a suspended run is taken to have answered
     SetOutput(runs::OutputFlags),
+    /// Look at dead letters, try them again, give them up
+    #[command(subcommand)]
+    Dlq(commands::dlq::Dlq),
     /// Say which revision new runs of a workflow get: roll-outs, A/B, beta, kill switch
     #[command(subcommand)]
     Rollout(commands::rollout::Rollout),
@@ -230,6 +233,7 @@ impl Command {
             Self::Migrate(flags) => runs::migrate(flags).await,
             Self::SkipStep(flags) => runs::skip_step(flags).await,
             Self::SetOutput(flags) => runs::set_output(flags).await,
+            Self::Dlq(dlq) => commands::dlq::run(dlq).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,

@@ -23,6 +23,7 @@ pub mod forms;
 pub mod history;
 pub mod ids;
 pub mod items;
+pub mod letters;
 pub mod lineage;
 pub mod links;
 pub mod machine;

@@ -6,6 +6,7 @@ mod controls;
 mod events;
 mod forks;
 mod graph_events;
+mod letters;
 mod links;
 mod migrations;
 mod replays;
@@ -20,16 +21,20 @@ use serde_json::{Map, Value, json};
 
 use crate::arrows::DeliveryStatus;
 use crate::audit::AuditRow;
-use crate::event::{CallbackEvent, Compensation, LetterSubject};
+use crate::event::{CallbackEvent, Compensation};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
-use crate::ids::{LetterId, StepIndex};
+use crate::ids::StepIndex;
 use crate::payload::Payload;
 use crate::scope::{Scope, StepView, merge_variables};
-use crate::state::{Letter, State};
-use crate::summary::{LetterKind, LetterStatus, LetterSummary, RunSummary};
+use crate::state::State;
+use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
 pub use events::{event_json, suspend_word};
+pub use letters::{
+    kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,
+    letter_summaries, letter_summary, letter_word,
+};
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
 pub use rollouts::rollout_json;
@@ -84,43 +89,6 @@ pub fn run_summary(state: &State) -> RunSummary {
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
-    }
-}
-
-/// The row that lists show of one of the run's letters.
-#[must_use]
-pub fn letter_summary(state: &State, number: u32) -> Option<LetterSummary> {
-    let letter = state.letters.get(number as usize)?;
-    let (kind, subject) = subject_words(state, letter.subject);
-    Some(LetterSummary {
-        letter: LetterId { execution: state.id, number },
-        namespace: state.submitted.namespace.clone(),
-        workflow: state.submitted.workflow.clone(),
-        kind,
-        subject,
-        code: letter.failure.code.clone(),
-        message: letter.failure.message.clone(),
-        status: letter.status,
-        opened_at: letter.opened_at,
-        attempts: letter.attempts,
-        version: state.version,
-    })
-}
-
-/// The rows of all letters of the run.
-pub fn letter_summaries(state: &State) -> impl Iterator<Item = LetterSummary> + '_ {
-    (0..).take(state.letters.len()).filter_map(|number| letter_summary(state, number))
-}
-
-fn subject_words(state: &State, subject: LetterSubject) -> (LetterKind, String) {
-    let id = |step: StepIndex| state.plan.steps[step.at()].id.to_string();
-    match subject {
-        LetterSubject::Step(step) => (LetterKind::Step, id(step)),
-        LetterSubject::Undo(step) => (LetterKind::Undo, id(step)),
-        LetterSubject::Callback(n) => {
-            let delivery = state.deliveries.get(n as usize);
-            (LetterKind::Callback, delivery.map(|own| own.url.clone()).unwrap_or_default())
-        }
     }
 }
 
@@ -268,55 +236,6 @@ fn delivery_json(own: &crate::state::Delivery) -> Value {
     })
 }
 
-/// A dead letter with its whole context.
-#[must_use]
-pub fn letter_json(state: &State, number: u32, letter: &Letter) -> Value {
-    let (kind, subject) = subject_words(state, letter.subject);
-    let input = match letter.subject {
-        LetterSubject::Step(step) => State::step(state, step).input.clone(),
-        LetterSubject::Undo(step) => {
-            State::step(state, step).undo.as_ref().and_then(|undo| undo.input.clone())
-        }
-        LetterSubject::Callback(n) => state.deliveries.get(n as usize).map(|own| own.body.clone()),
-    };
-    json!({
-        "letter_id": LetterId { execution: state.id, number }.to_string(),
-        "execution_id": state.id.to_string(),
-        "workflow_id": state.submitted.workflow,
-        "revision": state.submitted.revision,
-        "correlation_id": state.submitted.correlation_id,
-        "kind": kind_word(kind),
-        "subject": subject,
-        "status": letter_word(letter.status),
-        "attempts": letter.attempts,
-        "input": input.as_ref().map(Payload::value),
-        "error": failure_json(&letter.failure),
-        "opened_at": letter.opened_at.to_string(),
-        "settled": letter.settled.as_ref().map(|settled| json!({
-            "actor": settled.actor,
-            "reason": settled.reason,
-            "execution_id": settled.linked.map(|run| run.to_string()),
-            "at": settled.at.to_string(),
-        })),
-    })
-}
-
-/// A row of the list of dead letters.
-#[must_use]
-pub fn letter_row_json(row: &LetterSummary) -> Value {
-    json!({
-        "letter_id": row.letter.to_string(),
-        "execution_id": row.letter.execution.to_string(),
-        "workflow_id": row.workflow,
-        "kind": kind_word(row.kind),
-        "subject": row.subject,
-        "status": letter_word(row.status),
-        "attempts": row.attempts,
-        "error": { "error_code": row.code, "message": row.message },
-        "opened_at": row.opened_at.to_string(),
-    })
-}
-
 /// A row of the list of runs.
 #[must_use]
 pub fn run_row_json(row: &RunSummary) -> Value {
@@ -348,27 +267,6 @@ pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
         "detail": row.detail,
         "position": format!("{generation}:{}:{}", row.partition, row.position),
     })
-}
-
-/// The word of a letter's kind.
-#[must_use]
-pub fn kind_word(kind: LetterKind) -> &'static str {
-    match kind {
-        LetterKind::Step => "step",
-        LetterKind::Undo => "undo",
-        LetterKind::Callback => "callback",
-    }
-}
-
-/// The word of a letter's status.
-#[must_use]
-pub fn letter_word(status: LetterStatus) -> &'static str {
-    match status {
-        LetterStatus::Open => "open",
-        LetterStatus::Retried => "retried",
-        LetterStatus::Discarded => "discarded",
-        LetterStatus::Resolved => "resolved",
-    }
 }
 
 /// What a callback's receiver is sent. `workflow.failed` carries both words: the outcome, and

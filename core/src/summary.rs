@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ExecutionId, LetterId};
+use crate::letters::Fingerprint;
 use crate::time::Timestamp;
 
 /// A run's status word, as the API prints it.
@@ -115,7 +116,7 @@ pub struct RunSummary {
 }
 
 /// What a dead letter is about, as the API prints it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LetterKind {
     /// A step.
     Step,
@@ -123,6 +124,19 @@ pub enum LetterKind {
     Undo,
     /// A callback.
     Callback,
+}
+
+impl LetterKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Step, Self::Undo, Self::Callback];
+}
+
+impl LetterStatus {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Retried, Self::Discarded, Self::Resolved];
 }
 
 /// Where a letter stands.
@@ -147,8 +161,14 @@ pub struct LetterSummary {
     pub namespace: Arc<str>,
     /// The run's workflow.
     pub workflow: Arc<str>,
+    /// Its revision.
+    pub revision: u32,
+    /// The run's tags, ascending.
+    pub tags: Arc<[Arc<str>]>,
     /// Which kind of operation.
     pub kind: LetterKind,
+    /// What letters of the same cause share.
+    pub fingerprint: Fingerprint,
     /// The step's id, or the callback's URL.
     pub subject: String,
     /// The last failure's code.

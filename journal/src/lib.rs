@@ -96,6 +96,6 @@ pub use verify::{
     StoreReport, VerifyOptions, VerifyReport, verify, verify_with,
 };
 pub use views::{
-    AuditFilter, Cursor, LetterFilter, Order, Page, ROWS_READ_PER_PAGE_MAX, Range, RebuildInfo,
-    RunFilter, ViewInfo, ViewName,
+    AuditFilter, Cursor, LetterFilter, LetterGroups, Order, Page, ROWS_READ_PER_PAGE_MAX, Range,
+    RebuildInfo, RunFilter, ViewInfo, ViewName,
 };

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::audit::AuditRow;
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::letters::{LetterCause, LetterCounts};
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
+use backstitch_core::time::Timestamp;
 
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::record::Record;
-use crate::views::{AuditFilter, Cursor, LetterFilter, Page, RunFilter, ViewInfo, ViewName};
+use crate::views::{
+    AuditFilter, Cursor, LetterFilter, LetterGroups, Page, RunFilter, ViewInfo, ViewName,
+};
 
 impl Journal {
     /// A run's row.
@@ -55,6 +59,39 @@ impl Journal {
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
         self.parts().views.letters(filter, after, limit)
+    }
+
+    /// Groups of dead letters of one cause each: those that have a letter which the filter
+    /// takes by status, workflow, kind, code or fingerprint, the largest first; what else it
+    /// says is not heeded. Counts are as of the last tick, first and last letters as of now.
+    ///
+    /// # Errors
+    /// If the views cannot be read.
+    pub fn letter_groups(
+        &self,
+        filter: &LetterFilter,
+        limit: usize,
+    ) -> Result<LetterGroups, Error> {
+        self.parts().views.letter_groups(filter, limit)
+    }
+
+    /// How many dead letters of a namespace there are of each cause, as of the last tick.
+    #[must_use]
+    pub fn letter_counts(&self, namespace: &str) -> Vec<(LetterCause, LetterCounts)> {
+        self.parts().views.letter_counts(namespace)
+    }
+
+    /// When each of a namespace's open letters was opened, the oldest ones first: at most so
+    /// many, and whether that is all.
+    ///
+    /// # Errors
+    /// If the views cannot be read.
+    pub fn open_letters_since(
+        &self,
+        namespace: &str,
+        most: usize,
+    ) -> Result<(Vec<Timestamp>, bool), Error> {
+        self.parts().views.open_letters_since(namespace, most)
     }
 
     /// What was done by somebody; pages end as those of [`Journal::runs`].

@@ -1,5 +1,9 @@
 //! What stands below each command's help: examples, and where the command works.
 
+mod dlq;
+
+pub use dlq::{DLQ, DLQ_DISCARD, DLQ_GROUPS, DLQ_LIST, DLQ_RETRY, DLQ_SHOW, DLQ_STATS};
+
 /// Below the help of the whole program.
 pub const ALL: &str = "\
 Examples:
@@ -137,58 +141,6 @@ Examples:
   replay-tool --json archive | jq .oldest
 
 Offline only. Changes nothing.";
-
-/// `dlq`
-pub const DLQ: &str = "\
-Examples:
-  replay-tool dlq stats
-  replay-tool dlq list --kind undo
-  replay-tool --server http://127.0.0.1:8080 dlq retry dlq_00030000000000000000000000000000019a_0
-
-Offline and online. Offline, `retry` and `discard` record the decision; what follows of it
-happens at the server's next start.";
-
-/// `dlq list`
-pub const DLQ_LIST: &str = "\
-Examples:
-  replay-tool dlq list
-  replay-tool dlq list --status all --workflow order --code HTTP_STATUS
-  replay-tool --json dlq list --kind undo | jq -r '.letters[].letter_id'
-
-Offline and online.";
-
-/// `dlq show`
-pub const DLQ_SHOW: &str = "\
-Examples:
-  replay-tool dlq show dlq_00030000000000000000000000000000019a_0
-
-Offline and online.";
-
-/// `dlq stats`
-pub const DLQ_STATS: &str = "\
-Examples:
-  replay-tool dlq stats
-  replay-tool --json dlq stats | jq .by_code
-
-Offline and online.";
-
-/// `dlq retry`
-pub const DLQ_RETRY: &str = "\
-Examples:
-  replay-tool dlq retry dlq_00030000000000000000000000000000019a_0
-  replay-tool --json dlq list --code HTTP_STATUS | jq -r '.letters[].letter_id' \\
-    | xargs replay-tool dlq retry
-
-Offline and online. Offline the directory is taken exclusively, and the operation itself runs
-at the server's next start. Each letter is answered for itself; exit code 1 if one of them
-was refused.";
-
-/// `dlq discard`
-pub const DLQ_DISCARD: &str = "\
-Examples:
-  replay-tool dlq discard dlq_00030000000000000000000000000000019a_0 --reason 'refunded by hand'
-
-Offline and online, as `dlq retry`.";
 
 /// `stats`
 pub const STATS: &str = "\

@@ -35,8 +35,9 @@ pub use text::{Screen, WIDTH_DEFAULT};
 use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
-    archive, backup, cut, events, export, fork, import, letters, list, manual, payload, rebuild,
-    replays, restore, retention, salvage, show, stats, timeline, travel, verify, why,
+    archive, backup, cut, events, export, fork, import, letter_groups, letters, list, manual,
+    payload, rebuild, replays, restore, retention, salvage, show, stats, timeline, travel, verify,
+    why,
 };
 use arguments::{Dlq, LettersWanted, When};
 use place::variable;
@@ -169,6 +170,7 @@ fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error>
     };
     match command {
         Dlq::List(wanted) => Ok(letters::list(&source.letters(wanted)?, form)),
+        Dlq::Groups(wanted) => Ok(letter_groups::list(&source.letter_groups(wanted)?, form)),
         Dlq::Show { id } => Ok(letters::show(&source.letter(*id)?, form)),
         Dlq::Stats { workflow } => {
             let wanted = LettersWanted::all_of(workflow.clone());

@@ -50,6 +50,7 @@ pub use define::compile;
 pub use events::EventRows;
 pub use forks::{ForkMade, ForkWish};
 pub use items::ItemsPage;
+pub use letters::LetterStatistics;
 pub use lists::WorkflowStatistics;
 pub use migrations::{AllMigrated, MIGRATED_AT_ONCE_MAX, Migrated, MigrationWish};
 pub use payloads::KeptPayload;

@@ -5,6 +5,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::LetterId;
+use backstitch_core::letters::BadFingerprint;
 use backstitch_core::report::{kind_word, letter_row_json, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus};
 use backstitch_journal::LetterFilter;
@@ -17,17 +18,17 @@ use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer, codes};
 
-const STATUSES: [LetterStatus; 4] =
-    [LetterStatus::Open, LetterStatus::Retried, LetterStatus::Discarded, LetterStatus::Resolved];
-const KINDS: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
 /// Letters of every status.
 const ALL: &str = "all";
 /// What a list of letters can be asked.
-const LIST_PARAMETERS: [&str; 10] = [
+const LIST_PARAMETERS: [&str; 13] = [
     "status",
     "workflow_id",
+    "step",
     "kind",
     "code",
+    "fingerprint",
+    "tag",
     "execution_id",
     "opened_after",
     "opened_before",
@@ -40,33 +41,48 @@ const LIST_PARAMETERS: [&str; 10] = [
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
-    let words = STATUSES.map(letter_word);
-    let statuses: Vec<_> = words.into_iter().chain([ALL]).collect();
-    let status = asked.word("status", &statuses, |word| match word {
-        ALL => Some(None),
-        word => STATUSES.into_iter().find(|status| letter_word(*status) == word).map(Some),
-    })?;
-    let kind = asked.word("kind", &KINDS.map(kind_word), |word| {
-        KINDS.into_iter().find(|kind| kind_word(*kind) == word)
-    })?;
     let no_run = |text: &str| Refusal::bad_request(format!("`{text}` is no execution id"));
     let execution = asked.text("execution_id");
     let execution = execution.map(|text| text.parse().map_err(|_| no_run(text))).transpose()?;
     let filter = LetterFilter {
-        namespace: app.namespace().to_string(),
-        status: status.unwrap_or(Some(LetterStatus::Open)),
-        workflow: asked.owned("workflow_id"),
-        kind,
-        code: asked.owned("code"),
+        step: asked.owned("step"),
+        tag: asked.owned("tag"),
         execution,
         opened: asked.range("opened_after", "opened_before")?,
         order: asked.order()?,
+        ..cause_filter(&app, &asked)?
     };
     let page = engine.letters(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "letters": page.rows.iter().map(letter_row_json).collect::<Vec<_>>(),
         "next_cursor": page.next.map(|next| next.to_string()),
     })))
+}
+
+/// What groups can be asked for, too.
+pub(super) fn cause_filter(app: &App, asked: &Parameters) -> Result<LetterFilter, Refusal> {
+    let words = LetterStatus::ALL.map(letter_word);
+    let statuses: Vec<_> = words.into_iter().chain([ALL]).collect();
+    let status = asked.word("status", &statuses, |word| match word {
+        ALL => Some(None),
+        word => LetterStatus::ALL.into_iter().find(|own| letter_word(*own) == word).map(Some),
+    })?;
+    let kind = asked.word("kind", &LetterKind::ALL.map(kind_word), |word| {
+        LetterKind::ALL.into_iter().find(|kind| kind_word(*kind) == word)
+    })?;
+    let bad = |bad| Refusal::bad_request(format!("{bad}"));
+    let fingerprint = asked.text("fingerprint");
+    let fingerprint =
+        fingerprint.map(|text| text.parse().map_err(|error: BadFingerprint| bad(error)));
+    Ok(LetterFilter {
+        namespace: app.namespace().to_string(),
+        status: status.unwrap_or(Some(LetterStatus::Open)),
+        workflow: asked.owned("workflow_id"),
+        kind,
+        code: asked.owned("code"),
+        fingerprint: fingerprint.transpose()?,
+        ..LetterFilter::default()
+    })
 }
 
 /// `GET /api/v1/dlq/{id}`: the letter with its whole context.

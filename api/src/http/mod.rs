@@ -19,6 +19,7 @@ mod forks;
 mod history;
 mod hosts;
 mod items;
+mod letter_groups;
 mod letters;
 mod limits;
 mod migrations;
@@ -184,6 +185,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .merge(control_routes())
         .merge(rollout_routes())
+        .route("/api/v1/dlq/stats", get(letter_groups::statistics))
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
@@ -224,7 +226,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/export", get(transfer::export))
         .route("/api/v1/events", get(history::events))
         .route("/api/v1/cache", get(cache::show).delete(cache::empty))
-        .route("/api/v1/dlq", get(letters::list));
+        .route("/api/v1/dlq", get(letters::list))
+        .route("/api/v1/dlq/groups", get(letter_groups::list));
     let routes =
         with_query.merge(without_query).fallback(shield::unknown_path).with_state(app.clone());
     shield::around(routes, app)

@@ -5,6 +5,7 @@ mod contract;
 mod control;
 mod forks;
 mod forms;
+mod letters;
 mod limits;
 mod lists;
 mod loops;

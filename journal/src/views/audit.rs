@@ -11,6 +11,7 @@ use crate::commit::Commit;
 use crate::record::{self, Record};
 use crate::views::filter::{AuditFilter, Order, Range};
 use crate::views::row::{Filter, Index, Row, TEXT_BYTES_MAX, clip_shared};
+use crate::views::share::Uncounted;
 
 /// Everything.
 const ALL: u8 = b'a';
@@ -54,6 +55,7 @@ fn action_byte(action: AuditAction) -> u8 {
 }
 
 impl Row for AuditRow {
+    type Share = Uncounted;
     /// Partition and position of the record.
     type Id = (u16, u64);
 

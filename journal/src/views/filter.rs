@@ -2,6 +2,7 @@
 
 use backstitch_core::audit::AuditAction;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::letters::Fingerprint;
 use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
@@ -73,6 +74,15 @@ pub struct LetterFilter {
     pub kind: Option<LetterKind>,
     /// With this code of the last failure only.
     pub code: Option<String>,
+    /// Of this step, or its undo, only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Of this cause only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// Of runs with this tag only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Of this run only.
     pub execution: Option<ExecutionId>,
     /// Opened then.

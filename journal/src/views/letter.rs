@@ -1,6 +1,7 @@
 //! Dead letters as rows of lists.
 
 use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::letters::LetterCounts;
 use backstitch_core::summary::{LetterKind, LetterStatus, LetterSummary};
 use backstitch_core::time::Timestamp;
 
@@ -24,6 +25,14 @@ const KIND_STATUS: u8 = b'q';
 const CODE: u8 = b'o';
 /// By code and status.
 const CODE_STATUS: u8 = b'p';
+/// By fingerprint.
+const FINGERPRINT: u8 = b'f';
+/// By fingerprint and status.
+const FINGERPRINT_STATUS: u8 = b'g';
+/// By tag, once for each.
+const TAG: u8 = b't';
+/// By tag and status, once for each.
+const TAG_STATUS: u8 = b'u';
 /// By run.
 const EXECUTION: u8 = b'e';
 
@@ -38,7 +47,7 @@ fn status_byte(status: LetterStatus) -> u8 {
 }
 
 /// The number of a letter's kind in keys; part of the format.
-fn kind_byte(kind: LetterKind) -> u8 {
+pub(super) fn kind_byte(kind: LetterKind) -> u8 {
     match kind {
         LetterKind::Step => 0,
         LetterKind::Undo => 1,
@@ -46,8 +55,14 @@ fn kind_byte(kind: LetterKind) -> u8 {
     }
 }
 
+/// The kind of a number.
+pub(super) fn kind_of(byte: u8) -> Option<LetterKind> {
+    LetterKind::ALL.into_iter().find(|kind| kind_byte(*kind) == byte)
+}
+
 impl Row for LetterSummary {
     type Id = LetterId;
+    type Share = LetterCounts;
 
     fn id(&self) -> LetterId {
         self.letter
@@ -85,7 +100,8 @@ impl Row for LetterSummary {
     fn indexes(&self) -> Vec<Vec<u8>> {
         let (space, status) = (&*self.namespace, status_byte(self.status));
         let (workflow, kind, code) = (&*self.workflow, kind_byte(self.kind), &*self.code);
-        vec![
+        let cause = self.fingerprint.0.to_be_bytes();
+        let mut indexes = vec![
             Index::of(ALL).text(space).done(),
             Index::of(STATUS).text(space).byte(status).done(),
             Index::of(WORKFLOW).text(space).text(workflow).done(),
@@ -94,8 +110,15 @@ impl Row for LetterSummary {
             Index::of(KIND_STATUS).text(space).byte(kind).byte(status).done(),
             Index::of(CODE).text(space).text(code).done(),
             Index::of(CODE_STATUS).text(space).text(code).byte(status).done(),
+            Index::of(FINGERPRINT).text(space).bytes(&cause).done(),
+            Index::of(FINGERPRINT_STATUS).text(space).bytes(&cause).byte(status).done(),
             by_execution(&self.letter.execution),
-        ]
+        ];
+        for tag in self.tags.iter() {
+            indexes.push(Index::of(TAG).text(space).text(tag).done());
+            indexes.push(Index::of(TAG_STATUS).text(space).text(tag).byte(status).done());
+        }
+        indexes
     }
 }
 
@@ -112,6 +135,12 @@ impl Filter for LetterFilter {
             && self.status.is_none_or(|status| status == row.status)
             && self.workflow.as_ref().is_none_or(|workflow| **workflow == *row.workflow)
             && self.kind.is_none_or(|kind| kind == row.kind)
+            && self
+                .step
+                .as_ref()
+                .is_none_or(|step| row.kind != LetterKind::Callback && *step == row.subject)
+            && self.fingerprint.is_none_or(|cause| cause == row.fingerprint)
+            && self.tag.as_ref().is_none_or(|tag| row.tags.iter().any(|own| **own == **tag))
             && self.code.as_ref().is_none_or(|code| *code == row.code)
             && self.execution.is_none_or(|execution| execution == row.letter.execution)
             && self.opened.takes(row.opened_at)
@@ -125,7 +154,8 @@ impl Filter for LetterFilter {
         self.opened
     }
 
-    /// A run has few letters, a code fewer than a workflow, a workflow fewer than a kind.
+    /// A run has few letters, a cause fewer than a code, a code fewer than a workflow, a
+    /// workflow fewer than a kind.
     fn index(&self, _: &dyn Fn(&Self) -> bool) -> Vec<u8> {
         let (space, status) = (&self.namespace, self.status.map(status_byte));
         if let Some(execution) = &self.execution {
@@ -135,11 +165,18 @@ impl Filter for LetterFilter {
             Some(_) => Index::of(with_status).text(space),
             None => Index::of(plain).text(space),
         };
-        let named = match (&self.code, &self.workflow, self.kind.map(kind_byte)) {
-            (Some(code), _, _) => with(CODE, CODE_STATUS).text(code),
-            (None, Some(workflow), _) => with(WORKFLOW, WORKFLOW_STATUS).text(workflow),
-            (None, None, Some(kind)) => with(KIND, KIND_STATUS).byte(kind),
-            (None, None, None) => with(ALL, STATUS),
+        let named = if let Some(cause) = &self.fingerprint {
+            with(FINGERPRINT, FINGERPRINT_STATUS).bytes(&cause.0.to_be_bytes())
+        } else if let Some(tag) = &self.tag {
+            with(TAG, TAG_STATUS).text(tag)
+        } else if let Some(code) = &self.code {
+            with(CODE, CODE_STATUS).text(code)
+        } else if let Some(workflow) = &self.workflow {
+            with(WORKFLOW, WORKFLOW_STATUS).text(workflow)
+        } else if let Some(kind) = self.kind.map(kind_byte) {
+            with(KIND, KIND_STATUS).byte(kind)
+        } else {
+            with(ALL, STATUS)
         };
         match status {
             Some(status) => named.byte(status).done(),

@@ -7,6 +7,7 @@
 
 mod audit;
 mod filter;
+mod groups;
 mod home;
 mod info;
 mod letter;
@@ -14,6 +15,7 @@ mod page;
 mod rebuild;
 mod row;
 mod run;
+mod share;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
 pub use filter::{AuditFilter, LetterFilter, Order, Range, RunFilter};
+pub use groups::LetterGroups;
 pub use info::{RebuildInfo, ViewInfo, ViewName};
 pub use page::{Cursor, Page};
 pub use table::ROWS_READ_PER_PAGE_MAX;

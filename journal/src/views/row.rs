@@ -5,7 +5,7 @@
 //! ```text
 //! i | id                    -> the row
 //! INDEX | value... | T | id -> nothing
-//! # | namespace | workflow | arm | revision | slot -> a share of the statistics
+//! # | what is counted together | slot -> a share of the statistics
 //! ```
 //! Which indexes a row has is said where it is implemented: `run.rs`, `letter.rs`,
 //! `audit.rs`. Every index is ordered the same way, so that every list is.
@@ -14,16 +14,16 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use backstitch_core::ids::StreamId;
-use backstitch_core::summary::RunSummary;
 use backstitch_core::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::keys;
 use crate::views::filter::{Order, Range};
+use crate::views::share::Share;
 
 /// The format of rows and keys. A view of another format is made again at open.
-pub(crate) const FORMAT: u16 = 4;
+pub(crate) const FORMAT: u16 = 5;
 
 /// The longest name in a key; longer ones share an index entry's beginning.
 const NAME_BYTES_MAX: usize = 512;
@@ -56,10 +56,8 @@ pub(super) trait Row: Clone + Serialize + DeserializeOwned + Send + Sync {
     fn history(&self) -> Option<StreamId> {
         None
     }
-    /// The run it is counted as in the statistics.
-    fn counted(&self) -> Option<&RunSummary> {
-        None
-    }
+    /// What is counted of rows, beside them.
+    type Share: Share<Row = Self>;
 }
 
 /// Which rows a list shows.

@@ -1,6 +1,7 @@
 //! Runs as rows of lists.
 
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{RunStatus, RunSummary};
 use backstitch_core::time::Timestamp;
 
@@ -40,6 +41,7 @@ fn status_byte(status: RunStatus) -> u8 {
 
 impl Row for RunSummary {
     type Id = ExecutionId;
+    type Share = RunStatistics;
 
     fn id(&self) -> ExecutionId {
         self.execution
@@ -87,10 +89,6 @@ impl Row for RunSummary {
             indexes.push(Index::of(CORRELATION).text(space).text(&self.correlation_id).done());
         }
         indexes
-    }
-
-    fn counted(&self) -> Option<&RunSummary> {
-        Some(self)
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use backstitch_core::statistics::RunStatistics;
+use backstitch_core::summary::RunSummary;
 
 use crate::error::Error;
 use crate::fence::FencedTree;
@@ -32,7 +33,7 @@ const ENTRIES_PER_SCAN_MAX: usize = 128;
 pub(super) struct Table<R: Row> {
     pub(super) tree: Option<Arc<FencedTree>>,
     pub(super) changed: Mutex<Changed<R>>,
-    pub(super) tallies: Mutex<Tallies>,
+    pub(super) tallies: Mutex<Tallies<R::Share>>,
     /// What the tree has applied.
     pub(super) applied: Mutex<Vec<u64>>,
     /// The tree's home and number, once it is no longer in force.
@@ -245,14 +246,6 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// A workflow's statistics, as [`Table::statistics`] has them.
-    pub(super) fn statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
-        let mut sum = RunStatistics::default();
-        let tallies = lock(&self.tallies);
-        tallies.of_arms(namespace, workflow).for_each(|(_, own)| sum.merge(own));
-        sum
-    }
-
     /// The ids of rows that `is_meant`, which in the tree have entries in an index.
     pub(super) fn ids_in(
         &self,
@@ -299,20 +292,29 @@ impl<R: Row> Table<R> {
     }
 
     /// Statistics as of the last tick, or of all rows without a tree.
-    pub(super) fn statistics<T>(&self, look: impl FnOnce(&Tallies) -> T) -> T {
+    pub(super) fn statistics<T>(&self, look: impl FnOnce(&Tallies<R::Share>) -> T) -> T {
         if self.tree.is_some() {
             return look(&lock(&self.tallies));
         }
         let mut tallies = Tallies::default();
         for entry in lock(&self.changed).rows.values() {
-            let counted = entry.row.as_deref().and_then(Row::counted);
-            tallies.change(None, counted);
+            tallies.change(None, entry.row.as_deref());
         }
         look(&tallies)
     }
 
     pub(super) fn changed_count(&self) -> usize {
         lock(&self.changed).rows.len()
+    }
+}
+
+impl Table<RunSummary> {
+    /// A workflow's statistics, as [`Table::statistics`] has them.
+    pub(super) fn statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
+        let mut sum = RunStatistics::default();
+        let tallies = lock(&self.tallies);
+        tallies.of_arms(namespace, workflow).for_each(|(_, own)| sum.merge(own));
+        sum
     }
 }
 

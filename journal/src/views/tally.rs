@@ -9,16 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use backstitch_core::statistics::RunStatistics;
-use backstitch_core::summary::RunSummary;
 
-use crate::bytes::Malformed;
 use crate::error::Error;
 use crate::fence::{FencedTree, Unit};
-use crate::keys;
 use crate::locks::lock;
 use crate::record::{decode_row, encode_row};
 use crate::store::encode_applied;
 use crate::views::row::{self, Row};
+use crate::views::share::{Arm, Share};
 use crate::views::table::{Entry, Table, malformed};
 
 /// First byte of the statistics' keys; no index has it.
@@ -30,16 +28,17 @@ const ROWS_AT_ONCE: usize = 256;
 /// Bytes of rows that go into the tree together.
 const UNIT_BYTES: usize = 20 * 1024;
 
-/// Whose statistics: a namespace, a workflow, and the arm of a roll-out with its revision.
-type Key = (String, String, Arm);
-/// None for the runs that fell into no arm.
-type Arm = Option<(String, u32)>;
+/// Counts by what is counted together.
+#[derive(Debug)]
+pub(super) struct Tallies<S: Share>(BTreeMap<S::Key, S>);
 
-/// Statistics by namespace, workflow and arm.
-#[derive(Debug, Default)]
-pub(super) struct Tallies(BTreeMap<Key, RunStatistics>);
+impl<S: Share> Default for Tallies<S> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
-impl Tallies {
+impl Tallies<RunStatistics> {
     /// Of each workflow of each namespace, its arms together.
     pub(super) fn by_workflow(&self) -> BTreeMap<(String, String), RunStatistics> {
         let mut all: BTreeMap<_, RunStatistics> = BTreeMap::new();
@@ -60,16 +59,23 @@ impl Tallies {
         let own = from.take_while(move |((space, own, _), _)| (space, own) == (&name.0, &name.1));
         own.map(|((_, _, arm), share)| (arm, share))
     }
+}
+
+impl<S: Share> Tallies<S> {
+    /// Everything that is counted.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&S::Key, &S)> {
+        self.0.iter()
+    }
 
     /// Counts that a row became another one.
-    pub(super) fn change(&mut self, old: Option<&RunSummary>, new: Option<&RunSummary>) {
-        let mut of = |row: &RunSummary, count: fn(&mut RunStatistics, &RunSummary)| {
-            let arm = row.variant.as_ref().map(|name| (name.to_string(), row.revision));
-            let key = (row.namespace.to_string(), row.workflow.to_string(), arm);
-            count(self.0.entry(key).or_default(), row);
+    pub(super) fn change(&mut self, old: Option<&S::Row>, new: Option<&S::Row>) {
+        let mut of = |row: &S::Row, count: fn(&mut S, &S::Row)| {
+            if let Some(key) = S::key(row) {
+                count(self.0.entry(key).or_default(), row);
+            }
         };
-        old.into_iter().for_each(|row| of(row, RunStatistics::take_away));
-        new.into_iter().for_each(|row| of(row, RunStatistics::add));
+        old.into_iter().for_each(|row| of(row, S::take_away));
+        new.into_iter().for_each(|row| of(row, S::add));
     }
 
     fn merge(&mut self, other: &Self) {
@@ -85,7 +91,7 @@ impl Tallies {
         let mut broken = None;
         let prefix = [TALLY];
         tree.scan(&prefix, &prefix, |key, value| {
-            match key_of(&key[1..]).and_then(|key| Ok((key, decode_row(value)?))) {
+            match S::key_of(&key[1..]).and_then(|key| Ok((key, decode_row(value)?))) {
                 Ok((key, share)) => {
                     tallies.merge(&Self(BTreeMap::from([(key, share)])));
                     ControlFlow::Continue(())
@@ -103,11 +109,12 @@ impl Tallies {
     fn unit(&self, tree: &FencedTree, slot: usize) -> Result<Unit, Error> {
         let mut unit = Unit::new();
         for (whose, share) in self.0.iter().filter(|(_, share)| !share.is_empty()) {
-            let mut key = bytes_of(whose);
+            let mut key = vec![TALLY];
+            S::push_key(whose, &mut key);
             key.push(u8::try_from(slot).expect("there are few slots"));
-            let mut sum: RunStatistics = match tree.get(&key)? {
+            let mut sum: S = match tree.get(&key)? {
                 Some(bytes) => decode_row(&bytes).map_err(|e| malformed(tree, &e))?,
-                None => RunStatistics::default(),
+                None => S::default(),
             };
             sum.merge(share);
             unit.push((key, (!sum.is_empty()).then(|| encode_row(&sum))));
@@ -116,34 +123,20 @@ impl Tallies {
     }
 }
 
-/// A key's bytes, but for the slot. Revisions are counted from 1: 0 says that there is no arm.
-fn bytes_of((namespace, workflow, arm): &Key) -> Vec<u8> {
-    let mut key = vec![TALLY];
-    keys::push_text(&mut key, namespace);
-    keys::push_text(&mut key, workflow);
-    let (name, revision) = arm.as_ref().map_or(("", 0), |(name, own)| (name.as_str(), *own));
-    keys::push_text(&mut key, name);
-    key.extend(revision.to_be_bytes());
-    key
-}
-
-fn key_of(key: &[u8]) -> Result<Key, Malformed> {
-    let bad = || Malformed::because("a key of the statistics names no workflow");
-    let (namespace, rest) = keys::text_of(key).ok_or_else(bad)?;
-    let (workflow, rest) = keys::text_of(rest).ok_or_else(bad)?;
-    let (name, rest) = keys::text_of(rest).ok_or_else(bad)?;
-    let (revision, _) = rest.split_first_chunk().ok_or_else(bad)?;
-    let revision = u32::from_be_bytes(*revision);
-    let arm = (revision > 0).then(|| (name.to_owned(), revision));
-    Ok((namespace.to_owned(), workflow.to_owned(), arm))
-}
+/// Some of them, and how many rows they hold.
+type Groups<S> = (Vec<Group<S>>, usize);
 
 /// Rows that go into the tree together, and what they change in the statistics.
-#[derive(Default)]
-struct Group {
+struct Group<S: Share> {
     unit: Unit,
     bytes: usize,
-    tallies: Tallies,
+    tallies: Tallies<S>,
+}
+
+impl<S: Share> Default for Group<S> {
+    fn default() -> Self {
+        Self { unit: Unit::new(), bytes: 0, tallies: Tallies::default() }
+    }
 }
 
 impl<R: Row> Table<R> {
@@ -160,7 +153,7 @@ impl<R: Row> Table<R> {
             let (groups, taken) = self.groups(rest)?;
             let (written, later) = rest.split_at(taken);
             let mut units = Vec::new();
-            let mut sum = Tallies::default();
+            let mut sum = Tallies::<R::Share>::default();
             for (slot, group) in groups.into_iter().enumerate() {
                 let mut unit = group.unit;
                 unit.extend(group.tallies.unit(tree, slot)?);
@@ -194,7 +187,7 @@ impl<R: Row> Table<R> {
 
     /// What the first of these rows change, as much as one tick of the tree takes, and how
     /// many rows those are.
-    fn groups(&self, changed: &[(R::Id, Entry<R>)]) -> Result<(Vec<Group>, usize), Error> {
+    fn groups(&self, changed: &[(R::Id, Entry<R>)]) -> Result<Groups<R::Share>, Error> {
         let (mut groups, mut group) = (Vec::new(), Group::default());
         let mut stored = HashMap::new();
         for (taken, (id, entry)) in changed.iter().enumerate() {
@@ -218,7 +211,7 @@ impl<R: Row> Table<R> {
                 group.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
                 group.unit.push((key, value));
             }
-            group.tallies.change(old.as_ref().and_then(Row::counted), new.and_then(Row::counted));
+            group.tallies.change(old.as_ref(), new);
             if group.bytes >= UNIT_BYTES {
                 groups.push(std::mem::take(&mut group));
             }

@@ -1,13 +1,13 @@
 //! Views against a plain model: random rows, changes, removals, filters, orders and pages.
 
+mod letters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_core::ids::{ExecutionId, LetterId, PartitionId};
 use backstitch_core::statistics::RunStatistics;
-use backstitch_core::summary::{
-    LetterKind, LetterStatus, LetterSummary, RunStatus, RunSummary, ViewChange,
-};
+use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
 
 use super::row::Filter;
@@ -15,6 +15,7 @@ use super::{Cursor, LetterFilter, Order, Page, Range, RunFilter, Views};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::options::Options;
+use letters::{letter, letter_filter};
 
 /// A small generator of numbers: the same seed, the same life.
 struct Dice(u64);
@@ -79,23 +80,6 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
     }
 }
 
-fn letter(run: &RunSummary, number: u32, version: u64, dice: &mut Dice) -> LetterSummary {
-    let mut own = Dice(u64::from(number) + 7);
-    LetterSummary {
-        letter: LetterId { execution: run.execution, number },
-        namespace: run.namespace.clone(),
-        workflow: run.workflow.clone(),
-        kind: own.pick(&[LetterKind::Step, LetterKind::Undo, LetterKind::Callback]),
-        subject: "charge".to_owned(),
-        code: own.pick(&["HTTP_STATUS", "TASK_TIMEOUT"]).to_owned(),
-        message: "no".to_owned(),
-        status: dice.pick(&[LetterStatus::Open, LetterStatus::Discarded, LetterStatus::Resolved]),
-        opened_at: run.submitted_at.plus_ms(u64::from(number)),
-        attempts: 3,
-        version,
-    }
-}
-
 fn range(dice: &mut Dice) -> Range {
     let mut at = |_| dice.chance(25).then(|| Timestamp(dice.below(420) as i64 * 1_000 - 110_000));
     Range { after: at(0), before: at(1) }
@@ -114,19 +98,6 @@ fn run_filter(dice: &mut Dice) -> RunFilter {
         ended: if dice.chance(25) { range(dice) } else { Range::default() },
         order: dice.pick(&[Order::NewestFirst, Order::OldestFirst]),
         active: dice.chance(40),
-    }
-}
-
-fn letter_filter(dice: &mut Dice) -> LetterFilter {
-    LetterFilter {
-        namespace: dice.pick(&SPACES).to_owned(),
-        status: dice.maybe(&[LetterStatus::Open, LetterStatus::Retried]),
-        workflow: dice.maybe(&WORKFLOWS).map(str::to_owned),
-        kind: dice.maybe(&[LetterKind::Step, LetterKind::Undo, LetterKind::Callback]),
-        code: dice.maybe(&["HTTP_STATUS", "NONE"]).map(str::to_owned),
-        execution: dice.maybe(&[run_id(2), run_id(11)]),
-        opened: range(dice),
-        order: dice.pick(&[Order::NewestFirst, Order::OldestFirst]),
     }
 }
 

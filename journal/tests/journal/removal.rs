@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::letters::Fingerprint;
 use backstitch_core::summary::{
     LetterKind, LetterStatus, LetterSummary, RunStatus, RunSummary, ViewChange,
 };
@@ -82,6 +83,9 @@ fn letter_of(run: &ExecutionId) -> LetterSummary {
         letter: LetterId { execution: *run, number: 0 },
         namespace: "default".into(),
         workflow: "odd".into(),
+        revision: 1,
+        tags: [].into(),
+        fingerprint: Fingerprint(7),
         kind: LetterKind::Step,
         subject: "a".to_owned(),
         code: "C".to_owned(),

@@ -7,6 +7,7 @@ use std::path::Path;
 use backstitch_core::audit::AuditAction;
 use backstitch_core::event::{Event, PartitionEvent, WorkflowEvent};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, StreamId};
+use backstitch_core::letters::Fingerprint;
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{
     LetterKind, LetterStatus, LetterSummary, RunStatus, RunSummary, ViewChange,
@@ -137,6 +138,9 @@ fn letters_are_listed_and_long_texts_are_cut() {
         letter: LetterId { execution, number },
         namespace: "default".into(),
         workflow: "order".into(),
+        revision: 1,
+        tags: [].into(),
+        fingerprint: Fingerprint(7),
         kind: LetterKind::Step,
         subject: "charge".to_owned(),
         code: "HTTP_STATUS".to_owned(),

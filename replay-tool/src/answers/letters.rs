@@ -6,6 +6,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::Order;
 use serde_json::{Value, json};
 
+use super::letter_groups::attempts;
 use super::list::{foot, nothing};
 use super::marks::{sentence, subject_words};
 use super::show::{settled, value};
@@ -78,6 +79,7 @@ pub(crate) fn show(letter: &Value, form: &Form) -> Answer {
     line("of", text(&letter["execution_id"]).to_owned());
     line("workflow", format!("{}, revision {}", workflow_label(letter), letter["revision"]));
     line("correlation", text(&letter["correlation_id"]).to_owned());
+    line("fingerprint", text(&letter["fingerprint"]).to_owned());
     line("opened", text(&letter["opened_at"]).to_owned());
     line("attempts", letter["attempts"].to_string());
     line("error", sentence(&letter["error"]));
@@ -88,8 +90,8 @@ pub(crate) fn show(letter: &Value, form: &Form) -> Answer {
     if !how.is_empty() {
         line(word, format!("{}{how}", text(&letter["settled"]["at"])));
     }
-    let table = table.print(screen, 2);
-    Answer::text(format!("{title}  {}\n{table}", screen.paint(style_of(word), word)))
+    let (table, attempts) = (table.print(screen, 2), attempts(letter, screen));
+    Answer::text(format!("{title}  {}\n{table}{attempts}", screen.paint(style_of(word), word)))
 }
 
 /// What a retry may find.
@@ -114,7 +116,7 @@ pub(crate) fn stats(rows: &Rows, form: &Form) -> Answer {
 /// Open letters by everything; all of them by status.
 fn counts(letters: &[Value], now: Timestamp) -> Value {
     let mut statuses: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut by: [BTreeMap<String, u64>; 3] = Default::default();
+    let mut by: [BTreeMap<String, u64>; 4] = Default::default();
     let mut ages = vec![0_u64; AGES_S.len() + 1];
     for letter in letters {
         let status = text(&letter["status"]);
@@ -122,8 +124,13 @@ fn counts(letters: &[Value], now: Timestamp) -> Value {
         if status != "open" {
             continue;
         }
-        let words =
-            [&letter["workflow_id"], &letter["kind"], &letter["error"]["error_code"]].map(text);
+        let words = [
+            &letter["workflow_id"],
+            &letter["kind"],
+            &letter["error"]["error_code"],
+            &letter["fingerprint"],
+        ];
+        let words = words.map(text);
         for (counts, word) in by.iter_mut().zip(words) {
             *counts.entry(word.to_owned()).or_default() += 1;
         }
@@ -133,13 +140,14 @@ fn counts(letters: &[Value], now: Timestamp) -> Value {
     }
     let names = AGES_S.iter().map(|(name, _)| *name).chain([OLDER]);
     let ages = names.zip(ages).map(|(name, count)| json!({ "age": name, "count": count }));
-    let [by_workflow, by_kind, by_code] = by;
+    let [by_workflow, by_kind, by_code, by_fingerprint] = by;
     json!({
         "total": letters.len(),
         "by_status": statuses,
         "by_workflow": by_workflow,
         "by_kind": by_kind,
         "by_code": by_code,
+        "by_fingerprint": by_fingerprint,
         "by_age": ages.collect::<Vec<_>>(),
     })
 }
@@ -156,6 +164,7 @@ fn stats_text(document: &Value, screen: &Screen) -> String {
         ("OPEN BY WORKFLOW", "by_workflow"),
         ("OPEN BY KIND", "by_kind"),
         ("OPEN BY CODE", "by_code"),
+        ("OPEN BY FINGERPRINT", "by_fingerprint"),
     ] {
         shown.push_str(&format!("\n{}", block(screen, title, pairs(&document[name]))));
     }

@@ -9,6 +9,7 @@ pub mod events;
 pub mod export;
 pub mod fork;
 pub mod import;
+pub mod letter_groups;
 pub mod letters;
 pub mod list;
 pub mod manual;

@@ -1,6 +1,7 @@
 //! What can be asked about dead letters.
 
 use backstitch_core::ids::{ExecutionId, LetterId};
+use backstitch_core::letters::Fingerprint;
 use backstitch_core::report::{kind_word, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus, LetterSummary};
 use backstitch_core::time::Timestamp;
@@ -8,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::{LIST_LIMIT, instant, words};
+use crate::error::Error;
 use crate::help;
 
 /// What can be done with dead letters.
@@ -23,6 +25,9 @@ pub enum Dlq {
         #[arg(value_name = "LETTER")]
         id: LetterId,
     },
+    /// Group letters by what they share: the same operation failing for the same cause.
+    #[command(after_help = help::DLQ_GROUPS)]
+    Groups(LettersWanted),
     /// Count letters by status, workflow, kind, error code and age.
     #[command(after_help = help::DLQ_STATS)]
     Stats {
@@ -61,7 +66,7 @@ impl Dlq {
     pub fn actor(&self) -> Option<&str> {
         match self {
             Self::Retry { actor, .. } | Self::Discard { actor, .. } => actor.as_deref(),
-            Self::List(_) | Self::Show { .. } | Self::Stats { .. } => None,
+            Self::List(_) | Self::Groups(_) | Self::Show { .. } | Self::Stats { .. } => None,
         }
     }
 }
@@ -78,6 +83,15 @@ pub struct LettersWanted {
     /// Only letters of this workflow.
     #[arg(long, value_name = "ID")]
     pub workflow: Option<String>,
+    /// Only letters of this step, or its undo.
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// Only letters of this cause, as `dlq groups` prints it.
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub fingerprint: Option<Fingerprint>,
+    /// Only letters of runs with this tag.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
     /// Only letters about this kind of operation.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub kind: Option<LetterKind>,
@@ -103,12 +117,26 @@ impl LettersWanted {
             limit: usize::MAX,
             status: LetterStanding::All,
             workflow,
+            step: None,
+            fingerprint: None,
+            tag: None,
             kind: None,
             code: None,
             execution: None,
             opened_after: None,
             opened_before: None,
         }
+    }
+
+    /// The letters that tell the whole of every group that is wanted, and with which status one
+    /// of it must be.
+    #[must_use]
+    pub fn of_groups(&self) -> (Self, Option<LetterStatus>) {
+        let status = match self.status {
+            LetterStanding::All => None,
+            LetterStanding::Only(status) => Some(status),
+        };
+        (Self { status: LetterStanding::All, limit: usize::MAX, ..self.clone() }, status)
     }
 
     /// Whether a letter is wanted, by everything but its workflow.
@@ -118,12 +146,34 @@ impl LettersWanted {
             LetterStanding::All => true,
             LetterStanding::Only(status) => letter.status == status,
         };
+        let of_step =
+            |step: &String| letter.kind != LetterKind::Callback && *step == letter.subject;
+        let tagged = |tag: &String| letter.tags.iter().any(|own| **own == **tag);
         stands
+            && self.step.as_ref().is_none_or(of_step)
+            && self.fingerprint.is_none_or(|cause| letter.fingerprint == cause)
+            && self.tag.as_ref().is_none_or(tagged)
             && self.kind.is_none_or(|kind| letter.kind == kind)
             && self.code.as_ref().is_none_or(|code| *code == letter.code)
             && self.execution.is_none_or(|run| letter.letter.execution == run)
             && self.opened_after.is_none_or(|at| letter.opened_at >= at)
             && self.opened_before.is_none_or(|at| letter.opened_at < at)
+    }
+
+    /// The same as parameters of the API's groups.
+    ///
+    /// # Errors
+    /// If a letter is asked for by more than its cause.
+    pub fn cause_query(&self) -> Result<Vec<(&'static str, String)>, Error> {
+        const OF_CAUSES: [&str; 5] = ["status", "workflow_id", "kind", "code", "fingerprint"];
+        let query = self.query();
+        match query.iter().find(|(name, _)| !OF_CAUSES.contains(name)) {
+            None => Ok(query),
+            Some(_) => Err(Error::Misplaced {
+                command: "`dlq groups` by step, tag, run or time".to_owned(),
+                why: "works offline only: a server counts letters by their cause",
+            }),
+        }
     }
 
     /// The same as parameters of the API's list.
@@ -133,6 +183,9 @@ impl LettersWanted {
         let asked = [
             ("status", Some(self.status.word().to_owned())),
             ("workflow_id", self.workflow.clone()),
+            ("step", self.step.clone()),
+            ("fingerprint", self.fingerprint.map(|cause| cause.to_string())),
+            ("tag", self.tag.clone()),
             ("kind", self.kind.map(|kind| kind_word(kind).to_owned())),
             ("code", self.code.clone()),
             ("execution_id", self.execution.map(|run| run.to_string())),
@@ -166,23 +219,16 @@ impl LetterStanding {
 }
 
 fn letter_standings() -> impl TypedValueParser<Value = LetterStanding> {
-    const ALL: [LetterStatus; 4] = [
-        LetterStatus::Open,
-        LetterStatus::Retried,
-        LetterStatus::Discarded,
-        LetterStatus::Resolved,
-    ];
-    let words = ALL.map(letter_word).into_iter().chain([LetterStanding::ALL]);
+    let words = LetterStatus::ALL.map(letter_word).into_iter().chain([LetterStanding::ALL]);
     PossibleValuesParser::new(words).map(|word| {
-        let status = ALL.into_iter().find(|status| letter_word(*status) == word);
+        let status = LetterStatus::ALL.into_iter().find(|status| letter_word(*status) == word);
         status.map_or(LetterStanding::All, LetterStanding::Only)
     })
 }
 
 fn kinds() -> impl TypedValueParser<Value = LetterKind> {
-    const ALL: [LetterKind; 3] = [LetterKind::Step, LetterKind::Undo, LetterKind::Callback];
-    PossibleValuesParser::new(ALL.map(kind_word)).map(|word| {
-        let kind = ALL.into_iter().find(|kind| kind_word(*kind) == word);
+    PossibleValuesParser::new(LetterKind::ALL.map(kind_word)).map(|word| {
+        let kind = LetterKind::ALL.into_iter().find(|kind| kind_word(*kind) == word);
         kind.expect("the parser takes no other word")
     })
 }

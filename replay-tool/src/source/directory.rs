@@ -6,7 +6,10 @@
 use std::path::PathBuf;
 
 use backstitch_core::ids::{Digest, LetterId};
-use backstitch_core::report::{event_json, execution_json, letter_row_json, run_row_json};
+use backstitch_core::letters::{attempts_json, groups};
+use backstitch_core::report::{
+    event_json, execution_json, letter_group_json, letter_json, letter_row_json, run_row_json,
+};
 use backstitch_core::travel::Point;
 use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Damage, Order};
@@ -106,20 +109,33 @@ impl Source for Directory {
         Ok(Rows { rows, count: Some(count), warning: up_to(listing.damage.as_ref()) })
     }
 
+    fn letter_groups(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
+        let (all, status) = wanted.of_groups();
+        let listing = fold_all(&self.archive()?, all.workflow.as_deref())?;
+        let letters = listing.rows.iter().flat_map(|row| &row.letters);
+        let groups = groups(letters.filter(|letter| all.takes(letter)), status);
+        let count = groups.len() as u64;
+        let rows = groups.iter().take(wanted.limit).map(letter_group_json).collect();
+        Ok(Rows { rows, count: Some(count), warning: up_to(listing.damage.as_ref()) })
+    }
+
     fn letter(&self, id: LetterId) -> Result<Value, Error> {
         let none = || Error::NoLetter { letter: id };
-        let found = self.run(&id.execution.to_string(), Need::Standing);
-        let run = match found {
+        let mut history = match self.archive()?.find(&id.execution.to_string()) {
             Err(Error::NotFound { .. }) => return Err(none()),
             found => found?,
         };
-        if let Some(why) = run.quarantined {
-            return Err(Error::Quarantined { run: run.id, why });
-        }
-        let letter = run.execution.and_then(|mut execution| {
-            Some(execution["dead_letters"].get_mut(id.number as usize)?.take())
-        });
-        letter.ok_or_else(none)
+        let run = id.execution.to_string();
+        let state = match history.fold() {
+            Fold::Whole(state) => state,
+            Fold::Broken { why } => return Err(Error::Quarantined { run, why }),
+            Fold::Empty => return Err(none()),
+        };
+        let letter = state.letters.get(id.number as usize).ok_or_else(none)?;
+        let mut shown = letter_json(&state, id.number, letter);
+        let told = history.records.iter().map(|own| (&own.event, own.recorded_at));
+        shown["attempt_history"] = attempts_json(id.number, told);
+        Ok(shown)
     }
 
     fn settle(&self, ids: &[LetterId], how: &Settling) -> Result<Vec<Settled>, Error> {

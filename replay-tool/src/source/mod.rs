@@ -82,6 +82,12 @@ pub trait Source {
     /// If the source cannot be read.
     fn letters(&self, wanted: &LettersWanted) -> Result<Rows, Error>;
 
+    /// Dead letters by cause, the largest group first.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    fn letter_groups(&self, wanted: &LettersWanted) -> Result<Rows, Error>;
+
     /// A dead letter with its whole context.
     ///
     /// # Errors

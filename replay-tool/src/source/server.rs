@@ -300,6 +300,17 @@ impl Source for Server {
         self.first_rows(&LETTERS, "letters", &wanted.query(), wanted.limit)
     }
 
+    fn letter_groups(&self, wanted: &LettersWanted) -> Result<Rows, Error> {
+        let mut query = wanted.cause_query()?;
+        query.push(("limit", wanted.limit.min(PAGE_ROWS).to_string()));
+        let path = [&LETTERS[..], &["groups"]].concat();
+        let mut answer = self.client.get(&path, &query)?;
+        let Value::Array(rows) = answer["groups"].take() else {
+            return Err(self.client.no_backstitch("no `groups` in its answer"));
+        };
+        Ok(Rows { rows, count: answer["count"].as_u64(), warning: None })
+    }
+
     fn letter(&self, id: LetterId) -> Result<Value, Error> {
         let text = id.to_string();
         let path = [&LETTERS[..], &[text.as_str()]].concat();

@@ -34,6 +34,9 @@ fn letters_are_listed_counted_and_shown() {
     assert_snapshot!("letters_json", day.written.text(&["--json", "dlq", "list"]));
     assert_snapshot!("letter", day.written.text(&["dlq", "show", &discarded]));
     assert_snapshot!("letter_stats", day.written.text(&["dlq", "stats"]));
+    assert_snapshot!("letter_groups", day.written.text(&["dlq", "groups", "--status", "all"]));
+    let groups = day.written.json(&["dlq", "groups", "--step", "ship"]);
+    assert_eq!((&groups["count"], &groups["groups"][0]["letters"]), (&json!(1), &json!(2)));
     let shown = day.written.json(&["dlq", "show", &stuck]);
     assert_eq!((&shown["kind"], &shown["subject"]), (&json!("undo"), &json!("charge")));
     let ids = |arguments: &[&str]| {

@@ -3,17 +3,35 @@
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
+use backstitch_core::letters::{LetterCause, LetterCounts, attempts_json};
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{LetterFilter, LetterGroups};
 use serde_json::Value;
 
 use super::request::deadline;
-use super::{Handle, Retried};
+use super::{Handle, Retried, blocking};
 use crate::error::Error;
+
+/// Open letters whose ages are looked at for statistics, the oldest ones.
+const AGES_TOLD_MAX: usize = 10_000;
+
+/// How many dead letters there are.
+#[derive(Debug, Clone)]
+pub struct LetterStatistics {
+    /// Of each cause, as of the last tick.
+    pub causes: Vec<(LetterCause, LetterCounts)>,
+    /// When open ones were opened, the oldest first.
+    pub open_since: Vec<Timestamp>,
+    /// Whether that is all of them.
+    pub open_since_all: bool,
+}
 
 /// Events that begin a run at most.
 const BEGINNING_MAX: usize = 3;
 
 impl Handle {
-    /// A dead letter with its whole context.
+    /// A dead letter with its whole context: its run's word on it, and every attempt with its
+    /// times and its error.
     ///
     /// # Errors
     /// [`Error::LetterNotFound`], and as [`Handle::execution`].
@@ -23,7 +41,39 @@ impl Handle {
             Err(Error::ExecutionNotFound(_)) => return Err(missing()),
             run => run?,
         };
-        run["dead_letters"].get(letter.number as usize).cloned().ok_or_else(missing)
+        let shown = run["dead_letters"].get(letter.number as usize).cloned();
+        let mut shown = shown.ok_or_else(missing)?;
+        let (records, _) = self.history(letter.execution).await?;
+        let told = records.iter().map(|record| (&record.event, record.recorded_at));
+        shown["attempt_history"] = attempts_json(letter.number, told);
+        Ok(shown)
+    }
+
+    /// Dead letters by cause, as [`backstitch_journal::Journal::letter_groups`] has them.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn letter_groups(
+        &self,
+        filter: LetterFilter,
+        limit: usize,
+    ) -> Result<LetterGroups, Error> {
+        let journal = self.shared.journal.clone();
+        Ok(blocking(move || journal.letter_groups(&filter, limit)).await??)
+    }
+
+    /// How many dead letters of a namespace there are, by what tells them apart.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn letter_statistics(&self, namespace: &str) -> Result<LetterStatistics, Error> {
+        let (journal, namespace) = (self.shared.journal.clone(), namespace.to_owned());
+        blocking(move || {
+            let causes = journal.letter_counts(&namespace);
+            let (since, all) = journal.open_letters_since(&namespace, AGES_TOLD_MAX)?;
+            Ok(LetterStatistics { causes, open_since: since, open_since_all: all })
+        })
+        .await?
     }
 
     /// Has a dead letter's operation tried again: in place where its run allows it, otherwise

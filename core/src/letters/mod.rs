@@ -1,0 +1,16 @@
+//! What is told of a dead letter beyond its run's state: which ones are alike, and what every
+//! attempt came to.
+//!
+//! Pure functions of a state or its events. Knows nothing of lists, and of nobody who acts.
+
+mod attempts;
+mod counts;
+mod fingerprint;
+mod groups;
+mod normal;
+
+pub use attempts::{ATTEMPTS_TOLD_MAX, attempts_json};
+pub use counts::LetterCounts;
+pub use fingerprint::{BadFingerprint, Fingerprint};
+pub use groups::{LetterCause, LetterGroup, groups};
+pub use normal::{NORMAL_BYTES_MAX, normal};

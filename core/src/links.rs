@@ -167,7 +167,7 @@ fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
         let Some(child) = links.child(step) else { continue };
         post.message(child.run, Message::Force { step, reason: reason.clone(), compensate });
     }
-    let told = |step: &&StepIndex| forced > 0 && links.to_force.contains(step);
+    let told = |step: &&StepIndex| forced > 0 && links.to_force.contains(*step);
     for &step in links.to_cancel.iter().filter(|step| !told(step)).take(STARTS_PER_LAYER_MAX) {
         let Some(child) = links.child(step) else { continue };
         post.message(child.run, Message::Cancel { step, reason: reason.clone(), compensate });

@@ -178,7 +178,7 @@ fn around(knots: &Knots, run: ExecutionId) -> Option<Vec<ExecutionId>> {
     let mut from = VecDeque::from([run]);
     while let Some(at) = from.pop_front() {
         let next = knots[&at].behind.iter().flatten().flatten();
-        for &next in next.filter(|own| knots.contains_key(own)) {
+        for &next in next.filter(|own| knots.contains_key(*own)) {
             if next == run {
                 let back = std::iter::successors(Some(at), |own| before.get(own).copied());
                 let mut all: Vec<_> = back.collect();

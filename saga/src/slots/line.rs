@@ -311,11 +311,11 @@ impl Line {
     }
 
     /// The limits of a run that are full, each with its holders.
-    pub(super) fn full_of(
-        &self,
-        claim: &Claim,
-    ) -> impl Iterator<Item = Box<dyn Iterator<Item = ExecutionId> + '_>> {
-        let mut full: Vec<Box<dyn Iterator<Item = ExecutionId> + '_>> = Vec::new();
+    pub(super) fn full_of<'a>(
+        &'a self,
+        claim: &'a Claim,
+    ) -> impl Iterator<Item = Box<dyn Iterator<Item = ExecutionId> + 'a>> {
+        let mut full: Vec<Box<dyn Iterator<Item = ExecutionId> + 'a>> = Vec::new();
         if claim.whole && self.is_full(claim.max_runs) {
             full.push(Box::new(self.holders.keys().copied()));
         }

@@ -266,7 +266,7 @@ fn the_youngest_of_a_circle_is_given_up() {
     assert_eq!(seat.next_circle(), None);
     seat.forget(&of_a);
     seat.forget(&a);
-    assert_eq!(seat.next_granted(), Some(of_b.run), "a child waits for no run of the node");
+    assert_eq!(seat.next_granted(), Some(of_b.run), "it waited longer than the other");
 }
 
 #[test]

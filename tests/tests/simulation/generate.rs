@@ -16,7 +16,7 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(10) {
         steps.push(again(id));
     }
-    if random.chance(20) && id != "w0" {
+    if random.chance(10) && id != "w0" {
         // Runs of two workflows that call each other may wait for each other's slots.
         steps.push(again("w0"));
     }

@@ -65,7 +65,9 @@ impl Slots {
     /// Whether a run that goes on counts against any limit.
     pub fn is_bound(&self, run: ExecutionId) -> bool {
         self.runs.get(&run).is_some_and(|own| {
-            let counts = own.limits.iter().any(|(limit, _)| !own.within.contains(limit));
+            let now = self.within(run);
+            let free = |limit| own.within.contains(limit) || now.contains(limit);
+            let counts = own.limits.iter().any(|(limit, _)| !free(limit));
             counts || (own.parent.is_none() && self.runs_max.is_some())
         })
     }
@@ -96,6 +98,8 @@ impl Slots {
             }
             _ => {}
         }
+        // What a fork keeps, and what a migration takes away, has not begun.
+        let starts = starts && !matches!(event, RunEvent::Fork(_));
         let opened = before.steps.iter().zip(&after.steps).any(|(before, after)| {
             let stays = [StepStatus::Pending, StepStatus::Cancelled];
             before.0 == StepStatus::Pending && !stays.contains(&after.0)
@@ -124,7 +128,8 @@ impl Slots {
             return Ok(());
         }
         let own = &self.runs[&run];
-        for (limit, max_runs) in own.limits.iter().filter(|(own_limit, _)| !own.within.contains(own_limit)) {
+        let counted = own.limits.iter().filter(|(limit, _)| !own.within.contains(limit));
+        for (limit, max_runs) in counted {
             let counts = |other: &&Run| {
                 let has = other.limits.iter().any(|(known, _)| known == limit);
                 other.goes_on && !other.by_hand && has && !other.within.contains(limit)

@@ -156,6 +156,11 @@ pub enum Command {
         /// Who.
         actor: String,
     },
+    /// The run has not begun and never will: what it waits for waits for it.
+    GiveUpWaiting {
+        /// Who waits for whom, in words.
+        reason: String,
+    },
     /// A fork of the run never started.
     DropFork {
         /// The fork.

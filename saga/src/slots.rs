@@ -8,6 +8,7 @@
 //! it would wait for what cannot end before it.
 
 mod above;
+mod circle;
 mod claim;
 mod displace;
 mod lane;
@@ -16,7 +17,7 @@ mod node;
 mod seat;
 mod shown;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,7 @@ use backstitch_core::ids::ExecutionId;
 
 use crate::catalog::Name;
 use crate::turns::Wake;
+pub use circle::Circle;
 pub use claim::{Claim, Full};
 pub use displace::Displaced;
 use line::Line;
@@ -61,6 +63,9 @@ struct Inner {
     lines: BTreeMap<Name, Line>,
     /// The run above each child that has begun or waits, with the child's seat.
     above: HashMap<ExecutionId, (u64, ExecutionId)>,
+    /// The children that wait, and which of them are below each run.
+    waits_in: BTreeMap<ExecutionId, circle::Waits>,
+    below: BTreeMap<ExecutionId, BTreeSet<ExecutionId>>,
     seats: HashMap<u64, Holder>,
     next: u64,
 }
@@ -69,7 +74,8 @@ struct Inner {
 struct Holder {
     granted: VecDeque<ExecutionId>,
     displaced: VecDeque<Displaced>,
-    /// How many wait in both, to be looked at without the lock.
+    circles: VecDeque<Circle>,
+    /// How many wait in all of them, to be looked at without the lock.
     pending: Arc<AtomicUsize>,
     wake: Wake,
 }
@@ -83,6 +89,8 @@ impl Slots {
             node: Node::default(),
             lines: BTreeMap::new(),
             above: HashMap::new(),
+            waits_in: BTreeMap::new(),
+            below: BTreeMap::new(),
             seats: HashMap::new(),
             next: 0,
         };
@@ -95,8 +103,14 @@ impl Slots {
         let mut inner = self.lock();
         let (number, pending) = (inner.next, Arc::new(AtomicUsize::new(0)));
         inner.next += 1;
-        let (granted, displaced) = (VecDeque::new(), VecDeque::new());
-        inner.seats.insert(number, Holder { granted, displaced, pending: pending.clone(), wake });
+        let holder = Holder {
+            granted: VecDeque::new(),
+            displaced: VecDeque::new(),
+            circles: VecDeque::new(),
+            pending: pending.clone(),
+            wake,
+        };
+        inner.seats.insert(number, holder);
         let settings = inner.settings;
         drop(inner);
         SlotSeat::new(self.clone(), settings, number, pending)
@@ -107,7 +121,8 @@ impl Slots {
     pub fn let_in(&self) {
         let mut inner = self.lock();
         inner.release_within();
-        let woken = inner.displace_all();
+        let mut woken = inner.displace_all();
+        woken.extend(inner.open_circles());
         drop(inner);
         woken.iter().for_each(|wake| wake());
         self.hand_on();
@@ -180,6 +195,7 @@ impl Inner {
 
     /// The run holds what it wants and no run above it holds for it.
     fn hold(&mut self, seat: u64, claim: &Claim) {
+        self.note_left(claim.run);
         let wanted = self.wanted(claim).into_owned();
         if wanted.whole || !wanted.keys.is_empty() {
             self.lines.entry(claim.workflow.clone()).or_default().hold(seat, &wanted);
@@ -224,6 +240,7 @@ impl Inner {
     }
 
     fn forget(&mut self, claim: &Claim) {
+        self.note_left(claim.run);
         self.above.remove(&claim.run);
         self.node.holders.remove(&claim.run);
         if let Some(line) = self.lines.get_mut(&claim.workflow) {

@@ -255,3 +255,50 @@ async fn a_strict_key_refuses_with_its_name() {
     begin(&server, "sync", of_customer(json!(8))).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workflows_that_wait_for_each_other_s_slots_go_on() {
+    let server = Server::start().await;
+    let calls = |id: &str, other: &str| {
+        let gate = "{ id: go, type: wait, with: { signal: go, timeout: 2d } }";
+        let with = format!("with: {{ workflow: {other}, input: {{ last: true }} }}");
+        let child = format!("{{ id: call, needs: go, when: 'not input.last', type: workflow, retry: none, {with} }}");
+        format!("id: {id}\nconcurrency: {{ max_runs: 1 }}\nsteps:\n  - {gate}\n  - {child}\n")
+    };
+    server.define(&calls("one", "two")).await;
+    server.define(&calls("two", "one")).await;
+    let first = json!({ "input": { "last": false } });
+    let one = begin(&server, "one", first.clone()).await;
+    let two = begin(&server, "two", first).await;
+    until(&server, &one, "running").await;
+    until(&server, &two, "running").await;
+    go(&server, &one).await;
+    go(&server, &two).await;
+    // One of them gives way; the child of the other begins then.
+    let (failed, other) = loop {
+        let mut ended = Vec::new();
+        for run in [&one, &two] {
+            let (_, shown) = server.get(&format!("/api/v1/executions/{run}")).await;
+            ended.push(shown["status"] == "failed");
+        }
+        match ended[..] {
+            [true, false] => break (&one, &two),
+            [false, true] => break (&two, &one),
+            [false, false] => {}
+            _ => panic!("both gave way"),
+        }
+    };
+    let (_, shown) = server.get(&format!("/api/v1/executions/{failed}")).await;
+    let error = &shown["steps"]["call"]["error"];
+    assert_eq!(error["details"]["error_code"], "LIMIT_CIRCLE", "{shown}");
+    let child = loop {
+        let (_, shown) = server.get(&format!("/api/v1/executions/{other}")).await;
+        if let Some(child) = shown["children"][0]["execution_id"].as_str() {
+            break child.to_owned();
+        }
+    };
+    until(&server, &child, "running").await;
+    go(&server, &child).await;
+    until(&server, other, "completed").await;
+    server.stop().await;
+}

@@ -59,6 +59,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::Acknowledge { .. }
         | Command::StartFork
         | Command::NoteFork { .. }
+        | Command::GiveUpWaiting { .. }
         | Command::DropFork { .. } => false,
     };
     if refused { Err(Rejection::PartOfRun { run: parent.run }) } else { Ok(()) }

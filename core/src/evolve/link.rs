@@ -79,6 +79,10 @@ fn post(
             links.children.entry(*step).or_default().push(child);
         }
         Message::Cancel { step, .. } => drop(links.to_cancel.remove(step)),
+        Message::Force { step, .. } => {
+            links.to_cancel.remove(step);
+            links.to_force.remove(step);
+        }
         Message::RollBack { step, .. } => drop(links.to_roll_back.remove(step)),
         Message::Ended { .. } => links.reported = true,
         Message::RolledBack { .. } => (links.reported, links.roll_back) = (true, None),
@@ -109,6 +113,9 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
                     if awaited {
                         links.to_cancel.insert(step);
                     }
+                    if awaited && is_loop {
+                        links.to_force.insert(step);
+                    }
                 }
             }
         }
@@ -133,7 +140,10 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
                 }
             }
         }
-        Message::Cancel { .. } | Message::Ended { .. } | Message::RolledBack { .. } => {}
+        Message::Cancel { .. }
+        | Message::Force { .. }
+        | Message::Ended { .. }
+        | Message::RolledBack { .. } => {}
     }
     Ok(())
 }
@@ -153,6 +163,7 @@ pub(super) fn step_moved(state: &mut State, step: StepIndex) {
         links.loops.remove(&step);
         links.to_start.remove(&step);
         links.to_cancel.remove(&step);
+        links.to_force.remove(&step);
         links.delivered.remove(&step);
     }
 }

@@ -156,7 +156,7 @@ const RUNS_NAMED_MAX: usize = 8;
 fn id(state: &State, step: StepIndex, attempt: u16, items: Items, partitions: u16) -> ExecutionId {
     let step = &state.plan.steps[step.at()].id;
     let (attempt, first) = (attempt.to_string(), items.first.to_string());
-    let words = ["chunk", &state.id.to_string(), step, &attempt, &first];
+    let words = ["chunk", &state.id.to_string(), &child::life(state), step, &attempt, &first];
     ExecutionId::derived(&words, usize::from(partitions.max(1)))
 }
 

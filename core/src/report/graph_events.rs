@@ -157,7 +157,8 @@ pub(super) fn message_json(message: &Message) -> Value {
             json!({ "step": step.0, "attempt": attempt, "items": items.map(items_json) })
         }
         Message::RollBack { step, attempt } => json!({ "step": step.0, "attempt": attempt }),
-        Message::Cancel { step, reason, compensate } => {
+        Message::Cancel { step, reason, compensate }
+        | Message::Force { step, reason, compensate } => {
             json!({ "step": step.0, "reason": reason, "compensate": compensate })
         }
         Message::Ended { step, attempt, outcome, failure } => json!({

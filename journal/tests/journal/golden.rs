@@ -24,7 +24,7 @@ use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
-use crate::golden_links::{commit_links, commit_loops};
+use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
 use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
@@ -282,6 +282,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-links.bin", commit_links()),
         ("commit-forks.bin", commit_forks()),
         ("commit-loops.bin", commit_loops()),
+        ("commit-force.bin", commit_force()),
         ("commit-migrations.bin", commit_migrations()),
         ("commit-keyed.bin", commit_keyed()),
         ("commit-keyed-runs.bin", commit_keyed_runs()),

@@ -47,6 +47,7 @@ impl<T: Abandon> Partition<T> {
             self.decide(run, Command::Continue, None, moment);
         }
         self.make_room(moment);
+        self.open_circles(moment);
         self.use_slots(moment);
         self.use_keys(moment);
         self.use_turns(moment);

@@ -3,6 +3,8 @@
 //! What a run holds beyond what it has in flight goes back after every decision, so that what is
 //! taken is always what is under way, whatever happened in between.
 
+use std::collections::BTreeSet;
+
 use backstitch_core::arrows::Phase;
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
@@ -16,7 +18,7 @@ use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
 use crate::cache::ResultCache;
 use crate::keys::KeySeat;
-use crate::slots::{Claim, Displaced, SlotSeat};
+use crate::slots::{Circle, Claim, Displaced, SlotSeat};
 use crate::turns::{Class, Place, Seat};
 
 /// Granted turns that one call of [`Partition::fire`] sees to.
@@ -189,6 +191,16 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
+    /// Gives up children that wait for what waits for them.
+    pub(super) fn open_circles(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(Circle { run, reason }) = self.slots.next_circle() else { break };
+            if self.runs.contains_key(&run) && !self.draining {
+                self.decide(run, Command::GiveUpWaiting { reason }, None, moment);
+            }
+        }
+    }
+
     /// Gives back the turns of attempts that are stopped now.
     pub(super) fn free_stopped(&mut self) {
         while let Some((_, turns)) =
@@ -258,6 +270,30 @@ impl<T: Abandon> Partition<T> {
     pub fn attempts(&self) -> usize {
         let stopping: usize = self.stopping.iter().map(|(_, turns)| turns).sum();
         self.runs.values().map(Cell::attempts).sum::<usize>() + stopping
+    }
+
+    /// Runs of the partition that hold slots, as those who give them know it.
+    #[must_use]
+    pub fn slots_held(&self) -> BTreeSet<ExecutionId> {
+        self.slots.held()
+    }
+
+    /// Whether a run of the partition waits until it may begin.
+    #[must_use]
+    pub fn waits_to_begin(&self, run: ExecutionId) -> bool {
+        matches!(self.runs.get(&run), Some(Cell::Run(own)) if own.slot == SlotOf::Waits)
+    }
+
+    /// Runs that go on, as the partition knows it, those among them whose end is not durable yet.
+    #[must_use]
+    pub fn slotted(&self) -> BTreeSet<ExecutionId> {
+        let goes_on = |cell: &Cell<T>| match cell {
+            Cell::Run(run) => run.slot == SlotOf::Holds,
+            Cell::Quarantined(aside) => aside.slot.is_some(),
+        };
+        let going_on = self.runs.iter().filter(|(_, cell)| goes_on(cell)).map(|(run, _)| *run);
+        let ending = self.settled.iter().filter(|(_, slot, _)| *slot == SlotOf::Neither);
+        going_on.chain(ending.map(|(.., claim)| claim.run)).collect()
     }
 
     /// Turns that the partition holds, and how many of them it has not looked at yet.

@@ -114,6 +114,13 @@ impl Line {
         self.keys.get(key).into_iter().flat_map(|own| own.holders.keys().copied())
     }
 
+    /// Runs of a seat that hold anything.
+    pub(super) fn held(&self, seat: u64) -> impl Iterator<Item = ExecutionId> + '_ {
+        let keyed = self.keys.values().flat_map(|own| &own.holders);
+        let all = self.holders.iter().chain(keyed);
+        all.filter(move |(_, held)| held.seat == seat).map(|(run, _)| *run)
+    }
+
     pub(super) fn is_held_by(&self, run: ExecutionId) -> bool {
         self.holders.contains_key(&run)
     }
@@ -301,6 +308,21 @@ impl Line {
     pub(super) fn waiting_claim(&self, run: ExecutionId) -> Option<&(u64, Claim)> {
         let (lane, class, since) = self.places.get(&run)?;
         self.lanes.get(lane)?.get(*class, *since)
+    }
+
+    /// The limits of a run that are full, each with its holders.
+    pub(super) fn full_of<'a>(
+        &'a self,
+        claim: &'a Claim,
+    ) -> impl Iterator<Item = Box<dyn Iterator<Item = ExecutionId> + 'a>> {
+        let mut full: Vec<Box<dyn Iterator<Item = ExecutionId> + 'a>> = Vec::new();
+        if claim.whole && self.is_full(claim.max_runs) {
+            full.push(Box::new(self.holders.keys().copied()));
+        }
+        for own in claim.keys.iter().filter(|own| self.is_key_full(own)) {
+            full.push(Box::new(self.key_holders(&own.key)));
+        }
+        full.into_iter()
     }
 
     /// How many of its class and with its keys are before a run that waits.

@@ -1,5 +1,6 @@
 //! A partition's place at the slots: what it asks for its runs, and what it is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +9,7 @@ use backstitch_core::ids::ExecutionId;
 
 use super::claim::{Claim, Full, most};
 use super::line::Line;
-use super::{Displaced, Settings, Slots};
+use super::{Circle, Displaced, Settings, Slots};
 
 /// A partition's place at the slots. What its runs hold goes with it.
 pub struct SlotSeat {
@@ -129,6 +130,7 @@ impl SlotSeat {
         if self.binds(claim) {
             let wanted = inner.wanted(claim).into_owned();
             inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, &wanted);
+            inner.note_waiting(self.number, &wanted);
         }
     }
 
@@ -137,6 +139,8 @@ impl SlotSeat {
         self.stand(claim);
         if self.binds(claim) {
             self.slots.hand_on();
+            let woken = self.slots.lock().open_circle(&claim.workflow, claim.run);
+            woken.iter().for_each(|wake| wake());
         }
     }
 
@@ -155,7 +159,8 @@ impl SlotSeat {
         self.slots.hand_on();
     }
 
-    /// How many of the partition's runs may begin, or are to make room, and have not been told.
+    /// How many of the partition's runs may begin, are to make room or are given up, and have not
+    /// been told.
     #[must_use]
     pub fn granted(&self) -> usize {
         self.pending.load(Ordering::Acquire)
@@ -187,6 +192,28 @@ impl SlotSeat {
         Some(displaced)
     }
 
+    /// The next run that is to be given up because it waits for what waits for it.
+    #[must_use]
+    pub fn next_circle(&self) -> Option<Circle> {
+        if self.granted() == 0 {
+            return None;
+        }
+        let mut inner = self.slots.lock();
+        let own = inner.seats.get_mut(&self.number)?;
+        let circle = own.circles.pop_front()?;
+        own.pending.fetch_sub(1, Ordering::AcqRel);
+        Some(circle)
+    }
+
+    /// Runs of the partition that hold slots, of whichever limit.
+    #[must_use]
+    pub fn held(&self) -> BTreeSet<ExecutionId> {
+        let inner = self.slots.lock();
+        let of_node = inner.node.holders.iter().filter(|(_, seat)| **seat == self.number);
+        let of_node = of_node.map(|(run, _)| *run);
+        of_node.chain(inner.lines.values().flat_map(|line| line.held(self.number))).collect()
+    }
+
     /// The slots it is a seat of.
     #[must_use]
     pub fn slots(&self) -> &Slots {
@@ -215,6 +242,9 @@ impl Drop for SlotSeat {
         let own = self.number;
         inner.seats.remove(&own);
         inner.above.retain(|_, (seat, _)| *seat != own);
+        let waiting = inner.waits_in.iter().filter(|(_, waits)| waits.seat == own);
+        let waiting: Vec<_> = waiting.map(|(run, _)| *run).collect();
+        waiting.into_iter().for_each(|run| inner.note_left(run));
         inner.node.holders.retain(|_, seat| *seat != own);
         inner.lines.values_mut().for_each(|line| line.forget_seat(own));
         inner.lines.retain(|_, line| !line.is_idle());

@@ -239,3 +239,71 @@ fn a_run_below_one_with_its_key_takes_no_slot_of_it_and_waits_for_its_other_one(
     assert!(seat.begins(&below));
     assert_eq!(slots.limits().workflows[0].keys[0].holders, [above.run]);
 }
+
+fn below(parent: &Claim, own: Claim) -> Claim {
+    Claim { parent: Some(parent.run), ..own }
+}
+
+#[test]
+fn the_youngest_of_a_circle_is_given_up() {
+    let (_, seat) = slots(None, 10);
+    let (a, b) = (claim(1, "a", 1, Priority::Medium), claim(2, "b", 1, Priority::Medium));
+    assert!(seat.begins(&a) && seat.begins(&b));
+    let other = claim(9, "a", 1, Priority::Medium);
+    seat.waits(&other);
+    // Whoever closes the circle, the younger one goes.
+    let (of_a, of_b) = (
+        below(&a, claim(4, "b", 1, Priority::Medium)),
+        below(&b, claim(3, "a", 1, Priority::Medium)),
+    );
+    seat.waits(&of_a);
+    assert_eq!(seat.next_circle(), None, "the other may end");
+    seat.waits(&of_b);
+    let circle = seat.next_circle().expect("each waits for the other");
+    assert_eq!(circle.run, of_a.run);
+    let named = [&of_a, &of_b].iter().all(|own| circle.reason.contains(&own.run.to_string()));
+    assert!(named && circle.reason.contains("`b`"), "{}", circle.reason);
+    assert_eq!(seat.next_circle(), None);
+    seat.forget(&of_a);
+    seat.forget(&a);
+    assert_eq!(seat.next_granted(), Some(of_b.run), "it waited longer than the other");
+}
+
+#[test]
+fn a_limit_with_room_to_come_makes_no_circle() {
+    let (slots, seat) = slots(None, 10);
+    let (a, b) = (claim(1, "a", 2, Priority::Medium), claim(2, "b", 1, Priority::Medium));
+    let free = claim(3, "a", 2, Priority::Medium);
+    assert!(seat.begins(&a) && seat.begins(&b) && seat.begins(&free));
+    let of_a = below(&a, claim(4, "b", 1, Priority::Medium));
+    let of_b = below(&b, claim(5, "a", 2, Priority::Medium));
+    seat.waits(&of_a);
+    seat.waits(&of_b);
+    assert_eq!(seat.next_circle(), None, "{} may end", free.run);
+    let of_free = below(&free, claim(6, "b", 1, Priority::Medium));
+    seat.waits(&of_free);
+    let circle = seat.next_circle().expect("now nobody may");
+    assert_eq!(circle.run, of_free.run);
+    seat.forget(&of_free);
+    seat.forget(&free);
+    assert_eq!(seat.next_granted(), Some(of_b.run));
+    assert_eq!(slots.limits().waiting, [0, 1, 0]);
+}
+
+#[test]
+fn a_circle_that_a_start_finds_is_opened() {
+    let (slots, seat) = slots(None, 10);
+    let key = |digits, key| keyed(digits, &[(key, 1)]);
+    let (one, two) = (key(1, "1"), key(2, "2"));
+    let (of_one, of_two) = (below(&one, key(3, "2")), below(&two, key(4, "1")));
+    // In the order of their ids, not of who is above whom.
+    for own in [&of_two, &of_one] {
+        seat.waited(own);
+    }
+    for own in [&one, &two] {
+        seat.holds(own);
+    }
+    slots.let_in();
+    assert_eq!(seat.next_circle().map(|own| own.run), Some(of_two.run));
+    assert_eq!((seat.next_circle(), seat.next_granted()), (None, None));
+}

@@ -12,7 +12,6 @@ use backstitch_saga::turns::Wake;
 
 use super::cached;
 use super::disk::{DiskHistories, events_of};
-use super::limits;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
 
@@ -68,7 +67,6 @@ impl World {
         }
         let now = self.now;
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
-        limits::slots(self);
         self.slots.let_in();
         self.keys.let_in();
         for &at in which {
@@ -131,6 +129,15 @@ impl World {
         if self.random.chance(50) {
             cached::warm(self);
         }
+    }
+
+    /// The start after a node that was stopped as it should be.
+    pub fn start_again(&mut self) {
+        self.posts.clear();
+        self.cache = cached::empty();
+        self.asked_before_crash = self.asked.len();
+        let all: Vec<_> = (0..self.partitions.len()).collect();
+        self.start_partitions(&all);
     }
 
     /// Some partitions lose their node, and the others do not notice.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::effect::Effect;
-use backstitch_core::event::{ControlEvent, Event, GraphEvent, LimitKey, RunEvent};
-use backstitch_core::state::State;
+use backstitch_core::event::{Event, GraphEvent, LimitKey, RunEvent};
 use serde_json::{Value, json};
 
 use super::random::Random;
@@ -89,91 +88,21 @@ pub fn concurrency(random: &mut Random) -> Value {
     }
 }
 
-/// Nobody waits to begin while there is room.
-pub fn lines(world: &World) {
-    assert!(!world.slots.is_idle_for_somebody(), "seed {}: somebody may begin", world.seed);
-}
-
-/// A limit of runs: of a workflow, or of those of it with a key.
-type Limit = (Arc<str>, Option<Arc<str>>);
-
-/// Slots are what has begun and not ended, by the durable records alone: a start finds no more
-/// of them than there may be, but for runs that a person has reopened.
+/// Slots are what has begun and not ended: none forgotten, none kept by a partition that went, and
+/// nobody waits to begin while there is room. That there are never too many is the model's to say.
 pub fn slots(world: &World) {
     let seed = world.seed;
-    let runs: Vec<_> = {
-        let disk = world.disk.lock().expect("no thread panicked");
-        disk.runs.keys().copied().collect()
-    };
-    let mut running: BTreeMap<Limit, (usize, u32)> = BTreeMap::new();
-    let mut of_the_node = 0;
-    for run in runs {
-        let state = world.live_state(run);
-        let by_hand = {
-            let disk = world.disk.lock().expect("no thread panicked");
-            goes_on_by_hand(disk.runs[&run].iter().map(|record| &record.event))
-        };
-        if !state.holds_slot() || by_hand {
-            continue;
+    assert!(!world.slots.is_idle_for_somebody(), "seed {seed}: somebody may begin");
+    for partition in &world.partitions {
+        let (held, known) = (partition.slots_held(), partition.slotted());
+        for run in held.difference(&known) {
+            // It was let in a moment ago, and the partition is not told yet.
+            let waits = partition.waits_to_begin(*run);
+            assert!(waits, "seed {seed}: {run} neither goes on nor may begin, and has a slot");
         }
-        of_the_node += usize::from(state.parent().is_none());
-        for ((workflow, key), max_runs) in limits_of(&state) {
-            if !is_within(world, &state, key.as_deref()) {
-                let (count, most) = running.entry((workflow, key)).or_default();
-                (*count, *most) = (*count + 1, max_runs.max(*most));
-            }
+        for run in known.difference(&held) {
+            let own = world.watch.slots.goes_on(*run) && world.watch.slots.is_bound(*run);
+            assert!(!own, "seed {seed}: {run} goes on without its slots");
         }
     }
-    for (limit, (running, max_runs)) in running {
-        assert!(running <= max_runs as usize, "seed {seed}: {running} of {limit:?}");
-    }
-    let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
-    assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
-}
-
-/// The limits that a run counts against. Revisions may have limits of their own, or none, which
-/// then counts for nothing.
-fn limits_of(state: &State) -> Vec<(Limit, u32)> {
-    let workflow = || state.submitted.workflow.clone();
-    let whole = state.plan.concurrency.map(|own| ((workflow(), None), own.max_runs));
-    let keyed = state.run_keys().iter();
-    let keyed = keyed.map(|own| ((workflow(), Some(own.key.clone())), own.max_runs));
-    whole.into_iter().chain(keyed).collect()
-}
-
-/// Whether a run that goes on and has the same limit is above it: then it takes no slot.
-fn is_within(world: &World, state: &State, key: Option<&str>) -> bool {
-    let mut above = state.parent().map(|parent| parent.run);
-    while let Some(run) = above {
-        if !world.disk.lock().expect("no thread panicked").runs.contains_key(&run) {
-            return false;
-        }
-        let own = world.live_state(run);
-        let keyed = |key: &str| own.run_keys().iter().any(|known| *known.key == *key);
-        let same = own.submitted.workflow == state.submitted.workflow && key.is_none_or(keyed);
-        if own.holds_slot() && same && !own.is_chunk() {
-            return true;
-        }
-        above = own.parent().map(|parent| parent.run);
-    }
-    false
-}
-
-/// Whether a person has the run go on, whatever the limits say: it ended and was reopened, or
-/// it began with a step that was settled by hand.
-fn goes_on_by_hand<'a>(events: impl Iterator<Item = &'a Event>) -> bool {
-    let mut begun = false;
-    for event in events {
-        let Event::Run(event) = event else { continue };
-        match event {
-            RunEvent::RunEnded { .. } => return true,
-            RunEvent::Control(ControlEvent::StepOverridden { .. }) if !begun => return true,
-            RunEvent::StepReady { .. }
-            | RunEvent::StepSkipped { .. }
-            | RunEvent::StepFailed { .. }
-            | RunEvent::StepsPruned { .. } => begun = true,
-            _ => {}
-        }
-    }
-    false
 }

@@ -13,6 +13,7 @@ mod commits;
 mod control;
 mod crash;
 mod disk;
+mod drained;
 mod flow;
 mod forks;
 mod generate;

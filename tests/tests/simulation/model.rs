@@ -9,6 +9,7 @@ mod forks;
 mod loops;
 mod migrations;
 mod moves;
+pub mod slots;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +122,11 @@ impl Model {
             steps: self.steps.iter().map(|own| (own.status, undo(own))).collect(),
             deliveries: self.deliveries.clone(),
         }
+    }
+
+    /// Whether the run's steps may start: a fork waits until all is told that it keeps.
+    pub fn is_told(&self) -> bool {
+        !self.forks.waits()
     }
 
     /// What a letter is about.

@@ -23,6 +23,7 @@ use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
 use super::limits;
 use super::migrations;
+use super::model;
 use super::posts::Flying;
 use super::random::Random;
 use super::rollouts;
@@ -154,7 +155,7 @@ impl World {
             answered: Vec::new(),
             accepted: BTreeSet::new(),
             rows: BTreeMap::new(),
-            watch: Watch::default(),
+            watch: Watch { slots: model::slots::Slots::new(runs_max), ..Watch::default() },
             workflows,
             later,
             known: Vec::new(),
@@ -176,7 +177,7 @@ impl World {
             self.moment();
             limits::turns(self);
             limits::keys(self);
-            limits::lines(self);
+            limits::slots(self);
         }
     }
 
@@ -191,7 +192,7 @@ impl World {
             let worked = self.work();
             limits::turns(self);
             limits::keys(self);
-            limits::lines(self);
+            limits::slots(self);
             if worked {
                 continue;
             }
@@ -239,7 +240,9 @@ impl World {
             0..=29 => self.client(),
             30 => self.crash(),
             31 => self.crash_some(),
-            32..=34 => self.checkpoint(),
+            32..=33 => self.checkpoint(),
+            34 if self.random.chance(30) => self.drain(),
+            34 => self.checkpoint(),
             35..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
             _ => {
                 self.work();

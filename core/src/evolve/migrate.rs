@@ -63,6 +63,7 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     let agreed = state.run_sla_ms().is_some();
     state.plan = plan.clone();
     let own = std::mem::replace(&mut state.steps, fresh.steps);
+    let counted: Vec<_> = own.iter().map(|step| (step.open_needs, step.done_needs)).collect();
     for (step, own) in state.steps.iter_mut().zip(own) {
         let (open_needs, done_needs) = (step.open_needs, step.done_needs);
         *step = StepState { open_needs, done_needs, ..own };
@@ -87,7 +88,17 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     if let Some(keyed) = &mut state.keyed {
         fresh.for_each(|step| keyed.forget(*step));
     }
-    begun.into_iter().for_each(|step| place(state, step));
+    begun.iter().for_each(|step| place(state, *step));
+    // What a step that has begun waited for had come, whatever became of who called it since.
+    for step in begun {
+        if let Some(&counted) = counted.get(step.at()).filter(|_| !plan.step(step).gone) {
+            let own = &mut state.steps[step.at()];
+            (own.open_needs, own.done_needs) = counted;
+        }
+        if let Some(flow) = &mut state.flow {
+            flow.awaiting.remove(&step);
+        }
+    }
 }
 
 /// What routers, handlers and clocks brought about stays, as far as the plan knows of it; of

@@ -262,7 +262,9 @@ async fn workflows_that_wait_for_each_other_s_slots_go_on() {
     let calls = |id: &str, other: &str| {
         let gate = "{ id: go, type: wait, with: { signal: go, timeout: 2d } }";
         let with = format!("with: {{ workflow: {other}, input: {{ last: true }} }}");
-        let child = format!("{{ id: call, needs: go, when: 'not input.last', type: workflow, retry: none, {with} }}");
+        let child = format!(
+            "{{ id: call, needs: go, when: 'not input.last', type: workflow, retry: none, {with} }}"
+        );
         format!("id: {id}\nconcurrency: {{ max_runs: 1 }}\nsteps:\n  - {gate}\n  - {child}\n")
     };
     server.define(&calls("one", "two")).await;

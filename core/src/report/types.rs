@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 79] = [
+pub const EVENT_TYPES: [&str; 80] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -90,7 +90,7 @@ pub const EVENT_TYPES: [&str; 79] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(60).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(61).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]

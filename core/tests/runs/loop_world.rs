@@ -135,13 +135,10 @@ impl World {
         let running = under_way.flat_map(|(state, _)| &state.steps);
         let running = running.filter(|s| s.status == StepStatus::Running).count();
         self.most = self.most.max(running);
-        let next = self
-            .runs
-            .iter()
-            .find_map(|(id, (state, _))| {
-                let owed = owed(state, self.now);
-                owed.iter().rfind(|effect| wanted(effect)).map(|effect| (*id, *effect))
-            });
+        let next = self.runs.iter().find_map(|(id, (state, _))| {
+            let owed = owed(state, self.now);
+            owed.iter().rfind(|effect| wanted(effect)).map(|effect| (*id, *effect))
+        });
         let Some((run, effect)) = next else { return false };
         let state = &self.runs[&run].0;
         let key = state.idempotency_key(effect.subject());

@@ -233,7 +233,8 @@ fn a_loop_that_changes_or_comes_anew_keeps_the_run_where_it_is() {
 
 #[test]
 fn chunks_of_a_migrated_run_are_pinned_to_what_it_was_submitted_with() {
-    let each = "{ id: each, needs: [a], type: foreach, with: { items: [1, 2] }, each: { type: task } }";
+    let each =
+        "{ id: each, needs: [a], type: foreach, with: { items: [1, 2] }, each: { type: task } }";
     let before = format!("{{ id: l, steps: [{{ id: a, type: task }}, {each}] }}");
     let after = format!(
         "{{ id: l, steps: [{{ id: z, type: task }}, {{ id: a, type: task }}, {each},
@@ -247,6 +248,9 @@ fn chunks_of_a_migrated_run_are_pinned_to_what_it_was_submitted_with() {
     let start = start.expect("it begins");
     let backstitch_core::links::Begins::Chunk(chunk) = start.begins else { panic!("a chunk") };
     assert_eq!((chunk.revision, chunk.digest), (1, first));
-    assert_eq!(start.parent.step, backstitch_core::ids::StepIndex(1), "its place is the same in both");
+    assert_eq!(
+        start.parent.step,
+        backstitch_core::ids::StepIndex(1),
+        "its place is the same in both"
+    );
 }
-

@@ -104,7 +104,7 @@ impl Handle {
             Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some((**origin).clone()),
             _ => None,
         });
-        let submitted_at = records.first().map(|record| record.at).unwrap_or_default();
+        let submitted_at = records.first().map(|record| record.recorded_at).unwrap_or_default();
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
         else {

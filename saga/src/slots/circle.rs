@@ -55,7 +55,8 @@ impl Inner {
         let mut knots = self.knots(name, run)?;
         untie(&mut knots);
         let circle = |own: &ExecutionId| around(&knots, *own);
-        let mut members: Vec<_> = knots.keys().copied().filter(|own| circle(own).is_some()).collect();
+        let mut members: Vec<_> =
+            knots.keys().copied().filter(|own| circle(own).is_some()).collect();
         members.sort_by_key(|own| knots[own].since);
         let youngest = *members.last()?;
         let all = circle(&youngest)?;
@@ -89,7 +90,9 @@ impl Inner {
             let Some((_, claim)) = line.waiting_claim(run) else { continue };
             let behind = self.behind(line, claim);
             let next = behind.iter().flatten().flatten().copied();
-            from.extend(next.filter_map(|run| Some((self.waits_in.get(&run)?.workflow.clone(), run))));
+            from.extend(
+                next.filter_map(|run| Some((self.waits_in.get(&run)?.workflow.clone(), run))),
+            );
             knots.insert(run, Knot { since: claim.since(), behind });
         }
         Some(knots)
@@ -185,8 +188,8 @@ fn around(knots: &Knots, run: ExecutionId) -> Option<Vec<ExecutionId>> {
                 all.reverse();
                 return Some(all);
             }
-            if !before.contains_key(&next) {
-                before.insert(next, at);
+            if let Entry::Vacant(first) = before.entry(next) {
+                first.insert(at);
                 from.push_back(next);
             }
         }

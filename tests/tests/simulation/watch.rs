@@ -31,6 +31,11 @@ struct Watched {
 }
 
 impl Watch {
+    /// Nobody is there yet.
+    pub fn new(runs_max: Option<usize>) -> Self {
+        Self { slots: Slots::new(runs_max), ..Self::default() }
+    }
+
     /// A record became durable.
     pub fn see(&mut self, record: &StagedRecord, disk: &Disk, seed: u64) {
         let StreamId::Execution(run) = &record.stream else { return };

@@ -23,7 +23,6 @@ use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
 use super::limits;
 use super::migrations;
-use super::model;
 use super::posts::Flying;
 use super::random::Random;
 use super::rollouts;
@@ -155,7 +154,7 @@ impl World {
             answered: Vec::new(),
             accepted: BTreeSet::new(),
             rows: BTreeMap::new(),
-            watch: Watch { slots: model::slots::Slots::new(runs_max), ..Watch::default() },
+            watch: Watch::new(runs_max),
             workflows,
             later,
             known: Vec::new(),
@@ -267,7 +266,7 @@ impl World {
     }
 
     /// One small step of whatever can go on; says whether anything could.
-    fn work(&mut self) -> bool {
+    pub fn work(&mut self) -> bool {
         let (at, start) = (self.now, self.random.below(5));
         for turn in 0..5 {
             let done = match (start + turn) % 5 {

@@ -3,7 +3,7 @@
 //! Folds the run and records only the fact that somebody decided.
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, Origin, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::machine::{self, Refusal};
 use backstitch_core::state::State;
@@ -108,8 +108,7 @@ impl Writing {
         let (priority, variant) = (parent.priority(), parent.variant().map(str::to_owned));
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission =
-            Submission { execution: run, plan: plan.clone(), submitted, tags, origin };
+        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags, origin };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

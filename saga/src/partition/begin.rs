@@ -51,11 +51,16 @@ impl<T: Abandon> Partition<T> {
             Ok(Err(Refusal::Illegal(illegal))) => return Answer::Quarantined(illegal.to_string()),
             Err(why) => return Answer::Quarantined(why),
         };
-        if let Err(full) = self.slots.admits(&Claim::of(&state)) {
-            return Answer::Full(full);
-        }
+        let held = match self.slots.admits(&Claim::of(&state)) {
+            Ok(held) => held,
+            Err(full) => return Answer::Full(full),
+        };
         match self.go_on(state, decision, moment) {
-            Ok(Ok((run, decision))) => {
+            Ok(Ok((mut run, decision))) => {
+                // It may have ended before it began: its time was up already.
+                if held {
+                    run.slot = SlotOf::Holds;
+                }
                 let status = run.state.status().word();
                 self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);

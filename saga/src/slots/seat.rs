@@ -73,14 +73,14 @@ impl SlotSeat {
         true
     }
 
-    /// Whether a run that is submitted may be taken in, to begin or to wait. One that must not
-    /// wait holds its slot from here on.
+    /// Takes in a run that is submitted, to begin or to wait. One that must not wait holds its
+    /// slot from here on: answers whether it does.
     ///
     /// # Errors
     /// [`Full`]; nothing is to be recorded then.
-    pub fn admits(&self, claim: &Claim) -> Result<(), Full> {
+    pub fn admits(&self, claim: &Claim) -> Result<bool, Full> {
         if !self.binds(claim) {
-            return Ok(());
+            return Ok(false);
         }
         let mut inner = self.slots.lock();
         let line = inner.lines.get(&claim.workflow);
@@ -89,14 +89,15 @@ impl SlotSeat {
         }
         let waits = line.is_some_and(|line| line.has_waiting(claim));
         if !waits && inner.has_room(claim) {
-            if claim.says(OnLimit::Reject) {
+            let strict = claim.says(OnLimit::Reject);
+            if strict {
                 inner.hold(self.number, claim);
             }
-            return Ok(());
+            return Ok(strict);
         }
         let queue_max = inner.settings.queue_max;
         let waiting: usize = inner.waiting().iter().sum();
-        if waiting >= queue_max { Err(Full::Queue { queue_max }) } else { Ok(()) }
+        if waiting >= queue_max { Err(Full::Queue { queue_max }) } else { Ok(false) }
     }
 
     /// The run has begun and not ended, whatever the limits say.

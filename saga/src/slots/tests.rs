@@ -53,7 +53,7 @@ fn what_is_beyond_the_queue_or_a_strict_limit_is_refused() {
     let holder = claim(1, "a", 1, Priority::Medium);
     assert!(seat.begins(&holder));
     let waiting = claim(2, "a", 1, Priority::Medium);
-    assert_eq!(seat.admits(&waiting), Ok(()));
+    assert_eq!(seat.admits(&waiting), Ok(false));
     seat.waits(&waiting);
     let late = claim(3, "a", 1, Priority::High);
     assert_eq!(seat.admits(&late), Err(Full::Queue { queue_max: 1 }));
@@ -220,9 +220,9 @@ fn a_strict_key_refuses_what_is_beyond_it() {
         own.keys[0].on_limit = OnLimit::Reject;
         own
     };
-    assert_eq!(seat.admits(&strict(1, "1")), Ok(()));
+    assert_eq!(seat.admits(&strict(1, "1")), Ok(true));
     assert!(matches!(seat.admits(&strict(2, "1")), Err(Full::Key { max_runs: 1, .. })));
-    assert_eq!(seat.admits(&strict(3, "2")), Ok(()));
+    assert_eq!(seat.admits(&strict(3, "2")), Ok(true));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Only looks up and compares; what follows from it is [`super::open`]'s and
 //! [`super::renew`]'s.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
 use crate::fence::recent::{Changed, Mark, Recent, RecentTick, mark_of};
@@ -12,9 +12,15 @@ use crate::sled::RawTree;
 
 /// Keys that are looked up together: their values are in memory meanwhile.
 const KEYS_AT_ONCE: usize = 1_024;
+/// Threads that look keys up beside each other.
+const LOOKING_MAX: usize = 4;
 
 /// The marks of all keys a recent file names, as the tree has them.
-pub(super) struct Found<'a>(HashMap<&'a [u8], Mark>);
+pub(super) struct Found<'a> {
+    /// In order, each once.
+    keys: Vec<&'a [u8]>,
+    marks: Vec<Mark>,
+}
 
 impl<'a> Found<'a> {
     /// Looks all keys up, in order, so that keys of one page are read together.
@@ -22,30 +28,56 @@ impl<'a> Found<'a> {
         let mut keys: Vec<&[u8]> = changes(&recent.ticks).map(|own| own.key.as_slice()).collect();
         keys.sort_unstable();
         keys.dedup();
-        let mut found = HashMap::with_capacity(keys.len());
-        for keys in keys.chunks(KEYS_AT_ONCE) {
-            let values = keys.iter().zip(raw.get_many(keys)?);
-            found.extend(values.map(|(&key, value)| (key, mark_of(key, value.as_deref()))));
-        }
-        Ok(Self(found))
+        let marks = marks_in(raw, &keys)?;
+        Ok(Self { keys, marks })
     }
 
     fn has(&self, key: &[u8], mark: &Mark) -> bool {
-        self.0.get(key) == Some(mark)
+        self.keys.binary_search(&key).is_ok_and(|at| self.marks[at] == *mark)
     }
 
     /// Whether the tree holds the newest value of every key of `ticks`, but for keys that
     /// change in `later`.
     fn settled(&self, ticks: &[RecentTick], later: &[RecentTick]) -> bool {
-        let mut newest: HashMap<&[u8], &Mark> = HashMap::new();
-        for changed in changes(ticks) {
-            newest.insert(&changed.key, &changed.new);
-        }
-        for changed in changes(later) {
-            newest.remove(changed.key.as_slice());
-        }
-        newest.into_iter().all(|(key, mark)| self.has(key, mark))
+        let mut later: Vec<&[u8]> = changes(later).map(|own| own.key.as_slice()).collect();
+        later.sort_unstable();
+        // The newest change of each key comes first.
+        let mut newest: Vec<&Changed> = changes(ticks).collect();
+        newest.reverse();
+        newest.sort_by(|one, other| one.key.cmp(&other.key));
+        newest.dedup_by(|one, other| one.key == other.key);
+        newest.retain(|own| later.binary_search(&own.key.as_slice()).is_err());
+        newest.into_iter().all(|own| self.has(&own.key, &own.new))
     }
+}
+
+/// The marks of keys, which must ascend.
+fn marks_in(raw: &RawTree, keys: &[&[u8]]) -> Result<Vec<Mark>, Error> {
+    let chunks: Vec<&[&[u8]]> = keys.chunks(KEYS_AT_ONCE).collect();
+    let next = AtomicUsize::new(0);
+    let look = || -> Result<Vec<(usize, Vec<Mark>)>, Error> {
+        let mut found = Vec::new();
+        while let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(keys) = chunks.get(at)
+        {
+            let values = keys.iter().zip(raw.get_many(keys)?);
+            found.push((at, values.map(|(key, value)| mark_of(key, value.as_deref())).collect()));
+        }
+        Ok(found)
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let others = processors.min(LOOKING_MAX).min(chunks.len()).saturating_sub(1);
+    let mut found = std::thread::scope(|scope| {
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(look)).collect();
+        let mut found = look();
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            found = found.and_then(|found| Ok([found, other?].concat()));
+        }
+        found
+    })?;
+    found.sort_unstable_by_key(|(at, _)| *at);
+    Ok(found.into_iter().flat_map(|(_, marks)| marks).collect())
 }
 
 fn changes(ticks: &[RecentTick]) -> impl Iterator<Item = &Changed> {

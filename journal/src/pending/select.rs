@@ -34,6 +34,13 @@ pub(crate) struct Selection {
     pub deferred: bool,
 }
 
+impl Selection {
+    /// Bytes of the records.
+    pub(crate) fn bytes(&self) -> usize {
+        self.streams.iter().filter_map(|(_, run, _)| Some(run.as_ref()?.bytes.len())).sum()
+    }
+}
+
 /// Which streams a tick takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Take {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::figures::Measured;
 use crate::load::{Pace, blocking_loop};
-use crate::machine::peak_mib;
+use crate::machine::{peak_mib, processor_us};
 
 /// Records a commit.
 pub const RECORDS: [usize; 4] = [1, 8, 64, 512];
@@ -26,8 +26,9 @@ const PAYLOADS: u64 = 65_536;
 /// Records a commit while a log grows.
 const GROW_RECORDS: usize = 512;
 /// Rates at each end of a growing log that are averaged. The store works in ticks of a few
-/// hundred thousand records, which fewer would show instead.
-const ENDS_RATES: usize = 10;
+/// hundred thousand records, and has sled write a snapshot every four million, which takes a
+/// second: fewer would show where those fall instead.
+const ENDS_RATES: usize = 30;
 /// Bytes of commits after which what may be pending is, however fast the store takes it over
 /// meanwhile.
 const BURST_BYTES: u64 = 2 * PENDING_BYTES_MAX as u64;
@@ -68,14 +69,18 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     let begun = Instant::now();
     let (mut burst, mut sustained) = (Vec::new(), Vec::new());
     while writer.written < records {
-        let (since, before) = (Instant::now(), writer.written);
+        let (since, used_us, before) = (Instant::now(), processor_us(), writer.written);
         let waits = writer.record_bytes > BURST_BYTES;
         while writer.written < records.min(before + rate_records) {
             let asked = Instant::now();
             writer.commit(GROW_RECORDS)?;
             took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
         }
-        let window = (writer.written - before, since.elapsed());
+        let window = Window {
+            events: writer.written - before,
+            time: since.elapsed(),
+            processor_us: processor_us() - used_us,
+        };
         if waits {
             sustained.push(window)
         } else {
@@ -84,23 +89,24 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     }
     let (commits, elapsed) = (took_us.len() as u64, begun.elapsed());
     let mut measured = Measured::of(took_us, commits, elapsed);
-    let events = writer.written as f64;
-    measured.per_second = events / elapsed.as_secs_f64();
+    let written = writer.written as f64;
+    measured.per_second = written / elapsed.as_secs_f64();
     writer.journal.close().map_err(|error| error.to_string())?;
     if sustained.is_empty() {
         sustained.clone_from(&burst);
     }
     let ends = sustained.len().min(ENDS_RATES);
-    let first = rate(&sustained[..ends]);
-    let last = rate(&sustained[sustained.len() - ends..]);
-    let each = |name: &str| size_bytes(&folder.join(name)) as f64 / events;
+    let (first, last) = (&sustained[..ends], &sustained[sustained.len() - ends..]);
+    let each = |name: &str| size_bytes(&folder.join(name)) as f64 / written;
     measured.extra.extend([
         ("burst_per_second", rate(&burst[..burst.len().min(1)])),
-        ("stored_per_second", events / begun.elapsed().as_secs_f64()),
-        ("first_per_second", first),
-        ("last_per_second", last),
-        ("last_of_first", last / first),
-        ("payload_bytes", writer.payload_bytes as f64 / events),
+        ("stored_per_second", written / begun.elapsed().as_secs_f64()),
+        ("first_per_second", rate(first)),
+        ("last_per_second", rate(last)),
+        ("last_of_first", rate(last) / rate(first)),
+        ("first_processor_us", processor_us_each(first)),
+        ("last_processor_us", processor_us_each(last)),
+        ("payload_bytes", writer.payload_bytes as f64 / written),
         ("log_bytes", each("log")),
         ("archive_bytes", each("archive")),
         ("store_bytes", each("store") + each("views")),
@@ -109,12 +115,28 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     Ok(measured)
 }
 
+/// Appends one after the other, and what they took.
+#[derive(Clone)]
+struct Window {
+    events: u64,
+    time: Duration,
+    processor_us: f64,
+}
+
 /// Events a second over some windows.
-fn rate(windows: &[(u64, Duration)]) -> f64 {
-    let (events, time) = windows
-        .iter()
-        .fold((0, Duration::ZERO), |(events, time), window| (events + window.0, time + window.1));
-    events as f64 / time.as_secs_f64().max(f64::EPSILON)
+fn rate(windows: &[Window]) -> f64 {
+    let time: Duration = windows.iter().map(|window| window.time).sum();
+    events(windows) / time.as_secs_f64().max(f64::EPSILON)
+}
+
+/// Processor time of the whole process for an event, over some windows: what other processes do
+/// on the machine shows in it least.
+fn processor_us_each(windows: &[Window]) -> f64 {
+    windows.iter().map(|window| window.processor_us).sum::<f64>() / events(windows).max(1.0)
+}
+
+fn events(windows: &[Window]) -> f64 {
+    windows.iter().map(|window| window.events).sum::<u64>() as f64
 }
 
 /// Bytes of a folder's files.

@@ -54,3 +54,16 @@ pub fn peak_mib() -> f64 {
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1_024.0
 }
+
+/// Processor time this process has used, in microseconds.
+pub fn processor_us() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(FIELDS_BEFORE_TIMES).take(2).filter_map(|field| field.parse().ok());
+    ticks.map(|ticks: f64| ticks * TICK_US).sum()
+}
+
+/// Fields between a process's name and its times in user and system mode, see `proc(5)`.
+const FIELDS_BEFORE_TIMES: usize = 11;
+/// Linux tells processor times in hundredths of a second.
+const TICK_US: f64 = 10_000.0;

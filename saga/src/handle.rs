@@ -213,9 +213,8 @@ impl Handle {
     /// Begins a run. When this answers, the run is durable.
     ///
     /// # Errors
-    /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`],
-    /// [`Error::SubmissionTooLarge`], [`Error::KeyConflict`], [`Error::Draining`],
-    /// [`Error::Stopped`].
+    /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`], [`Error::SubmissionTooLarge`],
+    /// [`Error::KeyConflict`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Accepted, Error> {
         match self.prepare(request.clone()) {
             Ok(submission) => self.begin(submission).await,

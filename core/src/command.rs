@@ -9,6 +9,7 @@ use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::time::Timestamp;
 
 /// A wish concerning one run.
 #[derive(Debug, Clone)]
@@ -252,7 +253,13 @@ pub enum Rejection {
         /// Why.
         why: String,
     },
-    /// The run is a chunk of a loop.
+    /// The time in which an ended run can be rolled back is over.
+    #[error("the run could be rolled back until {until}, as its workflow says")]
+    RollbackWindowOver {
+        /// When it was over.
+        until: Timestamp,
+    },
+    /// The run is a chunk of a loop, or a child.
     #[error("the run is a part of {run}: do it to that one")]
     PartOfRun {
         /// The run it belongs to.

@@ -46,7 +46,7 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::OverrideStep { step, output, reason, actor } => {
             control::override_step(state, step, output, reason, actor)?
         }
-        Command::RollBack { reason, actor } => control::roll_back(state, reason, actor)?,
+        Command::RollBack { reason, actor } => control::roll_back(state, reason, actor, now)?,
         Command::Signal { name, payload, id, actor } => {
             control::signal(state, name, payload, id, actor)?
         }

@@ -66,7 +66,9 @@ pub struct Plan {
     pub timeout_ms: Option<u64>,
     /// How long it was agreed to take; nothing but a word follows.
     pub sla_ms: Option<u64>,
-    /// Templates of the two.
+    /// How long after its end a run can be rolled back; as long as its history is kept if unsaid.
+    pub rollback_window_ms: Option<u64>,
+    /// Templates of the two limits.
     pub numbers: Vec<NumberTemplate>,
     /// Who is told about every run.
     pub callbacks: Vec<Callback>,

@@ -24,6 +24,7 @@ use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::items::ChunkValues;
+use crate::links::anything_done;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
@@ -292,6 +293,14 @@ impl State {
     pub(crate) fn due_by(&self, now: Timestamp) -> impl Iterator<Item = Subject> + '_ {
         let due = self.sets.due.iter().take_while(move |&&(at, _)| at <= now);
         due.map(|&(_, subject)| subject).filter(|&subject| self.heeds(subject))
+    }
+
+    /// Until when the run can be rolled back and is kept for that, if its workflow says so and it
+    /// has ended with something to undo.
+    #[must_use]
+    pub fn rollback_until(&self) -> Option<Timestamp> {
+        let (ending, window_ms) = (self.ending.as_ref()?, self.plan.rollback_window_ms?);
+        anything_done(self).then(|| ending.at.plus_ms(window_ms))
     }
 
     /// Which callback a run's ending calls for.

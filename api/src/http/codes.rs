@@ -60,6 +60,8 @@ pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
 pub const EXECUTION_NOT_PAUSABLE: &str = "EXECUTION_NOT_PAUSABLE";
 /// The run is a chunk of a loop: people act on the run it belongs to.
 pub const PART_OF_EXECUTION: &str = "PART_OF_EXECUTION";
+/// The time in which an ended run can be rolled back is over.
+pub const ROLLBACK_WINDOW_OVER: &str = "ROLLBACK_WINDOW_OVER";
 /// The run is not suspended, and what was asked is done to suspended runs only.
 pub const EXECUTION_NOT_SUSPENDED: &str = "EXECUTION_NOT_SUSPENDED";
 /// The run can't be resumed while a step of it has failed.
@@ -100,7 +102,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 47] = [
+pub const ALL: [(&str, StatusCode); 48] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -131,6 +133,7 @@ pub const ALL: [(&str, StatusCode); 47] = [
     (EXECUTION_ENDED, StatusCode::CONFLICT),
     (EXECUTION_NOT_PAUSABLE, StatusCode::CONFLICT),
     (PART_OF_EXECUTION, StatusCode::CONFLICT),
+    (ROLLBACK_WINDOW_OVER, StatusCode::CONFLICT),
     (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
     (STEPS_FAILED, StatusCode::CONFLICT),
     (STEP_NOT_FOUND, StatusCode::NOT_FOUND),

@@ -191,6 +191,10 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
         Rejection::PartOfRun { run } => Refusal::new(codes::PART_OF_EXECUTION, message)
             .with(json!({ "execution_id": run.to_string() })),
+        Rejection::RollbackWindowOver { until } => {
+            Refusal::new(codes::ROLLBACK_WINDOW_OVER, message)
+                .with(json!({ "until": until.to_string() }))
+        }
         Rejection::NotPausable { status } => {
             Refusal::new(codes::EXECUTION_NOT_PAUSABLE, message).with(json!({ "status": status }))
         }

@@ -18,6 +18,13 @@ steps:
   - { id: then, type: noop, needs: [approved], with: { output: '{{ steps.approved.output.payload }}' } }
 outputs: { by: '{{ steps.then.output.by }}' }
 ";
+const RETURNED: &str = "
+id: returned
+rollback_window: 1d
+steps:
+  - { id: bought, type: noop, with: { output: { n: 3 } }, undo: { type: noop, with: { output: '{{ steps.bought.output.n }}' } } }
+  - { id: told, type: noop, needs: [bought] }
+";
 const SUSPENDING: &str = "
 id: suspending
 on_failure: suspend
@@ -133,6 +140,34 @@ async fn a_suspended_run_is_settled_by_hand() {
     until(&server, &run, "failed").await;
     let refused = act(&server, &run, "rollback", json!({})).await;
     assert_eq!(code(&refused), (409, "EXECUTION_ENDED"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completed_run_is_rolled_back_as_its_plan_said() {
+    let server = Server::start().await;
+    server.define(RETURNED).await;
+    let run = begin(&server, "returned", json!({})).await;
+    until(&server, &run, "completed").await;
+    let path = format!("/api/v1/executions/{run}/rollback");
+    let (status, plan) = server.get(&path).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    assert_eq!(plan["undos"][0]["input"], json!({ "output": 3 }));
+    assert_eq!(plan["left"], json!([{ "step": "told", "why": "it has no undo" }]));
+    let (status, _) = act(&server, &run, "rollback", json!({ "reason": "sent back" })).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let undone = loop {
+        let (_, shown) = server.get(&format!("/api/v1/executions/{run}")).await;
+        if shown["status"] == "compensated" {
+            break shown;
+        }
+        assert_ne!(shown["status"], "compensation_failed", "{shown}");
+    };
+    assert_eq!(undone["steps"]["bought"]["undo"]["input"], plan["undos"][0]["input"]);
+    let (_, audit) = server.get("/api/v1/audit").await;
+    assert!(audit.to_string().contains("sent back"), "{audit}");
+    let again = act(&server, &run, "rollback", json!({})).await;
+    assert_eq!(code(&again), (409, "EXECUTION_ENDED"));
     server.stop().await;
 }
 

@@ -60,6 +60,36 @@ async fn a_policy_is_set_and_outlives_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_rolled_back_stays_until_its_window_is_over() {
+    let server = Server::start().await;
+    let step = json!({ "id": "only", "type": "noop" });
+    let mut undone = step.clone();
+    undone["undo"] = json!({ "type": "noop" });
+    for (workflow, step) in [("kept", undone), ("goes", step)] {
+        let definition = json!({ "id": workflow, "rollback_window": "1d", "steps": [step] });
+        let (status, _) = server.post("/api/v1/workflows", &definition).await;
+        assert_eq!(status, StatusCode::CREATED);
+    }
+    let kept = id(&server.run("kept", &json!({})).await);
+    let goes = id(&server.run("goes", &json!({})).await);
+    let rule = json!({ "policy": { "rules": [{ "name": "all", "keep_for": "0s" }] } });
+    let (_, plan) = server.post("/api/v1/admin/retention/plan", &rule).await;
+    assert_eq!(plan["held_count"], json!({ "rollback_window": 1 }), "{plan}");
+    assert_eq!(plan["held"][0]["execution_id"], kept.as_str(), "{plan}");
+    assert!(plan.to_string().contains(&goes), "{plan}");
+    act_on(&server, &kept, "rollback").await;
+    while server.get(&format!("/api/v1/executions/{kept}")).await.1["status"] != "compensated" {}
+    let (_, plan) = server.post("/api/v1/admin/retention/plan", &rule).await;
+    assert_eq!(plan["held_count"], json!({}), "{plan}");
+    server.stop().await;
+}
+
+async fn act_on(server: &Server, run: &str, verb: &str) {
+    let (status, said) = server.post(&format!("/api/v1/executions/{run}/{verb}"), &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_changes_nothing_and_applying_it_removes() {
     let server = Server::start().await;
     server.define(TWO_STEPS).await;

@@ -6,8 +6,10 @@ use crate::allot::admit_signal;
 use crate::arrows::{Phase, StepStatus};
 use crate::command::{Command, Rejection, SIGNALS_KEPT_MAX};
 use crate::event::{ControlEvent, Recourse, RunEvent};
+use crate::links::anything_done;
 use crate::payload::Payload;
 use crate::state::State;
+use crate::time::Timestamp;
 
 use super::fitting;
 
@@ -144,13 +146,31 @@ pub(super) fn override_step(
     Ok(one(ControlEvent::StepOverridden { step: index, output, reason, actor }))
 }
 
-pub(super) fn roll_back(state: &State, reason: String, actor: String) -> Decided {
-    not_ended(state)?;
+/// A suspended run is undone, and one that has ended with what it did still standing.
+pub(super) fn roll_back(state: &State, reason: String, actor: String, now: Timestamp) -> Decided {
+    if state.phase == Phase::Ended {
+        may_roll_back(state, now)?;
+        return Ok(one(ControlEvent::RollbackRequested { to: None, reason, actor }));
+    }
     if state.controls.as_ref().is_some_and(|own| own.rollback.is_some()) {
         return Ok(Vec::new());
     }
     suspended(state)?;
     Ok(one(ControlEvent::RollbackRequested { to: None, reason, actor }))
+}
+
+/// Whether an ended run can be undone by hand: a child is undone with its parent.
+fn may_roll_back(state: &State, now: Timestamp) -> Result<(), Rejection> {
+    if let Some(parent) = state.parent() {
+        return Err(Rejection::PartOfRun { run: parent.run });
+    }
+    if !anything_done(state) {
+        return Err(Rejection::AlreadyEnded { status: state.status().word() });
+    }
+    match state.rollback_until().filter(|until| *until < now) {
+        Some(until) => Err(Rejection::RollbackWindowOver { until }),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn signal(

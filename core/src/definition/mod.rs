@@ -107,6 +107,8 @@ pub struct Definition {
     pub timeout: Option<DurationText>,
     /// How long it was agreed to take.
     pub sla: Option<DurationText>,
+    /// How long after its end a run can be rolled back, and is kept for that.
+    pub rollback_window: Option<DurationText>,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// Who goes first when not all can; medium if absent.

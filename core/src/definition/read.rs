@@ -8,7 +8,7 @@ use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency, keyed};
-use super::read_policies::{attempt_timeout, cache, run_timeout};
+use super::read_policies::{attempt_timeout, cache, rollback_window, run_timeout};
 use super::retries::{retry, retry_policies};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
@@ -20,7 +20,7 @@ use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 18] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 19] = [
     "id",
     "name",
     "description",
@@ -33,6 +33,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 18] = [
     "on_failure",
     "timeout",
     "sla",
+    "rollback_window",
     "erasable",
     "priority",
     "concurrency",
@@ -99,6 +100,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         on_failure: fields.word("on_failure", &RECOURSES, problems),
         timeout: run_timeout(&fields, problems),
         sla: sla(&fields, problems),
+        rollback_window: rollback_window(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
         priority: fields.word("priority", &PRIORITIES, problems),
         concurrency: concurrency(&fields, problems),

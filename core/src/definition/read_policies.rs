@@ -73,6 +73,14 @@ pub(crate) fn written(duration_ms: u64) -> String {
     )
 }
 
+/// How long after its end a run can be rolled back.
+pub(super) fn rollback_window(
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) -> Option<DurationText> {
+    duration(fields, "rollback_window", (1, DURATION_MS_MAX), problems)
+}
+
 /// The timeout of a run.
 pub(super) fn run_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
     limit(fields, "timeout", (1, DURATION_MS_MAX), problems)

@@ -46,6 +46,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("on_failure", on_failure),
         ("timeout", duration(definition.timeout.as_ref())),
         ("sla", duration(definition.sla.as_ref())),
+        ("rollback_window", duration(definition.rollback_window.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
         ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
         ("concurrency", run_limits(&definition.concurrency)),

@@ -21,6 +21,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
         rule("timeout", Shape::Limit, To::Own),
         rule("sla", Shape::Any, To::Own),
+        rule("rollback_window", Shape::Duration, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
         rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
         rule("concurrency", Shape::OneOrList(&CONCURRENCY), To::Own),

@@ -169,7 +169,7 @@ pub(super) fn not_undone(state: &State) -> Option<Failure> {
 }
 
 /// Whether something of the run stands that calls for an undo, and no undo was begun.
-pub(super) fn anything_done(state: &State) -> bool {
+pub(crate) fn anything_done(state: &State) -> bool {
     let steps = (0..).map(StepIndex).take(state.steps.len());
     state.steps.iter().all(|step| step.undo.is_none())
         && steps.into_iter().any(|step| state.needs_undo(step))

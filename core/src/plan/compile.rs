@@ -66,6 +66,7 @@ pub(super) fn plan(
         on_failure: definition.on_failure.unwrap_or(Recourse::Compensate),
         timeout_ms: definition.timeout.as_ref().and_then(|timeout| timeout.ms),
         sla_ms: definition.sla.as_ref().and_then(|sla| sla.ms),
+        rollback_window_ms: definition.rollback_window.as_ref().and_then(|own| own.ms),
         numbers,
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),

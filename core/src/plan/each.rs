@@ -89,6 +89,7 @@ impl Plan {
             on_failure: Recourse::Halt,
             timeout_ms: None,
             sla_ms: None,
+            rollback_window_ms: None,
             callbacks: Vec::new(),
             variables: Map::new(),
             erasable: whole.erasable,

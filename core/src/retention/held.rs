@@ -32,6 +32,8 @@ pub enum Held {
     LiveParent(ExecutionId),
     /// Its idempotency key must be remembered until then.
     Key(Timestamp),
+    /// It can be rolled back until then.
+    Window(Timestamp),
     /// Something happened to it since it was looked at.
     Changed,
     /// It can't be read or folded; a person must look at it.
@@ -52,6 +54,7 @@ impl Held {
             Self::LiveChild(_) => "live_child",
             Self::LiveParent(_) => "live_parent",
             Self::Key(_) => "idempotency_key",
+            Self::Window(_) => "rollback_window",
             Self::Changed => "changed",
             Self::SetAside => "set_aside",
             Self::Missing => "missing",
@@ -68,6 +71,7 @@ impl fmt::Display for Held {
             Self::LiveParent(run) => write!(f, "{run}, above it, is not closed"),
             Self::LiveChild(run) => write!(f, "{run}, begun from it, is live"),
             Self::Key(until) => write!(f, "its idempotency key is kept until {until}"),
+            Self::Window(until) => write!(f, "it can be rolled back until {until}"),
             Self::Changed => f.write_str("it changed since it was looked at"),
             Self::SetAside => f.write_str("it is set aside: it can't be read or folded"),
             Self::Missing => f.write_str("there is no such run"),

@@ -280,11 +280,14 @@ impl<R: Runs> Planner<R> {
             Seen::Whole(state) => state,
         };
         let closed_at = state.updated_at;
-        if let Some(why) = self.holds(&state)? {
+        if let Some(why) = self.holds(&state, now)? {
             return Ok(Verdict::Held(why));
         }
         if !beyond && !old(closed_at) {
             return Ok(Verdict::Kept);
+        }
+        if let Some(until) = state.rollback_until().filter(|until| now < *until) {
+            return Ok(Verdict::Held(Held::Window(until)));
         }
         let submitted = &state.submitted;
         // A child's id is derived too: no copy of the message that began it may begin it again.
@@ -305,14 +308,14 @@ impl<R: Runs> Planner<R> {
         }))
     }
 
-    /// The run above a child that is not closed: it may still have the child undone. One that is
-    /// gone was closed, with all above it.
-    fn open_above(&mut self, state: &State) -> Option<ExecutionId> {
+    /// The run above a child that is not closed, or can be rolled back: it may still have the
+    /// child undone. One that is gone was closed, with all above it.
+    fn open_above(&mut self, state: &State, now: Timestamp) -> Option<ExecutionId> {
         let mut above = state.parent().map(|parent| parent.run);
         while let Some(run) = above {
             match self.runs.look(run) {
                 Seen::Gone => return None,
-                Seen::Whole(state) if state.is_closed() => {
+                Seen::Whole(state) if is_over(&state, now) => {
                     above = state.parent().map(|parent| parent.run);
                 }
                 Seen::Whole(_) | Seen::Broken => return Some(run),
@@ -322,14 +325,14 @@ impl<R: Runs> Planner<R> {
     }
 
     /// Why a run must stay whatever its age.
-    fn holds(&mut self, state: &State) -> Result<Option<Held>, R::Error> {
+    fn holds(&mut self, state: &State, now: Timestamp) -> Result<Option<Held>, R::Error> {
         if !state.is_quiescent() {
             return Ok(Some(Held::Live));
         }
         if !state.is_closed() {
             return Ok(Some(Held::OpenLetter));
         }
-        if let Some(above) = self.open_above(state) {
+        if let Some(above) = self.open_above(state, now) {
             return Ok(Some(Held::LiveParent(above)));
         }
         let settled = state.letters.iter().filter_map(|letter| letter.settled.as_ref());
@@ -342,4 +345,9 @@ impl<R: Runs> Planner<R> {
         }
         Ok(None)
     }
+}
+
+/// Whether nothing can undo the run any more.
+fn is_over(state: &State, now: Timestamp) -> bool {
+    state.is_closed() && state.rollback_until().is_none_or(|until| until <= now)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backstitch_core::command::AttemptResult;
+use backstitch_core::command::{AttemptResult, Rejection};
 use backstitch_core::event::RunEvent;
 use backstitch_core::unwind_plan::unwind_plan_json;
 use serde_json::{Value, json};
@@ -87,6 +87,38 @@ fn what_a_plan_says_is_what_rolling_back_does() {
     let after = plan(&life);
     let done = after["undos"].as_array().expect("a list");
     assert!(done.iter().all(|undo| undo["status"] == "succeeded"), "{after:#}");
+}
+
+#[test]
+fn an_ended_run_is_rolled_back_within_its_window() {
+    let text = "
+id: w
+rollback_window: 1h
+steps: [{ id: a, type: task, undo: { type: free } }, { id: b, type: task, needs: a }]
+";
+    let mut life = Life::begin(text, json!({}));
+    life.succeeds("a").succeeds("b");
+    assert_eq!(life.status(), "completed");
+    assert_eq!(waves(&plan(&life)), [("a".to_owned(), 1)]);
+    let mut late = Life::begin(text, json!({}));
+    late.succeeds("a").succeeds("b").later(3_600_001);
+    let refused = late.act(roll_back());
+    assert!(matches!(refused, Err(Rejection::RollbackWindowOver { .. })), "{refused:?}");
+    life.later(3_599_000).act(roll_back()).expect("it is in time");
+    assert_eq!(life.status(), "compensating");
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
+    life.check_replay();
+    let again = life.act(roll_back());
+    assert!(matches!(again, Err(Rejection::AlreadyEnded { .. })), "{again:?}");
+    // What failed and was left as it was can be undone later.
+    let halted = text.replace("rollback_window: 1h", "on_failure: halt");
+    let mut life = Life::begin(&halted, json!({}));
+    life.succeeds("a").refuses("b");
+    assert_eq!(life.status(), "failed");
+    life.later(10_000_000_000).act(roll_back()).expect("there is no window");
+    life.undone("a");
+    assert_eq!(life.status(), "compensated");
 }
 
 #[test]

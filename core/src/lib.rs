@@ -34,6 +34,7 @@ pub mod plan;
 pub mod rehearsal;
 pub mod replays;
 pub mod report;
+mod rest;
 pub mod retention;
 pub mod retry_policy;
 pub mod rollout;

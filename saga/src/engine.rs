@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::keys::Keys;
 use crate::metrics;
-use crate::partition::{Histories, Input, Post};
+use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
@@ -250,6 +250,14 @@ impl Histories for JournalHistories {
         let records = records.map_err(|error| error.to_string())?;
         Ok(records.map(|records| {
             records.into_iter().map(|record| (record.event, record.recorded_at)).collect()
+        }))
+    }
+
+    fn recoverable(&self, run: ExecutionId) -> Result<Option<Recoverable>, String> {
+        let found = self.journal.recoverable(&run).map_err(|error| error.to_string())?;
+        Ok(found.map(|found| {
+            let (checkpoint, events) = (found.checkpoint, recovery::timed(found.records));
+            Recoverable { checkpoint, events }
         }))
     }
 

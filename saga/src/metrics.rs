@@ -13,6 +13,8 @@ use crate::partition::Order;
 pub const RUNS_SUBMITTED: &str = "backstitch_executions_submitted_total";
 /// Runs in the memory of this node, by `partition`.
 pub const RUNS_RESIDENT: &str = "backstitch_executions_resident";
+/// Live runs that are at rest and not in the memory of this node, by `partition`.
+pub const RUNS_AT_REST: &str = "backstitch_executions_at_rest";
 /// Attempts that ended, by `kind` (`step`, `undo`, `callback`), and `result`.
 pub const ATTEMPTS: &str = "backstitch_attempts_total";
 /// Stages made durable.
@@ -71,6 +73,7 @@ pub const CACHE_BYTES: &str = "backstitch_result_cache_bytes";
 pub fn describe() {
     metrics::describe_counter!(RUNS_SUBMITTED, "runs accepted");
     metrics::describe_gauge!(RUNS_RESIDENT, "runs in the memory of this node");
+    metrics::describe_gauge!(RUNS_AT_REST, "live runs that are not in memory: they only wait");
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
@@ -162,16 +165,18 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// One partition's share of [`RUNS_RESIDENT`].
-pub(crate) struct Resident(metrics::Gauge);
+/// One partition's share of [`RUNS_RESIDENT`] and [`RUNS_AT_REST`].
+pub(crate) struct Resident(metrics::Gauge, metrics::Gauge);
 
 impl Resident {
     pub(crate) fn of(partition: PartitionId) -> Self {
-        Self(metrics::gauge!(RUNS_RESIDENT, "partition" => partition.to_string()))
+        let share = |name| metrics::gauge!(name, "partition" => partition.to_string());
+        Self(share(RUNS_RESIDENT), share(RUNS_AT_REST))
     }
 
-    pub(crate) fn set(&self, runs: usize) {
-        self.0.set(u32::try_from(runs).map_or(f64::MAX, f64::from));
+    pub(crate) fn set(&self, resident: usize, at_rest: usize) {
+        self.0.set(float(resident as u64));
+        self.1.set(float(at_rest as u64));
     }
 }
 

@@ -9,6 +9,7 @@ mod begin;
 mod cached;
 mod cell;
 mod checkpoints;
+mod decide;
 mod definitions;
 mod fold;
 mod forget;
@@ -24,18 +25,19 @@ mod posts;
 mod reads;
 mod removal;
 mod replays;
+mod rest;
+mod resting;
 mod rollouts;
 mod stage;
 mod timers;
 mod turns;
+mod waiters;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use backstitch_core::command::Command;
-use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
-use backstitch_core::machine::{self, Refusal};
+
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
@@ -46,21 +48,22 @@ use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
 use cell::Cell;
 use definitions::Workflows;
-use keyed::Asking;
-use turns::{SlotOf, Turns};
+use resting::Resting;
+use waiters::Waiters;
 
 pub use cached::answers;
 pub use cell::{CALLBACK_TIMEOUT_MS, Order};
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
 pub use definitions::{Definition, Kept};
-pub(crate) use fold::guarded;
-pub use fold::{fold, fold_more};
+pub use fold::{fold, fold_more, recall};
+pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;
 pub use import::Import;
-pub use input::{Abandon, Answer, Histories, Input};
+pub use input::{Abandon, Answer, Histories, Input, Recoverable};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
+pub use resting::{RestPolicy, Rested};
 pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
@@ -68,7 +71,9 @@ pub use timers::TIMERS_PER_FIRE_MAX;
 /// One partition.
 pub struct Partition<T> {
     id: PartitionId,
-    runs: HashMap<ExecutionId, Cell<T>>,
+    runs: HashMap<ExecutionId, Cell>,
+    resting: Resting,
+    waiters: Waiters<T>,
     workflows: Workflows,
     replays: replays::Replays,
     own: PartitionState,
@@ -110,6 +115,8 @@ pub struct Partition<T> {
     next_stage: u64,
     committed_stages: u64,
     last_at: Timestamp,
+    /// The wall clock as it was told last.
+    clock: Timestamp,
     draining: bool,
 }
 
@@ -120,6 +127,8 @@ impl<T: Abandon> Partition<T> {
         Self {
             id,
             runs: HashMap::new(),
+            resting: Resting::new(id),
+            waiters: Waiters::new(),
             workflows: Workflows::default(),
             replays: replays::Replays::new(),
             own: PartitionState::default(),
@@ -147,6 +156,7 @@ impl<T: Abandon> Partition<T> {
             next_stage: 0,
             committed_stages: 0,
             last_at,
+            clock: last_at,
             draining: false,
         }
     }
@@ -251,6 +261,7 @@ impl<T: Abandon> Partition<T> {
         self.settle_slots();
         self.free_keys();
         self.free_stopped();
+        self.rest_settled();
         self.pass_on(&gone);
         releases
     }
@@ -268,132 +279,10 @@ impl<T: Abandon> Partition<T> {
     /// partition never goes back and no two moments of it are the same.
     fn tick(&mut self, now: Timestamp) -> Moment {
         self.last_at = now.max(Timestamp(self.last_at.0 + 1));
+        if now < self.clock {
+            self.resting.clock_set_back(now);
+        }
+        self.clock = now;
         Moment { now, stamp: self.last_at, partitions: self.histories.partitions() }
-    }
-
-    fn decide(&mut self, id: ExecutionId, command: Command, ticket: Option<T>, moment: Moment) {
-        let answer = self.carry_out(id, command, moment);
-        self.answer_maybe(ticket, answer);
-    }
-
-    fn carry_out(&mut self, id: ExecutionId, command: Command, moment: Moment) -> Answer {
-        let draining = self.draining;
-        let command = match self.with_lineage(id, command) {
-            Ok(command) => command,
-            Err(answer) => return answer,
-        };
-        self.settle_aside(id, &command);
-        let run = match self.resident_run(id) {
-            Ok(Some(run)) => run,
-            Ok(None) => return Answer::NotFound,
-            Err(why) => return Answer::Quarantined(why),
-        };
-        let given = run.spare_turns();
-        run.settle_effect(&command);
-        let freed = run.spare_turns() - given;
-        run.standing.held -= freed;
-        let version = run.state.version;
-        // What the report set free is for whoever waits longest.
-        self.seat.give_back(freed);
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
-        let claim = Claim::of(&run.state);
-        let (namespace, plan) = (run.state.submitted.namespace.clone(), run.state.plan.clone());
-        let asking = Asking {
-            seat: &self.keys,
-            own: &mut run.standing.keys,
-            namespace: &namespace,
-            plan: &plan,
-            at: moment.stamp,
-        };
-        let shared = (&self.seat, &self.slots, &self.cache);
-        let mut turns = Turns::new(shared, asking, &claim, given, moment.now);
-        let state = &mut run.state;
-        let decided = guarded(|| {
-            if draining {
-                machine::record(state, command, moment)
-            } else {
-                machine::handle_within(state, command, moment, &mut turns)
-            }
-        });
-        let (taken, began) = (turns.taken, turns.began);
-        run.standing.held += taken;
-        if began {
-            run.slot = SlotOf::Holds;
-        }
-        match decided {
-            Ok(Ok(decision)) => {
-                let status = run.state.status().word();
-                self.record(id, decision, version, moment);
-                Answer::Done { status }
-            }
-            Ok(Err(Refusal::Rejected(rejection))) => {
-                self.settle_turns(id, false, moment);
-                self.evict(id);
-                Answer::Rejected(rejection)
-            }
-            Ok(Err(Refusal::Illegal(illegal))) => self.set_aside(id, illegal.to_string()),
-            Err(why) => self.set_aside(id, why),
-        }
-    }
-
-    fn answer_maybe(&mut self, ticket: Option<T>, answer: Answer) {
-        if let Some(ticket) = ticket {
-            self.answer(ticket, answer);
-        }
-    }
-
-    /// Stages what was decided, orders what is newly owed, and keeps the run's timer.
-    fn record(
-        &mut self,
-        id: ExecutionId,
-        decision: machine::Decision,
-        version: u64,
-        moment: Moment,
-    ) {
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        let (stream, cut) = (StreamId::Execution(id), decision.cut);
-        run.stage_rows(&decision.events, &mut self.open);
-        self.learn(id, &decision.events, moment.stamp);
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if !decision.events.is_empty() {
-            run.stages = self.next_stage + 1;
-        }
-        for (event, version) in decision.events.into_iter().zip(version + 1..) {
-            let (stream, event) = (stream.clone(), Event::Run(event));
-            self.open.records.push(StagedRecord { stream, version, at: moment.stamp, event });
-        }
-        if decision.cut {
-            self.cut.push_back(id);
-        }
-        let owed = run.newly_owed(moment.now);
-        let stopped = run.stopped_turns(&owed);
-        if stopped > 0 {
-            self.stopping.push_back((self.next_stage, stopped));
-        }
-        if let Some(at) = run.timer.take() {
-            self.timers.remove(&(at, id));
-        }
-        run.timer = run.state.next_due(moment.now);
-        self.timers.extend(run.timer.map(|at| (at, id)));
-        self.expect_answers(&owed, moment.now);
-        self.releases.extend(owed);
-        self.settle_keys(id, moment);
-        self.settle_turns(id, cut, moment);
-        self.settle_slot(id);
-        let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        if run.state.status().is_ended() && !run.waiting.is_empty() {
-            let shown = Arc::new(run.state.clone());
-            let tickets = std::mem::take(&mut run.waiting);
-            for ticket in tickets {
-                self.answer(ticket, Answer::Shown(shown.clone()));
-            }
-        }
-        if let Some(Cell::Run(run)) = self.runs.get(&id) {
-            if run.may_leave() {
-                self.ended.push(id);
-            } else if run.wants_checkpoint() {
-                self.uncheckpointed.insert(id);
-            }
-        }
     }
 }

@@ -351,14 +351,14 @@ async fn no_more_attempts_are_under_way_than_allowed() {
 
 /// A chain long enough to be worth a checkpoint, that sleeps at its end.
 fn long_chain() -> Value {
-    let mut steps: Vec<_> = (0..12)
+    let mut steps: Vec<_> = (0..40)
         .map(|at: usize| {
             let needs: Vec<_> = at.checked_sub(1).map(|n| format!("s{n}")).into_iter().collect();
             json!({ "id": format!("s{at}"), "type": "transform", "needs": needs, "with": at })
         })
         .collect();
     let with = json!({ "duration": "30d" });
-    steps.push(json!({ "id": "sleep", "type": "wait", "needs": ["s11"], "with": with }));
+    steps.push(json!({ "id": "sleep", "type": "wait", "needs": ["s39"], "with": with }));
     json!({ "id": "long", "steps": steps })
 }
 

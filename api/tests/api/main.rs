@@ -14,6 +14,7 @@ mod payloads;
 mod process;
 mod refused;
 mod rehearsals;
+mod rest;
 mod retention;
 mod retries;
 mod rollouts;

@@ -9,13 +9,14 @@ use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::{Journal, OpenReport, Opened, Record, Recoverable};
+use backstitch_journal::{Journal, OpenReport, Opened, Record};
 
 use super::worker::Start;
 use super::{JournalHistories, WORKFLOWS_PARTITION};
 use crate::catalog::Catalog;
+use crate::clock;
 use crate::error::Error;
-use crate::partition::{Partition, fold, fold_more};
+use crate::partition::{Partition, Recoverable, fold, fold_found};
 use crate::retention::{self, Retention};
 
 /// What was found when the engine was opened.
@@ -162,7 +163,7 @@ fn recover_share(
         journal.mark(quiescent, rows(&state));
         if !state.is_quiescent() {
             share.live += 1;
-            partition.adopt_checkpointed(state, checkpointed);
+            partition.adopt_found(state, checkpointed, clock::now());
         }
     }
     Ok(share)
@@ -174,21 +175,8 @@ type Folded = Result<(State, u64), String>;
 /// Folds a run from its checkpoint, or from its beginning if that does not work.
 fn recover_run(run: ExecutionId, histories: &JournalHistories) -> Result<Option<Folded>, Error> {
     let Some(found) = histories.journal.recoverable(&run)? else { return Ok(None) };
-    let Recoverable { checkpoint, records } = found;
-    let Some(checkpoint) = checkpoint else {
-        let folded = fold(run, &timed(records), histories);
-        return Ok(Some(folded.map(|state| (state, 0))));
-    };
-    let version = checkpoint.version();
-    match fold_more(run, *checkpoint, &timed(records), histories) {
-        Ok(state) => Ok(Some(Ok((state, version)))),
-        Err(why) => {
-            tracing::warn!(execution = %run, "folded without its checkpoint: {why}");
-            let records = histories.journal.history(&StreamId::Execution(run))?;
-            let folded = fold(run, &timed(records.unwrap_or_default()), histories);
-            Ok(Some(folded.map(|state| (state, 0))))
-        }
-    }
+    let (checkpoint, events) = (found.checkpoint, timed(found.records));
+    Ok(Some(fold_found(run, Recoverable { checkpoint, events }, histories)))
 }
 
 /// Keeps up which runs were imported and not removed since: a removed one's id may have been

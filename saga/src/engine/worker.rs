@@ -164,6 +164,9 @@ impl Worker {
                 while self.checkpoint() {}
                 return Ok(());
             }
+            if self.partition.has_checkpoints(CHECKPOINTS_AT_ONCE_MAX) {
+                self.checkpoint();
+            }
             if self.checkpointed_at.elapsed() >= CHECKPOINT_INTERVAL && !self.checkpoint() {
                 self.checkpointed_at = Instant::now();
             }
@@ -248,7 +251,7 @@ impl Worker {
         }
         let releases = self.partition.releases();
         self.act(releases);
-        self.resident.set(self.partition.resident());
+        self.resident.set(self.partition.resident(), self.partition.at_rest());
         Ok(())
     }
 

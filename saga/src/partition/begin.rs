@@ -13,7 +13,7 @@ use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
 
 /// A run and its first decision; the outer error is a bug.
-type Begun<T> = Result<Result<(Run<T>, Decision), Refusal>, String>;
+type Begun = Result<Result<(Run, Decision), Refusal>, String>;
 
 impl<T: Abandon> Partition<T> {
     pub(super) fn submit(&mut self, submission: Submission, ticket: T, moment: Moment) {
@@ -21,7 +21,7 @@ impl<T: Abandon> Partition<T> {
         if self.arriving.contains_key(&id) {
             return self.answer(ticket, Answer::KeyConflict(id));
         }
-        if submission.has_derived_id() || self.runs.contains_key(&id) {
+        if submission.has_derived_id() || self.is_here(id) {
             match self.resident_run(id) {
                 Ok(Some(run)) => {
                     let known = run.state.submitted.request;
@@ -72,7 +72,7 @@ impl<T: Abandon> Partition<T> {
     }
 
     /// The run's beginning, with what there is room for.
-    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun<T> {
+    pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun {
         match guarded(|| machine::begin(submission, moment))? {
             Ok((state, decision)) => self.go_on(state, decision, moment),
             Err(refusal) => Ok(Err(refusal)),
@@ -80,7 +80,7 @@ impl<T: Abandon> Partition<T> {
     }
 
     /// What follows of a run's beginning; a turn that nothing used goes back.
-    fn go_on(&self, mut state: State, mut decision: Decision, moment: Moment) -> Begun<T> {
+    fn go_on(&self, mut state: State, mut decision: Decision, moment: Moment) -> Begun {
         let claim = Claim::of(&state);
         let (namespace, plan) = (state.submitted.namespace.clone(), state.plan.clone());
         let mut keys = Keyed::default();

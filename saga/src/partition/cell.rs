@@ -24,8 +24,8 @@ use crate::retry::CALLBACK_POLICY;
 use crate::slots::Claim;
 
 /// A place in the partition's table.
-pub(super) enum Cell<T> {
-    Run(Box<Run<T>>),
+pub(super) enum Cell {
+    Run(Box<Run>),
     Quarantined(Box<Aside>),
 }
 
@@ -48,7 +48,7 @@ impl Aside {
     }
 }
 
-impl<T> Cell<T> {
+impl Cell {
     /// Effects that are performed outside; messages are not.
     pub(super) fn effects_in_flight(&self) -> usize {
         match self {
@@ -69,19 +69,32 @@ impl<T> Cell<T> {
 }
 
 /// A run and what is under way for it.
-pub(super) struct Run<T> {
+pub(super) struct Run {
     pub(super) state: State,
     pub(super) timer: Option<Timestamp>,
-    pub(super) waiting: Vec<T>,
     /// Stages that must be committed before every record of the run is durable.
     pub(super) stages: u64,
     /// The version of its last checkpoint.
     pub(super) checkpointed: u64,
     pub(super) standing: Standing,
     pub(super) slot: SlotOf,
+    /// Whether its last decision was cut, and goes on of itself.
+    pub(super) is_cut: bool,
+    /// When it was last decided on.
+    pub(super) active_at: Timestamp,
+    /// Whether it stands among those that may go to rest.
+    pub(super) noted_idle: bool,
     in_flight: BTreeSet<Effect>,
     /// What its row says that may change.
-    shown: Option<(RunStatus, Option<Timestamp>, u32)>,
+    shown: Option<Shown>,
+}
+
+/// What a row says that may change: the status, when it ended, and the revision.
+type Shown = (RunStatus, Option<Timestamp>, u32);
+
+fn shown(state: &State) -> Shown {
+    let ended_at = state.ending.as_ref().map(|ending| ending.at);
+    (state.status(), ended_at, state.submitted.revision)
 }
 
 /// An effect with everything needed to perform it, so that the performer asks nobody.
@@ -150,20 +163,34 @@ pub(super) fn reported(command: &Command) -> Option<Effect> {
     })
 }
 
-impl<T> Run<T> {
+impl Run {
     pub(super) fn new(state: State) -> Self {
         let in_flight = BTreeSet::new();
         Self {
             state,
             timer: None,
-            waiting: Vec::new(),
             stages: 0,
             checkpointed: 0,
             standing: Standing::default(),
             slot: SlotOf::default(),
+            is_cut: false,
+            active_at: Timestamp::default(),
+            noted_idle: false,
             in_flight,
             shown: None,
         }
+    }
+
+    /// A run as it was when it went to rest: nothing was owed, and its rows were as it is.
+    pub(super) fn back(mut state: State, checkpointed: u64, now: Timestamp) -> Self {
+        state.take_touched(now);
+        let shown = Some(shown(&state));
+        Self { checkpointed, shown, ..Self::new(state) }
+    }
+
+    /// Whether nothing is under way for the run: what it waits for is not the shell's to bring.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.standing.is_idle() && !self.is_cut
     }
 
     /// Attempts under way: each has a turn.
@@ -178,7 +205,7 @@ impl<T> Run<T> {
     }
 
     /// Takes from the run the turns of attempts that are to be stopped.
-    pub(super) fn stopped_turns(&mut self, releases: &[Release<T>]) -> usize {
+    pub(super) fn stopped_turns<T>(&mut self, releases: &[Release<T>]) -> usize {
         let stops = |release: &&Release<T>| match release {
             Release::Abort(_, effect) => !matches!(effect, Effect::DeliverCallback { .. }),
             _ => false,
@@ -188,9 +215,9 @@ impl<T> Run<T> {
         stopped
     }
 
-    /// Whether nothing of the run is outstanding: no effect, no timer, nobody waiting.
+    /// Whether nothing of the run is outstanding: no effect and no timer.
     pub(super) fn may_leave(&self) -> bool {
-        self.state.is_quiescent() && self.in_flight.is_empty() && self.waiting.is_empty()
+        self.state.is_quiescent() && self.in_flight.is_empty()
     }
 
     /// A report ends what was in flight.
@@ -229,7 +256,7 @@ impl<T> Run<T> {
 
     /// What the run owes now and is not in flight: owed minus in flight, looking only at what
     /// changed; and what is in flight there and no longer owed is given up.
-    pub(super) fn newly_owed(&mut self, now: Timestamp) -> Vec<Release<T>> {
+    pub(super) fn newly_owed<T>(&mut self, now: Timestamp) -> Vec<Release<T>> {
         let (mut fresh, mut stale) = (Vec::new(), Vec::new());
         for subject in self.state.take_touched(now) {
             let owed = owed_by(&self.state, subject, now);
@@ -325,8 +352,7 @@ impl<T> Run<T> {
         if events.is_empty() {
             return;
         }
-        let ended_at = self.state.ending.as_ref().map(|ending| ending.at);
-        let shown = Some((self.state.status(), ended_at, self.state.submitted.revision));
+        let shown = Some(shown(&self.state));
         if self.shown != shown {
             self.shown = shown;
             stage.changes.push(ViewChange::Run(run_summary(&self.state)));

@@ -8,7 +8,7 @@ use backstitch_core::machine::{replay, replay_more};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 
-use super::Histories;
+use super::{Histories, Recoverable};
 
 /// Folds a run's history with the plans it was made with.
 ///
@@ -49,6 +49,40 @@ pub fn fold_more(
         Ok(Ok(())) => Ok(state),
         Ok(Err(illegal)) => Err(illegal.to_string()),
         Err(why) => Err(why),
+    }
+}
+
+/// Folds a run from its checkpoint, or from its beginning if that does not work; answers the
+/// state and the version of the checkpoint, 0 without one.
+///
+/// # Errors
+/// A sentence: it can't be read, or not folded either way.
+pub fn recall(id: ExecutionId, histories: &dyn Histories) -> Result<Option<(State, u64)>, String> {
+    let found = histories.recoverable(id)?;
+    found.map(|found| fold_found(id, found, histories)).transpose()
+}
+
+/// The same of what was read already.
+///
+/// # Errors
+/// A sentence: it folds neither way.
+pub(crate) fn fold_found(
+    id: ExecutionId,
+    found: Recoverable,
+    histories: &dyn Histories,
+) -> Result<(State, u64), String> {
+    let Recoverable { checkpoint, events } = found;
+    let Some(checkpoint) = checkpoint else {
+        return fold(id, &events, histories).map(|state| (state, 0));
+    };
+    let version = checkpoint.version();
+    match fold_more(id, *checkpoint, &events, histories) {
+        Ok(state) => Ok((state, version)),
+        Err(why) => {
+            tracing::warn!(execution = %id, "folded without its checkpoint: {why}");
+            let events = histories.history(id)?.unwrap_or_default();
+            fold(id, &events, histories).map(|state| (state, 0))
+        }
     }
 }
 

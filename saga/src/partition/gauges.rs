@@ -1,5 +1,8 @@
 //! How much a partition holds.
 
+use backstitch_core::ids::ExecutionId;
+use backstitch_core::state::State;
+
 use super::cell::Cell;
 use super::{Abandon, Partition};
 
@@ -14,6 +17,25 @@ impl<T: Abandon> Partition<T> {
     #[must_use]
     pub fn resident(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Runs at rest: live, and not in memory.
+    #[must_use]
+    pub fn at_rest(&self) -> usize {
+        self.resting.len()
+    }
+
+    /// Whether a run is in memory or at rest.
+    pub(super) fn is_here(&self, run: ExecutionId) -> bool {
+        self.runs.contains_key(&run) || self.resting.contains(run)
+    }
+
+    /// The runs in memory as they stand, for whoever looks at all of them.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        self.runs.values().filter_map(|cell| match cell {
+            Cell::Run(run) => Some(&run.state),
+            Cell::Quarantined(_) => None,
+        })
     }
 
     /// Records that wait to be staged.

@@ -52,7 +52,7 @@ impl<T: Abandon> Partition<T> {
 
     pub(super) fn import(&mut self, import: Import, ticket: T, moment: Moment) {
         let id = import.execution;
-        let known = self.runs.contains_key(&id) || self.arriving.contains_key(&id);
+        let known = self.is_here(id) || self.arriving.contains_key(&id);
         let known = match self.histories.version(id) {
             Ok(version) => known || (version.is_some() && !self.leaving.contains_key(&id)),
             Err(why) => return self.answer(ticket, Answer::Quarantined(why)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::{Event, PartitionEvent};
@@ -18,6 +19,15 @@ use crate::slots::Full;
 
 use super::{Definition, Fork, Import, Post, Removal, RolloutOrder};
 
+/// What a run is folded from.
+#[derive(Debug, Clone)]
+pub struct Recoverable {
+    /// A checkpoint to begin with, if there is one that the history reaches.
+    pub checkpoint: Option<Box<Checkpoint>>,
+    /// The events after it, or all, oldest first.
+    pub events: Vec<(Event, Timestamp)>,
+}
+
 /// Where a partition finds what is not in its memory. Answers only what is durable.
 pub trait Histories: Plans {
     /// A run's whole history, oldest first; nothing if there is no such run.
@@ -25,6 +35,15 @@ pub trait Histories: Plans {
     /// # Errors
     /// A sentence, when the history can't be read.
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String>;
+
+    /// What a run is folded from; nothing if there is no such run.
+    ///
+    /// # Errors
+    /// A sentence, when it can't be read.
+    fn recoverable(&self, run: ExecutionId) -> Result<Option<Recoverable>, String> {
+        let events = self.history(run)?;
+        Ok(events.map(|events| Recoverable { checkpoint: None, events }))
+    }
 
     /// A run's last version; nothing if there is no such run.
     ///

@@ -67,6 +67,11 @@ impl Keyed {
         &self.held
     }
 
+    /// Whether no step holds places or waits for any.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_empty()
+    }
+
     /// The run never came to be.
     pub(super) fn abandon(self, run: ExecutionId, seat: &KeySeat) {
         self.waiting.into_iter().for_each(|step| seat.leave((run, step)));

@@ -47,7 +47,8 @@ impl<T: Abandon> Partition<T> {
     }
 
     /// The run, from memory or folded again from its history.
-    pub(super) fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run<T>>, String> {
+    pub(super) fn resident_run(&mut self, id: ExecutionId) -> Result<Option<&mut Run>, String> {
+        self.wake(id)?;
         if !self.runs.contains_key(&id) {
             if self.leaving.contains_key(&id) || self.arriving.contains_key(&id) {
                 return Ok(None);
@@ -84,12 +85,12 @@ impl<T: Abandon> Partition<T> {
 
     /// Cancels every run that has not ended; whether what was done is undone, its workflow says.
     pub(super) fn cancel_all(&mut self, ticket: T, moment: Moment) {
-        let active = |cell: &Cell<T>| match cell {
+        let active = |cell: &Cell| match cell {
             Cell::Run(run) => !run.state.status().is_ended(),
             Cell::Quarantined(_) => false,
         };
         let runs = self.runs.iter().filter(|(_, cell)| active(cell)).map(|(id, _)| *id);
-        let mut runs: Vec<_> = runs.collect();
+        let mut runs: Vec<_> = runs.chain(self.resting.unended()).collect();
         runs.sort_unstable();
         for &id in &runs {
             let (reason, actor) = (SHUTDOWN.to_owned(), SHUTDOWN.to_owned());
@@ -113,7 +114,7 @@ impl<T: Abandon> Partition<T> {
             self.timers.retain(|(_, run)| *run != id);
             self.resends.retain(|(_, run, _)| *run != id);
             self.give_up_turns(&run.standing, run.attempts());
-            for ticket in std::mem::take(&mut run.waiting) {
+            for ticket in self.waiters.take(id) {
                 self.answer(ticket, Answer::Quarantined(why.clone()));
             }
             let claim = Claim::of(&run.state);

@@ -146,12 +146,9 @@ impl<T: Abandon> Partition<T> {
     }
 
     /// The wait before the next attempt of a step whose child may have failed.
-    fn retry_delay_ms(&self, parcel: &Parcel) -> u64 {
-        let (Message::Ended { step, .. }, Some(Cell::Run(run))) =
-            (&parcel.body, self.runs.get(&parcel.to))
-        else {
-            return 0;
-        };
+    fn retry_delay_ms(&mut self, parcel: &Parcel) -> u64 {
+        let Message::Ended { step, .. } = &parcel.body else { return 0 };
+        let Ok(Some(run)) = self.resident_run(parcel.to) else { return 0 };
         let Some(own) = run.state.steps.get(step.at()) else { return 0 };
         // As good as drawn: the digits of the child are a hash.
         let drawn = u32::try_from(parcel.from.digits & u128::from(u32::MAX)).unwrap_or(0);

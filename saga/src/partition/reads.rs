@@ -1,7 +1,8 @@
 //! Answering what a run looks like, now or at its end.
 //!
 //! Only what is in memory is answered here, as a copy: reading histories and printing JSON
-//! takes long for large runs, and every run of the partition would wait.
+//! takes long for large runs, and every run of the partition would wait. A run at rest is read
+//! from its history as one that has ended is, and stays at rest.
 
 use std::sync::Arc;
 
@@ -47,12 +48,14 @@ impl<T: Abandon> Partition<T> {
     }
 
     pub(super) fn wait_for_end(&mut self, id: ExecutionId, ticket: T) {
-        match self.runs.get_mut(&id) {
-            Some(Cell::Run(run)) if !run.state.status().is_ended() => {
-                run.waiting.retain(|waiting| !waiting.is_abandoned());
-                run.waiting.push(ticket);
-            }
-            _ => self.show(id, ticket),
+        let unended = match self.runs.get(&id) {
+            Some(Cell::Run(run)) => !run.state.status().is_ended(),
+            Some(Cell::Quarantined(_)) => false,
+            None => self.resting.is_unended(id),
+        };
+        match unended {
+            true => self.waiters.add(id, ticket),
+            false => self.show(id, ticket),
         }
     }
 }

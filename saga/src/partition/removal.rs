@@ -62,6 +62,7 @@ impl<T: Abandon> Partition<T> {
             Some(Cell::Run(run)) if run.state.is_closed() => return Ok(Some(Held::Changed)),
             Some(Cell::Run(_)) => return Ok(Some(Held::Live)),
             Some(Cell::Quarantined(_)) => return Ok(Some(Held::SetAside)),
+            None if self.resting.contains(execution) => return Ok(Some(Held::Live)),
             None => {}
         }
         if execution.partition != self.id || self.leaving.contains_key(&execution) {

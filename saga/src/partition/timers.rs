@@ -17,7 +17,7 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let timer = self.timers.first().map(|&(at, _)| at);
-        timer.into_iter().chain(self.next_resend()).min()
+        timer.into_iter().chain(self.next_resend()).chain(self.resting.next()).min()
     }
 
     /// Whether a decision was cut short, or a turn came, and [`Partition::fire`] is to be
@@ -51,6 +51,7 @@ impl<T: Abandon> Partition<T> {
         self.use_slots(moment);
         self.use_keys(moment);
         self.use_turns(moment);
+        self.wake_due(now);
         for _ in 0..TIMERS_PER_FIRE_MAX {
             let Some(&(at, run)) = self.timers.first().filter(|(at, _)| *at <= now) else { break };
             self.timers.remove(&(at, run));
@@ -60,5 +61,6 @@ impl<T: Abandon> Partition<T> {
             self.decide(run, Command::Continue, None, moment);
         }
         self.resend(now);
+        self.rest_idle(now);
     }
 }

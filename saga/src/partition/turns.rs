@@ -87,6 +87,13 @@ pub(super) struct Standing {
     pub(super) keys: Keyed,
 }
 
+impl Standing {
+    /// Whether the run holds nothing and stands in no line.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held == 0 && self.place.is_none() && self.keys.is_idle()
+    }
+}
+
 /// What a run has to do with slots; a run that the partition has said nothing of has neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum SlotOf {
@@ -100,7 +107,7 @@ pub(super) enum SlotOf {
 }
 
 impl SlotOf {
-    fn state(state: &State) -> Self {
+    pub(super) fn state(state: &State) -> Self {
         if state.holds_slot() {
             Self::Holds
         } else if state.waits_to_begin() {
@@ -122,6 +129,7 @@ impl<T: Abandon> Partition<T> {
     /// Says what every run holds or waits for. No partition of a node decides anything, and
     /// nobody is let in, before all have said so.
     pub fn claim_slots(&mut self) {
+        self.claim_rested_slots();
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
         runs.sort_unstable();
         for id in runs {
@@ -165,7 +173,8 @@ impl<T: Abandon> Partition<T> {
         {
             // It may have been reopened since.
             let run = self.runs.get(&claim.run);
-            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither);
+            let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither)
+                || self.resting.claims_slot(claim.run);
             match (slot, again) {
                 (SlotOf::Waits, _) => self.slots.displaces(&claim),
                 (_, false) => self.slots.forget(&claim),
@@ -181,7 +190,10 @@ impl<T: Abandon> Partition<T> {
                 break;
             }
             let Some(Displaced { run, by, reason }) = self.slots.next_displaced() else { break };
-            let Some(Cell::Run(own)) = self.runs.get(&run) else { continue };
+            if !self.is_here(run) {
+                continue;
+            }
+            let Ok(Some(own)) = self.resident_run(run) else { continue };
             let goes_on = matches!(own.state.phase, Phase::Forward | Phase::Suspended);
             if goes_on && own.state.cancel.is_none() {
                 let (actor, compensate) = (by.to_string(), None);
@@ -195,7 +207,7 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn open_circles(&mut self, moment: Moment) {
         for _ in 0..GRANTS_PER_FIRE_MAX {
             let Some(Circle { run, reason }) = self.slots.next_circle() else { break };
-            if self.runs.contains_key(&run) && !self.draining {
+            if self.is_here(run) && !self.draining {
                 self.decide(run, Command::GiveUpWaiting { reason }, None, moment);
             }
         }
@@ -228,7 +240,7 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn use_slots(&mut self, moment: Moment) {
         for _ in 0..GRANTS_PER_FIRE_MAX {
             let Some(id) = self.slots.next_granted() else { break };
-            if self.runs.contains_key(&id) {
+            if self.is_here(id) {
                 self.decide(id, Command::Continue, None, moment);
             }
         }
@@ -281,7 +293,11 @@ impl<T: Abandon> Partition<T> {
     /// Whether a run of the partition waits until it may begin.
     #[must_use]
     pub fn waits_to_begin(&self, run: ExecutionId) -> bool {
-        matches!(self.runs.get(&run), Some(Cell::Run(own)) if own.slot == SlotOf::Waits)
+        match self.runs.get(&run) {
+            Some(Cell::Run(own)) => own.slot == SlotOf::Waits,
+            Some(Cell::Quarantined(_)) => false,
+            None => self.resting.claims_slot(run),
+        }
     }
 
     /// Runs that go on, as the partition knows it, those among them whose end is not durable yet.
@@ -293,7 +309,8 @@ impl<T: Abandon> Partition<T> {
         };
         let going_on = self.runs.iter().filter(|(_, cell)| goes_on(cell)).map(|(run, _)| *run);
         let ending = self.settled.iter().filter(|(_, slot, _)| *slot == SlotOf::Neither);
-        going_on.chain(ending.map(|(.., claim)| claim.run)).collect()
+        let resting = self.rested().filter(|own| own.holds_slot).map(|own| own.run);
+        going_on.chain(resting).chain(ending.map(|(.., claim)| claim.run)).collect()
     }
 
     /// Turns that the partition holds, and how many of them it has not looked at yet.

@@ -37,7 +37,7 @@ impl SlotSeat {
     }
 
     /// Whether the run concerns nobody here: it is bound by nothing, and no child.
-    fn passes(&self, claim: &Claim) -> bool {
+    pub(crate) fn passes(&self, claim: &Claim) -> bool {
         !self.binds(claim) && !claim.is_child()
     }
 

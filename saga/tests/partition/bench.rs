@@ -11,11 +11,12 @@ use backstitch_core::lineage::Plans;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
+use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::{Chosen, NotChosen};
 use backstitch_saga::keys::KeySeat;
 use backstitch_saga::partition::{
-    Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord,
+    Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord, fold,
 };
 use backstitch_saga::slots::SlotSeat;
 use backstitch_saga::turns::Seat;
@@ -160,6 +161,32 @@ impl Bench {
         self
     }
 
+    /// A partition that begins anew over what another has made durable.
+    pub fn over(before: Self, plans: &[&Arc<Plan>]) -> Self {
+        let last_at = before.records.last().map_or(START, |record| record.at);
+        let runs = before.disk.runs.clone();
+        drop(before);
+        let mut own = Self::new(last_at, plans);
+        own.disk.runs = runs;
+        own.partition = Partition::new(PartitionId(0), last_at, Box::new(own.disk.clone()));
+        own
+    }
+
+    /// The fold of what is durable of a run.
+    pub fn folded(&self, run: ExecutionId) -> State {
+        let events = self.disk.history(run).expect("it reads").expect("it is there");
+        fold(run, &events, &self.disk).expect("it folds")
+    }
+
+    /// Loses all but so many events of a run.
+    pub fn cut_history(&mut self, run: ExecutionId, events: usize) {
+        let mut runs = self.disk.runs.lock().expect("no panic");
+        match events {
+            0 => drop(runs.remove(&run)),
+            _ => runs.get_mut(&run).expect("it is there").truncate(events),
+        }
+    }
+
     /// The same with its turns and slots from there.
     pub fn seated(mut self, seat: Seat, slots: SlotSeat, keys: KeySeat) -> Self {
         self.partition = self.partition.seated(seat, slots, keys);
@@ -183,6 +210,9 @@ impl Bench {
             Input::Record(event, ()) => Input::Record(event, Ticket),
             Input::Remove(removal, ()) => Input::Remove(removal, Ticket),
             Input::Post(post) => Input::Post(post),
+            Input::Show(run, ()) => Input::Show(run, Ticket),
+            Input::WaitForEnd(run, ()) => Input::WaitForEnd(run, Ticket),
+            Input::CancelAll(()) => Input::CancelAll(Ticket),
             _ => panic!("nothing else here"),
         };
         self.partition.take(input, now);

@@ -6,6 +6,7 @@ mod control;
 mod limits;
 mod posts;
 mod removal;
+mod rest;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;

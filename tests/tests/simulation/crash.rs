@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
-use backstitch_saga::partition::{Partition, fold_more};
+use backstitch_saga::partition::{Partition, recall};
 use backstitch_saga::turns::Wake;
 
 use super::cached;
-use super::disk::{DiskHistories, events_of};
+use super::disk::DiskHistories;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
 
@@ -32,7 +31,7 @@ impl World {
         let wake: Wake = Arc::new(|| {});
         let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
         let seated = partition.seated(pool, slots, self.keys.seat(wake));
-        seated.caching(self.cache.clone())
+        seated.caching(self.cache.clone()).resting(self.rest)
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -62,7 +61,8 @@ impl World {
             }
             let live = self.disk.lock().expect("no panic").live.contains(&run);
             if live && !state.is_quiescent() {
-                self.partitions[usize::from(run.partition.0)].adopt(state);
+                let now = self.now;
+                self.partitions[usize::from(run.partition.0)].adopt_found(state, 0, now);
             }
         }
         let now = self.now;
@@ -87,21 +87,13 @@ impl World {
         }
     }
 
-    /// The run's state as a start finds it: from its checkpoint on, if there is one, and the
-    /// same as the fold of its whole history.
+    /// The run's state as a start finds it: from its checkpoint on, if there is one.
     fn recovered_state(&mut self, run: ExecutionId) -> State {
-        let whole = self.live_state(run);
-        let (checkpoint, events) = {
-            let disk = self.disk.lock().expect("no panic");
-            (disk.checkpoints.get(&run).cloned(), events_of(&disk.runs[&run]))
-        };
-        let Some(checkpoint) = checkpoint else { return whole };
-        let version = usize::try_from(checkpoint.version()).expect("few events");
         let histories = DiskHistories(self.disk.clone());
-        let state = fold_more(run, checkpoint, &events[version..], &histories)
-            .unwrap_or_else(|why| panic!("seed {}: {why}", self.seed));
-        assert_eq!(Checkpoint::of(&state), Checkpoint::of(&whole), "seed {}", self.seed);
-        self.checkpoints_used += 1;
+        let recalled = recall(run, &histories);
+        let recalled = recalled.unwrap_or_else(|why| panic!("seed {}: {why}", self.seed));
+        let (state, checkpointed) = recalled.expect("it is there");
+        self.checkpoints_used += u64::from(checkpointed > 0);
         state
     }
 

@@ -11,7 +11,7 @@ use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::{Catalog, Chosen, NotChosen};
-use backstitch_saga::partition::{Histories, StagedRecord};
+use backstitch_saga::partition::{Histories, Recoverable, StagedRecord, fold, fold_more};
 use serde_json::Value;
 
 use super::random::Random;
@@ -129,6 +129,21 @@ impl Histories for DiskHistories {
     fn history(&self, run: ExecutionId) -> Result<Option<Vec<(Event, Timestamp)>>, String> {
         let disk = self.0.lock().expect("no thread panicked");
         Ok(disk.runs.get(&run).map(|records| events_of(records)))
+    }
+
+    /// A checkpoint and what came after it, which is the same as the whole history.
+    fn recoverable(&self, run: ExecutionId) -> Result<Option<Recoverable>, String> {
+        let Some(whole) = self.history(run)? else { return Ok(None) };
+        let checkpoint = self.0.lock().expect("no panic").checkpoints.get(&run).cloned();
+        let Some(checkpoint) = checkpoint.map(Box::new) else {
+            return Ok(Some(Recoverable { checkpoint: None, events: whole }));
+        };
+        let version = usize::try_from(checkpoint.version()).expect("few events");
+        let events = whole[version..].to_vec();
+        let state = fold_more(run, (*checkpoint).clone(), &events, self)?;
+        let alike = Checkpoint::of(&state) == Checkpoint::of(&fold(run, &whole, self)?);
+        assert!(alike, "{run} folded from version {version} is not its replay");
+        Ok(Some(Recoverable { checkpoint: Some(checkpoint), events }))
     }
 
     fn version(&self, run: ExecutionId) -> Result<Option<u64>, String> {

@@ -24,6 +24,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod rest;
 mod retries;
 mod rollouts;
 mod services;
@@ -51,6 +52,7 @@ struct Reached {
     kinds: BTreeSet<&'static str>,
     arrows: BTreeSet<Arrow>,
     checkpoints_used: u64,
+    rested: u64,
 }
 
 impl Reached {
@@ -58,6 +60,7 @@ impl Reached {
         self.kinds.extend(other.kinds);
         self.arrows.extend(other.arrows);
         self.checkpoints_used += other.checkpoints_used;
+        self.rested += other.rested;
     }
 }
 
@@ -70,7 +73,7 @@ fn life(seed: u64) -> Reached {
     world.settle();
     check::all(&world);
     let (kinds, checkpoints_used) = (world.event_kinds(), world.checkpoints_used);
-    Reached { kinds, arrows: world.watch.arrows, checkpoints_used }
+    Reached { kinds, arrows: world.watch.arrows, checkpoints_used, rested: world.rested }
 }
 
 /// Lives the seeds that are left, one after the other, beside others who do.
@@ -118,6 +121,7 @@ fn seeds() {
     let all = live_all(number("BACKSTITCH_FIRST_SEED").unwrap_or(0)..seeds);
     let missing: Vec<_> = check::event_kinds().filter(|kind| !all.kinds.contains(*kind)).collect();
     assert!(all.checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
+    assert!(all.rested > 0, "no seed below {seeds} saw a run at rest");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
     let missing = arrows::every().into_iter().filter(|(own, _)| !all.arrows.contains(own));
     let missing: Vec<_> = missing.map(|(_, words)| words).collect();

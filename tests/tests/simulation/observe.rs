@@ -116,7 +116,7 @@ impl World {
     }
 
     /// What a partition holds in memory is what its durable events add up to.
-    fn is_its_replay(&self, live: &State) {
+    pub fn is_its_replay(&self, live: &State) {
         let (seed, run) = (self.seed, live.id);
         let version = usize::try_from(live.version).expect("few events");
         let events = {

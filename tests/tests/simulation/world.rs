@@ -12,7 +12,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
 use backstitch_saga::keys::Keys;
-use backstitch_saga::partition::{Abandon, Input, Partition, Release, fold};
+use backstitch_saga::partition::{Abandon, Input, Partition, Release, RestPolicy, fold};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
@@ -25,6 +25,7 @@ use super::limits;
 use super::migrations;
 use super::posts::Flying;
 use super::random::Random;
+use super::rest;
 use super::rollouts;
 use super::services::{Books, Flight, report};
 use super::watch::Watch;
@@ -39,6 +40,8 @@ const POOL_MAX: usize = 6;
 const RUNS_MAX: usize = 5;
 /// Steps of a life before it settles.
 const MOMENTS: usize = 400;
+/// How often all runs in memory and at rest are looked at: each is folded for that.
+const LOOKS_AT_RUNS_PERCENT: u64 = 4;
 /// Steps a settled world may take to come to rest.
 const SETTLE_MOMENTS_MAX: usize = 200_000;
 
@@ -75,6 +78,8 @@ pub struct World {
     pub keys: Keys,
     /// Answers that all partitions share.
     pub cache: ResultCache,
+    /// When runs leave memory for a while.
+    pub rest: RestPolicy,
     pub partitions: Vec<Partition<Ticket>>,
     pub writing: Vec<VecDeque<Commit>>,
     pub acks: Vec<VecDeque<u64>>,
@@ -96,6 +101,8 @@ pub struct World {
     pub crashes: u64,
     /// Runs that a start folded from a checkpoint on.
     pub checkpoints_used: u64,
+    /// Runs at rest that were looked at.
+    pub rested: u64,
     /// Questions asked before the last crash may stay without an answer.
     pub asked_before_crash: usize,
     /// Letters whose retry wants a new run.
@@ -141,6 +148,7 @@ impl World {
             slots,
             keys: Keys::default(),
             cache: cached::empty(),
+            rest: rest::policy(&mut random),
             random,
             now: START,
             partitions: Vec::new(),
@@ -161,6 +169,7 @@ impl World {
             faults: true,
             crashes: 0,
             checkpoints_used: 0,
+            rested: 0,
             asked_before_crash: 0,
             wants_new_run: Vec::new(),
             variants: BTreeMap::new(),
@@ -174,9 +183,7 @@ impl World {
     pub fn live(&mut self) {
         for _ in 0..MOMENTS {
             self.moment();
-            limits::turns(self);
-            limits::keys(self);
-            limits::slots(self);
+            self.check_step();
         }
     }
 
@@ -189,9 +196,7 @@ impl World {
         }
         for _ in 0..SETTLE_MOMENTS_MAX {
             let worked = self.work();
-            limits::turns(self);
-            limits::keys(self);
-            limits::slots(self);
+            self.check_step();
             if worked {
                 continue;
             }
@@ -205,6 +210,17 @@ impl World {
             }
         }
         panic!("seed {}: the world does not come to rest", self.seed);
+    }
+
+    /// What holds after every step.
+    fn check_step(&mut self) {
+        limits::turns(self);
+        limits::keys(self);
+        limits::slots(self);
+        if self.random.chance(LOOKS_AT_RUNS_PERCENT) {
+            self.rested += rest::rests(self);
+            rest::states(self);
+        }
     }
 
     /// Every kind of event that became durable.

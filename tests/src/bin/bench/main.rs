@@ -10,6 +10,7 @@ mod engine;
 mod figures;
 mod floors;
 mod graph;
+mod herd;
 mod journal;
 mod lists;
 mod load;

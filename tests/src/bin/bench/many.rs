@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::engine::InProcess;
 use crate::figures::Measured;
+use crate::herd;
 use crate::scale::{CLIENTS, Found, output_of};
 use crate::workflow;
 
@@ -39,6 +40,10 @@ pub struct Sizes {
     pub pause: Duration,
     /// Runs one after the other, with nothing beside them.
     pub lone_runs: usize,
+    /// Runs that are due at the same instant.
+    pub herd_runs: usize,
+    /// How long before that instant they begin to begin.
+    pub herd_lead: Duration,
 }
 
 /// The numbers that are promised.
@@ -47,6 +52,8 @@ pub const FULL: Sizes = Sizes {
     progressing_runs: 10_000,
     pause: Duration::from_secs(10),
     lone_runs: 500,
+    herd_runs: 10_000,
+    herd_lead: Duration::from_secs(30),
 };
 /// A smoke run's.
 pub const QUICK: Sizes = Sizes {
@@ -54,11 +61,22 @@ pub const QUICK: Sizes = Sizes {
     progressing_runs: 50,
     pause: Duration::from_millis(50),
     lone_runs: 10,
+    herd_runs: 50,
+    herd_lead: Duration::from_secs(2),
 };
 
 /// When the executor of each step was called.
 #[derive(Default)]
-struct Starts(Mutex<HashMap<(ExecutionId, Arc<str>), Timestamp>>);
+pub struct Starts(Mutex<HashMap<(ExecutionId, Arc<str>), Timestamp>>);
+
+impl Starts {
+    /// How long after an instant each start was.
+    pub fn late_us(&self, due: Timestamp) -> Vec<u32> {
+        let starts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = starts.values().map(|at| at.0.saturating_sub(due.0).max(0));
+        late.map(|us| u32::try_from(us).unwrap_or(u32::MAX)).collect()
+    }
+}
 
 impl Executor for Starts {
     fn run(&self, task: Task) -> Attempt {
@@ -85,6 +103,8 @@ pub fn measure(folder: &Path, sizes: Sizes) -> Result<Vec<Found>, String> {
     found.push((format!("{} runs in turn", sizes.lone_runs), "steps", lone));
     let progressing = starts(&folder.join("progressing"), sizes, sizes.progressing_runs)?;
     found.push((format!("{} runs at once", sizes.progressing_runs), "steps", progressing));
+    let herd = herd::measure(&folder.join("herd"), sizes.herd_runs, sizes.herd_lead)?;
+    found.push((format!("{} runs due together", sizes.herd_runs), "steps", herd));
     Ok(found)
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_core::time::Timestamp;
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
 
@@ -50,6 +51,9 @@ pub const RESTING: &str = "resting";
 /// The id of the workflow whose runs pause between their steps.
 pub const PACING: &str = "pacing";
 
+/// The id of the workflow whose runs wait for an instant before their step.
+pub const WAKING: &str = "waking";
+
 /// The workflows that wait: long after nine steps, long and nothing else, and as long as they are
 /// told between any two of five steps.
 pub fn waiting_definitions() -> Vec<Value> {
@@ -62,12 +66,22 @@ pub fn waiting_definitions() -> Vec<Value> {
         steps.push(json!({ "id": pause, "type": "wait", "needs": [before], "with": with }));
         steps.push(json!({ "id": format!("step-{at}"), "type": "noop", "needs": [pause] }));
     }
-    vec![sleeping_definition(), resting, json!({ "id": PACING, "steps": steps })]
+    let with = json!({ "until": "{{ input.until }}" });
+    let until = json!({ "id": "rest", "type": "wait", "with": with });
+    let step = json!({ "id": "step", "type": "noop", "needs": ["rest"] });
+    let waking = json!({ "id": WAKING, "steps": [until, step] });
+    vec![sleeping_definition(), resting, waking, json!({ "id": PACING, "steps": steps })]
 }
 
 /// A submission of one that only waits.
 pub fn resting() -> Request {
     Request { workflow: RESTING.to_owned(), ..submission(1) }
+}
+
+/// A submission of one that waits until an instant.
+pub fn waking(until: Timestamp) -> Request {
+    let input = json!({ "until": until.to_string() });
+    Request { workflow: WAKING.to_owned(), input, ..submission(1) }
 }
 
 /// A submission of one that pauses for so long.

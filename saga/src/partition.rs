@@ -49,6 +49,7 @@ use crate::turns::{Pool, Seat};
 use cell::Cell;
 use definitions::Workflows;
 use resting::Resting;
+use turns::SlotOf;
 use waiters::Waiters;
 
 pub use cached::answers;

@@ -303,7 +303,7 @@ impl<T: Abandon> Partition<T> {
     /// Runs that go on, as the partition knows it, those among them whose end is not durable yet.
     #[must_use]
     pub fn slotted(&self) -> BTreeSet<ExecutionId> {
-        let goes_on = |cell: &Cell<T>| match cell {
+        let goes_on = |cell: &Cell| match cell {
             Cell::Run(run) => run.slot == SlotOf::Holds,
             Cell::Quarantined(aside) => aside.slot.is_some(),
         };

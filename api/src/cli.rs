@@ -159,6 +159,12 @@ pub struct ServeFlags {
     /// The name of this node, as /info shows it [default: local]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// Open dead letters that are too many: off or a number [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub dlq_alarm_letters: Option<String>,
+    /// How old an open dead letter may be: off or a duration [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    pub dlq_alarm_age: Option<String>,
     /// How long runs are kept: a retention policy as JSON [default: for ever]
     #[arg(long, value_name = "POLICY")]
     pub retention: Option<String>,
@@ -198,6 +204,8 @@ impl ServeFlags {
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
+            ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),
+            ("dlq_alarm_age", self.dlq_alarm_age.clone()),
             ("retention", self.retention.clone()),
             ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),

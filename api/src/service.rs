@@ -138,6 +138,7 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         listen: address.to_string(),
         fsync: settings.fsync_word(),
         backup_directory: settings.backup_directory.clone(),
+        letter_alarm: settings.letter_alarm,
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RolloutEvent, RunEvent,
-    WorkflowEvent,
+    ControlEvent, Event, ForkEvent, PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent,
+    RunEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use crate::time::Timestamp;
@@ -69,11 +69,19 @@ pub enum AuditAction {
     CacheEmptied,
     /// A run goes on with another revision.
     ExecutionMigrated,
+    /// Dead letters are retried by a filter.
+    RedriveRequested,
+    /// A redrive was stopped by somebody.
+    RedrivePaused,
+    /// A redrive goes on.
+    RedriveResumed,
+    /// A redrive was given up.
+    RedriveCancelled,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -100,6 +108,10 @@ impl AuditAction {
         Self::RolloutEnded,
         Self::CacheEmptied,
         Self::ExecutionMigrated,
+        Self::RedriveRequested,
+        Self::RedrivePaused,
+        Self::RedriveResumed,
+        Self::RedriveCancelled,
     ];
 
     /// The word the API prints.
@@ -132,6 +144,10 @@ impl AuditAction {
             Self::RolloutEnded => "rollout.ended",
             Self::CacheEmptied => "cache.emptied",
             Self::ExecutionMigrated => "execution.migrated",
+            Self::RedriveRequested => "redrive.requested",
+            Self::RedrivePaused => "redrive.paused",
+            Self::RedriveResumed => "redrive.resumed",
+            Self::RedriveCancelled => "redrive.cancelled",
         }
     }
 
@@ -204,6 +220,7 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
         },
         (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
         (_, Event::Replay(event)) => replay_deed(stream, event),
+        (_, Event::Redrive(event)) => redrive_deed(stream, event),
         (_, Event::Run(_) | Event::Workflow(_)) => None,
     }
 }
@@ -322,6 +339,30 @@ fn replay_deed(stream: &StreamId, event: &ReplayEvent) -> Option<Deed> {
         | ReplayEvent::Completed { .. } => return None,
     };
     Some(Deed { namespace, actor: actor.clone(), action, target: stream.to_string(), detail })
+}
+
+fn redrive_deed(stream: &StreamId, event: &RedriveEvent) -> Option<Deed> {
+    let (namespace, actor, action, detail) = match event {
+        RedriveEvent::Requested(request) => {
+            let namespace = Some(request.namespace.clone());
+            (namespace, &request.actor, AuditAction::RedriveRequested, &request.reason)
+        }
+        RedriveEvent::Halted { reason, actor: Some(actor) } => {
+            (None, actor, AuditAction::RedrivePaused, reason)
+        }
+        RedriveEvent::Resumed { reason, actor } => {
+            (None, actor, AuditAction::RedriveResumed, reason)
+        }
+        RedriveEvent::Cancelled { reason, actor } => {
+            (None, actor, AuditAction::RedriveCancelled, reason)
+        }
+        RedriveEvent::Halted { actor: None, .. }
+        | RedriveEvent::Claimed { .. }
+        | RedriveEvent::Observed { .. }
+        | RedriveEvent::Completed => return None,
+    };
+    let (target, detail) = (stream.to_string(), detail.clone());
+    Some(Deed { namespace, actor: actor.clone(), action, target, detail })
 }
 
 #[cfg(test)]

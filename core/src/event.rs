@@ -11,6 +11,7 @@ mod link;
 mod message;
 mod partition;
 mod payloads;
+mod redrive;
 mod replay;
 mod rollout;
 mod submitted;
@@ -24,6 +25,7 @@ pub use graph::{GraphEvent, LimitKey, Number};
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;
+pub use redrive::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
 pub use replay::{ReplayEvent, ReplayRequest};
 pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,8 @@ pub enum Event {
     Partition(PartitionEvent),
     /// Of a replay of recorded events.
     Replay(ReplayEvent),
+    /// Of a redrive of dead letters.
+    Redrive(RedriveEvent),
 }
 
 /// What happens to one run.

@@ -84,7 +84,7 @@ impl EventFilter {
                 owner(run).is_some_and(|(namespace, workflow)| fits(&namespace, Some(&workflow)))
             }
             (StreamId::Workflow { namespace, workflow }, _) => fits(namespace, Some(workflow)),
-            (StreamId::Partition(_) | StreamId::Replay(_), _) => false,
+            (StreamId::Partition(_) | StreamId::Replay(_) | StreamId::Redrive(_), _) => false,
         }
     }
 }

@@ -159,6 +159,28 @@ impl FromStr for ReplayId {
     }
 }
 
+/// A redrive of dead letters. Printed `redrive_` + 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RedriveId(pub u128);
+
+impl fmt::Display for RedriveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "redrive_{:032x}", self.0)
+    }
+}
+
+impl FromStr for RedriveId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let what = "a redrive id (`redrive_` and 32 hex digits)";
+        let bad = || BadId { given: text.chars().take(64).collect(), what };
+        let digits = text.strip_prefix("redrive_").ok_or_else(bad)?;
+        // Both are printed alike.
+        format!("replay_{digits}").parse().map(|ReplayId(digits)| Self(digits)).map_err(|_| bad())
+    }
+}
+
 /// What a record belongs to: each stream has its own versions, gapless from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StreamId {
@@ -175,6 +197,8 @@ pub enum StreamId {
     Partition(PartitionId),
     /// One replay of recorded events to somebody.
     Replay(ReplayId),
+    /// One redrive of dead letters.
+    Redrive(RedriveId),
 }
 
 impl fmt::Display for StreamId {
@@ -184,6 +208,7 @@ impl fmt::Display for StreamId {
             Self::Workflow { namespace, workflow } => write!(f, "workflow {namespace}/{workflow}"),
             Self::Partition(id) => write!(f, "partition {id}"),
             Self::Replay(id) => id.fmt(f),
+            Self::Redrive(id) => id.fmt(f),
         }
     }
 }

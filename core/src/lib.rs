@@ -31,6 +31,7 @@ pub mod migration;
 pub mod partition;
 pub mod payload;
 pub mod plan;
+pub mod redrives;
 pub mod rehearsal;
 pub mod replays;
 pub mod report;

@@ -9,6 +9,7 @@ mod graph_events;
 mod letters;
 mod links;
 mod migrations;
+mod redrives;
 mod replays;
 mod retention;
 mod rollouts;
@@ -35,6 +36,7 @@ pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,
     letter_summaries, letter_summary, letter_word,
 };
+pub use redrives::redrive_json;
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
 pub use rollouts::rollout_json;

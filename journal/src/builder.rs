@@ -67,7 +67,7 @@ impl CommitBuilder {
             StreamId::Execution(ExecutionId { partition, .. }) | StreamId::Partition(partition) => {
                 assert_eq!(*partition, self.partition, "a stream is written by its own partition");
             }
-            StreamId::Workflow { .. } | StreamId::Replay(_) => {}
+            StreamId::Workflow { .. } | StreamId::Replay(_) | StreamId::Redrive(_) => {}
         }
         if keys::stream_key_bytes(stream) > STREAM_KEY_BYTES_MAX {
             return Fit::TooLarge;

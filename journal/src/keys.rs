@@ -2,7 +2,7 @@
 //!
 //! Knows how a stream is named in a key, and no tree.
 
-use backstitch_core::ids::{ExecutionId, PartitionId, ReplayId, StreamId};
+use backstitch_core::ids::{ExecutionId, PartitionId, RedriveId, ReplayId, StreamId};
 
 use crate::bytes::Malformed;
 
@@ -14,6 +14,8 @@ pub(crate) const WORKFLOW: u8 = b'w';
 pub(crate) const PARTITION: u8 = b'p';
 /// First byte of a replay's stream key.
 pub(crate) const REPLAY: u8 = b'y';
+/// First byte of a redrive's stream key.
+pub(crate) const REDRIVE: u8 = b'z';
 
 /// Bytes of an execution's id in a key.
 pub(crate) const EXECUTION_BYTES: usize = 18;
@@ -49,7 +51,7 @@ pub(crate) fn stream_key_bytes(stream: &StreamId) -> usize {
         StreamId::Execution(_) => 1 + EXECUTION_BYTES,
         StreamId::Workflow { namespace, workflow } => 5 + namespace.len() + workflow.len(),
         StreamId::Partition(_) => 1 + 2,
-        StreamId::Replay(_) => 1 + 16,
+        StreamId::Replay(_) | StreamId::Redrive(_) => 1 + 16,
     }
 }
 
@@ -72,6 +74,10 @@ pub(crate) fn stream(stream: &StreamId) -> Vec<u8> {
         }
         StreamId::Replay(id) => {
             key.push(REPLAY);
+            key.extend(id.0.to_be_bytes());
+        }
+        StreamId::Redrive(id) => {
+            key.push(REDRIVE);
             key.extend(id.0.to_be_bytes());
         }
     }
@@ -104,6 +110,10 @@ pub(crate) fn stream_of(key: &[u8]) -> Result<(StreamId, &[u8]), Malformed> {
             let (id, rest) = rest.split_first_chunk().ok_or_else(bad)?;
             Ok((StreamId::Replay(ReplayId(u128::from_be_bytes(*id))), rest))
         }
+        Some((&REDRIVE, rest)) => {
+            let (id, rest) = rest.split_first_chunk().ok_or_else(bad)?;
+            Ok((StreamId::Redrive(RedriveId(u128::from_be_bytes(*id))), rest))
+        }
         _ => Err(bad()),
     }
 }
@@ -126,7 +136,8 @@ mod tests {
         let workflow = StreamId::Workflow { namespace: "default".into(), workflow: "order".into() };
         let partition = StreamId::Partition(PartitionId(7));
         let replay = StreamId::Replay(ReplayId(u128::MAX - 1));
-        for given in [StreamId::Execution(run), workflow, partition, replay] {
+        let redrive = StreamId::Redrive(RedriveId(u128::MAX - 2));
+        for given in [StreamId::Execution(run), workflow, partition, replay, redrive] {
             let mut key = stream(&given);
             assert_eq!(key.len(), stream_key_bytes(&given));
             key.extend([7, 8]);

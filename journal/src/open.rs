@@ -306,7 +306,7 @@ fn start(
     let mut streams: HashSet<StreamId> = seen.into_keys().collect();
     streams.extend(store.live()?);
     streams.extend(store.workflows()?);
-    streams.extend(store.replays()?);
+    streams.extend(store.jobs()?);
     let streams = sorted(streams);
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
     let contents = Files::at(directory.blobs(), options.fsync != Fsync::Never);

@@ -180,9 +180,11 @@ impl Store {
         self.streams_with(&[HISTORY, keys::WORKFLOW])
     }
 
-    /// Every replay with a history in the tree.
-    pub(crate) fn replays(&self) -> Result<Vec<StreamId>, Error> {
-        self.streams_with(&[HISTORY, keys::REPLAY])
+    /// Every replay and redrive with a history in the tree.
+    pub(crate) fn jobs(&self) -> Result<Vec<StreamId>, Error> {
+        let mut jobs = self.streams_with(&[HISTORY, keys::REPLAY])?;
+        jobs.extend(self.streams_with(&[HISTORY, keys::REDRIVE])?);
+        Ok(jobs)
     }
 
     /// Every run with a history in the tree.

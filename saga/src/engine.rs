@@ -33,6 +33,7 @@ use crate::handle::{Handle, Ticket};
 use crate::keys::Keys;
 use crate::metrics;
 use crate::partition::{Histories, Input, Post, Recoverable};
+use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
@@ -126,6 +127,19 @@ impl Engine {
             mailboxes[usize::from(WORKFLOWS_PARTITION.0)].clone(),
             stopping.clone(),
         );
+        let draining = Arc::new(AtomicBool::new(false));
+        let registry = config.registry;
+        let limits = (pool.clone(), slots.clone(), keys.clone(), cache.clone());
+        let handle = Handle::new(
+            mailboxes,
+            catalog.clone(),
+            journal.clone(),
+            registry,
+            draining,
+            retention,
+            limits,
+        );
+        let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
         let peers: Arc<[_]> = peers.into();
@@ -137,7 +151,7 @@ impl Engine {
                 journal.clone(),
                 catalog.clone(),
                 (driver.clone(), (&pool, &slots, &keys), &cache),
-                replays.clone(),
+                (replays.clone(), redrives.clone()),
                 stopping.clone(),
             );
             ready.push(worker);
@@ -148,11 +162,6 @@ impl Engine {
         for worker in ready {
             workers.spawn(worker.run());
         }
-        let draining = Arc::new(AtomicBool::new(false));
-        let registry = config.registry;
-        let limits = (pool, slots, keys, cache.clone());
-        let handle =
-            Handle::new(mailboxes, catalog, journal.clone(), registry, draining, retention, limits);
         let mut keepers = JoinSet::new();
         keepers.spawn(retention::keep_cut(handle.clone()));
         cache.set_warming(true);
@@ -281,5 +290,5 @@ impl Histories for JournalHistories {
     }
 }
 
-/// The partition that holds the streams of all workflows and replays.
+/// The partition that holds the streams of all workflows, replays and redrives.
 pub const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);

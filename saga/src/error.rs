@@ -4,7 +4,8 @@ use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::{Digest, ExecutionId, LetterId, ReplayId};
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, RedriveId, ReplayId};
+use backstitch_core::redrives::RedriveRejection;
 use backstitch_core::replays::ReplayRejection;
 use backstitch_core::rollout::NotOpen;
 use backstitch_core::time::Timestamp;
@@ -73,6 +74,12 @@ pub enum Error {
     /// The command is wrong where the replay stands.
     #[error(transparent)]
     ReplayRejected(#[from] ReplayRejection),
+    /// No redrive of that id.
+    #[error("there is no redrive {0}")]
+    RedriveNotFound(RedriveId),
+    /// The command is wrong where the redrive stands.
+    #[error(transparent)]
+    RedriveRejected(#[from] RedriveRejection),
     /// The run has no state at the point asked for.
     #[error(transparent)]
     NoSuchPoint(#[from] NoSuchPoint),

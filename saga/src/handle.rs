@@ -11,12 +11,14 @@ mod lists;
 mod migrations;
 mod payloads;
 mod reads;
+mod redrives;
 mod rehearsals;
 mod replays;
 mod request;
 mod rollouts;
 mod transfer;
 mod travel;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,11 +41,11 @@ use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
-use crate::keys::{KeyShown, Keys};
+use crate::keys::Keys;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
-use crate::slots::{Limits, Slots};
-use crate::turns::{Class, Pool, Usage};
+use crate::slots::Slots;
+use crate::turns::Pool;
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -55,6 +57,7 @@ pub use letters::LetterStatistics;
 pub use lists::WorkflowStatistics;
 pub use migrations::{AllMigrated, MIGRATED_AT_ONCE_MAX, Migrated, MigrationWish};
 pub use payloads::KeptPayload;
+pub use redrives::RedriveWish;
 pub use rehearsals::RehearsalWish;
 pub use replays::{ReplayTarget, ReplayWish};
 pub use request::{Accepted, Defined, Request, Retried, SubmittedText};
@@ -166,36 +169,6 @@ impl Handle {
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
-    }
-
-    /// How the turns of attempts stand.
-    #[must_use]
-    pub fn turns(&self) -> Usage {
-        self.shared.turns.usage()
-    }
-
-    /// Every limit of runs at a time, with who holds and who waits.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.shared.slots.limits()
-    }
-
-    /// Tells the recorder who waits for turns, slots and keyed limits.
-    pub fn record_waiting(&self) {
-        let turns = self.turns().waiting;
-        let words = Class::ALL.map(Class::word);
-        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
-        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
-        let words = || words.into_iter().skip(1);
-        crate::metrics::waiting("slots", words().zip(&slots));
-        crate::metrics::waiting("keys", words().zip(&keys));
-    }
-
-    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
-    /// key, and how many more there are.
-    #[must_use]
-    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
-        self.shared.keys.shown(namespace, most)
     }
 
     /// The workflows that may be used.

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod metrics;
 mod owners;
 pub mod partition;
+pub mod redrives;
 pub mod rehearsals;
 pub mod replays;
 pub mod retention;

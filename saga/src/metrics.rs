@@ -7,6 +7,8 @@ use backstitch_core::effect::Effect;
 use backstitch_core::ids::PartitionId;
 use backstitch_journal::{Part, ScrubState, Statistics};
 
+use backstitch_core::event::RedriveOutcome;
+
 use crate::partition::Order;
 
 /// Runs accepted.
@@ -23,6 +25,8 @@ pub const STAGES: &str = "backstitch_commits_total";
 pub const EVENTS: &str = "backstitch_events_total";
 /// Attempts of replays to deliver an event, by `result`.
 pub const REPLAY_DELIVERIES: &str = "backstitch_replay_deliveries_total";
+/// Letters of redrives whose outcome is known, by `outcome`.
+pub const REDRIVE_OUTCOMES: &str = "backstitch_redrive_outcomes_total";
 /// Who waits, by `queue` (`turns`, `slots`: runs; `keys`: steps) and `priority`; `undo` for turns.
 pub const WAITING: &str = "backstitch_waiting";
 /// Runs and steps that took longer than was agreed.
@@ -77,6 +81,7 @@ pub fn describe() {
     metrics::describe_counter!(ATTEMPTS, "attempts of steps, undos and callbacks that ended");
     metrics::describe_counter!(STAGES, "stages made durable");
     metrics::describe_counter!(EVENTS, "events made durable");
+    metrics::describe_counter!(REDRIVE_OUTCOMES, "letters of redrives whose outcome is known");
     metrics::describe_counter!(REPLAY_DELIVERIES, "attempts of replays to deliver an event");
     metrics::describe_gauge!(WAITING, "runs that wait for turns and slots, steps for keys");
     metrics::describe_counter!(SLA_BREACHES, "runs and steps that took longer than was agreed");
@@ -211,6 +216,16 @@ pub(crate) fn committed(took: Duration, committed: Committed) {
 pub(crate) fn replay_delivered(taken: bool) {
     let word = if taken { "succeeded" } else { "failed" };
     metrics::counter!(REPLAY_DELIVERIES, "result" => word).increment(1);
+}
+
+pub(crate) fn redriven(outcome: RedriveOutcome) {
+    let word = match outcome {
+        RedriveOutcome::Succeeded => "succeeded",
+        RedriveOutcome::Failed => "failed",
+        RedriveOutcome::Refused => "refused",
+        RedriveOutcome::Unknown => "unknown",
+    };
+    metrics::counter!(REDRIVE_OUTCOMES, "outcome" => word).increment(1);
 }
 
 pub(crate) fn runs_removed(runs: usize, bytes: u64) {

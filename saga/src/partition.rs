@@ -23,6 +23,7 @@ mod migrations;
 mod own;
 mod posts;
 mod reads;
+mod redrives;
 mod removal;
 mod replays;
 mod rest;
@@ -42,7 +43,6 @@ use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
 use crate::cache::{Answered, ResultCache};
-use crate::catalog::{Name, Revision};
 use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
@@ -62,6 +62,7 @@ pub use forks::Fork;
 pub use import::Import;
 pub use input::{Abandon, Answer, Histories, Input, Recoverable};
 pub use posts::{Post, RESEND_AFTER_MS};
+pub use redrives::REDRIVES_LISTED_MAX;
 pub use removal::Removal;
 pub use replays::REPLAYS_LISTED_MAX;
 pub use resting::{RestPolicy, Rested};
@@ -77,6 +78,7 @@ pub struct Partition<T> {
     waiters: Waiters<T>,
     workflows: Workflows,
     replays: replays::Replays,
+    redrives: redrives::Redrives,
     own: PartitionState,
     /// Runs whose removal is staged and not durable yet, with the stage.
     leaving: HashMap<ExecutionId, u64>,
@@ -132,6 +134,7 @@ impl<T: Abandon> Partition<T> {
             waiters: Waiters::new(),
             workflows: Workflows::default(),
             replays: replays::Replays::new(),
+            redrives: redrives::Redrives::new(),
             own: PartitionState::default(),
             leaving: HashMap::new(),
             arriving: HashMap::new(),
@@ -174,14 +177,6 @@ impl<T: Abandon> Partition<T> {
         self.draining
     }
 
-    /// The revisions of all workflows taken in at the start, with their plans.
-    ///
-    /// # Errors
-    /// A sentence, when a recorded definition can't be compiled.
-    pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
-        self.workflows.revisions()
-    }
-
     /// Takes one input.
     pub fn take(&mut self, input: Input<T>, now: Timestamp) {
         if let Input::Post(post) = &input {
@@ -212,6 +207,8 @@ impl<T: Abandon> Partition<T> {
             Input::WaitForEnd(run, ticket) => self.wait_for_end(run, ticket),
             Input::Replay(id, command, ticket) => self.replay(id, command, ticket, moment),
             Input::ShowReplays(wanted, ticket) => self.show_replays(wanted, ticket),
+            Input::Redrive(id, command, ticket) => self.redrive(id, command, ticket, moment),
+            Input::ShowRedrives(wanted, ticket) => self.show_redrives(wanted, ticket),
             Input::Define(definition, ticket) => self.define(definition, ticket, moment),
             Input::Keep(definition, ticket) => self.keep(definition, ticket, moment),
             Input::Rollout(order, ticket) => self.roll_out(*order, ticket, moment),

@@ -1,5 +1,7 @@
 //! `backstitch dlq`: what waits for a person, looked at and settled.
 
+pub mod redrive;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -31,6 +33,9 @@ pub enum Dlq {
     Show(OneFlags),
     /// Have a dead letter's operation tried again
     Retry(OneFlags),
+    /// Retry many by a filter, at a rate, with canaries
+    #[command(subcommand)]
+    Redrive(redrive::Redrive),
     /// Give a dead letter's operation up
     Discard(DiscardFlags),
 }
@@ -205,6 +210,7 @@ pub async fn run(dlq: Dlq) -> Result<(), Error> {
             let answer = client.post(&path(&[&one.letter, "retry"]), &json!({})).await?;
             one.at.show(&answer, || settled(&answer, "retried"))
         }
+        Dlq::Redrive(redrive) => redrive::run(redrive).await,
         Dlq::Discard(DiscardFlags { one, reason }) => {
             let (client, body) = (one.at.client()?, json!({ "reason": reason }));
             let answer = client.post(&path(&[&one.letter, "discard"]), &body).await?;

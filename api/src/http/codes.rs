@@ -44,6 +44,12 @@ pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// No redrive of that id.
+pub const REDRIVE_NOT_FOUND: &str = "REDRIVE_NOT_FOUND";
+/// The redrive has completed or was cancelled.
+pub const REDRIVE_OVER: &str = "REDRIVE_OVER";
+/// As many redrives as there may be are under way.
+pub const TOO_MANY_REDRIVES: &str = "TOO_MANY_REDRIVES";
 /// The replay has delivered everything.
 pub const REPLAY_COMPLETED: &str = "REPLAY_COMPLETED";
 /// A replay into a view can't be stopped.
@@ -102,7 +108,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 48] = [
+pub const ALL: [(&str, StatusCode); 51] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -112,6 +118,9 @@ pub const ALL: [(&str, StatusCode); 48] = [
     (NOT_FOUND, StatusCode::NOT_FOUND),
     (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
+    (REDRIVE_OVER, StatusCode::CONFLICT),
+    (TOO_MANY_REDRIVES, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
     (QUEUE_FULL, StatusCode::TOO_MANY_REQUESTS),

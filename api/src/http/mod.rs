@@ -4,6 +4,7 @@
 //! the envelope. Decides nothing about runs, and opens no sockets: that is `server`.
 
 mod admin;
+pub mod alarms;
 mod answer;
 mod audit;
 mod backups;
@@ -26,6 +27,7 @@ mod migrations;
 mod path;
 mod payloads;
 mod query;
+mod redrives;
 mod refusal;
 mod rehearsals;
 mod replays;
@@ -158,6 +160,20 @@ fn control_routes() -> Router<App> {
         .route("/api/v1/executions/{execution_id}/fork", post(forks::fork))
 }
 
+/// Dead letters, one by one and by a filter.
+fn letter_routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/dlq/stats", get(letter_groups::statistics))
+        .route("/api/v1/dlq/retries", get(redrives::list).post(redrives::begin))
+        .route("/api/v1/dlq/retries/{redrive_id}", get(redrives::show))
+        .route("/api/v1/dlq/retries/{redrive_id}/pause", post(redrives::pause))
+        .route("/api/v1/dlq/retries/{redrive_id}/resume", post(redrives::resume))
+        .route("/api/v1/dlq/retries/{redrive_id}/cancel", post(redrives::cancel))
+        .route("/api/v1/dlq/{letter_id}", get(letters::show))
+        .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
+        .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+}
+
 /// Which revision new runs of a workflow get.
 fn rollout_routes() -> Router<App> {
     Router::new()
@@ -188,10 +204,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .merge(control_routes())
         .merge(rollout_routes())
-        .route("/api/v1/dlq/stats", get(letter_groups::statistics))
-        .route("/api/v1/dlq/{letter_id}", get(letters::show))
-        .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
-        .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .merge(letter_routes())
         .route("/api/v1/import", post(transfer::import))
         .route("/api/v1/replays", get(replays::list).post(replays::begin))
         .route("/api/v1/replays/{replay_id}", get(replays::show))

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::{Rejection, SIGNALS_KEPT_MAX};
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::redrives::{self, RedriveRejection};
 use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
 use backstitch_core::travel::NoSuchPoint;
 use backstitch_journal::Error as JournalError;
@@ -145,6 +146,16 @@ impl From<Error> for Refusal {
             }
             Error::ReplayRejected(ReplayRejection::TooMany) => {
                 Self::new(codes::TOO_MANY_REPLAYS, message).with(json!({ "max": RUNNING_MAX }))
+            }
+            Error::RedriveNotFound(_) | Error::RedriveRejected(RedriveRejection::Unknown) => {
+                Self::new(codes::REDRIVE_NOT_FOUND, message)
+            }
+            Error::RedriveRejected(RedriveRejection::Over { status }) => {
+                Self::new(codes::REDRIVE_OVER, message).with(json!({ "status": status }))
+            }
+            Error::RedriveRejected(RedriveRejection::TooMany) => {
+                Self::new(codes::TOO_MANY_REDRIVES, message)
+                    .with(json!({ "max": redrives::RUNNING_MAX }))
             }
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {

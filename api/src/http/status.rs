@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::{App, answer, codes};
+use super::{App, alarms, answer, codes};
+use crate::settings::LetterAlarm;
 
 /// How the server is set up, as `GET /info` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -23,11 +24,13 @@ pub struct About {
     pub fsync: String,
     /// Where backups may go; none if they are off.
     pub backup_directory: Option<std::path::PathBuf>,
+    /// When open dead letters are too many, or too old.
+    pub letter_alarm: LetterAlarm,
 }
 
-/// `GET /health`: the process is alive.
-pub(super) async fn health() -> Response {
-    answer::ok(&json!({ "status": "healthy" }))
+/// `GET /health`: the process is alive, and what somebody should look at.
+pub(super) async fn health(State(app): State<App>) -> Response {
+    answer::ok(&json!({ "status": "healthy", "warnings": alarms::warnings(&app) }))
 }
 
 /// `GET /ready`: work is taken. 503 with the reason otherwise.
@@ -60,6 +63,8 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),
         "views": engine.views(),
+        "letter_alarm": about.letter_alarm,
+        "warnings": alarms::warnings(&app),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
 }

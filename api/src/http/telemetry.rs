@@ -52,6 +52,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");
         metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
         archive_watch::describe();
+        super::alarms::describe();
         handle
     })
 }
@@ -72,6 +73,7 @@ pub(super) async fn show(State(app): State<App>) -> Response {
             metrics::gauge!(VIEW_LAG_SECONDS, "view" => word).set(lag(view.lag_ms) / 1_000.0);
         }
     }
+    super::alarms::record(&app);
     recorded.run_upkeep();
     ([(CONTENT_TYPE, TEXT_FORMAT)], recorded.render()).into_response()
 }

@@ -24,6 +24,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// When open dead letters are too many, or too old: then the server says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct LetterAlarm {
+    /// So many are too many; never, if unsaid.
+    pub letters: Option<u64>,
+    /// One that is open for so long is too old; never, if unsaid.
+    pub age_ms: Option<u64>,
+}
+
+impl Default for LetterAlarm {
+    fn default() -> Self {
+        Self { letters: Some(1_000), age_ms: Some(24 * 3_600_000) }
+    }
+}
+
 /// The server's settings, all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +71,8 @@ pub struct Settings {
     pub node: String,
     /// How long runs are kept.
     pub retention: backstitch_saga::retention::Settings,
+    /// When open dead letters are too many, or too old.
+    pub letter_alarm: LetterAlarm,
     /// Where backups asked for by HTTP may go; without it they are off.
     pub backup_directory: Option<PathBuf>,
 }
@@ -77,6 +94,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),
+            letter_alarm: LetterAlarm::default(),
             backup_directory: None,
         }
     }

@@ -62,6 +62,8 @@ impl Settings {
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
+        put(sources, "dlq_alarm_letters", &mut settings.letter_alarm.letters, letters)?;
+        put(sources, "dlq_alarm_age", &mut settings.letter_alarm.age_ms, age)?;
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
@@ -92,6 +94,22 @@ fn policy(text: &str) -> Result<Option<Policy>, String> {
         format!("a retention policy as JSON; {first}")
     };
     Policy::read_text(text).map(Some).map_err(wrong)
+}
+
+fn letters(text: &str) -> Result<Option<u64>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = u64::from_str(text).ok().filter(|number| *number > 0);
+    number.map(Some).ok_or_else(|| "off, or a whole number from 1".to_owned())
+}
+
+fn age(text: &str) -> Result<Option<u64>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let ms = parse_duration_ms(text).ok().filter(|ms| *ms > 0);
+    ms.map(Some).ok_or_else(|| "off, or a duration such as 24h".to_owned())
 }
 
 fn interval(text: &str) -> Result<Option<Duration>, String> {

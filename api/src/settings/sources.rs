@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 24] = [
     "data_dir",
     "listen",
     "fsync",
@@ -35,6 +35,8 @@ pub const KEYS: [&str; 22] = [
     "allow_unauthenticated",
     "allowed_hosts",
     "node",
+    "dlq_alarm_letters",
+    "dlq_alarm_age",
     "retention",
     "retention_interval",
     "archive_keep_for",

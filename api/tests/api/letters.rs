@@ -1,9 +1,11 @@
 //! Dead letters beyond retry and discard: what they share, counted, and their whole context.
 
+use backstitch_api::Settings;
+use backstitch_api::settings::LetterAlarm;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, settings};
 
 /// Fails at `charge` with what it is told.
 const REFUSED: &str = "
@@ -95,5 +97,91 @@ async fn a_letter_tells_every_attempt() {
         assert_eq!(own["error"]["message"], "busy");
         assert!(text(&own["started_at"]) <= text(&own["ended_at"]), "{own}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_retried_by_a_filter_and_every_mistake_is_told() {
+    let server = Server::start().await;
+    server.define(REFUSED).await;
+    for _ in 0..3 {
+        server.run("refused", &json!({ "why": "busy" })).await;
+    }
+    let wish = json!({
+        "filter": { "workflow_id": "refused" },
+        "rate_per_second": 1_000,
+        "canary": { "count": 1, "wait": "10m" },
+        "reason": "it may be back",
+    });
+    let (status, begun) = server.post("/api/v1/dlq/retries", &wish).await;
+    assert_eq!((status, &begun["canary"]["wait_ms"]), (StatusCode::ACCEPTED, &json!(600_000)));
+    let path = format!("/api/v1/dlq/retries/{}", text(&begun["redrive_id"]));
+    // It fails again: the first canary stops it.
+    let ended = until(&server, &path, |own| own["status"] == "stopped").await;
+    let cause = text(&letters(&server, "limit=1").await[0]["fingerprint"]);
+    assert_eq!(ended["stopped"]["reason"], format!("the canary of group {cause}: 1 of 1 failed"));
+    assert_eq!((&ended["letters"]["claimed"], &ended["letters"]["failed"]), (&json!(1), &json!(1)));
+    assert_eq!(ended["canaries"][0]["fingerprint"], cause.as_str());
+    let (_, listed) = server.get("/api/v1/dlq/retries").await;
+    assert_eq!(listed["redrives"][0]["redrive_id"], begun["redrive_id"]);
+    let (status, paused) = server.post(&format!("{path}/pause"), &json!({})).await;
+    assert_eq!((status, &paused["status"]), (StatusCode::OK, &json!("stopped")));
+    let over = json!({ "reason": "leave it" });
+    let (status, cancelled) = server.post(&format!("{path}/cancel"), &over).await;
+    assert_eq!((status, &cancelled["status"]), (StatusCode::OK, &json!("cancelled")));
+    let (status, refused) = server.post(&format!("{path}/resume"), &json!({})).await;
+    assert_eq!((status, &refused["error_code"]), (StatusCode::CONFLICT, &json!("REDRIVE_OVER")));
+    let (_, audit) = server.get("/api/v1/audit?action=redrive.cancelled").await;
+    assert_eq!(audit["audit"][0]["detail"], "leave it", "{audit}");
+
+    let wrong = json!({
+        "filter": { "kind": "odd", "fingerprint": "1", "tag": 7, "opened_after": "now", "id": "x" },
+        "rate_per_second": 0,
+        "canary": { "count": 0, "wait": "soon" },
+        "stop_when": { "failures": 0, "failure_ratio": "half" },
+    });
+    let (status, refused) = server.post("/api/v1/dlq/retries", &wrong).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let problems = refused["details"]["problems"].as_array().expect("a list");
+    let mut paths: Vec<_> = problems.iter().map(|own| text(&own["path"])).collect();
+    paths.sort_unstable();
+    let expected = [
+        "canary.count",
+        "canary.wait",
+        "filter.fingerprint",
+        "filter.id",
+        "filter.kind",
+        "filter.opened_after",
+        "filter.tag",
+        "rate_per_second",
+        "stop_when.failure_ratio",
+        "stop_when.failures",
+    ];
+    assert_eq!(paths, expected);
+    let (status, nothing) = server.post("/api/v1/dlq/retries", &json!({ "filter": {} })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "never all of them: {nothing}");
+    for path in ["/api/v1/dlq/retries/redrive_1", "/api/v1/dlq/retries/nonsense"] {
+        let (status, _) = server.get(path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_open_letters_are_told_where_people_look() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let alarm = LetterAlarm { letters: Some(2), age_ms: None };
+    let settings = Settings { letter_alarm: alarm, ..settings(&folder) };
+    let server = Server::start_with(settings, folder).await;
+    server.define(REFUSED).await;
+    server.run("refused", &json!({ "why": "busy" })).await;
+    until(&server, "/api/v1/dlq/stats", |own| own["by_status"]["open"] == 1).await;
+    let (_, health) = server.get("/health").await;
+    assert_eq!(health, json!({ "status": "healthy", "warnings": [] }));
+    server.run("refused", &json!({ "why": "busy" })).await;
+    let rings = |own: &Value| own["warnings"] == json!(["2 dead letters are open"]);
+    until(&server, "/health", rings).await;
+    let info = until(&server, "/info", rings).await;
+    assert_eq!(info["letter_alarm"], json!({ "letters": 2, "age_ms": null }));
     server.stop().await;
 }

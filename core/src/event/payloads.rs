@@ -3,7 +3,7 @@
 //! Each match names every variant, so that a new one is a question to whoever adds it; a test
 //! of the journal counts what is met here against what is written.
 
-use super::{Event, PartitionEvent, ReplayEvent, RunEvent, WorkflowEvent};
+use super::{Event, PartitionEvent, RedriveEvent, ReplayEvent, RunEvent, WorkflowEvent};
 use crate::failure::Failure;
 use crate::payload::Payload;
 
@@ -13,6 +13,7 @@ impl Event {
         match self {
             Self::Run(event) => event.for_each_payload(visit),
             Self::Replay(ReplayEvent::Requested(request)) => visit(&request.filter),
+            Self::Redrive(RedriveEvent::Requested(request)) => visit(&request.terms),
             Self::Workflow(
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
@@ -34,6 +35,14 @@ impl Event {
                 | ReplayEvent::Stopped { .. }
                 | ReplayEvent::Resumed { .. }
                 | ReplayEvent::Completed { .. },
+            )
+            | Self::Redrive(
+                RedriveEvent::Claimed { .. }
+                | RedriveEvent::Observed { .. }
+                | RedriveEvent::Halted { .. }
+                | RedriveEvent::Resumed { .. }
+                | RedriveEvent::Cancelled { .. }
+                | RedriveEvent::Completed,
             ) => {}
         }
     }
@@ -43,6 +52,7 @@ impl Event {
         match self {
             Self::Run(event) => event.for_each_payload_mut(visit),
             Self::Replay(ReplayEvent::Requested(request)) => visit(&mut request.filter),
+            Self::Redrive(RedriveEvent::Requested(request)) => visit(&mut request.terms),
             Self::Workflow(
                 WorkflowEvent::DefinitionPart { .. }
                 | WorkflowEvent::Defined { .. }
@@ -64,6 +74,14 @@ impl Event {
                 | ReplayEvent::Stopped { .. }
                 | ReplayEvent::Resumed { .. }
                 | ReplayEvent::Completed { .. },
+            )
+            | Self::Redrive(
+                RedriveEvent::Claimed { .. }
+                | RedriveEvent::Observed { .. }
+                | RedriveEvent::Halted { .. }
+                | RedriveEvent::Resumed { .. }
+                | RedriveEvent::Cancelled { .. }
+                | RedriveEvent::Completed,
             ) => {}
         }
     }

@@ -4,7 +4,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Digest, ExecutionId, PartitionId, ReplayId};
+use super::{Digest, ExecutionId, PartitionId, RedriveId, ReplayId};
 use crate::time::Timestamp;
 
 /// What binary formats hold of an execution's id.
@@ -44,6 +44,24 @@ impl Serialize for ReplayId {
 }
 
 impl<'de> Deserialize<'de> for ReplayId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        u128::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for RedriveId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        serializer.serialize_newtype_struct("RedriveId", &self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RedriveId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
@@ -119,6 +137,7 @@ mod tests {
         let run = ExecutionId { partition: PartitionId(1), digits: u128::MAX };
         check(run, &format!("\"{run}\""));
         check(ReplayId(7), &format!("\"{}\"", ReplayId(7)));
+        check(RedriveId(7), &format!("\"{}\"", RedriveId(7)));
         check(Digest::of(b"x"), &format!("\"{}\"", Digest::of(b"x")));
         check(Timestamp(-1_000_000), "\"1969-12-31T23:59:59.000000Z\"");
         check(Timestamp(i64::MAX), &i64::MAX.to_string());

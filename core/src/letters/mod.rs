@@ -5,12 +5,14 @@
 
 mod attempts;
 mod counts;
+mod fate;
 mod fingerprint;
 mod groups;
 mod normal;
 
 pub use attempts::{ATTEMPTS_TOLD_MAX, attempts_json};
 pub use counts::LetterCounts;
+pub use fate::{Fate, fate, fate_of_run};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use groups::{LetterCause, LetterGroup, groups};
 pub use normal::{NORMAL_BYTES_MAX, normal};

@@ -9,7 +9,7 @@ use crate::event::{
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
-use super::types::{rollout_type, run_type};
+use super::types::{redrive_type, rollout_type, run_type};
 use super::{callback_word, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
@@ -51,6 +51,7 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
         }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),
+        Event::Redrive(event) => (redrive_type(event), super::redrives::event_data(event)),
     }
 }
 

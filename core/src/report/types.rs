@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, ReplayEvent,
-    RolloutEvent, RunEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
+    ReplayEvent, RolloutEvent, RunEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 80] = [
+pub const EVENT_TYPES: [&str; 87] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -87,6 +87,13 @@ pub const EVENT_TYPES: [&str; 80] = [
     "ReplayStopped",
     "ReplayResumed",
     "ReplayCompleted",
+    "RedriveRequested",
+    "RedriveClaimed",
+    "RedriveObserved",
+    "RedriveHalted",
+    "RedriveResumed",
+    "RedriveCancelled",
+    "RedriveCompleted",
 ];
 
 /// The type words of runs' events: those before the first of another stream.
@@ -118,6 +125,19 @@ pub fn event_type(event: &Event) -> &'static str {
             ReplayEvent::Resumed { .. } => "ReplayResumed",
             ReplayEvent::Completed { .. } => "ReplayCompleted",
         },
+        Event::Redrive(event) => redrive_type(event),
+    }
+}
+
+pub(super) fn redrive_type(event: &RedriveEvent) -> &'static str {
+    match event {
+        RedriveEvent::Requested(_) => "RedriveRequested",
+        RedriveEvent::Claimed { .. } => "RedriveClaimed",
+        RedriveEvent::Observed { .. } => "RedriveObserved",
+        RedriveEvent::Halted { .. } => "RedriveHalted",
+        RedriveEvent::Resumed { .. } => "RedriveResumed",
+        RedriveEvent::Cancelled { .. } => "RedriveCancelled",
+        RedriveEvent::Completed => "RedriveCompleted",
     }
 }
 

@@ -92,7 +92,7 @@ impl Keys {
             Event::Run(RunEvent::StepReady { step, round, .. }) => {
                 self.rounds.insert((record.stream.clone(), *step), *round);
             }
-            Event::Run(_) | Event::Partition(_) | Event::Replay(_) => {}
+            Event::Run(_) | Event::Partition(_) | Event::Replay(_) | Event::Redrive(_) => {}
         }
     }
 

@@ -339,6 +339,6 @@ pub(super) fn is_effect(event: &Event) -> bool {
         Event::Replay(event) => {
             matches!(event, ReplayEvent::Advanced { .. } | ReplayEvent::Completed { .. })
         }
-        Event::Workflow(_) | Event::Partition(_) => false,
+        Event::Workflow(_) | Event::Partition(_) | Event::Redrive(_) => false,
     }
 }

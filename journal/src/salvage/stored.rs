@@ -133,11 +133,11 @@ fn is_its_own(stream: &StreamId, version: u64, position: u64, body: &[u8]) -> bo
         .is_ok_and(|found| found.stream == *stream && found.version == version)
 }
 
-/// The partition a history is written in: workflows and replays all live in the first.
+/// The partition a history is written in: all but runs and partitions in the first.
 fn partition_of(stream: &StreamId) -> usize {
     match stream {
         StreamId::Execution(run) => usize::from(run.partition.0),
         StreamId::Partition(partition) => usize::from(partition.0),
-        StreamId::Workflow { .. } | StreamId::Replay(_) => 0,
+        StreamId::Workflow { .. } | StreamId::Replay(_) | StreamId::Redrive(_) => 0,
     }
 }

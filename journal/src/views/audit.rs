@@ -51,6 +51,10 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RolloutEnded => 23,
         AuditAction::CacheEmptied => 24,
         AuditAction::ExecutionMigrated => 25,
+        AuditAction::RedriveRequested => 26,
+        AuditAction::RedrivePaused => 27,
+        AuditAction::RedriveResumed => 28,
+        AuditAction::RedriveCancelled => 29,
     }
 }
 
@@ -175,7 +179,7 @@ pub(super) fn rows_of_history(stream: &StreamId, records: &[Record]) -> Vec<Audi
     let partition = match stream {
         StreamId::Execution(run) => run.partition,
         StreamId::Partition(partition) => *partition,
-        StreamId::Workflow { .. } | StreamId::Replay(_) => PartitionId(0),
+        StreamId::Workflow { .. } | StreamId::Replay(_) | StreamId::Redrive(_) => PartitionId(0),
     };
     let namespace = namespace_in(records);
     let namespace_of = |_: &ExecutionId| namespace.clone();

@@ -275,6 +275,12 @@ impl<R: Row> Table<R> {
         }
     }
 
+    /// Visits every row that is not in the tree yet, in no order.
+    pub(super) fn for_each_changed(&self, mut visit: impl FnMut(&R)) {
+        let changed = lock(&self.changed);
+        changed.rows.values().filter_map(|entry| entry.row.as_deref()).for_each(&mut visit);
+    }
+
     /// Visits every row, in no order.
     pub(super) fn for_each(&self, mut visit: impl FnMut(R)) -> Result<(), Error> {
         let mut seen = std::collections::HashSet::new();

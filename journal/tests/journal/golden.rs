@@ -26,6 +26,7 @@ use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
+use crate::golden_redrive::commit_redrive;
 use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
@@ -290,6 +291,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
+        ("commit-redrive.bin", commit_redrive()),
         ("commit-numbers.bin", commit_numbers()),
     ]
 }

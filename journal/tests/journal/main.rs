@@ -26,6 +26,7 @@ mod golden_graph;
 mod golden_keyed;
 mod golden_links;
 mod golden_migrations;
+mod golden_redrive;
 mod golden_rollout;
 mod golden_source;
 mod life;

@@ -142,7 +142,7 @@ impl Archive {
         let wanted = |stream: &StreamId| match stream {
             StreamId::Execution(run) => matches(&prefix, *run),
             StreamId::Workflow { .. } | StreamId::Partition(_) => true,
-            StreamId::Replay(_) => false,
+            StreamId::Replay(_) | StreamId::Redrive(_) => false,
         };
         let damage = self.scan(wanted, |generation, record| search.take(generation, record))?;
         let Search { found, count, records, generations, removed, definitions } = search;

@@ -115,7 +115,7 @@ fn gather(
     let is_wanted = |stream: &StreamId| match stream {
         StreamId::Execution(run) => wanted.contains_key(run),
         StreamId::Workflow { .. } | StreamId::Partition(_) => true,
-        StreamId::Replay(_) => false,
+        StreamId::Replay(_) | StreamId::Redrive(_) => false,
     };
     archive.scan(is_wanted, |_, record| match (&record.stream, &record.event) {
         (StreamId::Execution(run), Event::Run(event)) => {

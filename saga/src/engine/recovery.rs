@@ -66,6 +66,7 @@ pub(super) fn recover(
         match stream {
             StreamId::Workflow { .. } => partition.adopt_workflow(stream, &timed(records)),
             StreamId::Replay(id) => partition.adopt_replay(id, &timed(records)),
+            StreamId::Redrive(id) => partition.adopt_redrive(id, &timed(records)),
             StreamId::Execution(_) | StreamId::Partition(_) => Ok(()),
         }
         .map_err(Error::Fold)?;

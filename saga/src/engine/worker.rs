@@ -15,6 +15,7 @@ use crate::driver::Driver;
 use crate::handle::Ticket;
 use crate::keys::Keys;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
+use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::slots::Slots;
 use crate::turns::{self, Pool};
@@ -83,6 +84,7 @@ pub(crate) struct Worker {
     catalog: Arc<Catalog>,
     driver: Driver,
     replays: Replays,
+    redrives: Redrives,
     stopping: watch::Receiver<bool>,
     staged_at: std::collections::VecDeque<(Instant, metrics::Committed)>,
     resident: metrics::Resident,
@@ -96,7 +98,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         (driver, (pool, slots, keys), cache): (Driver, (&Pool, &Slots, &Keys), &ResultCache),
-        replays: Replays,
+        (replays, redrives): (Replays, Redrives),
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let Mail { inputs, posts, peers } = mail;
@@ -122,6 +124,7 @@ impl Worker {
             catalog,
             driver,
             replays,
+            redrives,
             stopping,
             staged_at: std::collections::VecDeque::new(),
             resident,
@@ -261,6 +264,7 @@ impl Worker {
                 Release::Answer(ticket, answer) => ticket.answer(answer),
                 Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
+                Release::Redrive(id, state) => self.redrives.follow(id, *state),
                 Release::Publish(definition, answer) => self.publish(&definition, &answer),
                 Release::PublishRollout(name, rollout) => self.catalog.roll_out(name, rollout),
                 Release::Abort(run, effect) => self.driver.abort(run, effect),

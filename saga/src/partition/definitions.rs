@@ -208,6 +208,14 @@ impl Workflows {
 }
 
 impl<T: Abandon> Partition<T> {
+    /// The revisions of all workflows taken in at the start, with their plans.
+    ///
+    /// # Errors
+    /// A sentence, when a recorded definition can't be compiled.
+    pub fn revisions(&self) -> Result<Vec<(Name, Revision)>, String> {
+        self.workflows.revisions()
+    }
+
     pub(super) fn define(&mut self, mut definition: Box<Definition>, ticket: T, moment: Moment) {
         let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
         self.releases.push(Release::Publish(definition, answer.clone()));

@@ -6,8 +6,9 @@ use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::{Event, PartitionEvent};
-use backstitch_core::ids::{Digest, ExecutionId, ReplayId};
+use backstitch_core::ids::{Digest, ExecutionId, RedriveId, ReplayId};
 use backstitch_core::lineage::Plans;
+use backstitch_core::redrives::{RedriveCommand, RedriveRejection, RedriveState};
 use backstitch_core::replays::{ReplayCommand, ReplayRejection, ReplayState};
 use backstitch_core::retention::Held;
 use backstitch_core::rollout::{Applicant, InForce};
@@ -96,6 +97,10 @@ pub enum Input<T> {
     Replay(ReplayId, ReplayCommand, Option<T>),
     /// Answer one replay, or the newest.
     ShowReplays(Option<ReplayId>, T),
+    /// A command for a redrive. What it observes has nobody to answer.
+    Redrive(RedriveId, RedriveCommand, Option<T>),
+    /// Answer one redrive, or the newest.
+    ShowRedrives(Option<RedriveId>, T),
     /// Record an event of the partition itself; [`Input::Remove`] is the way to remove runs.
     Record(Box<PartitionEvent>, T),
     /// Remove those of some runs that may go.
@@ -164,6 +169,12 @@ pub enum Answer {
     Replays(Vec<(ReplayId, ReplayState)>),
     /// The command is wrong where the replay stands.
     ReplayRejected(ReplayRejection),
+    /// The redrive as it stands.
+    Redrive(RedriveId, Box<RedriveState>),
+    /// The newest redrives.
+    Redrives(Vec<(RedriveId, RedriveState)>),
+    /// The command is wrong where the redrive stands.
+    RedriveRejected(RedriveRejection),
     /// The event of the partition is durable.
     Recorded {
         /// Its place in the partition's own stream.

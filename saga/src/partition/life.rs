@@ -71,6 +71,7 @@ impl<T: Abandon> Partition<T> {
         self.drop_unstarted(moment);
         self.remove_cut_short(moment);
         self.resume_replays();
+        self.resume_redrives();
         let mut runs: Vec<_> = self.runs.keys().copied().collect();
         runs.sort_unstable();
         for id in runs {

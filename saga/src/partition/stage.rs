@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
-use backstitch_core::ids::{ExecutionId, ReplayId, StreamId};
+use backstitch_core::ids::{ExecutionId, RedriveId, ReplayId, StreamId};
+use backstitch_core::redrives::RedriveState;
 use backstitch_core::replays::ReplayState;
 use backstitch_core::rollout::InForce;
 use backstitch_core::summary::ViewChange;
@@ -57,6 +58,8 @@ pub enum Release<T> {
     Abort(ExecutionId, Effect),
     /// A replay is to begin, go on, or end.
     Replay(ReplayId, Box<ReplayState>),
+    /// A redrive is to begin, go on, or end.
+    Redrive(RedriveId, Box<RedriveState>),
     /// A revision may be used.
     Publish(Box<Definition>, Answer),
     /// New runs of a workflow follow this roll-out, or none.

@@ -242,7 +242,10 @@ impl Bench {
                 Release::Perform(order) => self.orders.push(*order),
                 Release::Post(post) => self.posts.push(post),
                 Release::Abort(_, effect) => self.aborted.push(effect),
-                Release::Publish(..) | Release::PublishRollout(..) | Release::Replay(..) => {}
+                Release::Publish(..)
+                | Release::PublishRollout(..)
+                | Release::Replay(..)
+                | Release::Redrive(..) => {}
             }
         }
     }

@@ -7,13 +7,14 @@ use backstitch_tests::binaries;
 use serde_json::Value;
 
 /// Rows of each group: cases times concurrencies.
-const ROWS: [(&str, usize); 8] = [
+const ROWS: [(&str, usize); 9] = [
     ("floors", 1 + 4),
     ("journal", 4),
     ("engine", 8),
     ("http", 8),
     ("graph", 2),
     ("many", 3),
+    ("letters", 2),
     ("cache", 2),
     ("scale", 5 + 8 + 1 + 1),
 ];
@@ -54,7 +55,9 @@ fn adds_up(group: &str, line: &Value) {
     assert!(median("per_second") > 0.0 && median("p50_us") <= median("p99_us"), "{line}");
     let shares = line["of_floor"].as_object().expect("an object");
     match group {
-        "floors" | "graph" | "cache" | "many" | "scale" => assert!(shares.is_empty(), "{line}"),
+        "floors" | "graph" | "cache" | "many" | "letters" | "scale" => {
+            assert!(shares.is_empty(), "{line}")
+        }
         "journal" => {
             assert!(shares.contains_key("sync"), "{line}");
             // One commit in flight: each group is one commit, and each has its own sync.

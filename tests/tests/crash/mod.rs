@@ -14,6 +14,7 @@ mod keyed;
 mod loops;
 mod orders;
 mod payloads;
+mod redriven;
 pub mod replayed;
 mod scene;
 mod syncs;

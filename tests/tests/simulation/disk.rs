@@ -102,7 +102,9 @@ impl Disk {
             StreamId::Execution(run) => self.runs.entry(*run).or_default(),
             StreamId::Partition(id) => self.own.entry(*id).or_default(),
             StreamId::Workflow { .. } => self.workflows.entry(record.stream.clone()).or_default(),
-            StreamId::Replay(_) => panic!("nothing of {} here", record.stream),
+            StreamId::Replay(_) | StreamId::Redrive(_) => {
+                panic!("nothing of {} here", record.stream)
+            }
         }
     }
 }

@@ -354,7 +354,7 @@ impl World {
                 Release::PublishRollout(name, rollout) => {
                     self.disk.lock().expect("no panic").catalog.roll_out(name, rollout);
                 }
-                Release::Publish(..) | Release::Replay(..) => {}
+                Release::Publish(..) | Release::Replay(..) | Release::Redrive(..) => {}
             }
         }
     }

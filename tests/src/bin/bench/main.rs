@@ -12,6 +12,7 @@ mod floors;
 mod graph;
 mod herd;
 mod journal;
+mod letters;
 mod lists;
 mod load;
 mod machine;
@@ -37,7 +38,9 @@ use crate::floors::Echo;
 use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
-use crate::ratios::{CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, MANY, SCALE, SYNC};
+use crate::ratios::{
+    CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, LETTERS, MANY, SCALE, SYNC,
+};
 use crate::scale::Sizes;
 
 /// As the server has it.
@@ -69,7 +72,8 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, graph, cache, engine, http, many, scale;
+    /// Only these groups, beside the floors: journal, graph, cache, engine, http, many, letters,
+    /// scale;
     /// or, of scale, append.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -124,10 +128,11 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
     let mut sizes = if arguments.quick { scale::QUICK } else { scale::FULL };
     sizes.records = arguments.records.unwrap_or(sizes.records);
     bench.many(if arguments.quick { many::QUICK } else { many::FULL })?;
+    bench.letters(if arguments.quick { letters::QUICK } else { letters::FULL })?;
     bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, MANY, SCALE]
+        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, MANY, LETTERS, SCALE]
             .iter()
             .position(|group| *group == figure.case.group)
     });
@@ -261,6 +266,17 @@ impl<'a> Bench<'a> {
         let data = self.data_folder()?;
         for (case, unit, measured) in many::measure(data.path(), sizes)? {
             self.add(MANY, case, 1, unit, measured);
+        }
+        Ok(())
+    }
+
+    fn letters(&mut self, sizes: letters::Sizes) -> Result<(), String> {
+        if !self.wants(LETTERS) {
+            return Ok(());
+        }
+        let data = self.data_folder()?;
+        for (case, unit, measured) in letters::measure(data.path(), sizes)? {
+            self.add(LETTERS, case, 1, unit, measured);
         }
         Ok(())
     }

@@ -1,0 +1,38 @@
+//! Who waits for turns, slots and keyed limits, and who has them.
+
+use super::Handle;
+use crate::keys::KeyShown;
+use crate::slots::Limits;
+use crate::turns::{Class, Usage};
+
+impl Handle {
+    /// How the turns of attempts stand.
+    #[must_use]
+    pub fn turns(&self) -> Usage {
+        self.shared.turns.usage()
+    }
+
+    /// Every limit of runs at a time, with who holds and who waits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.slots.limits()
+    }
+
+    /// Tells the recorder who waits for turns, slots and keyed limits.
+    pub fn record_waiting(&self) {
+        let turns = self.turns().waiting;
+        let words = Class::ALL.map(Class::word);
+        crate::metrics::waiting("turns", words.into_iter().zip(&turns));
+        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
+        let words = || words.into_iter().skip(1);
+        crate::metrics::waiting("slots", words().zip(&slots));
+        crate::metrics::waiting("keys", words().zip(&keys));
+    }
+
+    /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
+    /// key, and how many more there are.
+    #[must_use]
+    pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
+        self.shared.keys.shown(namespace, most)
+    }
+}

@@ -69,6 +69,7 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
         *step = StepState { open_needs, done_needs, ..own };
     }
     let had = std::mem::replace(&mut state.flow, fresh.flow);
+    let awaited = had.as_ref().map(|own| own.awaiting.clone()).unwrap_or_default();
     for (step, new) in state.steps.iter_mut().zip(&plan.steps) {
         if new.gone && step.status == StepStatus::Pending {
             (step.status, step.completed_at) = (StepStatus::Pruned, Some(at));
@@ -89,15 +90,14 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
         fresh.for_each(|step| keyed.forget(*step));
     }
     begun.iter().for_each(|step| place(state, *step));
-    // What a step that has begun waited for had come, whatever became of who called it since.
-    for step in begun {
-        if let Some(&counted) = counted.get(step.at()).filter(|_| !plan.step(step).gone) {
-            let own = &mut state.steps[step.at()];
-            (own.open_needs, own.done_needs) = counted;
-        }
-        if let Some(flow) = &mut state.flow {
-            flow.awaiting.remove(&step);
-        }
+    // What a step that has begun waited for stays as it was, whatever became of who called it.
+    for step in begun.into_iter().filter(|step| !plan.step(*step).gone) {
+        let Some(&counted) = counted.get(step.at()) else { continue };
+        let own = &mut state.steps[step.at()];
+        (own.open_needs, own.done_needs) = counted;
+        let Some(flow) = &mut state.flow else { continue };
+        flow.awaiting.remove(&step);
+        flow.awaiting.extend(awaited.get(&step).map(|own| (step, own.clone())));
     }
 }
 

@@ -77,6 +77,16 @@ pub(super) fn settle_handled(state: &mut State, step: StepIndex, at: Timestamp) 
     settle(state, step, false, at);
 }
 
+/// Handlers that have begun or are ruled out wait to be called no more, though a step that names
+/// them is to be tried again.
+pub(super) fn let_go_of_handlers(state: &mut State) {
+    let Some(flow) = &mut state.flow else { return };
+    let steps = &state.steps;
+    let over = |own: &StepIndex| steps[own.at()].status != StepStatus::Pending;
+    let over: Vec<_> = flow.awaiting.keys().copied().filter(over).collect();
+    over.into_iter().for_each(|handler| spare(state, handler));
+}
+
 /// A router has chosen: what only its other routes lead to is to be pruned.
 pub(super) fn choose(state: &mut State, step: StepIndex, route: Option<u16>) -> Result<(), String> {
     let plan = state.plan.clone();
@@ -98,10 +108,13 @@ pub(super) fn lead(state: &mut State, step: StepIndex, taken: &[StepIndex]) -> R
     Ok(())
 }
 
-/// The step is pending no more, and will not be again.
+/// The step is pending no more, and will not be again; a handler that was not called waits for
+/// that no more.
 pub(super) fn spare(state: &mut State, step: StepIndex) {
-    if let Some(flow) = &mut state.flow {
-        flow.doomed.remove(&step);
+    let Some(flow) = &mut state.flow else { return };
+    flow.doomed.remove(&step);
+    if flow.awaiting.remove(&step).is_some() {
+        need_settled(state, step, state.step(step).status != StepStatus::Pruned);
     }
 }
 

@@ -63,13 +63,11 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     let agreed = state.run_sla_ms().is_some();
     state.plan = plan.clone();
     let own = std::mem::replace(&mut state.steps, fresh.steps);
-    let counted: Vec<_> = own.iter().map(|step| (step.open_needs, step.done_needs)).collect();
     for (step, own) in state.steps.iter_mut().zip(own) {
         let (open_needs, done_needs) = (step.open_needs, step.done_needs);
         *step = StepState { open_needs, done_needs, ..own };
     }
     let had = std::mem::replace(&mut state.flow, fresh.flow);
-    let awaited = had.as_ref().map(|own| own.awaiting.clone()).unwrap_or_default();
     for (step, new) in state.steps.iter_mut().zip(&plan.steps) {
         if new.gone && step.status == StepStatus::Pending {
             (step.status, step.completed_at) = (StepStatus::Pruned, Some(at));
@@ -89,16 +87,8 @@ fn carry(state: &mut State, plan: &Arc<Plan>, at: Timestamp) {
     if let Some(keyed) = &mut state.keyed {
         fresh.for_each(|step| keyed.forget(*step));
     }
-    begun.iter().for_each(|step| place(state, *step));
-    // What a step that has begun waited for stays as it was, whatever became of who called it.
-    for step in begun.into_iter().filter(|step| !plan.step(*step).gone) {
-        let Some(&counted) = counted.get(step.at()) else { continue };
-        let own = &mut state.steps[step.at()];
-        (own.open_needs, own.done_needs) = counted;
-        let Some(flow) = &mut state.flow else { continue };
-        flow.awaiting.remove(&step);
-        flow.awaiting.extend(awaited.get(&step).map(|own| (step, own.clone())));
-    }
+    begun.into_iter().for_each(|step| place(state, step));
+    flow::let_go_of_handlers(state);
 }
 
 /// What routers, handlers and clocks brought about stays, as far as the plan knows of it; of

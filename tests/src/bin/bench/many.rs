@@ -99,10 +99,14 @@ impl Executor for Starts {
 /// Of the engine.
 pub fn measure(folder: &Path, sizes: Sizes) -> Result<Vec<Found>, String> {
     let mut found = vec![waiting(&folder.join("waiting"), sizes.waiting_runs)?];
-    let lone = starts(&folder.join("lone"), sizes, 1)?;
-    found.push((format!("{} runs in turn", sizes.lone_runs), "steps", lone));
-    let progressing = starts(&folder.join("progressing"), sizes, sizes.progressing_runs)?;
-    found.push((format!("{} runs at once", sizes.progressing_runs), "steps", progressing));
+    let runs = sizes.lone_runs;
+    let load = Load { runs, at_once: 1, pause: Duration::ZERO, begin_within: Duration::ZERO };
+    found.push((format!("{runs} runs in turn"), "steps", starts(&folder.join("lone"), load)?));
+    let (runs, pause) = (sizes.progressing_runs, sizes.pause);
+    let load = Load { runs, at_once: runs, pause, begin_within: pause };
+    found.push((format!("{runs} runs under way"), "steps", starts(&folder.join("spread"), load)?));
+    let load = Load { begin_within: Duration::ZERO, ..load };
+    found.push((format!("{runs} runs at once"), "steps", starts(&folder.join("burst"), load)?));
     let herd = herd::measure(&folder.join("herd"), sizes.herd_runs, sizes.herd_lead)?;
     found.push((format!("{} runs due together", sizes.herd_runs), "steps", herd));
     Ok(found)
@@ -151,23 +155,35 @@ pub fn rest_and_tell(folder: &str, runs: &str) -> Result<(), String> {
     engine.close()
 }
 
-/// How long ready steps wait for their start, in runs of which so many go on at once.
-fn starts(folder: &Path, sizes: Sizes, at_once: usize) -> Result<Measured, String> {
+/// Runs of five steps.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    /// How many.
+    runs: usize,
+    /// How many go on at once.
+    at_once: usize,
+    /// Between any two steps.
+    pause: Duration,
+    /// Within which they begin, evenly.
+    begin_within: Duration,
+}
+
+/// How long ready steps wait for their start.
+fn starts(folder: &Path, load: Load) -> Result<Measured, String> {
+    let Load { runs, at_once, pause, begin_within } = load;
     let starts = Arc::new(Starts::default());
     let mut registry = Registry::builtin(Default::default()).map_err(|e| e.to_string())?;
     registry.add("noop", starts.clone());
     let engine = InProcess::open_with(folder, registry)?;
-    let (runs, pause) = match at_once {
-        1 => (sizes.lone_runs, Duration::ZERO),
-        many => (many, sizes.pause),
-    };
     let begun = Instant::now();
     let handle = engine.handle();
     let ended = engine.block_on(async {
         let (mut tasks, mut ended) = (JoinSet::new(), Vec::with_capacity(runs));
-        for _ in 0..runs {
+        for run in 0..runs {
             let (handle, request) = (handle.clone(), workflow::pacing(pause));
+            let begins_after = begin_within.mul_f64(run as f64 / runs as f64);
             tasks.spawn(async move {
+                tokio::time::sleep(begins_after).await;
                 let accepted = handle.submit(request).await.map_err(|e| e.to_string())?;
                 let limit = Duration::from_secs(workflow::WAIT_SECONDS) + pause * 20;
                 let shown = handle.wait(accepted.execution, limit).await;

@@ -15,13 +15,13 @@ use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
     Calls, Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
-    Migrations, Sets, State, StepState,
+    Migrations, RunKeys, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 12;
+pub const CHECKPOINT_FORMAT: u32 = 13;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub struct Checkpoint {
     sets: Sets,
     tags: Arc<[Arc<str>]>,
     migrations: Option<Box<Migrations>>,
+    run_keys: Option<Box<RunKeys>>,
     calls: Option<Box<Calls>>,
 }
 
@@ -94,6 +95,7 @@ impl Checkpoint {
             sets: Sets { touched: Vec::new(), ..own.sets },
             tags: own.tags,
             migrations: own.migrations,
+            run_keys: own.run_keys,
             calls: own.calls,
         }
     }
@@ -183,6 +185,7 @@ impl Checkpoint {
             sets: self.sets,
             tags: self.tags,
             migrations: self.migrations,
+            run_keys: self.run_keys,
             calls: self.calls,
         })
     }

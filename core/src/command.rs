@@ -47,15 +47,8 @@ pub enum Command {
         /// The wait drawn for a next attempt.
         retry_delay_ms: u64,
     },
-    /// A callback's service is not to be called now.
-    HoldCallback {
-        /// Which delivery.
-        delivery: u32,
-        /// For what it waits.
-        hold: Hold,
-        /// When it is due again.
-        due_at: Timestamp,
-    },
+    /// A delivery's service is not to be called now: for what it waits, and when it is due again.
+    HoldCallback(u32, Hold, Timestamp),
     /// Time has passed, or a decision was cut short: see what is due.
     Continue,
     /// Stop the run.
@@ -165,6 +158,11 @@ pub enum Command {
         reason: String,
         /// Who.
         actor: String,
+    },
+    /// The run has not begun and never will: what it waits for waits for it.
+    GiveUpWaiting {
+        /// Who waits for whom, in words.
+        reason: String,
     },
     /// A fork of the run never started.
     DropFork {
@@ -339,6 +337,12 @@ pub enum Rejection {
     MigrationRefused {
         /// Every reason.
         reasons: Vec<String>,
+    },
+    /// The run's own limits have no key for what it is submitted with.
+    #[error("{}", .why.message)]
+    NoLimitKey {
+        /// Why.
+        why: Box<Failure>,
     },
     /// The run is still unwinding; its step letters wait until it has ended.
     #[error("the run is still {status}; retry its dead letters once it has ended")]

@@ -38,7 +38,7 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::ReportCallback { delivery, attempt, result, retry_delay_ms } => {
             report_callback(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
         }
-        Command::HoldCallback { delivery, hold, due_at } => {
+        Command::HoldCallback(delivery, hold, due_at) => {
             hold_callback(state, delivery, hold, due_at)
         }
         Command::Cancel { reason, actor, compensate, force } => {
@@ -70,8 +70,19 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::Migrate { plan, revision, reason, actor } => {
             migration::migrate(state, &plan, revision, reason, actor)?
         }
+        Command::GiveUpWaiting { reason } => give_up_waiting(state, reason),
         Command::DropFork { fork } => fork::drop_fork(state, fork),
     })
+}
+
+/// A child that waits for ever to begin fails: its parent's step may be tried again. Nothing was
+/// done that could be undone, and nobody is asked.
+fn give_up_waiting(state: &State, reason: String) -> Vec<RunEvent> {
+    if !state.waits_to_begin() || state.parent().is_none() {
+        return Vec::new();
+    }
+    let failure = Failure::retryable(codes::LIMIT_CIRCLE, reason).clipped();
+    vec![RunEvent::RunFailing { failure, step: None, recourse: Recourse::Halt }]
 }
 
 fn report_step(

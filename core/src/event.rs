@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use control::ControlEvent;
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
-pub use link::{ItemCounts, Items, LinkEvent, Origin, Parent, Priority};
+pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;
 pub use redrive::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
@@ -321,7 +321,7 @@ impl RunEvent {
         matches!(
             self,
             Self::Tagged { .. }
-                | Self::Link(LinkEvent::Origin(_))
+                | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
                 | Self::Fork(ForkEvent::Begun(_))
         )
     }

@@ -144,6 +144,8 @@ pub mod codes {
     pub const CHILD_NOT_UNDONE: &str = "CHILD_NOT_UNDONE";
     /// Too many runs are above this one for it to have children.
     pub const CHILD_TOO_DEEP: &str = "CHILD_TOO_DEEP";
+    /// A child waited for a slot that is held by runs which wait for it.
+    pub const LIMIT_CIRCLE: &str = "LIMIT_CIRCLE";
     /// What a loop is to go through is no list, or too long a one.
     pub const ITEMS_INVALID: &str = "ITEMS_INVALID";
     /// A loop began no more of its items, because its run was being stopped.

@@ -161,11 +161,17 @@ fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
         return;
     }
     let compensate = why.recourse == Recourse::Compensate;
-    for &step in links.to_cancel.iter().take(STARTS_PER_LAYER_MAX) {
+    let reason = format!("its parent fails: {}", why.failure.message);
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    let forced = if state.is_forced() { STARTS_PER_LAYER_MAX } else { 0 };
+    for &step in links.to_force.iter().take(forced) {
         let Some(child) = links.child(step) else { continue };
-        let reason = format!("its parent fails: {}", why.failure.message);
-        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-        post.message(child.run, Message::Cancel { step, reason, compensate });
+        post.message(child.run, Message::Force { step, reason: reason.clone(), compensate });
+    }
+    let told = |step: &&StepIndex| forced > 0 && links.to_force.contains(*step);
+    for &step in links.to_cancel.iter().filter(|step| !told(step)).take(STARTS_PER_LAYER_MAX) {
+        let Some(child) = links.child(step) else { continue };
+        post.message(child.run, Message::Cancel { step, reason: reason.clone(), compensate });
     }
 }
 

@@ -63,10 +63,10 @@ pub fn submit_within(
 }
 
 /// The events that begin a run, before anything follows of them.
-pub(crate) fn begin(
-    submission: Submission,
-    moment: Moment,
-) -> Result<(State, Decision), IllegalTransition> {
+///
+/// # Errors
+/// [`Rejection::NoLimitKey`]; [`Refusal::Illegal`] if the engine is wrong.
+pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let tags = submission.all_tags();
     let Submission { execution, plan, submitted, origin, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
@@ -80,6 +80,13 @@ pub(crate) fn begin(
     let tagged = (!tags.is_empty()).then_some(RunEvent::Tagged { tags });
     let origin = origin.map(|origin| RunEvent::Link(LinkEvent::Origin(origin)));
     for event in tagged.into_iter().chain(origin) {
+        evolve(&mut state, &event, moment.stamp)?;
+        decision.events.push(event);
+    }
+    if !state.plan.keyed_runs.is_empty() {
+        let rendered = state.plan.render_run_keys(&state, &mut decision.work);
+        let keys = rendered.map_err(|why| Rejection::NoLimitKey { why: Box::new(why) })?;
+        let event = RunEvent::Link(LinkEvent::Keyed { keys });
         evolve(&mut state, &event, moment.stamp)?;
         decision.events.push(event);
     }
@@ -140,7 +147,11 @@ pub(crate) fn keep_beside(plan: &Plan, events: &mut [RunEvent]) {
     }
 }
 
-fn settle(
+/// What follows of itself, layer by layer, with what there is room for.
+///
+/// # Errors
+/// [`Refusal::Illegal`] if the engine is wrong.
+pub fn settle(
     state: &mut State,
     moment: Moment,
     room: &mut dyn Room,

@@ -45,11 +45,6 @@ pub fn misfits(state: &State, plan: &Plan) -> Vec<String> {
         return vec![why];
     }
     of_the_run(state, plan, &mut reasons);
-    // The chunks of a loop know it by its place in the revision, not by that in a run's plan.
-    let loops = |plan: &Plan| plan.steps.iter().any(|step| step.each.is_some());
-    if loops(&state.plan) || loops(plan) {
-        reasons.push("a revision with a `foreach` is not left or gone over to".to_owned());
-    }
     for (index, own) in (0..).map(StepIndex).zip(&state.steps) {
         let (old, new) = (state.plan.step(index), plan.step(index));
         if new.gone && !old.gone && has_begun(own) {
@@ -103,12 +98,8 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
     if plan.workflow != state.plan.workflow {
         reasons.push(format!("the revision is one of `{}`", plan.workflow));
     }
-    // A chunk is pinned to its parent's content alone, in which steps have other places.
-    if let Some(step) = state.plan.steps.iter().chain(&plan.steps).find(|own| own.each.is_some()) {
-        reasons
-            .push(format!("step `{}` is a loop, and a run with one keeps its revision", step.id));
-    }
-    if plan.concurrency != state.plan.concurrency {
+    of_loops(state, plan, reasons);
+    if !plan.has_limits_of(&state.plan) {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
     }
     if state.begun {
@@ -127,6 +118,22 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
         && let Err(problems) = plan.check_input(&input.value())
     {
         reasons.extend(problems.iter().map(|own| format!("the run's input: {own}")));
+    }
+}
+
+/// The chunks of a loop are pinned to the content that its run was submitted with, in which the
+/// loop has the same place: it must be there, and say the same.
+fn of_loops(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
+    for (index, new) in (0..).map(StepIndex).zip(&plan.steps) {
+        let Some(each) = new.each() else { continue };
+        let before = state.plan.steps.get(index.at()).and_then(|own| own.each());
+        if before.is_none_or(|own| own.said != each.said) {
+            reasons.push(format!(
+                "step `{}` is a loop, which the revision that the run was submitted with does not \
+                 have so",
+                new.id
+            ));
+        }
     }
 }
 

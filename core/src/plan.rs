@@ -24,9 +24,9 @@ use serde_json::{Map, Value};
 use crate::breaker::BreakerPolicy;
 use crate::cache::CachePolicy;
 use crate::command::{TAGS_MAX, tag_problem};
+use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
-use crate::definition::{Concurrency, Definition};
 
 use crate::event::{Callback, Priority, Recourse};
 use crate::failure::{Failure, codes};
@@ -42,7 +42,7 @@ pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
 pub use flow::{Flow, Router};
-pub use keyed::{KEY_BYTES_MAX, PlanLimit};
+pub use keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
 pub use replay_safety::ReplaySafety;
@@ -80,7 +80,9 @@ pub struct Plan {
     /// Who goes first when not all can.
     pub priority: Priority,
     /// How many of its runs there may be at a time.
-    pub concurrency: Option<Concurrency>,
+    pub concurrency: Option<RunLimit>,
+    /// How many of its runs with the same key there may be at a time.
+    pub keyed_runs: Vec<KeyedRuns>,
     /// Whether any step runs alone.
     pub has_exclusive: bool,
     /// For lists: every run has them too.

@@ -121,6 +121,7 @@ mod tests {
             submitted_at: Timestamp(0),
             ended_at: None,
             parent: None,
+            chunk: false,
             variant: None,
             version: 1,
         }

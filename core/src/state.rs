@@ -36,7 +36,7 @@ pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
 pub use forks::Forks;
-pub use keyed::{Keyed, Wanted};
+pub use keyed::{Keyed, RunKeys, Wanted};
 pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
 pub(crate) use numbers::find_number;
@@ -76,6 +76,8 @@ pub struct State {
     pub keyed: Option<Box<Keyed>>,
     /// Its calls that wait until their services may be called, if there are any.
     pub calls: Option<Box<Calls>>,
+    /// The limits of runs with the same key that it counts against, if there is any.
+    pub(crate) run_keys: Option<Box<RunKeys>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -203,6 +205,7 @@ impl State {
             flow,
             keyed: None,
             calls: None,
+            run_keys: None,
             deadline_passed: false,
             ending: None,
             deliveries: Vec::new(),
@@ -245,7 +248,8 @@ impl State {
     pub(crate) fn beginning(&self) -> u64 {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
         let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
-        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + forked
+        let keyed = self.run_keys.is_some();
+        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + u64::from(keyed) + forked
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:

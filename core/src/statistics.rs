@@ -174,6 +174,7 @@ mod tests {
             submitted_at: Timestamp(5),
             ended_at: duration_ms.map(|ms| Timestamp(5).plus_ms(ms)),
             parent: None,
+            chunk: false,
             variant: None,
             version: 1,
         }

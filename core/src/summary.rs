@@ -109,6 +109,8 @@ pub struct RunSummary {
     pub submitted_at: Timestamp,
     /// When it got its final word.
     pub ended_at: Option<Timestamp>,
+    /// Whether it is a chunk of its parent's loop: a part of a run, not counted as one.
+    pub chunk: bool,
     /// Events folded into this row.
     pub version: u64,
 }

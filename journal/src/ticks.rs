@@ -192,6 +192,7 @@ mod tests {
             submitted_at: Timestamp(1),
             ended_at: None,
             parent: None,
+            chunk: false,
             variant: None,
             version: 1,
         }

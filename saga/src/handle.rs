@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backstitch_core::command::{Command, Submission};
+use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
@@ -183,9 +183,8 @@ impl Handle {
     /// Begins a run. When this answers, the run is durable.
     ///
     /// # Errors
-    /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`],
-    /// [`Error::SubmissionTooLarge`], [`Error::KeyConflict`], [`Error::Draining`],
-    /// [`Error::Stopped`].
+    /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`], [`Error::SubmissionTooLarge`],
+    /// [`Error::KeyConflict`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Accepted, Error> {
         match self.prepare(request.clone()) {
             Ok(submission) => self.begin(submission).await,
@@ -355,6 +354,7 @@ pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
     match (answer, run) {
         (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
         (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
+        (Answer::Rejected(Rejection::NoLimitKey { why }), _) => request::no_limit_key(&why),
         (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
         (Answer::Quarantined(why), _) => Error::Quarantined(why),
         (Answer::Full(full), _) => Error::Full(full),

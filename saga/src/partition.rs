@@ -53,6 +53,7 @@ use calls::CallbacksHeld;
 use cell::Cell;
 use definitions::Workflows;
 use resting::Resting;
+use turns::SlotOf;
 use waiters::Waiters;
 
 pub use cached::answers;
@@ -113,8 +114,8 @@ pub struct Partition<T> {
     cache: ResultCache,
     /// Answers to be brought there once a stage is durable.
     learned: VecDeque<(u64, Answered)>,
-    /// Slots to be let go once a stage is durable.
-    freed: VecDeque<(u64, Claim)>,
+    /// Slots to be let go, and runs that have others make room, once a stage is durable.
+    settled: VecDeque<(u64, SlotOf, Claim)>,
     /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
     stopping: VecDeque<(u64, usize)>,
     open: Stage,
@@ -161,7 +162,7 @@ impl<T: Abandon> Partition<T> {
             freed_keys: VecDeque::new(),
             cache: ResultCache::new(0),
             learned: VecDeque::new(),
-            freed: VecDeque::new(),
+            settled: VecDeque::new(),
             stopping: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
@@ -267,7 +268,7 @@ impl<T: Abandon> Partition<T> {
         for run in ended {
             self.evict(run);
         }
-        self.free_slots();
+        self.settle_slots();
         self.free_keys();
         self.free_stopped();
         self.rest_settled();

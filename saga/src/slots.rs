@@ -3,26 +3,35 @@
 //! Nothing here is remembered: who holds a slot and who waits for one is read off the states of
 //! runs, at the start and after every decision, so a slot can't leak. It is let go only once the
 //! ending is durable, so that a crash never finds more holders than there may be. Children wait
-//! for their own workflow's limit, but not for the node's: their parents hold a slot of it. One
-//! that has a run of its own workflow above it, at any level, takes no slot at all: it would wait
-//! for what cannot end before it.
+//! for their own workflow's limits, but not for the node's: their parents hold a slot of it. One
+//! that has a run above it, at any level, that holds a slot of a limit takes none of that limit:
+//! it would wait for what cannot end before it.
 
 mod above;
+mod circle;
 mod claim;
-mod lines;
+mod displace;
+mod lane;
+mod line;
+mod node;
+mod seat;
+mod shown;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backstitch_core::definition::OnLimit;
 use backstitch_core::ids::ExecutionId;
 
 use crate::catalog::Name;
 use crate::turns::Wake;
+pub use circle::Circle;
 pub use claim::{Claim, Full};
-pub use lines::{Limit, Limits};
-use lines::{Line, Node};
+pub use displace::Displaced;
+use line::Line;
+use node::Node;
+pub use seat::SlotSeat;
+pub use shown::{KeyedRuns, Limit, Limits, Waits};
 
 /// Runs that wait to begin, unless told otherwise; more are refused.
 pub const QUEUE_MAX: usize = 1_000_000;
@@ -51,25 +60,24 @@ pub struct Slots {
 struct Inner {
     settings: Settings,
     node: Node,
-    lines: HashMap<Name, Line>,
+    lines: BTreeMap<Name, Line>,
     /// The run above each child that has begun or waits, with the child's seat.
     above: HashMap<ExecutionId, (u64, ExecutionId)>,
+    /// The children that wait, and which of them are below each run.
+    waits_in: BTreeMap<ExecutionId, circle::Waits>,
+    below: BTreeMap<ExecutionId, BTreeSet<ExecutionId>>,
     seats: HashMap<u64, Holder>,
     next: u64,
 }
 
+/// What a partition is to be told.
 struct Holder {
     granted: VecDeque<ExecutionId>,
+    displaced: VecDeque<Displaced>,
+    circles: VecDeque<Circle>,
+    /// How many wait in all of them, to be looked at without the lock.
     pending: Arc<AtomicUsize>,
     wake: Wake,
-}
-
-/// A partition's place at the slots. What its runs hold goes with it.
-pub struct SlotSeat {
-    slots: Slots,
-    settings: Settings,
-    number: u64,
-    pending: Arc<AtomicUsize>,
 }
 
 impl Slots {
@@ -79,8 +87,10 @@ impl Slots {
         let inner = Inner {
             settings,
             node: Node::default(),
-            lines: HashMap::new(),
+            lines: BTreeMap::new(),
             above: HashMap::new(),
+            waits_in: BTreeMap::new(),
+            below: BTreeMap::new(),
             seats: HashMap::new(),
             next: 0,
         };
@@ -93,11 +103,17 @@ impl Slots {
         let mut inner = self.lock();
         let (number, pending) = (inner.next, Arc::new(AtomicUsize::new(0)));
         inner.next += 1;
-        let granted = VecDeque::new();
-        inner.seats.insert(number, Holder { granted, pending: pending.clone(), wake });
+        let holder = Holder {
+            granted: VecDeque::new(),
+            displaced: VecDeque::new(),
+            circles: VecDeque::new(),
+            pending: pending.clone(),
+            wake,
+        };
+        inner.seats.insert(number, holder);
         let settings = inner.settings;
         drop(inner);
-        SlotSeat { slots: self.clone(), settings, number, pending }
+        SlotSeat::new(self.clone(), settings, number, pending)
     }
 
     /// Lets in whoever may begin, once every partition has said what its runs hold: before that
@@ -105,7 +121,10 @@ impl Slots {
     pub fn let_in(&self) {
         let mut inner = self.lock();
         inner.release_within();
+        let mut woken = inner.displace_all();
+        woken.extend(inner.open_circles());
         drop(inner);
+        woken.iter().for_each(|wake| wake());
         self.hand_on();
     }
 
@@ -118,11 +137,7 @@ impl Slots {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let inner = self.lock();
-        let mut workflows: Vec<_> =
-            inner.lines.iter().map(|(name, line)| line.shown(name)).collect();
-        workflows.sort_by(|one, two| {
-            (&one.namespace, &one.workflow).cmp(&(&two.namespace, &two.workflow))
-        });
+        let workflows = inner.lines.iter().map(|(name, line)| line.shown(name)).collect();
         Limits {
             runs_max: inner.settings.runs_max,
             queue_max: inner.settings.queue_max,
@@ -132,13 +147,26 @@ impl Slots {
         }
     }
 
-    /// The limit that a waiting run waits for, and how many are before it.
+    /// Whether somebody waits who may begin.
     #[must_use]
-    pub fn waits_for(&self, claim: &Claim) -> Option<(Limit, usize)> {
+    pub fn is_idle_for_somebody(&self) -> bool {
+        let inner = self.lock();
+        let node_is_full = inner.node_is_full();
+        inner.lines.values().any(|line| line.heads(node_is_full).next().is_some())
+    }
+
+    /// What a waiting run waits for, and how many are before it.
+    #[must_use]
+    pub fn waits_for(&self, claim: &Claim) -> Option<Waits> {
         let inner = self.lock();
         let line = inner.lines.get(&claim.workflow)?;
-        let before = line.position(claim)?;
-        Some((line.shown(&claim.workflow), before))
+        let (_, waiting) = line.waiting_claim(claim.run)?;
+        let full = waiting.keys.iter().filter(|own| line.is_key_full(own));
+        Some(Waits {
+            limit: line.shown(&claim.workflow),
+            keys: full.filter_map(|own| line.key(&own.key)).collect(),
+            before: line.before(claim.run)?,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -165,14 +193,15 @@ impl Inner {
         self.above.extend(claim.parent.map(|parent| (claim.run, (seat, parent))));
     }
 
+    /// The run holds what it wants and no run above it holds for it.
     fn hold(&mut self, seat: u64, claim: &Claim) {
-        if self.is_within(claim) {
-            if let Some(line) = self.lines.get_mut(&claim.workflow) {
-                line.leave(claim);
-            }
-            return;
+        self.note_left(claim.run);
+        let wanted = self.wanted(claim).into_owned();
+        if wanted.whole || !wanted.keys.is_empty() {
+            self.lines.entry(claim.workflow.clone()).or_default().hold(seat, &wanted);
+        } else if let Some(line) = self.lines.get_mut(&claim.workflow) {
+            line.leave(claim);
         }
-        self.lines.entry(claim.workflow.clone()).or_default().hold(seat, claim);
         if !claim.is_child() {
             self.node.holders.insert(claim.run, seat);
         }
@@ -180,8 +209,15 @@ impl Inner {
 
     fn has_room(&self, claim: &Claim) -> bool {
         let line = self.lines.get(&claim.workflow);
-        let full = line.is_some_and(|line| line.is_full(claim.max_runs));
-        !full && (claim.is_child() || !self.node_is_full())
+        line.is_none_or(|line| line.has_room(claim)) && (claim.is_child() || !self.node_is_full())
+    }
+
+    /// Has a partition told that a run of it is to make room; answers whom to wake.
+    fn tell(&mut self, seat: u64, own: Displaced) -> Option<Wake> {
+        let holder = self.seats.get_mut(&seat)?;
+        holder.displaced.push_back(own);
+        holder.pending.fetch_add(1, Ordering::AcqRel);
+        Some(holder.wake.clone())
     }
 
     /// Lets in whoever may begin now; answers whom to wake.
@@ -204,157 +240,16 @@ impl Inner {
     }
 
     fn forget(&mut self, claim: &Claim) {
+        self.note_left(claim.run);
         self.above.remove(&claim.run);
         self.node.holders.remove(&claim.run);
         if let Some(line) = self.lines.get_mut(&claim.workflow) {
             line.leave(claim);
-            line.release(claim.run);
+            line.release(claim);
             if line.is_idle() {
                 self.lines.remove(&claim.workflow);
             }
         }
-    }
-}
-
-impl SlotSeat {
-    /// Whether the run is bound by any limit at all.
-    fn binds(&self, claim: &Claim) -> bool {
-        claim.max_runs.is_some() || (self.settings.runs_max.is_some() && !claim.is_child())
-    }
-
-    /// Whether the run concerns nobody here: it is bound by nothing, and no child.
-    pub(crate) fn passes(&self, claim: &Claim) -> bool {
-        !self.binds(claim) && !claim.is_child()
-    }
-
-    /// Whether a run may begin now. If so it holds its slots.
-    #[must_use]
-    pub fn begins(&self, claim: &Claim) -> bool {
-        if self.passes(claim) {
-            return true;
-        }
-        let mut inner = self.slots.lock();
-        inner.note_parent(self.number, claim);
-        if !self.binds(claim) {
-            return true;
-        }
-        let line = inner.lines.get(&claim.workflow);
-        if line.is_some_and(|line| line.holds(claim)) {
-            return true;
-        }
-        // Whoever waits goes before who comes.
-        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
-        if !inner.is_within(claim) && (waits || !inner.has_room(claim)) {
-            return false;
-        }
-        inner.hold(self.number, claim);
-        true
-    }
-
-    /// Whether a run that is submitted may be taken in, to begin or to wait. One that must not
-    /// wait holds its slot from here on.
-    ///
-    /// # Errors
-    /// [`Full`]; nothing is to be recorded then.
-    pub fn admits(&self, claim: &Claim) -> Result<(), Full> {
-        if !self.binds(claim) {
-            return Ok(());
-        }
-        let mut inner = self.slots.lock();
-        let line = inner.lines.get(&claim.workflow);
-        let waits = line.is_some_and(|line| line.has_waiting(claim.is_child()));
-        let full = line.is_some_and(|line| line.is_full(claim.max_runs));
-        if let (OnLimit::Reject, Some(max_runs), true) = (claim.on_limit, claim.max_runs, full) {
-            return Err(Full::Workflow { workflow: claim.workflow.1.clone(), max_runs });
-        }
-        if !waits && inner.has_room(claim) {
-            if claim.on_limit == OnLimit::Reject {
-                inner.hold(self.number, claim);
-            }
-            return Ok(());
-        }
-        let queue_max = inner.settings.queue_max;
-        let waiting: usize = inner.waiting().iter().sum();
-        if waiting >= queue_max { Err(Full::Queue { queue_max }) } else { Ok(()) }
-    }
-
-    /// The run has begun and not ended, whatever the limits say.
-    pub fn holds(&self, claim: &Claim) {
-        if self.passes(claim) {
-            return;
-        }
-        let mut inner = self.slots.lock();
-        inner.note_parent(self.number, claim);
-        if self.binds(claim) {
-            inner.hold(self.number, claim);
-        }
-    }
-
-    /// The run was found waiting at a start; [`Slots::let_in`] is called once all have said so.
-    pub fn waited(&self, claim: &Claim) {
-        if self.passes(claim) {
-            return;
-        }
-        let mut inner = self.slots.lock();
-        inner.note_parent(self.number, claim);
-        if self.binds(claim) {
-            inner.lines.entry(claim.workflow.clone()).or_default().wait(self.number, claim);
-        }
-    }
-
-    /// The run waits to begin.
-    pub fn waits(&self, claim: &Claim) {
-        self.waited(claim);
-        if self.binds(claim) {
-            self.slots.hand_on();
-        }
-    }
-
-    /// The run neither holds nor waits any more, and that is durable.
-    pub fn forget(&self, claim: &Claim) {
-        if self.passes(claim) {
-            return;
-        }
-        self.slots.lock().forget(claim);
-        self.slots.hand_on();
-    }
-
-    /// How many of the partition's runs may begin and have not been told.
-    #[must_use]
-    pub fn granted(&self) -> usize {
-        self.pending.load(Ordering::Acquire)
-    }
-
-    /// The next run that may begin.
-    #[must_use]
-    pub fn next_granted(&self) -> Option<ExecutionId> {
-        if self.granted() == 0 {
-            return None;
-        }
-        let mut inner = self.slots.lock();
-        let own = inner.seats.get_mut(&self.number)?;
-        let run = own.granted.pop_front()?;
-        own.pending.fetch_sub(1, Ordering::AcqRel);
-        Some(run)
-    }
-
-    /// The slots it is a seat of.
-    #[must_use]
-    pub fn slots(&self) -> &Slots {
-        &self.slots
-    }
-}
-
-impl Drop for SlotSeat {
-    /// Nobody is let in instead: where the partition begins anew, its runs hold what they held.
-    fn drop(&mut self) {
-        let mut inner = self.slots.lock();
-        let own = self.number;
-        inner.seats.remove(&own);
-        inner.above.retain(|_, (seat, _)| *seat != own);
-        inner.node.holders.retain(|_, seat| *seat != own);
-        inner.lines.values_mut().for_each(|line| line.forget_seat(own));
-        inner.lines.retain(|_, line| !line.is_idle());
     }
 }
 

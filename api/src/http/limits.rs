@@ -6,7 +6,7 @@ use axum::response::Response;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::keys::KeyShown;
-use backstitch_saga::slots::{Full, Limit};
+use backstitch_saga::slots::{Full, KeyedRuns, Limit};
 use backstitch_saga::turns::Class;
 use serde_json::{Map, Value, json};
 
@@ -48,6 +48,18 @@ fn workflow(own: &Limit) -> Value {
         "running": own.running,
         "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": priorities(&own.waiting),
+        "keys": own.keys.iter().map(runs_of_key).collect::<Vec<_>>(),
+        "keys_more": own.keys_more,
+    })
+}
+
+fn runs_of_key(own: &KeyedRuns) -> Value {
+    json!({
+        "key": own.key,
+        "max_runs": own.max_runs,
+        "running": own.running,
+        "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "waiting": priorities(&own.waiting),
     })
 }
 
@@ -77,6 +89,8 @@ pub(super) fn full(full: &Full) -> Refusal {
     match full {
         Full::Workflow { workflow, max_runs } => Refusal::new(codes::QUEUE_FULL, full.to_string())
             .with(json!({ "workflow_id": workflow, "max_runs": max_runs })),
+        Full::Key { workflow, key, max_runs } => Refusal::new(codes::QUEUE_FULL, full.to_string())
+            .with(json!({ "workflow_id": workflow, "key": key, "max_runs": max_runs })),
         Full::Queue { queue_max } => Refusal::new(codes::INSUFFICIENT_RESOURCES, full.to_string())
             .with(json!({ "queue_max": queue_max })),
     }

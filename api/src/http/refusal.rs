@@ -224,6 +224,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::StepNotOpen { step, status } => Refusal::new(codes::STEP_NOT_OPEN, message)
             .with(json!({ "step": step, "status": status })),
         Rejection::TooLarge { .. } => Refusal::new(codes::PAYLOAD_TOO_LARGE, message),
+        // Told as a problem of what is submitted.
+        Rejection::NoLimitKey { .. } => Refusal::new(codes::INTERNAL, message),
         Rejection::TooManySignals => {
             Refusal::new(codes::TOO_MANY_SIGNALS, message).with(json!({ "max": SIGNALS_KEPT_MAX }))
         }

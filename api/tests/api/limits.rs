@@ -57,7 +57,7 @@ async fn runs_beyond_a_workflow_s_limit_wait_and_say_for_whom() {
     let (status, limits) = server.get("/api/v1/limits").await;
     let wanted = json!([{
         "workflow_id": "single", "max_runs": 1, "running": 1, "holders": [first],
-        "waiting": { "high": 0, "medium": 1, "low": 0 },
+        "waiting": { "high": 0, "medium": 1, "low": 0 }, "keys": [], "keys_more": 0,
     }]);
     assert_eq!((status, &limits["workflows"]), (StatusCode::OK, &wanted));
     let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
@@ -180,5 +180,127 @@ async fn a_step_waits_for_its_key_and_says_for_whom() {
     until(&server, &second, "completed").await;
     until(&server, &first, "failed").await;
     assert_eq!(server.get("/api/v1/limits").await.1["keys"], json!([]));
+    server.stop().await;
+}
+
+fn of_customer(customer: Value) -> Value {
+    json!({ "input": { "customer": customer } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_one_customer_wait_for_each_other_and_hold_up_no_others() {
+    let server = Server::start().await;
+    let concurrency = "concurrency: { key: '{{ input.customer }}', max_runs: 1 }";
+    server.define(&waiting("sync", concurrency)).await;
+    let first = begin(&server, "sync", of_customer(json!(7))).await;
+    let second = begin(&server, "sync", of_customer(json!("7"))).await;
+    let other = begin(&server, "sync", of_customer(json!(8))).await;
+    until(&server, &first, "running").await;
+    until(&server, &other, "running").await;
+    until(&server, &second, "pending").await;
+    let (_, limits) = server.get("/api/v1/limits").await;
+    let key = |key: &str, holder: &str, medium: u32| {
+        let waiting = json!({ "high": 0, "medium": medium, "low": 0 });
+        json!({ "key": key, "max_runs": 1, "running": 1, "holders": [holder], "waiting": waiting })
+    };
+    let wanted = json!([key("7", &first, 1), key("8", &other, 0)]);
+    assert_eq!(limits["workflows"][0]["keys"], wanted, "{limits}");
+    let (_, shown) = server.get(&format!("/api/v1/executions/{second}")).await;
+    let wanted = json!([{ "key": "7", "max_runs": 1, "on_limit": "queue" }]);
+    assert_eq!(shown["concurrency_keys"], wanted, "{shown}");
+    let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains("key `7`") && said.contains(&first), "{said}");
+    assert!(said.ends_with("0 before it"), "{said}");
+    go(&server, &first).await;
+    until(&server, &second, "running").await;
+    let (status, refused) = execute(&server, "sync", json!({ "input": {} })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let said = refused["details"].to_string();
+    assert!(said.contains("concurrency"), "{refused}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_run_takes_the_place_of_the_one_under_way() {
+    let server = Server::start().await;
+    let limit = "{ key: 'customer-{{ input.customer }}', max_runs: 1, on_limit: cancel_running }";
+    server.define(&waiting("sync", &format!("concurrency: [{limit}, {{ max_runs: 9 }}]"))).await;
+    let other = begin(&server, "sync", of_customer(json!(8))).await;
+    let first = begin(&server, "sync", of_customer(json!(7))).await;
+    until(&server, &first, "running").await;
+    let second = begin(&server, "sync", of_customer(json!(7))).await;
+    until(&server, &first, "cancelled").await;
+    until(&server, &second, "running").await;
+    let (_, shown) = server.get(&format!("/api/v1/executions/{first}")).await;
+    assert_eq!(shown["cancel"]["actor"], second, "{shown}");
+    let said = shown["cancel"]["reason"].as_str().expect("a sentence");
+    assert!(said.contains("1 run(s) with key `customer-7` at a time"), "{said}");
+    until(&server, &other, "running").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_key_refuses_with_its_name() {
+    let server = Server::start().await;
+    let concurrency = "concurrency: { key: '{{ input.customer }}', max_runs: 1, on_limit: reject }";
+    server.define(&waiting("sync", concurrency)).await;
+    begin(&server, "sync", of_customer(json!(7))).await;
+    let (status, refused) = execute(&server, "sync", of_customer(json!(7))).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{refused}");
+    assert_eq!(
+        (&refused["error_code"], &refused["details"]["key"]),
+        (&json!("QUEUE_FULL"), &json!("7"))
+    );
+    begin(&server, "sync", of_customer(json!(8))).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workflows_that_wait_for_each_other_s_slots_go_on() {
+    let server = Server::start().await;
+    let calls = |id: &str, other: &str| {
+        let gate = "{ id: go, type: wait, with: { signal: go, timeout: 2d } }";
+        let with = format!("with: {{ workflow: {other}, input: {{ last: true }} }}");
+        let child = format!(
+            "{{ id: call, needs: go, when: 'not input.last', type: workflow, retry: none, {with} }}"
+        );
+        format!("id: {id}\nconcurrency: {{ max_runs: 1 }}\nsteps:\n  - {gate}\n  - {child}\n")
+    };
+    server.define(&calls("one", "two")).await;
+    server.define(&calls("two", "one")).await;
+    let first = json!({ "input": { "last": false } });
+    let one = begin(&server, "one", first.clone()).await;
+    let two = begin(&server, "two", first).await;
+    until(&server, &one, "running").await;
+    until(&server, &two, "running").await;
+    go(&server, &one).await;
+    go(&server, &two).await;
+    // One of them gives way; the child of the other begins then.
+    let (failed, other) = loop {
+        let mut ended = Vec::new();
+        for run in [&one, &two] {
+            let (_, shown) = server.get(&format!("/api/v1/executions/{run}")).await;
+            ended.push(shown["status"] == "failed");
+        }
+        match ended[..] {
+            [true, false] => break (&one, &two),
+            [false, true] => break (&two, &one),
+            [false, false] => {}
+            _ => panic!("both gave way"),
+        }
+    };
+    let (_, shown) = server.get(&format!("/api/v1/executions/{failed}")).await;
+    let error = &shown["steps"]["call"]["error"];
+    assert_eq!(error["details"]["error_code"], "LIMIT_CIRCLE", "{shown}");
+    let child = loop {
+        let (_, shown) = server.get(&format!("/api/v1/executions/{other}")).await;
+        if let Some(child) = shown["children"][0]["execution_id"].as_str() {
+            break child.to_owned();
+        }
+    };
+    until(&server, &child, "running").await;
+    go(&server, &child).await;
+    until(&server, other, "completed").await;
     server.stop().await;
 }

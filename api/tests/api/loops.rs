@@ -87,6 +87,10 @@ async fn items_are_paged_and_chunks_are_parts_of_their_run() {
         let (_, refused) = server.get(&format!("{of_run}/steps/{path}")).await;
         assert_eq!(refused["error_code"], code, "{refused}");
     }
+    let statistics =
+        format!("/api/v1/workflows/{}/statistics", run["workflow_id"].as_str().expect("an id"));
+    let (_, counted) = server.get(&statistics).await;
+    assert_eq!(counted["executions"], 1, "chunks are no runs: {counted}");
     let (url, id) = (server.url.clone(), id.to_owned());
     let shown =
         tokio::task::spawn_blocking(move || failed_items(&url, &id)).await.expect("it ends");

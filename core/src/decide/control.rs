@@ -55,13 +55,14 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::ReportStep { .. }
         | Command::ReportUndo { .. }
         | Command::ReportCallback { .. }
-        | Command::HoldCallback { .. }
+        | Command::HoldCallback(..)
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }
         | Command::StartFork
         | Command::NoteFork { .. }
+        | Command::GiveUpWaiting { .. }
         | Command::DropFork { .. } => false,
     };
     if refused { Err(Rejection::PartOfRun { run: parent.run }) } else { Ok(()) }

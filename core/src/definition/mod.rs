@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
 pub use read_limits::{
-    Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, OnLimit, RUNS_AT_A_TIME_MAX,
+    Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, RUN_LIMITS_MAX, RUNS_AT_A_TIME_MAX,
 };
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
@@ -115,8 +115,8 @@ pub struct Definition {
     pub erasable: bool,
     /// Who goes first when not all can; medium if absent.
     pub priority: Option<Priority>,
-    /// How many runs there may be at a time.
-    pub concurrency: Option<Concurrency>,
+    /// How many runs there may be at a time, at most one limit without a key.
+    pub concurrency: Vec<Concurrency>,
     /// The graph.
     pub steps: Vec<Step>,
     /// The run's output; the outputs of the last steps if absent.

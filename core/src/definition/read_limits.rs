@@ -4,35 +4,32 @@ use serde_json::Value;
 
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
-use crate::event::Priority;
+use crate::event::{OnLimit, Priority};
 use crate::template::TEMPLATE_BYTES_MAX;
 
 /// The words of `priority`.
 pub(super) const PRIORITIES: [(&str, Priority); 3] =
     [("high", Priority::High), ("medium", Priority::Medium), ("low", Priority::Low)];
 /// The words of `on_limit`.
-pub(super) const ON_LIMIT: [(&str, OnLimit); 2] =
-    [("queue", OnLimit::Queue), ("reject", OnLimit::Reject)];
+pub(super) const ON_LIMIT: [(&str, OnLimit); 3] = [
+    ("queue", OnLimit::Queue),
+    ("reject", OnLimit::Reject),
+    ("cancel_running", OnLimit::CancelRunning),
+];
 /// The highest number of runs at a time that a workflow may ask for.
 pub const RUNS_AT_A_TIME_MAX: u32 = 1_000_000;
+/// Limits of runs at a time that one workflow may have.
+pub const RUN_LIMITS_MAX: usize = 8;
 
 /// How many runs of a workflow there may be at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concurrency {
+    /// A template: only runs with the same key count. All of the workflow's if absent.
+    pub key: Option<String>,
     /// How many.
     pub max_runs: u32,
     /// What becomes of one more; it queues if absent.
     pub on_limit: Option<OnLimit>,
-}
-
-/// What becomes of a run that there is no slot for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnLimit {
-    /// It is accepted and begins once there is.
-    #[default]
-    Queue,
-    /// It is refused.
-    Reject,
 }
 
 /// Keyed limits of one step.
@@ -79,13 +76,38 @@ fn whole(own: &Fields<'_>, name: &str, max: u32, problems: &mut Problems) -> Opt
     Some(number)
 }
 
-/// `{max_runs, on_limit?}`.
-pub(super) fn concurrency(fields: &Fields<'_>, problems: &mut Problems) -> Option<Concurrency> {
-    let value = fields.get("concurrency")?;
-    let own = Fields::of(value, "concurrency", &["max_runs", "on_limit"], problems)?;
+/// `{key?, max_runs, on_limit?}`, or a list of them, at most one of them without a key.
+pub(super) fn concurrency(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Concurrency> {
+    let Some(value) = fields.get("concurrency") else { return Vec::new() };
+    if !value.is_array() {
+        return run_limit(value, "concurrency", problems).into_iter().collect();
+    }
+    let list = fields.list("concurrency", RUN_LIMITS_MAX, problems);
+    let path = |at| format!("concurrency[{at}]");
+    let limits = list.iter().enumerate();
+    let limits = limits.filter_map(|(at, own)| run_limit(own, &path(at), problems));
+    let limits: Vec<_> = limits.collect();
+    if limits.iter().filter(|own| own.key.is_none()).count() > 1 {
+        let message = "at most one limit is for all runs of the workflow: give the others a `key`";
+        problems.add("concurrency", codes::BAD_VALUE, message);
+    }
+    limits
+}
+
+fn run_limit(value: &Value, path: &str, problems: &mut Problems) -> Option<Concurrency> {
+    let own = Fields::of(value, path, &["key", "max_runs", "on_limit"], problems)?;
+    let key = own.text("key", TEMPLATE_BYTES_MAX, problems);
     let on_limit = own.word("on_limit", &ON_LIMIT, problems);
     let max_runs = whole(&own, "max_runs", RUNS_AT_A_TIME_MAX, problems)?;
-    Some(Concurrency { max_runs, on_limit })
+    Some(Concurrency { key, max_runs, on_limit })
+}
+
+impl OnLimit {
+    /// The word that is written and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        ON_LIMIT.iter().find(|(_, own)| *own == self).map_or("queue", |(word, _)| word)
+    }
 }
 
 impl Priority {

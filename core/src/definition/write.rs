@@ -49,7 +49,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("rollback_window", duration(definition.rollback_window.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
         ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
-        ("concurrency", definition.concurrency.map(concurrency)),
+        ("concurrency", run_limits(&definition.concurrency)),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),
@@ -62,8 +62,18 @@ fn retry_policies(definition: &Definition) -> Option<Value> {
     (!own.is_empty()).then(|| Value::Object(written.collect()))
 }
 
-fn concurrency(own: Concurrency) -> Value {
+/// A single limit is no list: so it was always written.
+fn run_limits(limits: &[Concurrency]) -> Option<Value> {
+    match limits {
+        [] => None,
+        [one] => Some(concurrency(one)),
+        several => list(several, concurrency),
+    }
+}
+
+fn concurrency(own: &Concurrency) -> Value {
     object([
+        ("key", text(own.key.as_ref())),
         ("max_runs", Some(own.max_runs.into())),
         ("on_limit", own.on_limit.and_then(|on_limit| word(&ON_LIMIT, on_limit))),
     ])

@@ -1,5 +1,7 @@
 //! What ties a run to others: where it comes from, and messages between streams.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
@@ -78,6 +80,35 @@ pub enum LinkEvent {
         /// Why it could not be undone whole.
         failure: Option<Failure>,
     },
+    /// The run counts against limits of runs with the same key. Comes behind `Submitted`,
+    /// `Tagged` and `Origin`, in the same commit, if there is such a limit.
+    Keyed {
+        /// The limits, each key once.
+        keys: Vec<SlotKey>,
+    },
+}
+
+/// A limit of runs with the same key, as a run was submitted under it: the key is rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotKey {
+    /// Runs of the same workflow with the same key share the limit.
+    pub key: Arc<str>,
+    /// Runs at a time.
+    pub max_runs: u32,
+    /// What becomes of one more.
+    pub on_limit: OnLimit,
+}
+
+/// What becomes of a run that there is no slot for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OnLimit {
+    /// It is accepted and begins once there is.
+    #[default]
+    Queue,
+    /// It is refused.
+    Reject,
+    /// It is accepted, and the oldest runs are cancelled to make room.
+    CancelRunning,
 }
 
 /// How items of a loop ended.
@@ -151,7 +182,7 @@ impl LinkEvent {
             Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
                 failure.as_ref()?.details.as_ref()
             }
-            Self::Origin(_) | Self::LoopBegun { .. } => None,
+            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } => None,
         }
     }
 
@@ -167,7 +198,7 @@ impl LinkEvent {
             Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
                 failure.as_mut()?.details.as_mut()
             }
-            Self::Origin(_) | Self::LoopBegun { .. } => None,
+            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } => None,
         }
     }
 }

@@ -67,6 +67,15 @@ pub enum Message {
         /// Why it could not be undone whole.
         failure: Option<Failure>,
     },
+    /// To a chunk of a loop: stop, and give up the attempts under way.
+    Force {
+        /// The parent's step.
+        step: StepIndex,
+        /// Why.
+        reason: String,
+        /// Whether what was done is to be undone.
+        compensate: bool,
+    },
 }
 
 impl Message {
@@ -79,6 +88,7 @@ impl Message {
             Self::Signal { .. }
             | Self::Start { .. }
             | Self::Cancel { .. }
+            | Self::Force { .. }
             | Self::RollBack { .. } => None,
         }
     }
@@ -92,6 +102,7 @@ impl Message {
             Self::Signal { .. }
             | Self::Start { .. }
             | Self::Cancel { .. }
+            | Self::Force { .. }
             | Self::RollBack { .. } => None,
         }
     }
@@ -109,6 +120,7 @@ impl Message {
             Self::Signal { .. }
             | Self::Start { .. }
             | Self::Cancel { .. }
+            | Self::Force { .. }
             | Self::RollBack { .. } => {}
         }
         noted
@@ -121,6 +133,7 @@ impl Message {
             Self::Signal { .. } => "signal",
             Self::Start { .. } => "start",
             Self::Cancel { .. } => "cancel",
+            Self::Force { .. } => "force",
             Self::RollBack { .. } => "roll_back",
             Self::Ended { .. } => "ended",
             Self::RolledBack { .. } => "rolled_back",

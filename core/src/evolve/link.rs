@@ -5,7 +5,7 @@ use crate::event::{LinkEvent, Message};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::TaskKind;
-use crate::state::{Child, ChunkUndo, Outgoing, State, Subject};
+use crate::state::{Child, ChunkUndo, Outgoing, RunKeys, State, Subject};
 use crate::time::Timestamp;
 
 use super::chunks;
@@ -22,6 +22,13 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
                 chunks::begin(state, step, items)?;
             }
             state.links_mut().origin = Some(origin.as_ref().clone());
+            Ok(())
+        }
+        LinkEvent::Keyed { keys } => {
+            if state.version != state.beginning() {
+                return Err("a run's keys are told when it is submitted".to_owned());
+            }
+            state.run_keys = Some(Box::new(RunKeys { keys: keys.clone() }));
             Ok(())
         }
         LinkEvent::MessagePosted { message, to, body } => post(state, *message, *to, body, at),
@@ -72,6 +79,10 @@ fn post(
             links.children.entry(*step).or_default().push(child);
         }
         Message::Cancel { step, .. } => drop(links.to_cancel.remove(step)),
+        Message::Force { step, .. } => {
+            links.to_cancel.remove(step);
+            links.to_force.remove(step);
+        }
         Message::RollBack { step, .. } => drop(links.to_roll_back.remove(step)),
         Message::Ended { .. } => links.reported = true,
         Message::RolledBack { .. } => (links.reported, links.roll_back) = (true, None),
@@ -102,6 +113,9 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
                     if awaited {
                         links.to_cancel.insert(step);
                     }
+                    if awaited && is_loop {
+                        links.to_force.insert(step);
+                    }
                 }
             }
         }
@@ -126,7 +140,10 @@ fn acknowledge(state: &mut State, number: u32, refused: Option<&Failure>) -> Res
                 }
             }
         }
-        Message::Cancel { .. } | Message::Ended { .. } | Message::RolledBack { .. } => {}
+        Message::Cancel { .. }
+        | Message::Force { .. }
+        | Message::Ended { .. }
+        | Message::RolledBack { .. } => {}
     }
     Ok(())
 }
@@ -146,6 +163,7 @@ pub(super) fn step_moved(state: &mut State, step: StepIndex) {
         links.loops.remove(&step);
         links.to_start.remove(&step);
         links.to_cancel.remove(&step);
+        links.to_force.remove(&step);
         links.delivered.remove(&step);
     }
 }

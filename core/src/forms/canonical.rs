@@ -24,7 +24,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("rollback_window", Shape::Duration, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
         rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
-        rule("concurrency", Shape::One(&CONCURRENCY), To::Own),
+        rule("concurrency", Shape::OneOrList(&CONCURRENCY), To::Own),
         rule("steps", Shape::List(&STEP), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::List(&CALLBACK), To::Own),
@@ -85,8 +85,9 @@ static CONCURRENCY: Table = Table {
     open: false,
     required: &["max_runs"],
     fields: &[
+        rule("key", Shape::Text, To::Own),
         rule("max_runs", Shape::Whole(1, RUNS_AT_A_TIME_MAX as u64), To::Own),
-        rule("on_limit", Shape::Words(&["queue", "reject"]), To::Own),
+        rule("on_limit", Shape::Words(&["queue", "reject", "cancel_running"]), To::Own),
     ],
 };
 

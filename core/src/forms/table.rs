@@ -57,6 +57,8 @@ pub(super) enum Shape {
     /// `true`, `false` or an object.
     TruthOr(&'static Table),
     List(&'static Table),
+    /// An object or a list of them.
+    OneOrList(&'static Table),
 }
 
 /// Where a field goes.
@@ -168,6 +170,7 @@ impl Shape {
             Self::Retry => value.is_string() || value.is_object(),
             Self::Breaker => value.is_boolean() || value.is_string() || value.is_object(),
             Self::TruthOr(_) => value.is_boolean() || value.is_object(),
+            Self::OneOrList(_) => value.is_object() || value.is_array(),
             Self::Any => !value.is_null(),
         }
     }
@@ -186,6 +189,7 @@ impl Shape {
             Self::Breaker => "true, false, a key or an object",
             Self::TruthOr(_) => "true, false or an object",
             Self::List(_) => "a list",
+            Self::OneOrList(_) => "an object or a list of them",
             Self::Any => "a value",
         }
     }
@@ -240,11 +244,12 @@ impl Shape {
                 }
                 true
             }
-            (Self::One(table), value) | (Self::TruthOr(table), value @ Value::Object(_)) => {
+            (Self::One(table), value)
+            | (Self::TruthOr(table) | Self::OneOrList(table), value @ Value::Object(_)) => {
                 table.check(value, path, draft);
                 true
             }
-            (Self::List(table), Value::Array(items)) => {
+            (Self::List(table) | Self::OneOrList(table), Value::Array(items)) => {
                 for (at, item) in items.iter().enumerate() {
                     table.check(item, &format!("{path}[{at}]"), draft);
                 }

@@ -77,10 +77,16 @@ fn depth(state: &State) -> u8 {
     state.parent().map_or(1, |parent| parent.depth.saturating_add(1))
 }
 
+/// Which of the runs it is that had its id: one that was removed may be submitted again, and the
+/// children of the first are kept longer.
+pub(super) fn life(state: &State) -> String {
+    state.submitted_at.0.to_string()
+}
+
 /// The child of an attempt: the same attempt has the same child.
 pub(super) fn id(state: &State, step: StepIndex, attempt: u16, partitions: u16) -> ExecutionId {
     let step = &state.plan.steps[step.at()].id;
-    let words = ["child", &state.id.to_string(), step, &attempt.to_string()];
+    let words = ["child", &state.id.to_string(), &life(state), step, &attempt.to_string()];
     ExecutionId::derived(&words, usize::from(partitions.max(1)))
 }
 

@@ -20,7 +20,7 @@ use crate::time::Moment;
 /// What a chunk begins with.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// The parent's revision.
+    /// The revision that the parent was submitted with.
     pub revision: u32,
     /// Its content.
     pub digest: Digest,
@@ -156,7 +156,7 @@ const RUNS_NAMED_MAX: usize = 8;
 fn id(state: &State, step: StepIndex, attempt: u16, items: Items, partitions: u16) -> ExecutionId {
     let step = &state.plan.steps[step.at()].id;
     let (attempt, first) = (attempt.to_string(), items.first.to_string());
-    let words = ["chunk", &state.id.to_string(), step, &attempt, &first];
+    let words = ["chunk", &state.id.to_string(), &child::life(state), step, &attempt, &first];
     ExecutionId::derived(&words, usize::from(partitions.max(1)))
 }
 
@@ -167,9 +167,11 @@ pub(super) fn start(state: &State, parent: Parent, stretch: Items) -> Option<Sta
     let first = usize::try_from(stretch.first).ok()?;
     let count = usize::try_from(stretch.count).ok()?;
     let items = list.get(first..first.checked_add(count)?)?;
+    // In a migrated run's own plan steps have places that no content gives them.
+    let (revision, digest) = *state.pins().first()?;
     let chunk = Chunk {
-        revision: state.submitted.revision,
-        digest: state.plan.digest,
+        revision,
+        digest,
         items: Payload::of(&json!({ "items": items })),
         values: items::values(state, step.each()?).ok()?,
     };

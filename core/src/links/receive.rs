@@ -46,6 +46,15 @@ pub(crate) fn receive(
             going_on(state)?;
             cancel(state, from, reason, compensate)
         }
+        Message::Force { reason, compensate, .. } => {
+            of_parent(state, from)?;
+            going_on(state)?;
+            let mut events = cancel(state, from, reason.clone(), compensate);
+            let actor = from.to_string();
+            let forced = ControlEvent::CancelForced { reason, actor };
+            events.extend((!state.is_forced()).then_some(RunEvent::Control(forced)));
+            events
+        }
         Message::RollBack { .. } => {
             of_parent(state, from)?;
             roll_back(state, from)

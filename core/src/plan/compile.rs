@@ -54,6 +54,7 @@ pub(super) fn plan(
         .collect();
     let steps = flow::with_handled(steps);
     let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
+    let (concurrency, keyed_runs) = compiler.run_limits();
     let numbers = compiler.own_numbers();
     compiler.check_references(graph);
     let text = definition.canonical_text();
@@ -72,7 +73,8 @@ pub(super) fn plan(
         variables: definition.variables.clone(),
         erasable: definition.erasable,
         priority: definition.priority.unwrap_or_default(),
-        concurrency: definition.concurrency,
+        concurrency,
+        keyed_runs,
         has_exclusive: definition.steps.iter().any(|step| step.exclusive),
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         part: None,

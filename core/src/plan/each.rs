@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use super::{Plan, PlanStep};
 use crate::event::{Items, Recourse};
-use crate::ids::StepIndex;
+use crate::ids::{Digest, StepIndex};
 use crate::template::Reads;
 
 /// The type of steps that do something for each item of a list.
@@ -31,6 +31,8 @@ pub struct Each {
     pub collects: bool,
     /// How many items one chunk has; [`CHUNK_ITEMS_MAX`] unless a test says otherwise.
     pub chunk_items: u32,
+    /// What the author said of the loop, and of all that counts for its items.
+    pub(crate) said: Digest,
     /// What the templates of the body read of the run.
     pub(crate) reads: Arc<Reads>,
 }
@@ -93,6 +95,7 @@ impl Plan {
             erasable: whole.erasable,
             priority: whole.priority,
             concurrency: None,
+            keyed_runs: Vec::new(),
             has_exclusive: false,
             tags: Vec::new(),
             part: Some(Part { whole: whole.clone(), step, items, max_parallel }),

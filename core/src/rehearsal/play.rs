@@ -245,7 +245,7 @@ impl Play<'_> {
                 let refused = spoken(answer.reply).err();
                 self.later(answer.delay_ms, Command::Acknowledge { message, refused });
             }
-            Message::Cancel { step, .. } => {
+            Message::Cancel { step, .. } | Message::Force { step, .. } => {
                 self.later(0, taken);
                 let attempt = self.state.step(step).attempt;
                 let failure = Failure::permanent(codes::CHILD_FAILED, format!("{to} was stopped"));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::failure_json;
 use crate::event::{
-    ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent,
+    ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent, SlotKey,
 };
 use crate::ids::StepIndex;
 
@@ -111,7 +111,15 @@ fn link(event: &LinkEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             "execution_id": run.to_string(),
             "error": failure.as_ref().map(failure_json),
         }),
+        LinkEvent::Keyed { keys } => {
+            json!({ "keys": keys.iter().map(run_key).collect::<Vec<_>>() })
+        }
     }
+}
+
+/// A limit of runs with the same key.
+pub(super) fn run_key(own: &SlotKey) -> Value {
+    json!({ "key": &*own.key, "max_runs": own.max_runs, "on_limit": own.on_limit.word() })
 }
 
 fn origin(own: &Origin) -> Value {
@@ -150,7 +158,8 @@ pub(super) fn message_json(message: &Message) -> Value {
             json!({ "step": step.0, "attempt": attempt, "items": items.map(items_json) })
         }
         Message::RollBack { step, attempt } => json!({ "step": step.0, "attempt": attempt }),
-        Message::Cancel { step, reason, compensate } => {
+        Message::Cancel { step, reason, compensate }
+        | Message::Force { step, reason, compensate } => {
             json!({ "step": step.0, "reason": reason, "compensate": compensate })
         }
         Message::Ended { step, attempt, outcome, failure } => json!({

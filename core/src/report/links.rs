@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::graph_events::{items_json, message_json};
+use super::graph_events::{items_json, message_json, run_key};
 use crate::state::State;
 
 /// The run and step whose child this run is.
@@ -48,4 +48,9 @@ pub(super) fn messages_json(state: &State) -> Value {
         })
     });
     rows.collect()
+}
+
+/// The limits of runs with the same key that it counts against.
+pub(super) fn keys_json(state: &State) -> Value {
+    state.run_keys().iter().map(run_key).collect()
 }

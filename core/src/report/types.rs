@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 90] = [
+pub const EVENT_TYPES: [&str; 91] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -61,6 +61,7 @@ pub const EVENT_TYPES: [&str; 90] = [
     "LoopBegun",
     "ChunkEnded",
     "ChunkUndone",
+    "ExecutionKeyed",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
@@ -100,7 +101,7 @@ pub const EVENT_TYPES: [&str; 90] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(63).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(64).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -229,6 +230,7 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::LoopBegun { .. } => "LoopBegun",
         LinkEvent::ChunkEnded { .. } => "ChunkEnded",
         LinkEvent::ChunkUndone { .. } => "ChunkUndone",
+        LinkEvent::Keyed { .. } => "ExecutionKeyed",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keyed limits that steps of one run need places of. Most runs have none.
+//! Keyed limits that a run, or steps of it, need places of. Most runs have none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::arrows::StepStatus;
-use crate::event::LimitKey;
+use crate::event::{LimitKey, SlotKey};
 use crate::ids::StepIndex;
 use crate::time::Timestamp;
 
@@ -16,6 +16,13 @@ pub struct Keyed {
     wanted: BTreeMap<StepIndex, Wanted>,
     /// Those with status `Ready`: they wait for their places, and then for a turn.
     pub(crate) ready: BTreeSet<StepIndex>,
+}
+
+/// What the run as a whole is under, from its submission on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunKeys {
+    /// The limits, each key once.
+    pub keys: Vec<SlotKey>,
 }
 
 /// What one step needs.
@@ -48,6 +55,12 @@ impl Keyed {
 }
 
 impl State {
+    /// The limits of runs with the same key that this one counts against.
+    #[must_use]
+    pub fn run_keys(&self) -> &[SlotKey] {
+        self.run_keys.as_ref().map_or(&[], |own| &own.keys)
+    }
+
     /// What the step needs of keyed limits, if it needs anything.
     #[must_use]
     pub fn wanted(&self, step: StepIndex) -> Option<&Wanted> {

@@ -36,6 +36,8 @@ pub struct Links {
     pub(crate) to_start: BTreeSet<StepIndex>,
     /// Running steps whose child has begun and was not told to stop.
     pub(crate) to_cancel: BTreeSet<StepIndex>,
+    /// Running loops whose chunk has begun and was not told to give its attempts up.
+    pub(crate) to_force: BTreeSet<StepIndex>,
     /// Running undos whose child, or next chunk, was not told to undo.
     pub(crate) to_roll_back: BTreeSet<StepIndex>,
     /// Running steps whose signal was taken in.

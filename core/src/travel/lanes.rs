@@ -123,6 +123,7 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         RunEvent::Link(LinkEvent::MessagePosted { body, .. }) => match **body {
             Message::Start { step, .. }
             | Message::Cancel { step, .. }
+            | Message::Force { step, .. }
             | Message::Signal { step, .. } => of_step(Some(step)),
             Message::RollBack { step, .. } => Lane::Undo(name(plan, step)),
             _ => Lane::Run,

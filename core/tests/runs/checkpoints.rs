@@ -81,8 +81,13 @@ steps:
         "{ id: l, steps: [{ id: a, type: foreach, with: { items: [1] }, each: { type: task } }] }",
         json!({}),
     );
+    let keyed = Life::begin(
+        "{ id: n, concurrency: { key: a, max_runs: 2 }, steps: [{ id: a, type: task }] }",
+        json!({}),
+    );
     let lives = [
         waits,
+        keyed,
         looping,
         numbered,
         cached,
@@ -141,7 +146,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (12, "26878c27a53605bdffc3dd429af9328a2b445eb5254b3131d8fa915c44b737f3");
+    let known = (13, "c0bbbdef095c4e108a8098cc0271fdcbc80cded4aaa913d97edd35d4b6b20412");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

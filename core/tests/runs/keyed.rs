@@ -1,14 +1,16 @@
 //! Keyed limits: what a step asks for, and until when.
 
 use backstitch_core::arrows::StepStatus;
-use backstitch_core::event::{Event, GraphEvent, LimitKey, RunEvent};
+use backstitch_core::command::{Command, Rejection};
+use backstitch_core::definition::Definition;
+use backstitch_core::event::{Event, GraphEvent, LimitKey, LinkEvent, OnLimit, RunEvent, SlotKey};
 use backstitch_core::failure::codes;
 use backstitch_core::ids::StepIndex;
+use backstitch_core::machine;
 use backstitch_core::plan::Plan;
 use backstitch_core::room::{Attempt, Room};
 use backstitch_core::state::Wanted;
 use backstitch_core::time::Moment;
-use backstitch_core::{command::Command, machine};
 use serde_json::json;
 
 use crate::stage::{Life, START, Types, cancel, pause};
@@ -124,4 +126,79 @@ fn every_problem_of_a_limit_is_found_at_its_place() {
             ("steps[0].limits[0].key", "NOT_AN_ANCESTOR"),
         ]
     );
+}
+
+const KEYED_RUNS: &str = "
+id: keyed
+variables: { region: eu }
+concurrency:
+  - { key: 'customer-{{ input.customer }}', max_runs: 2, on_limit: cancel_running }
+  - { max_runs: 9 }
+  - { key: '{{ variables.region }}', max_runs: 7, on_limit: reject }
+  - { key: eu, max_runs: 5 }
+steps:
+  - { id: a, type: task }
+";
+
+#[test]
+fn a_run_is_told_its_keys_when_it_is_submitted() {
+    let life = Life::begin(KEYED_RUNS, json!({ "customer": 7 }));
+    let keys = vec![
+        SlotKey { key: "customer-7".into(), max_runs: 2, on_limit: OnLimit::CancelRunning },
+        SlotKey { key: "eu".into(), max_runs: 5, on_limit: OnLimit::Reject },
+    ];
+    assert_eq!(life.state.run_keys(), keys);
+    assert_eq!(life.events[1], RunEvent::Link(LinkEvent::Keyed { keys }));
+    assert_eq!(life.state.plan.concurrency.map(|own| own.max_runs), Some(9));
+}
+
+#[test]
+fn a_submission_that_makes_no_key_is_refused() {
+    let plan = crate::stage::plan(KEYED_RUNS);
+    for input in [json!({}), json!({ "customer": "x".repeat(300) })] {
+        let submission = crate::stage::submission(plan.clone(), &input);
+        let refused = machine::begin(submission, Moment::at(START)).map(|_| ());
+        let Err(machine::Refusal::Rejected(Rejection::NoLimitKey { why })) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(why.code, codes::EXPRESSION_FAILED, "{why:?}");
+    }
+}
+
+#[test]
+fn limits_of_runs_are_written_as_they_were_read() {
+    let single = json!({ "id": "w", "concurrency": { "max_runs": 1 }, "steps": [
+        { "id": "a", "type": "task" },
+    ]});
+    let mut listed = single.clone();
+    listed["concurrency"] = json!([{ "max_runs": 1 }]);
+    let several = serde_json::to_value(
+        json!([{ "key": "k", "max_runs": 1, "on_limit": "cancel_running" }, { "max_runs": 2 }]),
+    );
+    let mut both = single.clone();
+    both["concurrency"] = several.expect("plain data");
+    let written = |value| Definition::read(value).expect("it is right").to_value();
+    assert_eq!(written(&single), single);
+    assert_eq!(written(&listed), single, "a list of one is the same content");
+    assert_eq!(written(&both), both);
+}
+
+#[test]
+fn every_problem_of_a_limit_of_runs_is_found_at_its_place() {
+    let definition = |concurrency| json!({ "id": "w", "concurrency": concurrency, "steps": [{ "id": "a", "type": "task" }] });
+    let found = |concurrency| -> Vec<(String, &'static str)> {
+        let problems = Plan::read(&definition(concurrency), &Types).expect_err("it is wrong");
+        problems.into_iter().map(|own| (own.path, own.code)).collect()
+    };
+    assert_eq!(
+        found(json!([{ "max_runs": 1 }, { "max_runs": 0 }, { "max_runs": 2, "key": 5 }, 7])),
+        [
+            ("concurrency[1].max_runs".to_owned(), "OUT_OF_RANGE"),
+            ("concurrency[2].key".to_owned(), "WRONG_TYPE"),
+            ("concurrency[3]".to_owned(), "WRONG_TYPE"),
+            ("concurrency".to_owned(), "BAD_VALUE"),
+        ]
+    );
+    let reads_a_step = json!({ "key": "{{ steps.a.output.x }}", "max_runs": 1 });
+    assert_eq!(found(reads_a_step), [("concurrency.key".to_owned(), "UNKNOWN_STEP")]);
 }

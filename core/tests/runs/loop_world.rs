@@ -122,14 +122,23 @@ impl World {
     }
 
     pub fn one(&mut self) -> bool {
+        self.some(|_| true)
+    }
+
+    /// Messages only, until there is none: services say nothing.
+    pub fn talk(&mut self) {
+        while self.some(|effect| matches!(effect, Effect::Send { .. })) {}
+    }
+
+    fn some(&mut self, wanted: impl Fn(&Effect) -> bool) -> bool {
         let under_way = self.runs.values().filter(|(state, _)| state.is_chunk());
         let running = under_way.flat_map(|(state, _)| &state.steps);
         let running = running.filter(|s| s.status == StepStatus::Running).count();
         self.most = self.most.max(running);
-        let next = self
-            .runs
-            .iter()
-            .find_map(|(id, (state, _))| owed(state, self.now).last().map(|effect| (*id, *effect)));
+        let next = self.runs.iter().find_map(|(id, (state, _))| {
+            let owed = owed(state, self.now);
+            owed.iter().rfind(|effect| wanted(effect)).map(|effect| (*id, *effect))
+        });
         let Some((run, effect)) = next else { return false };
         let state = &self.runs[&run].0;
         let key = state.idempotency_key(effect.subject());

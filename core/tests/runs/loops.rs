@@ -170,6 +170,22 @@ fn a_cancelled_loop_begins_no_more_and_ends_as_its_run_says() {
 }
 
 #[test]
+fn a_forced_loop_gives_up_what_its_items_have_under_way() {
+    let halt = LOOP.replace("id: loop", "id: loop\non_failure: halt");
+    let mut world = World::of(&halt, 4, users(10), Box::new(|key, _| done(key)));
+    while world.most == 0 && world.one() {}
+    world.act(RUN, stage::cancel(None)).expect("it runs");
+    world.talk();
+    assert_eq!(world.parent().status().word(), "running", "its items are waited for");
+    world.act(RUN, stage::force()).expect("it stops");
+    world.talk();
+    assert_eq!(world.parent().status().word(), "cancelled");
+    assert!(world.chunks().all(|own| own.status().word() == "cancelled"));
+    let failed = world.parent().step(StepIndex(1)).failure.as_ref().expect("it was given up");
+    assert_eq!(failed.effect, backstitch_core::failure::EffectKnown::Unknown);
+}
+
+#[test]
 fn a_paused_loop_begins_no_chunk_until_it_goes_on() {
     let mut world = World::of(LOOP, 4, users(10), Box::new(|key, _| done(key)));
     while world.calls.is_empty() {

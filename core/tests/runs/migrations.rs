@@ -210,13 +210,47 @@ fn a_paused_run_is_migrated_and_events_keep_their_names() {
 }
 
 #[test]
-fn a_run_with_a_loop_keeps_its_revision() {
-    let looped = "{ id: l, steps: [
-        { id: a, type: task },
-        { id: each, needs: [a], type: foreach, with: { items: '{{ input.list }}' }, each: { type: task } } ] }";
+fn a_loop_that_changes_or_comes_anew_keeps_the_run_where_it_is() {
+    let looped = |task: &str, around: &str| {
+        format!(
+            "{{ id: l, {around} steps: [
+                {{ id: a, type: task }},
+                {{ id: each, needs: [a], type: foreach, with: {{ items: '{{{{ input.list }}}}' }},
+                   each: {{ type: {task} }} }} ] }}"
+        )
+    };
     let plain = "{ id: l, steps: [{ id: a, type: task }] }";
-    let mut life = Life::begin(looped, json!({ "list": [1] }));
-    assert!(reasons(&mut life, plain)[0].contains("`each` is a loop"));
-    let mut life = Life::begin(plain, json!({}));
-    assert!(reasons(&mut life, looped)[0].contains("`each` is a loop"));
+    let mut life = Life::begin(plain, json!({ "list": [1] }));
+    assert!(reasons(&mut life, &looped("task", ""))[0].contains("`each` is a loop"));
+    let mut life = Life::begin(&looped("task", ""), json!({ "list": [1] }));
+    for other in [looped("other", ""), looped("task", "defaults: { timeout: 9s },")] {
+        assert!(reasons(&mut life, &other)[0].contains("`each` is a loop"));
+    }
+    life.migrate(plain).expect("the loop has not begun");
+    life.succeeds("a");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn chunks_of_a_migrated_run_are_pinned_to_what_it_was_submitted_with() {
+    let each =
+        "{ id: each, needs: [a], type: foreach, with: { items: [1, 2] }, each: { type: task } }";
+    let before = format!("{{ id: l, steps: [{{ id: a, type: task }}, {each}] }}");
+    let after = format!(
+        "{{ id: l, steps: [{{ id: z, type: task }}, {{ id: a, type: task }}, {each},
+           {{ id: y, needs: [each], type: task }}] }}"
+    );
+    let mut life = Life::begin(&before, json!({}));
+    let first = life.state.plan.digest;
+    life.migrate(&after).expect("the loop is the same");
+    life.succeeds("a");
+    let start = backstitch_core::links::parcel(&life.state, 0).expect("a chunk is asked for").start;
+    let start = start.expect("it begins");
+    let backstitch_core::links::Begins::Chunk(chunk) = start.begins else { panic!("a chunk") };
+    assert_eq!((chunk.revision, chunk.digest), (1, first));
+    assert_eq!(
+        start.parent.step,
+        backstitch_core::ids::StepIndex(1),
+        "its place is the same in both"
+    );
 }

@@ -95,29 +95,33 @@ pub fn child_at(definition: &str, above: ExecutionId, depth: u8) -> Life {
     Life::begin_from(definition, json!({}), origin)
 }
 
+/// A run about to begin.
+pub fn submission(plan: Arc<Plan>, input: &Value) -> Submission {
+    let submitted = Box::new(Submitted {
+        namespace: "default".into(),
+        workflow: plan.workflow.clone(),
+        revision: 1,
+        digest: plan.digest,
+        input: Payload::of(input),
+        variables: Payload::of(&json!({})),
+        correlation_id: "c".into(),
+        idempotency_key: None,
+        request: Digest::default(),
+        callbacks: Vec::new(),
+        deadline_at: plan.timeout_ms.map(|timeout_ms| START.plus_ms(timeout_ms)),
+        retry_of: None,
+        actor: "test".to_owned(),
+    });
+    Submission { execution: RUN, plan, submitted, tags: vec![], origin: None }
+}
+
 impl Life {
     pub fn begin(definition: &str, input: Value) -> Self {
         Self::begin_from(definition, input, None)
     }
 
     pub fn begin_from(definition: &str, input: Value, origin: Option<Box<Origin>>) -> Self {
-        let plan = plan(definition);
-        let submitted = Box::new(Submitted {
-            namespace: "default".into(),
-            workflow: plan.workflow.clone(),
-            revision: 1,
-            digest: plan.digest,
-            input: Payload::of(&input),
-            variables: Payload::of(&json!({})),
-            correlation_id: "c".into(),
-            idempotency_key: None,
-            request: Digest::default(),
-            callbacks: Vec::new(),
-            deadline_at: plan.timeout_ms.map(|timeout_ms| START.plus_ms(timeout_ms)),
-            retry_of: None,
-            actor: "test".to_owned(),
-        });
-        let submission = Submission { execution: RUN, plan, submitted, tags: vec![], origin };
+        let submission = Submission { origin, ..submission(plan(definition), &input) };
         let plans = Known::of(&submission.plan);
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);

@@ -48,7 +48,8 @@ impl Share for RunStatistics {
 
     fn key(row: &RunSummary) -> Option<RunKey> {
         let arm = row.variant.as_ref().map(|name| (name.to_string(), row.revision));
-        Some((row.namespace.to_string(), row.workflow.to_string(), arm))
+        // A chunk is a part of a run that is counted.
+        (!row.chunk).then(|| (row.namespace.to_string(), row.workflow.to_string(), arm))
     }
 
     /// Revisions are counted from 1: 0 says that there is no arm.

@@ -75,6 +75,7 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(duration_ms)),
         parent: None,
+        chunk: false,
         variant: own.maybe(&VARIANTS).map(Arc::from),
         version,
     }

@@ -23,8 +23,8 @@ use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
-use crate::golden_keyed::commit_keyed;
-use crate::golden_links::{commit_links, commit_loops};
+use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
+use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
 use crate::golden_redrive::commit_redrive;
 use crate::golden_rollout::commit_rollout;
@@ -284,8 +284,10 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-links.bin", commit_links()),
         ("commit-forks.bin", commit_forks()),
         ("commit-loops.bin", commit_loops()),
+        ("commit-force.bin", commit_force()),
         ("commit-migrations.bin", commit_migrations()),
         ("commit-keyed.bin", commit_keyed()),
+        ("commit-keyed-runs.bin", commit_keyed_runs()),
         ("commit-control.bin", commit_control()),
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),

@@ -83,3 +83,19 @@ pub fn commit_loops() -> Commit {
     }
     builder.finish(Timestamp(0))
 }
+
+/// A chunk is told to stop at once.
+pub fn commit_force() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let reason = "its parent fails".to_owned();
+    let body = Box::new(Message::Force { step: STEP, reason, compensate: false });
+    let posted = LinkEvent::MessagePosted { message: 7, to: RUN, body: body.clone() };
+    let received = LinkEvent::MessageReceived { from: RUN, message: 7, body };
+    let at = Timestamp(1_763_639_179_000_000);
+    for (version, event) in (90..).zip([posted, received]) {
+        let event = Event::Run(RunEvent::Link(event));
+        assert_eq!(builder.push(&StreamId::Execution(RUN), version, at, &event), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}

@@ -43,6 +43,7 @@ fn row(number: u64) -> RunSummary {
         submitted_at,
         ended_at: status.is_ended().then(|| submitted_at.plus_ms(10 + dice.below(2_000))),
         parent: None,
+        chunk: false,
         variant: None,
         version: 9,
     }

@@ -35,6 +35,7 @@ fn row(number: u64, dice: &mut Dice, version: u64) -> RunSummary {
         submitted_at: Timestamp((number as i64 / 2) * 1_000 - 20_000),
         ended_at: None,
         parent: None,
+        chunk: false,
         variant: None,
         version,
     }

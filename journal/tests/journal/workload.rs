@@ -129,6 +129,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         submitted_at: recorded_at(run, 1),
         ended_at: ended.then(|| recorded_at(run, version)),
         parent: None,
+        chunk: false,
         variant: None,
         version,
     }

@@ -227,6 +227,7 @@ fn summary_of(run: ExecutionId, record: &Record) -> RunSummary {
         submitted_at: record.recorded_at,
         ended_at: None,
         parent: None,
+        chunk: false,
         variant: None,
         version: 0,
     }

@@ -11,7 +11,7 @@ use backstitch_core::why::Blocker;
 use super::Shared;
 use crate::breakers::{CircuitShown, Forced};
 use crate::keys::KeyShown;
-use crate::slots::{Claim, Limit};
+use crate::slots::{Claim, KeyedRuns, Waits};
 use crate::turns::{Class, Usage};
 
 /// Holders of a limit that one sentence names.
@@ -26,8 +26,7 @@ pub(super) fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) ->
         let claim = Claim::of(state);
         let found = shared.limits.slots.waits_for(&claim);
         let runs_max = shared.limits.slots.limits().runs_max;
-        let found = found.map(|(limit, before)| slot(&claim, &limit, before, runs_max));
-        return found.into_iter().collect();
+        return found.map(|found| slots(&claim, &found, runs_max)).unwrap_or_default();
     }
     let keyed = || state.keyed.iter().flat_map(|own| own.wanted()).map(|(step, _)| step);
     let limits = keyed().flat_map(|step| {
@@ -99,22 +98,41 @@ fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Block
     Blocker { kind: "limit", subject: Some(id.to_string()), since, until: None, sentence }
 }
 
-fn slot(claim: &Claim, limit: &Limit, before: usize, runs_max: Option<usize>) -> Blocker {
+/// One sentence for each limit that has no room, and one for the line if all have.
+fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> {
+    let Waits { limit, keys, before } = found;
     let workflow = &limit.workflow;
-    let sentence = match (claim.max_runs, runs_max) {
-        (Some(max), _) if limit.running >= max => format!(
-            "waits for a slot of workflow `{workflow}`, which has {max} run(s) at a time{}; \
-             {before} before it",
-            held_by(&limit.holders, limit.running)
-        ),
-        (_, Some(max)) => format!(
-            "waits for a slot of the node, which lets {max} run(s) go on at a time; \
-             {before} of workflow `{workflow}` before it"
-        ),
-        (_, None) => format!("waits for a slot of workflow `{workflow}`; {before} before it"),
+    let mut sentences = Vec::new();
+    if let Some(max) = claim.max_runs.filter(|max| limit.running >= *max) {
+        let held = held_by(&limit.holders, limit.running);
+        sentences.push(format!(
+            "waits for a slot of workflow `{workflow}`, which has {max} run(s) at a time{held}; \
+             {before} before it"
+        ));
+    }
+    for KeyedRuns { key, holders, running, .. } in keys {
+        let own = claim.keys.iter().find(|own| own.key == *key);
+        let max = own.map(|own| own.max_runs).unwrap_or_default();
+        let held = held_by(holders, *running);
+        sentences.push(format!(
+            "waits for a slot of workflow `{workflow}`, which has {max} run(s) with key `{key}` \
+             at a time{held}; {before} before it"
+        ));
+    }
+    if sentences.is_empty() {
+        sentences.push(match runs_max {
+            Some(max) => format!(
+                "waits for a slot of the node, which lets {max} run(s) go on at a time; \
+                 {before} of workflow `{workflow}` before it"
+            ),
+            None => format!("waits for a slot of workflow `{workflow}`; {before} before it"),
+        });
+    }
+    let blocker = |sentence| {
+        let (subject, since) = (Some(workflow.to_string()), Some(claim.submitted_at));
+        Blocker { kind: "slot", subject, since, until: None, sentence }
     };
-    let (subject, since) = (Some(workflow.to_string()), Some(claim.submitted_at));
-    Blocker { kind: "slot", subject, since, until: None, sentence }
+    sentences.into_iter().map(blocker).collect()
 }
 
 fn held_by(holders: &[ExecutionId], running: usize) -> String {

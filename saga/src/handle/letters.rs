@@ -104,6 +104,7 @@ impl Handle {
             Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some((**origin).clone()),
             _ => None,
         });
+        let submitted_at = records.first().map(|record| record.recorded_at).unwrap_or_default();
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
         else {
@@ -115,7 +116,9 @@ impl Handle {
                 return Err(Error::PayloadAbsent(Box::new(why)));
             }
         }
-        let execution = self.id_of(&["retry", &letter.to_string()]);
+        // A run that was removed and submitted again has other letters by the same names.
+        let life = submitted_at.0.to_string();
+        let execution = self.id_of(&["retry", &letter.to_string(), &life]);
         let submitted = Box::new(Submitted {
             revision,
             digest: plan.digest,

@@ -7,6 +7,7 @@ use backstitch_core::command::{
 };
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, Priority};
+use backstitch_core::failure::Failure;
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -179,4 +180,10 @@ pub(super) fn check_given(input: &Payload, variables: &Payload) -> Result<(), Er
         true => Err(Error::SubmissionTooLarge { bytes, max: PAYLOAD_BYTES_MAX }),
         false => Ok(()),
     }
+}
+
+/// What a run is submitted with makes no key of its workflow's limits.
+pub(super) fn no_limit_key(why: &Failure) -> Error {
+    let (path, message) = ("concurrency".to_owned(), why.message.clone());
+    Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
 }

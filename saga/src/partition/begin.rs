@@ -2,6 +2,7 @@
 
 use backstitch_core::command::Submission;
 use backstitch_core::machine::{self, Decision, Refusal};
+use backstitch_core::state::State;
 use backstitch_core::time::Moment;
 
 use super::calls::{Calling, Calls};
@@ -11,25 +12,6 @@ use super::keyed::{Asking, Keyed};
 use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
-
-/// What a run that is submitted claims.
-fn claim(submission: &Submission, moment: Moment) -> Claim {
-    let submitted = &submission.submitted;
-    let origin = submission.origin.as_ref();
-    let parent = origin.and_then(|origin| origin.parent.as_ref());
-    // A chunk is a part of a run that has its slot.
-    let chunk = parent.is_some_and(|parent| parent.items.is_some());
-    let concurrency = submission.plan.concurrency.filter(|_| !chunk);
-    Claim {
-        run: submission.execution,
-        workflow: (submitted.namespace.clone(), submitted.workflow.clone()),
-        max_runs: concurrency.map(|own| usize::try_from(own.max_runs).unwrap_or(usize::MAX)),
-        on_limit: concurrency.and_then(|own| own.on_limit).unwrap_or_default(),
-        submitted_at: moment.stamp,
-        priority: origin.map(|origin| origin.priority).unwrap_or_default(),
-        parent: parent.map(|parent| parent.run),
-    }
-}
 
 /// A run and its first decision; the outer error is a bug.
 type Begun = Result<Result<(Run, Decision), Refusal>, String>;
@@ -57,26 +39,51 @@ impl<T: Abandon> Partition<T> {
                 Err(why) => return self.answer(ticket, Answer::Quarantined(why)),
             }
         }
-        if let Err(full) = self.slots.admits(&claim(&submission, moment)) {
-            return self.answer(ticket, Answer::Full(full));
-        }
-        match self.begin(submission, moment) {
-            Ok(Ok((run, decision))) => {
+        let answer = self.admit(submission, moment);
+        self.answer(ticket, answer);
+    }
+
+    /// Begins a run if there is room for it, at least to wait.
+    fn admit(&mut self, submission: Submission, moment: Moment) -> Answer {
+        let id = submission.execution;
+        let (state, decision) = match guarded(|| machine::begin(submission, moment)) {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(Refusal::Rejected(rejection))) => return Answer::Rejected(rejection),
+            Ok(Err(Refusal::Illegal(illegal))) => return Answer::Quarantined(illegal.to_string()),
+            Err(why) => return Answer::Quarantined(why),
+        };
+        let held = match self.slots.admits(&Claim::of(&state)) {
+            Ok(held) => held,
+            Err(full) => return Answer::Full(full),
+        };
+        match self.go_on(state, decision, moment) {
+            Ok(Ok((mut run, decision))) => {
+                // It may have ended before it began: its time was up already.
+                if held {
+                    run.slot = SlotOf::Holds;
+                }
                 let status = run.state.status().word();
                 self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);
-                let answer = Answer::Submitted { execution: id, status, repeated: false };
-                self.answer(ticket, answer);
+                Answer::Submitted { execution: id, status, repeated: false }
             }
-            Ok(Err(refusal)) => self.answer(ticket, Answer::Quarantined(refusal.to_string())),
-            Err(why) => self.answer(ticket, Answer::Quarantined(why)),
+            Ok(Err(refusal)) => Answer::Quarantined(refusal.to_string()),
+            Err(why) => Answer::Quarantined(why),
         }
     }
 
-    /// The run's beginning, with what there is room for; a turn that nothing used goes back.
+    /// The run's beginning, with what there is room for.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun {
-        let claim = claim(&submission, moment);
-        let (namespace, plan) = (submission.submitted.namespace.clone(), submission.plan.clone());
+        match guarded(|| machine::begin(submission, moment))? {
+            Ok((state, decision)) => self.go_on(state, decision, moment),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// What follows of a run's beginning; a turn that nothing used goes back.
+    fn go_on(&self, mut state: State, mut decision: Decision, moment: Moment) -> Begun {
+        let claim = Claim::of(&state);
+        let (namespace, plan) = (state.submitted.namespace.clone(), state.plan.clone());
         let mut keys = Keyed::default();
         let asking = Asking {
             seat: &self.keys,
@@ -96,15 +103,15 @@ impl<T: Abandon> Partition<T> {
             now: moment.now,
         };
         let mut turns = Turns::new(shared, (asking, calling), &claim, 0, moment.now);
-        let begun = guarded(|| machine::submit_within(submission, moment, &mut turns));
+        let begun = guarded(|| machine::settle(&mut state, moment, &mut turns, &mut decision));
         let (taken, began) = (turns.taken, turns.began);
-        if !matches!(begun, Ok(Ok(_))) {
+        if !matches!(begun, Ok(Ok(()))) {
             self.seat.give_back(taken);
             self.slots.forget(&claim);
             std::mem::take(&mut keys).abandon(claim.run, &self.keys);
             std::mem::take(&mut calls).abandon(claim.run, &self.breakers, moment.now);
         }
-        Ok(begun?.map(|(state, decision)| {
+        Ok(begun?.map(|()| {
             let mut run = Run::new(state);
             (run.standing.held, run.standing.keys) = (taken, keys);
             run.standing.calls = calls;

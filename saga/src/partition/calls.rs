@@ -289,7 +289,7 @@ impl<T: Abandon> Partition<T> {
                     run.ground(order.effect);
                     let due_at = hold.until.unwrap_or(now.plus_ms(CALLBACK_RECHECK_MS));
                     let due_at = due_at.max(Timestamp(now.0 + 1));
-                    let command = Command::HoldCallback { delivery, hold, due_at };
+                    let command = Command::HoldCallback(delivery, hold, due_at);
                     self.callbacks_held.push_back((id, command));
                     false
                 }

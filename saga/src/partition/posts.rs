@@ -12,6 +12,7 @@ use backstitch_core::event::{Message, Origin, Submitted};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::links::{Begins, Chunk, Parcel, Start, Wish, parcel};
+use backstitch_core::machine::Refusal;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::rollout::Applicant;
@@ -185,6 +186,10 @@ impl<T: Abandon> Partition<T> {
                 self.runs.insert(id, Cell::Run(Box::new(run)));
                 self.record(id, decision, 0, moment);
                 return Some(Ok(()));
+            }
+            Ok(Err(Refusal::Rejected(rejection))) => {
+                let why = rejection.to_string();
+                return Some(Err(Failure::permanent(codes::CHILD_INPUT_INVALID, why)));
             }
             Ok(Err(refusal)) => refusal.to_string(),
             Err(why) => why,

@@ -48,6 +48,8 @@ impl<T: Abandon> Partition<T> {
             let Some(run) = self.cut.pop_front() else { break };
             self.decide(run, Command::Continue, None, moment);
         }
+        self.make_room(moment);
+        self.open_circles(moment);
         self.use_slots(moment);
         self.use_calls(moment);
         self.use_keys(moment);

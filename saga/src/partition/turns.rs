@@ -3,6 +3,9 @@
 //! What a run holds beyond what it has in flight goes back after every decision, so that what is
 //! taken is always what is under way, whatever happened in between.
 
+use std::collections::BTreeSet;
+
+use backstitch_core::arrows::Phase;
 use backstitch_core::breaker::{Call, Passage};
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
@@ -17,7 +20,7 @@ use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
 use crate::cache::ResultCache;
 use crate::keys::KeySeat;
-use crate::slots::{Claim, SlotSeat};
+use crate::slots::{Circle, Claim, Displaced, SlotSeat};
 use crate::turns::{Class, Place, Seat};
 
 /// Granted turns that one call of [`Partition::fire`] sees to.
@@ -164,22 +167,58 @@ impl<T: Abandon> Partition<T> {
         let claim = Claim::of(&run.state);
         match now {
             SlotOf::Holds => self.slots.holds(&claim),
-            SlotOf::Waits => self.slots.waits(&claim),
-            SlotOf::Neither => self.freed.push_back((self.next_stage, claim)),
+            SlotOf::Waits => {
+                self.slots.waits(&claim);
+                self.settled.push_back((self.next_stage, now, claim));
+            }
+            SlotOf::Neither => self.settled.push_back((self.next_stage, now, claim)),
         }
     }
 
-    /// Lets go what durable endings have freed.
-    pub(super) fn free_slots(&mut self) {
-        while let Some((_, claim)) =
-            self.freed.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+    /// Lets go what durable endings have freed, and has older runs make room for those that
+    /// durably wait.
+    pub(super) fn settle_slots(&mut self) {
+        while let Some((_, slot, claim)) =
+            self.settled.pop_front_if(|(stage, ..)| *stage < self.committed_stages)
         {
             // It may have been reopened since.
             let run = self.runs.get(&claim.run);
             let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither)
                 || self.resting.claims_slot(claim.run);
-            if !again {
-                self.slots.forget(&claim);
+            match (slot, again) {
+                (SlotOf::Waits, _) => self.slots.displaces(&claim),
+                (_, false) => self.slots.forget(&claim),
+                (_, true) => {}
+            }
+        }
+    }
+
+    /// Cancels runs that are to make room for newer ones, and have not been asked to stop.
+    pub(super) fn make_room(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            if self.draining {
+                break;
+            }
+            let Some(Displaced { run, by, reason }) = self.slots.next_displaced() else { break };
+            if !self.is_here(run) {
+                continue;
+            }
+            let Ok(Some(own)) = self.resident_run(run) else { continue };
+            let goes_on = matches!(own.state.phase, Phase::Forward | Phase::Suspended);
+            if goes_on && own.state.cancel.is_none() {
+                let (actor, compensate) = (by.to_string(), None);
+                let cancel = Command::Cancel { reason, actor, compensate, force: false };
+                self.decide(run, cancel, None, moment);
+            }
+        }
+    }
+
+    /// Gives up children that wait for what waits for them.
+    pub(super) fn open_circles(&mut self, moment: Moment) {
+        for _ in 0..GRANTS_PER_FIRE_MAX {
+            let Some(Circle { run, reason }) = self.slots.next_circle() else { break };
+            if self.is_here(run) && !self.draining {
+                self.decide(run, Command::GiveUpWaiting { reason }, None, moment);
             }
         }
     }
@@ -254,6 +293,35 @@ impl<T: Abandon> Partition<T> {
     pub fn attempts(&self) -> usize {
         let stopping: usize = self.stopping.iter().map(|(_, turns)| turns).sum();
         self.runs.values().map(Cell::attempts).sum::<usize>() + stopping
+    }
+
+    /// Runs of the partition that hold slots, as those who give them know it.
+    #[must_use]
+    pub fn slots_held(&self) -> BTreeSet<ExecutionId> {
+        self.slots.held()
+    }
+
+    /// Whether a run of the partition waits until it may begin.
+    #[must_use]
+    pub fn waits_to_begin(&self, run: ExecutionId) -> bool {
+        match self.runs.get(&run) {
+            Some(Cell::Run(own)) => own.slot == SlotOf::Waits,
+            Some(Cell::Quarantined(_)) => false,
+            None => self.resting.claims_slot(run),
+        }
+    }
+
+    /// Runs that go on, as the partition knows it, those among them whose end is not durable yet.
+    #[must_use]
+    pub fn slotted(&self) -> BTreeSet<ExecutionId> {
+        let goes_on = |cell: &Cell| match cell {
+            Cell::Run(run) => run.slot == SlotOf::Holds,
+            Cell::Quarantined(aside) => aside.slot.is_some(),
+        };
+        let going_on = self.runs.iter().filter(|(_, cell)| goes_on(cell)).map(|(run, _)| *run);
+        let ending = self.settled.iter().filter(|(_, slot, _)| *slot == SlotOf::Neither);
+        let resting = self.rested().filter(|own| own.holds_slot).map(|own| own.run);
+        going_on.chain(resting).chain(ending.map(|(.., claim)| claim.run)).collect()
     }
 
     /// Turns that the partition holds, and how many of them it has not looked at yet.

@@ -1,6 +1,6 @@
 use backstitch_core::ids::PartitionId;
 
-use backstitch_core::event::Priority;
+use backstitch_core::event::{OnLimit, Priority, SlotKey};
 use backstitch_core::time::Timestamp;
 
 use super::*;
@@ -11,8 +11,10 @@ fn claim(digits: u128, workflow: &str, max_runs: usize, priority: Priority) -> C
     Claim {
         run: ExecutionId { partition: PartitionId(0), digits },
         workflow: ("default".into(), workflow.into()),
+        whole: true,
         max_runs: Some(max_runs),
         on_limit: OnLimit::Queue,
+        keys: Vec::new(),
         submitted_at: Timestamp(i64::try_from(digits).unwrap()),
         priority,
         parent: None,
@@ -51,7 +53,7 @@ fn what_is_beyond_the_queue_or_a_strict_limit_is_refused() {
     let holder = claim(1, "a", 1, Priority::Medium);
     assert!(seat.begins(&holder));
     let waiting = claim(2, "a", 1, Priority::Medium);
-    assert_eq!(seat.admits(&waiting), Ok(()));
+    assert_eq!(seat.admits(&waiting), Ok(false));
     seat.waits(&waiting);
     let late = claim(3, "a", 1, Priority::High);
     assert_eq!(seat.admits(&late), Err(Full::Queue { queue_max: 1 }));
@@ -108,4 +110,200 @@ fn what_is_below_gives_back_what_it_claimed_before_what_is_above() {
     slots.let_in();
     let shown = &slots.limits().workflows[0];
     assert_eq!((shown.running, &shown.holders[..]), (1, &[above.run][..]));
+}
+
+fn keyed(digits: u128, keys: &[(&str, u32)]) -> Claim {
+    let on_limit = OnLimit::Queue;
+    let key = |&(key, max_runs): &(&str, u32)| SlotKey { key: key.into(), max_runs, on_limit };
+    let keys = keys.iter().map(key).collect();
+    Claim { max_runs: None, keys, ..claim(digits, "a", 1, Priority::Medium) }
+}
+
+#[test]
+fn those_of_one_key_hold_up_no_others() {
+    let (slots, seat) = slots(None, 10);
+    let all: Vec<_> = (1..=3).map(|own| keyed(own, &[("customer-1", 1)])).collect();
+    assert!(seat.begins(&all[0]));
+    for own in &all[1..] {
+        assert!(!seat.begins(own));
+        seat.waits(own);
+    }
+    let other = keyed(9, &[("customer-2", 1)]);
+    assert!(seat.begins(&other));
+    let found = slots.waits_for(&all[2]).expect("it waits");
+    assert_eq!((found.before, found.keys[0].running), (1, 1));
+    assert_eq!(found.keys[0].holders, [all[0].run]);
+    let shown = &slots.limits().workflows[0];
+    assert_eq!(shown.keys.iter().map(|own| own.waiting[1]).collect::<Vec<_>>(), [2, 0]);
+    seat.forget(&all[0]);
+    assert_eq!(seat.next_granted(), Some(all[1].run), "the first in line");
+    assert_eq!(seat.next_granted(), None);
+    [&all[1], &all[2], &other].into_iter().for_each(|own| seat.forget(own));
+    assert_eq!(slots.limits().workflows, []);
+}
+
+#[test]
+fn a_run_has_all_of_its_keys_or_none_and_waits_for_no_other_meanwhile() {
+    let (_, seat) = slots(None, 10);
+    let (of_1, in_eu) = (keyed(1, &[("1", 1)]), keyed(2, &[("eu", 1)]));
+    assert!(seat.begins(&of_1) && seat.begins(&in_eu));
+    let both = keyed(3, &[("1", 1), ("eu", 1)]);
+    assert!(!seat.begins(&both));
+    seat.waits(&both);
+    seat.forget(&in_eu);
+    assert_eq!(seat.next_granted(), None);
+    let in_eu = keyed(4, &[("2", 1), ("eu", 1)]);
+    assert!(seat.begins(&in_eu), "nobody can use the place meanwhile");
+    seat.forget(&of_1);
+    assert_eq!(seat.next_granted(), None);
+    seat.forget(&in_eu);
+    assert_eq!(seat.next_granted(), Some(both.run));
+}
+
+#[test]
+fn a_run_of_several_keys_is_not_overtaken_for_ever() {
+    let (_, seat) = slots(None, 1_000);
+    let (mut of_1, mut in_eu) = (keyed(1, &[("1", 1)]), keyed(2, &[("eu", 1)]));
+    assert!(seat.begins(&of_1) && seat.begins(&in_eu));
+    let both = keyed(3, &[("1", 1), ("eu", 1)]);
+    seat.waits(&both);
+    // One after the other, never both at once.
+    for digits in (10..1_000).step_by(2) {
+        let (next_1, next_eu) = (keyed(digits, &[("1", 1)]), keyed(digits + 1, &[("eu", 1)]));
+        seat.waits(&next_1);
+        seat.waits(&next_eu);
+        let mut given = Vec::new();
+        for own in [std::mem::replace(&mut of_1, next_1), std::mem::replace(&mut in_eu, next_eu)] {
+            seat.forget(&own);
+            given.extend(std::iter::from_fn(|| seat.next_granted()));
+        }
+        if given.contains(&both.run) {
+            return;
+        }
+    }
+    panic!("it was overtaken for ever");
+}
+
+#[test]
+fn the_newest_has_the_oldest_make_room_once_its_waiting_is_durable() {
+    let (_, seat) = slots(None, 10);
+    let newest = |digits| {
+        let mut own = keyed(digits, &[("1", 2)]);
+        own.keys[0].on_limit = OnLimit::CancelRunning;
+        own
+    };
+    let all: Vec<_> = (1..=4).map(newest).collect();
+    assert!(seat.begins(&all[0]) && seat.begins(&all[1]));
+    for own in &all[2..] {
+        seat.waits(own);
+    }
+    assert_eq!(seat.next_displaced(), None);
+    seat.displaces(&all[3]);
+    let gone: Vec<_> = std::iter::from_fn(|| seat.next_displaced()).collect();
+    let runs: Vec<_> = gone.iter().map(|own| (own.run, own.by)).collect();
+    assert_eq!(runs, [(all[0].run, all[3].run), (all[1].run, all[3].run)]);
+    assert!(gone[0].reason.contains("2 run(s) with key `1`"), "{}", gone[0].reason);
+    seat.displaces(&all[2]);
+    let gone: Vec<_> = std::iter::from_fn(|| seat.next_displaced()).map(|own| own.run).collect();
+    assert_eq!(gone, [all[0].run, all[1].run]);
+    seat.forget(&all[0]);
+    seat.forget(&all[1]);
+    let given: Vec<_> = std::iter::from_fn(|| seat.next_granted()).collect();
+    assert_eq!(given, [all[2].run, all[3].run]);
+}
+
+#[test]
+fn a_strict_key_refuses_what_is_beyond_it() {
+    let (_, seat) = slots(None, 10);
+    let strict = |digits, key| {
+        let mut own = keyed(digits, &[(key, 1)]);
+        own.keys[0].on_limit = OnLimit::Reject;
+        own
+    };
+    assert_eq!(seat.admits(&strict(1, "1")), Ok(true));
+    assert!(matches!(seat.admits(&strict(2, "1")), Err(Full::Key { max_runs: 1, .. })));
+    assert_eq!(seat.admits(&strict(3, "2")), Ok(true));
+}
+
+#[test]
+fn a_run_below_one_with_its_key_takes_no_slot_of_it_and_waits_for_its_other_one() {
+    let (slots, seat) = slots(None, 10);
+    let above = keyed(1, &[("1", 1)]);
+    let other = keyed(2, &[("eu", 1)]);
+    assert!(seat.begins(&above) && seat.begins(&other));
+    let below = Claim { parent: Some(above.run), ..keyed(3, &[("1", 1), ("eu", 1)]) };
+    assert!(!seat.begins(&below), "another has one of its keys");
+    seat.waits(&below);
+    seat.forget(&other);
+    assert_eq!(seat.next_granted(), Some(below.run));
+    assert!(seat.begins(&below));
+    assert_eq!(slots.limits().workflows[0].keys[0].holders, [above.run]);
+}
+
+fn below(parent: &Claim, own: Claim) -> Claim {
+    Claim { parent: Some(parent.run), ..own }
+}
+
+#[test]
+fn the_youngest_of_a_circle_is_given_up() {
+    let (_, seat) = slots(None, 10);
+    let (a, b) = (claim(1, "a", 1, Priority::Medium), claim(2, "b", 1, Priority::Medium));
+    assert!(seat.begins(&a) && seat.begins(&b));
+    let other = claim(9, "a", 1, Priority::Medium);
+    seat.waits(&other);
+    // Whoever closes the circle, the younger one goes.
+    let (of_a, of_b) = (
+        below(&a, claim(4, "b", 1, Priority::Medium)),
+        below(&b, claim(3, "a", 1, Priority::Medium)),
+    );
+    seat.waits(&of_a);
+    assert_eq!(seat.next_circle(), None, "the other may end");
+    seat.waits(&of_b);
+    let circle = seat.next_circle().expect("each waits for the other");
+    assert_eq!(circle.run, of_a.run);
+    let named = [&of_a, &of_b].iter().all(|own| circle.reason.contains(&own.run.to_string()));
+    assert!(named && circle.reason.contains("`b`"), "{}", circle.reason);
+    assert_eq!(seat.next_circle(), None);
+    seat.forget(&of_a);
+    seat.forget(&a);
+    assert_eq!(seat.next_granted(), Some(of_b.run), "it waited longer than the other");
+}
+
+#[test]
+fn a_limit_with_room_to_come_makes_no_circle() {
+    let (slots, seat) = slots(None, 10);
+    let (a, b) = (claim(1, "a", 2, Priority::Medium), claim(2, "b", 1, Priority::Medium));
+    let free = claim(3, "a", 2, Priority::Medium);
+    assert!(seat.begins(&a) && seat.begins(&b) && seat.begins(&free));
+    let of_a = below(&a, claim(4, "b", 1, Priority::Medium));
+    let of_b = below(&b, claim(5, "a", 2, Priority::Medium));
+    seat.waits(&of_a);
+    seat.waits(&of_b);
+    assert_eq!(seat.next_circle(), None, "{} may end", free.run);
+    let of_free = below(&free, claim(6, "b", 1, Priority::Medium));
+    seat.waits(&of_free);
+    let circle = seat.next_circle().expect("now nobody may");
+    assert_eq!(circle.run, of_free.run);
+    seat.forget(&of_free);
+    seat.forget(&free);
+    assert_eq!(seat.next_granted(), Some(of_b.run));
+    assert_eq!(slots.limits().waiting, [0, 1, 0]);
+}
+
+#[test]
+fn a_circle_that_a_start_finds_is_opened() {
+    let (slots, seat) = slots(None, 10);
+    let key = |digits, key| keyed(digits, &[(key, 1)]);
+    let (one, two) = (key(1, "1"), key(2, "2"));
+    let (of_one, of_two) = (below(&one, key(3, "2")), below(&two, key(4, "1")));
+    // In the order of their ids, not of who is above whom.
+    for own in [&of_two, &of_one] {
+        seat.waited(own);
+    }
+    for own in [&one, &two] {
+        seat.holds(own);
+    }
+    slots.let_in();
+    assert_eq!(seat.next_circle().map(|own| own.run), Some(of_two.run));
+    assert_eq!((seat.next_circle(), seat.next_granted()), (None, None));
 }

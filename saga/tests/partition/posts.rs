@@ -1,8 +1,14 @@
 //! Messages between runs, sent and taken in by one partition.
 
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::Effect;
+use backstitch_core::event::{Event, LinkEvent, Message, Outcome, RunEvent};
+use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
-use backstitch_saga::partition::{Input, Post, RESEND_AFTER_MS};
+use backstitch_core::retention::Candidate;
+use backstitch_core::time::Timestamp;
+use backstitch_saga::partition::{Input, Post, RESEND_AFTER_MS, Removal};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -89,4 +95,73 @@ fn a_child_that_can_not_begin_is_refused_with_the_reason() {
         assert_eq!(why.code, code);
         assert!(begun(&bench).is_empty());
     }
+}
+
+/// Has every message arrive and every attempt succeed until nothing is left to do.
+fn settle(bench: &mut Bench, now: Timestamp) {
+    loop {
+        bench.flush();
+        let (posts, orders) = (std::mem::take(&mut bench.posts), std::mem::take(&mut bench.orders));
+        if posts.is_empty() && orders.is_empty() {
+            return;
+        }
+        posts.into_iter().for_each(|post| bench.take(Input::Post(post), now));
+        for order in orders {
+            let Effect::RunStep { step, attempt } = order.effect else { panic!("{order:?}") };
+            let result = AttemptResult::Answered(Ok(Payload::null()));
+            let report = Command::ReportStep { step, attempt, result, retry_delay_ms: 0 };
+            bench.take(Input::Command(order.execution, report, None), now);
+        }
+    }
+}
+
+/// The children that a run has asked for, and how often it completed.
+fn life_of(bench: &Bench, run: ExecutionId) -> (Vec<ExecutionId>, usize) {
+    let own = bench.records.iter().filter(|own| own.stream == StreamId::Execution(run));
+    let (mut children, mut completed) = (Vec::new(), 0);
+    for record in own {
+        match &record.event {
+            Event::Run(RunEvent::Link(LinkEvent::MessagePosted { to, body, .. }))
+                if matches!(**body, Message::Start { .. }) =>
+            {
+                children.push(*to);
+            }
+            Event::Run(RunEvent::RunEnded { outcome: Outcome::Completed, .. }) => completed += 1,
+            _ => {}
+        }
+    }
+    (children, completed)
+}
+
+#[test]
+fn a_run_whose_key_was_free_again_has_children_of_its_own() {
+    let with = json!({ "items": [1] });
+    let each = json!({ "type": "task" });
+    let above = plan(json!({ "id": "above", "steps": [
+        { "id": "sub", "type": "workflow", "with": { "workflow": "below", "input": { "n": 1 } } },
+        { "id": "loop", "type": "foreach", "with": with, "each": each },
+    ]}));
+    let mut bench = Bench::new(START, &[&above, &below()]);
+    let keyed = || {
+        let mut own = submission(RUN, &above, None);
+        own.submitted.idempotency_key = Some("key".to_owned());
+        Input::Submit(own, ())
+    };
+    bench.take(keyed(), START);
+    settle(&mut bench, START);
+    let (first, completed) = life_of(&bench, RUN);
+    assert_eq!((first.len(), completed), (2, 1));
+    let last = bench.records.iter().rev().find(|own| own.stream == StreamId::Execution(RUN));
+    let version = last.expect("it is there").version;
+    let runs = vec![Candidate { execution: RUN, version, not_before: START }];
+    let removal = Removal { runs, rule: "old".to_owned(), actor: "test".to_owned() };
+    bench.take(Input::Remove(Box::new(removal), ()), START);
+    bench.flush();
+    // Its children are kept longer than the run itself.
+    let later = START.plus_ms(1_000);
+    bench.take(keyed(), later);
+    settle(&mut bench, later);
+    let (all, completed) = life_of(&bench, RUN);
+    assert_eq!((all.len(), completed), (4, 2));
+    assert!(all[2..].iter().all(|own| !first.contains(own)), "{all:?}");
 }

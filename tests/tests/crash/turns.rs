@@ -60,7 +60,8 @@ fn what_waits_for_a_turn_is_not_lost_and_slots_are_held_as_they_were() {
             "id": "call", "type": "http", "retry": "none",
             "with": { "method": "POST", "url": url, "body": {} },
         }]});
-        let single = json!({ "id": "single", "concurrency": { "max_runs": 1 }, "steps": [
+        let limits = json!([{ "max_runs": 1 }, { "key": "{{ workflow.id }}", "max_runs": 1 }]);
+        let single = json!({ "id": "single", "concurrency": limits, "steps": [
             { "id": "go", "type": "wait", "with": { "signal": "go", "timeout": "2d" } },
         ]});
         for definition in [&once, &single] {

@@ -10,7 +10,6 @@ use backstitch_saga::partition::{Partition, recall};
 use backstitch_saga::turns::Wake;
 
 use super::disk::DiskHistories;
-use super::limits;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
 use super::{breakers, cached};
@@ -70,7 +69,6 @@ impl World {
         }
         let now = self.now;
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
-        limits::slots(self);
         self.slots.let_in();
         self.keys.let_in();
         self.breakers.let_in(now);
@@ -126,6 +124,15 @@ impl World {
         if self.random.chance(50) {
             cached::warm(self);
         }
+    }
+
+    /// The start after a node that was stopped as it should be.
+    pub fn start_again(&mut self) {
+        self.posts.clear();
+        self.cache = cached::empty();
+        self.asked_before_crash = self.asked.len();
+        let all: Vec<_> = (0..self.partitions.len()).collect();
+        self.start_partitions(&all);
     }
 
     /// Some partitions lose their node, and the others do not notice.

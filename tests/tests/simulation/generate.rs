@@ -16,6 +16,10 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(10) {
         steps.push(again(id));
     }
+    if random.chance(10) && id != "w0" {
+        // Runs of two workflows that call each other may wait for each other's slots.
+        steps.push(again("w0"));
+    }
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
         let pure = |at| json!({ "id": format!("p{at}"), "type": "transform", "with": {} });
@@ -52,10 +56,8 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(30) {
         definition["priority"] = json!(*random.pick(&["high", "medium", "low"]));
     }
-    if random.chance(20) {
-        let on_limit = *random.pick(&["queue", "queue", "reject"]);
-        definition["concurrency"] =
-            json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+    if random.chance(35) {
+        definition["concurrency"] = super::limits::concurrency(random);
     }
     if random.chance(15) {
         definition["sla"] = json!(format!("{}ms", 100 + random.below(5_000)));
@@ -227,11 +229,11 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
     }
 }
 
-/// The workflow once more, as its own child, a few levels deep.
+/// A workflow once more, below itself, a few levels deep.
 fn again(id: &str) -> Value {
     let input = json!({ "n": "{{ input.n - 4 }}", "to": "{{ input.to }}" });
     json!({
-        "id": "again", "type": "workflow", "when": "input.n > 4", "retry": "none",
+        "id": format!("again-{id}"), "type": "workflow", "when": "input.n > 4", "retry": "none",
         "with": { "workflow": id, "input": input },
     })
 }

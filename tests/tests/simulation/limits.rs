@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::effect::Effect;
-use backstitch_core::event::{ControlEvent, Event, GraphEvent, LimitKey, RunEvent};
-use backstitch_core::state::State;
+use backstitch_core::event::{Event, GraphEvent, LimitKey, RunEvent};
+use serde_json::{Value, json};
 
+use super::random::Random;
 use super::services::Flight;
 use super::world::World;
 
@@ -66,76 +67,42 @@ pub fn keys(world: &World) {
     }
 }
 
-/// Slots are what has begun and not ended, by the durable records alone: a start finds no more
-/// of them than there may be, but for runs that a person has reopened.
+/// How many runs at a time: of the whole workflow, of those with a key, or both.
+pub fn concurrency(random: &mut Random) -> Value {
+    let mut limit = |key: Option<&str>| {
+        let on_limit = *random.pick(&["queue", "queue", "reject", "cancel_running"]);
+        let mut own = json!({ "max_runs": 1 + random.below(3), "on_limit": on_limit });
+        if let Some(key) = key {
+            own["key"] = json!(key);
+        }
+        own
+    };
+    let whole = limit(None);
+    let of_input = limit(Some("n-{{ input.n }}"));
+    let few = limit(Some("{% if input.n > 8 %}{% else %}of-{{ input.n % 3 }}{% endif %}"));
+    match random.below(5) {
+        0 | 1 => whole,
+        2 => of_input,
+        3 => json!([of_input, whole]),
+        _ => json!([few, of_input]),
+    }
+}
+
+/// Slots are what has begun and not ended: none forgotten, none kept by a partition that went, and
+/// nobody waits to begin while there is room. That there are never too many is the model's to say.
 pub fn slots(world: &World) {
     let seed = world.seed;
-    let runs: Vec<_> = {
-        let disk = world.disk.lock().expect("no thread panicked");
-        disk.runs.keys().copied().collect()
-    };
-    let mut running: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-    let mut of_the_node = 0;
-    let mut limits: BTreeMap<Arc<str>, u32> = BTreeMap::new();
-    for run in runs {
-        let state = world.live_state(run);
-        let by_hand = {
-            let disk = world.disk.lock().expect("no thread panicked");
-            goes_on_by_hand(disk.runs[&run].iter().map(|record| &record.event))
-        };
-        if !state.holds_slot() || by_hand {
-            continue;
+    assert!(!world.slots.is_idle_for_somebody(), "seed {seed}: somebody may begin");
+    for partition in &world.partitions {
+        let (held, known) = (partition.slots_held(), partition.slotted());
+        for run in held.difference(&known) {
+            // It was let in a moment ago, and the partition is not told yet.
+            let waits = partition.waits_to_begin(*run);
+            assert!(waits, "seed {seed}: {run} neither goes on nor may begin, and has a slot");
         }
-        if is_within(world, &state) {
-            continue;
-        }
-        of_the_node += usize::from(state.parent().is_none());
-        // Revisions may have limits of their own, or none, which then counts for nothing.
-        let Some(limit) = state.plan.concurrency else { continue };
-        let workflow = state.submitted.workflow.clone();
-        *running.entry(workflow.clone()).or_default() += 1;
-        let most = limits.entry(workflow).or_insert(limit.max_runs);
-        *most = limit.max_runs.max(*most);
-    }
-    for (workflow, max_runs) in limits {
-        let running = running[&workflow];
-        assert!(running <= max_runs as usize, "seed {seed}: {running} of `{workflow}`");
-    }
-    let max = world.slots.limits().runs_max.unwrap_or(usize::MAX);
-    assert!(of_the_node <= max, "seed {seed}: {of_the_node} runs where {max} may be");
-}
-
-/// Whether a run of the same workflow that goes on is above it: then it takes no slot.
-fn is_within(world: &World, state: &State) -> bool {
-    let mut above = state.parent().map(|parent| parent.run);
-    while let Some(run) = above {
-        if !world.disk.lock().expect("no thread panicked").runs.contains_key(&run) {
-            return false;
-        }
-        let own = world.live_state(run);
-        if own.holds_slot() && own.submitted.workflow == state.submitted.workflow {
-            return true;
-        }
-        above = own.parent().map(|parent| parent.run);
-    }
-    false
-}
-
-/// Whether a person has the run go on, whatever the limits say: it ended and was reopened, or
-/// it began with a step that was settled by hand.
-fn goes_on_by_hand<'a>(events: impl Iterator<Item = &'a Event>) -> bool {
-    let mut begun = false;
-    for event in events {
-        let Event::Run(event) = event else { continue };
-        match event {
-            RunEvent::RunEnded { .. } => return true,
-            RunEvent::Control(ControlEvent::StepOverridden { .. }) if !begun => return true,
-            RunEvent::StepReady { .. }
-            | RunEvent::StepSkipped { .. }
-            | RunEvent::StepFailed { .. }
-            | RunEvent::StepsPruned { .. } => begun = true,
-            _ => {}
+        for run in known.difference(&held) {
+            let own = world.watch.slots.goes_on(*run) && world.watch.slots.is_bound(*run);
+            assert!(!own, "seed {seed}: {run} goes on without its slots");
         }
     }
-    false
 }

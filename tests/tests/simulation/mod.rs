@@ -14,6 +14,7 @@ mod commits;
 mod control;
 mod crash;
 mod disk;
+mod drained;
 mod flow;
 mod forks;
 mod generate;

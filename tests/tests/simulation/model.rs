@@ -10,6 +10,7 @@ mod loops;
 mod migrations;
 mod moves;
 mod services;
+pub mod slots;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,6 +123,11 @@ impl Model {
             steps: self.steps.iter().map(|own| (own.status, undo(own))).collect(),
             deliveries: self.deliveries.clone(),
         }
+    }
+
+    /// Whether the run's steps may start: a fork waits until all is told that it keeps.
+    pub fn is_told(&self) -> bool {
+        !self.forks.waits()
     }
 
     /// What a letter is about.

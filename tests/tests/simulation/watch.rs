@@ -12,11 +12,14 @@ use backstitch_saga::partition::StagedRecord;
 use super::arrows::{self, Arrow, Standing};
 use super::disk::Disk;
 use super::model::Model;
+use super::model::slots::Slots;
 
 /// Every run that is on the disk, folded event by event beside its model.
 #[derive(Default)]
 pub struct Watch {
     runs: BTreeMap<ExecutionId, Watched>,
+    /// Who may go on at a time.
+    pub slots: Slots,
     /// The arrows that any run followed.
     pub arrows: BTreeSet<Arrow>,
 }
@@ -28,6 +31,11 @@ struct Watched {
 }
 
 impl Watch {
+    /// Nobody is there yet.
+    pub fn new(runs_max: Option<usize>) -> Self {
+        Self { slots: Slots::new(runs_max), ..Self::default() }
+    }
+
     /// A record became durable.
     pub fn see(&mut self, record: &StagedRecord, disk: &Disk, seed: u64) {
         let StreamId::Execution(run) = &record.stream else { return };
@@ -35,12 +43,13 @@ impl Watch {
         if let RunEvent::Submitted(own) = event {
             let plan = disk.plan_of(&[own.digest]).expect("every content is on the disk");
             let state = State::begin(*run, plan.clone(), own.clone(), record.at);
+            self.slots.submitted(*run, &plan);
             let (standing, model) = (Standing::of(&state), Model::new(plan));
             self.runs.insert(*run, Watched { state, model, standing });
             return;
         }
         let own = self.runs.get_mut(run).expect("a run begins with its submission");
-        own.see(event, record, disk, &mut self.arrows).unwrap_or_else(|why| {
+        own.see(event, record, disk, (&mut self.arrows, &mut self.slots)).unwrap_or_else(|why| {
             for (version, event) in (1..).zip(&disk.runs[run]) {
                 eprintln!("{version:4} {:?}", event.event);
             }
@@ -57,6 +66,7 @@ impl Watch {
     /// A run left the disk.
     pub fn forget(&mut self, run: &ExecutionId) {
         self.runs.remove(run);
+        self.slots.forget(run);
     }
 }
 
@@ -66,7 +76,7 @@ impl Watched {
         event: &RunEvent,
         record: &StagedRecord,
         disk: &Disk,
-        seen: &mut BTreeSet<Arrow>,
+        (seen, slots): (&mut BTreeSet<Arrow>, &mut Slots),
     ) -> Result<(), String> {
         let subject = match event {
             RunEvent::LetterRetried { letter, .. } => self.model.subject(*letter),
@@ -92,6 +102,8 @@ impl Watched {
             return Err(format!("the model and the fold differ:\n{told:?}\n{after:?}"));
         }
         arrows::note((&self.standing, &after), event, subject, seen)?;
+        let own = (self.state.id, &self.state.submitted.workflow);
+        slots.happened(own, event, (&self.standing, &after), self.model.is_told())?;
         self.standing = after;
         Ok(())
     }

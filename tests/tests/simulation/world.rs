@@ -19,18 +19,14 @@ use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
 use super::breakers::{self, Outages};
-use super::cached;
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
-use super::limits;
-use super::migrations;
 use super::posts::Flying;
 use super::random::Random;
-use super::rest;
-use super::rollouts;
 use super::services::{Books, Flight, report};
 use super::watch::Watch;
+use super::{cached, limits, migrations, rest, rollouts};
 
 /// When lives begin.
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -169,7 +165,7 @@ impl World {
             answered: Vec::new(),
             accepted: BTreeSet::new(),
             rows: BTreeMap::new(),
-            watch: Watch::default(),
+            watch: Watch::new(runs_max),
             workflows,
             later,
             known: Vec::new(),
@@ -228,6 +224,7 @@ impl World {
         limits::turns(self);
         limits::keys(self);
         breakers::agree(self);
+        limits::slots(self);
         if self.random.chance(LOOKS_AT_RUNS_PERCENT) {
             self.rested += rest::rests(self);
             rest::states(self);
@@ -266,7 +263,9 @@ impl World {
             0..=29 => self.client(),
             30 => self.crash(),
             31 => self.crash_some(),
-            32..=34 => self.checkpoint(),
+            32..=33 => self.checkpoint(),
+            34 if self.random.chance(30) => self.drain(),
+            34 => self.checkpoint(),
             35 if self.random.chance(50) => self.outage(),
             35 => self.order_breaker(),
             36..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
@@ -293,7 +292,7 @@ impl World {
     }
 
     /// One small step of whatever can go on; says whether anything could.
-    fn work(&mut self) -> bool {
+    pub fn work(&mut self) -> bool {
         let (at, start) = (self.now, self.random.below(5));
         for turn in 0..5 {
             let done = match (start + turn) % 5 {

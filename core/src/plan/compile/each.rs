@@ -5,12 +5,24 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Compiler, PlanStep, Step, TaskKind, codes};
-use crate::definition::{Each as Body, MAX_PARALLEL_DEFAULT, OnItemFailure};
-use crate::ids::StepIndex;
+use crate::definition::{Definition, Each as Body, MAX_PARALLEL_DEFAULT, OnItemFailure};
+use crate::ids::{Digest, StepIndex};
 use crate::plan::PlanUndo;
 use crate::plan::each::{CHUNK_ITEMS_MAX, Each, FOREACH_TYPE};
 use crate::retry_policy::Retries;
 use crate::template::{Reads, has_template};
+
+/// The loop as it is written, with what the definition says for all of its items.
+fn said(definition: &Definition, step: &Step) -> Digest {
+    let around = Definition {
+        defaults: definition.defaults.clone(),
+        retry_policies: definition.retry_policies.clone(),
+        erasable: definition.erasable,
+        steps: vec![step.clone()],
+        ..Definition::default()
+    };
+    around.digest()
+}
 
 impl Compiler<'_, '_> {
     /// What is done for each item; nothing for a step that is no `foreach`.
@@ -46,6 +58,7 @@ impl Compiler<'_, '_> {
             max_parallel: step.max_parallel.unwrap_or(MAX_PARALLEL_DEFAULT),
             collects: step.on_item_failure == Some(OnItemFailure::Collect),
             chunk_items: CHUNK_ITEMS_MAX,
+            said: said(self.definition, step),
             reads: Arc::new(reads),
         }))
     }

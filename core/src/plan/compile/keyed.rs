@@ -1,13 +1,26 @@
-//! Compiling keyed limits.
+//! Compiling keyed limits, of steps and of whole runs.
 
 use serde_json::Value;
 
-use super::super::keyed::PlanLimit;
+use super::super::keyed::{KeyedRuns, PlanLimit, RunLimit};
 use super::{Compiler, TaskKind};
 use crate::definition::Step;
 use crate::definition::problem::codes;
 use crate::ids::StepIndex;
-use crate::template::{Site, Template};
+use crate::template::{Names, Site, Template};
+
+/// A run's keys are rendered before any of its steps is looked at.
+struct NoSteps;
+
+impl Names for NoSteps {
+    fn step(&self, _: &str) -> Option<StepIndex> {
+        None
+    }
+
+    fn nearest_step(&self, _: &str) -> Option<String> {
+        None
+    }
+}
 
 impl Compiler<'_, '_> {
     /// Only attempts at executors are limited: whatever holds a place ends by itself, so that no
@@ -41,5 +54,29 @@ impl Compiler<'_, '_> {
             limits.push(PlanLimit { key, max: limit.max });
         }
         limits
+    }
+
+    /// How many runs there may be at a time, and how many with the same key.
+    pub(super) fn run_limits(&mut self) -> (Option<RunLimit>, Vec<KeyedRuns>) {
+        let (mut whole, mut keyed) = (None, Vec::new());
+        let limits = &self.definition.concurrency;
+        for (at, own) in limits.iter().enumerate() {
+            let limit =
+                RunLimit { max_runs: own.max_runs, on_limit: own.on_limit.unwrap_or_default() };
+            let Some(source) = &own.key else {
+                whole = Some(limit);
+                continue;
+            };
+            let path = match limits.len() {
+                1 => "concurrency.key".to_owned(),
+                _ => format!("concurrency[{at}].key"),
+            };
+            let allowance = &self.allowance;
+            let site = Site { path: &path, place: &path, names: &NoSteps, allowance };
+            let (value, mut found) = (Value::String(source.clone()), Vec::new());
+            let key = Template::compile(&value, &site, &mut found, self.problems);
+            keyed.push(KeyedRuns { key, source: source.clone(), limit });
+        }
+        (whole, keyed)
     }
 }

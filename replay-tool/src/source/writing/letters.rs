@@ -3,7 +3,7 @@
 //! Folds the run and records only the fact that somebody decided.
 
 use backstitch_core::command::{Command, Rejection, Submission};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, Origin, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::machine::{self, Refusal};
 use backstitch_core::state::State;
@@ -85,7 +85,10 @@ impl Writing {
     ) -> Result<(ExecutionId, &'static str), Error> {
         let none = || Error::NoLetter { letter };
         let parent = self.state(letter.execution)?.ok_or_else(none)?;
-        let run = ExecutionId::derived(&["retry", &letter.to_string()], self.heads.len());
+        // As the server names it.
+        let life = parent.submitted_at.0.to_string();
+        let words = ["retry", &letter.to_string(), &life];
+        let run = ExecutionId::derived(&words, self.heads.len());
         if let Some(begun) = self.state(run)? {
             return Ok((run, begun.status().word()));
         }
@@ -102,8 +105,10 @@ impl Writing {
             ..(*parent.submitted).clone()
         });
         let tags = parent.tags.to_vec();
-        let submission =
-            Submission { execution: run, plan: plan.clone(), submitted, tags, origin: None };
+        let (priority, variant) = (parent.priority(), parent.variant().map(str::to_owned));
+        let origin = Origin { parent: None, priority, variant };
+        let origin = (origin != Origin::default()).then(|| Box::new(origin));
+        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags, origin };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

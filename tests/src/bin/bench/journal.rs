@@ -247,6 +247,7 @@ fn row(execution: ExecutionId, now: Timestamp) -> RunSummary {
         submitted_at: now,
         ended_at: Some(now),
         parent: None,
+        chunk: false,
         variant: None,
         version: EVENTS_PER_RUN,
     }

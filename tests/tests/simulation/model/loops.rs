@@ -54,7 +54,8 @@ impl Model {
                 let whole = own.counted == own.next || failure.is_some() || own.failed;
                 rule(whole, "an item of a chunk is not accounted for")
             }
-            LinkEvent::ChunkUndone { .. }
+            LinkEvent::Keyed { .. }
+            | LinkEvent::ChunkUndone { .. }
             | LinkEvent::MessageAcknowledged { .. }
             | LinkEvent::MessageReceived { .. } => Ok(()),
         }

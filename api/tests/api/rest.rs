@@ -22,8 +22,7 @@ impl Node {
     fn start(data_dir: &Path, recovered: u64) -> Self {
         let (process, url, found) = serve_again(data_dir);
         assert_eq!(found, recovered);
-        let client = Client::builder().no_proxy().build().expect("a client");
-        Self { process, url, client }
+        Self { process, url, client: crate::forms::client() }
     }
 
     fn kill(mut self) {

@@ -125,8 +125,8 @@ fn keep_flow(state: &mut State, mut had: FlowState) {
     }
 }
 
-/// Numbers stay that the new plan has templates for too; those of steps that have not begun,
-/// and of a run that has not, are rendered anew.
+/// Numbers stay that the new plan has templates for too; those of steps that have not begun are
+/// rendered anew.
 fn keep_numbers(state: &State, had: &mut FlowState) {
     let plan = &state.plan;
     had.numbers.retain(|step, own| {
@@ -135,7 +135,7 @@ fn keep_numbers(state: &State, had: &mut FlowState) {
         state.step(*step).status != StepStatus::Pending && !own.is_empty()
     });
     let meant = |number| plan.numbers.iter().any(|own| own.number == number);
-    had.own_numbers.retain(|(number, _)| state.begun && meant(*number));
+    had.own_numbers.retain(|(number, _)| meant(*number));
 }
 
 /// What waits for an instant: that of the run by the new plan, that of steps as it was. `agreed`

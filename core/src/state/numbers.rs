@@ -24,6 +24,11 @@ impl State {
         find_number(&self.flow.as_ref()?.own_numbers, number)
     }
 
+    /// Whether templates of the run's own numbers were rendered.
+    pub(crate) fn has_own_numbers(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| !flow.own_numbers.is_empty())
+    }
+
     /// How long an attempt of the step may take.
     #[must_use]
     pub fn timeout_ms(&self, step: StepIndex) -> u64 {

@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use backstitch_core::audit::AuditRow;
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunSummary};
-use backstitch_journal::{AuditFilter, Cursor, LetterFilter, Page, RunFilter, ViewInfo, ViewName};
+use backstitch_journal::{
+    AuditFilter, Cursor, Journal, LetterFilter, Page, RunFilter, ViewInfo, ViewName,
+};
 
 use super::{Handle, blocking};
 use crate::engine::{JournalHistories, rebuild_view};
 use crate::error::Error;
+
+/// Rows of a page that is looked through for a workflow's last run.
+const LAST_PAGE_ROWS: usize = 8;
+/// Pages that are; chunks of loops may fill more.
+const LAST_PAGES_MAX: usize = 128;
 
 /// What is known of a workflow's retained runs.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +90,7 @@ impl Handle {
             for (workflow, own) in &mut all {
                 let (namespace, workflow) = (namespace.clone(), Some(workflow.clone()));
                 let filter = RunFilter { namespace, workflow, ..RunFilter::default() };
-                own.last = journal.runs(&filter, None, 1)?.rows.pop();
+                own.last = last_of(&journal, &filter)?;
             }
             Ok(all)
         })
@@ -112,4 +119,18 @@ impl Handle {
         }));
         true
     }
+}
+
+/// The newest run of a list that is no chunk of a loop.
+fn last_of(journal: &Journal, filter: &RunFilter) -> Result<Option<RunSummary>, Error> {
+    let mut after = None;
+    for _ in 0..LAST_PAGES_MAX {
+        let page = journal.runs(filter, after.as_ref(), LAST_PAGE_ROWS)?;
+        let found = page.rows.into_iter().find(|row| !row.chunk);
+        if found.is_some() || page.next.is_none() {
+            return Ok(found);
+        }
+        after = page.next;
+    }
+    Ok(None)
 }

@@ -34,15 +34,15 @@ const CHECKPOINTS_MAX: usize = 256;
 /// When runs go to rest, and when they come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestPolicy {
-    /// As [`REST_WAIT_MS_MIN`].
+    /// How long a run must have to wait to be let go; 10 s unless said.
     pub wait_ms_min: u64,
-    /// As [`REST_WAIT_MS_PER_EVENT`].
+    /// How much longer for each event of its history; 10 ms unless said.
     pub wait_ms_per_event: u64,
-    /// As [`REST_AFTER_IDLE_MS`].
+    /// How long one that waits for somebody's word is kept; 10 s unless said.
     pub after_idle_ms: u64,
-    /// As [`WAKE_AHEAD_MS`].
+    /// How long before it is due it is brought back; 2 s unless said.
     pub wake_ahead_ms: u64,
-    /// As [`EVENTS_PER_REST_CHECKPOINT`].
+    /// Events since its last checkpoint that call for another; 64 unless said.
     pub events_per_checkpoint: u64,
 }
 

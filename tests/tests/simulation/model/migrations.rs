@@ -29,8 +29,20 @@ impl Model {
                 self.own(step).status = S::Pruned;
             }
         }
+        self.keep_numbers(&plan);
         self.steps.resize_with(plan.steps.len(), Step::pending);
         self.plan = plan;
         Ok(())
+    }
+
+    /// Numbers stay that the new plan has templates for, but for steps that have not begun.
+    fn keep_numbers(&mut self, plan: &Plan) {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.retain(|step, own| {
+            let templates = step.map_or(&plan.numbers, |step| &plan.step(step).numbers);
+            own.retain(|number, _| templates.iter().any(|own| own.number == *number));
+            !own.is_empty() && step.is_none_or(|step| self.status(step) != S::Pending)
+        });
+        self.numbers = numbers;
     }
 }

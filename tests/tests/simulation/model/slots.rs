@@ -62,6 +62,11 @@ impl Slots {
         self.runs.get(&run).is_some_and(|own| own.goes_on)
     }
 
+    /// Whether a person has reopened the run: it goes on whether there is room or not.
+    pub fn is_by_hand(&self, run: ExecutionId) -> bool {
+        self.runs.get(&run).is_some_and(|own| own.by_hand)
+    }
+
     /// Whether a run that goes on counts against any limit.
     pub fn is_bound(&self, run: ExecutionId) -> bool {
         self.runs.get(&run).is_some_and(|own| {

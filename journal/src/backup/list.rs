@@ -1,10 +1,11 @@
 //! What a backup copies, listed in the order in which it is copied.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::BASE;
 use super::copy::SourceFile;
-use super::payloads::PAYLOADS;
+use super::payloads::{ERASED, PAYLOADS};
 use crate::archive;
 use crate::commit::Head;
 use crate::error::Error;
@@ -28,6 +29,17 @@ pub(super) struct Source<'a> {
 pub(super) fn names_of(list: &[SourceFile]) -> Vec<&str> {
     let chain = |name: &&str| !name.starts_with(PAYLOADS);
     list.iter().map(|file| file.name.as_str()).filter(chain).collect()
+}
+
+/// Whether a payload was just going as the first list was made, so that neither it nor the word
+/// that it was erased is in it: the record of the erasure may lie behind the backup's end.
+pub(super) fn went_unseen(list: &[SourceFile], again: &[SourceFile]) -> bool {
+    let listed: BTreeSet<&str> = list.iter().map(|file| file.name.as_str()).collect();
+    let mut erased = again.iter().map(|file| file.name.as_str()).filter_map(|name| {
+        let payload = name.strip_suffix(ERASED).and_then(|name| name.strip_suffix('.'))?;
+        payload.starts_with(PAYLOADS).then_some((name, payload))
+    });
+    erased.any(|(name, payload)| !listed.contains(name) && !listed.contains(payload))
 }
 
 impl Source<'_> {
@@ -76,4 +88,29 @@ impl Source<'_> {
 
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[&str]) -> Vec<SourceFile> {
+        let file = |name: &&str| SourceFile {
+            name: (*name).to_owned(),
+            path: PathBuf::from(name),
+            bytes: None,
+        };
+        names.iter().map(file).collect()
+    }
+
+    #[test]
+    fn a_payload_on_its_way_out_is_seen_to_have_gone() {
+        let unseen = |list: &[&str], again: &[&str]| went_unseen(&files(list), &files(again));
+        // Listed between the removal of the content and the word that it was erased.
+        assert!(unseen(&["log/1"], &["blobs/ab/abcd.erased", "log/1"]));
+        // It was copied before it went, or its erasure is in the list.
+        assert!(!unseen(&["blobs/ab/abcd"], &["blobs/ab/abcd.erased"]));
+        assert!(!unseen(&["blobs/ab/abcd.erased"], &["blobs/ab/abcd.erased"]));
+        assert!(!unseen(&[], &["blobs/ab/abcd"]));
+    }
 }

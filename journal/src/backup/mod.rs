@@ -43,7 +43,7 @@ use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use copy::{Copied, SourceFile, copy};
-use list::{Source, file_name, names_of};
+use list::{Source, file_name, names_of, went_unseen};
 use take::take;
 
 /// The file by which a backup is known from its first moment on.
@@ -206,12 +206,11 @@ fn run(
                 if copied == Copies::Overtaken {
                     return Ok(Done::Overtaken);
                 }
-                let payload_went = copied == Copies::PayloadWent;
-                if payload_went {
-                    (source.settle)();
-                }
+                (source.settle)();
                 let again = source.list()?;
-                let same = !payload_went && names_of(&list) == names_of(&again);
+                let same = copied == Copies::All
+                    && names_of(&list) == names_of(&again)
+                    && !went_unseen(&list, &again);
                 if same || listings >= LISTINGS_MAX {
                     break;
                 }

@@ -16,7 +16,7 @@ use crate::files;
 /// What payloads' names in a backup begin with.
 pub(super) const PAYLOADS: &str = "blobs/";
 /// What stands behind the name of one that was erased.
-const ERASED: &str = "erased";
+pub(super) const ERASED: &str = "erased";
 
 impl Source<'_> {
     /// Payloads of which only the copy is left.

@@ -42,7 +42,7 @@ use world::World;
 
 /// Seeds that every test run tries; `BACKSTITCH_SEEDS` tries another number of them, and
 /// `BACKSTITCH_FIRST_SEED` begins further on.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1_000;
 
 /// Seeds after which a long run says how far it is.
 const SEEDS_PER_WORD: u64 = 1_000;

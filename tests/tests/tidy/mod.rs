@@ -1,10 +1,11 @@
 //! Rules about the sources that no compiler checks: layers, lengths, licences, advisories, links,
-//! error pages, paths.
+//! error pages, paths, merges.
 //!
 //! Each rule is a function from texts to a list of problems, tried on wrong input as well as on the
 //! project, and it reports everything it finds at once. Lints, formatting and the length of
 //! functions belong to clippy and rustfmt. Exceptions live in `policy.toml` with their reasons.
 
+mod conflicts;
 mod dependencies;
 mod error_pages;
 mod layering;

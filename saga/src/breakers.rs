@@ -31,8 +31,11 @@ use circuit::{Circuit, Turned};
 pub use seat::BreakerSeat;
 pub use shown::CircuitShown;
 
-/// Circuits that are kept; beyond them those that are closed and were not used for longest go.
+/// Circuits that are kept; beyond them those that keep nobody back and were not used for longest
+/// go.
 pub const CIRCUITS_MAX: usize = 10_000;
+/// How many go at a time, so that looking for them is seldom.
+const CIRCUITS_FORGOTTEN_AT_ONCE: usize = 1_000;
 
 /// Whose circuit it is, and its key.
 pub type Name = (Arc<str>, Arc<str>);
@@ -184,11 +187,19 @@ impl Breakers {
 impl Inner {
     fn circuit(&mut self, name: &Name, rules: &BreakerRules, now: Timestamp) -> &mut Circuit {
         if !self.circuits.contains_key(name) && self.circuits.len() >= CIRCUITS_MAX {
-            let idle = self.circuits.iter().filter(|(_, own)| own.is_idle());
-            let oldest = idle.min_by_key(|(_, own)| own.used_at).map(|(name, _)| name.clone());
-            oldest.and_then(|name| self.circuits.remove(&name));
+            self.forget(now);
         }
         self.circuits.entry(name.clone()).or_insert_with(|| Circuit::new(*rules, now))
+    }
+
+    /// Makes room for other circuits.
+    fn forget(&mut self, now: Timestamp) {
+        let idle = self.circuits.iter().filter(|(_, own)| own.is_idle(now));
+        let mut idle: Vec<_> = idle.map(|(name, own)| (own.used_at, name.clone())).collect();
+        idle.sort_unstable();
+        for (_, name) in idle.iter().take(CIRCUITS_FORGOTTEN_AT_ONCE) {
+            self.circuits.remove(name);
+        }
     }
 
     /// Lets those go on who may by now; answers whom to wake.

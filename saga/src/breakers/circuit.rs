@@ -138,12 +138,14 @@ impl Circuit {
         }
     }
 
-    /// Whether forgetting it changes nothing but what is shown.
-    pub fn is_idle(&self) -> bool {
-        self.forced.is_none()
-            && self.standing == Standing::Closed
-            && self.line.is_empty()
-            && self.retries.is_empty()
+    /// Whether forgetting it keeps nobody waiting, and lets nobody through who would be kept back.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        let lets = match self.standing {
+            Standing::Closed | Standing::HalfOpen => true,
+            Standing::Open(until) => until <= now,
+        };
+        let none = self.line.is_empty() && self.retries.is_empty() && self.probing.is_empty();
+        lets && none && self.forced.is_none()
     }
 
     /// Whether a call may be made now; `again` if it repeats one that failed.

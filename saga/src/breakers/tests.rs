@@ -256,6 +256,27 @@ fn a_callback_tries_a_service_only_if_nobody_waits_to() {
 }
 
 #[test]
+fn of_too_many_circuits_those_that_keep_nobody_back_are_forgotten() {
+    let (breakers, seat) = breakers();
+    let of = |number: usize| -> Name { ("default".into(), format!("{number:05}").into()) };
+    let open = |number, now| {
+        for run in 1..3 {
+            let called = seat.ask(&of(number), None, false, now).expect("closed");
+            seat.ended(&called, asker(run), &failed(), now);
+        }
+    };
+    (0..CIRCUITS_MAX).for_each(|number| open(number, at(number as u64)));
+    seat.wait(&of(0), HoldReason::Open, order(3), at(1));
+    let now = at(CIRCUITS_MAX as u64);
+    let kept = |number| breakers.find(&of(number), now).is_some();
+    open(CIRCUITS_MAX, now);
+    assert!(kept(0), "somebody waits for it");
+    assert!((1..=CIRCUITS_FORGOTTEN_AT_ONCE).all(|number| !kept(number)));
+    assert!((CIRCUITS_FORGOTTEN_AT_ONCE + 1..=CIRCUITS_MAX).all(kept));
+    assert_eq!(breakers.problem(), None);
+}
+
+#[test]
 fn an_answer_is_an_answer_whatever_it_says() {
     let status = |failure: Failure| failure.with_details(Payload::of(&json!({ "status": 404 })));
     assert_eq!(Outcome::of(&status(Failure::permanent("HTTP_STATUS", "no"))), Outcome::Answered);

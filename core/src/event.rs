@@ -5,6 +5,7 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod control;
+mod fault;
 mod fork;
 mod graph;
 mod link;
@@ -21,6 +22,7 @@ mod workflow;
 use std::sync::Arc;
 
 pub use control::ControlEvent;
+pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
@@ -323,6 +325,7 @@ impl RunEvent {
             Self::Tagged { .. }
                 | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
                 | Self::Fork(ForkEvent::Begun(_))
+                | Self::Service(ServiceEvent::FaultsPlanned { .. })
         )
     }
 }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 91] = [
+pub const EVENT_TYPES: [&str; 92] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -71,6 +71,7 @@ pub const EVENT_TYPES: [&str; 91] = [
     "CallHeld",
     "CallRefused",
     "CallbackHeld",
+    "FaultsPlanned",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -101,7 +102,7 @@ pub const EVENT_TYPES: [&str; 91] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(64).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(65).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -239,6 +240,7 @@ fn service_type(event: &ServiceEvent) -> &'static str {
         ServiceEvent::CallHeld { .. } => "CallHeld",
         ServiceEvent::CallRefused { .. } => "CallRefused",
         ServiceEvent::CallbackHeld { .. } => "CallbackHeld",
+        ServiceEvent::FaultsPlanned { .. } => "FaultsPlanned",
     }
 }
 

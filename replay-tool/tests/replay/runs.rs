@@ -91,8 +91,14 @@ impl Run {
         at_ms: u64,
     ) -> Self {
         let now = MORNING.plus_ms(at_ms);
-        let submission =
-            Submission { execution, plan: plan.clone(), submitted, tags: Vec::new(), origin: None };
+        let submission = Submission {
+            execution,
+            plan: plan.clone(),
+            submitted,
+            tags: Vec::new(),
+            origin: None,
+            faults: Vec::new(),
+        };
         let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }

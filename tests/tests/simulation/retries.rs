@@ -22,7 +22,8 @@ pub fn choose(retry: &mut Value, random: &mut Random) {
 
 /// What is wrong with where a run's steps led, or with how they were tried again.
 pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
-    super::flow::wrong_way(state, events).or_else(|| wrong_retry(state, events))
+    let fault = || super::faults::wrong_fault(state, events);
+    super::flow::wrong_way(state, events).or_else(fault).or_else(|| wrong_retry(state, events))
 }
 
 /// A retry that its policy does not allow.

@@ -84,7 +84,7 @@ pub struct Called {
     pub name: Name,
     /// The rules it goes by.
     pub rules: BreakerRules,
-    /// How often the circuit had opened by then.
+    /// The circuit's own count of its turns by then: see `CircuitShown::epoch`.
     pub epoch: u64,
 }
 
@@ -157,7 +157,7 @@ impl Breakers {
     pub fn force(&self, name: &Name, forced: Option<Forced>, now: Timestamp) {
         self.changed(|inner| {
             let circuit = inner.circuit(name, &self.settings.rules, now);
-            circuit.forced = forced;
+            circuit.force(forced);
             inner.hand_on(name, now)
         });
     }
@@ -166,7 +166,7 @@ impl Breakers {
     pub fn reset(&self, name: &Name, now: Timestamp) {
         self.changed(|inner| {
             let circuit = inner.circuit(name, &self.settings.rules, now);
-            circuit.forced = None;
+            circuit.force(None);
             circuit.close();
             circuit.budget = budget::Budget::new(now);
             inner.hand_on(name, now)

@@ -99,6 +99,9 @@ pub(super) struct Circuit {
     pub retries: BTreeSet<Order>,
     /// How often it opened.
     pub opened: u64,
+    /// Rises when what was let through before says nothing of what follows: it opened, or an
+    /// operator's word was given or taken back.
+    pub epoch: u64,
     pub opened_at: Option<Timestamp>,
     pub last_failure: Option<(Timestamp, String)>,
     pub used_at: Timestamp,
@@ -122,6 +125,7 @@ impl Circuit {
             line: BTreeSet::new(),
             retries: BTreeSet::new(),
             opened: 0,
+            epoch: 0,
             opened_at: None,
             last_failure: None,
             used_at: now,
@@ -245,7 +249,7 @@ impl Circuit {
         match (self.standing, outcome) {
             (_, Outcome::Nothing) | (Standing::Open(_), _) => None,
             // What began before it opened says nothing of how the service is now.
-            (Standing::HalfOpen, _) if !probe || epoch != self.opened => None,
+            (Standing::HalfOpen, _) if !probe || epoch != self.epoch => None,
             (Standing::HalfOpen, Outcome::Failed(_)) => Some(self.open(rules, now)),
             (Standing::HalfOpen, Outcome::Answered) => {
                 self.proven += 1;
@@ -273,10 +277,19 @@ impl Circuit {
         Turned::Opened
     }
 
+    /// An operator has it be so, or lets it go by what is seen.
+    pub fn force(&mut self, forced: Option<Forced>) {
+        if self.forced != forced {
+            self.forced = forced;
+            self.epoch += 1;
+        }
+    }
+
     /// It is open until then.
     pub fn open_until(&mut self, until: Timestamp, now: Timestamp) {
         self.standing = Standing::Open(until);
         self.opened += 1;
+        self.epoch += 1;
         self.opened_at = Some(now);
         self.probing.clear();
         self.window = Window::default();

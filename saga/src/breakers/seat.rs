@@ -31,14 +31,23 @@ impl BreakerSeat {
         now: Timestamp,
     ) -> Result<Called, Hold> {
         let rules = self.rules(policy);
-        let mut inner = self.breakers.lock();
-        let circuit = inner.circuit(name, &rules, now);
-        let held = circuit.ask(&rules, again, now);
-        let epoch = circuit.opened;
-        inner.note(name);
-        match held {
-            Some(hold) => Err(Hold { key: name.1.clone(), ..hold }),
-            None => Ok(Called { name: name.clone(), rules, epoch }),
+        let mut answer = None;
+        self.breakers.changed(|inner| {
+            let circuit = inner.circuit(name, &rules, now);
+            let held = circuit.ask(&rules, again, now);
+            let epoch = circuit.epoch;
+            // Its time may be up without anybody having looked: those who wait go first.
+            let woken = match held {
+                Some(_) => inner.hand_on(name, now),
+                None => Vec::new(),
+            };
+            inner.note(name);
+            answer = Some((held, epoch));
+            woken
+        });
+        match answer.expect("it was just asked") {
+            (Some(hold), _) => Err(Hold { key: name.1.clone(), ..hold }),
+            (None, epoch) => Ok(Called { name: name.clone(), rules, epoch }),
         }
     }
 
@@ -60,7 +69,7 @@ impl BreakerSeat {
         if !circuit.probe(asker, now) {
             return asked;
         }
-        let epoch = circuit.opened;
+        let epoch = circuit.epoch;
         let (seat, name) = (self.number, name.clone());
         inner.seated.insert(asker, Seated { seat, name: name.clone(), order: None });
         Ok(Called { name, rules, epoch })
@@ -77,7 +86,7 @@ impl BreakerSeat {
         let circuit = inner.circuits.get(name)?;
         let rules = self.rules(policy);
         let may = circuit.is_closed() || circuit.probing.contains(&asker);
-        may.then(|| Called { name: name.clone(), rules, epoch: circuit.opened })
+        may.then(|| Called { name: name.clone(), rules, epoch: circuit.epoch })
     }
 
     fn rules(&self, policy: Option<&BreakerPolicy>) -> BreakerRules {

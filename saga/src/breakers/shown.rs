@@ -26,6 +26,8 @@ pub struct CircuitShown {
     pub consecutive_failures: u32,
     /// How often it opened since the start.
     pub opened: u64,
+    /// How often it opened, or an operator's word was given or taken back.
+    pub epoch: u64,
     /// When it last did.
     pub opened_at: Option<Timestamp>,
     /// When a call last failed, and why.
@@ -64,6 +66,7 @@ impl Circuit {
             until,
             consecutive_failures: self.consecutive,
             opened: self.opened,
+            epoch: self.epoch,
             opened_at: self.opened_at,
             last_failure: self.last_failure.clone(),
             probing: self.probing.iter().copied().collect(),

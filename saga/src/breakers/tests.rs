@@ -172,6 +172,31 @@ fn what_began_before_it_opened_turns_nothing() {
 }
 
 #[test]
+fn whoever_asks_first_once_its_time_is_up_lets_those_on_who_wait() {
+    let (breakers, seat) = breakers();
+    opened(&seat);
+    seat.wait(&name(), HoldReason::Open, order(3), at(1));
+    // Somebody who does not wait asks, before anybody looked at the clock.
+    assert_eq!(why(&seat, at(1_000)), Some(HoldReason::Probing));
+    assert_eq!(breakers.problem(), None);
+    assert_eq!(seat.next_granted(), Some((asker(3), name())));
+}
+
+#[test]
+fn what_an_operator_let_through_says_nothing_of_a_half_open_circuit() {
+    let (breakers, seat) = breakers();
+    opened(&seat);
+    breakers.force(&name(), Some(Forced::Closed), at(1));
+    let early = seat.ask(&name(), None, false, at(1)).expect("whatever is seen");
+    breakers.force(&name(), None, at(2));
+    seat.wait(&name(), HoldReason::Open, order(3), at(2));
+    seat.tick(at(1_000));
+    seat.ended(&early, asker(9), &Outcome::Answered, at(1_001));
+    let shown = breakers.find(&name(), at(1_001)).expect("it is known");
+    assert_eq!((shown.state, shown.probing.as_slice()), ("half_open", &[asker(3)][..]));
+}
+
+#[test]
 fn operators_keep_it_open_or_closed_and_have_it_forget() {
     let (breakers, seat) = breakers();
     breakers.force(&name(), Some(Forced::Open), at(0));

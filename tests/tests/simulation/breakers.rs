@@ -148,8 +148,8 @@ impl World {
     }
 }
 
-/// While a circuit is half open, no more calls were let through since it last opened than may
-/// try it; whoever waits is tried sooner or later; nobody waits for what is closed.
+/// While a circuit is half open, no more calls were let through since it last opened, or was left
+/// to itself, than may try it; whoever waits is tried sooner or later; nobody waits for what is closed.
 pub fn agree(world: &World) {
     let seed = world.seed;
     if let Some(why) = world.breakers.problem() {
@@ -158,7 +158,7 @@ pub fn agree(world: &World) {
     let (shown, _) = world.breakers.shown("default", usize::MAX, world.now);
     for own in shown.iter().filter(|own| own.state == "half_open" && own.forced.is_none()) {
         let passed = world.partitions.iter().flat_map(|partition| partition.calls_begun());
-        let tries = passed.filter(|call| call.name.1 == own.key && call.epoch == own.opened);
+        let tries = passed.filter(|call| call.name.1 == own.key && call.epoch == own.epoch);
         let tries = tries.count();
         assert!(tries <= own.probes as usize, "seed {seed}: {tries} calls try {own:?}");
     }

@@ -3,7 +3,7 @@
 //! What the circuits have in their books is what runs have: it is compared after every decision,
 //! so that a try of a service that is not made goes to another.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_core::breaker::{Call, Passage};
@@ -252,8 +252,9 @@ impl<T: Abandon> Partition<T> {
         for id in runs {
             self.decide(id, Command::Continue, None, moment);
         }
-        for (id, command) in std::mem::take(&mut self.callbacks_held) {
-            self.decide(id, command, None, moment);
+        // One that was told is not due any more, so this ends.
+        while let Some(((id, delivery), (hold, due_at))) = self.callbacks_held.pop_first() {
+            self.decide(id, Command::HoldCallback(delivery, hold, due_at), None, moment);
         }
     }
 
@@ -282,6 +283,11 @@ impl<T: Abandon> Partition<T> {
             else {
                 return true;
             };
+            if self.callbacks_held.contains_key(&(id, delivery)) {
+                // It is about to be told so: let through now, it would be told while it is sent.
+                run.ground(order.effect);
+                return false;
+            }
             let asked = Payload::of(&json!({ "url": url }));
             let Some(key) = services.service("http", &asked) else { return true };
             let (subject, again) = (order.effect.subject(), order.tries > 1);
@@ -295,8 +301,7 @@ impl<T: Abandon> Partition<T> {
                     run.ground(order.effect);
                     let due_at = hold.until.unwrap_or(now.plus_ms(CALLBACK_RECHECK_MS));
                     let due_at = due_at.max(Timestamp(now.0 + 1));
-                    let command = Command::HoldCallback(delivery, hold, due_at);
-                    self.callbacks_held.push_back((id, command));
+                    self.callbacks_held.insert((id, delivery), (hold, due_at));
                     false
                 }
             }
@@ -313,5 +318,5 @@ impl<T: Abandon> Partition<T> {
     }
 }
 
-/// Callbacks that wait to be told so.
-pub(super) type CallbacksHeld = VecDeque<(ExecutionId, Command)>;
+/// Callbacks that wait to be told so, each once: for what they wait, and when they are due again.
+pub(super) type CallbacksHeld = BTreeMap<(ExecutionId, u32), (Hold, Timestamp)>;

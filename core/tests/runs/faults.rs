@@ -2,7 +2,7 @@
 
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::effect::Effect;
-use backstitch_core::event::{Event, FaultKind, RunEvent, ServiceEvent};
+use backstitch_core::event::{Event, Fault, FaultKind, RunEvent, ServiceEvent};
 use backstitch_core::faults::{FAULTS_MAX, FaultWish, faults_of};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::machine::{replay, submit};
@@ -65,6 +65,15 @@ fn faults_are_told_last_when_a_run_begins_and_the_first_that_names_an_attempt_co
     late.swap(behind, last);
     let told = late.iter().map(|event| (event, START));
     assert!(replay(RUN, &Known::of(&plan), told).is_err());
+    // Of no step, or of nothing, it is no run of this engine either.
+    let kind = FaultKind::Duplicate;
+    let astray = Fault { step: StepIndex(9), undo: false, attempt: None, kind };
+    for faults in [vec![astray], vec![]] {
+        let mut wrong = events.clone();
+        wrong[behind] = Event::Run(RunEvent::Service(ServiceEvent::FaultsPlanned { faults }));
+        let told = wrong.iter().map(|event| (event, START));
+        assert!(replay(RUN, &Known::of(&plan), told).is_err());
+    }
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub struct Flags {
     /// The same key with the same input answers the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// What goes wrong on purpose, any number of times: step=ID[,undo=true][,attempt=N],kind=fail
-    /// [,permanent=true] | delay,delay=5s | crash_before_ack | duplicate; the server must take it
+    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail, delay,
+    /// crash_before_ack or duplicate; and undo=true, attempt=N, permanent=true (of fail), delay=5s
+    /// (of delay). The server must take faults
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,
     /// Show the run live until it ends; exit 0 if it completes, 1 otherwise

@@ -120,6 +120,37 @@ pub enum Command {
         /// Why, in their words.
         reason: String,
     },
+    /// Say who is to see to a dead letter.
+    AssignLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// Who is to; nobody any more, if unsaid.
+        assignee: Option<String>,
+        /// Why, in their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Write something down about a dead letter.
+    NoteLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// What: at most [`WORDS_BYTES_MAX`].
+        text: String,
+        /// Who.
+        actor: String,
+    },
+    /// Have a dead letter's step run with another input when it is retried.
+    EditLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// The input.
+        input: Payload,
+        /// Why, in their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
     /// A message of another run has come in.
     Receive {
         /// The message.
@@ -300,6 +331,15 @@ pub enum Rejection {
         /// What, and how much is left.
         why: String,
     },
+    /// The letter is retried with the input it has, or not at all.
+    #[error("the letter's input can't be edited: {why}")]
+    InputNotEditable {
+        /// Why.
+        why: &'static str,
+    },
+    /// As many notes as a letter keeps are written.
+    #[error("a dead letter keeps {NOTES_PER_LETTER_MAX} notes, and has as many")]
+    TooManyNotes,
     /// As many signals as a run keeps wait to be taken.
     #[error("{SIGNALS_KEPT_MAX} signals of the run wait to be taken; it keeps no more")]
     TooManySignals,
@@ -334,6 +374,9 @@ pub enum Rejection {
 
 /// Signals of one run that no step has taken yet.
 pub const SIGNALS_KEPT_MAX: usize = 1_000;
+
+/// Notes of one dead letter.
+pub const NOTES_PER_LETTER_MAX: usize = 100;
 
 /// Tags of one definition, and of one submission.
 pub const TAGS_MAX: usize = 32;

@@ -71,8 +71,8 @@ pub enum Command {
     Pause(runs::ActFlags),
     /// Have a suspended run go on
     Resume(runs::ActFlags),
-    /// Undo what a suspended run did
-    Rollback(runs::ActFlags),
+    /// Undo what a suspended run did, or say what that would undo
+    Rollback(runs::RollbackFlags),
     /// Hand a run a signal; it is kept until a step takes it
     Signal(runs::SignalFlags),
     /// Try a dead letter again, or every open one of a run
@@ -234,7 +234,7 @@ impl Command {
             Self::Cancel(flags) => runs::cancel(flags).await,
             Self::Pause(flags) => runs::act(flags, "pause").await,
             Self::Resume(flags) => runs::act(flags, "resume").await,
-            Self::Rollback(flags) => runs::act(flags, "rollback").await,
+            Self::Rollback(flags) => runs::roll_back(flags).await,
             Self::Signal(flags) => runs::signal(flags).await,
             Self::Retry(flags) => runs::retry(flags).await,
             Self::Rerun(flags) => runs::rerun(flags).await,

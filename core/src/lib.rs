@@ -48,6 +48,7 @@ pub mod template;
 pub mod time;
 pub mod travel;
 mod unwind;
+pub mod unwind_plan;
 pub mod why;
 pub mod workflow;
 pub mod yaml;

@@ -3,17 +3,17 @@
 //! The log is the law. A store or view that cannot prove that it holds what its marks say is
 //! made anew; a log that is not whole is refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use backstitch_core::ids::{PartitionId, StreamId};
+use backstitch_core::ids::StreamId;
 
 use crate::archive;
 use crate::archive::archiver::{ArchiveHome, Archiver, Signals};
 use crate::archive::owner::{self, Owned};
 use crate::blobs::writer::Queue;
-use crate::blobs::{Blobs, erased_by};
+use crate::blobs::{Blobs, Files};
 use crate::checkpoints::Checkpoints;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, Place};
@@ -137,7 +137,7 @@ impl Journal {
             views.replay(&commit, |stream| store.history(stream).ok().flatten());
             report.commits_replayed += 1;
         }
-        erase_again(&store, &blobs, partitions)?;
+        blobs.erase_again(&store, partitions)?;
         seen.retain(|_, version| *version > 0);
         let streams = sorted(seen.into_keys());
         let (origin, log) = (log.origin(), Box::new(log.clone()));
@@ -308,10 +308,12 @@ fn start(
     streams.extend(store.workflows()?);
     streams.extend(store.jobs()?);
     let streams = sorted(streams);
-    let (wal, archiver) = start_log(directory, &options, (sources, owned), &recovered)?;
     let partitions = u16::try_from(shape.partitions).expect("an identity counts them in u16");
-    let blobs = Blobs::at(directory.blobs(), options.fsync != Fsync::Never);
-    erase_again(&store, &blobs, partitions)?;
+    let contents = Files::at(directory.blobs(), options.fsync != Fsync::Never);
+    let contents = Arc::new(contents.with_copies(sources.archive(), true));
+    let blobs = Blobs::of(Arc::clone(&contents));
+    blobs.erase_again(&store, partitions)?;
+    let (wal, archiver) = start_log(directory, &options, (sources, owned), &recovered, contents)?;
     let parts = Parts {
         directory: Some(directory.path.clone()),
         place: Place::of(&directory.path, &lock),
@@ -329,22 +331,6 @@ fn start(
     };
     let journal = Journal::of(parts, Some(lock))?;
     Ok(Opened { journal, heads: recovered.heads, streams, report })
-}
-
-/// Erases what some record says is erased: a crash may have come between the two.
-fn erase_again(store: &Store, blobs: &Blobs, partitions: u16) -> Result<(), Error> {
-    let mut recorded = HashMap::<_, u64>::new();
-    for partition in (0..partitions).map(PartitionId) {
-        let records = store.history(&StreamId::Partition(partition))?;
-        for digest in erased_by(records.iter().flatten()) {
-            *recorded.entry(digest).or_default() += 1;
-        }
-    }
-    for (digest, count) in recorded {
-        blobs.erase_up_to(&digest, count)?;
-        blobs.note_erased([digest]);
-    }
-    Ok(())
 }
 
 fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {
@@ -375,6 +361,7 @@ fn start_log(
     options: &Options,
     (sources, owned): (Sources, Option<Owned>),
     recovered: &Recovered,
+    contents: Arc<Files>,
 ) -> Result<(Wal, Option<Archiver>), Error> {
     let (log, signals) = (directory.log(), Arc::<Signals>::default());
     let wal = Wal::start(&log, sources.clone(), options.fsync, recovered, Arc::clone(&signals))?;
@@ -384,7 +371,8 @@ fn start_log(
                 true => ArchiveHome::Inside,
                 false => ArchiveHome::Elsewhere(owned),
             };
-            Some(Archiver::start(sources, (&archive, home), options.log_segments_kept, signals)?)
+            let (kept, sources) = (options.log_segments_kept, (sources, contents));
+            Some(Archiver::start(sources, (&archive, home), kept, signals)?)
         }
         _ => None,
     };

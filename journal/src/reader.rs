@@ -60,7 +60,7 @@ impl Reader {
         let directory = Directory::at(directory);
         let lock = directory.lock_for_reading()?;
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
-        let blobs = Blobs::at(directory.blobs(), false);
+        let blobs = Blobs::to_read(directory.blobs(), sources.archive());
         Ok(Self { directory, blobs, shape, sources, _lock: lock })
     }
 
@@ -76,8 +76,8 @@ impl Reader {
             let detail = "it has no `identity`".to_owned();
             return Err(Error::Foreign { directory: unnamed, detail });
         };
-        let blobs = Blobs::at(directory.blobs(), false);
         let sources = Sources::of(&directory.log(), &directory.archive()?, shape);
+        let blobs = Blobs::to_read(directory.blobs(), sources.archive());
         Ok(Self { directory, blobs, shape, sources, _lock: None })
     }
 

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::archive::base;
+use crate::blobs::Files;
 use crate::commit::Head;
 use crate::directory::{Directory, DirectoryLock, LOCK_FILE};
 use crate::error::Error;
@@ -133,17 +134,21 @@ pub(crate) fn copy_base(reader: &Reader, to: &Path) -> Result<(), Error> {
 }
 
 /// Payloads kept outside the log. All of them: those that only lost commits name are
-/// collected by the restored store itself.
-pub(crate) fn copy_blobs(from: &Path, to: &Path, heard: &mut OnProgress<'_>) -> Result<(), Error> {
-    let (from, to) = (from.join("blobs"), to.join("blobs"));
-    if !from.exists() {
-        return Ok(());
-    }
+/// collected by the restored store itself. Those that are lost or damaged come from the archive.
+pub(crate) fn copy_blobs(
+    reader: &Reader,
+    to: &Path,
+    heard: &mut OnProgress<'_>,
+) -> Result<(), Error> {
+    let (from, to) = (reader.directory.blobs(), to.join("blobs"));
     let mut meter = Meter::of(heard, "copying payloads", 0);
     for path in files::below(&from)? {
         let to = to.join(path.strip_prefix(&from).expect("it was listed below"));
         files::make_directories(files::parent(&to))?;
         meter.add(files::copy(&path, &to)?)?;
+    }
+    if let Some(archive) = reader.sources.archive() {
+        Files::at(to.clone(), true).with_copies(Some(archive), true).put_back_all()?;
     }
     for path in files::directories_below(&to)? {
         files::sync_directory(&path)?;

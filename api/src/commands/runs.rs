@@ -53,6 +53,17 @@ pub struct ActFlags {
     pub at: At,
 }
 
+/// What `rollback` takes.
+#[derive(Debug, Args)]
+pub struct RollbackFlags {
+    /// Which run, and why.
+    #[command(flatten)]
+    pub act: ActFlags,
+    /// Do nothing but say what would be undone, in which order, and what would be left
+    #[arg(long)]
+    pub preview: bool,
+}
+
 /// What `list` takes.
 #[derive(Debug, Args)]
 pub struct ListFlags {
@@ -210,7 +221,20 @@ pub async fn cancel(flags: CancelFlags) -> Result<(), Error> {
     act.at.act(&act.id, &["cancel"], &body).await
 }
 
-/// `pause`, `resume` and `rollback`: the verb is the path's last word.
+/// `rollback`: what the run did is undone, or what would be is told.
+///
+/// # Errors
+/// As [`get`].
+pub async fn roll_back(flags: RollbackFlags) -> Result<(), Error> {
+    let RollbackFlags { act: own, preview } = flags;
+    if !preview {
+        return act(own, "rollback").await;
+    }
+    let answer = own.at.client()?.get(&of_run(&own.id, &["rollback"])).await?;
+    own.at.show(&answer, || table::unwind_plan(&answer))
+}
+
+/// `pause` and `resume`: the verb is the path's last word.
 ///
 /// # Errors
 /// As [`get`].

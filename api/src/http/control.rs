@@ -57,6 +57,15 @@ pub(super) async fn roll_back(
     accepted(engine, run, Command::RollBack { reason, actor }).await
 }
 
+/// `GET /api/v1/executions/{id}/rollback`: what that would undo now, in which order.
+pub(super) async fn unwind_plan(
+    State(app): State<App>,
+    PathId(id): PathId,
+) -> Result<Response, Refusal> {
+    let (engine, run) = (app.engine()?, read_id(&id)?);
+    Ok(answer::ok(&engine.unwind_plan(run).await?))
+}
+
 /// `POST /api/v1/executions/{id}/steps/{step_id}/skip`: the step counts as skipped.
 pub(super) async fn skip_step(
     State(app): State<App>,

@@ -146,7 +146,10 @@ fn control_routes() -> Router<App> {
     Router::new()
         .route("/api/v1/executions/{execution_id}/pause", post(control::pause))
         .route("/api/v1/executions/{execution_id}/resume", post(control::resume))
-        .route("/api/v1/executions/{execution_id}/rollback", post(control::roll_back))
+        .route(
+            "/api/v1/executions/{execution_id}/rollback",
+            get(control::unwind_plan).post(control::roll_back),
+        )
         .route("/api/v1/executions/{execution_id}/steps/{step_id}/skip", post(control::skip_step))
         .route(
             "/api/v1/executions/{execution_id}/steps/{step_id}/set-output",

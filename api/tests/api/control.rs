@@ -127,6 +127,8 @@ async fn a_suspended_run_is_settled_by_hand() {
 
     let run = begin(&server, "suspending", json!({})).await;
     until(&server, &run, "suspended").await;
+    let (_, plan) = server.get(&format!("/api/v1/executions/{run}/rollback")).await;
+    assert_eq!((&plan["status"], &plan["undos"]), (&json!("suspended"), &json!([])));
     act(&server, &run, "rollback", json!({})).await;
     until(&server, &run, "failed").await;
     let refused = act(&server, &run, "rollback", json!({})).await;
@@ -212,6 +214,7 @@ async fn the_command_line_operates_runs() {
 
     let run = begin(&server, "suspending", json!({})).await;
     until(&server, &run, "suspended").await;
+    assert!(said(&["rollback", &run, "--preview"]).await.contains("nothing would be undone"));
     said(&["rollback", &run]).await;
     until(&server, &run, "failed").await;
     let refused = tell(&["cancel", &run, "--force"]).await.expect("no panic");

@@ -25,5 +25,6 @@ mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod unwind_plans;
 mod why;
 mod work;

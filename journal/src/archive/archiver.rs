@@ -4,6 +4,9 @@
 //! applied and synced all of it, and then only if enough newer ones stay. A failure leaves the
 //! log as it is and is tried again: it never stops an append.
 
+mod contents;
+mod info;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -15,6 +18,7 @@ use crate::archive::cut::{self, CutPlan, CutPoint, History};
 use crate::archive::owner::{self, Owned};
 use crate::archive::pack::{SealedAt, pack};
 use crate::archive::scrub;
+use crate::blobs::Files;
 use crate::error::Error;
 use crate::files;
 use crate::locks::{lock, wait, wait_ms};
@@ -22,38 +26,10 @@ use crate::log::wal::segments;
 use crate::open;
 use crate::sources::Sources;
 
+pub use info::ArchiveInfo;
+
 /// How long to wait before what failed is tried again.
 pub const ARCHIVE_RETRY_MS: u64 = 5_000;
-
-/// How archiving stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct ArchiveInfo {
-    /// Whether sealed segments are archived.
-    pub on: bool,
-    /// Where.
-    pub directory: String,
-    /// The last segment that is archived.
-    pub last_segment: Option<u64>,
-    /// Bytes of the archive's files.
-    pub bytes: u64,
-    /// Segments archived since opening.
-    pub segments_archived: u64,
-    /// Their bytes as they were in the log.
-    pub raw_bytes: u64,
-    /// Their bytes in the archive.
-    pub archived_bytes: u64,
-    /// Microseconds spent archiving them.
-    pub busy_us: u64,
-    /// Segments taken out of the log since opening.
-    pub segments_removed: u64,
-    /// Segments that were not whole in the log, or in the archive, and were put back from the
-    /// other since opening.
-    pub segments_healed: u64,
-    /// How often archiving failed since opening.
-    pub failures: u64,
-    /// What stands in the way of archiving now.
-    pub failure: Option<String>,
-}
 
 /// What others tell the archiver.
 #[derive(Debug, Default)]
@@ -114,6 +90,7 @@ pub(crate) enum ArchiveHome {
 /// What the thread works on.
 struct Work {
     sources: Sources,
+    contents: Arc<Files>,
     archive: PathBuf,
     home: Mutex<ArchiveHome>,
     segments_kept: u64,
@@ -127,6 +104,8 @@ struct Work {
 struct Progress {
     /// Everything up to this sealed segment is archived.
     archived: Option<u64>,
+    /// Everything up to this archived segment has its contents in the archive, too.
+    contents: u64,
     scrubbed: bool,
     /// The oldest segment in the log.
     oldest: u64,
@@ -135,7 +114,7 @@ struct Progress {
 impl Archiver {
     /// Starts the thread.
     pub(crate) fn start(
-        sources: Sources,
+        (sources, contents): (Sources, Arc<Files>),
         (archive, home): (&Path, ArchiveHome),
         segments_kept: u64,
         signals: Arc<Signals>,
@@ -148,7 +127,8 @@ impl Archiver {
         };
         let (archive, info) = (archive.to_owned(), Mutex::new(info));
         let (home, removing) = (Mutex::new(home), Mutex::default());
-        let work = Arc::new(Work { sources, archive, home, segments_kept, info, removing });
+        let work =
+            Arc::new(Work { sources, contents, archive, home, segments_kept, info, removing });
         let (shared, told) = (Arc::clone(&work), Arc::clone(&signals));
         let thread = std::thread::Builder::new()
             .name("journal-archiver".to_owned())
@@ -246,8 +226,11 @@ impl Work {
         if !progress.scrubbed && sealed > 0 {
             self.sources.check_links()?;
             self.scrub(sealed, signals)?;
+            self.compare_contents(signals)?;
             progress.scrubbed = true;
         }
+        self.contents.remove_left_over()?;
+        self.archive_contents(progress, signals)?;
         self.remove_applied(progress, sealed, applied)
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::BASE;
 use super::copy::SourceFile;
+use super::payloads::PAYLOADS;
 use crate::archive;
 use crate::commit::Head;
 use crate::error::Error;
@@ -25,7 +26,7 @@ pub(super) struct Source<'a> {
 
 /// Segments and archive files: what must be there together. Payloads come and go.
 pub(super) fn names_of(list: &[SourceFile]) -> Vec<&str> {
-    let chain = |name: &&str| !name.starts_with("blobs/");
+    let chain = |name: &&str| !name.starts_with(PAYLOADS);
     list.iter().map(|file| file.name.as_str()).filter(chain).collect()
 }
 
@@ -62,6 +63,7 @@ impl Source<'_> {
                 list.push(SourceFile { name, path, bytes: None });
             }
         }
+        list.extend(self.only_archived(&list)?);
         list.extend(segments.into_iter().map(|(_, file)| file));
         let base = self.archive.join(BASE);
         if base.exists() {

@@ -16,6 +16,7 @@ mod copy;
 mod gap;
 mod list;
 mod manifest;
+mod payloads;
 mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use serde::Serialize;
 pub(crate) use gap::last_before_gap;
 use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
+use payloads::PAYLOADS;
 
 use crate::archive::unpack::Archived;
 use crate::directory::Directory;
@@ -274,18 +276,23 @@ impl Run<'_> {
             let beside = to.with_extension("copying");
             let done = self.manifest.files.get(&source.name);
             let known = done.or_else(|| self.before.as_ref()?.files.get(&source.name)).cloned();
-            let Copied { entry, fresh } =
-                match copy(source, known.as_ref(), &to, &beside, &mut meter) {
-                    Err(Error::Io { path, source: error, .. })
-                        if path == source.path
-                            && source.name.starts_with("blobs/")
-                            && error.kind() == std::io::ErrorKind::NotFound =>
-                    {
-                        copies = Copies::PayloadWent;
-                        continue;
+            let copied = match copy(source, known.as_ref(), &to, &beside, &mut meter) {
+                Err(Error::Io { path, source: error, .. })
+                    if path == source.path
+                        && source.name.starts_with(PAYLOADS)
+                        && error.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    match from.copied_from_archive(source, &beside)? {
+                        Some(copied) => copied,
+                        None => {
+                            copies = Copies::PayloadWent;
+                            continue;
+                        }
                     }
-                    copied => copied?,
-                };
+                }
+                copied => from.mended(source, copied?, &beside)?,
+            };
+            let Copied { entry, fresh } = copied;
             if fresh {
                 if source.name.ends_with(BASE) && gap::is_overtaken(&beside, from)? {
                     return Ok(Copies::Overtaken);

@@ -11,7 +11,9 @@ use backstitch_core::payload::AbsentWhy;
 use serde::Serialize;
 
 use super::Blobs;
+use super::archived::Copies;
 use super::files::{Files, Kind, SPREAD, for_each};
+use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
 
@@ -32,6 +34,13 @@ pub struct BlobReport {
     pub missing: Vec<String>,
     /// Named and something else, in hex.
     pub damaged: Vec<String>,
+    /// Named, lost or damaged in their files and whole in the archive, in hex: opening or reading
+    /// them puts them back.
+    pub healable: Vec<String>,
+    /// Named and whole, with a copy in the archive that is not, in hex.
+    pub copies_damaged: Vec<String>,
+    /// Named and with a whole copy in the archive.
+    pub archived: u64,
     /// Named and erased on purpose, in hex.
     pub erased: Vec<String>,
     /// There and not named: left by a crash, or by runs that are gone.
@@ -41,7 +50,7 @@ pub struct BlobReport {
 }
 
 /// Compares what a data directory keeps with what is named. `erased` is what its records say
-/// was erased.
+/// was erased. Copies are looked for in the directory's archive.
 ///
 /// # Errors
 /// If the directory cannot be read.
@@ -50,14 +59,24 @@ pub fn check(
     named: &Named,
     erased: &BTreeSet<Digest>,
 ) -> Result<BlobReport, Error> {
-    let blobs = Blobs::at(directory.join(DIRECTORY), false);
+    let blobs = Blobs::to_read(directory.join(DIRECTORY), None);
     blobs.note_erased(erased.iter().copied());
+    let copies = Copies::of(&Directory::at(directory).archive()?);
     let mut report = BlobReport::default();
     for (digest, &length_bytes) in named {
+        let has_copy = copies.has(digest);
+        let whole_copy = has_copy && copies.read(digest).is_some();
+        report.archived += u64::from(whole_copy);
         match blobs.read(digest, length_bytes)? {
             Ok(text) => {
                 report.whole += 1;
                 report.whole_bytes += text.len() as u64;
+                if has_copy && !whole_copy {
+                    report.copies_damaged.push(digest.to_string());
+                }
+            }
+            Err(AbsentWhy::Missing | AbsentWhy::Damaged) if whole_copy => {
+                report.healable.push(digest.to_string());
             }
             Err(AbsentWhy::Erased) => report.erased.push(digest.to_string()),
             Err(AbsentWhy::Damaged) => report.damaged.push(digest.to_string()),
@@ -107,6 +126,9 @@ impl Blobs {
         for first in 0..SPREAD {
             let first = u8::try_from(first).expect("there are as many as a byte has values");
             collect_of(own, first, before, named, dry_run, &mut collected)?;
+        }
+        if !dry_run {
+            own.collect_copies(named)?;
         }
         Ok(collected)
     }
@@ -162,7 +184,7 @@ mod tests {
     #[test]
     fn what_was_young_when_the_names_were_looked_for_is_not_collected() {
         let directory = tempfile::tempdir().unwrap();
-        let blobs = Blobs::at(directory.path().to_owned(), false);
+        let blobs = Blobs::to_read(directory.path().to_owned(), None);
         let text: Arc<str> = "kept meanwhile".into();
         blobs.keep(&[(Digest::of(text.as_bytes()), text)]).unwrap();
         let looked_since = now() + BLOB_AGE_MIN / 2;

@@ -2,9 +2,10 @@
 //!
 //! Written beside as `.new`, synced, renamed, and their directory synced. `.erased` beside a
 //! name says that a content was erased, and how many times if more than once; a content of
-//! that name is newer than that.
+//! that name is newer than that. What is lost or damaged here is read from its copy in the
+//! archive, if there is one; `second.rs` sees to the two of them together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use backstitch_core::ids::Digest;
 use backstitch_core::payload::AbsentWhy;
 
 use super::Text;
+use super::archived::Copies;
 use crate::error::Error;
 use crate::files;
 use crate::locks::lock;
@@ -27,11 +29,17 @@ pub(super) const SPREAD: usize = 256;
 
 /// The directory of contents.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     path: PathBuf,
     durable: bool,
+    /// The copies in the archive, if there is one.
+    pub(super) copies: Option<Copies>,
+    /// Whether what is lost or damaged is made anew from its copy as it is read.
+    pub(super) heals: bool,
+    /// Erased or collected while the archive was out of reach, which may have copies still.
+    pub(super) left_over: Mutex<BTreeSet<Digest>>,
     /// Held while a file is taken as it is, or removed: never both.
-    taking: Mutex<()>,
+    pub(super) taking: Mutex<()>,
     contents: AtomicU64,
     bytes: AtomicU64,
     /// Directories counted so far, in order.
@@ -48,10 +56,14 @@ pub(super) enum Kind {
 }
 
 impl Files {
-    pub(super) fn at(path: PathBuf, durable: bool) -> Self {
+    /// Contents in a directory; `durable` says whether each is synced before it counts.
+    pub(crate) fn at(path: PathBuf, durable: bool) -> Self {
         Self {
             path,
             durable,
+            copies: None,
+            heals: false,
+            left_over: Mutex::default(),
             taking: Mutex::default(),
             contents: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -103,16 +115,21 @@ impl Files {
         if self.take_as_it_is(&path, text) {
             return Ok(());
         }
-        let replaced = fs::metadata(&path).ok().map(|known| known.len());
+        self.put(digest, &path, text.as_bytes())
+    }
+
+    /// Writes a file in place of one that may be there.
+    pub(super) fn put(&self, digest: &Digest, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let replaced = fs::metadata(path).ok().map(|known| known.len());
         let beside = path.with_extension("new");
         let write = || -> io::Result<()> {
             let mut file = File::create(&beside)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(bytes)?;
             if self.durable { file.sync_all() } else { Ok(()) }
         };
         write().map_err(|e| Error::io("writing", &beside, e))?;
-        fs::rename(&beside, &path).map_err(|e| Error::io("renaming to", &path, e))?;
-        self.count(digest, replaced, Some(text.len() as u64));
+        fs::rename(&beside, path).map_err(|e| Error::io("renaming to", path, e))?;
+        self.count(digest, replaced, Some(bytes.len() as u64));
         Ok(())
     }
 
@@ -131,7 +148,8 @@ impl Files {
             .is_ok()
     }
 
-    pub(super) fn read(
+    /// The content in its file, or why there is none.
+    pub(super) fn read_file(
         &self,
         digest: &Digest,
         length_bytes: u64,
@@ -169,7 +187,13 @@ impl Files {
     pub(super) fn erase_up_to(&self, digest: &Digest, recorded: u64) -> Result<(), Error> {
         match self.erasures(digest)? < recorded {
             true => self.erase_as(digest, recorded),
-            false => Ok(()),
+            false => {
+                // The archive may have been out of reach then.
+                if self.kept_bytes(digest).is_none() {
+                    lock(&self.left_over).insert(*digest);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -212,7 +236,9 @@ impl Files {
         Ok(Some(known.len()))
     }
 
+    /// Removes a content, first where it could come back from.
     fn remove(&self, digest: &Digest, path: &Path) -> Result<(), Error> {
+        self.remove_copy(digest);
         let removed = fs::metadata(path).ok().map(|known| known.len());
         files::remove(path)?;
         self.count(digest, removed, None);
@@ -276,7 +302,7 @@ pub(super) fn path_of(blobs: &Path, digest: &Digest) -> PathBuf {
     directory_of(blobs, digest).join(digest.to_string())
 }
 
-fn tombstone_of(path: &Path) -> PathBuf {
+pub(super) fn tombstone_of(path: &Path) -> PathBuf {
     path.with_extension("erased")
 }
 

@@ -1,17 +1,19 @@
 //! What a journal does with contents kept beside its records: find, erase, collect.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 
 use super::check::{Collected, Named};
-use super::erased_by;
 use super::files::now;
+use super::{Blobs, erased_by};
 use crate::commit::Commit;
 use crate::error::Error;
 use crate::journal::{Journal, Parts};
 use crate::open;
 use crate::record::Record;
+use crate::store::Store;
 
 impl Journal {
     /// Waits until every erasure whose record was acknowledged before this call has taken
@@ -104,6 +106,24 @@ impl Journal {
     /// If the system refuses to read for a reason that may pass.
     pub fn give_back(&self, records: &mut [Record]) -> Result<(), Error> {
         self.parts().blobs.give_back(records)
+    }
+}
+
+impl Blobs {
+    /// Erases what some record says is erased: a crash may have come between the two.
+    pub(crate) fn erase_again(&self, store: &Store, partitions: u16) -> Result<(), Error> {
+        let mut recorded = HashMap::<_, u64>::new();
+        for partition in (0..partitions).map(PartitionId) {
+            let records = store.history(&StreamId::Partition(partition))?;
+            for digest in erased_by(records.iter().flatten()) {
+                *recorded.entry(digest).or_default() += 1;
+            }
+        }
+        for (digest, count) in recorded {
+            self.erase_up_to(&digest, count)?;
+            self.note_erased([digest]);
+        }
+        Ok(())
     }
 }
 

@@ -4,13 +4,15 @@
 //! is compared with its digest: it is the right content or none. Knows digests and texts, and
 //! nothing of what they mean.
 
+pub(crate) mod archived;
 pub(crate) mod check;
 mod files;
 mod journal;
+mod second;
 pub(crate) mod writer;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::checkpoint::Checkpoint;
@@ -21,7 +23,8 @@ use backstitch_core::payload::{AbsentWhy, Payload};
 use crate::error::Error;
 use crate::locks::lock;
 use crate::record::Record;
-use files::Files;
+pub(crate) use files::Files;
+pub(crate) use second::Pair;
 
 /// A content and its digest.
 pub(crate) type Text = (Digest, Arc<str>);
@@ -36,14 +39,19 @@ pub(crate) struct Blobs {
 
 #[derive(Debug)]
 enum Home {
-    Files(Files),
+    Files(Arc<Files>),
     Memory(Mutex<HashMap<Digest, Arc<str>>>),
 }
 
 impl Blobs {
-    /// Contents in files; `durable` says whether each is synced before it counts.
-    pub(crate) fn at(path: PathBuf, durable: bool) -> Self {
-        Self { home: Home::Files(Files::at(path, durable)), erased: Mutex::default() }
+    /// Contents in files.
+    pub(crate) fn of(files: Arc<Files>) -> Self {
+        Self { home: Home::Files(files), erased: Mutex::default() }
+    }
+
+    /// Contents of a directory that is only looked at, with their copies in its archive.
+    pub(crate) fn to_read(path: PathBuf, archive: Option<&Path>) -> Self {
+        Self::of(Arc::new(Files::at(path, false).with_copies(archive, false)))
     }
 
     /// Contents in memory, for journals without files.

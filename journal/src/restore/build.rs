@@ -30,7 +30,7 @@ pub(super) fn build(
     let target = Target::begin(&request.to)?;
     copy_whole_segments(reader, plan, &target.directory, heard)?;
     copy_base(reader, &target.directory.path)?;
-    copy_blobs(&reader.directory.path, &target.directory.path, heard)?;
+    copy_blobs(reader, &target.directory.path, heard)?;
     let heads = write_the_rest(reader, plan, shape, &target.directory, request, heard)?;
     target.directory.write_identity(&shape)?;
     read_back(&target.directory.path, &heads, DamagedPayloads::Refused)?;

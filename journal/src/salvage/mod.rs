@@ -173,7 +173,7 @@ pub fn salvage(
     let (report, heads) = writing.finish(&reader)?;
     if let (Some(target), Some(heads)) = (target, heads) {
         copy_base(&reader, &target.directory.path)?;
-        copy_blobs(&reader.directory.path, &target.directory.path, &mut heard)?;
+        copy_blobs(&reader, &target.directory.path, &mut heard)?;
         target.directory.write_identity(&shape)?;
         read_back(&target.directory.path, &heads, DamagedPayloads::Taken)?;
         target.finish()?;

@@ -250,12 +250,21 @@ impl Check {
     /// Contents that records name, against what is kept in the directory.
     pub(super) fn contents(&mut self, directory: &Path) -> Result<(), Error> {
         let found = blobs::check::check(directory, &self.named, &self.erased)?;
-        for (contents, how) in [(&found.missing, "missing"), (&found.damaged, "damaged")] {
+        for (contents, how, severity) in [
+            (&found.missing, "is missing", Severity::Lost),
+            (&found.damaged, "is damaged", Severity::Lost),
+            (
+                &found.healable,
+                "is missing or damaged, and whole in the archive",
+                Severity::Healable,
+            ),
+            (&found.copies_damaged, "is damaged in the archive", Severity::Healable),
+        ] {
             for digest in contents {
-                let detail = format!("the content {digest} is {how}");
+                let detail = format!("the content {digest} {how}");
                 let place =
                     Damage { segment: 0, offset: 0, partition: None, sequence: None, detail };
-                let (part, severity) = (CheckedPart::Blobs, Severity::Lost);
+                let part = CheckedPart::Blobs;
                 self.problem(Problem { damage: place, stream: None, part, severity });
             }
         }

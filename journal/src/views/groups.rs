@@ -4,12 +4,14 @@
 //! Counts are kept with the rows, in the same units of the tree; first and last letters are
 //! the ends of the cause's index. So a group costs a few look-ups, however many letters it has.
 
-use backstitch_core::letters::{LetterCause, LetterCounts, LetterGroup};
+use std::collections::HashMap;
+
+use backstitch_core::letters::{Fingerprint, LetterCause, LetterCounts, LetterGroup};
 use backstitch_core::summary::LetterStatus;
 use backstitch_core::time::Timestamp;
 
-use super::Views;
 use super::filter::{LetterFilter, Order};
+use super::{Views, letter};
 use crate::error::Error;
 
 /// Some groups, the largest first.
@@ -53,8 +55,10 @@ impl Views {
         });
         let count = causes.len();
         let mut groups = Vec::new();
+        let lately = self.opened_lately(&filter.namespace);
         for (cause, counts) in causes.into_iter().take(limit) {
-            groups.extend(self.letter_group(cause, counts, filter.status)?);
+            let lately = lately.get(&cause.fingerprint).copied();
+            groups.extend(self.letter_group(cause, counts, filter.status, lately)?);
         }
         Ok(LetterGroups { groups, count })
     }
@@ -65,23 +69,36 @@ impl Views {
         cause: LetterCause,
         counts: LetterCounts,
         status: Option<LetterStatus>,
+        lately: Option<Timestamp>,
     ) -> Result<Option<LetterGroup>, Error> {
-        let of = |status, order| {
-            let fingerprint = Some(cause.fingerprint);
-            let namespace = cause.namespace.clone();
-            let filter =
-                LetterFilter { namespace, fingerprint, status, order, ..LetterFilter::default() };
+        let newest = |status| {
+            let (namespace, fingerprint) = (cause.namespace.clone(), Some(cause.fingerprint));
+            let filter = LetterFilter { namespace, fingerprint, status, ..LetterFilter::default() };
             Ok::<_, Error>(self.letters(&filter, None, 1)?.rows.pop())
         };
-        let ends = (of(None, Order::OldestFirst)?, of(None, Order::NewestFirst)?);
-        let (Some(first), Some(last)) = ends else { return Ok(None) };
+        let Some(last) = newest(None)? else { return Ok(None) };
         let example = match status {
-            Some(_) if Some(last.status) != status => of(status, Order::NewestFirst)?,
+            Some(_) if Some(last.status) != status => newest(status)?,
             _ => Some(last.clone()),
         };
-        let (first_at, last_at) = (first.opened_at, last.opened_at);
+        let index = letter::by_cause_oldest(&cause.namespace, cause.fingerprint);
+        let stored = self.letters.table().first_at(&index)?;
+        let (first_at, last_at) = (stored.into_iter().chain(lately).min(), last.opened_at);
+        let first_at = first_at.unwrap_or(last_at);
         let group = |example| LetterGroup { cause, counts, first_at, last_at, example };
         Ok(example.map(group))
+    }
+
+    /// When the oldest of each cause's letters was opened, among those not in the tree yet.
+    fn opened_lately(&self, namespace: &str) -> HashMap<Fingerprint, Timestamp> {
+        let mut first = HashMap::new();
+        self.letters.table().for_each_changed(|row| {
+            if *row.namespace == *namespace {
+                let at = first.entry(row.fingerprint).or_insert(row.opened_at);
+                *at = row.opened_at.min(*at);
+            }
+        });
+        first
     }
 
     /// See [`crate::Journal::open_letters_since`].

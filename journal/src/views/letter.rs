@@ -1,13 +1,13 @@
 //! Dead letters as rows of lists.
 
 use backstitch_core::ids::{ExecutionId, LetterId};
-use backstitch_core::letters::LetterCounts;
+use backstitch_core::letters::{Fingerprint, LetterCounts};
 use backstitch_core::summary::{LetterKind, LetterStatus, LetterSummary};
 use backstitch_core::time::Timestamp;
 
 use crate::keys;
 use crate::views::filter::{LetterFilter, Order, Range};
-use crate::views::row::{Filter, Index, Row, TEXT_BYTES_MAX, clip_shared};
+use crate::views::row::{Filter, INSTANT_BYTES, Index, Row, TEXT_BYTES_MAX, clip_shared};
 
 /// Every letter of a namespace.
 const ALL: u8 = b'a';
@@ -29,6 +29,8 @@ const CODE_STATUS: u8 = b'p';
 const FINGERPRINT: u8 = b'f';
 /// By fingerprint and status.
 const FINGERPRINT_STATUS: u8 = b'g';
+/// By fingerprint, the oldest first: what comes next is the instant as it is.
+const FINGERPRINT_OLDEST: u8 = b'h';
 /// By tag, once for each.
 const TAG: u8 = b't';
 /// By tag and status, once for each.
@@ -116,6 +118,7 @@ impl Row for LetterSummary {
             Index::of(CODE_STATUS).text(space).text(code).byte(status).done(),
             Index::of(FINGERPRINT).text(space).bytes(&cause).done(),
             Index::of(FINGERPRINT_STATUS).text(space).bytes(&cause).byte(status).done(),
+            [by_cause_oldest(space, self.fingerprint), ascending(self.opened_at).to_vec()].concat(),
             by_execution(&self.letter.execution),
         ];
         if let Some(assignee) = &self.assignee {
@@ -128,6 +131,16 @@ impl Row for LetterSummary {
         }
         indexes
     }
+}
+
+/// The beginning of the entries of a cause's letters, in the order of their opening.
+pub(super) fn by_cause_oldest(namespace: &str, cause: Fingerprint) -> Vec<u8> {
+    Index::of(FINGERPRINT_OLDEST).text(namespace).bytes(&cause.0.to_be_bytes()).done()
+}
+
+/// An instant so that an older one sorts first.
+fn ascending(at: Timestamp) -> [u8; INSTANT_BYTES] {
+    (at.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
 /// The beginning of the entries of a run's letters.

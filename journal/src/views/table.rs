@@ -223,14 +223,11 @@ impl<R: Row> Table<R> {
         let count = wanted.clamp(ENTRIES_PER_SCAN_MIN, ENTRIES_PER_SCAN_MAX);
         loop {
             let entries = self.entries(index, &span, count)?;
+            let mut rows = self.rows_of(&entries)?;
             for (place, id) in &entries {
                 read += 1;
-                let row = match self.in_memory(id) {
-                    Some(entry) => entry.row.map(|row| R::clone(&row)),
-                    None => self.stored(id)?,
-                };
-                part.rows
-                    .extend(row.filter(|row| filter.takes(row)).map(|row| (place.clone(), row)));
+                let row = rows.remove(id).filter(|row| filter.takes(row));
+                part.rows.extend(row.map(|row| (place.clone(), row)));
                 if part.rows.len() >= wanted {
                     return Ok(part);
                 }
@@ -244,6 +241,19 @@ impl<R: Row> Table<R> {
                 return Ok(part);
             }
         }
+    }
+
+    /// The rows of some entries; those in the tree are looked up together.
+    fn rows_of(&self, entries: &[(Vec<u8>, R::Id)]) -> Result<HashMap<R::Id, R>, Error> {
+        let changed: HashMap<R::Id, Option<Arc<R>>> = {
+            let changed = lock(&self.changed);
+            let known = entries.iter().map(|(_, id)| (id, changed.rows.get(id)));
+            known.filter_map(|(id, entry)| Some((*id, entry?.row.clone()))).collect()
+        };
+        let others = entries.iter().map(|(_, id)| id).filter(|id| !changed.contains_key(*id));
+        let mut rows = self.stored_among(others)?;
+        rows.extend(changed.into_iter().filter_map(|(id, row)| Some((id, R::clone(&*row?)))));
+        Ok(rows)
     }
 
     /// The ids of rows that `is_meant`, which in the tree have entries in an index.
@@ -263,6 +273,12 @@ impl<R: Row> Table<R> {
                 _ => return Ok(ids),
             }
         }
+    }
+
+    /// Visits every row that is not in the tree yet, in no order.
+    pub(super) fn for_each_changed(&self, mut visit: impl FnMut(&R)) {
+        let changed = lock(&self.changed);
+        changed.rows.values().filter_map(|entry| entry.row.as_deref()).for_each(&mut visit);
     }
 
     /// Visits every row, in no order.

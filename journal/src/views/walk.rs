@@ -8,12 +8,17 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use backstitch_core::time::Timestamp;
+
 use crate::error::Error;
 use crate::fence::FencedTree;
 use crate::views::filter::Order;
 use crate::views::page::Span;
 use crate::views::row::{INSTANT_BYTES, Row};
 use crate::views::table::Table;
+
+/// Entries looked at for the first row that is there: some may have left since.
+const FIRST_ENTRIES_AT_ONCE: usize = 4;
 
 /// An id and its place.
 type Placed<Id> = (Vec<u8>, Id);
@@ -44,6 +49,35 @@ impl<R: Row> Table<R> {
                 Ok(entries)
             }
             Order::OldestFirst => backwards::<R>(tree, index, span, count),
+        }
+    }
+}
+
+impl<R: Row> Table<R> {
+    /// The instant of the first row of an index that has an instant before each place.
+    pub(super) fn first_at(&self, index: &[u8]) -> Result<Option<Timestamp>, Error> {
+        let Some(tree) = &self.tree else { return Ok(None) };
+        let mut from = index.to_vec();
+        loop {
+            let mut found = Vec::new();
+            tree.scan(index, &from, |key, _| {
+                let id = key.get(index.len() + 2 * INSTANT_BYTES..).and_then(R::id_of);
+                found.extend(id.map(|id| (key.to_vec(), id)));
+                let more = found.len() < FIRST_ENTRIES_AT_ONCE;
+                if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            for (_, id) in &found {
+                if let Some(row) = self.get(id)? {
+                    return Ok(Some(row.at()));
+                }
+            }
+            match found.pop() {
+                Some((last, _)) if found.len() + 1 == FIRST_ENTRIES_AT_ONCE => {
+                    from = last;
+                    from.push(0);
+                }
+                _ => return Ok(None),
+            }
         }
     }
 }

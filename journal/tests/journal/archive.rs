@@ -24,7 +24,8 @@ pub fn small() -> Options {
 pub fn names(directory: &Path, part: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory.join(part)) else { return Vec::new() };
     let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-    let mut names: Vec<String> = entries.map(|entry| name(entry.expect("it is there"))).collect();
+    let entries = entries.map(|entry| entry.expect("it is there"));
+    let mut names: Vec<String> = entries.filter(|entry| !entry.path().is_dir()).map(name).collect();
     names.sort();
     names
 }

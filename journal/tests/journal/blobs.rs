@@ -25,22 +25,22 @@ use crate::workload::{Writer, options};
 
 const PARTITION: PartitionId = PartitionId(0);
 
-fn run(digits: u128) -> StreamId {
+pub fn run(digits: u128) -> StreamId {
     StreamId::Execution(ExecutionId { partition: PARTITION, digits })
 }
 
-fn payload(letter: &str, bytes: usize) -> Payload {
+pub fn payload(letter: &str, bytes: usize) -> Payload {
     Payload::of(&json!(letter.repeat(bytes)))
 }
 
-fn answered(output: Payload) -> Event {
+pub fn answered(output: Payload) -> Event {
     Event::Run(RunEvent::StepSucceeded { step: StepIndex(0), attempt: 1, output })
 }
 
 /// A journal and where its first partition stands.
-struct Life {
-    journal: Journal,
-    head: Head,
+pub struct Life {
+    pub journal: Journal,
+    pub head: Head,
 }
 
 impl Life {
@@ -48,12 +48,12 @@ impl Life {
         Self::of(Journal::open(directory, options()).expect("it works on a whole directory"))
     }
 
-    fn of(opened: Opened) -> Self {
+    pub fn of(opened: Opened) -> Self {
         Self { journal: opened.journal, head: opened.heads[0] }
     }
 
     /// Appends one record and waits until it is durable.
-    fn record(&mut self, stream: &StreamId, version: u64, event: &Event) {
+    pub fn record(&mut self, stream: &StreamId, version: u64, event: &Event) {
         let mut builder = self.journal.commit_builder(PARTITION, 1, &self.head);
         assert_eq!(builder.push(stream, version, Timestamp(1), event), Fit::Fits);
         let commit = builder.finish(Timestamp(1));
@@ -64,29 +64,29 @@ impl Life {
         answer.recv().expect("it is answered").expect("it is durable");
     }
 
-    fn erase(&mut self, version: u64, digest: Digest) {
+    pub fn erase(&mut self, version: u64, digest: Digest) {
         let (reason, actor) = ("asked for".to_owned(), "ann".to_owned());
         let erased = PartitionEvent::PayloadErased { digest, reason, actor };
         self.record(&StreamId::Partition(PARTITION), version, &Event::Partition(erased));
         self.journal.finish_erasures();
     }
 
-    fn history(&self, stream: &StreamId) -> Vec<Record> {
+    pub fn history(&self, stream: &StreamId) -> Vec<Record> {
         self.journal.history(stream).expect("it can be read").expect("it is there")
     }
 }
 
-fn why_absent(records: &[Record], at: usize) -> Option<AbsentWhy> {
+pub fn why_absent(records: &[Record], at: usize) -> Option<AbsentWhy> {
     let mut why = None;
     records[at].event.for_each_payload(&mut |own| why = own.absent().map(|own| own.why));
     why
 }
 
-fn digest_of(payload: &Payload) -> Digest {
+pub fn digest_of(payload: &Payload) -> Digest {
     payload.reference().expect("it is kept beside its record").0
 }
 
-fn file_of(directory: &Path, digest: &Digest) -> PathBuf {
+pub fn file_of(directory: &Path, digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
     directory.join("blobs").join(&hex[..2]).join(&hex)
 }

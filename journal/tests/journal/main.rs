@@ -10,6 +10,7 @@ mod chain;
 mod checkpoints;
 mod child;
 mod conformance;
+mod contents;
 mod crash;
 mod cut;
 mod cut_restore;

@@ -102,7 +102,8 @@ fn with_the_archive_everything_comes_back_to_the_byte() {
         }
         copy(&quiet, &damaged);
         // Both copies of a segment, each somewhere else; or one of them gone; no store either.
-        let archived = files(&damaged, "archive");
+        let mut archived = files(&damaged, "archive");
+        archived.retain(|path| path.extension().is_some_and(|kind| kind == "arc"));
         let chosen = &archived[dice.below(archived.len() as u64) as usize];
         let name = chosen.file_stem().unwrap().to_string_lossy().into_owned();
         let in_log = damaged.join(format!("log/{name}.seg"));

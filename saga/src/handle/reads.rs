@@ -9,6 +9,7 @@ use backstitch_core::lineage::{Plans as _, lineage_of, revision_of};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
 use backstitch_core::state::State;
+use backstitch_core::unwind_plan::unwind_plan_json;
 use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
@@ -79,6 +80,19 @@ impl Handle {
             }
             answer => Err(unexpected(answer, Some(run))),
         }
+    }
+
+    /// What rolling the run back would undo: what `GET /api/v1/executions/{id}/rollback` answers.
+    ///
+    /// # Errors
+    /// As [`Handle::execution`].
+    pub async fn unwind_plan(&self, run: ExecutionId) -> Result<Value, Error> {
+        let state = match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
+            Answer::Shown(state) => state,
+            Answer::NotResident => self.read_state(run).await?,
+            answer => return Err(unexpected(answer, Some(run))),
+        };
+        blocking(move || unwind_plan_json(&state)).await
     }
 
     /// The run's JSON; that of a large run is made beside the async workers.

@@ -133,6 +133,40 @@ pub fn why(answer: &Value) -> String {
     shown
 }
 
+/// The waves of an unwind plan, then what nothing would undo.
+pub fn unwind_plan(answer: &Value) -> String {
+    let mut shown = format!("{}  {}\n", text(&answer["execution_id"]), text(&answer["status"]));
+    if list(answer, "undos").is_empty() {
+        shown.push_str("nothing would be undone\n");
+    }
+    for own in list(answer, "undos") {
+        let (wave, step, kind) = (text(&own["wave"]), text(&own["step"]), text(&own["type"]));
+        let mut line = format!("wave {wave}  {step}  by {kind}");
+        if own["outcome"] == "unknown" {
+            line.push_str("  its outcome is unknown");
+        }
+        if let Some(status) = own["status"].as_str() {
+            line.push_str(&format!("  {status}"));
+        }
+        if let Some(problem) = own["problem"].as_str() {
+            line.push_str(&format!("  would fail: {problem}"));
+        }
+        shown.push_str(&format!("{line}\n"));
+    }
+    for own in list(answer, "left") {
+        shown.push_str(&format!("left  {}: {}\n", text(&own["step"]), text(&own["why"])));
+    }
+    for own in list(answer, "in_flight") {
+        shown.push_str(&format!("in flight  {}\n", text(own)));
+    }
+    for (word, what) in [("more_undos", "undos"), ("more_left", "left")] {
+        if let Some(more) = answer[word].as_u64().filter(|more| *more > 0) {
+            shown.push_str(&format!("and {more} more {what}\n"));
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

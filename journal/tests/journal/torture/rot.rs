@@ -115,6 +115,12 @@ impl Flip<'_> {
         self.file.starts_with("blobs")
     }
 
+    /// Whether a content's other copy is in the archive.
+    fn has_copy(&self) -> bool {
+        let name = self.file.strip_prefix("blobs").unwrap_or(self.file);
+        self.damaged.join("archive/contents").join(name).exists()
+    }
+
     /// What verify says of it; nothing is changed.
     fn is_reported(&self) -> bool {
         let whole = VerifyOptions { store: true, scratch: Some(self.work.join("scratch")) };
@@ -143,9 +149,9 @@ impl Flip<'_> {
             tally.identity_lost += 1;
             return;
         }
-        let kept = kept(&to, usize::from(self.is_content()));
+        let kept = kept(&to, usize::from(self.is_content() && !self.has_copy()));
         assert!(&kept == self.expected, "{}: salvage lost something", self.place);
-        match self.is_content() {
+        match self.is_content() && !self.has_copy() {
             true => tally.salvaged_but_the_content += 1,
             false => tally.salvaged_whole += 1,
         }
@@ -166,6 +172,12 @@ impl Flip<'_> {
         let healed = opened.report.store_rebuilt.is_some() || opened.report.views_emptied.is_some();
         let served = histories(&opened.journal);
         drop(opened);
+        if self.is_content() && self.has_copy() {
+            assert!(reported && !self.is_reported(), "{place}: it is not put back");
+            assert!(served.as_ref() == Ok(self.expected), "{place}");
+            tally.healed += 1;
+            return;
+        }
         if self.is_content() {
             assert!(reported && served.is_err(), "{place}: a content was served");
             assert!(&kept(&self.damaged, 1) == self.expected, "{place}");

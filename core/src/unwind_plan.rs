@@ -1,0 +1,140 @@
+//! The unwind plan: what rolling a run back would undo now, in which order, and what it would
+//! leave behind.
+//!
+//! A function of the state alone. It says what would be done if the run were rolled back as it
+//! stands; what is in flight may still take effect and be undone as well.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::advance::RENDER_WORK_PER_DECISION_MAX;
+use crate::arrows::{Phase, StepStatus};
+use crate::ids::StepIndex;
+use crate::items::ItemScope;
+use crate::payload::Payload;
+use crate::plan::{PlanUndo, TaskKind};
+use crate::scope::Scope;
+use crate::state::State;
+use crate::template::Work;
+
+/// Steps that one answer names in each of its lists; more are counted.
+pub const UNWIND_STEPS_MAX: usize = 1_000;
+
+/// The answer of `GET /api/v1/executions/{id}/rollback`.
+#[must_use]
+pub fn unwind_plan_json(state: &State) -> Value {
+    let mut work = Work::default();
+    let waves = waves(state);
+    let mut undone: Vec<_> = waves.into_iter().collect();
+    undone.sort_by_key(|(step, wave)| (*wave, *step));
+    let waves = undone.last().map_or(0, |(_, wave)| *wave);
+    let undos = undone.iter().take(UNWIND_STEPS_MAX);
+    let undos: Vec<_> = undos.map(|own| undo_json(state, *own, &mut work)).collect();
+    let steps = || (0..).map(StepIndex).take(state.steps.len());
+    let left: Vec<_> = steps().filter_map(|step| left_json(state, step)).collect();
+    let flying: Vec<_> = steps().filter(|step| is_in_flight(state, *step)).collect();
+    let in_flight: Vec<_> = flying.iter().map(|step| &state.plan.step(*step).id).collect();
+    json!({
+        "execution_id": state.id.to_string(),
+        "status": state.status().word(),
+        "waves": waves,
+        "undos": undos,
+        "more_undos": undone.len().saturating_sub(UNWIND_STEPS_MAX),
+        "left": left[..left.len().min(UNWIND_STEPS_MAX)],
+        "more_left": left.len().saturating_sub(UNWIND_STEPS_MAX),
+        "in_flight": in_flight[..in_flight.len().min(UNWIND_STEPS_MAX)],
+        "more_in_flight": in_flight.len().saturating_sub(UNWIND_STEPS_MAX),
+    })
+}
+
+/// The steps whose undo is called for, each with its wave: those of one wave do not wait for one
+/// another, and every wave waits for the ones before it. One pass over the edges.
+fn waves(state: &State) -> BTreeMap<StepIndex, u32> {
+    let plan = &state.plan;
+    let mut open: Vec<usize> = plan.steps.iter().map(|own| own.dependants.len()).collect();
+    let mut after = vec![0_u32; plan.steps.len()];
+    let steps = (0..).map(StepIndex).zip(&plan.steps);
+    let mut free: Vec<_> =
+        steps.filter(|(_, own)| own.dependants.is_empty()).map(|(step, _)| step).collect();
+    let mut found = BTreeMap::new();
+    while let Some(step) = free.pop() {
+        let needed = state.needs_undo(step);
+        let wave = after[step.at()] + u32::from(needed);
+        if needed {
+            found.insert(step, wave);
+        }
+        for need in &plan.steps[step.at()].needs {
+            after[need.at()] = after[need.at()].max(wave);
+            open[need.at()] -= 1;
+            if open[need.at()] == 0 {
+                free.push(*need);
+            }
+        }
+    }
+    found
+}
+
+fn undo_json(state: &State, (step, wave): (StepIndex, u32), work: &mut Work) -> Value {
+    let (plan, own) = (state.plan.step(step), state.step(step));
+    let mut made = Map::new();
+    made.insert("step".to_owned(), json!(plan.id));
+    made.insert("wave".to_owned(), wave.into());
+    made.insert("type".to_owned(), json!(plan.undo.as_ref().map(|undo| &undo.task_type)));
+    let known = own.status == StepStatus::Succeeded && !own.unsure;
+    made.insert("outcome".to_owned(), if known { "succeeded" } else { "unknown" }.into());
+    made.insert("status".to_owned(), json!(own.undo.as_deref().map(|undo| undo.word())));
+    let child = state.links.as_ref().and_then(|links| links.child(step));
+    made.insert("child".to_owned(), json!(child.map(|child| child.run.to_string())));
+    let Some(undo) = &plan.undo else { return made.into() };
+    let told = match own.undo.as_ref().and_then(|undo| undo.input.as_ref()) {
+        Some(input) => ("input", input.value()),
+        None => input_of(state, step, undo, work),
+    };
+    made.insert(told.0.to_owned(), told.1);
+    made.into()
+}
+
+/// What the undo would be given, or the problem it would fail of.
+fn input_of(
+    state: &State,
+    step: StepIndex,
+    undo: &PlanUndo,
+    work: &mut Work,
+) -> (&'static str, Value) {
+    if state.step(step).output.is_none() && undo.reads_own_output {
+        return ("problem", "it reads an output that nobody has: undo it by hand".into());
+    }
+    if work.units >= RENDER_WORK_PER_DECISION_MAX {
+        return ("input_omitted", true.into());
+    }
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
+    match undo.render_input(scope, work) {
+        Ok(input) => ("input", Payload::value(&input)),
+        Err(failure) => ("problem", failure.message.into()),
+    }
+}
+
+/// A step with an effect that rolling back would not undo, and why.
+fn left_json(state: &State, step: StepIndex) -> Option<Value> {
+    let (plan, own) = (state.plan.step(step), state.step(step));
+    let effective = own.status == StepStatus::Succeeded || own.unsure;
+    let acts = matches!(plan.task, TaskKind::Effect(_) | TaskKind::Signal);
+    let why = if !effective {
+        return None;
+    } else if state.is_undone_elsewhere(step) {
+        "another run of its lineage undoes it"
+    } else if plan.undo.is_none() && acts {
+        "it has no undo"
+    } else {
+        return None;
+    };
+    Some(json!({ "step": plan.id, "why": why }))
+}
+
+/// Whether the step may still take effect before anything is undone.
+fn is_in_flight(state: &State, step: StepIndex) -> bool {
+    let status = state.step(step).status;
+    state.phase != Phase::Unwinding && matches!(status, StepStatus::Running | StepStatus::Faulted)
+}

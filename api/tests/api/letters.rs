@@ -200,7 +200,8 @@ async fn a_letter_is_given_to_somebody_noted_and_retried_with_another_input() {
     assert_eq!((status, &shown["assignee"]), (StatusCode::OK, &json!("bob")));
     assert_eq!(letters(&server, "assignee=bob").await.len(), 1);
     assert_eq!(letters(&server, "assignee=ann").await.len(), 0);
-    let (status, shown) = server.post(&format!("{letter}/notes"), &json!({ "text": "asked" })).await;
+    let (status, shown) =
+        server.post(&format!("{letter}/notes"), &json!({ "text": "asked" })).await;
     assert_eq!((status, &shown["notes"][0]["text"]), (StatusCode::OK, &json!("asked")));
     let (status, _) = server.post(&format!("{letter}/notes"), &json!({})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -2,10 +2,10 @@
 
 use backstitch_core::command::{Command, Rejection};
 use backstitch_core::failure::Failure;
+use backstitch_core::ids::StepIndex;
 use backstitch_core::payload::Payload;
 use backstitch_core::report::letter_json;
 use backstitch_core::state::Subject;
-use backstitch_core::ids::StepIndex;
 use serde_json::json;
 
 use crate::stage::{CHAIN, Life, cancel, discard, retry};
@@ -161,7 +161,10 @@ fn an_edited_input_is_a_new_round_and_stays_with_the_step() {
     assert_eq!(life.state.idempotency_key(Subject::Step(step)), key, "nothing runs yet");
     life.act(retry(0)).expect("in place");
     let own = life.state.step(step);
-    assert_eq!((own.round, own.input.as_ref().map(Payload::value)), (2, Some(json!({ "amount": 5 }))));
+    assert_eq!(
+        (own.round, own.input.as_ref().map(Payload::value)),
+        (2, Some(json!({ "amount": 5 })))
+    );
     let edited = life.state.idempotency_key(Subject::Step(step));
     assert_ne!(edited, key, "another input is another effect");
     // Another letter of the same step keeps it, and its key: it is the same effect.
@@ -196,14 +199,18 @@ fn letters_are_assigned_and_noted() {
         reason: reason.clone(),
         actor: actor.clone(),
     };
-    let note = |text: &str| Command::NoteLetter { letter: 0, text: text.to_owned(), actor: actor.clone() };
+    let note =
+        |text: &str| Command::NoteLetter { letter: 0, text: text.to_owned(), actor: actor.clone() };
     life.act(assign(Some("bob"))).expect("open");
     let version = life.state.version;
     life.act(assign(Some("bob"))).expect("twice is once");
     assert_eq!(life.state.version, version);
     life.act(note("asked the bank")).expect("open");
     let shown = letter_json(&life.state, 0, &life.state.letters[0]);
-    assert_eq!((&shown["assignee"], &shown["notes"][0]["text"]), (&json!("bob"), &json!("asked the bank")));
+    assert_eq!(
+        (&shown["assignee"], &shown["notes"][0]["text"]),
+        (&json!("bob"), &json!("asked the bank"))
+    );
     life.act(discard(0)).expect("open");
     life.act(note("it is paid")).expect("settled letters are written about still");
     assert!(matches!(life.act(assign(None)), Err(Rejection::LetterNotOpen { .. })));

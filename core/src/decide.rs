@@ -3,6 +3,7 @@
 
 pub(crate) mod control;
 mod fork;
+mod letters;
 
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -57,6 +58,13 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::DiscardLetter { letter, actor, reason } => {
             discard_letter(state, letter)?;
             vec![RunEvent::LetterDiscarded { letter, actor, reason }]
+        }
+        Command::AssignLetter { letter, assignee, reason, actor } => {
+            letters::assign(state, letter, assignee, reason, actor)?
+        }
+        Command::NoteLetter { letter, text, actor } => letters::note(state, letter, text, actor)?,
+        Command::EditLetter { letter, input, reason, actor } => {
+            letters::edit(state, letter, input, reason, actor)?
         }
         Command::Receive { parcel, retry_delay_ms } => {
             links::receive(state, *parcel, retry_delay_ms)?

@@ -7,6 +7,7 @@
 mod control;
 mod fork;
 mod graph;
+mod letter;
 mod link;
 mod message;
 mod partition;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use control::ControlEvent;
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
+pub use letter::LetterEvent;
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;
@@ -308,6 +310,8 @@ pub enum RunEvent {
     Link(LinkEvent),
     /// What makes it go on from another's steps.
     Fork(ForkEvent),
+    /// What people do about a dead letter before it is settled.
+    Letter(LetterEvent),
 }
 
 impl RunEvent {

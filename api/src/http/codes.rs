@@ -44,6 +44,10 @@ pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The letter is retried with the input it has.
+pub const INPUT_NOT_EDITABLE: &str = "INPUT_NOT_EDITABLE";
+/// The letter keeps no more notes.
+pub const TOO_MANY_NOTES: &str = "TOO_MANY_NOTES";
 /// No redrive of that id.
 pub const REDRIVE_NOT_FOUND: &str = "REDRIVE_NOT_FOUND";
 /// The redrive has completed or was cancelled.
@@ -108,7 +112,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 51] = [
+pub const ALL: [(&str, StatusCode); 53] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -120,6 +124,8 @@ pub const ALL: [(&str, StatusCode); 51] = [
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_OVER, StatusCode::CONFLICT),
+    (INPUT_NOT_EDITABLE, StatusCode::CONFLICT),
+    (TOO_MANY_NOTES, StatusCode::TOO_MANY_REQUESTS),
     (TOO_MANY_REDRIVES, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),

@@ -57,6 +57,9 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::ReportCallback { .. }
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
+        | Command::AssignLetter { .. }
+        | Command::NoteLetter { .. }
+        | Command::EditLetter { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }
         | Command::StartFork

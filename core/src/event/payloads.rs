@@ -104,6 +104,7 @@ impl RunEvent {
             Self::Graph(event) => event.payload().into_iter().for_each(visit),
             Self::Link(event) => event.payload().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload(visit),
+            Self::Letter(event) => event.payload().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -153,6 +154,7 @@ impl RunEvent {
             Self::Graph(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Link(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload_mut(visit),
+            Self::Letter(event) => event.payload_mut().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }

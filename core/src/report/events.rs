@@ -200,9 +200,11 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         RunEvent::UndoFailed { step, failure } => {
             ("UndoFailed", json!({ "step": id(step), "error": failure_json(failure) }))
         }
-        RunEvent::Control(_) | RunEvent::Graph(_) | RunEvent::Link(_) | RunEvent::Fork(_) => {
-            (run_type(event), graph_events::data(event, &id))
-        }
+        RunEvent::Control(_)
+        | RunEvent::Graph(_)
+        | RunEvent::Link(_)
+        | RunEvent::Fork(_)
+        | RunEvent::Letter(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }

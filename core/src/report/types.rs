@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
-    ReplayEvent, RolloutEvent, RunEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
+    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 87] = [
+pub const EVENT_TYPES: [&str; 90] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -68,6 +68,9 @@ pub const EVENT_TYPES: [&str; 87] = [
     "ExecutionForked",
     "ForkDropped",
     "ExecutionMigrated",
+    "DeadLetterAssigned",
+    "DeadLetterNoted",
+    "DeadLetterEdited",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -97,7 +100,7 @@ pub const EVENT_TYPES: [&str; 87] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(61).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(64).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -188,6 +191,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Graph(event) => graph_type(event),
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
+        RunEvent::Letter(event) => letter_type(event),
     }
 }
 
@@ -212,6 +216,14 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
         GraphEvent::NumbersSet { .. } => "NumbersSet",
+    }
+}
+
+fn letter_type(event: &LetterEvent) -> &'static str {
+    match event {
+        LetterEvent::Assigned { .. } => "DeadLetterAssigned",
+        LetterEvent::Noted { .. } => "DeadLetterNoted",
+        LetterEvent::InputEdited { .. } => "DeadLetterEdited",
     }
 }
 

@@ -55,6 +55,9 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RedrivePaused => 27,
         AuditAction::RedriveResumed => 28,
         AuditAction::RedriveCancelled => 29,
+        AuditAction::LetterAssigned => 30,
+        AuditAction::LetterNoted => 31,
+        AuditAction::LetterEdited => 32,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::golden_control::commit_control;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
+use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
 use crate::golden_redrive::commit_redrive;
@@ -292,6 +293,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
         ("commit-redrive.bin", commit_redrive()),
+        ("commit-letters.bin", commit_letters()),
         ("commit-numbers.bin", commit_numbers()),
     ]
 }

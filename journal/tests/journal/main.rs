@@ -24,6 +24,7 @@ mod golden_control;
 mod golden_forks;
 mod golden_graph;
 mod golden_keyed;
+mod golden_letters;
 mod golden_links;
 mod golden_migrations;
 mod golden_redrive;

@@ -257,6 +257,7 @@ impl Model {
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
             RunEvent::Link(event) => self.linked(event),
+            RunEvent::Letter(_) => Ok(()),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }

@@ -44,16 +44,18 @@ fn a_removed_redrive_is_gone_wherever_it_was() {
                 let opened = Journal::open(place, unhurried()).expect("it opens");
                 assert!(!opened.streams.contains(&GONE), "a start has nothing to take up");
                 assert!(opened.streams.contains(&KEPT));
-                check(&opened.journal);
-                opened.journal.close().unwrap();
+                let writer = Writer::take_over(opened, 9);
+                check(&writer.journal);
+                writer.journal.close().unwrap();
             }
             assert!(verify(place).unwrap().ok);
             let reader = Reader::open(place).unwrap();
             assert_eq!(reader.history(&GONE).unwrap(), None);
             std::fs::remove_dir_all(place.join("store")).unwrap();
             let opened = Journal::open(place, unhurried()).expect("it makes the store anew");
-            check(&opened.journal);
-            opened.journal.close().unwrap();
+            let writer = Writer::take_over(opened, 9);
+            check(&writer.journal);
+            writer.journal.close().unwrap();
         }
     }
 }

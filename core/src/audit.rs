@@ -83,11 +83,13 @@ pub enum AuditAction {
     LetterNoted,
     /// A dead letter was given another input.
     LetterEdited,
+    /// Redrives left the store.
+    RedrivesRemoved,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -121,6 +123,7 @@ impl AuditAction {
         Self::LetterAssigned,
         Self::LetterNoted,
         Self::LetterEdited,
+        Self::RedrivesRemoved,
     ];
 
     /// The word the API prints.
@@ -160,6 +163,7 @@ impl AuditAction {
             Self::LetterAssigned => "letter.assigned",
             Self::LetterNoted => "letter.noted",
             Self::LetterEdited => "letter.edited",
+            Self::RedrivesRemoved => "redrives.removed",
         }
     }
 

@@ -203,7 +203,9 @@ fn retry_letter(
     linked: Option<ExecutionId>,
 ) -> Result<Option<ExecutionId>, Rejection> {
     let not_yet = Rejection::NotYet { status: state.status().word() };
-    match (open_letter(state, number)?, state.phase) {
+    let subject = open_letter(state, number)?;
+    letters::refuse_if_undone(state, subject)?;
+    match (subject, state.phase) {
         (LetterSubject::Callback(_), _)
         | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended)
         | (LetterSubject::Step(_), Phase::Suspended) => Ok(None),

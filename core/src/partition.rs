@@ -68,7 +68,9 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
             state.policy = Some(PolicySet { text, actor, at });
         }
         PartitionEvent::CacheEmptied { .. } => state.cache_emptied_at = Some(at),
-        PartitionEvent::Restored { .. } | PartitionEvent::RunsImported { .. } => {}
+        PartitionEvent::Restored { .. }
+        | PartitionEvent::RunsImported { .. }
+        | PartitionEvent::RedrivesRemoved { .. } => {}
     }
 }
 

@@ -200,8 +200,10 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         // Only runs send messages, and no run is a client of the API.
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
-        Rejection::PartOfRun { run } => Refusal::new(codes::PART_OF_EXECUTION, message)
-            .with(json!({ "execution_id": run.to_string() })),
+        Rejection::PartOfRun { run } | Rejection::UndoneWithParent { run } => {
+            Refusal::new(codes::PART_OF_EXECUTION, message)
+                .with(json!({ "execution_id": run.to_string() }))
+        }
         Rejection::RollbackWindowOver { until } => {
             Refusal::new(codes::ROLLBACK_WINDOW_OVER, message)
                 .with(json!({ "until": until.to_string() }))

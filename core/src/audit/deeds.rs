@@ -150,6 +150,10 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         PartitionEvent::CacheEmptied { reason, actor } => {
             (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
         }
+        PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
+            let detail = format!("{} redrives: {rule}", redrives.len());
+            (actor, AuditAction::RedrivesRemoved, stream.to_string(), detail)
+        }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }
 }

@@ -55,6 +55,15 @@ pub enum Rejection {
         /// The run it belongs to.
         run: ExecutionId,
     },
+    /// The run's parent has undone it, or is about to, and counts on that.
+    #[error(
+        "the run is undone with {run}, whose step it was, so its dead letters are not retried: \
+         retry that one, or discard the letter"
+    )]
+    UndoneWithParent {
+        /// The parent.
+        run: ExecutionId,
+    },
     /// The step is no loop.
     #[error("step `{step}` is no `foreach`, so it has no items")]
     NoItems {

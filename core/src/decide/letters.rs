@@ -42,6 +42,20 @@ pub(super) fn note(state: &State, number: u32, text: String, actor: String) -> D
     Ok(one(LetterEvent::Noted { letter: number, text, actor }))
 }
 
+/// What a parent has undone stays undone; while it is being undone, only its undos are retried.
+///
+/// # Errors
+/// [`Rejection::UndoneWithParent`].
+pub(super) fn refuse_if_undone(state: &State, subject: LetterSubject) -> Result<(), Rejection> {
+    let (Some(links), Some(parent)) = (&state.links, state.parent()) else { return Ok(()) };
+    let undone = match subject {
+        LetterSubject::Step(_) => links.rolled_back || links.roll_back.is_some(),
+        LetterSubject::Undo(_) => links.rolled_back,
+        LetterSubject::Callback(_) => false,
+    };
+    if undone { Err(Rejection::UndoneWithParent { run: parent.run }) } else { Ok(()) }
+}
+
 /// Only a step that is retried where its run stands, and that certainly took no effect: another
 /// input is another effect, under another key.
 pub(super) fn edit(
@@ -52,9 +66,11 @@ pub(super) fn edit(
     actor: String,
 ) -> Decided {
     let refused = |why: &'static str| Err(Rejection::InputNotEditable { why });
-    let LetterSubject::Step(step) = open_letter(state, number)? else {
+    let subject = open_letter(state, number)?;
+    let LetterSubject::Step(step) = subject else {
         return refused("only a step's input can be edited; an undo and a callback keep theirs");
     };
+    refuse_if_undone(state, subject)?;
     if !matches!(state.plan.steps[step.at()].task, TaskKind::Effect(_)) {
         return refused("only the input of a step that calls an executor can be edited");
     }

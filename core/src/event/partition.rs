@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, ExecutionId};
+use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,15 @@ pub enum PartitionEvent {
         /// In their words.
         reason: String,
         /// Who.
+        actor: String,
+    },
+    /// Redrives left the store that had come to rest; their commits stay in the chain.
+    RedrivesRemoved {
+        /// Which, ascending.
+        redrives: Vec<RedriveId>,
+        /// The rule that said so, in words.
+        rule: String,
+        /// Who applied it.
         actor: String,
     },
 }

@@ -28,7 +28,8 @@ impl Event {
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
-                | PartitionEvent::CacheEmptied { .. },
+                | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -67,7 +68,8 @@ impl Event {
                 | PartitionEvent::Restored { .. }
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
-                | PartitionEvent::CacheEmptied { .. },
+                | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

@@ -85,6 +85,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::CacheEmptied { reason, actor } => {
             ("CacheEmptied", json!({ "reason": reason, "actor": actor }))
         }
+        PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
+            let redrives: Vec<_> = redrives.iter().map(ToString::to_string).collect();
+            ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 90] = [
+pub const EVENT_TYPES: [&str; 91] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -85,6 +85,7 @@ pub const EVENT_TYPES: [&str; 90] = [
     "RunsImported",
     "RetentionPolicySet",
     "CacheEmptied",
+    "RedrivesRemoved",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -120,6 +121,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RunsImported { .. } => "RunsImported",
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
+            PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

@@ -58,6 +58,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::LetterAssigned => 30,
         AuditAction::LetterNoted => 31,
         AuditAction::LetterEdited => 32,
+        AuditAction::RedrivesRemoved => 33,
     }
 }
 

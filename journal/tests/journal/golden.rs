@@ -27,7 +27,7 @@ use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
-use crate::golden_redrive::commit_redrive;
+use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
@@ -293,6 +293,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
         ("commit-redrive.bin", commit_redrive()),
+        ("commit-redrives-removed.bin", commit_redrives_removed()),
         ("commit-letters.bin", commit_letters()),
         ("commit-numbers.bin", commit_numbers()),
     ]

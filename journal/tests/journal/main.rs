@@ -39,6 +39,7 @@ mod refusals;
 mod removal;
 mod removal_crash;
 mod removal_lives;
+mod removal_redrives;
 mod restore;
 mod salvage;
 mod scrub;

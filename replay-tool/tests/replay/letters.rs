@@ -1,7 +1,7 @@
 //! Dead letters of a directory: looked at, retried and given up, so that a server goes on.
 
-use backstitch_core::command::Command;
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::{Event, Origin, Priority, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine;
 use backstitch_core::plan::Plan;
@@ -118,6 +118,38 @@ fn the_step_of_a_run_that_was_undone_is_retried_by_a_new_run() {
     assert!(again.out.contains("refused:") && again.out.contains("not open"), "{again:?}");
     assert_eq!(again.complaints, "replay-tool: 1 of 1 could not be done\n");
     assert!(verify(day.written.path()).unwrap().ok);
+}
+
+#[test]
+fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
+    let mut writing = Writing::new();
+    let (_, digest, plan) = writing.define(ORDER, MORNING);
+    let submitted = submission(&plan, digest, json!({ "order_id": "A-1", "amount": 42 }));
+    let (execution, tags) = (id(1, 0xabd), vec!["vip".into()]);
+    let origin = Origin { parent: None, priority: Priority::High, variant: Some("beta".into()) };
+    let origin = Some(Box::new(origin));
+    let submission = Submission { execution, plan, submitted, tags, origin };
+    let mut run = Run::begin(&mut writing, submission, 0);
+    run.step(&mut writing, 100, "reserve", refused());
+    let letter = format!("dlq_{}_0", &execution.to_string()["exec_".len()..]);
+    let written = writing.close();
+    let answered = written.json(&["dlq", "retry", &letter]);
+    assert_eq!(answered["letters"][0]["new_execution"], true, "{answered}");
+    let new = answered["letters"][0]["execution_id"].as_str().unwrap();
+    // Told the same of both, for the same lists and roll-outs.
+    let told = |run: &str, kind: &str| {
+        let events = written.json(&["events", run]);
+        let events = events["events"].as_array().unwrap().clone();
+        events.into_iter().find(|own| own["type"] == kind).unwrap()["data"].clone()
+    };
+    let old = execution.to_string();
+    for kind in ["ExecutionTagged", "ExecutionOrigin"] {
+        assert_eq!(told(new, kind), told(&old, kind), "{kind}");
+    }
+    assert_eq!(told(new, "ExecutionOrigin")["priority"], "high");
+    assert_eq!(written.json(&["list", "--tag", "vip"])["count"], 2);
+    let counted = written.json(&["dlq", "stats"]);
+    assert_eq!(counted["by_status"], json!({ "retried": 1 }));
 }
 
 #[test]

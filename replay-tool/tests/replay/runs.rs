@@ -90,9 +90,12 @@ impl Run {
         submitted: Box<Submitted>,
         at_ms: u64,
     ) -> Self {
-        let now = MORNING.plus_ms(at_ms);
-        let submission =
-            Submission { execution, plan: plan.clone(), submitted, tags: Vec::new(), origin: None };
+        let (plan, tags) = (plan.clone(), Vec::new());
+        Self::begin(writing, Submission { execution, plan, submitted, tags, origin: None }, at_ms)
+    }
+
+    pub fn begin(writing: &mut Writing, submission: Submission, at_ms: u64) -> Self {
+        let (execution, now) = (submission.execution, MORNING.plus_ms(at_ms));
         let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }

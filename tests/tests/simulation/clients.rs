@@ -49,7 +49,8 @@ impl World {
         }
         let run = self.some_run();
         match self.random.below(17) {
-            16 if self.random.chance(50) => self.roll_out(),
+            16 if self.random.chance(40) => self.roll_out(),
+            16 if self.random.chance(40) => self.redrive(),
             16 => self.migrate(run),
             10..=13 => self.control(run),
             14..=15 => self.fork(run),

@@ -110,6 +110,16 @@ impl World {
                 let holds = is_in_force(&disk, name, rollout.as_ref());
                 assert!(holds, "seed {}: {name:?} does not follow {rollout:?}", self.seed);
             }
+            (Asked::Redrive(id), Answer::Redrive(_, state)) => {
+                let id = *id;
+                drop(disk);
+                self.redriven(id, *state);
+            }
+            (Asked::Redriven(id, letter), Answer::Rejected(_)) => {
+                let (id, letter) = (*id, *letter);
+                drop(disk);
+                self.not_redriven(id, letter);
+            }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}
         }

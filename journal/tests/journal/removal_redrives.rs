@@ -51,6 +51,7 @@ fn a_removed_redrive_is_gone_wherever_it_was() {
             assert!(verify(place).unwrap().ok);
             let reader = Reader::open(place).unwrap();
             assert_eq!(reader.history(&GONE).unwrap(), None);
+            drop(reader);
             std::fs::remove_dir_all(place.join("store")).unwrap();
             let opened = Journal::open(place, unhurried()).expect("it makes the store anew");
             let writer = Writer::take_over(opened, 9);

@@ -2,13 +2,15 @@
 //!
 //! sled 0.34.7 loses what it does not sync (its flush is no fdatasync, its blob files are
 //! never synced), panics on much that it does not expect, may never return from a flush
-//! after a failed write, and applies its cache limit late. Each call here is fenced against
-//! that; what the tree must hold is the business of [`crate::fence`].
+//! after a failed write, stops for ever if too many of its writes are under way, and applies
+//! its cache limit late. Each call here is fenced against that; what the tree must hold is the
+//! business of [`crate::fence`].
 
 use std::fs::{File, OpenOptions};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -44,6 +46,14 @@ const PASSED_ENTRIES_MAX: usize = 4;
 /// After a batch one of so many of its keys is looked up.
 const KEYS_PER_LOOK: usize = 2;
 
+/// Applied bytes after which sled writes all it has before it is given more.
+///
+/// It writes its segments with seven threads, which it shares with the shortening of its file. Who
+/// needs a new segment where the file is being shortened waits for that and holds the lock that
+/// each write needs: seven writes that were begun before it are one deadlock. Rows of this many
+/// bytes rewrite pages of at most four segments or so.
+const UNWRITTEN_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a failed sync says it was doing.
 pub(crate) const SYNCING: &str = "syncing";
 
@@ -58,6 +68,8 @@ pub(crate) struct RawTree {
     cache_bytes: u64,
     /// Gone once closed.
     handles: RwLock<Option<Handles>>,
+    /// Bytes applied since sled wrote all it had.
+    unwritten_bytes: AtomicUsize,
 }
 
 struct Handles {
@@ -70,7 +82,8 @@ impl RawTree {
     /// Opens a tree, or makes one. sled writes its snapshot here and nowhere else.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, Error> {
         let handles = RwLock::new(Some(Handles::open(path, cache_bytes)?));
-        Ok(Self { path: path.to_owned(), cache_bytes, handles })
+        let unwritten_bytes = AtomicUsize::new(0);
+        Ok(Self { path: path.to_owned(), cache_bytes, handles, unwritten_bytes })
     }
 
     /// Where it is.
@@ -177,28 +190,38 @@ impl RawTree {
         changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<(), Error> {
         let mut batch = ::sled::Batch::default();
-        let mut keys = Vec::new();
+        let (mut keys, mut batch_bytes) = (Vec::new(), 0);
         for (key, value) in changes {
             keys.push(key);
             let bytes = value.map_or(0, <[u8]>::len);
             assert!(bytes <= VALUE_BYTES_MAX, "a value of {bytes} bytes would make a blob file");
+            batch_bytes += key.len() + bytes;
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
-        self.with(|db| {
-            db.apply_batch(batch)?;
-            keys.iter().step_by(KEYS_PER_LOOK).try_for_each(|key| db.get(key).map(drop))
-        })
+        under_watchdog(&self.path, || {
+            self.with(|db| {
+                db.apply_batch(batch)?;
+                keys.iter().step_by(KEYS_PER_LOOK).try_for_each(|key| db.get(key).map(drop))
+            })
+        })?;
+        let unwritten = self.unwritten_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
+        if unwritten + batch_bytes >= UNWRITTEN_BYTES_MAX { self.flush() } else { Ok(()) }
+    }
+
+    /// Has sled write all it has, which is not durable yet.
+    fn flush(&self) -> Result<(), Error> {
+        self.unwritten_bytes.store(0, Ordering::Relaxed);
+        under_watchdog(&self.path, || self.with(|db| db.flush().map(drop)))
     }
 
     /// Makes everything applied durable.
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.flush()?;
         let handles = self.handles.read().unwrap_or_else(PoisonError::into_inner);
         let handles = handles.as_ref().ok_or(Error::Closed)?;
-        let flush = || guarded(&self.path, || handles.db.flush());
-        under_watchdog(&self.path, flush)?;
         let synced = under_watchdog(&self.path, || handles.data.sync_data());
         synced.map_err(|e| Error::io(SYNCING, &self.path, e))?;
         match has_blobs(&self.path)? {

@@ -2,30 +2,84 @@
 //!
 //! Knows nothing of the call.
 
-use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
 
-/// A flush that takes longer will not come back.
-const FLUSH_SECONDS_MAX: u64 = 30;
+use crate::locks::lock;
 
-/// Ends the process if a call does not return: after a failed write sled's flush may wait
-/// for ever, and with it everything that waits for the store.
+/// A call that takes longer will not come back.
+const CALL_SECONDS_MAX: u64 = 30;
+/// How often the calls under way are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+static WATCHED: Watched = Watched { calls: Mutex::new(Calls::new()), watching: Once::new() };
+
+/// All calls under way in this process, and whether somebody looks at them.
+struct Watched {
+    calls: Mutex<Calls>,
+    watching: Once,
+}
+
+struct Calls {
+    next: u64,
+    /// By number, so in the order in which they began.
+    under_way: BTreeMap<u64, Call>,
+}
+
+struct Call {
+    began: Instant,
+    path: PathBuf,
+}
+
+impl Calls {
+    const fn new() -> Self {
+        Self { next: 0, under_way: BTreeMap::new() }
+    }
+
+    fn begin(&mut self, path: &Path) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.under_way.insert(number, Call { began: Instant::now(), path: path.to_owned() });
+        number
+    }
+
+    /// The store whose call has taken too long.
+    fn stuck(&self) -> Option<&Path> {
+        let oldest = self.under_way.first_key_value()?.1;
+        (oldest.began.elapsed().as_secs() >= CALL_SECONDS_MAX).then_some(&oldest.path)
+    }
+}
+
+/// A call under way, until it is dropped.
+struct UnderWay(u64);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&WATCHED.calls).under_way.remove(&self.0);
+    }
+}
+
+/// Ends the process if a call does not return. After a failed write sled's flush may wait for
+/// ever; and its threads may all wait for a lock that is held until one of them does something
+/// else. Everything that waits for the store would wait with them.
 pub(crate) fn under_watchdog<T>(path: &Path, call: impl FnOnce() -> T) -> T {
-    let (finished, watch) = channel::<()>();
-    let path = path.to_owned();
-    std::thread::spawn(move || {
-        let outcome = watch.recv_timeout(Duration::from_secs(FLUSH_SECONDS_MAX));
-        if outcome == Err(RecvTimeoutError::Timeout) {
+    WATCHED.watching.call_once(|| drop(std::thread::spawn(watch)));
+    let _under_way = UnderWay(lock(&WATCHED.calls).begin(path));
+    call()
+}
+
+fn watch() {
+    loop {
+        std::thread::sleep(LOOK_EVERY);
+        if let Some(path) = lock(&WATCHED.calls).stuck() {
             eprintln!(
-                "backstitch: the store {} did not finish a flush in {FLUSH_SECONDS_MAX} s; the \
+                "backstitch: the store {} did not finish a call in {CALL_SECONDS_MAX} s; the \
                  process ends, the log is whole and the next start heals the store",
                 path.display()
             );
             std::process::abort();
         }
-    });
-    let answer = call();
-    drop(finished);
-    answer
+    }
 }

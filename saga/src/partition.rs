@@ -107,6 +107,8 @@ pub struct Partition<T> {
     learned: VecDeque<(u64, Answered)>,
     /// Slots to be let go, and runs that have others make room, once a stage is durable.
     settled: VecDeque<(u64, SlotOf, Claim)>,
+    /// The stage of the last ending among them, by run: one may be reopened and end once more.
+    endings: HashMap<ExecutionId, u64>,
     /// Turns of attempts that are stopped once a stage is durable: they are under way until then.
     stopping: VecDeque<(u64, usize)>,
     open: Stage,
@@ -151,6 +153,7 @@ impl<T: Abandon> Partition<T> {
             cache: ResultCache::new(0),
             learned: VecDeque::new(),
             settled: VecDeque::new(),
+            endings: HashMap::new(),
             stopping: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),

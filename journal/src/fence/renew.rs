@@ -15,7 +15,7 @@ use crate::files;
 use crate::repair::{repair_before_open, snapshots};
 
 /// Of a large tree, one change for so many entries may be recent.
-const ENTRIES_PER_RECENT_CHANGE: u64 = 10;
+const ENTRIES_PER_RECENT_CHANGE: u64 = 4;
 
 impl FencedTree {
     /// Renews the tree if too much has changed since sled's last snapshot, or if it has

@@ -161,16 +161,26 @@ impl<T: Abandon> Partition<T> {
                 self.slots.waits(&claim);
                 self.settled.push_back((self.next_stage, now, claim));
             }
-            SlotOf::Neither => self.settled.push_back((self.next_stage, now, claim)),
+            SlotOf::Neither => {
+                self.endings.insert(id, self.next_stage);
+                self.settled.push_back((self.next_stage, now, claim));
+            }
         }
     }
 
     /// Lets go what durable endings have freed, and has older runs make room for those that
     /// durably wait.
     pub(super) fn settle_slots(&mut self) {
-        while let Some((_, slot, claim)) =
+        while let Some((stage, slot, claim)) =
             self.settled.pop_front_if(|(stage, ..)| *stage < self.committed_stages)
         {
+            if slot == SlotOf::Neither {
+                // It may have been reopened since and have ended again, which is to be durable.
+                if self.endings.get(&claim.run) != Some(&stage) {
+                    continue;
+                }
+                self.endings.remove(&claim.run);
+            }
             // It may have been reopened since.
             let run = self.runs.get(&claim.run);
             let again = matches!(run, Some(Cell::Run(run)) if run.slot != SlotOf::Neither)

@@ -62,11 +62,6 @@ impl Slots {
         self.runs.get(&run).is_some_and(|own| own.goes_on)
     }
 
-    /// Whether a person has reopened the run: it goes on whether there is room or not.
-    pub fn is_by_hand(&self, run: ExecutionId) -> bool {
-        self.runs.get(&run).is_some_and(|own| own.by_hand)
-    }
-
     /// Whether a run that goes on counts against any limit.
     pub fn is_bound(&self, run: ExecutionId) -> bool {
         self.runs.get(&run).is_some_and(|own| {
@@ -116,6 +111,8 @@ impl Slots {
             own.goes_on = false;
         } else if reopened {
             (own.goes_on, own.by_hand) = (true, true);
+            let within = self.within(run);
+            self.runs.get_mut(&run).ok_or("nobody submitted it")?.within = within;
         } else if opened && starts && !own.goes_on {
             own.by_hand |= by_hand;
             own.goes_on = true;

@@ -91,6 +91,8 @@ pub enum Command {
     /// Say which revision new runs of a workflow get: roll-outs, A/B, beta, kill switch
     #[command(subcommand)]
     Rollout(commands::rollout::Rollout),
+    /// Show the circuit breakers before services; open, close, release or reset one
+    Breakers(commands::breakers::Flags),
     /// Operate a server or its data directory
     #[command(subcommand)]
     Admin(commands::admin::Admin),
@@ -138,6 +140,9 @@ pub struct ServeFlags {
     /// Bytes of answers kept for steps with `cache`: off or a number [default: 67108864]
     #[arg(long, value_name = "BYTES")]
     pub result_cache_bytes: Option<String>,
+    /// Circuit breakers before services: on, off, or rules as JSON [default: on]
+    #[arg(long, value_name = "RULES")]
+    pub breakers: Option<String>,
     /// What a shutdown does to runs under way: drain or cancel [default: drain]
     #[arg(long, value_name = "POLICY")]
     pub shutdown: Option<String>,
@@ -198,6 +203,7 @@ impl ServeFlags {
             ("max_parallel_workflows", self.max_parallel_workflows.clone()),
             ("queue_size", self.queue_size.clone()),
             ("result_cache_bytes", self.result_cache_bytes.clone()),
+            ("breakers", self.breakers.clone()),
             ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
@@ -243,6 +249,7 @@ impl Command {
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Dlq(dlq) => commands::dlq::run(dlq).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,
+            Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }

@@ -94,6 +94,7 @@ async fn serve(
         registry,
         attempts_max: settings.workers_max.min(server::connections_max() / 2),
         slots: settings.slots,
+        breakers: settings.breakers,
         cache_bytes_max: settings.cache_bytes_max,
         drain: settings.drain,
         shutdown: settings.shutdown,

@@ -5,6 +5,7 @@
 
 pub(crate) mod alone;
 mod cached;
+mod calls;
 mod held;
 mod keyed;
 mod limits;
@@ -180,10 +181,10 @@ fn forward(
         if rendered || !turns.take() {
             break;
         }
-        let recalled = cached::recalled(state, step, &mut turns, work);
-        events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
+        events.push(calls::begun(state, step, now, &mut turns, work));
     }
     keyed::start((state, now), (gate, &passed), &mut turns, work, events);
+    calls::start((state, now), (gate, &passed), &mut turns, work, events);
     if state.sets.unsettled == 0 && events.is_empty() {
         let output = match &state.plan.part {
             Some(_) => Ok(Some(items::answer(state))),
@@ -274,9 +275,17 @@ fn fallen_due(
         }
         StepStatus::Retrying if !gate.lets(state, step) => None,
         StepStatus::Retrying => {
-            let starts = !state.takes_turns(step) || turns.take_for(state, step);
+            if state.takes_turns(step) {
+                if !turns.take_for(state, step) {
+                    return None;
+                }
+                let stopped = calls::stopped(state, step, turns);
+                if stopped.is_some() {
+                    return stopped;
+                }
+            }
             let attempt = own.attempt.saturating_add(1);
-            starts.then_some(RunEvent::StepStarted { step, attempt })
+            Some(RunEvent::StepStarted { step, attempt })
         }
         _ => None,
     }
@@ -312,7 +321,11 @@ fn failing(state: &State, events: &mut Vec<RunEvent>) {
     let listening = state.signals().into_iter().flat_map(Signals::waiting);
     let keyed = state.keyed.iter().flat_map(|keyed| &keyed.ready);
     let ready = state.sets.ready.iter().chain(&state.sets.queued).chain(keyed);
-    let given_up = ready.copied().chain(asleep).chain(listening);
+    let held = state.held_calls().filter_map(|(subject, _)| match subject {
+        Subject::Step(step) => Some(step),
+        _ => None,
+    });
+    let given_up = ready.copied().chain(asleep).chain(listening).chain(held);
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
     events.extend(held::given_up(state));
     if !events.is_empty() || !state.sets.running.is_empty() {

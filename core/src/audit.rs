@@ -4,6 +4,7 @@
 //! time. Knows nothing of how its rows are kept.
 
 mod deeds;
+mod redrives;
 
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ pub enum AuditAction {
     RedriveResumed,
     /// A redrive was given up.
     RedriveCancelled,
+    /// A breaker was opened, closed, released or reset by somebody.
+    BreakerSet,
     /// A dead letter was given to somebody, or to nobody any more.
     LetterAssigned,
     /// Something was written down about a dead letter.
@@ -89,7 +92,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -120,6 +123,7 @@ impl AuditAction {
         Self::RedrivePaused,
         Self::RedriveResumed,
         Self::RedriveCancelled,
+        Self::BreakerSet,
         Self::LetterAssigned,
         Self::LetterNoted,
         Self::LetterEdited,
@@ -160,6 +164,7 @@ impl AuditAction {
             Self::RedrivePaused => "redrive.paused",
             Self::RedriveResumed => "redrive.resumed",
             Self::RedriveCancelled => "redrive.cancelled",
+            Self::BreakerSet => "breaker.set",
             Self::LetterAssigned => "letter.assigned",
             Self::LetterNoted => "letter.noted",
             Self::LetterEdited => "letter.edited",

@@ -14,7 +14,7 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
-    Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
+    Calls, Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
     Migrations, RunKeys, Sets, State, StepState,
 };
 use crate::time::Timestamp;
@@ -51,6 +51,7 @@ pub struct Checkpoint {
     tags: Arc<[Arc<str>]>,
     migrations: Option<Box<Migrations>>,
     run_keys: Option<Box<RunKeys>>,
+    calls: Option<Box<Calls>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -95,6 +96,7 @@ impl Checkpoint {
             tags: own.tags,
             migrations: own.migrations,
             run_keys: own.run_keys,
+            calls: own.calls,
         }
     }
 
@@ -184,6 +186,7 @@ impl Checkpoint {
             tags: self.tags,
             migrations: self.migrations,
             run_keys: self.run_keys,
+            calls: self.calls,
         })
     }
 }

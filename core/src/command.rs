@@ -5,12 +5,13 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Origin, Submitted};
+use crate::event::{Callback, Hold, Origin, Submitted};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::time::Timestamp;
 
 pub use rejection::Rejection;
 
@@ -50,6 +51,8 @@ pub enum Command {
         /// The wait drawn for a next attempt.
         retry_delay_ms: u64,
     },
+    /// A delivery's service is not to be called now: for what it waits, and when it is due again.
+    HoldCallback(u32, Hold, Timestamp),
     /// Time has passed, or a decision was cut short: see what is due.
     Continue,
     /// Stop the run.

@@ -8,7 +8,7 @@ mod letters;
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
-use crate::event::{LetterSubject, Outcome, Recourse, RunEvent};
+use crate::event::{Hold, LetterSubject, Outcome, Recourse, RunEvent, ServiceEvent};
 use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -38,6 +38,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         }
         Command::ReportCallback { delivery, attempt, result, retry_delay_ms } => {
             report_callback(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
+        }
+        Command::HoldCallback(delivery, hold, due_at) => {
+            hold_callback(state, delivery, hold, due_at)
         }
         Command::Cancel { reason, actor, compensate, force } => {
             control::cancel(state, reason, actor, compensate, force)?
@@ -177,6 +180,14 @@ fn report_callback(
             RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at }
         }
     }]
+}
+
+/// One that is owed is owed later.
+fn hold_callback(state: &State, delivery: u32, hold: Hold, due_at: Timestamp) -> Vec<RunEvent> {
+    let owed = state.deliveries.get(delivery as usize);
+    let owed = owed.is_some_and(|own| own.status == DeliveryStatus::Owed);
+    let held = ServiceEvent::CallbackHeld { delivery, hold, due_at };
+    owed.then_some(RunEvent::Service(held)).into_iter().collect()
 }
 
 fn open_letter(state: &State, number: u32) -> Result<LetterSubject, Rejection> {

@@ -15,6 +15,7 @@ mod payloads;
 mod redrive;
 mod replay;
 mod rollout;
+mod service;
 mod submitted;
 mod workflow;
 
@@ -31,6 +32,7 @@ pub use redrive::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
 pub use replay::{ReplayEvent, ReplayRequest};
 pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
+pub use service::{BreakerOrder, Hold, HoldReason, ServiceEvent};
 pub use submitted::{Callback, CallbackEvent, Submitted};
 pub use workflow::WorkflowEvent;
 
@@ -310,6 +312,8 @@ pub enum RunEvent {
     Link(LinkEvent),
     /// What makes it go on from another's steps.
     Fork(ForkEvent),
+    /// What stands between it and the services it calls.
+    Service(ServiceEvent),
     /// What people do about a dead letter before it is settled.
     Letter(LetterEvent),
 }

@@ -3,6 +3,7 @@
 //! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
 //! event that has no arrow from where the run stands is an [`IllegalTransition`].
 
+mod calls;
 mod chunks;
 mod control;
 mod deliveries;
@@ -27,6 +28,7 @@ use crate::plan::Plan;
 use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
 use crate::time::Timestamp;
 
+pub use calls::refusal;
 use deliveries::{move_delivery, schedule};
 use letters::apply_letter;
 
@@ -198,6 +200,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         RunEvent::Graph(event) => graph::apply(state, event, at),
         RunEvent::Link(event) => link::apply(state, event, at),
         RunEvent::Fork(event) => fork::apply(state, event, at),
+        RunEvent::Service(event) => calls::apply(state, event, at),
         RunEvent::Letter(event) => letters::apply_handling(state, event, at),
         RunEvent::CallbackFailed { delivery, failure } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
@@ -331,6 +334,9 @@ fn move_step(
         StepStatus::Succeeded | StepStatus::Skipped => flow::settle(state, step, true, at),
         StepStatus::Pruned => flow::settle(state, step, false, at),
         StepStatus::Cancelled => state.steps[step.at()].completed_at = Some(at),
+    }
+    if let Some(calls) = &mut state.calls {
+        calls.release(Subject::Step(step));
     }
     if (to.is_settled() || to == StepStatus::Pending)
         && let Some(keyed) = &mut state.keyed

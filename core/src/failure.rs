@@ -116,6 +116,10 @@ pub mod codes {
     pub const PAYLOAD_MISSING: &str = "PAYLOAD_MISSING";
     /// A payload that is needed was erased.
     pub const PAYLOAD_ERASED: &str = "PAYLOAD_ERASED";
+    /// The step's service failed too often to be called, and the step does not wait.
+    pub const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
+    /// Too many of the calls to the step's service were retries, and the step does not wait.
+    pub const RETRY_BUDGET_SPENT: &str = "RETRY_BUDGET_SPENT";
     /// The step passed its limit over all attempts.
     pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
     /// What stands in the place of a number comes to none.

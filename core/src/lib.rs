@@ -8,6 +8,7 @@ pub mod advance;
 mod allot;
 pub mod arrows;
 pub mod audit;
+pub mod breaker;
 pub mod cache;
 pub mod checkpoint;
 pub mod command;

@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of the runs that left: whether one may leave is decided where its state is.
 
-use crate::event::PartitionEvent;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::{BreakerOrder, PartitionEvent};
 use crate::ids::Digest;
 use crate::time::Timestamp;
 
@@ -11,6 +14,9 @@ pub const RUNS_PER_REMOVAL_MAX: usize = 256;
 
 /// The longest reason, rule or name in an event of a partition, in bytes.
 pub const PARTITION_WORDS_BYTES_MAX: usize = 1_024;
+
+/// The most breakers that operators have be open or closed at a time.
+pub const BREAKERS_SET_MAX: usize = 1_000;
 
 /// The most bytes of a retention policy.
 pub const POLICY_BYTES_MAX: usize = 32 * 1024;
@@ -26,6 +32,8 @@ pub struct PartitionState {
     pub cut: Option<LogCut>,
     /// When the result cache was last emptied.
     pub cache_emptied_at: Option<Timestamp>,
+    /// Breakers that an operator has be open or closed, by namespace and key.
+    pub breakers: BTreeMap<(Arc<str>, Arc<str>), BreakerSet>,
     /// Runs that were removed.
     pub runs_removed: u64,
     /// Payloads that were erased.
@@ -38,6 +46,19 @@ pub struct PolicySet {
     /// As JSON.
     pub text: String,
     /// Who set it.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an operator has a breaker be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerSet {
+    /// Open or closed.
+    pub order: BreakerOrder,
+    /// In their words.
+    pub reason: String,
+    /// Who.
     pub actor: String,
     /// When.
     pub at: Timestamp,
@@ -68,6 +89,16 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
             state.policy = Some(PolicySet { text, actor, at });
         }
         PartitionEvent::CacheEmptied { .. } => state.cache_emptied_at = Some(at),
+        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
+            let name = (namespace.clone(), key.clone());
+            match order {
+                BreakerOrder::Open | BreakerOrder::Close => {
+                    let (reason, actor) = (reason.clone(), actor.clone());
+                    state.breakers.insert(name, BreakerSet { order: *order, reason, actor, at });
+                }
+                BreakerOrder::Release | BreakerOrder::Reset => drop(state.breakers.remove(&name)),
+            }
+        }
         PartitionEvent::Restored { .. }
         | PartitionEvent::RunsImported { .. }
         | PartitionEvent::RedrivesRemoved { .. } => {}

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::breaker::BreakerPolicy;
 use crate::cache::CachePolicy;
 use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::Definition;
@@ -133,6 +134,8 @@ pub struct PlanStep {
     pub cache: Option<Box<CachePolicy>>,
     /// Whether nothing else of the run is under way while it is.
     pub exclusive: bool,
+    /// What is said of the breaker before its service; as the node has it if nothing is.
+    pub breaker: Option<Arc<BreakerPolicy>>,
     /// What it does for each item, if it is a `foreach`.
     pub each: Option<Box<Each>>,
     /// Whether only its place is left: a migrated run's revision has no such step.
@@ -150,6 +153,8 @@ pub struct PlanUndo {
     pub retry: Retries,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// What is said of the breaker before its service.
+    pub breaker: Option<Arc<BreakerPolicy>>,
     /// Whether it needs the step's own output, so that an unknown outcome cannot be undone.
     pub reads_own_output: bool,
 }

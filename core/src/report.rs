@@ -13,6 +13,7 @@ mod redrives;
 mod replays;
 mod retention;
 mod rollouts;
+mod services;
 mod steps;
 mod types;
 

@@ -45,7 +45,8 @@ impl State {
     pub fn is_at_rest(&self, moment: Moment) -> bool {
         !self.is_unstarted_fork()
             && owed(self, moment.now).is_empty()
-            && self.wants_turn(moment.now, &BTreeSet::new()).is_none()
+            && self.wants_turn(moment.now, &BTreeSet::new(), &BTreeSet::new()).is_none()
+            && self.wanted_calls(moment.now).next().is_none()
             && !self.wants_keys(moment.now)
             && layer(self, moment, &mut NoRoom, &mut Work::default()).is_empty()
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::advance::alone::Gate;
 use crate::arrows::{Phase, StepStatus};
+use crate::breaker::{Call, Passage};
 use crate::cache::{CacheKey, Recalled};
 use crate::event::Priority;
 use crate::ids::StepIndex;
@@ -36,6 +37,11 @@ pub trait Room {
 
     /// Whether a run that has not begun may. One that may and does not is asked for again.
     fn begins(&mut self) -> bool;
+
+    /// Whether a service may be called now. A call that may and is not made is asked for again.
+    fn passes(&mut self, _call: &Call<'_>) -> Passage {
+        Passage::Free
+    }
 
     /// An answer that is known already and not older than `ttl_ms`, if there is one.
     fn recalls(&mut self, _key: &CacheKey, _ttl_ms: u64) -> Option<Recalled> {
@@ -89,6 +95,16 @@ impl<'a> Turns<'a> {
         !self.refused && wanted.is_none_or(|own| self.room.holds(step, own)) && self.take()
     }
 
+    /// Whether no more turns are to be had.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether a service may be called.
+    pub(crate) fn passes(&mut self, call: &Call<'_>) -> Passage {
+        self.room.passes(call)
+    }
+
     /// The turn that was taken last is not used.
     pub(crate) fn put_back(&mut self) {
         self.spare = true;
@@ -135,11 +151,27 @@ impl State {
 
     /// What the run wants a turn for, once everything else that follows has happened.
     /// `held` are the steps that hold the places of keyed limits they need: the others wait for
-    /// those first.
+    /// those first. `passing` are the calls that waited for their services and may be made.
     #[must_use]
-    pub fn wants_turn(&self, now: Timestamp, held: &BTreeSet<StepIndex>) -> Option<Attempt> {
+    pub fn wants_turn(
+        &self,
+        now: Timestamp,
+        held: &BTreeSet<StepIndex>,
+        passing: &BTreeSet<Subject>,
+    ) -> Option<Attempt> {
         let free = |step| self.wanted(step).is_none() || held.contains(&step);
-        let ready = || held.iter().any(|step| self.step(*step).status == StepStatus::Ready);
+        let passes = |attempt| {
+            passing.iter().any(|subject| match *subject {
+                _ if self.held_call(*subject).is_none() => false,
+                Subject::Step(step) => attempt == Attempt::Step && free(step),
+                Subject::Undo(_) => attempt == Attempt::Undo,
+                _ => false,
+            })
+        };
+        let waits = |step: StepIndex| self.held_call(Subject::Step(step)).is_some();
+        let ready = || {
+            held.iter().any(|step| self.step(*step).status == StepStatus::Ready && !waits(*step))
+        };
         let retries = || {
             self.due_by(now).any(|subject| match subject {
                 Subject::Step(step) => self.step(step).status == StepStatus::Retrying && free(step),
@@ -158,13 +190,26 @@ impl State {
                 let gate = Gate::of(self, now);
                 let held = held.iter().copied();
                 let held = held.filter(|step| self.step(*step).status == StepStatus::Ready);
-                let mut wanting = self.sets.queued.iter().copied().chain(held).chain(due);
+                let held = held.filter(|step| !waits(*step));
+                let passing = passing.iter().filter_map(|subject| match *subject {
+                    Subject::Step(step) if waits(step) && free(step) => Some(step),
+                    _ => None,
+                });
+                let wanting = self.sets.queued.iter().copied().chain(held).chain(due);
+                let mut wanting = wanting.chain(passing);
                 wanting.any(|step| gate.lets(self, step)).then_some(Attempt::Step)
             }
-            Phase::Forward if !self.sets.queued.is_empty() || ready() || retries() => {
+            Phase::Forward
+                if !self.sets.queued.is_empty()
+                    || ready()
+                    || retries()
+                    || passes(Attempt::Step) =>
+            {
                 Some(Attempt::Step)
             }
-            Phase::Unwinding if !self.sets.undo_ready.is_empty() || retries() => {
+            Phase::Unwinding
+                if !self.sets.undo_ready.is_empty() || retries() || passes(Attempt::Undo) =>
+            {
                 Some(Attempt::Undo)
             }
             _ => None,

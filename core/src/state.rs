@@ -4,6 +4,7 @@
 //! property test compares them with their naive definition.
 
 mod around;
+mod calls;
 mod controls;
 mod flow;
 mod forks;
@@ -31,6 +32,7 @@ use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
 pub use around::{Cancel, Delivery, Edit, Ending, Failing, Handling, Letter, LetterSettled};
+pub use calls::{Calls, HeldCall};
 pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
 pub use flow::{Breach, FlowState};
@@ -73,6 +75,8 @@ pub struct State {
     pub flow: Option<Box<FlowState>>,
     /// What its steps need of keyed limits, if any does.
     pub keyed: Option<Box<Keyed>>,
+    /// Its calls that wait until their services may be called, if there are any.
+    pub calls: Option<Box<Calls>>,
     /// The limits of runs with the same key that it counts against, if there is any.
     pub(crate) run_keys: Option<Box<RunKeys>>,
     /// Whether the run's timeout was recorded; it counts once.
@@ -201,6 +205,7 @@ impl State {
             controls: None,
             flow,
             keyed: None,
+            calls: None,
             run_keys: None,
             deadline_passed: false,
             ending: None,

@@ -157,6 +157,10 @@ fn move_undo(
         UndoStatus::Pending | UndoStatus::Running | UndoStatus::Succeeded => {}
     }
     sets.touched.push(Subject::Undo(step));
+    if let Some(calls) = &mut state.calls {
+        calls.release(Subject::Undo(step));
+    }
+    let sets = &mut state.sets;
     if finished {
         sets.undo_unfinished -= 1;
     }

@@ -4,6 +4,7 @@
 //! same list.
 
 mod links;
+mod services;
 
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::ids::{LetterId, StepIndex};
 use crate::plan::TaskKind;
 use crate::report::{callback_word, kind_word, letter_summary};
-use crate::state::{Delivery, Letter, State};
+use crate::state::{Delivery, Letter, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
@@ -30,7 +31,7 @@ const NEEDS_NAMED_MAX: usize = 8;
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
     /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`,
-    /// `message`; and of the shell `slot`, `limit`, `turn`.
+    /// `message`, `circuit`, `retry_budget`; and of the shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
     pub subject: Option<String>,
@@ -72,7 +73,12 @@ pub fn blockers(state: &State) -> Vec<Blocker> {
         Phase::Ended => {}
     }
     let owed = |own: &&Delivery| own.status == DeliveryStatus::Owed;
-    found.extend(state.deliveries.iter().filter(owed).map(callback));
+    let owed = (0..).zip(&state.deliveries).filter(|(_, own)| owed(own));
+    found.extend(owed.map(|(number, own)| {
+        let held = state.held_call(Subject::Delivery(number));
+        let of = || format!("the callback `{}` to {}", callback_word(own.event), own.url);
+        held.map_or_else(|| callback(own), |held| services::waits(&of(), &own.url, held))
+    }));
     found.extend(links::messages(state));
     found.extend((0..).take(state.letters.len()).filter_map(|number| letter(state, number)));
     found
@@ -196,6 +202,11 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
     let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {
+        StepStatus::Ready | StepStatus::Retrying
+            if let Some(held) = state.held_call(Subject::Step(step)) =>
+        {
+            services::waits(&format!("step `{name}`"), name, held)
+        }
         StepStatus::Running if plan.task == TaskKind::Workflow => {
             return Some(links::child(state, step, false));
         }
@@ -301,6 +312,11 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {
         UndoStatus::Succeeded | UndoStatus::Failed => return None,
+        UndoStatus::Ready | UndoStatus::Retrying
+            if let Some(held) = state.held_call(Subject::Undo(step)) =>
+        {
+            services::waits(&format!("the undo of step `{name}`"), name, held)
+        }
         UndoStatus::Pending | UndoStatus::Ready => {
             let sentence = format!("the undo of step `{name}` waits for its turn");
             Blocker::of("undo", subject, sentence)

@@ -52,6 +52,12 @@ pub trait Executor: Send + Sync {
     /// and never panics over what the task holds.
     fn run(&self, task: Task) -> Attempt;
 
+    /// The service that a task with this input calls, for breakers: scheme, host and port, or
+    /// whatever stands for them. Nothing if it calls none, or the input names none.
+    fn service(&self, _input: &Payload) -> Option<String> {
+        None
+    }
+
     /// What is wrong with the `with` of a step, before anything was rendered: a string that
     /// holds `{{` or `{%` may become anything and is passed over.
     fn check(&self, with: &Value) -> Vec<InputProblem>;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use crate::breakers::Dependencies;
 use crate::partition::Order;
 use crate::{clock, metrics, retry};
 
@@ -53,6 +54,12 @@ impl Driver {
     pub fn new(registry: Arc<Registry>) -> Self {
         let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
         Self { registry, callbacks, flights: Flights::default() }
+    }
+
+    /// Who says which services tasks call.
+    #[must_use]
+    pub fn services(&self) -> Arc<dyn Dependencies> {
+        self.registry.clone()
     }
 
     /// Begins an order and reports its end.

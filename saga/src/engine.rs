@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod common;
 mod journal_watch;
 mod open_report;
 mod rebuild;
@@ -25,20 +26,22 @@ use backstitch_journal::{Journal, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::breakers::{self, Breakers};
 use crate::cache::{ResultCache, warm};
 use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::keys::Keys;
-use crate::metrics;
 use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
+use crate::{clock, metrics};
 
+pub(crate) use common::Common;
 pub(crate) use rebuild::rebuild_view;
 pub use rebuild::rebuild_views;
 pub use recovery::Recovered;
@@ -62,6 +65,8 @@ pub struct Config {
     pub attempts_max: usize,
     /// Runs that go on at a time; more wait to begin.
     pub slots: slots::Settings,
+    /// Circuit breakers and budgets of retries.
+    pub breakers: breakers::Settings,
     /// Bytes of answers that may stand for later attempts; 0 for none.
     pub cache_bytes_max: usize,
     /// How long a shutdown waits for attempts under way.
@@ -116,7 +121,11 @@ impl Engine {
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone());
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
-        let keys = Keys::default();
+        let breakers = Breakers::new(config.breakers);
+        recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {
+            breakers.force(name, Some(*forced), clock::now());
+        });
+        let shared = Common { pool, slots, keys: Keys::default(), breakers };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
@@ -129,7 +138,7 @@ impl Engine {
         );
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (pool.clone(), slots.clone(), keys.clone(), cache.clone());
+        let limits = (shared.clone(), cache.clone());
         let handle = Handle::new(
             mailboxes,
             catalog.clone(),
@@ -150,15 +159,16 @@ impl Engine {
                 worker::Mail { inputs, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
-                (driver.clone(), (&pool, &slots, &keys), &cache),
+                (driver.clone(), &shared, &cache),
                 (replays.clone(), redrives.clone()),
                 stopping.clone(),
             );
             ready.push(worker);
         }
         // Each has said what its runs hold, so that it is known what is free.
-        slots.let_in();
-        keys.let_in();
+        shared.slots.let_in();
+        shared.keys.let_in();
+        shared.breakers.let_in(clock::now());
         for worker in ready {
             workers.spawn(worker.run());
         }

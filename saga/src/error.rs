@@ -68,6 +68,12 @@ pub enum Error {
     /// The file is no export, or not whole. What came before the line is imported.
     #[error("the export can't be read on: {0}")]
     BadExport(BadLine),
+    /// Operators keep as many breakers open or closed as there may be.
+    #[error("{max} breakers are kept open or closed already: release one first")]
+    TooManyBreakers {
+        /// Allowed.
+        max: usize,
+    },
     /// No replay of that id.
     #[error("there is no replay {0}")]
     ReplayNotFound(ReplayId),

@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod blocked;
+mod breakers;
 mod cached;
 mod define;
 pub(crate) mod events;
@@ -39,13 +40,10 @@ use tokio::task::JoinSet;
 use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Chosen};
 use crate::clock;
-use crate::engine::JournalHistories;
+use crate::engine::{Common, JournalHistories};
 use crate::error::Error;
-use crate::keys::Keys;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
-use crate::slots::Slots;
-use crate::turns::Pool;
 use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
@@ -96,10 +94,10 @@ struct Shared {
     draining: Arc<AtomicBool>,
     large_prints: Semaphore,
     retention: Retention,
-    turns: Pool,
-    slots: Slots,
-    keys: Keys,
+    limits: Common,
     cache: ResultCache,
+    /// Held while an operator's order to a breaker is recorded and carried out.
+    ordering: Mutex<()>,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
@@ -117,7 +115,7 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (turns, slots, keys, cache): (Pool, Slots, Keys, ResultCache),
+        (limits, cache): (Common, ResultCache),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
         let naming = Mutex::new(());
@@ -130,10 +128,9 @@ impl Handle {
             draining,
             large_prints,
             retention,
-            turns,
-            slots,
-            keys,
+            limits,
             cache,
+            ordering: Mutex::new(()),
             naming,
             erasing,
         };

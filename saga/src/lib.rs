@@ -3,6 +3,7 @@
 //! Alone spawns work, reads the clock and draws random numbers. Decides nothing about runs:
 //! that is `backstitch-core`; writes nothing to disk itself: that is `backstitch-journal`.
 
+pub mod breakers;
 pub mod cache;
 pub mod catalog;
 pub mod clock;

@@ -64,6 +64,15 @@ pub const BYTES_CUT: &str = "backstitch_log_cut_bytes_total";
 /// Seconds that applying a retention policy took.
 pub const RETENTION_SECONDS: &str = "backstitch_retention_duration_seconds";
 
+/// Circuits, by `state` (`closed`, `open`, `half_open`).
+pub const CIRCUITS: &str = "backstitch_circuits";
+/// Circuits that turned, by what they are since, `to` (`open`, `closed`).
+pub const CIRCUITS_TURNED: &str = "backstitch_circuits_turned_total";
+/// Calls that wait until their services may be called.
+pub const CALLS_WAITING: &str = "backstitch_calls_waiting";
+/// Calls that were not made when their time came, by what became of them, `result` (`held`, `refused`).
+pub const CALLS_STOPPED: &str = "backstitch_calls_stopped_total";
+
 /// Steps whose answer was in the result cache.
 pub const CACHE_HITS: &str = "backstitch_result_cache_hits_total";
 /// Steps whose answer was not.
@@ -100,13 +109,33 @@ pub fn describe() {
     metrics::describe_gauge!(JOURNAL_SCRUB, "0 not needed, 1 under way, 2 proven, 3 damaged");
     metrics::describe_gauge!(JOURNAL_SCRUB_BYTES, "bytes read behind a quick open");
     metrics::describe_gauge!(JOURNAL_SYNC_SECONDS, "seconds of the log's syncs");
+    metrics::describe_gauge!(CIRCUITS, "circuits of services, by how they stand");
+    metrics::describe_counter!(CIRCUITS_TURNED, "circuits that opened or closed");
+    metrics::describe_gauge!(CALLS_WAITING, "calls that wait for their services");
+    metrics::describe_counter!(CALLS_STOPPED, "calls that were not made when their time came");
     metrics::describe_counter!(CACHE_HITS, "steps whose answer was in the result cache");
     metrics::describe_counter!(CACHE_MISSES, "steps whose answer was not");
     metrics::describe_gauge!(CACHE_ENTRIES, "answers in the result cache");
     metrics::describe_gauge!(CACHE_BYTES, "bytes of answers in the result cache");
     // Rates need a start: a counter that appears with its first count has lost it.
     metrics::counter!(CACHE_HITS).increment(0);
+    ["open", "closed"]
+        .iter()
+        .for_each(|to| metrics::counter!(CIRCUITS_TURNED, "to" => *to).increment(0));
     metrics::counter!(CACHE_MISSES).increment(0);
+}
+
+/// A circuit turned.
+pub(crate) fn circuit_turned(to: &'static str) {
+    metrics::counter!(CIRCUITS_TURNED, "to" => to).increment(1);
+}
+
+/// How the circuits stand, and how many calls wait.
+pub(crate) fn circuits([closed, open, half_open]: [usize; 3], waiting: usize) {
+    for (state, count) in [("closed", closed), ("open", open), ("half_open", half_open)] {
+        metrics::gauge!(CIRCUITS, "state" => state).set(float(count as u64));
+    }
+    metrics::gauge!(CALLS_WAITING).set(float(waiting as u64));
 }
 
 /// A step asked the result cache.
@@ -204,12 +233,17 @@ pub fn waiting<'a>(queue: &'static str, counts: impl Iterator<Item = (&'static s
 pub(crate) struct Committed {
     pub(crate) events: usize,
     pub(crate) breaches: usize,
+    pub(crate) held: usize,
+    pub(crate) refused: usize,
 }
 
 pub(crate) fn committed(took: Duration, committed: Committed) {
     metrics::counter!(STAGES).increment(1);
     metrics::counter!(EVENTS).increment(committed.events as u64);
     metrics::counter!(SLA_BREACHES).increment(committed.breaches as u64);
+    for (result, calls) in [("held", committed.held), ("refused", committed.refused)] {
+        metrics::counter!(CALLS_STOPPED, "result" => result).increment(calls as u64);
+    }
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
 }
 

@@ -7,6 +7,7 @@
 
 mod begin;
 mod cached;
+mod calls;
 mod cell;
 mod checkpoints;
 mod decide;
@@ -38,14 +39,17 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
-
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
 
+use crate::breakers::{
+    BreakerSeat, Breakers, Dependencies, Independent, Settings as BreakerSettings,
+};
 use crate::cache::{Answered, ResultCache};
 use crate::keys::{Asker, KeySeat, Keys};
 use crate::slots::{Claim, Settings, SlotSeat, Slots};
 use crate::turns::{Pool, Seat};
+use calls::CallbacksHeld;
 use cell::Cell;
 use definitions::Workflows;
 use resting::Resting;
@@ -99,6 +103,11 @@ pub struct Partition<T> {
     slots: SlotSeat,
     /// Where its steps' places of keyed limits come from.
     keys: KeySeat,
+    /// Where its calls of services are let through, and who says which service they call.
+    breakers: BreakerSeat,
+    services: Arc<dyn Dependencies>,
+    /// Callbacks that wait to be told that they are not sent now.
+    callbacks_held: CallbacksHeld,
     /// Places to be let go once a stage is durable.
     freed_keys: VecDeque<(u64, Asker)>,
     /// Where answers are taken from and brought to.
@@ -149,6 +158,9 @@ impl<T: Abandon> Partition<T> {
             seat: Pool::new(usize::MAX).seat(Arc::new(|| {})),
             slots: Slots::new(Settings::default()).seat(Arc::new(|| {})),
             keys: Keys::default().seat(Arc::new(|| {})),
+            breakers: Breakers::new(BreakerSettings::default()).seat(Arc::new(|| {})),
+            services: Arc::new(Independent),
+            callbacks_held: CallbacksHeld::new(),
             freed_keys: VecDeque::new(),
             cache: ResultCache::new(0),
             learned: VecDeque::new(),

@@ -77,6 +77,7 @@ impl Node {
             registry: Arc::new(registry),
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
+            breakers: backstitch_saga::breakers::Settings::default(),
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(60),
             shutdown: backstitch_saga::Shutdown::Drain,

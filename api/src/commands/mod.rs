@@ -1,6 +1,7 @@
 //! What the command line does, one module each; the demo stands by itself.
 
 pub mod admin;
+pub mod breakers;
 pub mod dlq;
 pub mod dry_run;
 pub mod rollout;

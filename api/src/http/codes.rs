@@ -42,6 +42,10 @@ pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
 pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 /// The cursor was given out before the store was restored, or by another store.
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// No service of that key was called or spoken of since the start.
+pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
+/// Operators keep as many breakers open or closed as there may be.
+pub const TOO_MANY_BREAKERS: &str = "TOO_MANY_BREAKERS";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
 /// The letter is retried with the input it has.
@@ -112,7 +116,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 53] = [
+pub const ALL: [(&str, StatusCode); 55] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -121,6 +125,8 @@ pub const ALL: [(&str, StatusCode); 53] = [
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND),
     (NOT_FOUND, StatusCode::NOT_FOUND),
     (POINT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (BREAKER_NOT_FOUND, StatusCode::NOT_FOUND),
+    (TOO_MANY_BREAKERS, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_OVER, StatusCode::CONFLICT),

@@ -8,6 +8,7 @@ pub mod alarms;
 mod answer;
 mod audit;
 mod backups;
+mod breakers;
 mod cache;
 pub mod codes;
 mod control;
@@ -186,6 +187,14 @@ fn rollout_routes() -> Router<App> {
         .route("/api/v1/workflows/{workflow_id}/rollout/kill", post(rollouts::kill))
 }
 
+/// Whether services are called.
+fn breaker_routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/breakers", get(breakers::list))
+        .route("/api/v1/breakers/{key}", get(breakers::show))
+        .route("/api/v1/breakers/{key}/{order}", post(breakers::order))
+}
+
 /// Every path of the API.
 pub fn router(app: App) -> Router {
     let without_query = Router::new()
@@ -206,6 +215,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}/cancel", post(executions::cancel))
         .merge(control_routes())
         .merge(rollout_routes())
+        .merge(breaker_routes())
         .merge(letter_routes())
         .route("/api/v1/import", post(transfer::import))
         .route("/api/v1/replays", get(replays::list).post(replays::begin))

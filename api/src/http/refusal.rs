@@ -157,6 +157,9 @@ impl From<Error> for Refusal {
                 Self::new(codes::TOO_MANY_REDRIVES, message)
                     .with(json!({ "max": redrives::RUNNING_MAX }))
             }
+            Error::TooManyBreakers { max } => {
+                Self::new(codes::TOO_MANY_BREAKERS, message).with(json!({ "max": max }))
+            }
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))

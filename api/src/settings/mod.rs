@@ -40,7 +40,7 @@ impl Default for LetterAlarm {
 }
 
 /// The server's settings, all of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where the journal is.
     pub data_dir: PathBuf,
@@ -55,6 +55,8 @@ pub struct Settings {
     pub workers_max: usize,
     /// Runs that go on at a time, and how many may wait.
     pub slots: backstitch_saga::slots::Settings,
+    /// Circuit breakers, and budgets of retries.
+    pub breakers: backstitch_saga::breakers::Settings,
     /// Bytes of answers that may stand for later attempts.
     pub cache_bytes_max: usize,
     /// What a shutdown does to runs that have not ended.
@@ -86,6 +88,7 @@ impl Default for Settings {
             drain: Duration::from_secs(10),
             workers_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
+            breakers: backstitch_saga::breakers::Settings::default(),
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             shutdown: Shutdown::default(),
             log_level: "info".to_owned(),

@@ -5,11 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::definition::read_breaker_rules;
 use backstitch_core::retention::Policy;
 use backstitch_core::time::parse_duration_ms;
+use backstitch_core::yaml::{Format, parse};
 use backstitch_journal::{Fsync, PARTITIONS_MAX};
 
 use backstitch_saga::Shutdown;
+use backstitch_saga::breakers::Settings as Breakers;
 
 use super::{LogFormat, Settings, Sources};
 use crate::error::Error;
@@ -56,6 +59,7 @@ impl Settings {
         })?;
         put(sources, "queue_size", &mut settings.slots.queue_max, |text| number(text, 0))?;
         put(sources, "result_cache_bytes", &mut settings.cache_bytes_max, cache_bytes)?;
+        put(sources, "breakers", &mut settings.breakers, breakers)?;
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
@@ -175,6 +179,25 @@ fn cache_bytes(text: &str) -> Result<usize, String> {
     usize::from_str(text).ok().filter(|own| *own <= CACHE_BYTES_MAX).ok_or_else(wanted)
 }
 
+fn breakers(text: &str) -> Result<Breakers, String> {
+    let own = Breakers::default();
+    if matches!(text, "on" | "true") {
+        return Ok(own);
+    }
+    if matches!(text, "off" | "false") {
+        return Ok(Breakers { enabled: false, ..own });
+    }
+    let wrong = |problems: &[Problem]| {
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        format!(
+            "on, off, or rules as JSON such as {{\"failures\": 5, \"open_for\": \"30s\"}}; {first}"
+        )
+    };
+    let value = parse(text.as_bytes(), Format::Json).map_err(|problem| wrong(&[problem]))?;
+    let policy = read_breaker_rules(&value).map_err(|problems| wrong(&problems))?;
+    Ok(Breakers { enabled: true, rules: policy.rules(&own.rules) })
+}
+
 fn drain(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).ok().filter(|ms| *ms <= DRAIN_MS_MAX);
     ms.map(Duration::from_millis).ok_or_else(|| "a duration up to 1h, such as 10s".to_owned())
@@ -284,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn breakers_are_on_or_off_or_have_rules() {
+        let of = |text: &str| read(&[("breakers", text)], &[], None).expect("all is well").breakers;
+        assert_eq!(of("on"), Breakers::default());
+        assert!(!of("off").enabled);
+        let file = Some("breakers: { failures: 5, open_for: 1m, retry_ratio: 0.1 }");
+        let own = read(&[], &[], file).expect("all is well").breakers;
+        assert_eq!((own.rules.failures, own.rules.open_ms, own.rules.calls), (5, 60_000, 20));
+        assert_eq!((own.enabled, own.rules.retry_ratio), (true, Some(0.1)));
+    }
+
+    #[test]
     fn bad_values_name_themselves_and_their_origin() {
         let wrong = |flags: &[(&'static str, &str)], variables: &[(&str, &str)], file| {
             read(flags, variables, file).expect_err("a bad value")
@@ -319,6 +353,9 @@ mod tests {
             ("retention", "for ever"),
             ("retention_interval", "1"),
             ("archive_keep_for", "1s"),
+            ("breakers", "sometimes"),
+            ("breakers", "{\"failures\": 0}"),
+            ("breakers", "{\"key\": \"x\"}"),
         ] {
             assert!(read(&[(key, text)], &[], None).is_err(), "{key} {text}");
         }

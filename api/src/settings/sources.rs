@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 25] = [
     "data_dir",
     "listen",
     "fsync",
@@ -29,6 +29,7 @@ pub const KEYS: [&str; 24] = [
     "max_parallel_workflows",
     "queue_size",
     "result_cache_bytes",
+    "breakers",
     "shutdown",
     "log_level",
     "log_format",
@@ -114,8 +115,9 @@ impl Sources {
             let Some(key) = KEYS.into_iter().find(|key| *key == name) else {
                 return Err(wrong(unknown("setting", &name, &KEYS)));
             };
-            // A policy is the one setting that is more than a word.
-            let policy = (key == "retention" && value.is_object()).then(|| value.to_string());
+            // Rules are more than a word.
+            let ruled = ["retention", "breakers"].contains(&key) && value.is_object();
+            let policy = ruled.then(|| value.to_string());
             let text = policy
                 .or_else(|| as_text(&value))
                 .ok_or_else(|| wrong(format!("`{key}` must be a single value, not {value}")))?;

@@ -210,9 +210,13 @@ async fn a_letter_is_given_to_somebody_noted_and_retried_with_another_input() {
     assert_eq!(status, StatusCode::ACCEPTED, "{retried}");
     let ended = until(&server, &run, |own| own["status"] == "completed").await;
     assert_eq!(ended["steps"]["charge"]["output"], json!({ "paid": true }));
-    // The audit is read off the journal a moment later.
-    let audit = "/api/v1/audit?action=letter.assigned";
-    let audit = until(&server, audit, |own| !own["audit"][0].is_null()).await;
-    assert_eq!(audit["audit"][0]["detail"], "bob: knows the bank");
+    for (action, detail) in [
+        ("letter.assigned", "bob: knows the bank"),
+        ("letter.noted", "asked"),
+        ("letter.edited", "the right card"),
+    ] {
+        let (_, audit) = server.get(&format!("/api/v1/audit?action={action}")).await;
+        assert_eq!(audit["audit"][0]["detail"], detail, "{action}");
+    }
     server.stop().await;
 }

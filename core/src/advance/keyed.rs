@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::alone::Gate;
-use super::steps::started;
-use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached};
+use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls};
 use crate::event::{GraphEvent, RunEvent};
 use crate::failure::Failure;
 use crate::ids::StepIndex;
@@ -72,8 +71,7 @@ pub(super) fn start(
         }
         if turns.take_for(state, step) {
             starts += 1;
-            let recalled = cached::recalled(state, step, turns, work);
-            events.push(recalled.unwrap_or_else(|| started(state, step, now, work)));
+            events.push(calls::begun(state, step, now, turns, work));
         }
     }
 }

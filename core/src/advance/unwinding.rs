@@ -14,7 +14,9 @@ use crate::state::{State, Subject};
 use crate::template::Work;
 use crate::time::Timestamp;
 
-use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, ended, failure_of, scheduled};
+use super::{
+    RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, ended, failure_of, scheduled,
+};
 
 pub(super) fn unwinding(
     state: &State,
@@ -39,18 +41,16 @@ pub(super) fn unwinding(
         });
     }
     let mut turns = Turns::of(room, Attempt::Undo);
-    let mut starts = |step: &StepIndex| {
-        let undo = state.plan.steps[step.at()].undo.as_ref();
-        undo.is_some_and(PlanUndo::rolls_back) || turns.take()
-    };
     let due = state.due_by(now).filter_map(|subject| match subject {
-        Subject::Undo(step) => Some(step).filter(&mut starts),
+        Subject::Undo(step) => Some(step),
         _ => None,
     });
-    let due: Vec<_> = due.take(STARTS_PER_LAYER_MAX).collect();
-    let ready = newest_first(state, &state.sets.undo_ready);
-    let ready = ready.take(STARTS_PER_LAYER_MAX).filter(starts);
-    events.extend(due.into_iter().chain(ready).map(|step| undo_started(state, step)));
+    let due = due.filter_map(|step| undo_begun(state, step, &mut turns));
+    events.extend(due.take(STARTS_PER_LAYER_MAX));
+    let ready = newest_first(state, &state.sets.undo_ready).take(STARTS_PER_LAYER_MAX);
+    events.extend(ready.filter_map(|step| undo_begun(state, step, &mut turns)));
+    let waited = calls::undos(state, &mut turns).into_iter();
+    events.extend(waited.map(|step| undo_started(state, step)));
     let open = newest_first(state, &state.sets.undo_open);
     for step in open.take(STARTS_PER_LAYER_MAX.min(state.undo_window())) {
         if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
@@ -76,6 +76,21 @@ fn newest_first<'a>(
 ) -> Box<dyn Iterator<Item = StepIndex> + 'a> {
     let steps = steps.iter().copied();
     if state.is_chunk() { Box::new(steps.rev()) } else { Box::new(steps) }
+}
+
+/// An undo that is due has its turn, unless its service is not to be called now.
+fn undo_begun(state: &State, step: StepIndex, turns: &mut Turns<'_>) -> Option<RunEvent> {
+    let undo = state.plan.steps[step.at()].undo.as_ref();
+    if !undo.is_some_and(PlanUndo::rolls_back) {
+        if !turns.take() {
+            return None;
+        }
+        let stopped = calls::undo_stopped(state, step, turns);
+        if stopped.is_some() {
+            return stopped;
+        }
+    }
+    Some(undo_started(state, step))
 }
 
 fn undo_started(state: &State, step: StepIndex) -> RunEvent {

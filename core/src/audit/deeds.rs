@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{AuditAction, Deed};
 use crate::event::{
-    ControlEvent, Event, ForkEvent, LetterEvent, PartitionEvent, RedriveEvent, ReplayEvent,
-    RolloutEvent, RunEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, LetterEvent, PartitionEvent, ReplayEvent, RolloutEvent,
+    RunEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, StreamId};
 
@@ -32,7 +32,7 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
         },
         (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
         (_, Event::Replay(event)) => replay_deed(stream, event),
-        (_, Event::Redrive(event)) => redrive_deed(stream, event),
+        (_, Event::Redrive(event)) => super::redrives::deed(stream, event),
         (_, Event::Run(_) | Event::Workflow(_)) => None,
     }
 }
@@ -150,6 +150,15 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
         PartitionEvent::CacheEmptied { reason, actor } => {
             (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
         }
+        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
+            return Deed {
+                namespace: Some(namespace.clone()),
+                actor: actor.clone(),
+                action: AuditAction::BreakerSet,
+                target: key.to_string(),
+                detail: format!("{}: {reason}", order.word()),
+            };
+        }
         PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
             let detail = format!("{} redrives: {rule}", redrives.len());
             (actor, AuditAction::RedrivesRemoved, stream.to_string(), detail)
@@ -173,28 +182,4 @@ fn replay_deed(stream: &StreamId, event: &ReplayEvent) -> Option<Deed> {
         | ReplayEvent::Completed { .. } => return None,
     };
     Some(Deed { namespace, actor: actor.clone(), action, target: stream.to_string(), detail })
-}
-
-fn redrive_deed(stream: &StreamId, event: &RedriveEvent) -> Option<Deed> {
-    let (namespace, actor, action, detail) = match event {
-        RedriveEvent::Requested(request) => {
-            let namespace = Some(request.namespace.clone());
-            (namespace, &request.actor, AuditAction::RedriveRequested, &request.reason)
-        }
-        RedriveEvent::Halted { reason, actor: Some(actor) } => {
-            (None, actor, AuditAction::RedrivePaused, reason)
-        }
-        RedriveEvent::Resumed { reason, actor } => {
-            (None, actor, AuditAction::RedriveResumed, reason)
-        }
-        RedriveEvent::Cancelled { reason, actor } => {
-            (None, actor, AuditAction::RedriveCancelled, reason)
-        }
-        RedriveEvent::Halted { actor: None, .. }
-        | RedriveEvent::Claimed { .. }
-        | RedriveEvent::Observed { .. }
-        | RedriveEvent::Completed => return None,
-    };
-    let (target, detail) = (stream.to_string(), detail.clone());
-    Some(Deed { namespace, actor: actor.clone(), action, target, detail })
 }

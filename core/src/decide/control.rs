@@ -55,6 +55,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::ReportStep { .. }
         | Command::ReportUndo { .. }
         | Command::ReportCallback { .. }
+        | Command::HoldCallback(..)
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
         | Command::AssignLetter { .. }

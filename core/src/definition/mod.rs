@@ -3,6 +3,7 @@
 //! Reading collects every problem; writing gives back what the author gave, normalised.
 //! Knows nothing of task types, templates or runs: that is the plan's part.
 
+mod breakers;
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
@@ -26,6 +27,7 @@ pub use read_limits::{
     Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, RUN_LIMITS_MAX, RUNS_AT_A_TIME_MAX,
 };
 
+pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 
 use crate::event::{Callback, Priority, Recourse};
@@ -130,6 +132,8 @@ pub struct Defaults {
     pub retry: Option<Retry>,
     /// How long one attempt may take.
     pub timeout: Option<DurationText>,
+    /// The breakers before the services that steps call.
+    pub breaker: Option<Breaker>,
 }
 
 /// A step of the graph.
@@ -177,6 +181,8 @@ pub struct Step {
     pub cache: Option<Cache>,
     /// Whether nothing else of the run is under way while it is.
     pub exclusive: bool,
+    /// The breaker before its service.
+    pub breaker: Option<Breaker>,
     /// Of a `foreach`: what is done for each item.
     pub each: Option<Box<Each>>,
     /// Of a `foreach`: how many items are under way at a time.
@@ -214,6 +220,8 @@ pub struct Undo {
     pub retry: Option<Retry>,
     /// How long one attempt may take.
     pub timeout: Option<DurationText>,
+    /// The breaker before its service.
+    pub breaker: Option<Breaker>,
 }
 
 /// A duration as written, and what it means.

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::breakers::breaker;
 use super::problem::{Problems, codes};
 use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
@@ -41,7 +42,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 19] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 24] = [
+pub(crate) const STEP_FIELDS: [&str; 25] = [
     "id",
     "name",
     "description",
@@ -63,6 +64,7 @@ pub(crate) const STEP_FIELDS: [&str; 24] = [
     "on_failure",
     "cache",
     "exclusive",
+    "breaker",
     "each",
     "max_parallel",
     "on_item_failure",
@@ -175,10 +177,15 @@ fn holds_template(value: &Value) -> bool {
 
 fn defaults(fields: &Fields<'_>, problems: &mut Problems) -> Defaults {
     let Some(value) = fields.get("defaults") else { return Defaults::default() };
-    let Some(fields) = Fields::of(value, "defaults", &["retry", "timeout"], problems) else {
+    let Some(fields) = Fields::of(value, "defaults", &["retry", "timeout", "breaker"], problems)
+    else {
         return Defaults::default();
     };
-    Defaults { retry: retry(&fields, problems), timeout: attempt_timeout(&fields, problems) }
+    Defaults {
+        retry: retry(&fields, problems),
+        timeout: attempt_timeout(&fields, problems),
+        breaker: breaker(&fields, problems),
+    }
 }
 
 fn steps(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Step> {
@@ -228,6 +235,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         on_failure: ids(&fields, "on_failure", problems),
         cache: cache(&fields, problems),
         exclusive: fields.boolean("exclusive", problems).unwrap_or(false),
+        breaker: breaker(&fields, problems),
         each: each(&fields, problems),
         max_parallel: max_parallel(&fields, problems),
         on_item_failure: on_item_failure(&fields, problems),
@@ -264,12 +272,14 @@ pub(super) fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String 
 }
 
 pub(super) fn undo(value: &Value, path: &str, problems: &mut Problems) -> Option<Undo> {
-    let fields = Fields::of(value, path, &["type", "with", "retry", "timeout"], problems)?;
+    let fields =
+        Fields::of(value, path, &["type", "with", "retry", "timeout", "breaker"], problems)?;
     Some(Undo {
         task_type: task_type(&fields, problems),
         with: fields.get("with").cloned(),
         retry: retry(&fields, problems),
         timeout: attempt_timeout(&fields, problems),
+        breaker: breaker(&fields, problems),
     })
 }
 

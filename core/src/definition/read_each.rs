@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use super::breakers::breaker;
 use super::problem::{Problems, codes};
 use super::read::{task_type, undo};
 use super::read_fields::Fields;
 use super::read_graph::total_timeout;
 use super::read_policies::attempt_timeout;
 use super::retries::retry;
-use super::{DurationText, Retry, Undo};
+use super::{Breaker, DurationText, Retry, Undo};
 use crate::template::TEMPLATE_BYTES_MAX;
 
 /// The most items of a `foreach` that may be under way at a time.
@@ -37,6 +38,8 @@ pub struct Each {
     pub total_timeout: Option<DurationText>,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// The breaker before its service.
+    pub breaker: Option<Breaker>,
 }
 
 /// What the failure of an item means.
@@ -51,7 +54,8 @@ pub enum OnItemFailure {
 
 /// The body of a `foreach`.
 pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<Each>> {
-    const KNOWN: [&str; 7] = ["when", "type", "with", "retry", "timeout", "total_timeout", "undo"];
+    const KNOWN: [&str; 8] =
+        ["when", "type", "with", "retry", "timeout", "total_timeout", "undo", "breaker"];
     let own = Fields::of(fields.get("each")?, &fields.at("each"), &KNOWN, problems)?;
     Some(Box::new(Each {
         when: own.text("when", TEMPLATE_BYTES_MAX, problems),
@@ -61,6 +65,7 @@ pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<E
         timeout: attempt_timeout(&own, problems),
         total_timeout: total_timeout(&own, problems),
         undo: own.get("undo").and_then(|value| undo(value, &own.at("undo"), problems)),
+        breaker: breaker(&own, problems),
     }))
 }
 

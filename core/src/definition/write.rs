@@ -6,7 +6,7 @@ use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES};
 use super::{
-    Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
+    Breaker, Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
 };
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
@@ -88,7 +88,11 @@ fn defaults(defaults: &Defaults) -> Option<Value> {
         return None;
     }
     let timeout = duration(defaults.timeout.as_ref());
-    Some(object([("retry", defaults.retry.as_ref().map(Retry::to_value)), ("timeout", timeout)]))
+    Some(object([
+        ("retry", defaults.retry.as_ref().map(Retry::to_value)),
+        ("timeout", timeout),
+        ("breaker", defaults.breaker.as_ref().map(Breaker::to_value)),
+    ]))
 }
 
 fn step(step: &Step) -> Value {
@@ -114,6 +118,7 @@ fn step(step: &Step) -> Value {
         ("on_failure", list(&step.on_failure, |id| id.as_str().into())),
         ("cache", step.cache.as_ref().map(cache)),
         ("exclusive", step.exclusive.then_some(Value::Bool(true))),
+        ("breaker", step.breaker.as_ref().map(Breaker::to_value)),
         ("each", step.each.as_deref().map(each)),
         ("max_parallel", step.max_parallel.map(Value::from)),
         ("on_item_failure", step.on_item_failure.and_then(|own| word(&ON_ITEM_FAILURE, own))),
@@ -129,6 +134,7 @@ fn each(each: &Each) -> Value {
         ("timeout", duration(each.timeout.as_ref())),
         ("total_timeout", duration(each.total_timeout.as_ref())),
         ("undo", each.undo.as_ref().map(undo)),
+        ("breaker", each.breaker.as_ref().map(Breaker::to_value)),
     ])
 }
 
@@ -150,6 +156,7 @@ fn undo(undo: &Undo) -> Value {
         ("with", undo.with.clone()),
         ("retry", undo.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(undo.timeout.as_ref())),
+        ("breaker", undo.breaker.as_ref().map(Breaker::to_value)),
     ])
 }
 

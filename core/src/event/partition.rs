@@ -1,7 +1,10 @@
 //! Facts of a partition as a whole, part of the format.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::BreakerOrder;
 use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
@@ -64,6 +67,19 @@ pub enum PartitionEvent {
     /// No answer given before counts in the result cache any more; the newest of partition 0
     /// counts.
     CacheEmptied {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// An operator has a breaker do something; the newest of partition 0 counts for each.
+    BreakerSet {
+        /// Whose tenant's breaker.
+        namespace: Arc<str>,
+        /// Which.
+        key: Arc<str>,
+        /// What.
+        order: BreakerOrder,
         /// In their words.
         reason: String,
         /// Who.

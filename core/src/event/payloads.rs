@@ -29,6 +29,7 @@ impl Event {
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
@@ -69,6 +70,7 @@ impl Event {
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
+                | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
@@ -136,6 +138,7 @@ impl RunEvent {
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
+            | Self::Service(_)
             | Self::Tagged { .. } => {}
         }
     }
@@ -186,6 +189,7 @@ impl RunEvent {
             | Self::LetterDiscarded { .. }
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
+            | Self::Service(_)
             | Self::Tagged { .. } => {}
         }
     }

@@ -60,6 +60,9 @@ pub(super) fn move_delivery(
     let (from, to) = (own.status, follow(DELIVERY_ARROWS, own.status, by)?);
     own.status = to;
     let waited = std::mem::replace(&mut own.due_at, due_at);
+    if let Some(calls) = &mut state.calls {
+        calls.release(Subject::Delivery(number));
+    }
     let sets = &mut state.sets;
     if let Some(at) = waited {
         sets.due.remove(&(at, Subject::Delivery(number)));

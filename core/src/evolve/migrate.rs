@@ -171,11 +171,11 @@ fn place(state: &mut State, step: StepIndex) {
     let (status, completed_at) = (own.status, own.completed_at);
     let allowed = state.plan.step(step).allow_failure;
     let (takes_turns, handled) = (state.takes_turns(step), state.is_handled(step));
-    let keyed = state.wanted(step).is_some();
+    // It has kept its place among those that wait for keyed limits or for services.
+    let keeps = state.wanted(step).is_some() || state.is_held(step);
     let sets = &mut state.sets;
     match status {
-        // It has kept its place among those that need places of keyed limits.
-        StepStatus::Ready if keyed => {}
+        StepStatus::Ready if keeps => {}
         StepStatus::Pending
         | StepStatus::Waiting
         | StepStatus::Retrying

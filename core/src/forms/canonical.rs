@@ -57,6 +57,7 @@ pub(super) static STEP: Table = Table {
         rule("on_failure", Shape::TextOrTexts, To::Own),
         rule("cache", Shape::TruthOr(&CACHE), To::Own),
         rule("exclusive", Shape::Boolean, To::Own),
+        rule("breaker", Shape::Breaker, To::Own),
         rule("each", Shape::One(&EACH), To::Own),
         rule("max_parallel", Shape::Whole(1, MAX_PARALLEL_MAX as u64), To::Own),
         rule("on_item_failure", Shape::Words(&["fail_fast", "collect"]), To::Own),
@@ -75,6 +76,7 @@ static EACH: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("total_timeout", Shape::Duration, To::Own),
         rule("undo", Shape::One(&UNDO), To::Own),
+        rule("breaker", Shape::Breaker, To::Own),
     ],
 };
 
@@ -115,6 +117,7 @@ static UNDO: Table = Table {
         rule("with", Shape::Any, To::Own),
         rule("retry", Shape::Retry, To::Own),
         rule("timeout", Shape::Limit, To::Own),
+        rule("breaker", Shape::Breaker, To::Own),
     ],
 };
 
@@ -122,7 +125,11 @@ static DEFAULTS: Table = Table {
     about: "Policies for steps that do not say",
     open: false,
     required: &[],
-    fields: &[rule("retry", Shape::Retry, To::Own), rule("timeout", Shape::Limit, To::Own)],
+    fields: &[
+        rule("retry", Shape::Retry, To::Own),
+        rule("timeout", Shape::Limit, To::Own),
+        rule("breaker", Shape::Breaker, To::Own),
+    ],
 };
 
 static CALLBACK: Table = Table {

@@ -81,6 +81,7 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Any => json!({ "not": { "type": "null" } }),
         Shape::Words(words) => json!({ "enum": words }),
         Shape::Retry => json!({ "type": ["string", "object"] }),
+        Shape::Breaker => json!({ "type": ["boolean", "string", "object"] }),
         Shape::One(table) => of_table(table),
         Shape::TruthOr(table) => json!({ "anyOf": [{ "type": "boolean" }, of_table(table)] }),
         Shape::List(table) => json!({ "type": "array", "items": of_table(table) }),

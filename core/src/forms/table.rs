@@ -51,6 +51,8 @@ pub(super) enum Shape {
     Words(&'static [&'static str]),
     /// A named policy or an object of the canonical form.
     Retry,
+    /// `true`, `false`, a key or an object of the canonical form.
+    Breaker,
     One(&'static Table),
     /// `true`, `false` or an object.
     TruthOr(&'static Table),
@@ -166,6 +168,7 @@ impl Shape {
             Self::Number(..) | Self::Whole(..) => value.is_number(),
             Self::Object | Self::One(_) => value.is_object(),
             Self::Retry => value.is_string() || value.is_object(),
+            Self::Breaker => value.is_boolean() || value.is_string() || value.is_object(),
             Self::TruthOr(_) => value.is_boolean() || value.is_object(),
             Self::OneOrList(_) => value.is_object() || value.is_array(),
             Self::Any => !value.is_null(),
@@ -183,6 +186,7 @@ impl Shape {
             Self::Whole(..) => "a whole number",
             Self::Object | Self::One(_) => "an object",
             Self::Retry => "a policy's name or an object",
+            Self::Breaker => "true, false, a key or an object",
             Self::TruthOr(_) => "true, false or an object",
             Self::List(_) => "a list",
             Self::OneOrList(_) => "an object or a list of them",

@@ -85,6 +85,7 @@ pub(super) fn undo(input: Template) -> PlanUndo {
         input,
         retry: Retries::NONE,
         timeout_ms: 0,
+        breaker: None,
         reads_own_output: false,
     }
 }

@@ -1,5 +1,6 @@
 //! From a definition to a plan.
 
+mod breakers;
 mod cached;
 mod each;
 mod flow;
@@ -157,9 +158,10 @@ impl Compiler<'_, '_> {
         let limits = self.limits((path, place), index, &task, step);
         let input = self.template(step.with.as_ref(), path, place, index, false);
         let cache = self.cache(path, place, index, (&task, step));
+        let breaker = self.breaker(path, (&task, step));
         let numbers = self.numbers(path, place, index, (&task, step));
         let undo = match (&step.undo, &task) {
-            (Some(undo), _) => Some(self.undo(path, place, index, &task, undo)),
+            (Some(undo), _) => Some(self.undo(path, place, index, &task, (step, undo))),
             (None, TaskKind::Workflow) => {
                 Some(children::undo(self.template(None, path, place, index, true)))
             }
@@ -190,6 +192,7 @@ impl Compiler<'_, '_> {
             flow,
             cache,
             exclusive: step.exclusive,
+            breaker,
             each: None,
             gone: false,
         }

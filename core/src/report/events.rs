@@ -85,6 +85,13 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
         PartitionEvent::CacheEmptied { reason, actor } => {
             ("CacheEmptied", json!({ "reason": reason, "actor": actor }))
         }
+        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
+            let data = json!({
+                "namespace": &**namespace, "breaker": &**key, "order": order.word(),
+                "reason": reason, "actor": actor,
+            });
+            ("BreakerSet", data)
+        }
         PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
             let redrives: Vec<_> = redrives.iter().map(ToString::to_string).collect();
             ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
@@ -208,6 +215,7 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Graph(_)
         | RunEvent::Link(_)
         | RunEvent::Fork(_)
+        | RunEvent::Service(_)
         | RunEvent::Letter(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::services::held_json;
 use super::{failure_json, instant};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
-use crate::state::{State, UndoState};
+use crate::state::{State, Subject, UndoState};
 
 pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
     let own = state.step(step);
@@ -25,7 +26,8 @@ pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
         "cached_from": state.cache_source(step).map(|source| json!({
             "execution_id": source.run.to_string(), "step": source.step,
         })),
-        "undo": own.undo.as_deref().map(undo_json),
+        "held": held_json(state, Subject::Step(step)),
+        "undo": own.undo.as_deref().map(|undo| undo_json(state, step, undo)),
     })
 }
 
@@ -48,7 +50,7 @@ pub(super) fn handled_failures_json(state: &State) -> Value {
     handled.collect()
 }
 
-fn undo_json(own: &UndoState) -> Value {
+fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
     json!({
         "status": own.word(),
         "attempts": own.attempt,
@@ -58,5 +60,6 @@ fn undo_json(own: &UndoState) -> Value {
         "input": own.input.as_ref().map(Payload::value),
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),
+        "held": held_json(state, Subject::Undo(step)),
     })
 }

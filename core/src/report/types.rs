@@ -2,11 +2,11 @@
 
 use crate::event::{
     ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
-    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, WorkflowEvent,
+    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 91] = [
+pub const EVENT_TYPES: [&str; 95] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -68,6 +68,9 @@ pub const EVENT_TYPES: [&str; 91] = [
     "ExecutionForked",
     "ForkDropped",
     "ExecutionMigrated",
+    "CallHeld",
+    "CallRefused",
+    "CallbackHeld",
     "DeadLetterAssigned",
     "DeadLetterNoted",
     "DeadLetterEdited",
@@ -85,6 +88,7 @@ pub const EVENT_TYPES: [&str; 91] = [
     "RunsImported",
     "RetentionPolicySet",
     "CacheEmptied",
+    "BreakerSet",
     "RedrivesRemoved",
     "ReplayRequested",
     "ReplayAdvanced",
@@ -101,7 +105,7 @@ pub const EVENT_TYPES: [&str; 91] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(64).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(67).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -121,6 +125,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RunsImported { .. } => "RunsImported",
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
+            PartitionEvent::BreakerSet { .. } => "BreakerSet",
             PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
         },
         Event::Replay(event) => match event {
@@ -193,6 +198,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Graph(event) => graph_type(event),
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
+        RunEvent::Service(event) => service_type(event),
         RunEvent::Letter(event) => letter_type(event),
     }
 }
@@ -239,6 +245,14 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::ChunkEnded { .. } => "ChunkEnded",
         LinkEvent::ChunkUndone { .. } => "ChunkUndone",
         LinkEvent::Keyed { .. } => "ExecutionKeyed",
+    }
+}
+
+fn service_type(event: &ServiceEvent) -> &'static str {
+    match event {
+        ServiceEvent::CallHeld { .. } => "CallHeld",
+        ServiceEvent::CallRefused { .. } => "CallRefused",
+        ServiceEvent::CallbackHeld { .. } => "CallbackHeld",
     }
 }
 

@@ -16,8 +16,10 @@ pub const STATUS_CODE: &str = "HTTP_STATUS";
 pub const NETWORK_CODES: [&str; 2] = ["HTTP_CONNECT_FAILED", "HTTP_CONNECTION_BROKEN"];
 /// Failures of the engine's own that no condition brings another attempt after: time is up, what
 /// is needed is gone, or it would act beside what another run left.
-const FINAL_CODES: [&str; 6] = [
+const FINAL_CODES: [&str; 8] = [
     codes::STEP_TIMEOUT,
+    codes::CIRCUIT_OPEN,
+    codes::RETRY_BUDGET_SPENT,
     codes::CHILD_NOT_UNDONE,
     codes::CHILD_FAILED,
     codes::LOOP_STOPPED,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::event::{Event, LetterSubject, LinkEvent, Message, RunEvent};
+use crate::event::{Event, LetterSubject, LinkEvent, Message, RunEvent, ServiceEvent};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 use crate::report::event_json;
@@ -161,6 +161,11 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         RunEvent::Control(event) => of_step(event.step()),
         RunEvent::Graph(event) => of_step(event.step()),
         RunEvent::Fork(event) => of_step(event.step()),
+        RunEvent::Service(ServiceEvent::CallHeld { step, undo: true, .. }) => {
+            Lane::Undo(name(plan, *step))
+        }
+        RunEvent::Service(ServiceEvent::CallbackHeld { delivery, .. }) => Lane::Callback(*delivery),
+        RunEvent::Service(event) => of_step(event.step()),
         // Whatever else happens, happens to the run as a whole.
         _ => Lane::Run,
     }

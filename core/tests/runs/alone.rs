@@ -20,7 +20,7 @@ fn a_step_that_runs_alone_goes_first_and_holds_the_others_up() {
     let mut life = Life::begin(ALONE, json!({}));
     assert_eq!(life.words(), "ready running ready succeeded ready");
     assert!(
-        life.state.wants_turn(life.now, &Default::default()).is_none(),
+        life.state.wants_turn(life.now, &Default::default(), &Default::default()).is_none(),
         "what may not start wants no turn"
     );
     let told: Vec<_> = blockers(&life.state).into_iter().map(|own| own.sentence).collect();

@@ -83,8 +83,12 @@ fn a_step_without_its_places_is_ready_and_takes_no_turn() {
     assert_eq!(room.asked, [StepIndex(0)]);
     assert_eq!(state.steps[0].status, StepStatus::Ready);
     let held = [StepIndex(0)].into_iter().collect();
-    assert_eq!(state.wants_turn(START, &held), Some(Attempt::Step));
-    assert_eq!(state.wants_turn(START, &Default::default()), None, "it waits for its places");
+    assert_eq!(state.wants_turn(START, &held, &Default::default()), Some(Attempt::Step));
+    assert_eq!(
+        state.wants_turn(START, &Default::default(), &Default::default()),
+        None,
+        "it waits for its places"
+    );
     machine::handle(&mut state, pause(), Moment::at(START)).expect("it goes on");
     machine::handle(&mut state, cancel(None), Moment::at(START)).expect("it is paused");
     assert!(state.steps[0].status == StepStatus::Cancelled && state.wanted(StepIndex(0)).is_none());

@@ -13,13 +13,15 @@ mod failure;
 mod request;
 mod status;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_core::failure::Failure;
-use backstitch_core::payload::PAYLOAD_BYTES_MAX;
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Url};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -121,9 +123,28 @@ impl Executor for HttpExecutor {
         ))
     }
 
+    fn service(&self, input: &Payload) -> Option<String> {
+        service_of(input)
+    }
+
     fn check(&self, with: &Value) -> Vec<InputProblem> {
         request::read(with, Stage::Written, self.response_bytes_max).1
     }
+}
+
+/// What is looked at of an input before its request is made: the rest of it may be large.
+#[derive(Deserialize)]
+struct Addressed<'a> {
+    #[serde(borrow)]
+    url: Cow<'a, str>,
+}
+
+/// Scheme, host and port of what an input asks for.
+fn service_of(input: &Payload) -> Option<String> {
+    let addressed: Addressed<'_> = serde_json::from_str(input.text()).ok()?;
+    let url = Url::parse(&addressed.url).ok()?;
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    Some(format!("{}://{host}:{port}", url.scheme()))
 }
 
 async fn perform(
@@ -143,4 +164,24 @@ async fn perform(
         request
     };
     exchange::exchange(&client, request, &large_answers).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_is_its_scheme_host_and_port() {
+        let of = |input: Value| service_of(&Payload::of(&input));
+        let given = json!({ "body": { "url": "http://other/" }, "url": "HTTPS://Pay.example/a?b" });
+        assert_eq!(of(given).as_deref(), Some("https://pay.example:443"));
+        let other = of(json!({ "url": "http://127.0.0.1:9001/x y", "method": "POST" }));
+        assert_eq!(other.as_deref(), Some("http://127.0.0.1:9001"));
+        assert_eq!(of(json!({ "url": "http://[::1]/" })).as_deref(), Some("http://[::1]:80"));
+        for none in [json!({}), json!({ "url": 5 }), json!("http://x"), json!({ "url": "x" })] {
+            assert_eq!(of(none.clone()), None, "{none}");
+        }
+    }
 }

@@ -55,10 +55,11 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RedrivePaused => 27,
         AuditAction::RedriveResumed => 28,
         AuditAction::RedriveCancelled => 29,
-        AuditAction::LetterAssigned => 30,
-        AuditAction::LetterNoted => 31,
-        AuditAction::LetterEdited => 32,
-        AuditAction::RedrivesRemoved => 33,
+        AuditAction::BreakerSet => 30,
+        AuditAction::LetterAssigned => 31,
+        AuditAction::LetterNoted => 32,
+        AuditAction::LetterEdited => 33,
+        AuditAction::RedrivesRemoved => 34,
     }
 }
 
@@ -155,9 +156,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`: numbers of
-    /// the format.
-    const DEEDS: [u32; 5] = [13, 26, 27, 33, 36];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`:
+    /// numbers of the format.
+    const DEEDS: [u32; 6] = [13, 26, 27, 33, 36, 38];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 

@@ -25,9 +25,10 @@ type Placed<Id> = (Vec<u8>, Id);
 
 /// How many times the entries wanted a window may have; with more, a narrower one is tried.
 const WINDOW_ENTRIES_FACTOR: usize = 2;
-/// The first window's width, in microseconds: about four seconds.
-const WINDOW_US: u64 = 1 << 22;
-/// How much wider or narrower the next window is.
+/// The first window's width, in microseconds: about a millisecond. Many rows within it tell how
+/// wide the next one must be; none cost one look.
+const WINDOW_US: u64 = 1 << 10;
+/// How much wider or narrower the next window is at most.
 const WINDOW_FACTOR: u64 = 16;
 
 impl<R: Row> Table<R> {
@@ -127,9 +128,11 @@ fn backwards<R: Row>(
             narrowest || !overflow
         })?;
         if overflow && !narrowest {
-            width = width.min(top - bottom) / WINDOW_FACTOR;
+            let last = window.back().map_or(bottom, |(place, _)| instant_of(place));
+            width = narrower(top - bottom, last.saturating_sub(bottom));
             continue;
         }
+        let entries = window.len();
         found.extend(window.into_iter().rev());
         if found.len() >= count || bottom <= lowest {
             found.truncate(count);
@@ -137,8 +140,25 @@ fn backwards<R: Row>(
         }
         top = bottom - 1;
         high = Some(bottom.to_be_bytes().to_vec());
-        width = width.max(1).saturating_mul(WINDOW_FACTOR);
+        width = wider(width, entries, count - found.len());
     }
+}
+
+/// The next width after one that had too many entries, which are those of its first `seen` us:
+/// for three quarters of them if they are as dense everywhere.
+fn narrower(width: u64, seen: u64) -> u64 {
+    (seen - seen / 4).clamp(width / WINDOW_FACTOR, width / 2)
+}
+
+/// The width of the window behind one that had so many entries, for half more than are wanted.
+fn wider(width: u64, entries: usize, wanted: usize) -> u64 {
+    let most = width.max(1).saturating_mul(WINDOW_FACTOR);
+    let dense = u128::from(width.max(1)) * (wanted + wanted.div_ceil(2)) as u128;
+    dense
+        .checked_div(entries as u128)
+        .and_then(|us| u64::try_from(us).ok())
+        .unwrap_or(most)
+        .min(most)
 }
 
 /// The turned instant that a place begins with.

@@ -29,6 +29,7 @@ use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
 use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
+use crate::golden_services::commit_services;
 use crate::golden_source::commit_source;
 use crate::workload::Dice;
 
@@ -292,6 +293,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-source.bin", commit_source()),
         ("commit-rollout.bin", commit_rollout()),
         ("commit-cache.bin", commit_cache()),
+        ("commit-services.bin", commit_services()),
         ("commit-redrive.bin", commit_redrive()),
         ("commit-redrives-removed.bin", commit_redrives_removed()),
         ("commit-letters.bin", commit_letters()),

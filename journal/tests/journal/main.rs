@@ -29,6 +29,7 @@ mod golden_links;
 mod golden_migrations;
 mod golden_redrive;
 mod golden_rollout;
+mod golden_services;
 mod golden_source;
 mod life;
 mod listing;

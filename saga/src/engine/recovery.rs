@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use backstitch_core::event::{Event, PartitionEvent};
+use backstitch_core::event::{BreakerOrder, Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
@@ -13,6 +13,7 @@ use backstitch_journal::{Journal, OpenReport, Opened, Record};
 
 use super::worker::Start;
 use super::{JournalHistories, WORKFLOWS_PARTITION};
+use crate::breakers::{Forced, Name};
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::error::Error;
@@ -229,4 +230,15 @@ pub(super) fn retention(starts: &[Start], settings: retention::Settings) -> Rete
 /// When somebody last emptied the result cache.
 pub(super) fn cache_emptied_at(starts: &[Start]) -> Option<Timestamp> {
     starts.iter().filter_map(|start| start.partition.own().cache_emptied_at).max()
+}
+
+/// What operators have breakers be; partition 0 says so.
+pub(super) fn breakers_set(starts: &[Start]) -> Vec<(Name, Forced)> {
+    let set = starts.iter().flat_map(|start| &start.partition.own().breakers);
+    let forced = set.map(|(name, own)| match own.order {
+        BreakerOrder::Open => (name.clone(), Some(Forced::Open)),
+        BreakerOrder::Close => (name.clone(), Some(Forced::Closed)),
+        BreakerOrder::Release | BreakerOrder::Reset => (name.clone(), None),
+    });
+    forced.filter_map(|(name, forced)| Some((name, forced?))).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
-use backstitch_core::event::{Event, GraphEvent, RunEvent};
+use backstitch_core::event::{Event, GraphEvent, RunEvent, ServiceEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
@@ -12,13 +12,12 @@ use tokio::sync::{mpsc, watch};
 use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
+use crate::engine::Common;
 use crate::handle::Ticket;
-use crate::keys::Keys;
 use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
-use crate::slots::Slots;
-use crate::turns::{self, Pool};
+use crate::turns;
 use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
@@ -97,7 +96,7 @@ impl Worker {
         mail: Mail,
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
-        (driver, (pool, slots, keys), cache): (Driver, (&Pool, &Slots, &Keys), &ResultCache),
+        (driver, shared, cache): (Driver, &Common, &ResultCache),
         (replays, redrives): (Replays, Redrives),
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -108,9 +107,11 @@ impl Worker {
         let woken = notify.clone();
         // A worker that is gone needs no turn.
         let wake: turns::Wake = Arc::new(move || drop(woken.send(Notice::Turn)));
-        let seats = (pool.seat(wake.clone()), slots.seat(wake.clone()), keys.seat(wake));
-        let seated = start.partition.seated(seats.0, seats.1, seats.2);
-        let mut partition = seated.caching(cache.clone());
+        let (turns, slots) = (shared.pool.seat(wake.clone()), shared.slots.seat(wake.clone()));
+        let seated = start.partition.seated(turns, slots, shared.keys.seat(wake.clone()));
+        let breakers = shared.breakers.seat(wake);
+        let guarded = seated.guarded_by(breakers, driver.services());
+        let mut partition = guarded.caching(cache.clone());
         partition.claim_slots();
         Self {
             partition,
@@ -321,8 +322,9 @@ impl Worker {
             matches!(own.event, Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })))
         };
         let breaches = records.iter().filter(is_breach).count();
-        let events = records.len();
-        self.staged_at.push_back((Instant::now(), metrics::Committed { events, breaches }));
+        let (held, refused) = stopped_calls(&records);
+        let committed = metrics::Committed { events: records.len(), breaches, held, refused };
+        self.staged_at.push_back((Instant::now(), committed));
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {
@@ -369,6 +371,15 @@ impl Worker {
             }),
         );
     }
+}
+
+/// Calls that records say were held and refused.
+fn stopped_calls(records: &[StagedRecord]) -> (usize, usize) {
+    records.iter().fold((0, 0), |(held, refused), own| match &own.event {
+        Event::Run(RunEvent::Service(ServiceEvent::CallRefused { .. })) => (held, refused + 1),
+        Event::Run(RunEvent::Service(_)) => (held + 1, refused),
+        _ => (held, refused),
+    })
 }
 
 /// Pushes the next record; with it what else begins the run, which belongs into the same

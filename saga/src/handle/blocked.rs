@@ -1,5 +1,7 @@
-//! What a run waits for that its state does not know: turns, slots and keyed limits, which all
-//! runs share.
+//! What a run waits for that its state does not know: turns, slots, keyed limits and breakers,
+//! which all runs share.
+
+use std::collections::BTreeSet;
 
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::state::State;
@@ -7,6 +9,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_core::why::Blocker;
 
 use super::Shared;
+use crate::breakers::{CircuitShown, Forced};
 use crate::keys::KeyShown;
 use crate::slots::{Claim, KeyedRuns, Waits};
 use crate::turns::{Class, Usage};
@@ -21,23 +24,57 @@ const KEYED_NAMED_MAX: usize = 20;
 pub(super) fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocker> {
     if state.waits_to_begin() {
         let claim = Claim::of(state);
-        let found = shared.slots.waits_for(&claim);
-        let runs_max = shared.slots.limits().runs_max;
+        let found = shared.limits.slots.waits_for(&claim);
+        let runs_max = shared.limits.slots.limits().runs_max;
         return found.map(|found| slots(&claim, &found, runs_max)).unwrap_or_default();
     }
     let keyed = || state.keyed.iter().flat_map(|own| own.wanted()).map(|(step, _)| step);
     let limits = keyed().flat_map(|step| {
-        let found = shared.keys.waits_for((state.id, step));
+        let found = shared.limits.keys.waits_for((state.id, step));
         found.into_iter().map(move |(key, before)| limit(state, step, &key, before))
     });
     let mut found: Vec<_> = limits.take(KEYED_NAMED_MAX).collect();
-    let held = keyed().filter(|step| shared.keys.is_held((state.id, *step))).collect();
-    if let Some(wanted) = state.wants_turn(now, &held) {
+    let held = keyed().filter(|step| shared.limits.keys.is_held((state.id, *step))).collect();
+    found.extend(circuits(shared, state, now));
+    if let Some(wanted) = state.wants_turn(now, &held, &BTreeSet::new()) {
         let class = Class::of(wanted, state.priority());
-        let (usage, before) = (shared.turns.usage(), shared.turns.before(state.id, class));
+        let (usage, before) =
+            (shared.limits.pool.usage(), shared.limits.pool.before(state.id, class));
         found.extend((usage.used >= usage.size).then(|| turn(usage, class, before)));
     }
     found
+}
+
+/// How the circuits stand now that calls of the run wait for.
+fn circuits(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocker> {
+    let keys: BTreeSet<_> = state.held_calls().map(|(_, own)| own.hold.key.clone()).collect();
+    let namespace = &state.submitted.namespace;
+    let found = keys.into_iter().take(KEYED_NAMED_MAX).filter_map(|key| {
+        let shown = shared.limits.breakers.find(&(namespace.clone(), key), now)?;
+        Some(circuit(&shown))
+    });
+    found.collect()
+}
+
+fn circuit(own: &CircuitShown) -> Blocker {
+    let stands = match (own.forced, own.state) {
+        (Some(Forced::Open), _) => "held open by an operator".to_owned(),
+        (Some(Forced::Closed), _) => "held closed by an operator".to_owned(),
+        (None, "open") => {
+            format!("open until {}", own.until.map(|at| at.to_string()).unwrap_or_default())
+        }
+        (None, "half_open") => {
+            format!("half open: {} of {} calls try it now", own.probing.len(), own.probes)
+        }
+        (None, _) => "closed: calls go on".to_owned(),
+    };
+    let waiting = own.waiting + own.retries_waiting;
+    let last = own.last_failure.as_ref();
+    let last = last.map(|(at, why)| format!("; last failure at {at}: {why}")).unwrap_or_default();
+    let sentence =
+        format!("the circuit of `{}` is {stands}; {waiting} call(s) wait for it{last}", own.key);
+    let (subject, until) = (Some(own.key.to_string()), own.until);
+    Blocker { kind: "breaker", subject, since: own.opened_at, until, sentence }
 }
 
 fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Blocker {

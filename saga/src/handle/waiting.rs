@@ -1,6 +1,7 @@
 //! Who waits for turns, slots and keyed limits, and who has them.
 
 use super::Handle;
+use crate::clock;
 use crate::keys::KeyShown;
 use crate::slots::Limits;
 use crate::turns::{Class, Usage};
@@ -9,30 +10,32 @@ impl Handle {
     /// How the turns of attempts stand.
     #[must_use]
     pub fn turns(&self) -> Usage {
-        self.shared.turns.usage()
+        self.shared.limits.pool.usage()
     }
 
     /// Every limit of runs at a time, with who holds and who waits.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.shared.slots.limits()
+        self.shared.limits.slots.limits()
     }
 
-    /// Tells the recorder who waits for turns, slots and keyed limits.
+    /// Tells the recorder who waits for turns, slots, keyed limits and services.
     pub fn record_waiting(&self) {
         let turns = self.turns().waiting;
         let words = Class::ALL.map(Class::word);
         crate::metrics::waiting("turns", words.into_iter().zip(&turns));
-        let (slots, keys) = (self.limits().waiting, self.shared.keys.waiting());
+        let (slots, keys) = (self.limits().waiting, self.shared.limits.keys.waiting());
         let words = || words.into_iter().skip(1);
         crate::metrics::waiting("slots", words().zip(&slots));
         crate::metrics::waiting("keys", words().zip(&keys));
+        let (circuits, calls) = self.shared.limits.breakers.counts(clock::now());
+        crate::metrics::circuits(circuits, calls);
     }
 
     /// The keyed limits of a namespace that somebody holds or waits for, the first of them by
     /// key, and how many more there are.
     #[must_use]
     pub fn keyed_limits(&self, namespace: &str, most: usize) -> (Vec<KeyShown>, usize) {
-        self.shared.keys.shown(namespace, most)
+        self.shared.limits.keys.shown(namespace, most)
     }
 }

@@ -5,6 +5,7 @@ use backstitch_core::machine::{self, Decision, Refusal};
 use backstitch_core::state::State;
 use backstitch_core::time::Moment;
 
+use super::calls::{Calling, Calls};
 use super::cell::{Cell, Run};
 use super::fold::guarded;
 use super::keyed::{Asking, Keyed};
@@ -92,17 +93,28 @@ impl<T: Abandon> Partition<T> {
             at: moment.stamp,
         };
         let shared = (&self.seat, &self.slots, &self.cache);
-        let mut turns = Turns::new(shared, asking, &claim, 0, moment.now);
+        let mut calls = Calls::default();
+        let calling = Calling {
+            run: claim.run,
+            seat: &self.breakers,
+            services: &*self.services,
+            own: &mut calls,
+            namespace: &namespace,
+            now: moment.now,
+        };
+        let mut turns = Turns::new(shared, (asking, calling), &claim, 0, moment.now);
         let begun = guarded(|| machine::settle(&mut state, moment, &mut turns, &mut decision));
         let (taken, began) = (turns.taken, turns.began);
         if !matches!(begun, Ok(Ok(()))) {
             self.seat.give_back(taken);
             self.slots.forget(&claim);
             std::mem::take(&mut keys).abandon(claim.run, &self.keys);
+            std::mem::take(&mut calls).abandon(claim.run, &self.breakers, moment.now);
         }
         Ok(begun?.map(|()| {
             let mut run = Run::new(state);
             (run.standing.held, run.standing.keys) = (taken, keys);
+            run.standing.calls = calls;
             // It may have ended already, and lets go what it held all the same.
             if began {
                 run.slot = SlotOf::Holds;

@@ -220,11 +220,20 @@ impl Run {
         self.state.is_quiescent() && self.in_flight.is_empty()
     }
 
-    /// A report ends what was in flight.
-    pub(super) fn settle_effect(&mut self, command: &Command) {
-        if let Some(effect) = reported(command) {
-            self.in_flight.remove(&effect);
-        }
+    /// A report ends what was in flight; answers whether it was.
+    pub(super) fn settle_effect(&mut self, command: &Command) -> bool {
+        reported(command).is_some_and(|effect| self.in_flight.remove(&effect))
+    }
+
+    /// Whether an attempt is in flight.
+    pub(super) fn flies(&self, subject: Subject) -> bool {
+        attempts(subject).is_some_and(|own| self.in_flight.range(own).next().is_some())
+    }
+
+    /// An attempt that was ordered is not made; what follows of that is about to be decided.
+    pub(super) fn ground(&mut self, effect: Effect) {
+        self.in_flight.remove(&effect);
+        self.is_cut = true;
     }
 
     /// The attempts under way, of a run that is set aside.

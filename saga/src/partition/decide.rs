@@ -8,6 +8,7 @@ use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine::{self, Refusal};
 use backstitch_core::time::Moment;
 
+use super::calls::Calling;
 use super::cell::Cell;
 use super::fold::guarded;
 use super::keyed::Asking;
@@ -46,12 +47,15 @@ impl<T: Abandon> Partition<T> {
             Err(why) => return Answer::Quarantined(why),
         };
         let given = run.spare_turns();
-        run.settle_effect(&command);
+        let was_in_flight = run.settle_effect(&command);
         let freed = run.spare_turns() - given;
         run.standing.held -= freed;
         let version = run.state.version;
         // What the report set free is for whoever waits longest.
         self.seat.give_back(freed);
+        if was_in_flight {
+            self.report_call(id, &command, moment.now);
+        }
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return Answer::NotFound };
         let claim = Claim::of(&run.state);
         let (namespace, plan) = (run.state.submitted.namespace.clone(), run.state.plan.clone());
@@ -63,7 +67,15 @@ impl<T: Abandon> Partition<T> {
             at: moment.stamp,
         };
         let shared = (&self.seat, &self.slots, &self.cache);
-        let mut turns = Turns::new(shared, asking, &claim, given, moment.now);
+        let calling = Calling {
+            run: id,
+            seat: &self.breakers,
+            services: &*self.services,
+            own: &mut run.standing.calls,
+            namespace: &namespace,
+            now: moment.now,
+        };
+        let mut turns = Turns::new(shared, (asking, calling), &claim, given, moment.now);
         let state = &mut run.state;
         let decided = guarded(|| {
             if draining {
@@ -124,7 +136,7 @@ impl<T: Abandon> Partition<T> {
             self.cut.push_back(id);
         }
         run.is_cut = cut;
-        let owed = run.newly_owed(moment.now);
+        let mut owed = run.newly_owed(moment.now);
         let stopped = run.stopped_turns(&owed);
         if stopped > 0 {
             self.stopping.push_back((self.next_stage, stopped));
@@ -134,8 +146,10 @@ impl<T: Abandon> Partition<T> {
         }
         run.timer = run.state.next_due(moment.now);
         self.timers.extend(run.timer.map(|at| (at, id)));
+        self.hold_callbacks(id, &mut owed, moment.now);
         self.expect_answers(&owed, moment.now);
         self.releases.extend(owed);
+        self.settle_calls(id, moment);
         self.settle_keys(id, moment);
         self.settle_turns(id, cut, moment);
         self.settle_slot(id);

@@ -9,9 +9,10 @@ use backstitch_core::arrows::{Phase, StepStatus};
 use backstitch_core::command::Command;
 use backstitch_core::effect::Effect;
 use backstitch_core::ids::{ExecutionId, StepIndex};
-use backstitch_core::state::{State, Wanted};
+use backstitch_core::state::{State, Subject, Wanted};
 use backstitch_core::time::{Moment, Timestamp};
 
+use super::calls::Calls;
 use super::cell::Cell;
 use super::{Abandon, Partition};
 use crate::keys::{Ask, Asker, KeySeat};
@@ -92,7 +93,9 @@ impl Keyed {
             if state.holds_keys(step) {
                 self.held.insert(step);
                 seat.holds(ask);
-            } else if state.phase == Phase::Forward && state.step(step).status == StepStatus::Ready
+            } else if state.phase == Phase::Forward
+                && state.step(step).status == StepStatus::Ready
+                && state.held_call(Subject::Step(step)).is_none()
             {
                 self.waiting.insert(step);
                 seat.waited(ask);
@@ -101,15 +104,26 @@ impl Keyed {
     }
 
     /// Steps that need nothing any more: those that waited, and those that held places.
-    fn given_up(&mut self, state: &State, now: Timestamp) -> (Vec<StepIndex>, Vec<StepIndex>) {
+    /// One whose service is not to be called now lets others go first.
+    fn given_up(
+        &mut self,
+        state: &State,
+        calls: &Calls,
+        now: Timestamp,
+    ) -> (Vec<StepIndex>, Vec<StepIndex>) {
         let mut looked_at = std::mem::take(&mut self.touched);
         if state.phase != Phase::Forward {
             looked_at = self.held.iter().chain(&self.waiting).copied().collect();
         }
         let over = |step: &StepIndex| {
             let own = state.step(*step);
+            let call = Subject::Step(*step);
+            let waits = state.held_call(call).is_some();
             let needs = match own.status {
                 StepStatus::Running | StepStatus::Faulted => true,
+                StepStatus::Ready | StepStatus::Retrying if waits => {
+                    state.phase == Phase::Forward && calls.may(call)
+                }
                 StepStatus::Ready => state.phase == Phase::Forward,
                 StepStatus::Retrying => {
                     state.phase == Phase::Forward && own.due_at.is_some_and(|at| at <= now)
@@ -129,7 +143,8 @@ impl<T: Abandon> Partition<T> {
     /// After a decision: what steps need no more is let go.
     pub(super) fn settle_keys(&mut self, id: ExecutionId, moment: Moment) {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
-        let (waited, held) = run.standing.keys.given_up(&run.state, moment.now);
+        let (keys, calls) = (&mut run.standing.keys, &run.standing.calls);
+        let (waited, held) = keys.given_up(&run.state, calls, moment.now);
         for step in waited {
             self.keys.leave((id, step));
             // It may have been given its places a moment ago.

@@ -120,6 +120,7 @@ impl<T: Abandon> Partition<T> {
             }
             let claim = Claim::of(&run.state);
             let keys = std::mem::take(&mut run.standing.keys);
+            std::mem::take(&mut run.standing.calls).abandon(id, &self.breakers, self.last_at);
             let in_flight = run.into_attempts();
             let keys = self.give_up_keys(id, &in_flight, keys);
             let slot = (!in_flight.is_empty()).then(|| claim.clone());

@@ -17,7 +17,8 @@ impl<T: Abandon> Partition<T> {
             return None;
         }
         let timer = self.timers.first().map(|&(at, _)| at);
-        timer.into_iter().chain(self.next_resend()).chain(self.resting.next()).min()
+        let others = self.next_resend().into_iter().chain(self.resting.next());
+        timer.into_iter().chain(others).chain(self.breakers.next_at()).min()
     }
 
     /// Whether a decision was cut short, or a turn came, and [`Partition::fire`] is to be
@@ -28,7 +29,8 @@ impl<T: Abandon> Partition<T> {
             && (!self.cut.is_empty()
                 || self.seat.granted() > 0
                 || self.slots.granted() > 0
-                || self.keys.granted() > 0)
+                || self.keys.granted() > 0
+                || self.has_calls())
     }
 
     /// [`Partition::fire`], if there is something for it to do.
@@ -49,6 +51,7 @@ impl<T: Abandon> Partition<T> {
         self.make_room(moment);
         self.open_circles(moment);
         self.use_slots(moment);
+        self.use_calls(moment);
         self.use_keys(moment);
         self.use_turns(moment);
         self.wake_due(now);

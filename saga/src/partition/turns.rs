@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use backstitch_core::arrows::Phase;
+use backstitch_core::breaker::{Call, Passage};
 use backstitch_core::cache::{CacheKey, Recalled};
 use backstitch_core::command::Command;
 use backstitch_core::ids::{ExecutionId, StepIndex};
@@ -13,6 +14,7 @@ use backstitch_core::room::{Attempt, Room};
 use backstitch_core::state::{State, Wanted};
 use backstitch_core::time::{Moment, Timestamp};
 
+use super::calls::{Calling, Calls};
 use super::cell::Cell;
 use super::keyed::{Asking, Keyed};
 use super::{Abandon, Partition};
@@ -29,6 +31,7 @@ pub(super) struct Turns<'a> {
     seat: &'a Seat,
     slots: &'a SlotSeat,
     asking: Asking<'a>,
+    calling: Calling<'a>,
     cache: &'a ResultCache,
     claim: &'a Claim,
     spare: usize,
@@ -42,12 +45,12 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         (seat, slots, cache): (&'a Seat, &'a SlotSeat, &'a ResultCache),
-        asking: Asking<'a>,
+        (asking, calling): (Asking<'a>, Calling<'a>),
         claim: &'a Claim,
         spare: usize,
         now: Timestamp,
     ) -> Self {
-        Self { seat, slots, asking, cache, claim, spare, now, taken: 0, began: false }
+        Self { seat, slots, asking, calling, cache, claim, spare, now, taken: 0, began: false }
     }
 }
 
@@ -71,6 +74,10 @@ impl Room for Turns<'_> {
         self.began
     }
 
+    fn passes(&mut self, call: &Call<'_>) -> Passage {
+        self.calling.passes(call)
+    }
+
     fn recalls(&mut self, key: &CacheKey, ttl_ms: u64) -> Option<Recalled> {
         self.cache.recall(key, ttl_ms, self.now)
     }
@@ -85,12 +92,14 @@ pub(super) struct Standing {
     pub(super) place: Option<Place>,
     /// What its steps have to do with keyed limits.
     pub(super) keys: Keyed,
+    /// Its calls of services, as far as circuits have to do with them.
+    pub(super) calls: Calls,
 }
 
 impl Standing {
     /// Whether the run holds nothing and stands in no line.
     pub(super) fn is_idle(&self) -> bool {
-        self.held == 0 && self.place.is_none() && self.keys.is_idle()
+        self.held == 0 && self.place.is_none() && self.keys.is_idle() && self.calls.is_idle()
     }
 }
 
@@ -141,6 +150,7 @@ impl<T: Abandon> Partition<T> {
                     SlotOf::Neither => {}
                 }
                 run.standing.keys.claim(&run.state, &self.keys);
+                run.standing.calls.claim(&run.state, &self.breakers, self.last_at);
             }
         }
     }
@@ -266,7 +276,8 @@ impl<T: Abandon> Partition<T> {
         if cut {
             return;
         }
-        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held());
+        let passing = run.standing.calls.granted();
+        let wanted = run.state.wants_turn(moment.now, run.standing.keys.held(), &passing);
         let class = wanted.map(|wanted| Class::of(wanted, run.state.priority()));
         let stands = run.standing.place.map(|place| place.class);
         if stands == class || self.draining {

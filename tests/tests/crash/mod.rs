@@ -6,6 +6,7 @@
 //! comes from a seed, which is printed: `BACKSTITCH_SEED=n` repeats the choices, though not
 //! the moments within the server at which they strike.
 
+mod breakers;
 mod cached;
 mod children;
 mod clients;

@@ -13,7 +13,7 @@ use backstitch_core::lineage::Plans as _;
 use backstitch_core::plan::Plan;
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::{State, Subject};
-use backstitch_core::summary::{LetterStatus, ViewChange};
+use backstitch_core::summary::{LetterStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
 
 use super::clients::own_tags;
@@ -373,8 +373,7 @@ impl Run<'_> {
         match self.world.rows.get(&self.state.id.to_string()) {
             Some(ViewChange::Run(row)) => {
                 // A row is written when the status changes, so its version may be behind.
-                let row =
-                    backstitch_core::summary::RunSummary { version: own.version, ..row.clone() };
+                let row = RunSummary { version: own.version, ..row.clone() };
                 self.check(row == own, "the row of the run is not its fold");
             }
             _ => self.fail("the run has no row"),

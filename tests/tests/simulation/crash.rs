@@ -9,10 +9,10 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, recall};
 use backstitch_saga::turns::Wake;
 
-use super::cached;
 use super::disk::DiskHistories;
 use super::services::Flight;
 use super::world::{PARTITIONS, Ticket, World, rows_of};
+use super::{breakers, cached};
 
 impl World {
     pub fn start(&mut self) {
@@ -31,7 +31,9 @@ impl World {
         let wake: Wake = Arc::new(|| {});
         let (pool, slots) = (self.pool.seat(wake.clone()), self.slots.seat(wake.clone()));
         let seated = partition.seated(pool, slots, self.keys.seat(wake));
-        seated.caching(self.cache.clone()).resting(self.rest)
+        let breakers = self.breakers.seat(Arc::new(|| {}));
+        let guarded = seated.guarded_by(breakers, breakers::services());
+        guarded.caching(self.cache.clone()).resting(self.rest)
     }
 
     /// Some partitions begin anew from the disk; the others go on.
@@ -71,6 +73,7 @@ impl World {
         which.iter().for_each(|&at| self.partitions[at].claim_slots());
         self.slots.let_in();
         self.keys.let_in();
+        self.breakers.let_in(now);
         for &at in which {
             self.partitions[at].recover(now);
             self.hand_over(at);
@@ -164,6 +167,9 @@ impl World {
             if flight.takes_effect && self.random.chance(50) {
                 self.books.apply(&flight.order);
             }
+        }
+        if which.len() == self.partitions.len() {
+            self.forget_circuits();
         }
         self.start_partitions(which);
     }

@@ -168,6 +168,8 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
     }
     if random.chance(7) && !step.contains_key("limits") {
         step.insert("exclusive".into(), json!(true));
+    } else if random.chance(40) {
+        step.insert("breaker".into(), super::breakers::policy(random));
     }
     if random.chance(10) {
         step.insert("cache".into(), super::cached::policy(random));

@@ -6,6 +6,7 @@
 //! which know nothing of the engine's state.
 
 mod arrows;
+mod breakers;
 mod cached;
 mod check;
 mod clients;
@@ -115,7 +116,7 @@ fn live_all(seeds: Range<u64>) -> Reached {
 /// Kinds of events that the seeds together must reach.
 fn event_kinds() -> impl Iterator<Item = &'static str> {
     let others = rollouts::EVENT_KINDS.into_iter().chain(redrives::EVENT_KINDS);
-    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved"]).chain(others)
+    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved", "BreakerSet"]).chain(others)
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod forks;
 mod loops;
 mod migrations;
 mod moves;
+mod services;
 pub mod slots;
 mod undo;
 
@@ -257,6 +258,7 @@ impl Model {
             RunEvent::Graph(event) => self.branched(event, at),
             RunEvent::Fork(event) => self.forked(event),
             RunEvent::Link(event) => self.linked(event),
+            RunEvent::Service(event) => self.served(event, at),
             RunEvent::Letter(_) => Ok(()),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }

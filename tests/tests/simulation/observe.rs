@@ -1,5 +1,7 @@
 //! What is checked as it happens: no effect and no answer ahead of the disk.
 
+use std::collections::BTreeSet;
+
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
@@ -11,7 +13,7 @@ use backstitch_saga::partition::{Answer, Input, Order, fold};
 use super::disk::{DiskHistories, events_of};
 use super::forks::is_started;
 use super::rollouts::is_in_force;
-use super::services::{Flight, fly, report};
+use super::services::{Faults, Flight, fly, report};
 use super::world::{Asked, Ticket, World};
 
 impl World {
@@ -41,8 +43,14 @@ impl World {
             flight.order.execution == order.execution && same
         });
         assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
-        let flight = fly(order, self.now, &mut self.random, self.faults);
+        let faults =
+            if self.outages.strikes(&order, self.now) { Faults::Down } else { self.days() };
+        let flight = fly(order, self.now, &mut self.random, faults);
         self.flights.push(flight);
+    }
+
+    fn days(&self) -> Faults {
+        if self.faults { Faults::Some } else { Faults::None }
     }
 
     /// An attempt that is no longer owed is stopped, before or after it took effect; its report
@@ -106,6 +114,11 @@ impl World {
                 assert!(whole, "seed {}: {run} was made and is not durable", self.seed);
                 self.accepted.insert(execution);
             }
+            (Asked::Breaker(name, order), Answer::Recorded { .. }) => {
+                let (name, order) = (name.clone(), *order);
+                drop(disk);
+                self.carry_out(&name, order);
+            }
             (Asked::Rollout(name), Answer::RolledOut { rollout, changed: _ }) => {
                 let holds = is_in_force(&disk, name, rollout.as_ref());
                 assert!(holds, "seed {}: {name:?} does not follow {rollout:?}", self.seed);
@@ -138,5 +151,15 @@ impl World {
             .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         let alike = Checkpoint::of(live) == Checkpoint::of(&folded);
         assert!(alike, "seed {seed}: {run}: version {version} is not its replay");
+    }
+
+    /// Every kind of event that became durable.
+    pub fn event_kinds(&self) -> BTreeSet<&'static str> {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = disk.runs.values().chain(disk.removed.values()).flatten();
+        let records = records.chain(disk.own.values().flatten());
+        let records = records.chain(disk.workflows.values().flatten());
+        let records = records.chain(disk.redrives.values().flatten());
+        records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
     }
 }

@@ -154,7 +154,7 @@ impl World {
             }
         }
         if !outcomes.is_empty() {
-            return self.say(id, RedriveCommand::Observe { outcomes });
+            return self.tell_of(id, RedriveCommand::Observe { outcomes });
         }
         let job = &self.jobs[&id];
         if job.state.status != RedriveStatus::Running {
@@ -162,23 +162,23 @@ impl World {
         }
         let terms = job.state.terms().expect("as they were written");
         if let Some(reason) = job.state.stop_reason(&terms) {
-            return self.say(id, RedriveCommand::Halt { reason, actor: None });
+            return self.tell_of(id, RedriveCommand::Halt { reason, actor: None });
         }
         if job.state.waits_for_canaries() {
             return false;
         }
         match job.state.next_claim(&terms, &self.open_letters(&job.state)) {
-            Err(reason) => self.say(id, RedriveCommand::Halt { reason, actor: None }),
+            Err(reason) => self.tell_of(id, RedriveCommand::Halt { reason, actor: None }),
             Ok((letters, _)) if letters.is_empty() && job.state.pending.is_empty() => {
-                self.say(id, RedriveCommand::Complete)
+                self.tell_of(id, RedriveCommand::Complete)
             }
             Ok((letters, _)) if letters.is_empty() => false,
-            Ok((letters, canary)) => self.say(id, RedriveCommand::Claim { letters, canary }),
+            Ok((letters, canary)) => self.tell_of(id, RedriveCommand::Claim { letters, canary }),
         }
     }
 
     /// The task has something recorded, and goes on once that is durable.
-    fn say(&mut self, id: RedriveId, command: RedriveCommand) -> bool {
+    fn tell_of(&mut self, id: RedriveId, command: RedriveCommand) -> bool {
         self.jobs.get_mut(&id).expect("it is there").waits = true;
         self.tell_redrive(id, command);
         true

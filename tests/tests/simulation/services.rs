@@ -53,16 +53,25 @@ pub struct Flight {
     pub result: AttemptResult,
 }
 
+/// How services do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Faults {
+    None,
+    Some,
+    /// The one that is called is down.
+    Down,
+}
+
 /// Draws how an order will go. Bad days end when the world settles.
-pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: bool) -> Flight {
+pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) -> Flight {
     let soon = now.plus_ms(random.below(800));
     let answered = |result| AttemptResult::Answered(result);
     let receipt = Payload::of(&json!({ "receipt": order.idempotency_key, "status": 200 }));
     let dead = order.url.as_ref().is_some_and(|url| url.starts_with("http://dead/"));
     let draw = match (dead, faults) {
-        (true, _) => 65,
-        (false, true) => random.below(100),
-        (false, false) => 0,
+        (true, _) | (false, Faults::Down) => 65,
+        (false, Faults::Some) => random.below(100),
+        (false, Faults::None) => 0,
     };
     let (takes_effect, lands_at, result) = match draw {
         0..=64 => (true, soon, answered(Ok(receipt))),

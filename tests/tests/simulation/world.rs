@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::Submitted;
+use backstitch_core::event::{BreakerOrder, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::breakers::Breakers;
 use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
 use backstitch_saga::keys::Keys;
@@ -17,19 +18,15 @@ use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
-use super::cached;
+use super::breakers::{self, Outages};
 use super::commits::Commit;
 use super::disk::{Disk, DiskHistories, events_of};
 use super::generate;
-use super::limits;
-use super::migrations;
 use super::posts::Flying;
 use super::random::Random;
-use super::redrives;
-use super::rest;
-use super::rollouts;
 use super::services::{Books, Flight, report};
 use super::watch::Watch;
+use super::{cached, limits, migrations, redrives, rest, rollouts};
 
 /// When lives begin.
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -65,6 +62,7 @@ pub enum Asked {
     Remove(Vec<ExecutionId>),
     Fork(ExecutionId),
     Rollout(Name),
+    Breaker(Name, BreakerOrder),
     Redrive(RedriveId),
     Redriven(RedriveId, LetterId),
     Other,
@@ -79,6 +77,8 @@ pub struct World {
     /// What runs of all partitions share.
     pub slots: Slots,
     pub keys: Keys,
+    pub breakers: Breakers,
+    pub outages: Outages,
     /// Answers that all partitions share.
     pub cache: ResultCache,
     /// When runs leave memory for a while.
@@ -152,6 +152,8 @@ impl World {
             pool,
             slots,
             keys: Keys::default(),
+            breakers: breakers::fresh(seed),
+            outages: Outages::default(),
             cache: cached::empty(),
             rest: rest::policy(&mut random),
             random,
@@ -200,7 +202,11 @@ impl World {
         for at in 0..self.partitions.len() {
             self.hand_over(at);
         }
-        for _ in 0..SETTLE_MOMENTS_MAX {
+        for moment in 0..SETTLE_MOMENTS_MAX {
+            // What was asked before may be answered late.
+            if moment % MOMENTS == 0 {
+                self.release_breakers();
+            }
             let worked = self.work();
             self.check_step();
             if worked {
@@ -211,7 +217,7 @@ impl World {
             let next_timer = self.partitions.iter().filter_map(Partition::next_timer).min();
             match next_flight.into_iter().chain(next_post).chain(next_timer).min() {
                 Some(at) => self.now = at.max(self.now),
-                None if self.operate() => {}
+                None if self.release_breakers() || self.operate() => {}
                 None => return,
             }
         }
@@ -222,21 +228,12 @@ impl World {
     fn check_step(&mut self) {
         limits::turns(self);
         limits::keys(self);
+        breakers::agree(self);
         limits::slots(self);
         if self.random.chance(LOOKS_AT_RUNS_PERCENT) {
             self.rested += rest::rests(self);
             rest::states(self);
         }
-    }
-
-    /// Every kind of event that became durable.
-    pub fn event_kinds(&self) -> BTreeSet<&'static str> {
-        let disk = self.disk.lock().expect("no thread panicked");
-        let records = disk.runs.values().chain(disk.removed.values()).flatten();
-        let records = records.chain(disk.own.values().flatten());
-        let records = records.chain(disk.workflows.values().flatten());
-        let records = records.chain(disk.redrives.values().flatten());
-        records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
     }
 
     /// Everything that happened, for comparing two lives.
@@ -265,7 +262,9 @@ impl World {
             32..=33 => self.checkpoint(),
             34 if self.random.chance(30) => self.drain(),
             34 => self.checkpoint(),
-            35..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
+            35 if self.random.chance(50) => self.outage(),
+            35 => self.order_breaker(),
+            36..=49 => self.now = self.now.plus_ms(self.random.below(1_500)),
             _ => {
                 self.work();
             }

@@ -160,6 +160,7 @@ fn alone(step: &Step, body: &Body) -> Step {
         timeout: body.timeout.clone(),
         total_timeout: body.total_timeout.clone(),
         undo: body.undo.clone(),
+        breaker: body.breaker.clone(),
         // A failed item that is not to stop the others is counted, and the rest goes on.
         allow_failure: step.on_item_failure == Some(OnItemFailure::Collect),
         ..Step::default()

@@ -127,7 +127,7 @@ impl Compiler<'_, '_> {
         place: &str,
         index: StepIndex,
         task: &TaskKind,
-        undo: &Undo,
+        (step, undo): (&Step, &Undo),
     ) -> PlanUndo {
         let (path, place) = (format!("{path}.undo"), format!("{place}.undo"));
         if !matches!(task, TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach) {
@@ -152,6 +152,7 @@ impl Compiler<'_, '_> {
             input,
             retry: self.definition.retries(undo.retry.as_ref(), "critical"),
             timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
+            breaker: self.breaker_of_undo(step, undo),
         }
     }
 }

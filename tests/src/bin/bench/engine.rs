@@ -55,6 +55,7 @@ impl InProcess {
             registry: Arc::new(registry),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
+            breakers: backstitch_saga::breakers::Settings::default(),
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(10),
             shutdown: backstitch_saga::Shutdown::Drain,

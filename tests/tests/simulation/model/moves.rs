@@ -101,7 +101,7 @@ impl Model {
     }
 
     /// What waits for an instant waits for it.
-    fn on_time(&mut self, step: StepIndex, at: Timestamp) -> Verdict {
+    pub(super) fn on_time(&mut self, step: StepIndex, at: Timestamp) -> Verdict {
         let waited = matches!(self.status(step), S::Waiting | S::Retrying);
         match self.own(step).due_at.take().filter(|_| waited) {
             Some(due_at) => rule(due_at <= at, "a step goes on before its time"),

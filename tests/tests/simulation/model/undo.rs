@@ -95,7 +95,7 @@ impl Model {
         self.move_undo(step, &[U::Failed], U::Pending)
     }
 
-    fn undo(&mut self, step: StepIndex) -> Result<&mut Undo, String> {
+    pub(super) fn undo(&mut self, step: StepIndex) -> Result<&mut Undo, String> {
         self.own(step).undo.as_mut().ok_or_else(|| "there is no such undo".to_owned())
     }
 

@@ -1,0 +1,15 @@
+//! What all partitions of a node take from, each with a seat of its own.
+
+use crate::breakers::Breakers;
+use crate::keys::Keys;
+use crate::slots::Slots;
+use crate::turns::Pool;
+
+/// What all partitions of a node share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) pool: Pool,
+    pub(crate) slots: Slots,
+    pub(crate) keys: Keys,
+    pub(crate) breakers: Breakers,
+}

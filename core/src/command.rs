@@ -5,7 +5,7 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Hold, Origin, Submitted};
+use crate::event::{Callback, Fault, Hold, Origin, Submitted};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
@@ -230,6 +230,8 @@ pub struct Submission {
     pub tags: Vec<Arc<str>>,
     /// Where it comes from, if there is anything to say.
     pub origin: Option<Box<Origin>>,
+    /// What goes wrong with its attempts on purpose.
+    pub faults: Vec<Fault>,
 }
 
 impl Submission {

@@ -5,6 +5,7 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod control;
+mod fault;
 mod fork;
 mod graph;
 mod letter;
@@ -22,6 +23,7 @@ mod workflow;
 use std::sync::Arc;
 
 pub use control::ControlEvent;
+pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
 pub use letter::LetterEvent;
@@ -327,6 +329,7 @@ impl RunEvent {
             Self::Tagged { .. }
                 | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
                 | Self::Fork(ForkEvent::Begun(_))
+                | Self::Service(ServiceEvent::FaultsPlanned { .. })
         )
     }
 }

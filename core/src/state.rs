@@ -250,7 +250,8 @@ impl State {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
         let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
         let keyed = self.run_keys.is_some();
-        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + u64::from(keyed) + forked
+        let told = [!self.tags.is_empty(), origin, keyed, !self.faults().is_empty()];
+        1 + told.into_iter().map(u64::from).sum::<u64>() + forked
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:

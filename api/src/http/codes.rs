@@ -100,6 +100,8 @@ pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
 /// The request names a host or an origin that this server does not answer to.
 pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// A run was to be submitted with faults, and this server takes none.
+pub const FAULTS_NOT_ALLOWED: &str = "FAULTS_NOT_ALLOWED";
 /// A backup is running already.
 pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
 /// No directory is configured that backups may go to.
@@ -116,7 +118,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 55] = [
+pub const ALL: [(&str, StatusCode); 56] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -167,6 +169,7 @@ pub const ALL: [(&str, StatusCode); 55] = [
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (FAULTS_NOT_ALLOWED, StatusCode::FORBIDDEN),
     (BACKUP_RUNNING, StatusCode::CONFLICT),
     (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),

@@ -157,6 +157,7 @@ impl From<Error> for Refusal {
                 Self::new(codes::TOO_MANY_REDRIVES, message)
                     .with(json!({ "max": redrives::RUNNING_MAX }))
             }
+            Error::FaultsNotAllowed => Self::new(codes::FAULTS_NOT_ALLOWED, message),
             Error::TooManyBreakers { max } => {
                 Self::new(codes::TOO_MANY_BREAKERS, message).with(json!({ "max": max }))
             }

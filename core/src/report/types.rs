@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 95] = [
+pub const EVENT_TYPES: [&str; 96] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -71,6 +71,7 @@ pub const EVENT_TYPES: [&str; 95] = [
     "CallHeld",
     "CallRefused",
     "CallbackHeld",
+    "FaultsPlanned",
     "DeadLetterAssigned",
     "DeadLetterNoted",
     "DeadLetterEdited",
@@ -105,7 +106,7 @@ pub const EVENT_TYPES: [&str; 95] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(67).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(68).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -253,6 +254,7 @@ fn service_type(event: &ServiceEvent) -> &'static str {
         ServiceEvent::CallHeld { .. } => "CallHeld",
         ServiceEvent::CallRefused { .. } => "CallRefused",
         ServiceEvent::CallbackHeld { .. } => "CallbackHeld",
+        ServiceEvent::FaultsPlanned { .. } => "FaultsPlanned",
     }
 }
 

@@ -21,6 +21,7 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
+use crate::golden_faults::commit_faults;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
@@ -298,6 +299,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-redrives-removed.bin", commit_redrives_removed()),
         ("commit-letters.bin", commit_letters()),
         ("commit-numbers.bin", commit_numbers()),
+        ("commit-faults.bin", commit_faults()),
     ]
 }
 

@@ -21,6 +21,7 @@ mod events;
 mod golden;
 mod golden_blob;
 mod golden_control;
+mod golden_faults;
 mod golden_forks;
 mod golden_graph;
 mod golden_keyed;

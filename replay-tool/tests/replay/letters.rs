@@ -128,7 +128,8 @@ fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
     let (execution, tags) = (id(1, 0xabd), vec!["vip".into()]);
     let origin = Origin { parent: None, priority: Priority::High, variant: Some("beta".into()) };
     let origin = Some(Box::new(origin));
-    let submission = Submission { execution, plan, submitted, tags, origin };
+    let faults = Vec::new();
+    let submission = Submission { execution, plan, submitted, tags, origin, faults };
     let mut run = Run::begin(&mut writing, submission, 0);
     run.step(&mut writing, 100, "reserve", refused());
     let letter = format!("dlq_{}_0", &execution.to_string()["exec_".len()..]);

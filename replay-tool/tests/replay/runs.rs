@@ -90,8 +90,9 @@ impl Run {
         submitted: Box<Submitted>,
         at_ms: u64,
     ) -> Self {
-        let (plan, tags) = (plan.clone(), Vec::new());
-        Self::begin(writing, Submission { execution, plan, submitted, tags, origin: None }, at_ms)
+        let (plan, tags, faults) = (plan.clone(), Vec::new(), Vec::new());
+        let submission = Submission { execution, plan, submitted, tags, origin: None, faults };
+        Self::begin(writing, submission, at_ms)
     }
 
     pub fn begin(writing: &mut Writing, submission: Submission, at_ms: u64) -> Self {

@@ -131,7 +131,9 @@ impl Handle {
         });
         let Origin { priority, variant, parent: _ } = origin.unwrap_or_default();
         let origin = super::origin(priority, variant);
-        let accepted = self.begin(Submission { execution, plan, submitted, tags, origin }).await?;
+        let accepted = self
+            .begin(Submission { execution, plan, submitted, tags, origin, faults: Vec::new() })
+            .await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }

@@ -62,7 +62,14 @@ pub fn submission(
         retry_of: None,
         actor: "test".into(),
     });
-    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new(), origin: None }
+    Submission {
+        execution: run,
+        plan: plan.clone(),
+        submitted,
+        tags: Vec::new(),
+        origin: None,
+        faults: Vec::new(),
+    }
 }
 
 /// What is durable of each run.

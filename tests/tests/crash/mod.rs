@@ -11,6 +11,7 @@ mod cached;
 mod children;
 mod clients;
 mod controlled;
+mod faults;
 mod keyed;
 mod loops;
 mod orders;

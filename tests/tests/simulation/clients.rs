@@ -15,6 +15,7 @@ use backstitch_saga::catalog::Chosen;
 use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
 
+use super::faults::own_faults;
 use super::posts::POST_LIFE_MS;
 use super::world::{Asked, PARTITIONS, World};
 
@@ -235,10 +236,11 @@ impl World {
         let asked = Asked::Submit(execution, submitted.request);
         let tags = own_tags(execution);
         let priority = submission_priority(execution, &plan);
+        let faults = own_faults(execution, &plan);
         let variant = self.variants.get(&execution).cloned();
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission = Submission { execution, plan, submitted, tags, origin };
+        let submission = Submission { execution, plan, submitted, tags, origin, faults };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod disk;
 mod drained;
+mod faults;
 mod flow;
 mod forks;
 mod generate;

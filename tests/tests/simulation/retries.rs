@@ -24,8 +24,9 @@ pub fn choose(retry: &mut Value, random: &mut Random) {
 
 /// What is wrong with where a run's steps led, or with how they were tried again.
 pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
-    let flow = super::flow::wrong_way(state, events);
-    flow.or_else(|| wrong_retry(state, events)).or_else(|| wrong_input(events))
+    let fault = || super::faults::wrong_fault(state, events);
+    let wrong = super::flow::wrong_way(state, events).or_else(fault);
+    wrong.or_else(|| wrong_retry(state, events)).or_else(|| wrong_input(events))
 }
 
 /// A step that was given another input, and then has not begun a new round with it, or has left

@@ -143,7 +143,14 @@ impl Writing {
         let (priority, variant) = (parent.priority(), parent.variant().map(str::to_owned));
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags, origin };
+        let submission = Submission {
+            execution: run,
+            plan: plan.clone(),
+            submitted,
+            tags,
+            origin,
+            faults: Vec::new(),
+        };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

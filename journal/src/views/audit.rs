@@ -225,7 +225,7 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::{ControlEvent, ForkEvent};
+    use backstitch_core::event::{ControlEvent, ForkEvent, LetterEvent};
 
     use super::*;
 
@@ -243,6 +243,11 @@ mod tests {
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
             RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
             RunEvent::Fork(ForkEvent::Forked { to: run, undoes: Vec::new(), actor: actor.clone() }),
+            RunEvent::Letter(LetterEvent::Noted {
+                letter: 0,
+                text: reason.clone(),
+                actor: actor.clone(),
+            }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {

@@ -8,6 +8,7 @@ mod control;
 mod fault;
 mod fork;
 mod graph;
+mod letter;
 mod link;
 mod message;
 mod partition;
@@ -25,6 +26,7 @@ pub use control::ControlEvent;
 pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
+pub use letter::LetterEvent;
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;
@@ -314,6 +316,8 @@ pub enum RunEvent {
     Fork(ForkEvent),
     /// What stands between it and the services it calls.
     Service(ServiceEvent),
+    /// What people do about a dead letter before it is settled.
+    Letter(LetterEvent),
 }
 
 impl RunEvent {

@@ -48,6 +48,10 @@ pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
 pub const TOO_MANY_BREAKERS: &str = "TOO_MANY_BREAKERS";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The letter is retried with the input it has.
+pub const INPUT_NOT_EDITABLE: &str = "INPUT_NOT_EDITABLE";
+/// The letter keeps no more notes.
+pub const TOO_MANY_NOTES: &str = "TOO_MANY_NOTES";
 /// No redrive of that id.
 pub const REDRIVE_NOT_FOUND: &str = "REDRIVE_NOT_FOUND";
 /// The redrive has completed or was cancelled.
@@ -114,7 +118,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 54] = [
+pub const ALL: [(&str, StatusCode); 56] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -128,6 +132,8 @@ pub const ALL: [(&str, StatusCode); 54] = [
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_OVER, StatusCode::CONFLICT),
+    (INPUT_NOT_EDITABLE, StatusCode::CONFLICT),
+    (TOO_MANY_NOTES, StatusCode::TOO_MANY_REQUESTS),
     (TOO_MANY_REDRIVES, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),

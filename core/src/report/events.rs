@@ -92,6 +92,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             });
             ("BreakerSet", data)
         }
+        PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
+            let redrives: Vec<_> = redrives.iter().map(ToString::to_string).collect();
+            ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
+        }
     }
 }
 
@@ -211,7 +215,8 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Graph(_)
         | RunEvent::Link(_)
         | RunEvent::Fork(_)
-        | RunEvent::Service(_) => (run_type(event), graph_events::data(event, &id)),
+        | RunEvent::Service(_)
+        | RunEvent::Letter(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }

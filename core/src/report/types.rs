@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
-    ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
+    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 92] = [
+pub const EVENT_TYPES: [&str; 96] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -72,6 +72,9 @@ pub const EVENT_TYPES: [&str; 92] = [
     "CallRefused",
     "CallbackHeld",
     "FaultsPlanned",
+    "DeadLetterAssigned",
+    "DeadLetterNoted",
+    "DeadLetterEdited",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -87,6 +90,7 @@ pub const EVENT_TYPES: [&str; 92] = [
     "RetentionPolicySet",
     "CacheEmptied",
     "BreakerSet",
+    "RedrivesRemoved",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -102,7 +106,7 @@ pub const EVENT_TYPES: [&str; 92] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(65).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(68).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -123,6 +127,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
             PartitionEvent::BreakerSet { .. } => "BreakerSet",
+            PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",
@@ -195,6 +200,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
         RunEvent::Service(event) => service_type(event),
+        RunEvent::Letter(event) => letter_type(event),
     }
 }
 
@@ -219,6 +225,14 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
         GraphEvent::NumbersSet { .. } => "NumbersSet",
+    }
+}
+
+fn letter_type(event: &LetterEvent) -> &'static str {
+    match event {
+        LetterEvent::Assigned { .. } => "DeadLetterAssigned",
+        LetterEvent::Noted { .. } => "DeadLetterNoted",
+        LetterEvent::InputEdited { .. } => "DeadLetterEdited",
     }
 }
 

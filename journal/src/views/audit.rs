@@ -56,6 +56,10 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RedriveResumed => 28,
         AuditAction::RedriveCancelled => 29,
         AuditAction::BreakerSet => 30,
+        AuditAction::LetterAssigned => 31,
+        AuditAction::LetterNoted => 32,
+        AuditAction::LetterEdited => 33,
+        AuditAction::RedrivesRemoved => 34,
     }
 }
 
@@ -152,9 +156,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`: numbers of
-    /// the format.
-    const DEEDS: [u32; 5] = [13, 26, 27, 33, 36];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`:
+    /// numbers of the format.
+    const DEEDS: [u32; 6] = [13, 26, 27, 33, 36, 38];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -221,7 +225,7 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::{ControlEvent, ForkEvent};
+    use backstitch_core::event::{ControlEvent, ForkEvent, LetterEvent};
 
     use super::*;
 
@@ -239,6 +243,11 @@ mod tests {
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
             RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
             RunEvent::Fork(ForkEvent::Forked { to: run, undoes: Vec::new(), actor: actor.clone() }),
+            RunEvent::Letter(LetterEvent::Noted {
+                letter: 0,
+                text: reason.clone(),
+                actor: actor.clone(),
+            }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {

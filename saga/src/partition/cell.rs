@@ -376,6 +376,7 @@ impl Run {
             RunEvent::LetterOpened { letter, .. }
             | RunEvent::LetterRetried { letter, .. }
             | RunEvent::LetterDiscarded { letter, .. } => vec![*letter],
+            RunEvent::Letter(event) => vec![event.letter()],
             RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => {
                 self.state.letters_of(LetterSubject::Step(*step)).collect()
             }

@@ -50,7 +50,8 @@ impl World {
         }
         let run = self.some_run();
         match self.random.below(17) {
-            16 if self.random.chance(50) => self.roll_out(),
+            16 if self.random.chance(40) => self.roll_out(),
+            16 if self.random.chance(40) => self.redrive(),
             16 => self.migrate(run),
             10..=13 => self.control(run),
             14..=15 => self.fork(run),
@@ -65,6 +66,22 @@ impl World {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
                 let command = Command::RetryLetter { letter, actor: actor(), linked: None };
                 self.ask(run, Asked::Retry(run, letter), |t| Input::Command(run, command, Some(t)));
+            }
+            4 if self.random.chance(50) => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let (reason, text) = ("it is looked at".to_owned(), "seen".to_owned());
+                let command = match self.random.below(4) {
+                    0 => {
+                        let assignee = self.random.chance(70).then(|| "ann".to_owned());
+                        Command::AssignLetter { letter, assignee, reason, actor: actor() }
+                    }
+                    1 => Command::NoteLetter { letter, text, actor: actor() },
+                    _ => {
+                        let input = Payload::of(&json!({ "n": self.random.below(10) }));
+                        Command::EditLetter { letter, input, reason, actor: actor() }
+                    }
+                };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             }
             4 => {
                 let letter = u32::try_from(self.random.below(3)).expect("small");

@@ -259,6 +259,7 @@ impl Model {
             RunEvent::Fork(event) => self.forked(event),
             RunEvent::Link(event) => self.linked(event),
             RunEvent::Service(event) => self.served(event, at),
+            RunEvent::Letter(_) => Ok(()),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }

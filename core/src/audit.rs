@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{
     ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RolloutEvent, RunEvent,
-    WorkflowEvent,
+    UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use crate::time::Timestamp;
@@ -81,11 +81,13 @@ pub enum AuditAction {
     RedriveCancelled,
     /// A breaker was opened, closed, released or reset by somebody.
     BreakerSet,
+    /// Undos were settled by hand.
+    UndosSettled,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -117,6 +119,7 @@ impl AuditAction {
         Self::RedriveResumed,
         Self::RedriveCancelled,
         Self::BreakerSet,
+        Self::UndosSettled,
     ];
 
     /// The word the API prints.
@@ -154,6 +157,7 @@ impl AuditAction {
             Self::RedriveResumed => "redrive.resumed",
             Self::RedriveCancelled => "redrive.cancelled",
             Self::BreakerSet => "breaker.set",
+            Self::UndosSettled => "undos.settled",
         }
     }
 
@@ -202,6 +206,9 @@ pub struct Deed {
     /// In words.
     pub detail: String,
 }
+
+/// Steps that the detail of one deed names.
+const STEPS_NAMED_MAX: usize = 8;
 
 /// Reads a deed off an event.
 #[must_use]
@@ -258,6 +265,12 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
         }
         RunEvent::LetterDiscarded { letter: number, actor, reason } => {
             (actor.as_str(), AuditAction::LetterDiscarded, letter(*number), reason.clone())
+        }
+        RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, note, actor }) => {
+            let places: Vec<_> = steps.iter().take(STEPS_NAMED_MAX).map(|own| own.0).collect();
+            let more = if steps.len() > STEPS_NAMED_MAX { " and more" } else { "" };
+            let detail = format!("{} of step number {places:?}{more}: {note}", settlement.word());
+            (actor.as_str(), AuditAction::UndosSettled, run.to_string(), detail)
         }
         RunEvent::Control(event) => {
             let (action, detail) = control(event);

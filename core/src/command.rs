@@ -1,15 +1,19 @@
 //! What anybody may ask of a run, and why it may be refused.
 
+mod rejection;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Hold, Origin, Submitted};
+use crate::event::{Callback, Hold, Origin, Submitted, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::time::Timestamp;
+
+pub use rejection::Rejection;
 
 /// A wish concerning one run.
 #[derive(Debug, Clone)]
@@ -123,6 +127,17 @@ pub enum Command {
         /// Why, in their words.
         reason: String,
     },
+    /// Say what becomes of undos that wait for a person or have failed.
+    SettleUndos {
+        /// The step's id; all that wait or failed, if unsaid.
+        step: Option<String>,
+        /// What becomes of them.
+        settlement: UndoSettlement,
+        /// What was done or why it stays, in their words.
+        note: String,
+        /// Who.
+        actor: String,
+    },
     /// A message of another run has come in.
     Receive {
         /// The message.
@@ -215,141 +230,6 @@ impl Submission {
         let all: BTreeSet<_> = of_plan.iter().chain(&self.tags).cloned().collect();
         all.into_iter().collect()
     }
-}
-
-/// Why a command was refused. Nothing was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// The run already has its final word.
-    #[error("the run has already ended: {status}")]
-    AlreadyEnded {
-        /// The final word.
-        status: &'static str,
-    },
-    /// The run has no such letter.
-    #[error("the run has no dead letter {letter}")]
-    UnknownLetter {
-        /// The number asked for.
-        letter: u32,
-    },
-    /// The letter was retried or discarded before.
-    #[error("dead letter {letter} is not open: it was {status}")]
-    LetterNotOpen {
-        /// The number asked for.
-        letter: u32,
-        /// What became of it.
-        status: &'static str,
-    },
-    /// The step's run was compensated: retrying means a new run, and none was named.
-    #[error("the run was compensated; retrying its step starts a new run")]
-    NeedsNewRun,
-    /// Another failed step of the halted run was retried and waits for this one.
-    #[error("another step was retried and waits for this one; retry dead letter {letter} too")]
-    OthersWait {
-        /// The number asked for.
-        letter: u32,
-    },
-    /// A message of another run is not for this one.
-    #[error("the message is refused: {why}")]
-    MessageRefused {
-        /// Why.
-        why: String,
-    },
-    /// The time in which an ended run can be rolled back is over.
-    #[error("the run could be rolled back until {until}, as its workflow says")]
-    RollbackWindowOver {
-        /// When it was over.
-        until: Timestamp,
-    },
-    /// The run is a chunk of a loop, or a child.
-    #[error("the run is a part of {run}: do it to that one")]
-    PartOfRun {
-        /// The run it belongs to.
-        run: ExecutionId,
-    },
-    /// The step is no loop.
-    #[error("step `{step}` is no `foreach`, so it has no items")]
-    NoItems {
-        /// Its id.
-        step: String,
-    },
-    /// Only a run whose steps start can be paused.
-    #[error("the run is {status}; only a running one can be paused")]
-    NotPausable {
-        /// Where it stands.
-        status: &'static str,
-    },
-    /// What was asked is done to suspended runs only.
-    #[error("the run is {status}; this is done to a suspended run: pause it first")]
-    NotSuspended {
-        /// Where it stands.
-        status: &'static str,
-    },
-    /// The run can't be resumed while a step of it has failed.
-    #[error(
-        "step `{step}` has failed: retry its dead letter, skip it or set its output, or roll the \
-         run back"
-    )]
-    StepsFailed {
-        /// The first of them.
-        step: String,
-    },
-    /// The run's workflow has no such step.
-    #[error("the run has no step `{step}`")]
-    UnknownStep {
-        /// As asked.
-        step: String,
-    },
-    /// The step runs or is settled.
-    #[error("step `{step}` is {status}; only one that neither runs nor is settled can be set")]
-    StepNotOpen {
-        /// As asked.
-        step: String,
-        /// Where it stands.
-        status: &'static str,
-    },
-    /// What the command carries is more than the run may hold.
-    #[error("{why}")]
-    TooLarge {
-        /// What, and how much is left.
-        why: String,
-    },
-    /// As many signals as a run keeps wait to be taken.
-    #[error("{SIGNALS_KEPT_MAX} signals of the run wait to be taken; it keeps no more")]
-    TooManySignals,
-    /// The run can't be forked so.
-    #[error("the run can't be forked: {}", .reasons.join("; "))]
-    ForkRefused {
-        /// Every reason.
-        reasons: Vec<String>,
-    },
-    /// Steps that took effect would do so again, and say that this does harm.
-    #[error(
-        "steps marked `replay: unsafe` would run again: {}; with `accept_unsafe` they do",
-        .steps.join(", ")
-    )]
-    ForkUnsafe {
-        /// Which.
-        steps: Vec<String>,
-    },
-    /// The run can't go on with the revision.
-    #[error("the run can't be migrated: {}", .reasons.join("; "))]
-    MigrationRefused {
-        /// Every reason.
-        reasons: Vec<String>,
-    },
-    /// The run's own limits have no key for what it is submitted with.
-    #[error("{}", .why.message)]
-    NoLimitKey {
-        /// Why.
-        why: Box<Failure>,
-    },
-    /// The run is still unwinding; its step letters wait until it has ended.
-    #[error("the run is still {status}; retry its dead letters once it has ended")]
-    NotYet {
-        /// Where it stands.
-        status: &'static str,
-    },
 }
 
 /// Signals of one run that no step has taken yet.

@@ -3,6 +3,7 @@
 
 pub(crate) mod control;
 mod fork;
+mod undos;
 
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -60,6 +61,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::DiscardLetter { letter, actor, reason } => {
             discard_letter(state, letter)?;
             vec![RunEvent::LetterDiscarded { letter, actor, reason }]
+        }
+        Command::SettleUndos { step, settlement, note, actor } => {
+            undos::settle(state, step, settlement, note, actor)?
         }
         Command::Receive { parcel, retry_delay_ms } => {
             links::receive(state, *parcel, retry_delay_ms)?

@@ -16,6 +16,7 @@ mod replay;
 mod rollout;
 mod service;
 mod submitted;
+mod unwind;
 mod workflow;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
 pub use service::{BreakerOrder, Hold, HoldReason, ServiceEvent};
 pub use submitted::{Callback, CallbackEvent, Submitted};
+pub use unwind::{UndoSettlement, UnwindEvent};
 pub use workflow::WorkflowEvent;
 
 use crate::failure::Failure;
@@ -312,6 +314,8 @@ pub enum RunEvent {
     Fork(ForkEvent),
     /// What stands between it and the services it calls.
     Service(ServiceEvent),
+    /// What stops the way back, and what people do about it.
+    Unwind(UnwindEvent),
 }
 
 impl RunEvent {

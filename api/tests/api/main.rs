@@ -23,3 +23,4 @@ mod server;
 mod service;
 mod transfer;
 mod travel;
+mod undos;

@@ -58,6 +58,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::HoldCallback(..)
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
+        | Command::SettleUndos { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }
         | Command::StartFork

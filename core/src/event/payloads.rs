@@ -136,7 +136,8 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. } => {}
+            | Self::Tagged { .. }
+            | Self::Unwind(_) => {}
         }
     }
 
@@ -186,7 +187,8 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. } => {}
+            | Self::Tagged { .. }
+            | Self::Unwind(_) => {}
         }
     }
 

@@ -211,7 +211,8 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Graph(_)
         | RunEvent::Link(_)
         | RunEvent::Fork(_)
-        | RunEvent::Service(_) => (run_type(event), graph_events::data(event, &id)),
+        | RunEvent::Service(_)
+        | RunEvent::Unwind(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }

@@ -2,11 +2,11 @@
 
 use crate::event::{
     ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
-    ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
+    ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 91] = [
+pub const EVENT_TYPES: [&str; 94] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -71,6 +71,9 @@ pub const EVENT_TYPES: [&str; 91] = [
     "CallHeld",
     "CallRefused",
     "CallbackHeld",
+    "UndoAwaited",
+    "UndosSettled",
+    "CompensationTimedOut",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -101,7 +104,7 @@ pub const EVENT_TYPES: [&str; 91] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(64).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(67).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -194,6 +197,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
         RunEvent::Service(event) => service_type(event),
+        RunEvent::Unwind(event) => unwind_type(event),
     }
 }
 
@@ -218,6 +222,14 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
         GraphEvent::NumbersSet { .. } => "NumbersSet",
+    }
+}
+
+fn unwind_type(event: &UnwindEvent) -> &'static str {
+    match event {
+        UnwindEvent::UndoAwaited { .. } => "UndoAwaited",
+        UnwindEvent::UndosSettled { .. } => "UndosSettled",
+        UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
     }
 }
 

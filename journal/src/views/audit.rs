@@ -56,6 +56,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RedriveResumed => 28,
         AuditAction::RedriveCancelled => 29,
         AuditAction::BreakerSet => 30,
+        AuditAction::UndosSettled => 31,
     }
 }
 
@@ -152,9 +153,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`: numbers of
-    /// the format.
-    const DEEDS: [u32; 5] = [13, 26, 27, 33, 36];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Unwind`:
+    /// numbers of the format.
+    const DEEDS: [u32; 6] = [13, 26, 27, 33, 36, 38];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -221,7 +222,7 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::{ControlEvent, ForkEvent};
+    use backstitch_core::event::{ControlEvent, ForkEvent, UndoSettlement, UnwindEvent};
 
     use super::*;
 
@@ -239,6 +240,12 @@ mod tests {
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
             RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
             RunEvent::Fork(ForkEvent::Forked { to: run, undoes: Vec::new(), actor: actor.clone() }),
+            RunEvent::Unwind(UnwindEvent::UndosSettled {
+                steps: Vec::new(),
+                settlement: UndoSettlement::Done,
+                note: reason.clone(),
+                actor: actor.clone(),
+            }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {

@@ -30,6 +30,7 @@ use crate::golden_redrive::commit_redrive;
 use crate::golden_rollout::commit_rollout;
 use crate::golden_services::commit_services;
 use crate::golden_source::commit_source;
+use crate::golden_unwind::commit_unwind;
 use crate::workload::Dice;
 
 /// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
@@ -294,6 +295,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-cache.bin", commit_cache()),
         ("commit-services.bin", commit_services()),
         ("commit-redrive.bin", commit_redrive()),
+        ("commit-unwind.bin", commit_unwind()),
         ("commit-numbers.bin", commit_numbers()),
     ]
 }

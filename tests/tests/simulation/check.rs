@@ -7,6 +7,7 @@ use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
 use backstitch_core::event::{
     Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
+    UndoSettlement, UnwindEvent,
 };
 use backstitch_core::ids::StepIndex;
 use backstitch_core::lineage::Plans as _;
@@ -202,6 +203,11 @@ impl Run<'_> {
                 RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
                     finished.insert(*step);
                 }
+                RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, .. })
+                    if *settlement != UndoSettlement::SetAside =>
+                {
+                    finished.extend(steps);
+                }
                 RunEvent::UndoStarted { step, .. } => {
                     for dependant in self.dependants(*step) {
                         let called = self.state.step(dependant).undo.is_some();
@@ -284,7 +290,8 @@ impl Run<'_> {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
-            if undo == Some(UndoStatus::Succeeded) {
+            let by_hand = own.undo.as_ref().is_some_and(|undo| undo.by_hand.is_some());
+            if undo == Some(UndoStatus::Succeeded) && !by_hand {
                 self.check(undone.is_some(), "a step is undone and the service knows nothing");
             }
             if undone.is_some() {
@@ -294,7 +301,7 @@ impl Run<'_> {
                 ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
             let elsewhere = self.state.is_undone_elsewhere(step);
             let done = applied.is_some() || (kept && own.status == StepStatus::Succeeded);
-            if unwound && plan.undo.is_some() && done && !elsewhere {
+            if unwound && plan.undo.is_some() && done && !elsewhere && !by_hand {
                 self.check(undone.is_some(), "something done was not undone");
             }
             if ending.compensation == Compensation::Failed

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::event::{ControlEvent, Event, LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::TaskKind;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
@@ -144,11 +144,11 @@ pub fn keys_are_its_own(world: &World, state: &State) -> bool {
     known(world, parent.run).is_some_and(|above| above.step(parent.step).attempt == 1)
 }
 
-/// Everything the run did is undone.
+/// Everything the run did is undone, but for what a fork of it has taken over.
 fn undone(seed: u64, state: &State) {
-    for (plan, own) in state.plan.steps.iter().zip(&state.steps) {
+    for (step, (plan, own)) in (0..).map(StepIndex).zip(state.plan.steps.iter().zip(&state.steps)) {
         let done = own.status == StepStatus::Succeeded || own.unsure;
-        if plan.undo.is_some() && done {
+        if plan.undo.is_some() && done && !state.is_undone_elsewhere(step) {
             let undo = own.undo.as_ref().map(|undo| undo.status);
             let id = state.id;
             assert_eq!(undo, Some(UndoStatus::Succeeded), "seed {seed}: {id}: {}", plan.id);

@@ -50,11 +50,14 @@ fn rests_rightly(world: &World, own: Rested) {
 }
 
 /// What partitions hold in memory is what the durable events add up to, where all of it is durable.
+/// A run may be gone and have begun again, and the disk not know of either.
 pub fn states(world: &World) {
     for state in world.partitions.iter().flat_map(|own| own.states()) {
         let durable = {
             let disk = world.disk.lock().expect("no thread panicked");
-            disk.runs.get(&state.id).map_or(0, |records| records.len() as u64)
+            let records = disk.runs.get(&state.id).map_or(&[][..], |records| records);
+            let same = records.first().is_some_and(|first| first.at == state.submitted_at);
+            if same { records.len() as u64 } else { 0 }
         };
         if state.version <= durable {
             world.is_its_replay(state);

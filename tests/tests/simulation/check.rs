@@ -7,7 +7,6 @@ use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
 use backstitch_core::event::{
     Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
-    UndoSettlement, UnwindEvent,
 };
 use backstitch_core::ids::StepIndex;
 use backstitch_core::lineage::Plans as _;
@@ -58,7 +57,9 @@ pub fn all(world: &World) {
         run.nothing_is_owed();
         run.successes_are_single();
         run.no_start_while_failing();
-        run.undo_follows_the_graph();
+        if let Some(why) = super::undos::out_of_order(&state, run.events) {
+            run.fail(why);
+        }
         run.every_failure_has_its_letter();
         run.books_agree();
         if let Some(why) = super::retries::wrong_way(&state, run.events) {
@@ -192,45 +193,6 @@ impl Run<'_> {
                 _ => {}
             }
         }
-    }
-
-    /// An undo starts only when everything that transitively needed its step and calls for an
-    /// undo has its result.
-    fn undo_follows_the_graph(&self) {
-        let mut finished = BTreeSet::new();
-        for event in self.events {
-            match event {
-                RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
-                    finished.insert(*step);
-                }
-                RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, .. })
-                    if *settlement != UndoSettlement::SetAside =>
-                {
-                    finished.extend(steps);
-                }
-                RunEvent::UndoStarted { step, .. } => {
-                    for dependant in self.dependants(*step) {
-                        let called = self.state.step(dependant).undo.is_some();
-                        let held = called && !finished.contains(&dependant);
-                        self.check(!held, "an undo started before what depends on it");
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn dependants(&self, step: StepIndex) -> BTreeSet<StepIndex> {
-        let mut found = BTreeSet::new();
-        let mut from = vec![step];
-        while let Some(step) = from.pop() {
-            for &next in &self.plan().steps[step.at()].dependants {
-                if found.insert(next) {
-                    from.push(next);
-                }
-            }
-        }
-        found
     }
 
     fn every_failure_has_its_letter(&self) {

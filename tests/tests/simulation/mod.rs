@@ -29,6 +29,7 @@ mod rest;
 mod retries;
 mod rollouts;
 mod services;
+mod undos;
 mod watch;
 mod world;
 

@@ -25,10 +25,11 @@ type Placed<Id> = (Vec<u8>, Id);
 
 /// How many times the entries wanted a window may have; with more, a narrower one is tried.
 const WINDOW_ENTRIES_FACTOR: usize = 2;
-/// The first window's width, in microseconds: about four seconds.
-const WINDOW_US: u64 = 1 << 22;
-/// How much wider the next window is at most.
-const WIDER_FACTOR: u64 = 16;
+/// The first window's width, in microseconds: about a millisecond. Many rows within it tell how
+/// wide the next one must be; none cost one look.
+const WINDOW_US: u64 = 1 << 10;
+/// How much wider or narrower the next window is at most.
+const WINDOW_FACTOR: u64 = 16;
 
 impl<R: Row> Table<R> {
     /// The next entries of an index, in the list's order: `count`, or all there are.
@@ -143,15 +144,15 @@ fn backwards<R: Row>(
     }
 }
 
-/// The width of a window that had too many entries, which are those of its first `seen` us: one
-/// with three quarters of them if they are as dense everywhere.
+/// The next width after one that had too many entries, which are those of its first `seen` us:
+/// for three quarters of them if they are as dense everywhere.
 fn narrower(width: u64, seen: u64) -> u64 {
-    (width / 2).min(seen - seen / 4)
+    (seen - seen / 4).clamp(width / WINDOW_FACTOR, width / 2)
 }
 
 /// The width of the window behind one that had so many entries, for half more than are wanted.
 fn wider(width: u64, entries: usize, wanted: usize) -> u64 {
-    let most = width.max(1).saturating_mul(WIDER_FACTOR);
+    let most = width.max(1).saturating_mul(WINDOW_FACTOR);
     let dense = u128::from(width.max(1)) * (wanted + wanted.div_ceil(2)) as u128;
     dense
         .checked_div(entries as u128)

@@ -145,6 +145,9 @@ pub struct ServeFlags {
     /// Circuit breakers before services: on, off, or rules as JSON [default: on]
     #[arg(long, value_name = "RULES")]
     pub breakers: Option<String>,
+    /// Take runs with faults, for tests: attempts fail, are late, lost or doubled on purpose
+    #[arg(long)]
+    pub fault_injection: bool,
     /// What a shutdown does to runs under way: drain or cancel [default: drain]
     #[arg(long, value_name = "POLICY")]
     pub shutdown: Option<String>,
@@ -206,6 +209,7 @@ impl ServeFlags {
             ("queue_size", self.queue_size.clone()),
             ("result_cache_bytes", self.result_cache_bytes.clone()),
             ("breakers", self.breakers.clone()),
+            ("fault_injection", self.fault_injection.then(|| "true".to_owned())),
             ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),

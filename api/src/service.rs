@@ -95,6 +95,7 @@ async fn serve(
         attempts_max: settings.workers_max.min(server::connections_max() / 2),
         slots: settings.slots,
         breakers: settings.breakers,
+        fault_injection: settings.fault_injection,
         cache_bytes_max: settings.cache_bytes_max,
         drain: settings.drain,
         shutdown: settings.shutdown,

@@ -3,18 +3,17 @@
 //! A pure function of one event, so that the audit can be made again from the journal at any
 //! time. Knows nothing of how its rows are kept.
 
+mod deeds;
 mod redrives;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{
-    ControlEvent, Event, ForkEvent, PartitionEvent, ReplayEvent, RolloutEvent, RunEvent,
-    UnwindEvent, WorkflowEvent,
-};
-use crate::ids::{ExecutionId, LetterId, PartitionId, StreamId};
+use crate::ids::{ExecutionId, PartitionId};
 use crate::time::Timestamp;
+
+pub use deeds::deed;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,13 +80,21 @@ pub enum AuditAction {
     RedriveCancelled,
     /// A breaker was opened, closed, released or reset by somebody.
     BreakerSet,
+    /// A dead letter was given to somebody, or to nobody any more.
+    LetterAssigned,
+    /// Something was written down about a dead letter.
+    LetterNoted,
+    /// A dead letter was given another input.
+    LetterEdited,
+    /// Redrives left the store.
+    RedrivesRemoved,
     /// Undos were settled by hand.
     UndosSettled,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 36] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -119,6 +126,10 @@ impl AuditAction {
         Self::RedriveResumed,
         Self::RedriveCancelled,
         Self::BreakerSet,
+        Self::LetterAssigned,
+        Self::LetterNoted,
+        Self::LetterEdited,
+        Self::RedrivesRemoved,
         Self::UndosSettled,
     ];
 
@@ -157,6 +168,10 @@ impl AuditAction {
             Self::RedriveResumed => "redrive.resumed",
             Self::RedriveCancelled => "redrive.cancelled",
             Self::BreakerSet => "breaker.set",
+            Self::LetterAssigned => "letter.assigned",
+            Self::LetterNoted => "letter.noted",
+            Self::LetterEdited => "letter.edited",
+            Self::RedrivesRemoved => "redrives.removed",
             Self::UndosSettled => "undos.settled",
         }
     }
@@ -207,171 +222,11 @@ pub struct Deed {
     pub detail: String,
 }
 
-/// Steps that the detail of one deed names.
-const STEPS_NAMED_MAX: usize = 8;
-
-/// Reads a deed off an event.
-#[must_use]
-pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
-    match (stream, event) {
-        (StreamId::Execution(run), Event::Run(event)) => run_deed(*run, event),
-        (StreamId::Workflow { namespace, workflow }, Event::Workflow(event)) => match event {
-            // A content kept for imported runs is part of their import, a text of its revision.
-            WorkflowEvent::DefinitionPart { .. }
-            | WorkflowEvent::Kept { .. }
-            | WorkflowEvent::SourceKept { .. } => None,
-            WorkflowEvent::Defined { revision, digest, actor, .. } => Some(Deed {
-                namespace: Some(namespace.clone()),
-                actor: actor.clone(),
-                action: AuditAction::WorkflowDefined,
-                target: workflow.to_string(),
-                detail: format!("revision {revision}, digest {digest}"),
-            }),
-            WorkflowEvent::Rollout(event) => {
-                Some(rollout_deed(namespace.clone(), workflow.to_string(), event))
-            }
-        },
-        (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
-        (_, Event::Replay(event)) => replay_deed(stream, event),
-        (_, Event::Redrive(event)) => redrives::deed(stream, event),
-        (_, Event::Run(_) | Event::Workflow(_)) => None,
-    }
-}
-
-fn rollout_deed(namespace: Arc<str>, target: String, event: &RolloutEvent) -> Deed {
-    let (action, actor, detail) = match event {
-        RolloutEvent::Set { rollout, reason, actor } => {
-            let spread = rollout.to_string();
-            let detail = if reason.is_empty() { spread } else { format!("{spread}: {reason}") };
-            (AuditAction::RolloutSet, actor, detail)
-        }
-        RolloutEvent::Killed { reason, actor } => {
-            (AuditAction::RolloutKilled, actor, reason.clone())
-        }
-        RolloutEvent::Ended { reason, actor } => (AuditAction::RolloutEnded, actor, reason.clone()),
-    };
-    Deed { namespace: Some(namespace), actor: actor.clone(), action, target, detail }
-}
-
-fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
-    let letter = |number: u32| LetterId { execution: run, number }.to_string();
-    let (actor, action, target, detail) = match event {
-        RunEvent::CancelRequested { reason, actor, .. } => {
-            (actor.as_str(), AuditAction::ExecutionCancelled, run.to_string(), reason.clone())
-        }
-        RunEvent::LetterRetried { letter: number, actor, linked } => {
-            let detail = linked.map(|new| format!("by the new run {new}")).unwrap_or_default();
-            (actor.as_str(), AuditAction::LetterRetried, letter(*number), detail)
-        }
-        RunEvent::LetterDiscarded { letter: number, actor, reason } => {
-            (actor.as_str(), AuditAction::LetterDiscarded, letter(*number), reason.clone())
-        }
-        RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, note, actor }) => {
-            let places: Vec<_> = steps.iter().take(STEPS_NAMED_MAX).map(|own| own.0).collect();
-            let more = if steps.len() > STEPS_NAMED_MAX { " and more" } else { "" };
-            let detail = format!("{} of step number {places:?}{more}: {note}", settlement.word());
-            (actor.as_str(), AuditAction::UndosSettled, run.to_string(), detail)
-        }
-        RunEvent::Control(event) => {
-            let (action, detail) = control(event);
-            (event.actor(), action, run.to_string(), detail)
-        }
-        RunEvent::Fork(ForkEvent::Begun(own)) => {
-            let detail = format!("from {} at version {}: {}", own.run, own.version, own.reason);
-            (own.actor.as_str(), AuditAction::ExecutionForked, run.to_string(), detail)
-        }
-        RunEvent::Fork(ForkEvent::Forked { to, actor, undoes }) if !undoes.is_empty() => {
-            let detail = format!("{to} undoes {} of its steps", undoes.len());
-            (actor.as_str(), AuditAction::UndoDutyMoved, run.to_string(), detail)
-        }
-        RunEvent::Fork(ForkEvent::Migrated { revision, reason, actor, .. }) => {
-            let detail = format!("onto revision {revision}: {reason}");
-            (actor.as_str(), AuditAction::ExecutionMigrated, run.to_string(), detail)
-        }
-        _ => return None,
-    };
-    Some(Deed { namespace: None, actor: actor.to_owned(), action, target, detail })
-}
-
-fn control(event: &ControlEvent) -> (AuditAction, String) {
-    match event {
-        ControlEvent::Paused { reason, .. } => (AuditAction::ExecutionPaused, reason.clone()),
-        ControlEvent::Resumed { reason, .. } => (AuditAction::ExecutionResumed, reason.clone()),
-        ControlEvent::StepOverridden { step, output, reason, .. } => {
-            let done = if output.is_some() { "given an output" } else { "skipped" };
-            let detail = format!("step number {} was {done}: {reason}", step.0);
-            (AuditAction::StepOverridden, detail)
-        }
-        ControlEvent::RollbackRequested { reason, .. } => {
-            (AuditAction::ExecutionRolledBack, reason.clone())
-        }
-        ControlEvent::CancelForced { reason, .. } => (AuditAction::ExecutionForced, reason.clone()),
-        ControlEvent::SignalReceived { name, .. } => {
-            (AuditAction::ExecutionSignalled, name.to_string())
-        }
-    }
-}
-
-fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
-    let (actor, action, target, detail) = match event {
-        PartitionEvent::RunsRemoved { runs, rule, actor } => {
-            let detail = format!("{} runs: {rule}", runs.len());
-            (actor, AuditAction::RunsRemoved, stream.to_string(), detail)
-        }
-        PartitionEvent::PayloadErased { digest, reason, actor } => {
-            (actor, AuditAction::PayloadErased, digest.to_string(), reason.clone())
-        }
-        PartitionEvent::LogCut { sequence, hash, actor } => {
-            let detail = format!("behind commit {sequence}, hash {hash}");
-            (actor, AuditAction::LogCut, stream.to_string(), detail)
-        }
-        PartitionEvent::Restored { generation, sequence, reason, actor } => {
-            let detail = format!("generation {generation}, to commit {sequence}: {reason}");
-            (actor, AuditAction::StoreRestored, stream.to_string(), detail)
-        }
-        PartitionEvent::RunsImported { runs, source, actor } => {
-            let detail = format!("{} runs of the store {source}", runs.len());
-            (actor, AuditAction::RunsImported, stream.to_string(), detail)
-        }
-        PartitionEvent::RetentionPolicySet { policy, actor } => {
-            (actor, AuditAction::RetentionPolicySet, stream.to_string(), policy.clone())
-        }
-        PartitionEvent::CacheEmptied { reason, actor } => {
-            (actor, AuditAction::CacheEmptied, stream.to_string(), reason.clone())
-        }
-        PartitionEvent::BreakerSet { namespace, key, order, reason, actor } => {
-            return Deed {
-                namespace: Some(namespace.clone()),
-                actor: actor.clone(),
-                action: AuditAction::BreakerSet,
-                target: key.to_string(),
-                detail: format!("{}: {reason}", order.word()),
-            };
-        }
-    };
-    Deed { namespace: None, actor: actor.clone(), action, target, detail }
-}
-
-fn replay_deed(stream: &StreamId, event: &ReplayEvent) -> Option<Deed> {
-    let (namespace, actor, action, detail) = match event {
-        ReplayEvent::Requested(request) => {
-            let namespace = Some(request.namespace.clone());
-            (namespace, &request.actor, AuditAction::ReplayRequested, request.url.clone())
-        }
-        ReplayEvent::Stopped { reason, actor: Some(actor) } => {
-            (None, actor, AuditAction::ReplayStopped, reason.clone())
-        }
-        ReplayEvent::Resumed { actor } => (None, actor, AuditAction::ReplayResumed, String::new()),
-        ReplayEvent::Stopped { actor: None, .. }
-        | ReplayEvent::Advanced { .. }
-        | ReplayEvent::Completed { .. } => return None,
-    };
-    Some(Deed { namespace, actor: actor.clone(), action, target: stream.to_string(), detail })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, RunEvent};
+    use crate::ids::{LetterId, StreamId};
 
     #[test]
     fn words_read_back() {

@@ -5,7 +5,7 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Hold, Origin, Submitted, UndoSettlement};
+use crate::event::{Callback, Fault, Hold, Origin, Submitted, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
@@ -127,6 +127,37 @@ pub enum Command {
         /// Why, in their words.
         reason: String,
     },
+    /// Say who is to see to a dead letter.
+    AssignLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// Who is to; nobody any more, if unsaid.
+        assignee: Option<String>,
+        /// Why, in their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Write something down about a dead letter.
+    NoteLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// What: at most [`WORDS_BYTES_MAX`].
+        text: String,
+        /// Who.
+        actor: String,
+    },
+    /// Have a dead letter's step run with another input when it is retried.
+    EditLetter {
+        /// Which letter of the run.
+        letter: u32,
+        /// The input.
+        input: Payload,
+        /// Why, in their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
     /// Say what becomes of undos that wait for a person or have failed.
     SettleUndos {
         /// The step's id; all that wait or failed, if unsaid.
@@ -210,6 +241,8 @@ pub struct Submission {
     pub tags: Vec<Arc<str>>,
     /// Where it comes from, if there is anything to say.
     pub origin: Option<Box<Origin>>,
+    /// What goes wrong with its attempts on purpose.
+    pub faults: Vec<Fault>,
 }
 
 impl Submission {
@@ -234,6 +267,9 @@ impl Submission {
 
 /// Signals of one run that no step has taken yet.
 pub const SIGNALS_KEPT_MAX: usize = 1_000;
+
+/// Notes of one dead letter.
+pub const NOTES_PER_LETTER_MAX: usize = 100;
 
 /// Tags of one definition, and of one submission.
 pub const TAGS_MAX: usize = 32;

@@ -3,6 +3,7 @@
 
 pub(crate) mod control;
 mod fork;
+mod letters;
 mod undos;
 
 use crate::allot::admit;
@@ -61,6 +62,13 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::DiscardLetter { letter, actor, reason } => {
             discard_letter(state, letter)?;
             vec![RunEvent::LetterDiscarded { letter, actor, reason }]
+        }
+        Command::AssignLetter { letter, assignee, reason, actor } => {
+            letters::assign(state, letter, assignee, reason, actor)?
+        }
+        Command::NoteLetter { letter, text, actor } => letters::note(state, letter, text, actor)?,
+        Command::EditLetter { letter, input, reason, actor } => {
+            letters::edit(state, letter, input, reason, actor)?
         }
         Command::SettleUndos { step, settlement, note, actor } => {
             undos::settle(state, step, settlement, note, actor)?
@@ -210,7 +218,9 @@ fn retry_letter(
     linked: Option<ExecutionId>,
 ) -> Result<Option<ExecutionId>, Rejection> {
     let not_yet = Rejection::NotYet { status: state.status().word() };
-    match (open_letter(state, number)?, state.phase) {
+    let subject = open_letter(state, number)?;
+    letters::refuse_if_undone(state, subject)?;
+    match (subject, state.phase) {
         (LetterSubject::Callback(_), _)
         | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended)
         | (LetterSubject::Step(_), Phase::Suspended) => Ok(None),

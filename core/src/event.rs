@@ -5,8 +5,10 @@
 //! needs: folding evaluates no template and reads no clock.
 
 mod control;
+mod fault;
 mod fork;
 mod graph;
+mod letter;
 mod link;
 mod message;
 mod partition;
@@ -22,8 +24,10 @@ mod workflow;
 use std::sync::Arc;
 
 pub use control::ControlEvent;
+pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
+pub use letter::LetterEvent;
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
 pub use partition::PartitionEvent;
@@ -314,6 +318,8 @@ pub enum RunEvent {
     Fork(ForkEvent),
     /// What stands between it and the services it calls.
     Service(ServiceEvent),
+    /// What people do about a dead letter before it is settled.
+    Letter(LetterEvent),
     /// What stops the way back, and what people do about it.
     Unwind(UnwindEvent),
 }
@@ -327,6 +333,7 @@ impl RunEvent {
             Self::Tagged { .. }
                 | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
                 | Self::Fork(ForkEvent::Begun(_))
+                | Self::Service(ServiceEvent::FaultsPlanned { .. })
         )
     }
 }

@@ -91,6 +91,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
             let own = step_mut(state, *step)?;
             own.round = *round;
             own.input = Some(input.clone());
+            letters::note_round(state, *step, *round);
             move_step(state, *step, StepMove::Ready, at)
         }
         RunEvent::StepWaiting { step, due_at } => {
@@ -202,6 +203,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         RunEvent::Link(event) => link::apply(state, event, at),
         RunEvent::Fork(event) => fork::apply(state, event, at),
         RunEvent::Service(event) => calls::apply(state, event, at),
+        RunEvent::Letter(event) => letters::apply_handling(state, event, at),
         RunEvent::CallbackFailed { delivery, failure } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Fail, None)?;
             own.failure = Some(Box::new(failure.clone()));

@@ -120,6 +120,8 @@ pub mod codes {
     pub const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
     /// Too many of the calls to the step's service were retries, and the step does not wait.
     pub const RETRY_BUDGET_SPENT: &str = "RETRY_BUDGET_SPENT";
+    /// The attempt failed on purpose: its run was submitted with this fault.
+    pub const FAULT_INJECTED: &str = "FAULT_INJECTED";
     /// The step passed its limit over all attempts.
     pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
     /// What stands in the place of a number comes to none.

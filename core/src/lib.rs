@@ -19,6 +19,7 @@ pub mod event;
 pub mod evolve;
 pub mod export;
 pub mod failure;
+pub mod faults;
 pub mod forks;
 pub mod forms;
 pub mod history;

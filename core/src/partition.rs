@@ -99,7 +99,9 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
                 BreakerOrder::Release | BreakerOrder::Reset => drop(state.breakers.remove(&name)),
             }
         }
-        PartitionEvent::Restored { .. } | PartitionEvent::RunsImported { .. } => {}
+        PartitionEvent::Restored { .. }
+        | PartitionEvent::RunsImported { .. }
+        | PartitionEvent::RedrivesRemoved { .. } => {}
     }
 }
 

@@ -5,6 +5,7 @@
 //! is retried, nor how letters are found. A letter is claimed before it is retried, so that a
 //! crash leaves no doubt about which may have been.
 
+mod kept;
 mod progress;
 mod terms;
 
@@ -12,6 +13,7 @@ use crate::event::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
 use crate::ids::LetterId;
 use crate::time::Timestamp;
 
+pub use kept::{KEPT_MAX, KEPT_MS, REMOVED_AT_ONCE_MAX, outdated};
 pub use progress::{Counts, Group, Pending, Place, RedriveState, RedriveStatus, place_of};
 pub use terms::{
     CANARIES_MAX, CANARY_WAIT_MS_DEFAULT, CANARY_WAIT_MS_MAX, Canary, LetterChoice,

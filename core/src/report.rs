@@ -130,6 +130,7 @@ pub fn execution_json(state: &State) -> Value {
         "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
         "error": run_error(state),
         "handled_failures": steps::handled_failures_json(state),
+        "faults": services::faults_json(state),
         "sla": steps::sla_json(state),
         "cancel": state.cancel.as_ref().map(|cancel| json!({
             "reason": cancel.reason,

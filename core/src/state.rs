@@ -26,11 +26,12 @@ use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::items::ChunkValues;
 use crate::links::anything_done;
+use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
 
-pub use around::{Cancel, Delivery, Ending, Failing, Letter, LetterSettled};
+pub use around::{Cancel, Delivery, Edit, Ending, Failing, Handling, Letter, LetterSettled};
 pub use calls::{Calls, HeldCall};
 pub use controls::{Controls, Said, Signal, Signals};
 pub(crate) use flow::StepLimits;
@@ -251,7 +252,8 @@ impl State {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
         let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
         let keyed = self.run_keys.is_some();
-        1 + u64::from(!self.tags.is_empty()) + u64::from(origin) + u64::from(keyed) + forked
+        let told = [!self.tags.is_empty(), origin, keyed, !self.faults().is_empty()];
+        1 + told.into_iter().map(u64::from).sum::<u64>() + forked
     }
 
     /// Whether the run has its final word and nothing is outstanding that the shell must do:
@@ -363,6 +365,18 @@ impl State {
     pub fn letters_of(&self, subject: LetterSubject) -> impl Iterator<Item = u32> + '_ {
         let letters = (0..).zip(&self.letters);
         letters.filter(move |(_, own)| own.subject == subject).map(|(number, _)| number)
+    }
+
+    /// The input that a person gave the step with the newest letter that has one and was
+    /// retried, and the round it is run in.
+    #[must_use]
+    pub fn edited_input(&self, step: StepIndex) -> Option<(&Payload, u16)> {
+        let retried = |own: &&Letter| {
+            own.subject == LetterSubject::Step(step) && own.status == LetterStatus::Retried
+        };
+        let letters = self.letters.iter().rev().filter(retried);
+        let edit = letters.filter_map(|own| own.handling.as_ref()?.edit.as_ref()).next()?;
+        Some((&edit.input, edit.round.unwrap_or(self.step(step).round.saturating_add(1))))
     }
 
     /// How many undos there are, by status.

@@ -177,6 +177,8 @@ pub struct LetterSummary {
     pub message: String,
     /// Where it stands.
     pub status: LetterStatus,
+    /// Who is to see to it.
+    pub assignee: Option<String>,
     /// When it was opened: never changes, lists are ordered by it.
     pub opened_at: Timestamp,
     /// Attempts before it was opened.

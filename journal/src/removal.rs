@@ -1,4 +1,5 @@
-//! Runs that left the store and the lists: what the log says of it, and what is kept of it.
+//! Runs and redrives that left the store and the lists: what the log says of it, and what is kept
+//! of it.
 //!
 //! The journal reads its own events here, and no others. A removal counts by its position:
 //! every record of the run before it is gone, and one behind it belongs to a new life under
@@ -7,7 +8,7 @@
 use std::sync::Arc;
 
 use backstitch_core::event::{Event, PartitionEvent};
-use backstitch_core::ids::StreamId;
+use backstitch_core::ids::{PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +47,30 @@ pub(crate) fn of_commit(commit: &Commit) -> Vec<(StreamId, RemovedRun)> {
 
 /// The runs that a record removes.
 pub(crate) fn of_record(record: &Record, sequence: u64) -> Vec<(StreamId, RemovedRun)> {
-    let Event::Partition(PartitionEvent::RunsRemoved { runs, rule, .. }) = &record.event else {
-        return Vec::new();
-    };
+    let Some((streams, rule)) = of_event(&record.event) else { return Vec::new() };
     let rule: Arc<str> = rule[..rule.floor_char_boundary(RULE_BYTES_MAX)].into();
     let mark = RemovedRun { position: record.position, sequence, at: record.recorded_at, rule };
-    runs.iter().map(|run| (StreamId::Execution(*run), mark.clone())).collect()
+    streams.into_iter().map(|stream| (stream, mark.clone())).collect()
+}
+
+/// The streams that an event removes, and by which rule.
+pub(crate) fn of_event(event: &Event) -> Option<(Vec<StreamId>, &str)> {
+    match event {
+        Event::Partition(PartitionEvent::RunsRemoved { runs, rule, .. }) => {
+            Some((runs.iter().copied().map(StreamId::Execution).collect(), rule))
+        }
+        Event::Partition(PartitionEvent::RedrivesRemoved { redrives, rule, .. }) => {
+            Some((redrives.iter().copied().map(StreamId::Redrive).collect(), rule))
+        }
+        _ => None,
+    }
+}
+
+/// The partition whose log says when a stream of its kind is removed; none if it never is.
+pub(crate) fn decided_in(stream: &StreamId) -> Option<PartitionId> {
+    match stream {
+        StreamId::Execution(run) => Some(run.partition),
+        StreamId::Redrive(_) => Some(PartitionId(0)),
+        StreamId::Workflow { .. } | StreamId::Partition(_) | StreamId::Replay(_) => None,
+    }
 }

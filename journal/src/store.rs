@@ -180,10 +180,11 @@ impl Store {
         self.streams_with(&[HISTORY, keys::WORKFLOW])
     }
 
-    /// Every replay and redrive with a history in the tree.
+    /// Every replay and redrive with a history in the tree, and not removed.
     pub(crate) fn jobs(&self) -> Result<Vec<StreamId>, Error> {
         let mut jobs = self.streams_with(&[HISTORY, keys::REPLAY])?;
         jobs.extend(self.streams_with(&[HISTORY, keys::REDRIVE])?);
+        jobs.retain(|stream| self.pending.removed(stream).is_none());
         Ok(jobs)
     }
 

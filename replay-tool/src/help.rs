@@ -2,7 +2,9 @@
 
 mod dlq;
 
-pub use dlq::{DLQ, DLQ_DISCARD, DLQ_GROUPS, DLQ_LIST, DLQ_RETRY, DLQ_SHOW, DLQ_STATS};
+pub use dlq::{
+    DLQ, DLQ_ASSIGN, DLQ_DISCARD, DLQ_GROUPS, DLQ_LIST, DLQ_NOTE, DLQ_RETRY, DLQ_SHOW, DLQ_STATS,
+};
 
 /// Below the help of the whole program.
 pub const ALL: &str = "\

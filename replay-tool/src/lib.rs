@@ -176,7 +176,18 @@ fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error>
             let wanted = LettersWanted::all_of(workflow.clone());
             Ok(letters::stats(&source.letters(&wanted)?, form))
         }
-        Dlq::Retry { ids, actor } => settle(ids, Settling::Retry { actor: actor.clone() }),
+        Dlq::Retry { ids, input, reason, actor } => {
+            let input = input.as_deref().map(answers::read_document).transpose()?;
+            let reason = reason.clone().unwrap_or_default();
+            settle(ids, Settling::Retry { input, reason, actor: actor.clone() })
+        }
+        Dlq::Assign { ids, to, nobody: _, reason, actor } => {
+            let (reason, actor) = (reason.clone().unwrap_or_default(), actor.clone());
+            settle(ids, Settling::Assign { assignee: to.clone(), reason, actor })
+        }
+        Dlq::Note { ids, text, actor } => {
+            settle(ids, Settling::Note { text: text.clone(), actor: actor.clone() })
+        }
         Dlq::Discard { ids, reason, actor } => {
             let (reason, actor) = (reason.clone(), actor.clone());
             settle(ids, Settling::Discard { reason, actor })

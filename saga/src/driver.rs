@@ -4,6 +4,8 @@
 //! partition's to know. A report always comes, also from an executor that panics, unless the
 //! attempt was aborted.
 
+mod faults;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,17 +45,19 @@ pub struct Driver {
     registry: Arc<Registry>,
     callbacks: Arc<Semaphore>,
     flights: Flights,
+    /// Whether attempts meet the faults that their runs were submitted with.
+    faults: bool,
 }
 
 /// How to stop each attempt under way.
 type Flights = Arc<Mutex<HashMap<(ExecutionId, Effect), AbortHandle>>>;
 
 impl Driver {
-    /// A driver that uses these executors.
+    /// A driver that uses these executors, and lets attempts meet faults or not.
     #[must_use]
-    pub fn new(registry: Arc<Registry>) -> Self {
+    pub fn new(registry: Arc<Registry>, faults: bool) -> Self {
         let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
-        Self { registry, callbacks, flights: Flights::default() }
+        Self { registry, callbacks, flights: Flights::default(), faults }
     }
 
     /// Who says which services tasks call.
@@ -66,6 +70,7 @@ impl Driver {
     pub fn perform(&self, order: Order, report: Report) {
         let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
         let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
+        let fault = order.fault.clone().filter(|_| self.faults);
         // Held while the attempt is noted, so that it can't end before it is.
         let mut noted = self.flights();
         let task = tokio::spawn(async move {
@@ -79,7 +84,10 @@ impl Driver {
             };
             let mut pending = Pending { order: Some((order, report)) };
             let Some((order, _)) = &pending.order else { return };
-            let result = attempt(&registry, order).await;
+            let result = match &fault {
+                None => attempt(&registry, order).await,
+                Some(fault) => faults::spoilt(&registry, order, fault).await,
+            };
             pending.report(result);
         });
         noted.insert(key, task.abort_handle());
@@ -112,18 +120,32 @@ impl Drop for Flight {
     }
 }
 
+/// One attempt, within its timeout.
 async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
+    within(order.timeout_ms, call(registry, order)).await
+}
+
+async fn within(
+    timeout_ms: u64,
+    answer: impl Future<Output = Result<Payload, Failure>>,
+) -> AttemptResult {
+    match tokio::time::timeout(Duration::from_millis(timeout_ms), answer).await {
+        Ok(answer) => AttemptResult::Answered(answer),
+        Err(_) => AttemptResult::TimedOut,
+    }
+}
+
+/// Has the order's executor do it once.
+async fn call(registry: &Registry, order: &Order) -> Result<Payload, Failure> {
     if let Some(absent) = order.input.absent() {
         // Nothing is sent in place of what is gone; what was sent before may have worked.
-        return AttemptResult::Answered(Err(absent.failure("the input")));
+        return Err(absent.failure("the input"));
     }
     let task_type: Arc<str> = order.task_type.clone().unwrap_or_else(|| "http".into());
     let Some(executor) = registry.get(&task_type) else {
         let message = format!("no executor takes the task type `{task_type}`");
-        let failure = Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message);
-        return AttemptResult::Answered(Err(failure));
+        return Err(Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message));
     };
-    let timeout = Duration::from_millis(order.timeout_ms);
     let input = match &order.url {
         Some(url) => callback_request(url, &order.input),
         None => order.input.clone(),
@@ -136,12 +158,9 @@ async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
         attempt: order.effect.attempt(),
         correlation_id: order.correlation_id.clone(),
         input,
-        timeout,
+        timeout: Duration::from_millis(order.timeout_ms),
     };
-    match tokio::time::timeout(timeout, executor.run(task)).await {
-        Ok(answer) => AttemptResult::Answered(answer),
-        Err(_) => AttemptResult::TimedOut,
-    }
+    executor.run(task).await
 }
 
 /// A callback is one `POST`, made by the `http` executor.

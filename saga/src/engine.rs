@@ -67,6 +67,8 @@ pub struct Config {
     pub slots: slots::Settings,
     /// Circuit breakers and budgets of retries.
     pub breakers: breakers::Settings,
+    /// Whether runs may be submitted with faults, and meet them.
+    pub fault_injection: bool,
     /// Bytes of answers that may stand for later attempts; 0 for none.
     pub cache_bytes_max: usize,
     /// How long a shutdown waits for attempts under way.
@@ -119,13 +121,14 @@ impl Engine {
             cache.empty(at);
         }
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone());
+        let driver = Driver::new(config.registry.clone(), config.fault_injection);
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let breakers = Breakers::new(config.breakers);
         recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {
             breakers.force(name, Some(*forced), clock::now());
         });
-        let shared = Common { pool, slots, keys: Keys::default(), breakers };
+        let (keys, faults) = (Keys::default(), config.fault_injection);
+        let shared = Common { pool, slots, keys, breakers, faults };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();

@@ -68,6 +68,9 @@ pub enum Error {
     /// The file is no export, or not whole. What came before the line is imported.
     #[error("the export can't be read on: {0}")]
     BadExport(BadLine),
+    /// A run was to be submitted with faults, and the server takes none.
+    #[error("this server takes no runs with faults: it is not started with fault_injection on")]
+    FaultsNotAllowed,
     /// Operators keep as many breakers open or closed as there may be.
     #[error("{max} breakers are kept open or closed already: release one first")]
     TooManyBreakers {

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
+use backstitch_core::faults::faults_of;
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::state::number_problems;
@@ -285,6 +286,9 @@ impl Handle {
         if self.shared.draining.load(Ordering::SeqCst) {
             return Err(Error::Draining);
         }
+        if !request.faults.is_empty() && !self.shared.limits.faults {
+            return Err(Error::FaultsNotAllowed);
+        }
         let now = clock::now();
         let execution = match &request.idempotency_key {
             Some(key) => self.id_of(&[&request.namespace, &request.workflow, key]),
@@ -300,6 +304,10 @@ impl Handle {
         if let Err(wrong) = plan.check_input(&request.input) {
             problems.extend(wrong);
         }
+        let faults = faults_of(&plan, &request.faults).unwrap_or_else(|wrong| {
+            problems.extend(wrong);
+            Vec::new()
+        });
         if !problems.is_empty() {
             return Err(Error::InvalidSubmission(problems));
         }
@@ -330,7 +338,7 @@ impl Handle {
             return Err(Error::InvalidSubmission(wrong));
         }
         let origin = origin(request.priority.unwrap_or(plan.priority), variant);
-        Ok(Submission { execution, plan, submitted, tags, origin })
+        Ok(Submission { execution, plan, submitted, tags, origin, faults })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -73,6 +73,9 @@ pub const CALLS_WAITING: &str = "backstitch_calls_waiting";
 /// Calls that were not made when their time came, by what became of them, `result` (`held`, `refused`).
 pub const CALLS_STOPPED: &str = "backstitch_calls_stopped_total";
 
+/// Attempts that met a fault on purpose, by its `kind`.
+pub const FAULTS_MET: &str = "backstitch_faults_injected_total";
+
 /// Steps whose answer was in the result cache.
 pub const CACHE_HITS: &str = "backstitch_result_cache_hits_total";
 /// Steps whose answer was not.
@@ -113,6 +116,7 @@ pub fn describe() {
     metrics::describe_counter!(CIRCUITS_TURNED, "circuits that opened or closed");
     metrics::describe_gauge!(CALLS_WAITING, "calls that wait for their services");
     metrics::describe_counter!(CALLS_STOPPED, "calls that were not made when their time came");
+    metrics::describe_counter!(FAULTS_MET, "attempts that met a fault on purpose");
     metrics::describe_counter!(CACHE_HITS, "steps whose answer was in the result cache");
     metrics::describe_counter!(CACHE_MISSES, "steps whose answer was not");
     metrics::describe_gauge!(CACHE_ENTRIES, "answers in the result cache");
@@ -123,6 +127,11 @@ pub fn describe() {
         .iter()
         .for_each(|to| metrics::counter!(CIRCUITS_TURNED, "to" => *to).increment(0));
     metrics::counter!(CACHE_MISSES).increment(0);
+}
+
+/// An attempt met a fault on purpose.
+pub(crate) fn fault_met(kind: &'static str) {
+    metrics::counter!(FAULTS_MET, "kind" => kind).increment(1);
 }
 
 /// A circuit turned.

@@ -74,6 +74,7 @@ impl Node {
             attempts_max: ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
+            fault_injection: false,
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(60),
             shutdown: backstitch_saga::Shutdown::Drain,
@@ -118,6 +119,7 @@ fn request(workflow: &str, input: Value) -> Request {
         tags: Vec::new(),
         priority: None,
         callbacks: Vec::new(),
+        faults: Vec::new(),
         idempotency_key: None,
         actor: "test".to_owned(),
     }

@@ -70,6 +70,7 @@ impl Node {
             attempts_max: 16,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
+            fault_injection: false,
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_millis(1),
             shutdown: backstitch_saga::Shutdown::Drain,
@@ -106,6 +107,7 @@ impl Node {
             tags: Vec::new(),
             priority: None,
             callbacks: Vec::new(),
+            faults: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),
         };

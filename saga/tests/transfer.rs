@@ -35,6 +35,7 @@ impl Node {
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
+            fault_injection: false,
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(60),
             shutdown: backstitch_saga::Shutdown::Drain,
@@ -70,6 +71,7 @@ impl Node {
             correlation_id: String::new(),
             priority: None,
             callbacks: Vec::new(),
+            faults: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),
         };

@@ -5,6 +5,7 @@ pub mod redrive;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::read_json;
 use super::runs::At;
 use super::runs::table::{columns, list, text, words};
 use crate::client::path_of;
@@ -31,8 +32,12 @@ pub enum Dlq {
     Stats(At),
     /// Show a dead letter with its whole context
     Show(OneFlags),
-    /// Have a dead letter's operation tried again
-    Retry(OneFlags),
+    /// Have a dead letter's operation tried again, with another input if one is given
+    Retry(RetryFlags),
+    /// Say who is to see to a dead letter
+    Assign(AssignFlags),
+    /// Write something down about a dead letter
+    Note(NoteFlags),
     /// Retry many by a filter, at a rate, with canaries
     #[command(subcommand)]
     Redrive(redrive::Redrive),
@@ -101,6 +106,9 @@ pub struct ListFlags {
     /// Only letters of runs with this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
+    /// Only letters that this one is to see to
+    #[arg(long, value_name = "NAME")]
+    pub assignee: Option<String>,
     /// Only letters of this run
     #[arg(long, value_name = "EXECUTION_ID")]
     pub execution: Option<String>,
@@ -135,6 +143,48 @@ pub struct OneFlags {
     /// Where and how.
     #[command(flatten)]
     pub at: At,
+}
+
+/// What `dlq retry` takes.
+#[derive(Debug, Args)]
+pub struct RetryFlags {
+    /// The letter.
+    #[command(flatten)]
+    pub one: OneFlags,
+    /// The step's input in place of what it had, as JSON, or @FILE: a new round
+    #[arg(long, value_name = "JSON")]
+    pub input: Option<String>,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "input")]
+    pub reason: String,
+}
+
+/// What `dlq assign` takes.
+#[derive(Debug, Args)]
+pub struct AssignFlags {
+    /// The letter.
+    #[command(flatten)]
+    pub one: OneFlags,
+    /// Who is to
+    #[arg(long, value_name = "NAME", required_unless_present = "nobody")]
+    pub to: Option<String>,
+    /// Nobody any more
+    #[arg(long, conflicts_with = "to")]
+    pub nobody: bool,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// What `dlq note` takes.
+#[derive(Debug, Args)]
+pub struct NoteFlags {
+    /// The letter.
+    #[command(flatten)]
+    pub one: OneFlags,
+    /// What to write down
+    #[arg(long, value_name = "TEXT")]
+    pub text: String,
 }
 
 /// What `dlq discard` takes.
@@ -172,6 +222,7 @@ impl ListFlags {
         let more = [
             ("step", self.step.clone()),
             ("tag", self.tag.clone()),
+            ("assignee", self.assignee.clone()),
             ("execution_id", self.execution.clone()),
             ("opened_after", self.opened_after.clone()),
             ("opened_before", self.opened_before.clone()),
@@ -205,10 +256,23 @@ pub async fn run(dlq: Dlq) -> Result<(), Error> {
             let answer = one.at.client()?.get(&path(&[&one.letter])).await?;
             one.at.show(&answer, || format!("{answer:#}"))
         }
-        Dlq::Retry(one) => {
-            let client = one.at.client()?;
-            let answer = client.post(&path(&[&one.letter, "retry"]), &json!({})).await?;
+        Dlq::Retry(RetryFlags { one, input, reason }) => {
+            let input = input.map(|given| read_json("--input", &given)).transpose()?;
+            let body = json!({ "input": input, "reason": reason });
+            let answer = one.at.client()?.post(&path(&[&one.letter, "retry"]), &body).await?;
             one.at.show(&answer, || settled(&answer, "retried"))
+        }
+        Dlq::Assign(AssignFlags { one, to, nobody: _, reason }) => {
+            let body = json!({ "assignee": &to, "reason": reason });
+            let answer = one.at.client()?.post(&path(&[&one.letter, "assign"]), &body).await?;
+            let to = to.unwrap_or_else(|| "nobody".to_owned());
+            one.at.show(&answer, || format!("{}: given to {to}", one.letter))
+        }
+        Dlq::Note(NoteFlags { one, text: note }) => {
+            let body = json!({ "text": note });
+            let answer = one.at.client()?.post(&path(&[&one.letter, "notes"]), &body).await?;
+            let count = list(&answer, "notes").len();
+            one.at.show(&answer, || format!("{}: has {count} notes", one.letter))
         }
         Dlq::Redrive(redrive) => redrive::run(redrive).await,
         Dlq::Discard(DiscardFlags { one, reason }) => {
@@ -233,9 +297,10 @@ fn letters(answer: &Value) -> String {
     if found.is_empty() {
         return "no dead letters".to_owned();
     }
-    let mut rows =
-        vec![words(["LETTER", "WORKFLOW", "KIND", "SUBJECT", "STATUS", "OPENED", "ERROR"])];
-    let fields = ["letter_id", "workflow_id", "kind", "subject", "status", "opened_at"];
+    let headings =
+        ["LETTER", "WORKFLOW", "KIND", "SUBJECT", "STATUS", "ASSIGNEE", "OPENED", "ERROR"];
+    let mut rows = vec![words(headings)];
+    let fields = ["letter_id", "workflow_id", "kind", "subject", "status", "assignee", "opened_at"];
     rows.extend(found.iter().map(|own| {
         let error =
             format!("{}: {}", text(&own["error"]["error_code"]), text(&own["error"]["message"]));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstitch_core::yaml::Format;
 use clap::Args;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{format_of, read_file, read_json, server_url};
 use crate::client::{Client, PATIENCE};
@@ -28,6 +28,11 @@ pub struct Flags {
     /// The same key with the same input answers the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail, delay,
+    /// crash_before_ack or duplicate; and undo=true, attempt=N, permanent=true (of fail), delay=5s
+    /// (of delay). The server must take faults
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<String>,
     /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
     #[arg(long)]
     pub follow: bool,
@@ -43,6 +48,7 @@ pub struct Flags {
 /// [`Error::Unreachable`], [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
     let input = read_json("--input", &flags.input)?;
+    let faults = flags.faults.iter().map(|own| fault(own)).collect::<Result<Vec<_>, _>>()?;
     let text = read_file(&flags.file)?;
     let media_type = match format_of(&flags.file) {
         Format::Json => "application/json",
@@ -53,11 +59,35 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let Some(workflow) = defined["workflow_id"].as_str() else {
         return Err(Error::Foreign { url: client.url().to_owned(), status: StatusCode::OK });
     };
-    let body = json!({ "input": input });
+    let mut body = json!({ "input": input });
+    if !faults.is_empty() {
+        body["faults"] = faults.into();
+    }
     let run = client.execute(workflow, &body, flags.idempotency_key.as_deref()).await?;
     let terminal = Terminal::of_stdout();
     terminal.line(&run)?;
     if flags.follow { follow(&client, &terminal, &run).await } else { Ok(()) }
+}
+
+/// A fault as the API has it. What its fields may be is the server's to say.
+fn fault(text: &str) -> Result<Value, Error> {
+    let mut own = Map::new();
+    for pair in text.split(',') {
+        let Some((name, value)) = pair.split_once('=') else {
+            let message = format!(
+                "--fault `{text}`: `{pair}` must be NAME=VALUE, such as step=charge,kind=fail"
+            );
+            return Err(Error::Setting(message));
+        };
+        let value = match (name.trim(), value.trim()) {
+            ("attempt", number) => number.parse::<u64>().map_or_else(|_| number.into(), Into::into),
+            ("undo" | "permanent", "true") => true.into(),
+            ("undo" | "permanent", "false") => false.into(),
+            (_, text) => Value::from(text),
+        };
+        own.insert(name.trim().to_owned(), value);
+    }
+    Ok(own.into())
 }
 
 async fn follow(client: &Client, terminal: &Terminal, run: &str) -> Result<(), Error> {

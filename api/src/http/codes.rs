@@ -48,6 +48,10 @@ pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
 pub const TOO_MANY_BREAKERS: &str = "TOO_MANY_BREAKERS";
 /// No replay of that id.
 pub const REPLAY_NOT_FOUND: &str = "REPLAY_NOT_FOUND";
+/// The letter is retried with the input it has.
+pub const INPUT_NOT_EDITABLE: &str = "INPUT_NOT_EDITABLE";
+/// The letter keeps no more notes.
+pub const TOO_MANY_NOTES: &str = "TOO_MANY_NOTES";
 /// No redrive of that id.
 pub const REDRIVE_NOT_FOUND: &str = "REDRIVE_NOT_FOUND";
 /// The redrive has completed or was cancelled.
@@ -98,6 +102,8 @@ pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
 /// The request names a host or an origin that this server does not answer to.
 pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// A run was to be submitted with faults, and this server takes none.
+pub const FAULTS_NOT_ALLOWED: &str = "FAULTS_NOT_ALLOWED";
 /// A backup is running already.
 pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
 /// No directory is configured that backups may go to.
@@ -114,7 +120,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 54] = [
+pub const ALL: [(&str, StatusCode); 57] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -128,6 +134,8 @@ pub const ALL: [(&str, StatusCode); 54] = [
     (REPLAY_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_NOT_FOUND, StatusCode::NOT_FOUND),
     (REDRIVE_OVER, StatusCode::CONFLICT),
+    (INPUT_NOT_EDITABLE, StatusCode::CONFLICT),
+    (TOO_MANY_NOTES, StatusCode::TOO_MANY_REQUESTS),
     (TOO_MANY_REDRIVES, StatusCode::TOO_MANY_REQUESTS),
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
@@ -164,6 +172,7 @@ pub const ALL: [(&str, StatusCode); 54] = [
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (FAULTS_NOT_ALLOWED, StatusCode::FORBIDDEN),
     (BACKUP_RUNNING, StatusCode::CONFLICT),
     (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),

@@ -1,5 +1,6 @@
 //! `/api/v1/executions`, and `execute` of a workflow: runs begun, shown, listed, cancelled.
 
+mod faults;
 mod request;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use axum::response::Response;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::BadFingerprint;
+use backstitch_core::payload::Payload;
 use backstitch_core::report::{kind_word, letter_row_json, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus};
 use backstitch_journal::LetterFilter;
@@ -21,7 +22,7 @@ use super::{ACTOR, App, answer, codes};
 /// Letters of every status.
 const ALL: &str = "all";
 /// What a list of letters can be asked.
-const LIST_PARAMETERS: [&str; 13] = [
+const LIST_PARAMETERS: [&str; 14] = [
     "status",
     "workflow_id",
     "step",
@@ -29,6 +30,7 @@ const LIST_PARAMETERS: [&str; 13] = [
     "code",
     "fingerprint",
     "tag",
+    "assignee",
     "execution_id",
     "opened_after",
     "opened_before",
@@ -47,6 +49,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
     let filter = LetterFilter {
         step: asked.owned("step"),
         tag: asked.owned("tag"),
+        assignee: asked.owned("assignee"),
         execution,
         opened: asked.range("opened_after", "opened_before")?,
         order: asked.order()?,
@@ -99,8 +102,13 @@ pub(super) async fn retry(
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let letter = read_id(&id)?;
-    Fields::of(document, &[]).finish()?;
-    let retried = engine.retry_letter(letter, ACTOR).await?;
+    let mut fields = Fields::of(document, &["input", "reason"]);
+    let (input, reason) = (fields.take("input"), fields.words("reason"));
+    fields.finish()?;
+    let retried = match input {
+        None => engine.retry_letter(letter, ACTOR).await?,
+        Some(input) => engine.retry_letter_with(letter, Payload::of(&input), reason, ACTOR).await?,
+    };
     let body = json!({
         "letter_id": letter.to_string(),
         "execution_id": retried.execution.to_string(),
@@ -131,6 +139,38 @@ pub(super) async fn discard(
         "execution_id": letter.execution.to_string(),
         "status": status,
     })))
+}
+
+/// `POST /api/v1/dlq/{id}/assign`: somebody is to see to it, or nobody any more.
+pub(super) async fn assign(
+    State(app): State<App>,
+    PathId(id): PathId,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, letter) = (app.engine()?, read_id(&id)?);
+    let mut fields = Fields::of(document, &["assignee", "reason"]);
+    let assignee = Some(fields.words("assignee")).filter(|own| !own.is_empty());
+    let reason = fields.words("reason");
+    fields.finish()?;
+    engine.assign_letter(letter, assignee, reason, ACTOR.to_owned()).await?;
+    Ok(answer::ok(&engine.letter(letter).await?))
+}
+
+/// `POST /api/v1/dlq/{id}/notes`: something is written down about it.
+pub(super) async fn note(
+    State(app): State<App>,
+    PathId(id): PathId,
+    document: Document,
+) -> Result<Response, Refusal> {
+    let (engine, letter) = (app.engine()?, read_id(&id)?);
+    let mut fields = Fields::of(document, &["text"]);
+    let text = fields.words("text");
+    if text.is_empty() {
+        fields.problem("text", MISSING_FIELD, "is required".to_owned());
+    }
+    fields.finish()?;
+    engine.note_letter(letter, text, ACTOR.to_owned()).await?;
+    Ok(answer::ok(&engine.letter(letter).await?))
 }
 
 fn read_id(text: &str) -> Result<LetterId, Refusal> {

@@ -177,6 +177,8 @@ fn letter_routes() -> Router<App> {
         .route("/api/v1/dlq/{letter_id}", get(letters::show))
         .route("/api/v1/dlq/{letter_id}/retry", post(letters::retry))
         .route("/api/v1/dlq/{letter_id}/discard", post(letters::discard))
+        .route("/api/v1/dlq/{letter_id}/assign", post(letters::assign))
+        .route("/api/v1/dlq/{letter_id}/notes", post(letters::note))
 }
 
 /// Which revision new runs of a workflow get.

@@ -26,13 +26,14 @@ use super::{ACTOR, App, answer, codes};
 use crate::nearest::unknown;
 
 const FIELDS: [&str; 5] = ["filter", "rate_per_second", "canary", "stop_when", "reason"];
-const FILTER_FIELDS: [&str; 9] = [
+const FILTER_FIELDS: [&str; 10] = [
     "workflow_id",
     "step",
     "kind",
     "code",
     "fingerprint",
     "tag",
+    "assignee",
     "execution_id",
     "opened_after",
     "opened_before",
@@ -153,6 +154,7 @@ fn condition(choice: &mut LetterChoice, name: &str, text: &str) -> Result<(), St
         "step" => choice.step = own,
         "code" => choice.code = own,
         "tag" => choice.tag = own,
+        "assignee" => choice.assignee = own,
         "execution_id" => choice.execution = own,
         "kind" => {
             let known = LetterKind::ALL.map(kind_word);

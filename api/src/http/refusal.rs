@@ -5,7 +5,7 @@ use std::error::Error as _;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use backstitch_core::command::{Rejection, SIGNALS_KEPT_MAX};
+use backstitch_core::command::{NOTES_PER_LETTER_MAX, Rejection, SIGNALS_KEPT_MAX};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::redrives::{self, RedriveRejection};
 use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
@@ -157,6 +157,7 @@ impl From<Error> for Refusal {
                 Self::new(codes::TOO_MANY_REDRIVES, message)
                     .with(json!({ "max": redrives::RUNNING_MAX }))
             }
+            Error::FaultsNotAllowed => Self::new(codes::FAULTS_NOT_ALLOWED, message),
             Error::TooManyBreakers { max } => {
                 Self::new(codes::TOO_MANY_BREAKERS, message).with(json!({ "max": max }))
             }
@@ -203,8 +204,10 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         }
         // Only runs send messages, and no run is a client of the API.
         Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
-        Rejection::PartOfRun { run } => Refusal::new(codes::PART_OF_EXECUTION, message)
-            .with(json!({ "execution_id": run.to_string() })),
+        Rejection::PartOfRun { run } | Rejection::UndoneWithParent { run } => {
+            Refusal::new(codes::PART_OF_EXECUTION, message)
+                .with(json!({ "execution_id": run.to_string() }))
+        }
         Rejection::RollbackWindowOver { until } => {
             Refusal::new(codes::ROLLBACK_WINDOW_OVER, message)
                 .with(json!({ "until": until.to_string() }))
@@ -231,6 +234,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::TooLarge { .. } => Refusal::new(codes::PAYLOAD_TOO_LARGE, message),
         // Told as a problem of what is submitted.
         Rejection::NoLimitKey { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::InputNotEditable { .. } => Refusal::new(codes::INPUT_NOT_EDITABLE, message),
+        Rejection::TooManyNotes => Refusal::new(codes::TOO_MANY_NOTES, message)
+            .with(json!({ "max": NOTES_PER_LETTER_MAX })),
         Rejection::TooManySignals => {
             Refusal::new(codes::TOO_MANY_SIGNALS, message).with(json!({ "max": SIGNALS_KEPT_MAX }))
         }

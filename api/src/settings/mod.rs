@@ -57,6 +57,8 @@ pub struct Settings {
     pub slots: backstitch_saga::slots::Settings,
     /// Circuit breakers, and budgets of retries.
     pub breakers: backstitch_saga::breakers::Settings,
+    /// Whether runs may be submitted with faults.
+    pub fault_injection: bool,
     /// Bytes of answers that may stand for later attempts.
     pub cache_bytes_max: usize,
     /// What a shutdown does to runs that have not ended.
@@ -89,6 +91,7 @@ impl Default for Settings {
             workers_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
+            fault_injection: false,
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             shutdown: Shutdown::default(),
             log_level: "info".to_owned(),

@@ -60,6 +60,7 @@ impl Settings {
         put(sources, "queue_size", &mut settings.slots.queue_max, |text| number(text, 0))?;
         put(sources, "result_cache_bytes", &mut settings.cache_bytes_max, cache_bytes)?;
         put(sources, "breakers", &mut settings.breakers, breakers)?;
+        put(sources, "fault_injection", &mut settings.fault_injection, truth)?;
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;

@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 26] = [
     "data_dir",
     "listen",
     "fsync",
@@ -30,6 +30,7 @@ pub const KEYS: [&str; 25] = [
     "queue_size",
     "result_cache_bytes",
     "breakers",
+    "fault_injection",
     "shutdown",
     "log_level",
     "log_format",

@@ -185,3 +185,38 @@ async fn too_many_open_letters_are_told_where_people_look() {
     assert_eq!(info["letter_alarm"], json!({ "letters": 2, "age_ms": null }));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_given_to_somebody_noted_and_retried_with_another_input() {
+    let server = Server::start().await;
+    server.define(&REFUSED.replace("id: refused", "id: refused\non_failure: suspend")).await;
+    let path = "/api/v1/workflows/refused/execute";
+    let (_, begun) = server.post(path, &json!({ "input": { "why": "busy" } })).await;
+    let run = format!("/api/v1/executions/{}", text(&begun["execution_id"]));
+    let failed = until(&server, &run, |own| own["status"] == "suspended").await;
+    let letter = format!("/api/v1/dlq/{}", text(&failed["dead_letters"][0]["letter_id"]));
+    let given = json!({ "assignee": "bob", "reason": "knows the bank" });
+    let (status, shown) = server.post(&format!("{letter}/assign"), &given).await;
+    assert_eq!((status, &shown["assignee"]), (StatusCode::OK, &json!("bob")));
+    assert_eq!(letters(&server, "assignee=bob").await.len(), 1);
+    assert_eq!(letters(&server, "assignee=ann").await.len(), 0);
+    let (status, shown) =
+        server.post(&format!("{letter}/notes"), &json!({ "text": "asked" })).await;
+    assert_eq!((status, &shown["notes"][0]["text"]), (StatusCode::OK, &json!("asked")));
+    let (status, _) = server.post(&format!("{letter}/notes"), &json!({})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let edited = json!({ "input": { "output": { "paid": true } }, "reason": "the right card" });
+    let (status, retried) = server.post(&format!("{letter}/retry"), &edited).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{retried}");
+    let ended = until(&server, &run, |own| own["status"] == "completed").await;
+    assert_eq!(ended["steps"]["charge"]["output"], json!({ "paid": true }));
+    for (action, detail) in [
+        ("letter.assigned", "bob: knows the bank"),
+        ("letter.noted", "asked"),
+        ("letter.edited", "the right card"),
+    ] {
+        let (_, audit) = server.get(&format!("/api/v1/audit?action={action}")).await;
+        assert_eq!(audit["audit"][0]["detail"], detail, "{action}");
+    }
+    server.stop().await;
+}

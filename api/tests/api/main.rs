@@ -4,6 +4,7 @@ mod backups;
 mod breakers;
 mod contract;
 mod control;
+mod faults;
 mod forks;
 mod forms;
 mod letters;

@@ -42,11 +42,14 @@ fn open(
         events.push(RunEvent::Graph(GraphEvent::NumbersSet { step: Some(step), numbers }));
     }
     let keys = plan.render_limits(scope, work)?;
-    let input = plan.render_input(scope, work)?;
+    let (input, round) = match state.edited_input(step) {
+        Some((input, round)) => (input.clone(), round),
+        None => (plan.render_input(scope, work)?, state.step(step).round),
+    };
     if !plan.limits.is_empty() {
         events.push(RunEvent::Graph(GraphEvent::StepKeyed { step, keys }));
     }
-    events.push(RunEvent::StepReady { step, round: state.step(step).round, input });
+    events.push(RunEvent::StepReady { step, round, input });
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Why a command may be refused.
 
-use super::SIGNALS_KEPT_MAX;
+use super::{NOTES_PER_LETTER_MAX, SIGNALS_KEPT_MAX};
 use crate::failure::Failure;
 use crate::ids::ExecutionId;
 use crate::time::Timestamp;
@@ -71,6 +71,15 @@ pub enum Rejection {
         /// The run it belongs to.
         run: ExecutionId,
     },
+    /// The run's parent has undone it, or is about to, and counts on that.
+    #[error(
+        "the run is undone with {run}, whose step it was, so its dead letters are not retried: \
+         retry that one, or discard the letter"
+    )]
+    UndoneWithParent {
+        /// The parent.
+        run: ExecutionId,
+    },
     /// The step is no loop.
     #[error("step `{step}` is no `foreach`, so it has no items")]
     NoItems {
@@ -118,6 +127,15 @@ pub enum Rejection {
         /// What, and how much is left.
         why: String,
     },
+    /// The letter is retried with the input it has, or not at all.
+    #[error("the letter's input can't be edited: {why}")]
+    InputNotEditable {
+        /// Why.
+        why: &'static str,
+    },
+    /// As many notes as a letter keeps are written.
+    #[error("a dead letter keeps {NOTES_PER_LETTER_MAX} notes, and has as many")]
+    TooManyNotes,
     /// As many signals as a run keeps wait to be taken.
     #[error("{SIGNALS_KEPT_MAX} signals of the run wait to be taken; it keeps no more")]
     TooManySignals,

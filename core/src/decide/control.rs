@@ -58,6 +58,9 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::HoldCallback(..)
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
+        | Command::AssignLetter { .. }
+        | Command::NoteLetter { .. }
+        | Command::EditLetter { .. }
         | Command::SettleUndos { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }

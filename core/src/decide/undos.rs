@@ -7,11 +7,14 @@ use crate::ids::StepIndex;
 use crate::state::State;
 use crate::summary::LetterStatus;
 
+use super::letters::refuse_if_undone;
+
 /// The undo of one step, or all that wait for a person or have failed, are settled. Said again,
 /// it records nothing.
 ///
 /// # Errors
-/// [`Rejection::UnknownStep`], [`Rejection::UndoNotOpen`], [`Rejection::NoUndoOpen`].
+/// [`Rejection::UnknownStep`], [`Rejection::UndoNotOpen`], [`Rejection::NoUndoOpen`],
+/// [`Rejection::UndoneWithParent`].
 pub(super) fn settle(
     state: &State,
     step: Option<String>,
@@ -33,6 +36,9 @@ pub(super) fn settle(
             open
         }
     };
+    if settlement == UndoSettlement::Done {
+        steps.iter().try_for_each(|step| refuse_if_undone(state, LetterSubject::Undo(*step)))?;
+    }
     let settled = UnwindEvent::UndosSettled { steps, settlement, note, actor };
     Ok(vec![RunEvent::Unwind(settled)])
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::BreakerOrder;
-use crate::ids::{Digest, ExecutionId};
+use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,15 @@ pub enum PartitionEvent {
         /// In their words.
         reason: String,
         /// Who.
+        actor: String,
+    },
+    /// Redrives left the store that had come to rest; their commits stay in the chain.
+    RedrivesRemoved {
+        /// Which, ascending.
+        redrives: Vec<RedriveId>,
+        /// The rule that said so, in words.
+        rule: String,
+        /// Who applied it.
         actor: String,
     },
 }

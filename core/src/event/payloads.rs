@@ -29,7 +29,8 @@ impl Event {
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
-                | PartitionEvent::BreakerSet { .. },
+                | PartitionEvent::BreakerSet { .. }
+                | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -69,7 +70,8 @@ impl Event {
                 | PartitionEvent::RunsImported { .. }
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
-                | PartitionEvent::BreakerSet { .. },
+                | PartitionEvent::BreakerSet { .. }
+                | PartitionEvent::RedrivesRemoved { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -106,6 +108,7 @@ impl RunEvent {
             Self::Graph(event) => event.payload().into_iter().for_each(visit),
             Self::Link(event) => event.payload().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload(visit),
+            Self::Letter(event) => event.payload().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -157,6 +160,7 @@ impl RunEvent {
             Self::Graph(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Link(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload_mut(visit),
+            Self::Letter(event) => event.payload_mut().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }

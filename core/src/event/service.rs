@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Fault;
 use crate::ids::StepIndex;
 use crate::time::Timestamp;
 
@@ -34,6 +35,12 @@ pub enum ServiceEvent {
         hold: Hold,
         /// When it is due again.
         due_at: Timestamp,
+    },
+    /// What goes wrong with its attempts on purpose. The last of what stands behind `Submitted`,
+    /// in the same commit, if there is anything.
+    FaultsPlanned {
+        /// In the order in which they were asked for; the first that names an attempt counts.
+        faults: Vec<Fault>,
     },
 }
 
@@ -115,7 +122,7 @@ impl ServiceEvent {
     pub fn step(&self) -> Option<StepIndex> {
         match self {
             Self::CallHeld { step, .. } | Self::CallRefused { step, .. } => Some(*step),
-            Self::CallbackHeld { .. } => None,
+            Self::CallbackHeld { .. } | Self::FaultsPlanned { .. } => None,
         }
     }
 }

@@ -23,6 +23,19 @@ pub(super) fn apply(state: &mut State, event: &ServiceEvent, at: Timestamp) -> R
             calls.hold(Subject::Delivery(*delivery), hold.clone(), at);
             Ok(())
         }
+        ServiceEvent::FaultsPlanned { faults } => {
+            if state.version != state.beginning() {
+                return Err("a run's faults are told when it is submitted".to_owned());
+            }
+            if faults.is_empty() {
+                return Err("a run without faults is told of none".to_owned());
+            }
+            for own in faults {
+                step_mut(state, own.step)?;
+            }
+            state.calls.get_or_insert_default().faults.clone_from(faults);
+            Ok(())
+        }
     }
 }
 

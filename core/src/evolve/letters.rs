@@ -1,9 +1,9 @@
 //! Folding the events of dead letters.
 
 use crate::arrows::{DeliveryMove, Phase, PhaseMove, StepMove, StepStatus};
-use crate::event::{LetterSubject, Recourse, RunEvent};
+use crate::event::{LetterEvent, LetterSubject, Recourse, RunEvent};
 use crate::ids::StepIndex;
-use crate::state::{Letter, LetterSettled, State, Subject};
+use crate::state::{Edit, Letter, LetterSettled, Said, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
@@ -37,6 +37,7 @@ pub(super) fn apply_letter(
                 attempts,
                 opened_at: at,
                 settled,
+                handling: None,
             });
             Ok(())
         }
@@ -71,6 +72,42 @@ pub(super) fn apply_letter(
             Ok(())
         }
         _ => Err("not an event of a letter".to_owned()),
+    }
+}
+
+/// What people do about a letter before it is settled; a note, after it too.
+pub(super) fn apply_handling(
+    state: &mut State,
+    event: &LetterEvent,
+    at: Timestamp,
+) -> Result<(), String> {
+    let number = event.letter();
+    let letter =
+        state.letters.get_mut(number as usize).ok_or_else(|| format!("no letter {number}"))?;
+    let open = letter.status == LetterStatus::Open;
+    let handling = letter.handling.get_or_insert_default();
+    match event {
+        LetterEvent::Noted { text, actor, .. } => {
+            handling.notes.push(Said { reason: text.clone(), actor: actor.clone(), at });
+        }
+        _ if !open => return Err(format!("letter {number} is settled")),
+        LetterEvent::Assigned { assignee, .. } => handling.assignee.clone_from(assignee),
+        LetterEvent::InputEdited { input, .. } => {
+            handling.edit = Some(Edit { input: input.clone(), round: None });
+        }
+    }
+    Ok(())
+}
+
+/// The step is ready: from now on it is this round that an edited input belongs to.
+pub(super) fn note_round(state: &mut State, step: StepIndex, round: u16) {
+    let own = |letter: &&mut Letter| {
+        letter.subject == LetterSubject::Step(step) && letter.status == LetterStatus::Retried
+    };
+    let letters = state.letters.iter_mut().rev().filter(own);
+    let edit = letters.filter_map(|letter| letter.handling.as_mut()?.edit.as_mut()).next();
+    if let Some(edit) = edit {
+        edit.round.get_or_insert(round);
     }
 }
 

@@ -85,7 +85,10 @@ fn post(
         }
         Message::RollBack { step, .. } => drop(links.to_roll_back.remove(step)),
         Message::Ended { .. } => links.reported = true,
-        Message::RolledBack { .. } => (links.reported, links.roll_back) = (true, None),
+        Message::RolledBack { failure, .. } => {
+            (links.reported, links.roll_back) = (true, None);
+            links.rolled_back |= failure.is_none();
+        }
         Message::Signal { step, .. } => drop(links.to_start.remove(step)),
     }
     state.sets.touched.push(Subject::Message(number));

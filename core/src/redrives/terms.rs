@@ -56,6 +56,9 @@ pub struct LetterChoice {
     /// Of runs with this tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// That this one is to see to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
     /// Of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,

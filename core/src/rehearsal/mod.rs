@@ -134,7 +134,14 @@ impl Question {
             actor: self.actor.clone(),
         });
         let (execution, plan) = (self.execution, self.plan.clone());
-        Submission { execution, plan, submitted, tags: Vec::new(), origin: None }
+        Submission {
+            execution,
+            plan,
+            submitted,
+            tags: Vec::new(),
+            origin: None,
+            faults: Vec::new(),
+        }
     }
 }
 

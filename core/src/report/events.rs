@@ -92,6 +92,10 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             });
             ("BreakerSet", data)
         }
+        PartitionEvent::RedrivesRemoved { redrives, rule, actor } => {
+            let redrives: Vec<_> = redrives.iter().map(ToString::to_string).collect();
+            ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
+        }
     }
 }
 
@@ -212,6 +216,7 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Link(_)
         | RunEvent::Fork(_)
         | RunEvent::Service(_)
+        | RunEvent::Letter(_)
         | RunEvent::Unwind(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }

@@ -16,6 +16,7 @@ pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value 
         RunEvent::Link(event) => link(event, id),
         RunEvent::Fork(event) => super::forks::data(event, id),
         RunEvent::Service(event) => super::services::data(event, id),
+        RunEvent::Letter(event) => super::letters::event_data(event),
         RunEvent::Unwind(event) => unwind(event, id),
         _ => Value::Null,
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::failure_json;
-use crate::event::LetterSubject;
+use crate::event::{LetterEvent, LetterSubject};
 use crate::ids::{LetterId, StepIndex};
 use crate::letters::{Fingerprint, LetterCounts, LetterGroup, normal};
 use crate::payload::Payload;
@@ -27,6 +27,7 @@ pub fn letter_summary(state: &State, number: u32) -> Option<LetterSummary> {
         code: letter.failure.code.clone(),
         message: letter.failure.message.clone(),
         status: letter.status,
+        assignee: letter.handling.as_ref().and_then(|own| own.assignee.clone()),
         opened_at: letter.opened_at,
         attempts: letter.attempts,
         version: state.version,
@@ -67,6 +68,7 @@ pub fn letter_json(state: &State, number: u32, letter: &Letter) -> Value {
         }
         LetterSubject::Callback(n) => state.deliveries.get(n as usize).map(|own| own.body.clone()),
     };
+    let handling = letter.handling.as_deref().cloned().unwrap_or_default();
     json!({
         "letter_id": LetterId { execution: state.id, number }.to_string(),
         "execution_id": state.id.to_string(),
@@ -88,6 +90,11 @@ pub fn letter_json(state: &State, number: u32, letter: &Letter) -> Value {
             "execution_id": settled.linked.map(|run| run.to_string()),
             "at": settled.at.to_string(),
         })),
+        "assignee": handling.assignee,
+        "notes": handling.notes.iter().map(|own| json!({
+            "text": own.reason, "actor": own.actor, "at": own.at.to_string(),
+        })).collect::<Vec<_>>(),
+        "edited_input": handling.edit.as_ref().map(|edit| edit.input.value()),
     })
 }
 
@@ -106,6 +113,7 @@ pub fn letter_row_json(row: &LetterSummary) -> Value {
         "status": letter_word(row.status),
         "attempts": row.attempts,
         "error": { "error_code": row.code, "message": row.message },
+        "assignee": row.assignee,
         "opened_at": row.opened_at.to_string(),
     })
 }
@@ -155,4 +163,19 @@ pub fn letter_group_json(group: &LetterGroup) -> Value {
 pub fn letter_counts_json(counts: &LetterCounts) -> Map<String, Value> {
     let of = |status| (letter_word(status).to_owned(), counts.of_status(status).into());
     LetterStatus::ALL.into_iter().map(of).collect()
+}
+
+/// The data of what people do about a letter before it is settled.
+pub(super) fn event_data(event: &LetterEvent) -> Value {
+    match event {
+        LetterEvent::Assigned { letter, assignee, reason, actor } => json!({
+            "letter": letter, "assignee": assignee, "reason": reason, "actor": actor,
+        }),
+        LetterEvent::Noted { letter, text, actor } => {
+            json!({ "letter": letter, "text": text, "actor": actor })
+        }
+        LetterEvent::InputEdited { letter, input, reason, actor } => json!({
+            "letter": letter, "input": input.value(), "reason": reason, "actor": actor,
+        }),
+    }
 }

@@ -70,6 +70,7 @@ fn filter_json(filter: &LetterChoice) -> Value {
         "code": filter.code,
         "fingerprint": filter.fingerprint.map(|own| own.to_string()),
         "tag": filter.tag,
+        "assignee": filter.assignee,
         "execution_id": filter.execution,
         "opened_after": filter.opened_after.map(|at| at.to_string()),
         "opened_before": filter.opened_before.map(|at| at.to_string()),

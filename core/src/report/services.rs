@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::instant;
-use crate::event::{Hold, ServiceEvent};
+use crate::event::{Fault, FaultKind, Hold, ServiceEvent};
 use crate::ids::StepIndex;
 use crate::state::{HeldCall, State, Subject};
 
@@ -16,12 +16,34 @@ pub(super) fn data(event: &ServiceEvent, id: &dyn Fn(&StepIndex) -> Value) -> Va
         ServiceEvent::CallbackHeld { delivery, hold, due_at } => {
             (json!({ "delivery": delivery, "due_at": due_at.to_string() }), hold)
         }
+        ServiceEvent::FaultsPlanned { faults } => {
+            let faults: Vec<_> = faults.iter().map(|own| fault(own, id)).collect();
+            return json!({ "faults": faults });
+        }
     };
     let Hold { key, why, until } = hold;
     data["breaker"] = (&**key).into();
     data["because"] = why.word().into();
     data["until"] = instant(*until);
     data
+}
+
+fn fault(own: &Fault, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    let mut shown = json!({
+        "step": id(&own.step), "undo": own.undo, "attempt": own.attempt, "kind": own.kind.word(),
+    });
+    match own.kind {
+        FaultKind::Fail { permanent } => shown["permanent"] = permanent.into(),
+        FaultKind::Delay { ms } => shown["delay_ms"] = ms.into(),
+        FaultKind::CrashBeforeAck | FaultKind::Duplicate => {}
+    }
+    shown
+}
+
+/// What the run's attempts meet on purpose.
+pub(super) fn faults_json(state: &State) -> Value {
+    let id = |step: &StepIndex| state.plan.step(*step).id.to_string().into();
+    state.faults().iter().map(|own| fault(own, &id)).collect()
 }
 
 /// What a call waits for, if it waits for its service.

@@ -1,12 +1,12 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LinkEvent, PartitionEvent, RedriveEvent,
-    ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
+    ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
+    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 94] = [
+pub const EVENT_TYPES: [&str; 99] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -71,6 +71,10 @@ pub const EVENT_TYPES: [&str; 94] = [
     "CallHeld",
     "CallRefused",
     "CallbackHeld",
+    "FaultsPlanned",
+    "DeadLetterAssigned",
+    "DeadLetterNoted",
+    "DeadLetterEdited",
     "UndoAwaited",
     "UndosSettled",
     "CompensationTimedOut",
@@ -89,6 +93,7 @@ pub const EVENT_TYPES: [&str; 94] = [
     "RetentionPolicySet",
     "CacheEmptied",
     "BreakerSet",
+    "RedrivesRemoved",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -104,7 +109,7 @@ pub const EVENT_TYPES: [&str; 94] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(67).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(71).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -125,6 +130,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RetentionPolicySet { .. } => "RetentionPolicySet",
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
             PartitionEvent::BreakerSet { .. } => "BreakerSet",
+            PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",
@@ -197,6 +203,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Link(event) => link_type(event),
         RunEvent::Fork(event) => fork_type(event),
         RunEvent::Service(event) => service_type(event),
+        RunEvent::Letter(event) => letter_type(event),
         RunEvent::Unwind(event) => unwind_type(event),
     }
 }
@@ -222,6 +229,14 @@ fn graph_type(event: &GraphEvent) -> &'static str {
         GraphEvent::SlaBreached { .. } => "SlaBreached",
         GraphEvent::StepKeyed { .. } => "StepKeyed",
         GraphEvent::NumbersSet { .. } => "NumbersSet",
+    }
+}
+
+fn letter_type(event: &LetterEvent) -> &'static str {
+    match event {
+        LetterEvent::Assigned { .. } => "DeadLetterAssigned",
+        LetterEvent::Noted { .. } => "DeadLetterNoted",
+        LetterEvent::InputEdited { .. } => "DeadLetterEdited",
     }
 }
 
@@ -251,6 +266,7 @@ fn service_type(event: &ServiceEvent) -> &'static str {
         ServiceEvent::CallHeld { .. } => "CallHeld",
         ServiceEvent::CallRefused { .. } => "CallRefused",
         ServiceEvent::CallbackHeld { .. } => "CallbackHeld",
+        ServiceEvent::FaultsPlanned { .. } => "FaultsPlanned",
     }
 }
 

@@ -10,6 +10,8 @@ use crate::payload::Payload;
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
+use super::Said;
+
 /// Why a run fails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
@@ -89,6 +91,28 @@ pub struct Letter {
     pub opened_at: Timestamp,
     /// When it was retried or discarded, by whom, and why.
     pub settled: Option<LetterSettled>,
+    /// What people did about it before, if they did anything.
+    pub handling: Option<Box<Handling>>,
+}
+
+/// What people did about a letter before it was settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handling {
+    /// Who is to see to it.
+    pub assignee: Option<String>,
+    /// What was written down, the oldest first.
+    pub notes: Vec<Said>,
+    /// With what its step is run again.
+    pub edit: Option<Edit>,
+}
+
+/// An input that a person gave a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// In place of what is rendered.
+    pub input: Payload,
+    /// The round that ran with it, once one has.
+    pub round: Option<u16>,
 }
 
 /// What became of a letter.

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::{State, Subject};
 use crate::advance::alone::Gate;
 use crate::arrows::Phase;
-use crate::event::Hold;
+use crate::event::{Fault, Hold};
 use crate::ids::StepIndex;
 use crate::time::Timestamp;
 
-/// Calls that wait until their services may be called.
+/// Calls that wait until their services may be called, and what goes wrong with others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     steps: BTreeMap<StepIndex, HeldCall>,
     undos: BTreeMap<StepIndex, HeldCall>,
     deliveries: BTreeMap<u32, HeldCall>,
+    /// What goes wrong with attempts on purpose.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// A call that waits.

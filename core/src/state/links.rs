@@ -32,6 +32,8 @@ pub struct Links {
     pub reported: bool,
     /// The parent's step, and the attempt of its undo, that wait until the run is undone.
     pub roll_back: Option<(StepIndex, u16)>,
+    /// Whether the run has told its parent that it is undone whole.
+    pub rolled_back: bool,
     /// Running steps whose child, or next chunk, is not sent for.
     pub(crate) to_start: BTreeSet<StepIndex>,
     /// Running steps whose child has begun and was not told to stop.

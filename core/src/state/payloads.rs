@@ -40,6 +40,8 @@ pub(crate) fn for_each_mut(
     }
     for letter in letters {
         of_failure(Some(&mut letter.failure), visit);
+        let edit = letter.handling.as_mut().and_then(|own| own.edit.as_mut());
+        edit.into_iter().for_each(|edit| visit(&mut edit.input));
     }
     let Some(links) = links else { return };
     links.outbox.values_mut().filter_map(|own| own.body.payload_mut()).for_each(&mut *visit);

@@ -2,7 +2,9 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
-use backstitch_core::event::{Event, GraphEvent, Hold, HoldReason, RunEvent, ServiceEvent};
+use backstitch_core::event::{
+    Event, Fault, FaultKind, GraphEvent, Hold, HoldReason, RunEvent, ServiceEvent,
+};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
 use backstitch_core::machine::replay;
 use backstitch_core::payload::Payload;
@@ -125,14 +127,17 @@ fn answered_from_cache(state: State) -> State {
     replay(RUN, &state.plan, events).expect("it happens so")
 }
 
-/// The first step's service was not to be called.
+/// The first step's service was not to be called, and its first attempt is to fail.
 fn told_to_wait(state: State) -> State {
     let submitted = Event::Run(RunEvent::Submitted(state.submitted.clone()));
     let input = Payload::of(&json!({}));
     let ready = Event::Run(RunEvent::StepReady { step: StepIndex(0), round: 1, input });
     let hold = Hold { key: "k".into(), why: HoldReason::Open, until: Some(START) };
     let held = ServiceEvent::CallHeld { step: StepIndex(0), undo: false, hold };
-    let events = [submitted, ready, Event::Run(RunEvent::Service(held))];
+    let kind = FaultKind::Fail { permanent: true };
+    let faults = vec![Fault { step: StepIndex(0), undo: false, attempt: Some(1), kind }];
+    let faults = Event::Run(RunEvent::Service(ServiceEvent::FaultsPlanned { faults }));
+    let events = [submitted, faults, ready, Event::Run(RunEvent::Service(held))];
     replay(RUN, &state.plan, events.iter().map(|event| (event, START))).expect("it happens so")
 }
 
@@ -146,7 +151,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (14, "a48f36a23cb01b00ecb650a5910445eabfc014bcbcf3c98e50162ea393d911c0");
+    let known = (16, "87595c39b2d6a1c8664dde9a2709973e8a7d5fdfd5b805f9aec6aff82d105c71");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

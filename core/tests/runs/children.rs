@@ -9,7 +9,7 @@ use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
 use serde_json::json;
 
-use crate::stage::{Life, child, plan_problems, retry};
+use crate::stage::{Life, child, discard, plan_problems, retry};
 
 const PARENT: &str = "
 id: parent
@@ -173,6 +173,40 @@ fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
     assert_eq!(owes(&life), [(2, "rolled_back")]);
     let told = |event: &RunEvent| matches!(event, RunEvent::Link(LinkEvent::MessagePosted { .. }));
     assert_eq!(life.events.iter().filter(|event| told(event)).count(), 3);
+}
+
+#[test]
+fn what_a_parent_has_undone_is_not_retried() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let ask = |life: &mut Life, message| {
+        let step = life.state.parent().expect("a child").step;
+        receive(life, above, message, Message::RollBack { step, attempt: 1 })
+            .expect("of the parent");
+    };
+    let refused = Err(Rejection::UndoneWithParent { run: above });
+    // Halted with nothing done, it is undone at once, and its step would act for nobody.
+    let mut halted = child("{ id: c, on_failure: halt, steps: [{ id: a, type: task }] }", above);
+    halted.refuses("a");
+    ask(&mut halted, 7);
+    assert_eq!(halted.act(retry(0)), refused);
+    let input = Payload::of(&json!({}));
+    let (reason, actor) = (String::new(), "ann".to_owned());
+    let edit = Command::EditLetter { letter: 0, input, reason, actor };
+    assert_eq!(halted.act(edit), refused);
+    halted.act(discard(0)).expect("it can be given up");
+    // An undo is retried until it has worked, and the parent is told what came of it.
+    let undo = "{ id: c, steps: [{ id: a, type: task, undo: { type: task } }] }";
+    let mut stuck = child(undo, above);
+    stuck.succeeds("a");
+    acknowledge(&mut stuck, 0);
+    ask(&mut stuck, 7);
+    stuck.undo_refused("a");
+    assert_eq!((stuck.status(), owes(&stuck)), ("compensation_failed", vec![(1, "rolled_back")]));
+    stuck.act(retry(0)).expect("it is not undone yet");
+    stuck.undone("a");
+    ask(&mut stuck, 8);
+    assert_eq!(stuck.status(), "compensated");
+    assert!(stuck.state.links.as_ref().is_some_and(|links| links.rolled_back));
 }
 
 #[test]

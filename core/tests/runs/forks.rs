@@ -28,6 +28,7 @@ fn order(parent: &State, plan: &Arc<Plan>, from: Option<&str>) -> ForkOrder {
             submitted,
             tags: vec!["again".into()],
             origin: None,
+            faults: Vec::new(),
         },
         from: from.map(str::to_owned),
         take_over: false,

@@ -2,6 +2,10 @@
 
 use backstitch_core::command::{Command, Rejection};
 use backstitch_core::failure::Failure;
+use backstitch_core::ids::StepIndex;
+use backstitch_core::payload::Payload;
+use backstitch_core::report::letter_json;
+use backstitch_core::state::Subject;
 use serde_json::json;
 
 use crate::stage::{CHAIN, Life, cancel, discard, retry};
@@ -140,4 +144,74 @@ callbacks: [{ event: workflow.failed, url: 'http://h/bad' }]
     life.refuses("a").act(retry(0)).expect("in place");
     assert_eq!(life.status(), "running");
     assert_eq!(life.state.deliveries[0].body.value()["data"]["status"], "failed");
+}
+
+fn edit(letter: u32, input: serde_json::Value) -> Command {
+    let (reason, actor) = ("wrong amount".to_owned(), "ann".to_owned());
+    Command::EditLetter { letter, input: Payload::of(&input), reason, actor }
+}
+
+#[test]
+fn an_edited_input_is_a_new_round_and_stays_with_the_step() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: suspend"), json!({}));
+    life.succeeds("a").refuses("b");
+    let step = StepIndex(1);
+    let key = life.state.idempotency_key(Subject::Step(step));
+    life.act(edit(0, json!({ "amount": 5 }))).expect("it waits");
+    assert_eq!(life.state.idempotency_key(Subject::Step(step)), key, "nothing runs yet");
+    life.act(retry(0)).expect("in place");
+    let own = life.state.step(step);
+    assert_eq!(
+        (own.round, own.input.as_ref().map(Payload::value)),
+        (2, Some(json!({ "amount": 5 })))
+    );
+    let edited = life.state.idempotency_key(Subject::Step(step));
+    assert_ne!(edited, key, "another input is another effect");
+    // Another letter of the same step keeps it, and its key: it is the same effect.
+    life.refuses("b").act(retry(1)).expect("in place");
+    assert_eq!(life.state.idempotency_key(Subject::Step(step)), edited);
+    life.act(edit(1, json!({}))).expect_err("it was retried");
+    life.succeeds("b").succeeds("c");
+    assert_eq!(life.status(), "completed");
+}
+
+#[test]
+fn an_input_is_edited_only_where_nothing_may_have_happened() {
+    let refused = |life: &mut Life, letter| {
+        let told = life.act(edit(letter, json!({}))).expect_err("it is kept");
+        assert!(matches!(told, Rejection::InputNotEditable { .. }), "{told}");
+    };
+    let mut undone = Life::begin(CHAIN, json!({}));
+    undone.succeeds("a").succeeds("b").refuses("c").undo_refused("b").undone("a");
+    refused(&mut undone, 0);
+    refused(&mut undone, 1);
+    assert_eq!(undone.act(edit(9, json!({}))), Err(Rejection::UnknownLetter { letter: 9 }));
+}
+
+#[test]
+fn letters_are_assigned_and_noted() {
+    let mut life = Life::begin(&format!("{CHAIN}\non_failure: suspend"), json!({}));
+    life.refuses("a");
+    let (reason, actor) = (String::new(), "ann".to_owned());
+    let assign = |assignee: Option<&str>| Command::AssignLetter {
+        letter: 0,
+        assignee: assignee.map(str::to_owned),
+        reason: reason.clone(),
+        actor: actor.clone(),
+    };
+    let note =
+        |text: &str| Command::NoteLetter { letter: 0, text: text.to_owned(), actor: actor.clone() };
+    life.act(assign(Some("bob"))).expect("open");
+    let version = life.state.version;
+    life.act(assign(Some("bob"))).expect("twice is once");
+    assert_eq!(life.state.version, version);
+    life.act(note("asked the bank")).expect("open");
+    let shown = letter_json(&life.state, 0, &life.state.letters[0]);
+    assert_eq!(
+        (&shown["assignee"], &shown["notes"][0]["text"]),
+        (&json!("bob"), &json!("asked the bank"))
+    );
+    life.act(discard(0)).expect("open");
+    life.act(note("it is paid")).expect("settled letters are written about still");
+    assert!(matches!(life.act(assign(None)), Err(Rejection::LetterNotOpen { .. })));
 }

@@ -78,7 +78,8 @@ impl World {
             retry_of: None,
             actor: "test".to_owned(),
         });
-        let submission = Submission { execution, plan, submitted, tags: vec![], origin };
+        let submission =
+            Submission { execution, plan, submitted, tags: vec![], origin, faults: Vec::new() };
         let (state, decision) = machine::submit(submission, Moment::at(self.now)).expect("legal");
         let events = decision.events.into_iter().map(Event::Run).collect();
         self.runs.insert(execution, (state, events));

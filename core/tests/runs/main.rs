@@ -8,6 +8,7 @@ mod children;
 mod controls;
 mod ends;
 mod export;
+mod faults;
 mod flow;
 mod forks;
 mod keyed;

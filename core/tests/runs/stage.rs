@@ -112,7 +112,7 @@ pub fn submission(plan: Arc<Plan>, input: &Value) -> Submission {
         retry_of: None,
         actor: "test".to_owned(),
     });
-    Submission { execution: RUN, plan, submitted, tags: vec![], origin: None }
+    Submission { execution: RUN, plan, submitted, tags: vec![], origin: None, faults: Vec::new() }
 }
 
 impl Life {

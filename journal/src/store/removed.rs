@@ -14,7 +14,7 @@ use crate::fence::Unit;
 use crate::keys;
 use crate::pending::Selection;
 use crate::record::{decode_row, encode_row};
-use crate::removal::RemovedRun;
+use crate::removal::{self, RemovedRun};
 
 const REMOVED: u8 = b't';
 /// Marks that one tick forgets.
@@ -23,7 +23,9 @@ const MARKS_FORGOTTEN_PER_TICK_MAX: usize = 4_096;
 impl Store {
     /// When and why a run was removed, if it was and the log still reaches back to it.
     pub(crate) fn removed_run(&self, stream: &StreamId) -> Result<Option<RemovedRun>, Error> {
-        let StreamId::Execution(_) = stream else { return Ok(None) };
+        if removal::decided_in(stream).is_none() {
+            return Ok(None);
+        }
         match self.pending.removed(stream) {
             Some(mark) => Ok(Some(mark)),
             None => self.stored_mark(stream),
@@ -32,7 +34,9 @@ impl Store {
 
     /// Whether the tree knows that a run was removed at a position or behind it.
     pub(super) fn is_removed_at(&self, stream: &StreamId, position: u64) -> Result<bool, Error> {
-        let StreamId::Execution(_) = stream else { return Ok(false) };
+        if removal::decided_in(stream).is_none() {
+            return Ok(false);
+        }
         Ok(self.stored_mark(stream)?.is_some_and(|mark| position <= mark.position))
     }
 
@@ -75,12 +79,10 @@ impl Store {
     ) -> Result<bool, Error> {
         let Some(sequences) = &selection.forget else { return Ok(false) };
         let renewed: HashSet<&StreamId> = selection.removed.iter().map(|(run, _)| run).collect();
-        let goes = |run: &StreamId, mark: &RemovedRun| match run {
-            StreamId::Execution(id) => {
-                let until = sequences.get(usize::from(id.partition.0));
-                until.is_some_and(|until| mark.sequence <= *until) && !renewed.contains(run)
-            }
-            _ => false,
+        let goes = |run: &StreamId, mark: &RemovedRun| {
+            let partition = removal::decided_in(run);
+            let until = partition.and_then(|own| sequences.get(usize::from(own.0)));
+            until.is_some_and(|until| mark.sequence <= *until) && !renewed.contains(run)
         };
         let marks = self.removed_runs()?;
         let gone: Vec<_> = marks.iter().filter(|(run, mark)| goes(run, mark)).collect();

@@ -24,6 +24,7 @@ use crate::log::wal::walk::Flaw;
 use crate::pending::unpack;
 use crate::reader::Reader;
 use crate::record;
+use crate::removal;
 
 /// One check under way.
 pub(super) struct Check {
@@ -196,16 +197,16 @@ impl Check {
                 let digest = digest.to_string();
                 self.report.erasures.push(Erasure { digest, reason, actor, recorded_at });
             }
-            Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) => {
+            event => {
                 // Whoever begins again under the same id begins at version 1.
-                for stream in runs.into_iter().map(StreamId::Execution) {
+                let removed = removal::of_event(&event).map(|(streams, _)| streams);
+                for stream in removed.into_iter().flatten() {
                     let followed = self.streams.remove(&stream);
                     if let Some(Followed { version, .. }) = followed.filter(|_| beyond_store) {
                         self.removed.insert(stream, version);
                     }
                 }
             }
-            _ => {}
         }
     }
 

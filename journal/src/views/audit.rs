@@ -56,7 +56,11 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::RedriveResumed => 28,
         AuditAction::RedriveCancelled => 29,
         AuditAction::BreakerSet => 30,
-        AuditAction::UndosSettled => 31,
+        AuditAction::LetterAssigned => 31,
+        AuditAction::LetterNoted => 32,
+        AuditAction::LetterEdited => 33,
+        AuditAction::RedrivesRemoved => 34,
+        AuditAction::UndosSettled => 35,
     }
 }
 
@@ -153,9 +157,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Unwind`:
-    /// numbers of the format.
-    const DEEDS: [u32; 6] = [13, 26, 27, 33, 36, 38];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`,
+    /// `Unwind`: numbers of the format.
+    const DEEDS: [u32; 7] = [13, 26, 27, 33, 36, 38, 39];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -222,7 +226,9 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::{ControlEvent, ForkEvent, UndoSettlement, UnwindEvent};
+    use backstitch_core::event::{
+        ControlEvent, ForkEvent, LetterEvent, UndoSettlement, UnwindEvent,
+    };
 
     use super::*;
 
@@ -244,6 +250,11 @@ mod tests {
                 steps: Vec::new(),
                 settlement: UndoSettlement::Done,
                 note: reason.clone(),
+                actor: actor.clone(),
+            }),
+            RunEvent::Letter(LetterEvent::Noted {
+                letter: 0,
+                text: reason.clone(),
                 actor: actor.clone(),
             }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),

@@ -83,6 +83,9 @@ pub struct LetterFilter {
     /// Of runs with this tag only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// That this one is to see to only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
     /// Of this run only.
     pub execution: Option<ExecutionId>,
     /// Opened then.

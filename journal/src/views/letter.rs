@@ -35,6 +35,10 @@ const FINGERPRINT_OLDEST: u8 = b'h';
 const TAG: u8 = b't';
 /// By tag and status, once for each.
 const TAG_STATUS: u8 = b'u';
+/// By who is to see to it, if anybody is.
+const ASSIGNEE: u8 = b'm';
+/// The same, by status.
+const ASSIGNEE_STATUS: u8 = b'n';
 /// By run.
 const EXECUTION: u8 = b'e';
 
@@ -117,6 +121,10 @@ impl Row for LetterSummary {
             [by_cause_oldest(space, self.fingerprint), ascending(self.opened_at).to_vec()].concat(),
             by_execution(&self.letter.execution),
         ];
+        if let Some(assignee) = &self.assignee {
+            indexes.push(Index::of(ASSIGNEE).text(space).text(assignee).done());
+            indexes.push(Index::of(ASSIGNEE_STATUS).text(space).text(assignee).byte(status).done());
+        }
         for tag in self.tags.iter() {
             indexes.push(Index::of(TAG).text(space).text(tag).done());
             indexes.push(Index::of(TAG_STATUS).text(space).text(tag).byte(status).done());
@@ -153,6 +161,7 @@ impl Filter for LetterFilter {
                 .as_ref()
                 .is_none_or(|step| row.kind != LetterKind::Callback && *step == row.subject)
             && self.fingerprint.is_none_or(|cause| cause == row.fingerprint)
+            && self.assignee.as_ref().is_none_or(|own| Some(own) == row.assignee.as_ref())
             && self.tag.as_ref().is_none_or(|tag| row.tags.iter().any(|own| **own == **tag))
             && self.code.as_ref().is_none_or(|code| *code == row.code)
             && self.execution.is_none_or(|execution| execution == row.letter.execution)
@@ -180,6 +189,8 @@ impl Filter for LetterFilter {
         };
         let named = if let Some(cause) = &self.fingerprint {
             with(FINGERPRINT, FINGERPRINT_STATUS).bytes(&cause.0.to_be_bytes())
+        } else if let Some(assignee) = &self.assignee {
+            with(ASSIGNEE, ASSIGNEE_STATUS).text(assignee)
         } else if let Some(tag) = &self.tag {
             with(TAG, TAG_STATUS).text(tag)
         } else if let Some(code) = &self.code {

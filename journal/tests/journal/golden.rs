@@ -21,12 +21,14 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
+use crate::golden_faults::commit_faults;
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
+use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
-use crate::golden_redrive::commit_redrive;
+use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
 use crate::golden_services::commit_services;
 use crate::golden_source::commit_source;
@@ -295,8 +297,11 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-cache.bin", commit_cache()),
         ("commit-services.bin", commit_services()),
         ("commit-redrive.bin", commit_redrive()),
+        ("commit-redrives-removed.bin", commit_redrives_removed()),
+        ("commit-letters.bin", commit_letters()),
         ("commit-unwind.bin", commit_unwind()),
         ("commit-numbers.bin", commit_numbers()),
+        ("commit-faults.bin", commit_faults()),
     ]
 }
 

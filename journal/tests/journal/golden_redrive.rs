@@ -1,6 +1,8 @@
 //! The golden commit of a redrive of dead letters.
 
-use backstitch_core::event::{ClaimedLetter, Event, RedriveEvent, RedriveOutcome, RedriveRequest};
+use backstitch_core::event::{
+    ClaimedLetter, Event, PartitionEvent, RedriveEvent, RedriveOutcome, RedriveRequest,
+};
 use backstitch_core::ids::{LetterId, RedriveId, StreamId};
 use backstitch_core::letters::Fingerprint;
 use backstitch_core::time::Timestamp;
@@ -48,5 +50,17 @@ pub fn commit_redrive() -> Commit {
     for (version, event) in (1..).zip(events) {
         assert_eq!(builder.push(&redrive, version, at, &Event::Redrive(event)), Fit::Fits);
     }
+    builder.finish(Timestamp(0))
+}
+
+/// Redrives that left the store.
+pub fn commit_redrives_removed() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_1().head());
+    let redrives = vec![RedriveId(0x0123_4567_89ab_cdef), RedriveId(u128::MAX)];
+    let (rule, actor) = ("at rest for 90 days".to_owned(), "retention".to_owned());
+    let event = Event::Partition(PartitionEvent::RedrivesRemoved { redrives, rule, actor });
+    let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_181_000_000));
+    assert_eq!(builder.push(&stream, 8, at, &event), Fit::Fits);
     builder.finish(Timestamp(0))
 }

@@ -91,6 +91,7 @@ fn letter_of(run: &ExecutionId) -> LetterSummary {
         code: "C".to_owned(),
         message: "m".to_owned(),
         status: LetterStatus::Discarded,
+        assignee: None,
         opened_at: Timestamp(1),
         attempts: 1,
         version: 1,

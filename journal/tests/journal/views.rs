@@ -147,6 +147,7 @@ fn letters_are_listed_and_long_texts_are_cut() {
         code: "HTTP_STATUS".to_owned(),
         message: "ü".repeat(50_000),
         status,
+        assignee: None,
         opened_at: Timestamp(i64::from(number)),
         attempts: 3,
         version,

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use backstitch_core::event::{Event, PartitionEvent, RunEvent, Submitted};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex, StreamId};
+use backstitch_core::event::{Event, PartitionEvent, RedriveEvent, RunEvent, Submitted};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, RedriveId, StepIndex, StreamId};
 use backstitch_core::payload::Payload;
 use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
@@ -333,6 +333,23 @@ impl Writer {
             self.answer()?;
         }
         Ok(head.position)
+    }
+
+    /// Writes a redrive's history, durably.
+    pub fn redrive(&mut self, id: RedriveId, events: u64) -> Result<(), AppendError> {
+        let (stream, head) = (StreamId::Redrive(id), self.heads[0]);
+        let mut builder = self.journal.commit_builder(PartitionId(0), 1, &head);
+        for version in 1..=events {
+            let event = Event::Redrive(RedriveEvent::Observed { outcomes: Vec::new() });
+            assert_eq!(builder.push(&stream, version, Timestamp(77), &event), Fit::Fits);
+        }
+        let commit = builder.finish(Timestamp(0));
+        self.heads[0] = commit.head();
+        self.send(Batch { commit, quiescent: Vec::new(), changes: Vec::new() }, &nobody());
+        while self.in_flight > 0 {
+            self.answer()?;
+        }
+        Ok(())
     }
 
     /// Begins a run anew, with its first events.

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::error::exit;
 use crate::facts::{instant, text};
 use crate::source::{Rows, Settled};
-use crate::text::{Screen, Style, Table, clip, style_of, us_between};
+use crate::text::{Screen, Style, Table, clip, counted, printable, style_of, us_between};
 
 /// The longest error that a list shows whole.
 const ERROR_CHARACTERS_MAX: usize = 120;
@@ -43,19 +43,23 @@ fn list_text(rows: &Rows, screen: &Screen) -> String {
     if rows.rows.is_empty() {
         return nothing("letter", rows.count);
     }
-    let headings = ["LETTER", "WORKFLOW", "ABOUT", "STATUS", "OPENED", "ATTEMPTS", "ERROR"];
+    let given = rows.rows.iter().any(|row| row["assignee"].is_string());
+    let mut headings = vec!["LETTER", "WORKFLOW", "ABOUT", "STATUS", "OPENED", "ATTEMPTS"];
+    headings.extend(given.then_some("ASSIGNEE").into_iter().chain(["ERROR"]));
     let mut table = Table::with_headings(&headings);
     for row in &rows.rows {
         let word = text(&row["status"]);
-        table.row([
+        let mut cells = vec![
             (text(&row["letter_id"]).to_owned(), Style::Plain),
             (workflow_label(row), Style::Plain),
             (subject_words(text(&row["kind"]), &row["subject"]), Style::Plain),
             (word.to_owned(), style_of(word)),
             (text(&row["opened_at"]).to_owned(), Style::Dim),
             (row["attempts"].to_string(), Style::Plain),
-            (clip(&sentence(&row["error"]), ERROR_CHARACTERS_MAX), Style::Bad),
-        ]);
+        ];
+        cells.extend(given.then(|| (text(&row["assignee"]).to_owned(), Style::Plain)));
+        cells.push((clip(&sentence(&row["error"]), ERROR_CHARACTERS_MAX), Style::Bad));
+        table.row(cells);
     }
     let foot = foot("letter", Order::NewestFirst, rows.rows.len() as u64, rows.count);
     format!("{}{}\n", table.print(screen, 0), screen.paint(Style::Dim, &foot))
@@ -86,6 +90,12 @@ pub(crate) fn show(letter: &Value, form: &Form) -> Answer {
     line("effect", effect(&letter["error"]).to_owned());
     line("details", value(&letter["error"]["details"]));
     line("input", value(&letter["input"]));
+    line("edited input", value(&letter["edited_input"]));
+    line("assignee", text(&letter["assignee"]).to_owned());
+    for note in letter["notes"].as_array().into_iter().flatten() {
+        let [at, actor, words] = ["at", "actor", "text"].map(|name| text(&note[name]));
+        line("note", format!("{at} by {actor}: {words}"));
+    }
     let how = settled(&letter["settled"]);
     if !how.is_empty() {
         line(word, format!("{}{how}", text(&letter["settled"]["at"])));
@@ -216,13 +226,22 @@ fn settled_json(own: &Settled) -> Value {
 fn line(own: &Settled, screen: &Screen) -> String {
     let letter = own.letter.to_string();
     match &own.outcome {
+        Ok(document) if document["notes"].is_array() => {
+            let (word, notes) = (text(&document["status"]), document["notes"].as_array());
+            let to = match text(&document["assignee"]) {
+                "" => "nobody".to_owned(),
+                to => printable(to),
+            };
+            let (word, notes) = (screen.paint(style_of(word), word), notes.map_or(0, Vec::len));
+            format!("{letter}  is {word}, given to {to}, has {}\n", counted(notes as u64, "note"))
+        }
         Ok(document) => {
             let (run, status) = (text(&document["execution_id"]), text(&document["status"]));
             let new = if document["new_execution"] == true { "new run " } else { "" };
             format!("{letter}  {new}{run} is {}\n", screen.paint(style_of(status), status))
         }
         Err(error) => {
-            let why = crate::text::printable(&error.line());
+            let why = printable(&error.line());
             format!("{letter}  {} {why}\n", screen.paint(Style::Bad, "refused:"))
         }
     }

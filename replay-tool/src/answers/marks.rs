@@ -36,6 +36,18 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
             let (actor, reason) = (text(&data["actor"]), text(&data["reason"]));
             ("letter discarded", Style::Dim, format!("#{}, by {actor}: {reason}", data["letter"]))
         }
+        "DeadLetterAssigned" => {
+            let to = data["assignee"].as_str().unwrap_or("nobody");
+            let what = format!("#{}, to {to} {}", data["letter"], who(data));
+            ("letter assigned", Style::Dim, what)
+        }
+        "DeadLetterNoted" => {
+            let (actor, words) = (text(&data["actor"]), text(&data["text"]));
+            ("letter noted", Style::Dim, format!("#{}, by {actor}: {words}", data["letter"]))
+        }
+        "DeadLetterEdited" => {
+            ("letter edited", Style::Waiting, format!("#{}, {}", data["letter"], who(data)))
+        }
         "CallbackScheduled" => {
             let (event, url) = (text(&data["event"]), text(&data["url"]));
             ("callback", Style::Plain, format!("#{}, {event} to {url}", data["delivery"]))

@@ -38,7 +38,7 @@ use crate::error::{Error, exit};
 use crate::facts::text;
 
 /// A file's JSON or YAML.
-fn read_document(path: &Path) -> Result<Value, Error> {
+pub(crate) fn read_document(path: &Path) -> Result<Value, Error> {
     let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
     let text = fs::read(path).map_err(file)?;
     // JSON is YAML as well, but its own reader says better what is wrong with it.

@@ -1,5 +1,7 @@
 //! What can be asked about dead letters.
 
+use std::path::PathBuf;
+
 use backstitch_core::ids::{ExecutionId, LetterId};
 use backstitch_core::letters::Fingerprint;
 use backstitch_core::report::{kind_word, letter_word};
@@ -41,7 +43,45 @@ pub enum Dlq {
         /// The letters' IDs.
         #[arg(value_name = "LETTER", required = true)]
         ids: Vec<LetterId>,
+        /// A file with the input that takes the place of the step's, as a new round: JSON, or YAML.
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+        /// Why it is another input, for the record.
+        #[arg(long, value_name = "WORDS", value_parser = words, requires = "input")]
+        reason: Option<String>,
         /// Who decides, for the record. Offline only: a server records its caller.
+        #[arg(long, value_name = "NAME", conflicts_with = "server")]
+        actor: Option<String>,
+    },
+    /// Say who is to see to it.
+    #[command(after_help = help::DLQ_ASSIGN)]
+    Assign {
+        /// The letters' IDs.
+        #[arg(value_name = "LETTER", required = true)]
+        ids: Vec<LetterId>,
+        /// Who is to.
+        #[arg(long, value_name = "NAME", value_parser = words, required_unless_present = "nobody")]
+        to: Option<String>,
+        /// Nobody any more.
+        #[arg(long, conflicts_with = "to")]
+        nobody: bool,
+        /// Why, for the record.
+        #[arg(long, value_name = "WORDS", value_parser = words)]
+        reason: Option<String>,
+        /// Who decides, for the record. Offline only: a server records its caller.
+        #[arg(long, value_name = "NAME", conflicts_with = "server")]
+        actor: Option<String>,
+    },
+    /// Write something down about it.
+    #[command(after_help = help::DLQ_NOTE)]
+    Note {
+        /// The letters' IDs.
+        #[arg(value_name = "LETTER", required = true)]
+        ids: Vec<LetterId>,
+        /// What.
+        #[arg(long, value_name = "WORDS", value_parser = words)]
+        text: String,
+        /// Who writes, for the record. Offline only: a server records its caller.
         #[arg(long, value_name = "NAME", conflicts_with = "server")]
         actor: Option<String>,
     },
@@ -65,7 +105,10 @@ impl Dlq {
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         match self {
-            Self::Retry { actor, .. } | Self::Discard { actor, .. } => actor.as_deref(),
+            Self::Retry { actor, .. }
+            | Self::Assign { actor, .. }
+            | Self::Note { actor, .. }
+            | Self::Discard { actor, .. } => actor.as_deref(),
             Self::List(_) | Self::Groups(_) | Self::Show { .. } | Self::Stats { .. } => None,
         }
     }
@@ -92,6 +135,9 @@ pub struct LettersWanted {
     /// Only letters of runs with this tag.
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
+    /// Only letters that this one is to see to.
+    #[arg(long, value_name = "NAME")]
+    pub assignee: Option<String>,
     /// Only letters about this kind of operation.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub kind: Option<LetterKind>,
@@ -120,6 +166,7 @@ impl LettersWanted {
             step: None,
             fingerprint: None,
             tag: None,
+            assignee: None,
             kind: None,
             code: None,
             execution: None,
@@ -153,6 +200,7 @@ impl LettersWanted {
             && self.step.as_ref().is_none_or(of_step)
             && self.fingerprint.is_none_or(|cause| letter.fingerprint == cause)
             && self.tag.as_ref().is_none_or(tagged)
+            && self.assignee.as_ref().is_none_or(|own| letter.assignee.as_ref() == Some(own))
             && self.kind.is_none_or(|kind| letter.kind == kind)
             && self.code.as_ref().is_none_or(|code| *code == letter.code)
             && self.execution.is_none_or(|run| letter.letter.execution == run)
@@ -170,7 +218,7 @@ impl LettersWanted {
         match query.iter().find(|(name, _)| !OF_CAUSES.contains(name)) {
             None => Ok(query),
             Some(_) => Err(Error::Misplaced {
-                command: "`dlq groups` by step, tag, run or time".to_owned(),
+                command: "`dlq groups` by step, tag, assignee, run or time".to_owned(),
                 why: "works offline only: a server counts letters by their cause",
             }),
         }
@@ -186,6 +234,7 @@ impl LettersWanted {
             ("step", self.step.clone()),
             ("fingerprint", self.fingerprint.map(|cause| cause.to_string())),
             ("tag", self.tag.clone()),
+            ("assignee", self.assignee.clone()),
             ("kind", self.kind.map(|kind| kind_word(kind).to_owned())),
             ("code", self.code.clone()),
             ("execution_id", self.execution.map(|run| run.to_string())),

@@ -10,6 +10,22 @@ Examples:
 Offline and online. Offline, `retry` and `discard` record the decision; what follows of it
 happens at the server's next start.";
 
+/// `dlq assign`
+pub const DLQ_ASSIGN: &str = "\
+Examples:
+  replay-tool dlq assign dlq_00030000000000000000000000000000019a_0 --to ann
+  replay-tool dlq list --assignee ann
+  replay-tool dlq assign dlq_00030000000000000000000000000000019a_0 --nobody
+
+Offline and online, open letters only.";
+
+/// `dlq note`
+pub const DLQ_NOTE: &str = "\
+Examples:
+  replay-tool dlq note dlq_00030000000000000000000000000000019a_0 --text 'the bank looks at it'
+
+Offline and online. A letter keeps 100 notes; `dlq show` prints them.";
+
 /// `dlq list`
 pub const DLQ_LIST: &str = "\
 Examples:
@@ -49,6 +65,8 @@ Examples:
   replay-tool dlq retry dlq_00030000000000000000000000000000019a_0
   replay-tool --json dlq list --code HTTP_STATUS | jq -r '.letters[].letter_id' \\
     | xargs replay-tool dlq retry
+  replay-tool dlq retry dlq_00030000000000000000000000000000019a_0 --input fixed.json \\
+    --reason 'the right card'
 
 Offline and online. Offline the directory is taken exclusively, and the operation itself runs
 at the server's next start. Each letter is answered for itself; exit code 1 if one of them

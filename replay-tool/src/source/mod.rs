@@ -94,10 +94,10 @@ pub trait Source {
     /// If there is none, or the source cannot be read.
     fn letter(&self, id: LetterId) -> Result<Value, Error>;
 
-    /// Has a dead letter's operation tried again, or gives it up; answers what came of each.
+    /// Does something about dead letters, each for itself; answers what came of each.
     ///
     /// # Errors
-    /// If nothing could be tried. What was refused of a single letter is in its answer.
+    /// If nothing could be done. What was refused of a single letter is in its answer.
     fn settle(&self, ids: &[LetterId], how: &Settling) -> Result<Vec<Settled>, Error>;
 
     /// Sizes and counts; with what the journal knows of itself, if that is wanted.
@@ -159,12 +159,32 @@ pub struct Run {
     pub warning: Option<String>,
 }
 
-/// How a dead letter is settled.
+/// What is done about a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settling {
     /// Tried again.
     Retry {
+        /// With this input in place of the one it had, if there is one.
+        input: Option<Value>,
+        /// Why it is another.
+        reason: String,
         /// Who decides, where the source does not know.
+        actor: Option<String>,
+    },
+    /// Given to somebody.
+    Assign {
+        /// To whom; nobody any more, if to none.
+        assignee: Option<String>,
+        /// Why.
+        reason: String,
+        /// Who decides, where the source does not know.
+        actor: Option<String>,
+    },
+    /// Written about.
+    Note {
+        /// What.
+        text: String,
+        /// Who writes, where the source does not know.
         actor: Option<String>,
     },
     /// Given up.

@@ -215,7 +215,14 @@ impl Server {
     fn settle_one(&self, letter: LetterId, how: &Settling) -> Result<Value, Error> {
         let id = letter.to_string();
         let (word, body) = match how {
-            Settling::Retry { .. } => ("retry", json!({})),
+            Settling::Retry { input: None, .. } => ("retry", json!({})),
+            Settling::Retry { input: Some(input), reason, .. } => {
+                ("retry", json!({ "input": input, "reason": reason }))
+            }
+            Settling::Assign { assignee, reason, .. } => {
+                ("assign", json!({ "assignee": assignee, "reason": reason }))
+            }
+            Settling::Note { text, .. } => ("notes", json!({ "text": text })),
             Settling::Discard { reason, .. } => ("discard", json!({ "reason": reason })),
         };
         let path = [&LETTERS[..], &[id.as_str(), word]].concat();

@@ -1,7 +1,7 @@
 //! Dead letters of a directory: looked at, retried and given up, so that a server goes on.
 
-use backstitch_core::command::Command;
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::command::{Command, Submission};
+use backstitch_core::event::{Event, Origin, Priority, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine;
 use backstitch_core::plan::Plan;
@@ -11,8 +11,8 @@ use insta::assert_snapshot;
 use serde_json::json;
 use std::sync::Arc;
 
-use crate::directory::Written;
-use crate::runs::{Day, ORDER, day};
+use crate::directory::{MORNING, Writing, Written};
+use crate::runs::{Day, ORDER, Run, day, id, ok, refused, submission};
 
 /// The letters' ids: of the run that was undone, and the two of the one that is stuck.
 fn letters(day: &Day) -> [String; 3] {
@@ -121,6 +121,39 @@ fn the_step_of_a_run_that_was_undone_is_retried_by_a_new_run() {
 }
 
 #[test]
+fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
+    let mut writing = Writing::new();
+    let (_, digest, plan) = writing.define(ORDER, MORNING);
+    let submitted = submission(&plan, digest, json!({ "order_id": "A-1", "amount": 42 }));
+    let (execution, tags) = (id(1, 0xabd), vec!["vip".into()]);
+    let origin = Origin { parent: None, priority: Priority::High, variant: Some("beta".into()) };
+    let origin = Some(Box::new(origin));
+    let faults = Vec::new();
+    let submission = Submission { execution, plan, submitted, tags, origin, faults };
+    let mut run = Run::begin(&mut writing, submission, 0);
+    run.step(&mut writing, 100, "reserve", refused());
+    let letter = format!("dlq_{}_0", &execution.to_string()["exec_".len()..]);
+    let written = writing.close();
+    let answered = written.json(&["dlq", "retry", &letter]);
+    assert_eq!(answered["letters"][0]["new_execution"], true, "{answered}");
+    let new = answered["letters"][0]["execution_id"].as_str().unwrap();
+    // Told the same of both, for the same lists and roll-outs.
+    let told = |run: &str, kind: &str| {
+        let events = written.json(&["events", run]);
+        let events = events["events"].as_array().unwrap().clone();
+        events.into_iter().find(|own| own["type"] == kind).unwrap()["data"].clone()
+    };
+    let old = execution.to_string();
+    for kind in ["ExecutionTagged", "ExecutionOrigin"] {
+        assert_eq!(told(new, kind), told(&old, kind), "{kind}");
+    }
+    assert_eq!(told(new, "ExecutionOrigin")["priority"], "high");
+    assert_eq!(written.json(&["list", "--tag", "vip"])["count"], 2);
+    let counted = written.json(&["dlq", "stats"]);
+    assert_eq!(counted["by_status"], json!({ "retried": 1 }));
+}
+
+#[test]
 fn each_letter_is_answered_for_itself() {
     let day = day();
     let [undone, discarded, stuck] = letters(&day);
@@ -141,6 +174,68 @@ fn each_letter_is_answered_for_itself() {
         (&last["type"], &last["data"]["reason"]),
         (&json!("DeadLetterDiscarded"), &json!("by hand"))
     );
+}
+
+/// A run that is suspended by what its second step was refused; its only letter.
+fn suspended() -> (Written, String, String) {
+    let mut writing = Writing::new();
+    let text = ORDER.replace("on_failure: compensate", "on_failure: suspend");
+    let (_, digest, plan) = writing.define(&text, MORNING);
+    let submitted = submission(&plan, digest, json!({ "order_id": "A-1", "amount": 42 }));
+    let mut run = Run::submit(&mut writing, id(2, 0xabc), &plan, submitted, 0);
+    run.step(&mut writing, 100, "reserve", ok(json!({})));
+    run.step(&mut writing, 100, "charge", refused());
+    let run = run.state.id.to_string();
+    let letter = format!("dlq_{}_0", &run["exec_".len()..]);
+    (writing.close(), run, letter)
+}
+
+#[test]
+fn a_letter_is_given_to_somebody_and_written_about() {
+    let (written, run, letter) = suspended();
+    let given = ["dlq", "assign", &letter, "--to", "bob", "--actor", "ann"];
+    assert_eq!(written.text(&given), format!("{letter}  is open, given to bob, has 0 notes\n"));
+    let answered = written.json(&["dlq", "note", &letter, "--text", "asked the bank"]);
+    assert_eq!(answered["letters"][0], written.json(&["dlq", "show", &letter]), "as it is shown");
+    let list = written.text(&["dlq", "list", "--assignee", "bob"]);
+    assert!(list.contains("ASSIGNEE") && list.contains(" bob "), "{list}");
+    assert_eq!(written.json(&["dlq", "list", "--assignee", "ann"])["count"], 0);
+    let shown = written.text(&["dlq", "show", &letter]);
+    assert!(shown.contains(" by operator: asked the bank\n"), "{shown}");
+    let timeline = written.text(&["timeline", &run, "--all"]);
+    for words in ["#0, to bob by ann", "#0, by operator: asked the bank"] {
+        assert!(timeline.contains(words), "`{words}` in {timeline}");
+    }
+    let taken = written.json(&["dlq", "assign", &letter, "--nobody"]);
+    assert_eq!(taken["letters"][0]["assignee"], json!(null));
+    assert!(verify(written.path()).unwrap().ok);
+    assert_eq!(written.ask(&["dlq", "assign", &letter]).code, 2, "to whom?");
+}
+
+#[test]
+fn an_input_is_edited_where_nothing_may_have_happened() {
+    let (written, run, letter) = suspended();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fixed.yaml");
+    std::fs::write(&file, "url: http://payment/v2/charge").unwrap();
+    let edited = ["--input", file.to_str().unwrap(), "--reason", "they moved"];
+    let retry = [&["dlq", "retry", &letter], &edited[..]].concat();
+    assert_eq!(written.json(&retry)["letters"][0]["status"], "running");
+    let events = written.json(&["events", &run]);
+    let last: Vec<_> = events["events"].as_array().unwrap().iter().rev().take(2).collect();
+    assert_eq!([&last[1]["type"], &last[0]["type"]], ["DeadLetterEdited", "DeadLetterRetried"]);
+    let input = json!({ "url": "http://payment/v2/charge" });
+    assert_eq!(last[1]["data"]["input"], input);
+    assert_eq!(last[1]["data"]["reason"], "they moved");
+    assert_eq!(written.json(&["dlq", "show", &letter])["edited_input"], input);
+    // What is undone does not go on where it stands, so another input is refused, by name.
+    let day = day();
+    let [undone, ..] = letters(&day);
+    let retry = [&["dlq", "retry", &undone], &edited[..]].concat();
+    let printed = day.written.ask(&retry);
+    assert_eq!(printed.code, 1);
+    assert!(printed.out.contains("can't be edited"), "{printed:?}");
+    assert_eq!(day.written.json(&["dlq", "list"])["count"], 2, "and it was not retried");
 }
 
 #[test]

@@ -90,9 +90,13 @@ impl Run {
         submitted: Box<Submitted>,
         at_ms: u64,
     ) -> Self {
-        let now = MORNING.plus_ms(at_ms);
-        let submission =
-            Submission { execution, plan: plan.clone(), submitted, tags: Vec::new(), origin: None };
+        let (plan, tags, faults) = (plan.clone(), Vec::new(), Vec::new());
+        let submission = Submission { execution, plan, submitted, tags, origin: None, faults };
+        Self::begin(writing, submission, at_ms)
+    }
+
+    pub fn begin(writing: &mut Writing, submission: Submission, at_ms: u64) -> Self {
+        let (execution, now) = (submission.execution, MORNING.plus_ms(at_ms));
         let (state, decision) = machine::submit(submission, Moment::at(now)).unwrap();
         writing.append_run(execution, &decision.events, now);
         Self { state, now }

@@ -1,4 +1,4 @@
-//! What all partitions of a node take from, each with a seat of its own.
+//! What all partitions of a node take from, each with a seat of its own, and what holds for all.
 
 use crate::breakers::Breakers;
 use crate::keys::Keys;
@@ -12,4 +12,6 @@ pub(crate) struct Common {
     pub(crate) slots: Slots,
     pub(crate) keys: Keys,
     pub(crate) breakers: Breakers,
+    /// Whether runs may be submitted with faults.
+    pub(crate) faults: bool,
 }

@@ -377,7 +377,9 @@ impl Worker {
 fn stopped_calls(records: &[StagedRecord]) -> (usize, usize) {
     records.iter().fold((0, 0), |(held, refused), own| match &own.event {
         Event::Run(RunEvent::Service(ServiceEvent::CallRefused { .. })) => (held, refused + 1),
-        Event::Run(RunEvent::Service(_)) => (held + 1, refused),
+        Event::Run(RunEvent::Service(
+            ServiceEvent::CallHeld { .. } | ServiceEvent::CallbackHeld { .. },
+        )) => (held + 1, refused),
         _ => (held, refused),
     })
 }

@@ -177,7 +177,7 @@ impl Handle {
             actor: wish.actor.clone(),
             ..*submitted
         });
-        Ok(Submission { execution, plan, submitted, tags, origin })
+        Ok(Submission { execution, plan, submitted, tags, origin, faults: Vec::new() })
     }
 
     /// Another revision of the run's workflow, if the run may have it.

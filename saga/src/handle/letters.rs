@@ -4,6 +4,7 @@ use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::{LetterCause, LetterCounts, attempts_json};
+use backstitch_core::payload::Payload;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{LetterFilter, LetterGroups};
 use serde_json::Value;
@@ -130,9 +131,59 @@ impl Handle {
         });
         let Origin { priority, variant, parent: _ } = origin.unwrap_or_default();
         let origin = super::origin(priority, variant);
-        let accepted = self.begin(Submission { execution, plan, submitted, tags, origin }).await?;
+        let accepted = self
+            .begin(Submission { execution, plan, submitted, tags, origin, faults: Vec::new() })
+            .await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })
+    }
+
+    /// Has a dead letter's step run with another input, and tried again. What is answered by a
+    /// crash in between is the letter open, with the input that its next retry takes.
+    ///
+    /// # Errors
+    /// As [`Handle::retry_letter`]; [`Rejection::InputNotEditable`] where it can't be.
+    pub async fn retry_letter_with(
+        &self,
+        letter: LetterId,
+        input: Payload,
+        reason: String,
+        actor: &str,
+    ) -> Result<Retried, Error> {
+        let (number, by) = (letter.number, actor.to_owned());
+        let edit = Command::EditLetter { letter: number, input, reason, actor: by };
+        self.letter_command(letter, edit).await?;
+        self.retry_letter(letter, actor).await
+    }
+
+    /// Says who is to see to a dead letter, or that nobody is any more.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
+    pub async fn assign_letter(
+        &self,
+        letter: LetterId,
+        assignee: Option<String>,
+        reason: String,
+        actor: String,
+    ) -> Result<&'static str, Error> {
+        let number = letter.number;
+        let command = Command::AssignLetter { letter: number, assignee, reason, actor };
+        self.letter_command(letter, command).await
+    }
+
+    /// Writes something down about a dead letter.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`], [`Error::Rejected`], ...
+    pub async fn note_letter(
+        &self,
+        letter: LetterId,
+        text: String,
+        actor: String,
+    ) -> Result<&'static str, Error> {
+        let number = letter.number;
+        self.letter_command(letter, Command::NoteLetter { letter: number, text, actor }).await
     }
 
     /// Gives a dead letter's operation up.

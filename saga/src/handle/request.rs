@@ -8,6 +8,7 @@ use backstitch_core::command::{
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, Priority};
 use backstitch_core::failure::Failure;
+use backstitch_core::faults::FaultWish;
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -41,6 +42,8 @@ pub struct Request {
     pub priority: Option<Priority>,
     /// Who is told.
     pub callbacks: Vec<Callback>,
+    /// What goes wrong with its attempts on purpose.
+    pub faults: Vec<FaultWish>,
     /// The same key with the same request answers the same run.
     pub idempotency_key: Option<String>,
     /// Who asks.
@@ -162,6 +165,10 @@ pub(super) fn request_digest(request: &Request) -> Digest {
     }
     if let (Some(revision), Value::Array(parts)) = (request.revision, &mut whole) {
         parts.push(json!({ "revision": revision }));
+    }
+    if let (false, Value::Array(parts)) = (request.faults.is_empty(), &mut whole) {
+        let words = |own: &FaultWish| json!([own.step, own.undo, own.attempt, own.kind]);
+        parts.push(json!({ "faults": request.faults.iter().map(words).collect::<Vec<_>>() }));
     }
     Digest::of(whole.to_string().as_bytes())
 }

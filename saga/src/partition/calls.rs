@@ -211,10 +211,16 @@ impl<T: Abandon> Partition<T> {
 
     /// A report has come of an attempt that was in flight: its circuit learns of it.
     pub(super) fn report_call(&mut self, id: ExecutionId, command: &Command, now: Timestamp) {
-        let Some(subject) = reported(command).map(Effect::subject) else { return };
+        let Some(effect) = reported(command) else { return };
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
+        let subject = effect.subject();
         if let Some(called) = run.standing.calls.begun.remove(&subject) {
-            self.breakers.ended(&called, (id, subject), &outcome(command), now);
+            // What goes wrong on purpose says nothing of the service.
+            let outcome = match run.state.fault_of(effect) {
+                Some(_) => Outcome::Nothing,
+                None => outcome(command),
+            };
+            self.breakers.ended(&called, (id, subject), &outcome, now);
         }
     }
 

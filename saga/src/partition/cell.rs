@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
-use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent, UnwindEvent};
+use backstitch_core::event::{ControlEvent, FaultKind, LetterSubject, RunEvent, UnwindEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
@@ -122,6 +122,8 @@ pub struct Order {
     pub retry: RetryPolicy,
     /// Attempts of this round that count, this one included.
     pub tries: u16,
+    /// What goes wrong with it on purpose.
+    pub fault: Option<FaultKind>,
 }
 
 /// How long one attempt to deliver a callback may take.
@@ -301,6 +303,7 @@ impl Run {
         let state = &self.state;
         let idempotency_key = state.idempotency_key(effect.subject());
         let (execution, correlation_id) = (state.id, state.submitted.correlation_id.clone());
+        let fault = state.fault_of(effect).cloned();
         Some(match effect {
             Effect::RunStep { step, .. } => {
                 let (plan, own) = (&state.plan.steps[step.at()], state.step(step));
@@ -317,6 +320,7 @@ impl Run {
                     timeout_ms: state.timeout_ms(step),
                     retry: state.retries(step).policy,
                     tries: own.tries.saturating_add(1),
+                    fault,
                 }
             }
             Effect::UndoStep { step, .. } => {
@@ -334,6 +338,7 @@ impl Run {
                     timeout_ms: state.undo_timeout_ms(step),
                     retry: state.undo_retries(step).policy,
                     tries: own.tries.saturating_add(1),
+                    fault,
                 }
             }
             Effect::Send { .. } => return None,
@@ -351,6 +356,7 @@ impl Run {
                     timeout_ms: CALLBACK_TIMEOUT_MS,
                     retry: CALLBACK_POLICY,
                     tries: own.tries.saturating_add(1),
+                    fault,
                 }
             }
         })
@@ -372,6 +378,7 @@ impl Run {
             RunEvent::LetterOpened { letter, .. }
             | RunEvent::LetterRetried { letter, .. }
             | RunEvent::LetterDiscarded { letter, .. } => vec![*letter],
+            RunEvent::Letter(event) => vec![event.letter()],
             RunEvent::Unwind(UnwindEvent::UndosSettled { steps, .. }) => {
                 let own = steps.iter().map(|step| LetterSubject::Undo(*step));
                 own.flat_map(|own| self.state.letters_of(own)).collect()

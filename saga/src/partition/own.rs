@@ -36,8 +36,9 @@ impl<T: Abandon> Partition<T> {
     /// which looks at them first.
     pub(super) fn record_own(&mut self, event: PartitionEvent, ticket: T, moment: Moment) {
         let answer = match event {
-            PartitionEvent::RunsRemoved { .. } => {
-                Answer::Quarantined("runs are removed by a decision, not by a record".to_owned())
+            PartitionEvent::RunsRemoved { .. } | PartitionEvent::RedrivesRemoved { .. } => {
+                let why = "runs and redrives are removed by a decision, not by a record";
+                Answer::Quarantined(why.to_owned())
             }
             event => Answer::Recorded { version: self.stage_own(event, moment) },
         };

@@ -222,7 +222,14 @@ impl<T: Abandon> Partition<T> {
             actor,
         });
         let origin = Some(Box::new(Origin { parent: Some(parent), priority, variant }));
-        Ok(Submission { execution: id, plan, submitted, tags: Vec::new(), origin })
+        Ok(Submission {
+            execution: id,
+            plan,
+            submitted,
+            tags: Vec::new(),
+            origin,
+            faults: Vec::new(),
+        })
     }
 
     /// The revision that a chunk's parent is pinned to.

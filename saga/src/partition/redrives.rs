@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use backstitch_core::event::{Event, RedriveEvent};
+use backstitch_core::event::{Event, PartitionEvent, RedriveEvent};
 use backstitch_core::ids::{RedriveId, StreamId};
 use backstitch_core::redrives::{
-    self, RUNNING_MAX, RedriveCommand, RedriveRejection, RedriveState, RedriveStatus,
+    self, KEPT_MAX, KEPT_MS, RUNNING_MAX, RedriveCommand, RedriveRejection, RedriveState,
+    RedriveStatus,
 };
 use backstitch_core::time::{Moment, Timestamp};
 
@@ -16,6 +17,9 @@ use super::{Abandon, Answer, Partition};
 
 /// Redrives that one answer lists, newest first.
 pub const REDRIVES_LISTED_MAX: usize = 1_000;
+/// Who lets redrives go.
+const RETENTION_ACTOR: &str = "retention";
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// The fold of all redrives' streams.
 pub(super) type Redrives = BTreeMap<RedriveId, RedriveState>;
@@ -75,8 +79,12 @@ impl<T: Abandon> Partition<T> {
             if begins && running.count() >= RUNNING_MAX {
                 return Answer::RedriveRejected(RedriveRejection::TooMany);
             }
+            let requested = matches!(event, RedriveEvent::Requested(_));
             if let Err(why) = self.record_redrive(id, event, moment) {
                 return Answer::Quarantined(why);
+            }
+            if requested {
+                self.forget_redrives(moment);
             }
         }
         match self.redrives.get(&id) {
@@ -108,6 +116,19 @@ impl<T: Abandon> Partition<T> {
         }
         self.redrives.insert(id, state);
         Ok(())
+    }
+
+    /// Whenever another one begins, those leave that came to rest long ago, or are too many.
+    fn forget_redrives(&mut self, moment: Moment) {
+        let redrives = redrives::outdated(&self.redrives, moment.now);
+        if redrives.is_empty() {
+            return;
+        }
+        redrives.iter().for_each(|id| drop(self.redrives.remove(id)));
+        let rule =
+            format!("at rest for {} days, or not among the newest {KEPT_MAX}", KEPT_MS / DAY_MS);
+        let actor = RETENTION_ACTOR.to_owned();
+        self.stage_own(PartitionEvent::RedrivesRemoved { redrives, rule, actor }, moment);
     }
 
     /// Answers one redrive, or the newest ones.

@@ -310,6 +310,7 @@ impl Job {
             code: choice.code.clone(),
             fingerprint: choice.fingerprint,
             tag: choice.tag.clone(),
+            assignee: choice.assignee.clone(),
             execution: choice.run(),
             opened: Range {
                 after: choice.opened_after.max(reached),

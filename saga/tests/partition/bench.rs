@@ -62,7 +62,14 @@ pub fn submission(
         retry_of: None,
         actor: "test".into(),
     });
-    Submission { execution: run, plan: plan.clone(), submitted, tags: Vec::new(), origin: None }
+    Submission {
+        execution: run,
+        plan: plan.clone(),
+        submitted,
+        tags: Vec::new(),
+        origin: None,
+        faults: Vec::new(),
+    }
 }
 
 /// What is durable of each run.
@@ -213,6 +220,10 @@ impl Bench {
             Input::Show(run, ()) => Input::Show(run, Ticket),
             Input::WaitForEnd(run, ()) => Input::WaitForEnd(run, Ticket),
             Input::CancelAll(()) => Input::CancelAll(Ticket),
+            Input::Redrive(id, command, asked) => {
+                Input::Redrive(id, command, asked.map(|()| Ticket))
+            }
+            Input::ShowRedrives(wanted, ()) => Input::ShowRedrives(wanted, Ticket),
             _ => panic!("nothing else here"),
         };
         self.partition.take(input, now);

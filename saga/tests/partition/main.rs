@@ -5,6 +5,7 @@ mod cached;
 mod control;
 mod limits;
 mod posts;
+mod redrives;
 mod removal;
 mod rest;
 

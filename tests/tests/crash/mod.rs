@@ -11,6 +11,7 @@ mod cached;
 mod children;
 mod clients;
 mod controlled;
+mod faults;
 mod keyed;
 mod loops;
 mod orders;
@@ -21,6 +22,7 @@ mod scene;
 mod syncs;
 mod transfer;
 mod turns;
+mod undone;
 mod verdict;
 
 use std::net::SocketAddr;

@@ -216,6 +216,9 @@ fn letters_are_settled_by_a_server_and_by_its_directory() {
 
         let data_dir = scene.data_dir();
         let offline = ["--data-dir", data_dir.as_str()];
+        let given = ["dlq", "assign", &letter(&runs[1]), "--to", "night shift"];
+        told(offline, &given);
+        told(offline, &["dlq", "note", &letter(&runs[1]), "--text", "the card works again"]);
         told(offline, &["dlq", "retry", &letter(&runs[1]), "--actor", "night shift"]);
         let discard = ["dlq", "discard", &letter(&runs[2]), "--reason", "refunded by hand"];
         told(offline, &discard);
@@ -227,6 +230,9 @@ fn letters_are_settled_by_a_server_and_by_its_directory() {
         let online = ["--server", url.as_str()];
         let retried = until(online, &runs[1], "completed");
         assert_eq!(retried["dead_letters"][0]["settled"]["actor"], "night shift");
+        let noted = told_json(online, &["dlq", "show", &letter(&runs[1])]);
+        assert_eq!(noted["assignee"], "night shift");
+        assert_eq!(noted["notes"][0]["text"], "the card works again");
         let given_up = until(online, &runs[2], "compensated");
         assert_eq!(given_up["dead_letters"][0]["settled"]["reason"], "refunded by hand");
         assert_eq!(told_json(online, &["dlq", "list"])["count"], 0);

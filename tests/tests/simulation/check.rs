@@ -11,7 +11,7 @@ use backstitch_core::event::{
 use backstitch_core::ids::StepIndex;
 use backstitch_core::lineage::Plans as _;
 use backstitch_core::plan::Plan;
-use backstitch_core::report::{RUN_EVENT_TYPES, letter_summaries, run_summary};
+use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{LetterStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
@@ -19,12 +19,6 @@ use backstitch_core::time::Timestamp;
 use super::clients::own_tags;
 use super::world::World;
 use super::{cached, forks, links, rollouts};
-
-/// Kinds of events that the seeds together must reach.
-pub fn event_kinds() -> impl Iterator<Item = &'static str> {
-    let others = ["RunsRemoved", "BreakerSet"];
-    RUN_EVENT_TYPES.iter().copied().chain(others).chain(rollouts::EVENT_KINDS)
-}
 
 /// The end of time: whatever could fall due has.
 const LATE: Timestamp = Timestamp(i64::MAX);

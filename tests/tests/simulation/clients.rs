@@ -16,6 +16,7 @@ use backstitch_saga::catalog::Chosen;
 use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
 
+use super::faults::own_faults;
 use super::posts::POST_LIFE_MS;
 use super::world::{Asked, PARTITIONS, World};
 
@@ -50,7 +51,8 @@ impl World {
         }
         let run = self.some_run();
         match self.random.below(17) {
-            16 if self.random.chance(50) => self.roll_out(),
+            16 if self.random.chance(40) => self.roll_out(),
+            16 if self.random.chance(40) => self.redrive(),
             16 => self.migrate(run),
             10..=13 => self.control(run),
             14..=15 => self.fork(run),
@@ -65,6 +67,22 @@ impl World {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
                 let command = Command::RetryLetter { letter, actor: actor(), linked: None };
                 self.ask(run, Asked::Retry(run, letter), |t| Input::Command(run, command, Some(t)));
+            }
+            4 if self.random.chance(50) => {
+                let letter = u32::try_from(self.random.below(3)).expect("small");
+                let (reason, text) = ("it is looked at".to_owned(), "seen".to_owned());
+                let command = match self.random.below(4) {
+                    0 => {
+                        let assignee = self.random.chance(70).then(|| "ann".to_owned());
+                        Command::AssignLetter { letter, assignee, reason, actor: actor() }
+                    }
+                    1 => Command::NoteLetter { letter, text, actor: actor() },
+                    _ => {
+                        let input = Payload::of(&json!({ "n": self.random.below(10) }));
+                        Command::EditLetter { letter, input, reason, actor: actor() }
+                    }
+                };
+                self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));
             }
             4 => {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
@@ -219,10 +237,11 @@ impl World {
         let asked = Asked::Submit(execution, submitted.request);
         let tags = own_tags(execution);
         let priority = submission_priority(execution, &plan);
+        let faults = own_faults(execution, &plan);
         let variant = self.variants.get(&execution).cloned();
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission = Submission { execution, plan, submitted, tags, origin };
+        let submission = Submission { execution, plan, submitted, tags, origin, faults };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -48,8 +48,10 @@ impl World {
             (self.writing[at], self.acks[at]) = (VecDeque::new(), VecDeque::new());
         }
         self.take_up_own(which);
+        self.ask_redriven_again(which);
         if which.contains(&0) {
             self.take_up_workflows();
+            self.take_up_redrives();
         }
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs.into_iter().filter(|run| which.contains(&usize::from(run.partition.0))) {
@@ -104,7 +106,12 @@ impl World {
     fn last_recorded(&self) -> Timestamp {
         let disk = self.disk.lock().expect("no panic");
         let records = disk.runs.values().chain(disk.own.values()).chain(disk.workflows.values());
-        records.flatten().map(|record| record.at).max().unwrap_or(self.now)
+        records
+            .chain(disk.redrives.values())
+            .flatten()
+            .map(|record| record.at)
+            .max()
+            .unwrap_or(self.now)
     }
 
     /// kill -9 or a lost disk: memory is gone, and of what was being written a prefix stays.

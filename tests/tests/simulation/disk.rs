@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
+use backstitch_core::ids::{Digest, ExecutionId, PartitionId, RedriveId, StreamId};
 use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::{Plan, TaskTypes};
 use backstitch_core::rollout::Applicant;
@@ -43,6 +43,8 @@ pub struct Disk {
     pub live: BTreeSet<ExecutionId>,
     /// The partitions' own streams.
     pub own: BTreeMap<PartitionId, Vec<StagedRecord>>,
+    /// The redrives' streams.
+    pub redrives: BTreeMap<RedriveId, Vec<StagedRecord>>,
     /// The workflows' streams.
     pub workflows: BTreeMap<StreamId, Vec<StagedRecord>>,
     /// Which revisions new runs get, as every node knows it.
@@ -102,9 +104,8 @@ impl Disk {
             StreamId::Execution(run) => self.runs.entry(*run).or_default(),
             StreamId::Partition(id) => self.own.entry(*id).or_default(),
             StreamId::Workflow { .. } => self.workflows.entry(record.stream.clone()).or_default(),
-            StreamId::Replay(_) | StreamId::Redrive(_) => {
-                panic!("nothing of {} here", record.stream)
-            }
+            StreamId::Redrive(id) => self.redrives.entry(*id).or_default(),
+            StreamId::Replay(_) => panic!("nothing of {} here", record.stream),
         }
     }
 }

@@ -30,7 +30,14 @@ impl World {
         });
         let (plan, tags) = (self.plain(&state.plan), own_tags(execution));
         let order = ForkOrder {
-            submission: Submission { execution, plan, submitted, tags, origin: None },
+            submission: Submission {
+                execution,
+                plan,
+                submitted,
+                tags,
+                origin: None,
+                faults: Vec::new(),
+            },
             from,
             take_over: self.random.chance(50),
             accept_unsafe: self.random.chance(70),

@@ -115,26 +115,11 @@ pub fn children_agree(world: &World, state: &State) {
                 .undo
                 .as_ref()
                 .is_some_and(|undo| undo.status == UndoStatus::Succeeded && undo.by_hand.is_none());
-            if to_undo && rolled_back && !is_retried_since(world, child.run) {
+            if to_undo && rolled_back {
                 undone(seed, &below);
             }
         }
     }
-}
-
-/// Whether a person had the run go on after its parent had undone it: that is theirs to see to.
-fn is_retried_since(world: &World, run: ExecutionId) -> bool {
-    let disk = world.disk.lock().expect("no thread panicked");
-    let mut events = disk.runs[&run].iter().map(|record| &record.event);
-    let rolled_back = events.any(|event| match event {
-        Event::Run(RunEvent::Link(LinkEvent::MessageReceived { body, .. })) => {
-            matches!(**body, Message::RollBack { .. })
-        }
-        _ => false,
-    });
-    let retried =
-        |event: &Event| matches!(event, Event::Run(RunEvent::LetterRetried { linked: None, .. }));
-    rolled_back && events.any(retried)
 }
 
 /// Whether nobody else has the keys of a run's effects: those of a chunk are its parent's, which

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod disk;
 mod drained;
+mod faults;
 mod flow;
 mod forks;
 mod generate;
@@ -25,6 +26,7 @@ mod model;
 mod observe;
 mod posts;
 pub mod random;
+mod redrives;
 mod rest;
 mod retries;
 mod rollouts;
@@ -39,6 +41,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use arrows::Arrow;
+use backstitch_core::report::RUN_EVENT_TYPES;
 use world::World;
 
 /// Seeds that every test run tries; `BACKSTITCH_SEEDS` tries another number of them, and
@@ -71,6 +74,7 @@ fn life(seed: u64) -> Reached {
     world.live();
     world.settle();
     check::all(&world);
+    redrives::letters_were_claimed_first(&world);
     world.retire();
     world.settle();
     check::all(&world);
@@ -111,6 +115,12 @@ fn live_all(seeds: Range<u64>) -> Reached {
     })
 }
 
+/// Kinds of events that the seeds together must reach.
+fn event_kinds() -> impl Iterator<Item = &'static str> {
+    let others = rollouts::EVENT_KINDS.into_iter().chain(redrives::EVENT_KINDS);
+    RUN_EVENT_TYPES.iter().copied().chain(["RunsRemoved", "BreakerSet"]).chain(others)
+}
+
 #[test]
 fn seeds() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
@@ -121,7 +131,7 @@ fn seeds() {
     }
     let seeds = number("BACKSTITCH_SEEDS").unwrap_or(SEEDS);
     let all = live_all(number("BACKSTITCH_FIRST_SEED").unwrap_or(0)..seeds);
-    let missing: Vec<_> = check::event_kinds().filter(|kind| !all.kinds.contains(*kind)).collect();
+    let missing: Vec<_> = event_kinds().filter(|kind| !all.kinds.contains(*kind)).collect();
     assert!(all.checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(all.rested > 0, "no seed below {seeds} saw a run at rest");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");

@@ -265,6 +265,7 @@ impl Model {
             RunEvent::Fork(event) => self.forked(event),
             RunEvent::Link(event) => self.linked(event),
             RunEvent::Service(event) => self.served(event, at),
+            RunEvent::Letter(_) => Ok(()),
             RunEvent::Unwind(event) => self.helped(event, at),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }

@@ -1,5 +1,7 @@
 //! What is checked as it happens: no effect and no answer ahead of the disk.
 
+use std::collections::BTreeSet;
+
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
@@ -121,6 +123,16 @@ impl World {
                 let holds = is_in_force(&disk, name, rollout.as_ref());
                 assert!(holds, "seed {}: {name:?} does not follow {rollout:?}", self.seed);
             }
+            (Asked::Redrive(id), Answer::Redrive(_, state)) => {
+                let id = *id;
+                drop(disk);
+                self.redriven(id, *state);
+            }
+            (Asked::Redriven(id, letter), Answer::Rejected(_)) => {
+                let (id, letter) = (*id, *letter);
+                drop(disk);
+                self.not_redriven(id, letter);
+            }
             (_, Answer::Quarantined(why)) => panic!("seed {}: {why}", self.seed),
             _ => {}
         }
@@ -139,5 +151,15 @@ impl World {
             .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         let alike = Checkpoint::of(live) == Checkpoint::of(&folded);
         assert!(alike, "seed {seed}: {run}: version {version} is not its replay");
+    }
+
+    /// Every kind of event that became durable.
+    pub fn event_kinds(&self) -> BTreeSet<&'static str> {
+        let disk = self.disk.lock().expect("no thread panicked");
+        let records = disk.runs.values().chain(disk.removed.values()).flatten();
+        let records = records.chain(disk.own.values().flatten());
+        let records = records.chain(disk.workflows.values().flatten());
+        let records = records.chain(disk.redrives.values().flatten());
+        records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
     }
 }

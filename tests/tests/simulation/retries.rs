@@ -1,6 +1,8 @@
 //! Which failures are followed by another attempt.
 
-use backstitch_core::event::RunEvent;
+use std::collections::BTreeMap;
+
+use backstitch_core::event::{LetterEvent, LetterSubject, RunEvent};
 use backstitch_core::evolve::{attempt_lost, timed_out};
 use backstitch_core::failure::{EffectKnown, Failure, codes};
 use backstitch_core::retry_policy::Retries;
@@ -22,7 +24,44 @@ pub fn choose(retry: &mut Value, random: &mut Random) {
 
 /// What is wrong with where a run's steps led, or with how they were tried again.
 pub fn wrong_way(state: &State, events: &[RunEvent]) -> Option<&'static str> {
-    super::flow::wrong_way(state, events).or_else(|| wrong_retry(state, events))
+    let fault = || super::faults::wrong_fault(state, events);
+    let wrong = super::flow::wrong_way(state, events).or_else(fault);
+    wrong.or_else(|| wrong_retry(state, events)).or_else(|| wrong_input(events))
+}
+
+/// A step that was given another input, and then has not begun a new round with it, or has left
+/// it again.
+fn wrong_input(events: &[RunEvent]) -> Option<&'static str> {
+    let (mut letters, mut edits) = (Vec::new(), BTreeMap::new());
+    let (mut given, mut rounds) = (BTreeMap::new(), BTreeMap::new());
+    for event in events {
+        match event {
+            RunEvent::LetterOpened { subject, .. } => letters.push(*subject),
+            RunEvent::Letter(LetterEvent::InputEdited { letter, input, .. }) => {
+                edits.insert(*letter, input);
+            }
+            RunEvent::LetterRetried { letter, linked: None, .. } => {
+                if let (LetterSubject::Step(step), Some(input)) =
+                    (letters[*letter as usize], edits.remove(letter))
+                {
+                    let last: u16 = rounds.get(&step).copied().unwrap_or(1);
+                    given.insert(step, (input, last + 1));
+                }
+            }
+            RunEvent::StepReady { step, round, input } => {
+                let fits = match given.get(step) {
+                    Some(known) => *known == (input, *round),
+                    None => *round == 1,
+                };
+                if !fits {
+                    return Some("a step does not run with the input and the round it was given");
+                }
+                rounds.insert(*step, *round);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A retry that its policy does not allow.
@@ -31,7 +70,7 @@ fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
         // Each was allowed by the revision of its time.
         return None;
     }
-    let (steps, mut last) = (&state.plan.steps, std::collections::BTreeMap::new());
+    let (steps, mut last) = (&state.plan.steps, BTreeMap::new());
     for event in events {
         match event {
             RunEvent::StepAttemptFailed { step, failure, .. } => {

@@ -89,7 +89,7 @@ pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) ->
         }
         _ => (random.chance(50), now.plus_ms(order.timeout_ms), AttemptResult::TimedOut),
     };
-    Flight { order, lands_at, takes_effect, result }
+    super::faults::spoil(Flight { order, lands_at, takes_effect, result }, now)
 }
 
 /// What the driver would report of a landed flight.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::event::{BreakerOrder, Submitted};
-use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
@@ -26,7 +26,7 @@ use super::posts::Flying;
 use super::random::Random;
 use super::services::{Books, Flight, report};
 use super::watch::Watch;
-use super::{cached, limits, migrations, rest, rollouts};
+use super::{cached, limits, migrations, redrives, rest, rollouts};
 
 /// When lives begin.
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -63,6 +63,8 @@ pub enum Asked {
     Fork(ExecutionId),
     Rollout(Name),
     Breaker(Name, BreakerOrder),
+    Redrive(RedriveId),
+    Redriven(RedriveId, LetterId),
     Other,
 }
 
@@ -110,6 +112,8 @@ pub struct World {
     pub wants_new_run: Vec<(ExecutionId, u32)>,
     /// The arms that clients' runs fell into.
     pub variants: BTreeMap<ExecutionId, String>,
+    /// The tasks of redrives.
+    pub jobs: BTreeMap<RedriveId, redrives::Job>,
     pub trace: Vec<String>,
 }
 
@@ -176,6 +180,7 @@ impl World {
             asked_before_crash: 0,
             wants_new_run: Vec::new(),
             variants: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             trace: Vec::new(),
         };
         world.start();
@@ -231,20 +236,11 @@ impl World {
         }
     }
 
-    /// Every kind of event that became durable.
-    pub fn event_kinds(&self) -> BTreeSet<&'static str> {
-        let disk = self.disk.lock().expect("no thread panicked");
-        let records = disk.runs.values().chain(disk.removed.values()).flatten();
-        let records = records.chain(disk.own.values().flatten());
-        let records = records.chain(disk.workflows.values().flatten());
-        records.map(|r| backstitch_core::report::event_json(&r.event, None).0).collect()
-    }
-
     /// Everything that happened, for comparing two lives.
     pub fn trace(self) -> Vec<String> {
         let disk = self.disk.lock().expect("no thread panicked");
         let records = disk.runs.values().chain(disk.own.values()).chain(disk.workflows.values());
-        let records = records.flatten();
+        let records = records.chain(disk.redrives.values()).flatten();
         let records = records.map(|r| format!("{} {} {} {:?}", r.stream, r.version, r.at, r.event));
         self.trace.into_iter().chain(records.collect::<Vec<_>>()).collect()
     }
@@ -293,13 +289,14 @@ impl World {
 
     /// One small step of whatever can go on; says whether anything could.
     pub fn work(&mut self) -> bool {
-        let (at, start) = (self.now, self.random.below(5));
-        for turn in 0..5 {
-            let done = match (start + turn) % 5 {
+        let (at, start) = (self.now, self.random.below(6));
+        for turn in 0..6 {
+            let done = match (start + turn) % 6 {
                 0 => self.write_some(),
                 1 => self.ack_some(),
                 2 => self.land_some(at),
                 3 => self.land_post(at),
+                4 => self.redrive_some(),
                 _ => self.fire_some(at),
             };
             if done {
@@ -364,7 +361,8 @@ impl World {
                 Release::PublishRollout(name, rollout) => {
                     self.disk.lock().expect("no panic").catalog.roll_out(name, rollout);
                 }
-                Release::Publish(..) | Release::Replay(..) | Release::Redrive(..) => {}
+                Release::Redrive(id, state) => self.redriven(id, *state),
+                Release::Publish(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -62,6 +62,9 @@ pub struct StartFlags {
     /// Only letters of runs with this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
+    /// Only letters that this one is to see to
+    #[arg(long, value_name = "NAME")]
+    pub assignee: Option<String>,
     /// Only letters of this run
     #[arg(long, value_name = "EXECUTION_ID")]
     pub execution: Option<String>,
@@ -135,6 +138,7 @@ impl StartFlags {
                 "code": self.code,
                 "fingerprint": self.fingerprint,
                 "tag": self.tag,
+                "assignee": self.assignee,
                 "execution_id": self.execution,
                 "opened_after": self.opened_after,
                 "opened_before": self.opened_before,

@@ -16,11 +16,12 @@ use super::super::document::Document;
 use super::super::fields::{Fields, kind};
 use super::super::refusal::Refusal;
 use super::WAIT_MAX;
+use super::faults::faults;
 use crate::nearest::unknown;
 
 /// The header that makes a repeated request answer the same run.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "revision",
     "input",
     "variables",
@@ -28,6 +29,7 @@ const FIELDS: [&str; 8] = [
     "tags",
     "callbacks",
     "priority",
+    "faults",
     "wait_seconds",
 ];
 const CALLBACK_EVENTS: [CallbackEvent; 5] = [
@@ -55,6 +57,7 @@ pub(super) fn read(
     let tags = tags(&mut fields);
     let callbacks = callbacks(&mut fields);
     let priority = priority(&mut fields);
+    let faults = faults(&mut fields);
     fields.finish()?;
     let actor = ACTOR.to_owned();
     let request = Request {
@@ -67,6 +70,7 @@ pub(super) fn read(
         tags,
         priority,
         callbacks,
+        faults,
         idempotency_key,
         actor,
     };

@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::Path;
 
-use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, StreamId};
 
 use crate::archive::base::layout::{BaseHeader, Entry};
@@ -22,6 +21,7 @@ use crate::keys;
 use crate::log::wal::scan::Chains;
 use crate::pending::unpack;
 use crate::record;
+use crate::removal;
 use crate::sources::Sources;
 
 /// What a base holds, and what it leaves out.
@@ -108,17 +108,16 @@ fn sort_commit(sorter: &mut Sorter, commit: &Commit) -> Result<(), Error> {
         let body = commit.body(entry);
         if let StreamId::Partition(_) = entry.stream {
             let decoded = record::decode(body, entry.position).map_err(|e| broken(&e.0))?;
-            if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = decoded.event {
-                for run in runs {
-                    sorter.push(Item {
-                        key: keys::stream(&StreamId::Execution(run)),
-                        kind: Kind::Removal,
-                        position: entry.position,
-                        partition,
-                        version: 0,
-                        body: Vec::new(),
-                    })?;
-                }
+            let removed = removal::of_event(&decoded.event).map(|(streams, _)| streams);
+            for stream in removed.into_iter().flatten() {
+                sorter.push(Item {
+                    key: keys::stream(&stream),
+                    kind: Kind::Removal,
+                    position: entry.position,
+                    partition,
+                    version: 0,
+                    body: Vec::new(),
+                })?;
             }
         }
         sorter.push(Item {

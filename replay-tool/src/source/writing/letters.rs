@@ -5,7 +5,10 @@
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Origin, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::letters::attempts_json;
 use backstitch_core::machine::{self, Refusal};
+use backstitch_core::payload::Payload;
+use backstitch_core::report::letter_json;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use crate::error::Error;
 const ACTOR: &str = "operator";
 
 impl Writing {
-    /// Settles one letter; answers what the API would.
+    /// Does something about one letter; answers what the API would.
     pub(crate) fn settle(&mut self, letter: LetterId, how: &Settling) -> Result<Value, Error> {
         let number = letter.number;
         let word = |actor: &Option<String>| actor.clone().unwrap_or_else(|| ACTOR.to_owned());
@@ -33,8 +36,40 @@ impl Writing {
                     "status": status,
                 }))
             }
-            Settling::Retry { actor } => self.retry(letter, &word(actor)),
+            Settling::Retry { input, reason, actor } => {
+                if let Some(input) = input {
+                    let (input, reason) = (Payload::of(input), reason.clone());
+                    let actor = word(actor);
+                    let command = Command::EditLetter { letter: number, input, reason, actor };
+                    self.command(letter, command)?;
+                }
+                self.retry(letter, &word(actor))
+            }
+            Settling::Assign { assignee, reason, actor } => {
+                let (assignee, reason, actor) = (assignee.clone(), reason.clone(), word(actor));
+                let command = Command::AssignLetter { letter: number, assignee, reason, actor };
+                self.command(letter, command)?;
+                self.shown(letter)
+            }
+            Settling::Note { text, actor } => {
+                let (text, actor) = (text.clone(), word(actor));
+                self.command(letter, Command::NoteLetter { letter: number, text, actor })?;
+                self.shown(letter)
+            }
         }
+    }
+
+    /// The letter as the API shows it.
+    fn shown(&mut self, letter: LetterId) -> Result<Value, Error> {
+        let none = || Error::NoLetter { letter };
+        let state = self.state(letter.execution)?.ok_or_else(none)?;
+        let own = state.letters.get(letter.number as usize).ok_or_else(none)?;
+        let mut shown = letter_json(&state, letter.number, own);
+        let stream = StreamId::Execution(letter.execution);
+        let records = self.journal.history(&stream)?.unwrap_or_default();
+        let told = records.iter().map(|record| (&record.event, record.recorded_at));
+        shown["attempt_history"] = attempts_json(letter.number, told);
+        Ok(shown)
     }
 
     fn retry(&mut self, letter: LetterId, actor: &str) -> Result<Value, Error> {
@@ -108,7 +143,14 @@ impl Writing {
         let (priority, variant) = (parent.priority(), parent.variant().map(str::to_owned));
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission = Submission { execution: run, plan: plan.clone(), submitted, tags, origin };
+        let submission = Submission {
+            execution: run,
+            plan: plan.clone(),
+            submitted,
+            tags,
+            origin,
+            faults: Vec::new(),
+        };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),
             why: why.to_string(),

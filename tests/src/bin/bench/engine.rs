@@ -56,6 +56,7 @@ impl InProcess {
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
+            fault_injection: false,
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(10),
             shutdown: backstitch_saga::Shutdown::Drain,

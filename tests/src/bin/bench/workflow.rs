@@ -117,6 +117,7 @@ pub fn submission(steps: usize) -> Request {
         tags: Vec::new(),
         priority: None,
         callbacks: Vec::new(),
+        faults: Vec::new(),
         idempotency_key: None,
         actor: "bench".to_owned(),
     }

@@ -22,7 +22,10 @@ impl Model {
             } else if status != S::Pending {
                 let same = old.task == new.task && old.needs == new.needs;
                 rule(same, "a step that has begun is another")?;
-                let kept = old.undo.is_none() || new.undo.is_some();
+                // What was set aside, and certainly took no effect, has nothing to undo.
+                let unsure = self.steps[step.at()].unsure;
+                let set_aside = matches!(status, S::Skipped | S::Pruned) && !unsure;
+                let kept = set_aside || old.undo.is_none() || new.undo.is_some();
                 rule(kept, "a step that has begun lost its undo")?;
             }
             if new.gone && status == S::Pending {

@@ -2,7 +2,7 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus as S, UndoStatus as U};
 use backstitch_core::breaker::{BreakerPolicy, OnOpen};
-use backstitch_core::event::ServiceEvent;
+use backstitch_core::event::{Fault, ServiceEvent};
 use backstitch_core::plan::TaskKind;
 use backstitch_core::time::Timestamp;
 
@@ -42,6 +42,14 @@ impl Model {
             ServiceEvent::CallbackHeld { delivery, .. } => {
                 let own = self.deliveries.get(*delivery as usize);
                 rule(own == Some(&DeliveryStatus::Owed), "a callback waits that nobody owes")
+            }
+            ServiceEvent::FaultsPlanned { faults } => {
+                let calls = |own: &Fault| {
+                    let plan = self.plan.step(own.step);
+                    let undo = plan.undo.as_ref().is_some_and(|undo| !undo.rolls_back());
+                    if own.undo { undo } else { matches!(plan.task, TaskKind::Effect(_)) }
+                };
+                rule(faults.iter().all(calls), "a fault is planned for what calls nobody")
             }
         }
     }

@@ -1,0 +1,51 @@
+//! Attempts that meet a fault on purpose: what a service, a network or a crash would do to them.
+
+use std::time::Duration;
+
+use backstitch_core::command::AttemptResult;
+use backstitch_core::event::FaultKind;
+use backstitch_core::failure::{Failure, codes};
+use backstitch_executors::Registry;
+
+use super::{attempt, call, within};
+use crate::metrics;
+use crate::partition::Order;
+
+/// One attempt with its fault, within its timeout.
+pub(super) async fn spoilt(registry: &Registry, order: &Order, fault: &FaultKind) -> AttemptResult {
+    let (run, step, number) = (order.execution, &*order.step, order.effect.attempt());
+    let word = fault.word();
+    tracing::warn!(%run, step, attempt = number, fault = word, "a fault on purpose");
+    metrics::fault_met(word);
+    match fault {
+        FaultKind::Fail { permanent } => AttemptResult::Answered(Err(failure(*permanent))),
+        FaultKind::Delay { ms } => {
+            let late = async {
+                let answer = call(registry, order).await;
+                tokio::time::sleep(Duration::from_millis(*ms)).await;
+                answer
+            };
+            within(order.timeout_ms, late).await
+        }
+        FaultKind::CrashBeforeAck => {
+            drop(attempt(registry, order).await);
+            AttemptResult::Lost
+        }
+        FaultKind::Duplicate => {
+            let twice = async {
+                // Whoever repeats a call whose answer was lost knows only the second one.
+                drop(call(registry, order).await);
+                call(registry, order).await
+            };
+            within(order.timeout_ms, twice).await
+        }
+    }
+}
+
+fn failure(permanent: bool) -> Failure {
+    let message = "failed on purpose, without a call: the run was submitted with this fault";
+    match permanent {
+        true => Failure::permanent(codes::FAULT_INJECTED, message),
+        false => Failure::retryable(codes::FAULT_INJECTED, message),
+    }
+}

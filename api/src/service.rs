@@ -110,6 +110,8 @@ async fn serve(
         .map_err(|error| Error::Failed(format!("opening the journal met a bug: {error}")))?
         .map_err(|error| Error::opening(&settings.data_dir, error))?;
     let recovered = engine.recovered().clone();
+    // Before it is said: whoever reads it asks at once.
+    app.opened(engine.handle(), recovered.clone());
     tracing::info!(
         address = %address,
         data_dir = %settings.data_dir.display(),
@@ -119,7 +121,6 @@ async fn serve(
         workflows = workflows(&engine.handle()),
         "backstitch {} is ready", env!("CARGO_PKG_VERSION"),
     );
-    app.opened(engine.handle(), recovered);
     let asked = async {
         shutdown.await;
         tracing::info!("shutting down: no new work, waiting for attempts under way");

@@ -149,7 +149,8 @@ async fn a_fork_survives_a_kill_and_repeats_under_its_key() {
     let (server, url, recovered) = serve_again(folder.path());
     assert_eq!(recovered, 1, "the fork goes on");
     let again = call(ask(&url)).await;
-    assert_eq!((&again["repeated"], &again["execution_id"]), (&json!(true), &made["execution_id"]));
+    let told = (&again["repeated"], &again["execution_id"]);
+    assert_eq!(told, (&json!(true), &made["execution_id"]), "{again}");
     let fork = made["execution_id"].as_str().expect("an id");
     let shown = until_ended(&client, &format!("{url}/api/v1/executions/{fork}")).await;
     assert_eq!((&shown["status"], &shown["output"]), (&json!("completed"), &json!({ "n": 7 })));

@@ -13,6 +13,7 @@ mod clients;
 mod controlled;
 mod faults;
 mod keyed;
+mod letters;
 mod loops;
 mod orders;
 mod payloads;

@@ -110,7 +110,6 @@ async fn serve(
         .map_err(|error| Error::Failed(format!("opening the journal met a bug: {error}")))?
         .map_err(|error| Error::opening(&settings.data_dir, error))?;
     let recovered = engine.recovered().clone();
-    // Before it is said: whoever reads it asks at once.
     app.opened(engine.handle(), recovered.clone());
     tracing::info!(
         address = %address,

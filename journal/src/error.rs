@@ -143,6 +143,12 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// A write has failed before, so nothing more is written.
+    #[error("the log is poisoned: {reason}; stop the process and start it again")]
+    Poisoned {
+        /// Which, and why.
+        reason: String,
+    },
     /// A history is not gapless, although the log is whole.
     #[error("the history of {stream} has no version {missing}; run `replay-tool verify`")]
     Gap {

@@ -67,16 +67,8 @@ impl Parts {
 
     /// Writes pending records and rows. The selection comes before the rows, so that the
     /// rows' mark is never behind the store's.
-    pub(crate) fn tick(&self, take: Take) -> Result<(), Error> {
-        let ticked = self.try_tick(take);
-        if let Err(error) = &ticked {
-            self.log.poison(&open::with_source(error));
-        }
-        ticked
-    }
-
     /// Whoever wants all stored gets what there is now, not what comes meanwhile.
-    fn try_tick(&self, take: Take) -> Result<(), Error> {
+    pub(crate) fn tick(&self, take: Take) -> Result<(), Error> {
         let wanted = self.store.pending.sequences();
         loop {
             let deferred = self.write_selection(take)?;
@@ -88,9 +80,23 @@ impl Parts {
         }
     }
 
-    /// Answers whether something was left to the next tick.
+    /// Answers whether something was left to the next tick. What a failed tick had selected is
+    /// stored nowhere, and the next one would store what follows it as if it were: so there is
+    /// none, nor for those who waited for their turn meanwhile.
     fn write_selection(&self, take: Take) -> Result<bool, Error> {
         let _turn = self.store.turn();
+        if let Some(reason) = self.log.poisoned() {
+            return Err(Error::Poisoned { reason });
+        }
+        let written = self.write_selected(take);
+        if let Err(error) = &written {
+            self.log.poison(&open::with_source(error));
+        }
+        written
+    }
+
+    /// The selection comes before the rows, so that the rows' mark is never behind the store's.
+    fn write_selected(&self, take: Take) -> Result<bool, Error> {
         let Some(mut selection) = self.store.select(take) else { return Ok(false) };
         // Before the sync: a checkpoint must not get ahead of the log either.
         let checkpoints = self.checkpoints.take();
@@ -241,6 +247,38 @@ mod tests {
                 true => copy(&entry.path(), &target),
                 false => drop(std::fs::copy(entry.path(), target).unwrap()),
             }
+        }
+    }
+
+    /// A tick that failed has taken what it selected, and nobody has it stored.
+    #[test]
+    fn nothing_is_stored_behind_a_failed_tick() {
+        let home = tempfile::tempdir().unwrap();
+        let opened = open(home.path());
+        let (journal, mut head) = (opened.journal, opened.heads[0]);
+        append(&journal, &mut head);
+        let waiting = {
+            let turn = journal.parts().store.turn();
+            let taken = journal.parts().store.select(Take::All).unwrap();
+            assert_eq!(taken.applied, [COMMITS]);
+            let waiting = std::thread::spawn({
+                let journal = journal.clone();
+                move || journal.store_now()
+            });
+            append(&journal, &mut head);
+            journal.parts().log.poison("a tick failed");
+            drop(turn);
+            waiting
+        };
+        let refused = waiting.join().unwrap().unwrap_err();
+        assert!(matches!(&refused, Error::Poisoned { reason } if reason == "a tick failed"));
+        drop(journal.close());
+        let opened = open(home.path());
+        assert_eq!(opened.report.commits_replayed, 2 * COMMITS);
+        for digits in 0..u128::from(2 * COMMITS) {
+            let run = ExecutionId { partition: PARTITION, digits };
+            let records = opened.journal.history(&StreamId::Execution(run)).unwrap();
+            assert_eq!(records.unwrap().len(), 1, "run {digits}");
         }
     }
 

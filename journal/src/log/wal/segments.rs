@@ -113,7 +113,9 @@ impl Preparer {
                     } else {
                         create(&owned, number, segment_bytes)
                     };
-                    if sender.send(file).is_err() {
+                    // None is made behind one that is missing: the log would not be whole.
+                    let failed = file.is_err();
+                    if sender.send(file).is_err() || failed {
                         return;
                     }
                 }
@@ -139,5 +141,23 @@ impl Drop for Preparer {
             // A panic there was already seen as a missing segment.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_segment_is_made_behind_one_that_could_not_be() {
+        let home = tempfile::tempdir().unwrap();
+        let in_the_way = home.path().join(format!("{:010}{UNFINISHED_SUFFIX}", 2));
+        fs::create_dir(&in_the_way).unwrap();
+        let preparer = Preparer::start(home.path(), 1, 4096).unwrap();
+        preparer.take(home.path()).unwrap();
+        preparer.take(home.path()).unwrap_err();
+        preparer.take(home.path()).unwrap_err();
+        drop(preparer);
+        assert_eq!(numbers(home.path()).unwrap(), [1]);
     }
 }

@@ -13,7 +13,7 @@ const ROWS: [(&str, usize); 9] = [
     ("engine", 8),
     ("http", 8),
     ("graph", 2),
-    ("many", 5),
+    ("many", 6),
     ("letters", 2),
     ("cache", 2),
     ("scale", 5 + 8 + 1 + 1),

@@ -70,7 +70,8 @@ impl InProcess {
         let (stop, stopped) = oneshot::channel::<()>();
         let running = runtime.spawn(engine.run(async move { drop(stopped.await) }));
         let definitions = workflow::STEPS.map(workflow::definition);
-        for definition in definitions.into_iter().chain(workflow::waiting_definitions()) {
+        let definitions = definitions.into_iter().chain(workflow::waiting_definitions());
+        for definition in definitions.chain([workflow::looping_definition()]) {
             let namespace = DEFAULT_NAMESPACE.into();
             let defined = handle.define(&namespace, &definition, "bench");
             runtime.block_on(defined).map_err(wrong)?;

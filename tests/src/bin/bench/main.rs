@@ -11,6 +11,7 @@ mod figures;
 mod floors;
 mod graph;
 mod herd;
+mod items;
 mod journal;
 mod letters;
 mod lists;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
     let ended = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [word, address] if word == floors::ECHO_WORD => floors::serve_echo(address),
         [word, folder, runs] if word == many::REST_WORD => many::rest_and_tell(folder, runs),
+        [word, folder, items] if word == items::LOOP_WORD => items::loop_and_tell(folder, items),
         [word, folder, how] if word == scale::OPEN_WORD => scale::open_and_tell(folder, how),
         _ => measure_all(&Arguments::parse()),
     };

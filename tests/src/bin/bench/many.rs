@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::engine::InProcess;
 use crate::figures::Measured;
 use crate::herd;
+use crate::items;
 use crate::scale::{CLIENTS, Found, output_of};
 use crate::workflow;
 
@@ -44,6 +45,8 @@ pub struct Sizes {
     pub herd_runs: usize,
     /// How long before that instant they begin to begin.
     pub herd_lead: Duration,
+    /// Items of one run's loop.
+    pub loop_items: usize,
 }
 
 /// The numbers that are promised.
@@ -54,6 +57,7 @@ pub const FULL: Sizes = Sizes {
     lone_runs: 500,
     herd_runs: 10_000,
     herd_lead: Duration::from_secs(30),
+    loop_items: 100_000,
 };
 /// A smoke run's.
 pub const QUICK: Sizes = Sizes {
@@ -63,6 +67,7 @@ pub const QUICK: Sizes = Sizes {
     lone_runs: 10,
     herd_runs: 50,
     herd_lead: Duration::from_secs(2),
+    loop_items: 300,
 };
 
 /// When the executor of each step was called.
@@ -109,6 +114,7 @@ pub fn measure(folder: &Path, sizes: Sizes) -> Result<Vec<Found>, String> {
     found.push((format!("{runs} runs at once"), "steps", starts(&folder.join("burst"), load)?));
     let herd = herd::measure(&folder.join("herd"), sizes.herd_runs, sizes.herd_lead)?;
     found.push((format!("{} runs due together", sizes.herd_runs), "steps", herd));
+    found.push(items::measure(&folder.join("loop"), sizes.loop_items)?);
     Ok(found)
 }
 

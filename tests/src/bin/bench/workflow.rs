@@ -54,6 +54,24 @@ pub const PACING: &str = "pacing";
 /// The id of the workflow whose runs wait for an instant before their step.
 pub const WAKING: &str = "waking";
 
+/// The id of the workflow whose runs go through a list.
+pub const LOOPING: &str = "looping";
+
+/// One step for each item of a list.
+pub fn looping_definition() -> Value {
+    let step = json!({
+        "id": "each", "type": "foreach", "with": { "items": "{{ input.items }}" },
+        "max_parallel": 100, "each": { "type": "noop", "with": { "output": "{{ item.order }}" } },
+    });
+    json!({ "id": LOOPING, "steps": [step] })
+}
+
+/// A submission of it for so many items.
+pub fn looping(items: usize) -> Request {
+    let items: Vec<_> = (0..items).map(|at| json!({ "order": format!("o-{at}") })).collect();
+    Request { workflow: LOOPING.to_owned(), input: json!({ "items": items }), ..submission(1) }
+}
+
 /// The workflows that wait: long after nine steps, long and nothing else, and as long as they are
 /// told between any two of five steps.
 pub fn waiting_definitions() -> Vec<Value> {

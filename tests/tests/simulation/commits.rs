@@ -57,6 +57,8 @@ impl World {
         let mut disk = self.disk.lock().expect("no thread panicked");
         for record in commit.records {
             if let Event::Partition(PartitionEvent::RunsRemoved { runs, .. }) = &record.event {
+                // One of them may begin anew further on in this commit.
+                runs.iter().for_each(|run| self.watch.forget(run));
                 gone.extend(runs.iter().copied());
             }
             self.watch.see(&record, &disk, self.seed);
@@ -68,7 +70,6 @@ impl World {
         }
         drop(disk);
         gone.iter().for_each(|run| self.books.forget(run));
-        gone.iter().for_each(|run| self.watch.forget(run));
         self.rows.retain(|_, row| match row {
             ViewChange::Run(own) => !gone.contains(&own.execution),
             ViewChange::Letter(own) => !gone.contains(&own.letter.execution),

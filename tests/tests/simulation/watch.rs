@@ -48,7 +48,9 @@ impl Watch {
             self.runs.insert(*run, Watched { state, model, standing });
             return;
         }
-        let own = self.runs.get_mut(run).expect("a run begins with its submission");
+        let Some(own) = self.runs.get_mut(run) else {
+            panic!("seed {seed}: {run}: version {}: {event:?} of no run", record.version)
+        };
         own.see(event, record, disk, (&mut self.arrows, &mut self.slots)).unwrap_or_else(|why| {
             for (version, event) in (1..).zip(&disk.runs[run]) {
                 eprintln!("{version:4} {:?}", event.event);

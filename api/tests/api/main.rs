@@ -25,3 +25,4 @@ mod service;
 mod transfer;
 mod travel;
 mod trial;
+mod undos;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use backstitch_core::event::PartitionEvent;
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::letters::Fingerprint;
 use backstitch_core::summary::{
@@ -218,6 +219,41 @@ fn an_id_may_live_again_and_leave_again() {
         check(&next.journal, &[again], &kept);
         assert_eq!(next.journal.last_version(&StreamId::Execution(gone[1])).unwrap(), Some(1));
         drop(next);
+        assert!(verify(crashed.path()).unwrap().ok);
+    }
+}
+
+#[test]
+fn a_run_may_be_removed_and_begin_again_in_one_commit() {
+    for ticks in 0..4_u8 {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, gone) = life(directory.path());
+        let tick = |writer: &Writer, bit: u8| {
+            if ticks & (1 << bit) != 0 {
+                writer.journal.store_now().unwrap();
+            }
+        };
+        tick(&writer, 0);
+        let mut kept = without(histories(&writer.journal), &gone);
+        let (again, partition) = (gone[0], gone[0].partition);
+        let (runs, rule, actor) = (gone.clone(), "a test's".to_owned(), "test".to_owned());
+        let event = PartitionEvent::RunsRemoved { runs, rule, actor };
+        writer.record_and_begin(partition, event, Some(again)).unwrap();
+        tick(&writer, 1);
+        let stream = StreamId::Execution(again);
+        let records = writer.journal.history(&stream).unwrap().expect("it began again");
+        assert_eq!(records.len(), 1);
+        kept.insert(stream, records);
+        check(&writer.journal, &gone[1..], &kept);
+        let crashed = tempfile::tempdir().unwrap();
+        copy(directory.path(), crashed.path());
+        for _ in 0..2 {
+            let next = reopen(crashed.path());
+            check(&next.journal, &gone[1..], &kept);
+            assert_eq!(next.journal.run(&again).unwrap().map(|row| row.version), Some(1));
+            next.journal.close().unwrap();
+            drop(next);
+        }
         assert!(verify(crashed.path()).unwrap().ok);
     }
 }

@@ -318,6 +318,16 @@ impl Writer {
         partition: PartitionId,
         event: PartitionEvent,
     ) -> Result<u64, AppendError> {
+        self.record_and_begin(partition, event, None)
+    }
+
+    /// The same, and in that commit a run's first event.
+    pub fn record_and_begin(
+        &mut self,
+        partition: PartitionId,
+        event: PartitionEvent,
+        begun: Option<ExecutionId>,
+    ) -> Result<u64, AppendError> {
         let stream = StreamId::Partition(partition);
         let version = self.journal.last_version(&stream).expect("the store is whole").unwrap_or(0);
         let head = self.heads[usize::from(partition.0)];
@@ -325,10 +335,12 @@ impl Writer {
         let event = Event::Partition(event);
         let fit = builder.push(&stream, version + 1, Timestamp(77), &event);
         assert_eq!(fit, Fit::Fits);
+        assert!(begun.is_none_or(|run| push(&mut builder, &run, 1)));
+        let changes = begun.iter().map(|run| ViewChange::Run(row_of(run, 1))).collect();
         let commit = builder.finish(Timestamp(0));
         let head = commit.head();
         self.heads[usize::from(partition.0)] = head;
-        self.send(Batch { commit, quiescent: Vec::new(), changes: Vec::new() }, &nobody());
+        self.send(Batch { commit, quiescent: Vec::new(), changes }, &nobody());
         while self.in_flight > 0 {
             self.answer()?;
         }

@@ -91,7 +91,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             Err(problems) => return wrong(&terminal, &flags, file, &problems),
         }
     }
-    let mut problems = own.plan.check_input(&input).err().unwrap_or_default();
+    let mut problems = own.plan.check_input(&trial::numbered(&input, 1)).err().unwrap_or_default();
     let subject = Subject::new(own, others);
     let unmocked = match flags.unmocked {
         UnmockedWord::Empty => Unmocked::Empty,

@@ -14,6 +14,7 @@ use super::balance::{self, Balance};
 use super::desk::Desk;
 use super::evidence::Evidence;
 use super::faults::Fault;
+use super::given::{numbered, send_signals};
 use super::stand_ins::STAND_INS;
 use super::subject::Subject;
 use super::verdict::{self, Left};
@@ -43,8 +44,6 @@ const FLAGS: [&str; 15] = [
     "--log-level",
     "error",
 ];
-/// What stands for the number of a run in the input, so that each has an order of its own.
-const RUN_NUMBER: &str = "{{ run }}";
 /// What a run is that goes on no more; a suspended one waits for a person, who is not there.
 const AT_REST: [&str; 6] =
     ["completed", "failed", "compensated", "compensation_failed", "cancelled", "suspended"];
@@ -72,8 +71,20 @@ pub(super) struct Trial {
 enum Went {
     /// It was held up.
     Held(Held),
-    /// The run came to rest, or its time was up.
+    /// The run came to rest.
     On(String),
+    /// The run's time was up.
+    Late(String),
+}
+
+/// What became of a kill.
+pub(super) enum Kill {
+    /// It struck, there.
+    Struck(Trial, Held),
+    /// The run came to rest before it had so many records.
+    NotReached,
+    /// The run's time was up before.
+    Late(Trial),
 }
 
 /// A server, and what every run of it is made of.
@@ -135,37 +146,50 @@ impl Course {
     pub(super) async fn run(&mut self, fault: Fault) -> Result<Trial, Error> {
         let body = self.body(&fault);
         let before = self.asked().await?;
-        let run = match self.go(&body).await? {
-            Went::On(run) => run,
-            Went::Held(_) => return Err(Error::Failed("the server is held up by itself".into())),
-        };
-        self.judged(fault, run, before).await
+        self.finished(fault, &body, before).await
     }
 
-    /// Makes a run whose server is killed once so many records are durable; nothing if there are
-    /// not so many. Answers where the server was held up, too.
+    /// Makes a run whose server is killed once so many records are durable.
     pub(super) async fn killed(
         &mut self,
         records: u64,
         moment: Moment,
         during: &Fault,
-    ) -> Result<Option<(Trial, Held)>, Error> {
+    ) -> Result<Kill, Error> {
         let during = Box::new(during.clone());
         let body = self.body(&during);
         let before = self.asked().await?;
         self.orchestrator.tell(Heard::Hold(records, moment)).await?;
-        let Went::Held(held) = self.go(&body).await? else {
+        let killed = |records| Fault::Killed { records, moment, during };
+        match self.go(&body).await? {
+            Went::Held(held) => {
+                self.orchestrator.kill().await?;
+                self.orchestrator.start_again().await?;
+                let trial = self.finished(killed(held.recorded), &body, before).await?;
+                Ok(Kill::Struck(trial, held))
+            }
             // The hold is still set: nothing of it may be left for the next run.
-            self.orchestrator.tell(Heard::Lift).await?;
-            return Ok(None);
-        };
-        self.orchestrator.kill().await?;
-        self.orchestrator.start_again().await?;
-        let Went::On(run) = self.go(&body).await? else {
-            return Err(Error::Failed("the server is held up by itself".into()));
-        };
-        let fault = Fault::Killed { records: held.recorded, moment, during };
-        Ok(Some((self.judged(fault, run, before).await?, held)))
+            Went::On(_) => {
+                self.orchestrator.tell(Heard::Lift).await?;
+                Ok(Kill::NotReached)
+            }
+            Went::Late(run) => {
+                self.orchestrator.tell(Heard::Lift).await?;
+                Ok(Kill::Late(self.judged(killed(records), run, before).await?))
+            }
+        }
+    }
+
+    async fn finished(
+        &mut self,
+        fault: Fault,
+        body: &Value,
+        before: Option<Value>,
+    ) -> Result<Trial, Error> {
+        match self.go(body).await? {
+            Went::On(run) | Went::Late(run) => self.judged(fault, run, before).await,
+            Went::Held(_) => Err(Error::Failed("the server is held up by itself".to_owned())),
+        }
     }
 
     /// The submission of the next run.
@@ -185,20 +209,28 @@ impl Course {
         let client = self.orchestrator.client().clone().with_patience(PATIENCE);
         let (workflow, key) =
             (self.subject.plan().workflow.clone(), format!("run-{}", self.number));
-        let timeout = self.run_timeout;
+        let (timeout, desk) = (self.run_timeout, self.desk.as_ref());
         let ended = async {
             // Under its key it is the same run before and behind a kill.
             let run = client.execute(&workflow, body, Some(&key)).await?;
             let path = path_of(&["api", "v1", "executions", &run]);
             let at_rest = async {
-                while !is_at_rest(&client.get(&path).await?) {
+                loop {
+                    // A server that is about to be killed answers nothing.
+                    let run = client.get(&path).await.unwrap_or_default();
+                    if is_at_rest(&run) {
+                        return;
+                    }
+                    if let Some(desk) = desk {
+                        send_signals(&client, &run, desk.mocks()).await;
+                    }
                     tokio::time::sleep(END_POLL).await;
                 }
-                Ok(())
             };
-            // A run whose time is up is looked at as it stands.
-            tokio::time::timeout(timeout, at_rest).await.unwrap_or(Ok::<(), Error>(()))?;
-            Ok(Went::On(run))
+            Ok(match tokio::time::timeout(timeout, at_rest).await {
+                Ok(()) => Went::On(run),
+                Err(_) => Went::Late(run),
+            })
         };
         tokio::select! {
             biased;
@@ -270,19 +302,6 @@ async fn started(desk: Option<&Desk>, subject: &Subject) -> Result<(TempDir, Orc
         orchestrator.client().define(known.source.clone(), known.media_type).await?;
     }
     Ok((folder, orchestrator))
-}
-
-/// The input of a run: its number stands where the test's input has `{{ run }}`.
-fn numbered(input: &Value, number: u32) -> Value {
-    match input {
-        Value::String(text) => text.replace(RUN_NUMBER, &number.to_string()).into(),
-        Value::Array(list) => list.iter().map(|own| numbered(own, number)).collect(),
-        Value::Object(fields) => {
-            let own = fields.iter().map(|(name, own)| (name.clone(), numbered(own, number)));
-            Value::Object(own.collect())
-        }
-        other => other.clone(),
-    }
 }
 
 fn is_at_rest(run: &Value) -> bool {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use backstitch_saga::hold::Moment;
 
-use super::course::{Course, Trial};
+use super::course::{Course, Kill, Trial};
 use super::faults::Fault;
 use super::table::Table;
 use crate::error::Error;
@@ -134,15 +134,19 @@ impl Made<'_> {
                 let told = format!("killed at record {records}{}", during.beside());
                 self.table.progress(self.runs, &told)?;
                 match self.course.killed(records, moment, during).await? {
-                    Some((trial, held)) => {
+                    Kill::Struck(trial, held) => {
                         self.table.add_kill(&trial, unkilled)?;
                         if moment == Moment::Before {
                             records = held.recorded + held.waiting;
                         }
                     }
                     // That was the last record.
-                    None if moment == Moment::Before => break 'positions,
-                    None => {}
+                    Kill::NotReached if moment == Moment::Before => break 'positions,
+                    Kill::NotReached => {}
+                    Kill::Late(trial) => {
+                        self.table.add_kill(&trial, unkilled)?;
+                        break 'positions;
+                    }
                 }
             }
         }

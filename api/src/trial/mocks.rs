@@ -132,6 +132,14 @@ impl Mocks {
         self.acting.get(&name).copied()
     }
 
+    /// What the signal carries that a step waits for; nothing if none comes.
+    pub(super) fn signal(&self, step: &str) -> Option<Value> {
+        match self.answer(step, false, 1, &Payload::null()).reply {
+            Reply::Output(output) => Some(output.value()),
+            Reply::Failure(_) | Reply::TimedOut | Reply::Lost => None,
+        }
+    }
+
     /// What an attempt comes to.
     pub(super) fn answer(
         &self,

@@ -5,6 +5,7 @@
 //! - `faults`: what a run meets;
 //! - `mocks`, `books`, `desk`: who answers in place of services, and what took effect there;
 //! - `stand_ins`: the executors of the server under test, which ask the desk;
+//! - `given`: the input of a run, and the signals it waits for;
 //! - `course`: runs made, killed and waited for;
 //! - `evidence`, `balance`, `verdict`: what is known of a run afterwards, and what it left behind;
 //! - `table`: all of it for a person or a program;
@@ -19,6 +20,7 @@ mod desk;
 mod every_fault;
 mod evidence;
 mod faults;
+mod given;
 mod mocks;
 pub(crate) mod stand_ins;
 mod subject;
@@ -36,6 +38,7 @@ use balance::Balance;
 use course::Course;
 use desk::Desk;
 use every_fault::Bounds;
+pub(crate) use given::numbered;
 pub(crate) use mocks::{Mocks, Unmocked};
 pub(crate) use subject::{Known, Subject};
 use table::Table;
@@ -74,15 +77,8 @@ pub(crate) struct Test {
 /// the server from being started and asked.
 pub(crate) async fn run(test: Test) -> Result<(), Error> {
     let mut signals = Signals::catch()?;
-    let terminal = Terminal::of_stdout();
-    tokio::select! {
-        told = tell(test, terminal) => told,
-        () = signals.next() => Err(Error::Failed("stopped before the end of the test".to_owned())),
-    }
-}
-
-async fn tell(test: Test, terminal: Terminal) -> Result<(), Error> {
     let Test { subject, input, variables, mocks, balance, .. } = test;
+    let terminal = Terminal::of_stdout();
     let mut table = Table::new(terminal, test.is_json, &subject, mocks.is_some());
     let desk = match mocks {
         Some(mocks) => Some(Desk::open(mocks).await?),
@@ -92,7 +88,11 @@ async fn tell(test: Test, terminal: Terminal) -> Result<(), Error> {
     let mut course = Course::open(subject, desk, balance, test.run_timeout).await?;
     course.gives(&input, &variables);
     let bounds = Bounds { runs_max: test.runs_max, every_fault: test.every_fault };
-    let made = every_fault::run(&mut course, &mut table, &bounds).await;
+    let made = tokio::select! {
+        made = every_fault::run(&mut course, &mut table, &bounds) => made,
+        () = signals.next() => Err(Error::Failed("stopped before the end of the test".to_owned())),
+    };
+    // The server writes into its folder, and so it ends first.
     let closed = course.close().await;
     made?;
     closed?;

@@ -12,10 +12,15 @@ use crate::service::Service;
 
 /// A payment that nothing takes back, before a ticket.
 fn booking(url: &str) -> String {
+    booking_with(url, "")
+}
+
+/// The same, with more words for the payment.
+fn booking_with(url: &str, more: &str) -> String {
     let with = |path: &str| format!("with: {{ method: POST, url: '{url}{path}' }}");
     let retry = "retry: { max_attempts: 3, initial: 1ms, max: 1ms }";
     let void = format!("undo: {{ type: http, {retry}, {} }}", with("void"));
-    let pay = format!("{{ id: pay, type: http, {retry}, {} }}", with("pay"));
+    let pay = format!("{{ id: pay, type: http, {retry}, {more} {} }}", with("pay"));
     let ticket =
         format!("{{ id: ticket, type: http, needs: [pay], {retry}, {}, {void} }}", with("ticket"));
     format!("id: booking\nsteps:\n  - {pay}\n  - {ticket}\n")
@@ -131,6 +136,30 @@ async fn a_run_that_does_not_end_is_left_with_what_it_waits_for() {
 }
 
 #[test]
+fn signals_come_from_mocks_and_every_run_has_its_number() {
+    let folder = folder();
+    let text = "\
+id: asks
+input_schema: { type: object, properties: { order: { type: string, pattern: '^o-[0-9]+$' } } }
+steps:
+  - { id: ask, type: wait, with: { signal: 'yes-{{ input.order }}' } }
+  - id: pay
+    type: http
+    needs: [ask]
+    with: { method: POST, url: 'http://127.0.0.1:9/{{ steps.ask.output.payload.by }}' }
+    undo: { type: http, with: { method: POST, url: 'http://127.0.0.1:9/refund' } }
+";
+    let definition = file(&folder, "asks.yaml", text);
+    let mocks = file(&folder, "mocks.yaml", "ask: { output: { by: ada } }");
+    let input = json!({ "order": "o-{{ run }}" }).to_string();
+    let told = told(&[&definition, "--every-fault", "--mocks", &mocks, "--input", &input], 0);
+    let runs = told["runs"].as_array().expect("a list");
+    let killed = runs.iter().filter(|run| run["fault"]["kind"] == "killed").count();
+    assert!(killed >= 8, "{told:#}");
+    assert_eq!((&told["clean"], &told["never_undone"]), (&json!(true), &json!([])));
+}
+
+#[test]
 fn what_cannot_be_tested_is_said_with_its_place() {
     let folder = folder();
     let bad = file(&folder, "bad.yaml", "id: w\nsteps: [{id: a, type: noop, timeout: soon}]");
@@ -150,6 +179,17 @@ fn what_cannot_be_tested_is_said_with_its_place() {
         let refused = output(&["test", &good, flag, value]);
         assert_eq!(refused.status.code(), Some(2), "{flag}: {}", said(&refused));
     }
+}
+
+#[test]
+fn a_step_that_needs_no_undo_leaves_nothing() {
+    let folder = folder();
+    let text = booking_with("http://127.0.0.1:9/", "undo: none,");
+    let definition = file(&folder, "booking.yaml", &text);
+    let mocks = file(&folder, "mocks.yaml", "{}");
+    let bounded = ["--every-fault", "--mocks", &mocks, "--runs-max", "8"];
+    let told = told(&[&[&*definition], &bounded[..]].concat(), 1);
+    assert_eq!(told["left_behind_by"], json!([]), "{told:#}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod calls;
 mod held;
 mod keyed;
 mod limits;
+mod partial;
 mod routes;
 mod steps;
 mod unwinding;
@@ -23,7 +24,6 @@ use crate::event::{
 };
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
-use crate::items;
 use crate::links;
 use crate::payload::Payload;
 use crate::room::{Attempt, Room, Turns, Unbounded};
@@ -186,20 +186,7 @@ fn forward(
     keyed::start((state, now), (gate, &passed), &mut turns, work, events);
     calls::start((state, now), (gate, &passed), &mut turns, work, events);
     if state.sets.unsettled == 0 && events.is_empty() {
-        let output = match &state.plan.part {
-            Some(_) => Ok(Some(items::answer(state))),
-            None => state.plan.render_outputs(state, work),
-        };
-        events.push(match output {
-            Ok(output) => RunEvent::RunEnded {
-                outcome: Outcome::Completed,
-                compensation: Compensation::None,
-                output,
-            },
-            Err(failure) => {
-                RunEvent::RunFailing { failure, step: None, recourse: state.plan.on_failure }
-            }
-        });
+        events.push(partial::settled(state, work));
     }
 }
 

@@ -285,10 +285,13 @@ pub enum PhaseMove {
     End,
     /// `LetterRetried` for the last failed step, `Resumed`.
     ReopenForward,
-    /// `LetterRetried` for an undo, `UndosSettled` by hand for one that had failed.
+    /// `LetterRetried` for an undo, `UndosSettled` by hand for one that had failed; in a run that
+    /// waits for that, `LetterDiscarded` too.
     ReopenUnwinding,
     /// `RollbackRequested`.
     RollBack,
+    /// `PartialUnwindingStarted`.
+    UnwindPart,
 }
 
 /// The arrows of a run.
@@ -299,12 +302,16 @@ pub const PHASE_ARROWS: &[(Phase, PhaseMove, Phase)] = {
         (P::Forward, M::Fail, P::Failing),
         (P::Forward, M::Suspend, P::Suspended),
         (P::Forward, M::End, P::Ended),
+        (P::Forward, M::UnwindPart, P::Unwinding),
         (P::Failing, M::Fail, P::Failing),
         (P::Failing, M::Suspend, P::Suspended),
         (P::Failing, M::Unwind, P::Unwinding),
         (P::Failing, M::End, P::Ended),
         (P::Suspended, M::Fail, P::Failing),
         (P::Suspended, M::ReopenForward, P::Forward),
+        (P::Suspended, M::ReopenUnwinding, P::Unwinding),
+        (P::Unwinding, M::Fail, P::Failing),
+        (P::Unwinding, M::Suspend, P::Suspended),
         (P::Unwinding, M::End, P::Ended),
         (P::Unwinding, M::ReopenUnwinding, P::Unwinding),
         (P::Ended, M::ReopenForward, P::Forward),

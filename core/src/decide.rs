@@ -220,10 +220,12 @@ fn retry_letter(
     let not_yet = Rejection::NotYet { status: state.status().word() };
     let subject = open_letter(state, number)?;
     letters::refuse_if_undone(state, subject)?;
+    let part = state.partial().is_some();
     match (subject, state.phase) {
         (LetterSubject::Callback(_), _)
-        | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended)
-        | (LetterSubject::Step(_), Phase::Suspended) => Ok(None),
+        | (LetterSubject::Undo(_), Phase::Unwinding | Phase::Ended) => Ok(None),
+        (LetterSubject::Undo(_), Phase::Suspended) if part => Ok(None),
+        (LetterSubject::Step(_), Phase::Suspended) if !part => Ok(None),
         (LetterSubject::Step(_), Phase::Ended) if can_go_on(state) => Ok(None),
         (LetterSubject::Step(_), Phase::Ended) => linked.map(Some).ok_or(Rejection::NeedsNewRun),
         (LetterSubject::Step(_) | LetterSubject::Undo(_), _) => Err(not_yet),

@@ -356,6 +356,8 @@ pub enum SuspendReason {
     Policy,
     /// Somebody paused it.
     Pause,
+    /// An undo failed, and the run does not go on before that is settled.
+    Undo,
 }
 
 /// The final word on a run.

@@ -139,7 +139,8 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         }
         RunEvent::StepCancelled { step } => move_step(state, *step, StepMove::Cancel, at),
         RunEvent::CancelRequested { reason, actor, compensate } => {
-            let in_force = !matches!(state.phase, Phase::Unwinding | Phase::Ended);
+            let unwound = matches!(state.phase, Phase::Unwinding | Phase::Ended);
+            let in_force = !unwound || state.partial().is_some();
             let (reason, actor) = (reason.clone(), actor.clone());
             let compensate = *compensate;
             state.cancel = Some(Cancel { reason, actor, compensate, in_force, at });
@@ -157,6 +158,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
             state.failing = Some(Failing { failure, step, recourse });
             state.sets.overdue = false;
             state.sets.given_up = None;
+            state.end_partial();
             if let Some(controls) = &mut state.controls {
                 (controls.paused, controls.suspended_at) = (None, None);
             }
@@ -170,6 +172,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
             move_run(state, PhaseMove::End)?;
             let (outcome, compensation, output) = (*outcome, *compensation, output.clone());
             state.ending = Some(Ending { outcome, compensation, output, at });
+            state.end_partial();
             cancel_pending(state, at)
         }
         RunEvent::UnwindingStarted

@@ -92,7 +92,7 @@ pub fn fork(
     }
     let repeated = repeated(parent, &plan, &known, order.accept_unsafe)?;
     let undoes =
-        kept.iter().copied().filter(|&step| order.take_over && parent.needs_undo(step)).collect();
+        kept.iter().copied().filter(|&step| order.take_over && parent.stands(step)).collect();
     let origin = ForkOrigin {
         run: parent.id,
         version: point.version,
@@ -188,7 +188,7 @@ fn keep(
         }
     }
     let rolls_back = old.undo.as_ref().is_some_and(|undo| undo.rolls_back());
-    if take_over && rolls_back && parent.needs_undo(step) {
+    if take_over && rolls_back && parent.stands(step) {
         return Err(format!(
             "step `{id}` is a run of its own, which only its parent can undo: leave `take_over` \
              out"
@@ -203,7 +203,7 @@ fn keep(
         input,
         output,
         failure: own.failure.as_deref().cloned(),
-        unsure: own.unsure,
+        unsure: own.unsure && own.undo.is_none(),
         undone_here: take_over && !parent.is_undone_elsewhere(step),
         led_to: led_to(plan, index, own.output.as_ref()),
     })

@@ -22,7 +22,6 @@ use crate::plan::TaskKind;
 use crate::state::{Links, State, Subject};
 use crate::time::{Moment, Timestamp};
 
-pub(crate) use child::anything_done;
 pub(crate) use child::startable;
 pub use child::{DEPTH_MAX, Wish};
 pub use chunks::Chunk;

@@ -78,6 +78,9 @@ fn stands_wrong(state: &State) -> Option<String> {
         Phase::Forward | Phase::Suspended if state.is_unstarted_fork() => {
             return Some("the run is a fork that has not started".to_owned());
         }
+        Phase::Forward | Phase::Suspended if state.partial().is_some() => {
+            return Some("an undo of the run has failed; settle it first".to_owned());
+        }
         Phase::Forward | Phase::Suspended => {}
     }
     if state.is_chunk() {

@@ -12,6 +12,7 @@ mod keyed;
 mod links;
 mod migrations;
 mod numbers;
+mod partial;
 pub(crate) mod payloads;
 mod step;
 
@@ -25,7 +26,6 @@ use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::items::ChunkValues;
-use crate::links::anything_done;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
@@ -42,6 +42,7 @@ pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
 pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
+pub use partial::Partial;
 pub use step::{StepState, UndoByHand, UndoState};
 
 /// One run.
@@ -291,7 +292,9 @@ impl State {
             Subject::Step(_) => self.phase == Phase::Forward,
             Subject::Undo(_) | Subject::Compensation => self.phase == Phase::Unwinding,
             Subject::Delivery(_) => true,
-            Subject::Deadline => matches!(self.phase, Phase::Forward | Phase::Suspended),
+            Subject::Deadline => {
+                matches!(self.phase, Phase::Forward | Phase::Suspended) && self.partial().is_none()
+            }
             Subject::Message(_) => false,
             Subject::StepLimit(_) => self.phase == Phase::Forward,
             Subject::StepSla(_) | Subject::Sla => self.phase != Phase::Ended,
@@ -309,7 +312,7 @@ impl State {
     #[must_use]
     pub fn rollback_until(&self) -> Option<Timestamp> {
         let (ending, window_ms) = (self.ending.as_ref()?, self.plan.rollback_window_ms?);
-        anything_done(self).then(|| ending.at.plus_ms(window_ms))
+        self.anything_stands().then(|| ending.at.plus_ms(window_ms))
     }
 
     /// Which callback a run's ending calls for.

@@ -4,16 +4,33 @@
 //! own undo has a result. Each unwound step lets go of what it needs, so the order costs one
 //! pass over the edges, and independent branches unwind at the same time.
 
-use crate::arrows::{PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow};
+use std::collections::BTreeSet;
+
+use crate::arrows::{Phase, PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow};
 use crate::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
-use crate::state::{LetterSettled, Said, State, Subject, UndoByHand, UndoState};
+use crate::state::{LetterSettled, Partial, Said, State, Subject, UndoByHand, UndoState};
 use crate::time::Timestamp;
 
 pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
     match event {
-        RunEvent::UnwindingStarted => begin(state, at),
+        RunEvent::UnwindingStarted => {
+            crate::evolve::move_run(state, PhaseMove::Unwind)?;
+            begin(state, None, at);
+            Ok(())
+        }
+        RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => {
+            let known = state.steps.len();
+            if let Some(step) = steps.iter().find(|step| step.at() >= known) {
+                return Err(format!("step {} of {known}", step.0));
+            }
+            crate::evolve::move_run(state, PhaseMove::UnwindPart)?;
+            let steps: BTreeSet<_> = steps.iter().copied().collect();
+            begin(state, Some(&steps), at);
+            state.controls_mut().partial = Some(Box::new(Partial { steps }));
+            Ok(())
+        }
         RunEvent::UndoReady { step, input } => {
             undo_mut(state, *step)?.input = Some(input.clone());
             move_undo(state, *step, UndoMove::Ready, at)
@@ -88,12 +105,11 @@ fn settle(state: &mut State, step: StepIndex, by_hand: &UndoByHand) -> Result<()
         }
         (UndoSettlement::Done, UndoStatus::Failed) => {
             own.failure = None;
-            crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
-            state.ending = None;
+            go_on(state)?;
             state.sets.undo_unfinished += 1;
             move_undo(state, step, UndoMove::DoByHand, at)?;
         }
-        (UndoSettlement::Accepted, UndoStatus::Failed) => {}
+        (UndoSettlement::Accepted, UndoStatus::Failed) => look_again(state)?,
         (settlement, status) => {
             return Err(format!("the undo of step {} is {status:?}, not {settlement:?}", step.0));
         }
@@ -111,26 +127,44 @@ fn begin_timeout(state: &mut State, at: Timestamp) {
     }
 }
 
-/// Finds what needs an undo and what holds each back, and opens what nothing holds.
-fn begin(state: &mut State, at: Timestamp) -> Result<(), String> {
-    crate::evolve::move_run(state, PhaseMove::Unwind)?;
+/// The run unwinds again: an undo of it has no result any more.
+fn go_on(state: &mut State) -> Result<(), String> {
+    crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
+    state.ending = None;
+    if let Some(controls) = &mut state.controls {
+        controls.suspended_at = None;
+    }
+    Ok(())
+}
+
+/// A person settled a failed undo as it is: a run that waits for that looks what is left.
+pub(crate) fn look_again(state: &mut State) -> Result<(), String> {
+    let waits = state.phase == Phase::Suspended && state.partial().is_some();
+    if waits { go_on(state) } else { Ok(()) }
+}
+
+/// Finds what needs an undo, of the whole run or of a part of it, and what holds each back, and
+/// opens what nothing holds. An undo that was made before is not made again.
+fn begin(state: &mut State, part: Option<&BTreeSet<StepIndex>>, at: Timestamp) {
     begin_timeout(state, at);
     let plan = state.plan.clone();
-    let mut free = Vec::new();
+    let (mut free, mut over) = (Vec::new(), Vec::new());
     for (index, own) in (0..).map(StepIndex).zip(&plan.steps) {
-        let needed = state.needs_undo(index);
+        let called = part.is_none_or(|part| part.contains(&index)) && state.stands(index);
         let step = &mut state.steps[index.at()];
         step.unwind_open = u32::try_from(own.dependants.len()).expect("bounded by the steps");
-        if needed {
+        if called {
             step.undo = Some(Box::new(UndoState::pending()));
             state.sets.undo_unfinished += 1;
+        } else if step.undo.is_some() {
+            over.push(index);
         }
         if own.dependants.is_empty() {
             free.push(index);
         }
     }
+    free.extend(over.into_iter().flat_map(|step| let_go(state, step)).collect::<Vec<_>>());
     open(state, free);
-    Ok(())
 }
 
 /// Opens the undos of steps that nothing holds back; those without one let go at once.
@@ -138,7 +172,7 @@ fn open(state: &mut State, mut free: Vec<StepIndex>) {
     while let Some(step) = free.pop() {
         match state.steps[step.at()].undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Pending) => drop(state.sets.undo_open.insert(step)),
-            // It was given up before its turn, and has let go of its needs.
+            // It has its result, and has let go of its needs.
             Some(_) => {}
             None => free.extend(let_go(state, step)),
         }
@@ -161,8 +195,7 @@ fn let_go(state: &mut State, step: StepIndex) -> Vec<StepIndex> {
 
 /// The failed undo goes back to its start, and the run unwinds again, with its whole time.
 pub(crate) fn reopen(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), String> {
-    crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
-    state.ending = None;
+    go_on(state)?;
     if let Some(controls) = &mut state.controls {
         (controls.undos_forced, controls.undos_timed_out) = (false, false);
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::advance::RENDER_WORK_PER_DECISION_MAX;
 use crate::arrows::{Phase, StepStatus};
+use crate::event::Compensation;
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
 use crate::payload::Payload;
@@ -52,6 +53,11 @@ pub fn unwind_plan_json(state: &State) -> Value {
 /// another, and every wave waits for the ones before it. One pass over the edges.
 fn waves(state: &State) -> BTreeMap<StepIndex, u32> {
     let plan = &state.plan;
+    // What was undone while the run went on is not undone again with it.
+    let unwound = match &state.ending {
+        Some(ending) => ending.compensation != Compensation::None,
+        None => state.phase == Phase::Unwinding,
+    };
     let mut open: Vec<usize> = plan.steps.iter().map(|own| own.dependants.len()).collect();
     let mut after = vec![0_u32; plan.steps.len()];
     let steps = (0..).map(StepIndex).zip(&plan.steps);
@@ -59,7 +65,7 @@ fn waves(state: &State) -> BTreeMap<StepIndex, u32> {
         steps.filter(|(_, own)| own.dependants.is_empty()).map(|(step, _)| step).collect();
     let mut found = BTreeMap::new();
     while let Some(step) = free.pop() {
-        let needed = state.needs_undo(step);
+        let needed = if unwound { state.needs_undo(step) } else { state.stands(step) };
         let wave = after[step.at()] + u32::from(needed);
         if needed {
             found.insert(step, wave);

@@ -32,8 +32,8 @@ const NEEDS_NAMED_MAX: usize = 8;
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
     /// `ready`, `pending`, `undo`, `undo_retry`, `undo_by_hand`, `compensation_timeout`, `callback`,
-    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`; and of the
-    /// shell `slot`, `limit`, `turn`.
+    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`, `settling`; and of
+    /// the shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
     pub subject: Option<String>,
@@ -62,7 +62,8 @@ impl Blocker {
 /// Everything the run waits for, what holds all of it first.
 #[must_use]
 pub fn blockers(state: &State) -> Vec<Blocker> {
-    let mut found: Vec<_> = held(state).or_else(|| stopping(state)).into_iter().collect();
+    let whole = held(state).or_else(|| stopping(state)).or_else(|| undos::partial(state));
+    let mut found: Vec<_> = whole.into_iter().collect();
     let steps = || (0..).map(StepIndex).take(state.steps.len());
     match state.phase {
         Phase::Forward | Phase::Failing | Phase::Suspended => {
@@ -140,6 +141,7 @@ fn held(state: &State) -> Option<Blocker> {
             let sentence = format!("paused by {} since {}{because}", said.actor, said.at);
             Blocker::of("paused", None, sentence).since(Some(said.at))
         }
+        (SuspendReason::Undo, _) => undos::unsettled(state, since),
         _ => {
             let why = state.failing.as_ref();
             let step = why.and_then(|why| why.step);

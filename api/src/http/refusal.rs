@@ -223,7 +223,7 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::NotSuspended { status } => {
             Refusal::new(codes::EXECUTION_NOT_SUSPENDED, message).with(json!({ "status": status }))
         }
-        Rejection::StepsFailed { step } => {
+        Rejection::StepsFailed { step } | Rejection::UndoFailed { step } => {
             Refusal::new(codes::STEPS_FAILED, message).with(json!({ "step": step }))
         }
         Rejection::UnknownStep { step } | Rejection::NoItems { step } => {

@@ -1,4 +1,5 @@
-//! What follows while a run unwinds: its undos, in graph order, until all have a result.
+//! What follows while a run, or a part of it, unwinds: its undos, in graph order, until all have
+//! a result.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ use crate::template::Work;
 use crate::time::Timestamp;
 
 use super::{
-    RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, ended, failure_of, scheduled,
+    RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, ended, failure_of, partial,
+    scheduled,
 };
 
 pub(super) fn unwinding(
@@ -25,7 +27,9 @@ pub(super) fn unwinding(
     work: &mut Work,
     events: &mut Vec<RunEvent>,
 ) {
-    events.extend(scheduled(state, CallbackEvent::Compensating));
+    if state.partial().is_none() {
+        events.extend(scheduled(state, CallbackEvent::Compensating));
+    }
     if state.is_forced() && state.sets.undo_unfinished > 0 {
         events.extend(given_up(state));
         return;
@@ -64,7 +68,9 @@ pub(super) fn unwinding(
     }
     if state.sets.undo_unfinished == 0 && events.is_empty() {
         let counts = state.undo_counts();
-        events.push(if counts.contains_key(&UndoStatus::Failed) {
+        events.push(if state.partial().is_some() {
+            partial::undone(state, work)
+        } else if counts.contains_key(&UndoStatus::Failed) {
             ended(state, Outcome::CompensationFailed, Compensation::Failed)
         } else {
             ended(state, Outcome::Compensated, Compensation::Done)

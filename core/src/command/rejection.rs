@@ -107,6 +107,15 @@ pub enum Rejection {
         /// The first of them.
         step: String,
     },
+    /// The run does not go on while an undo of it has failed.
+    #[error(
+        "the undo of step `{step}` has failed: retry its dead letter, or say that it was done by \
+         hand (`done`) or is left as it is (`accept`)"
+    )]
+    UndoFailed {
+        /// The first of them.
+        step: String,
+    },
     /// The run's workflow has no such step.
     #[error("the run has no step `{step}`")]
     UnknownStep {

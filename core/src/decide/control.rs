@@ -6,7 +6,6 @@ use crate::allot::admit_signal;
 use crate::arrows::{Phase, StepStatus};
 use crate::command::{Command, Rejection, SIGNALS_KEPT_MAX};
 use crate::event::{ControlEvent, Recourse, RunEvent};
-use crate::links::anything_done;
 use crate::payload::Payload;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -32,6 +31,12 @@ fn suspended(state: &State) -> Result<(), Rejection> {
         Phase::Suspended => Ok(()),
         _ => Err(Rejection::NotSuspended { status: state.status().word() }),
     }
+}
+
+/// Whether the suspended run waits for nothing else than a failed undo to be settled.
+fn undo_settled(state: &State) -> Result<(), Rejection> {
+    let step = state.unsettled_undo().map(|step| state.plan.step(step).id.to_string());
+    step.map_or(Ok(()), |step| Err(Rejection::UndoFailed { step }))
 }
 
 /// A chunk of a loop is a part of its parent: what people do, they do to that one. Only what
@@ -112,6 +117,7 @@ pub(super) fn resume(state: &State, reason: String, actor: String) -> Decided {
             return Ok(Vec::new());
         }
         suspended(state)?;
+        undo_settled(state)?;
         if let Some(step) = state.sets.failed.first() {
             let step = state.plan.step(*step).id.to_string();
             return Err(Rejection::StepsFailed { step });
@@ -128,6 +134,7 @@ pub(super) fn override_step(
     actor: String,
 ) -> Decided {
     suspended(state)?;
+    undo_settled(state)?;
     let Some(index) = state.plan.index_of(&step) else {
         return Err(Rejection::UnknownStep { step });
     };
@@ -169,7 +176,7 @@ fn may_roll_back(state: &State, now: Timestamp) -> Result<(), Rejection> {
     if let Some(parent) = state.parent() {
         return Err(Rejection::PartOfRun { run: parent.run });
     }
-    if !anything_done(state) {
+    if !state.anything_stands() {
         return Err(Rejection::AlreadyEnded { status: state.status().word() });
     }
     match state.rollback_until().filter(|until| *until < now) {

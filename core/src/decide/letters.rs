@@ -75,7 +75,7 @@ pub(super) fn edit(
         return refused("only the input of a step that calls an executor can be edited");
     }
     let in_place = match state.phase {
-        Phase::Suspended => true,
+        Phase::Suspended => state.partial().is_none(),
         Phase::Ended => can_go_on(state),
         _ => false,
     };

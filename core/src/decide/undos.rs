@@ -68,7 +68,7 @@ fn is_open(state: &State, step: StepIndex, settlement: UndoSettlement) -> bool {
     let status = state.step(step).undo.as_deref().map(|own| own.status);
     match (state.phase, status) {
         (Phase::Unwinding, Some(UndoStatus::Waiting)) => true,
-        (Phase::Unwinding | Phase::Ended, Some(UndoStatus::Failed)) => {
+        (Phase::Unwinding | Phase::Suspended | Phase::Ended, Some(UndoStatus::Failed)) => {
             let newest = state.letters_of(LetterSubject::Undo(step)).last();
             let newest = newest.and_then(|number| state.letters.get(number as usize));
             settlement != UndoSettlement::SetAside

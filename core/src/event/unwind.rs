@@ -29,6 +29,12 @@ pub enum UnwindEvent {
         /// The limit.
         limit_ms: u64,
     },
+    /// A part of the run is undone, after which it goes on: nothing of it is in flight.
+    PartialUnwindingStarted {
+        /// The steps of the part, ascending. Those of them that did something, or may have, and
+        /// have an undo are undone.
+        steps: Vec<StepIndex>,
+    },
 }
 
 /// How a person settles an undo.

@@ -59,6 +59,9 @@ pub(super) fn apply_letter(
             let (actor, reason) = (actor.clone(), Some(reason.clone()));
             let settled = LetterSettled { actor, reason, linked: None, at };
             let subject = settle_letter(state, *letter, LetterStatus::Discarded, settled)?;
+            if matches!(subject, LetterSubject::Undo(_)) {
+                crate::unwind::look_again(state)?;
+            }
             // A decision may be cut between failing and suspended.
             let recourse = match &state.failing {
                 Some(why) => why.recourse,

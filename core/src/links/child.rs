@@ -128,7 +128,7 @@ pub(super) fn failure(state: &State) -> Option<Failure> {
     let (id, workflow, status) = (state.id, &state.submitted.workflow, state.status().word());
     let message = format!("{id} of `{workflow}` ended {status}: {said}");
     let left = ending.compensation == Compensation::Failed
-        || (ending.compensation == Compensation::None && anything_done(state));
+        || (ending.compensation == Compensation::None && state.anything_stands());
     if state.plan.part.is_some() && cause.is_some_and(|cause| cause.code != codes::CANCELLED) {
         let own = chunks::item_failure(state, left);
         if own.is_some() {
@@ -166,11 +166,4 @@ pub(super) fn not_undone(state: &State) -> Option<Failure> {
     );
     let details = Payload::of(&json!({ "execution_id": state.id.to_string() }));
     Some(Failure::permanent(codes::CHILD_NOT_UNDONE, message).with_details(details))
-}
-
-/// Whether something of the run stands that calls for an undo, and no undo was begun.
-pub(crate) fn anything_done(state: &State) -> bool {
-    let steps = (0..).map(StepIndex).take(state.steps.len());
-    state.steps.iter().all(|step| step.undo.is_none())
-        && steps.into_iter().any(|step| state.needs_undo(step))
 }

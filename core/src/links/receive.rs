@@ -4,7 +4,6 @@
 //! took comes again, and finds done what was done. Each of these facts is made only where it is
 //! still awaited, so it is made once.
 
-use super::child::anything_done;
 use super::{Parcel, awaits, chunks, unrelated};
 use crate::arrows::{Phase, UndoStatus};
 use crate::command::Rejection;
@@ -98,7 +97,8 @@ fn going_on(state: &State) -> Result<(), Rejection> {
 }
 
 fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) -> Vec<RunEvent> {
-    let counts = state.cancel.is_none() && state.phase != Phase::Unwinding;
+    let unwinds = state.phase == Phase::Unwinding && state.partial().is_none();
+    let counts = state.cancel.is_none() && !unwinds;
     let event = RunEvent::CancelRequested { reason, actor: from.to_string(), compensate };
     counts.then_some(event).into_iter().collect()
 }
@@ -108,10 +108,11 @@ fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) ->
 fn roll_back(state: &State, from: ExecutionId) -> Vec<RunEvent> {
     let (actor, reason) = (from.to_string(), "its parent is being undone".to_owned());
     match state.phase {
-        Phase::Ended if anything_done(state) => {
+        Phase::Ended if state.anything_stands() => {
             let to = None;
             vec![RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })]
         }
+        Phase::Unwinding if state.partial().is_some() => cancel(state, from, reason, true),
         Phase::Ended | Phase::Unwinding => Vec::new(),
         Phase::Forward | Phase::Failing | Phase::Suspended => cancel(state, from, reason, true),
     }

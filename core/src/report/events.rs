@@ -300,6 +300,7 @@ pub fn suspend_word(reason: SuspendReason) -> &'static str {
     match reason {
         SuspendReason::Policy => "policy",
         SuspendReason::Pause => "pause",
+        SuspendReason::Undo => "undo",
     }
 }
 

@@ -55,6 +55,9 @@ fn unwind(event: &UnwindEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             "actor": actor,
         }),
         UnwindEvent::CompensationTimedOut { limit_ms } => json!({ "limit_ms": limit_ms }),
+        UnwindEvent::PartialUnwindingStarted { steps } => {
+            json!({ "steps": steps.iter().map(id).collect::<Vec<_>>() })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 99] = [
+pub const EVENT_TYPES: [&str; 100] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -78,6 +78,7 @@ pub const EVENT_TYPES: [&str; 99] = [
     "UndoAwaited",
     "UndosSettled",
     "CompensationTimedOut",
+    "PartialUnwindingStarted",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -245,6 +246,7 @@ fn unwind_type(event: &UnwindEvent) -> &'static str {
         UnwindEvent::UndoAwaited { .. } => "UndoAwaited",
         UnwindEvent::UndosSettled { .. } => "UndosSettled",
         UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
+        UnwindEvent::PartialUnwindingStarted { .. } => "PartialUnwindingStarted",
     }
 }
 

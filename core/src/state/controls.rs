@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Partial, State};
 use crate::arrows::Phase;
 use crate::event::SuspendReason;
 use crate::ids::StepIndex;
@@ -29,6 +29,8 @@ pub struct Controls {
     pub undos_timed_out: bool,
     /// Signals and who waits for them.
     pub signals: Signals,
+    /// The part of the run that is being undone, if the run is to go on after that.
+    pub partial: Option<Box<Partial>>,
 }
 
 /// Who said what, and when.
@@ -195,9 +197,12 @@ impl State {
     #[must_use]
     pub fn suspended(&self) -> Option<(SuspendReason, Timestamp)> {
         let since = self.controls.as_ref()?.suspended_at?;
-        let policy =
-            if self.paused().is_some() { SuspendReason::Pause } else { SuspendReason::Policy };
-        (self.phase == Phase::Suspended).then_some((policy, since))
+        let reason = match (self.partial(), self.paused()) {
+            (Some(_), _) => SuspendReason::Undo,
+            (None, Some(_)) => SuspendReason::Pause,
+            (None, None) => SuspendReason::Policy,
+        };
+        (self.phase == Phase::Suspended).then_some((reason, since))
     }
 
     /// Its signals, if it ever had to do with any.

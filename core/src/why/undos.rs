@@ -28,6 +28,32 @@ pub(super) fn timeout(state: &State) -> Option<Blocker> {
     Some(Blocker::of("compensation_timeout", None, sentence).until(Some(*at)))
 }
 
+/// What a run waits for that completes once steps which failed are undone.
+pub(super) fn partial(state: &State) -> Option<Blocker> {
+    let part = state.partial()?;
+    let mut steps = part.steps.iter();
+    let named = steps.by_ref().take(NEEDS_NAMED_MAX).map(|step| format!("`{}`", id(state, *step)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = steps.count();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let sentence = format!(
+        "every step is settled; {named}{more} failed and may have taken effect all the same: that \
+         is undone before the run completes"
+    );
+    Some(Blocker::of("settling", None, sentence))
+}
+
+/// A run of which a part was to be undone, and an undo failed.
+pub(super) fn unsettled(state: &State, since: Timestamp) -> Blocker {
+    let step = state.unsettled_undo().map(|step| id(state, step));
+    let which = step.as_ref().map(|step| format!(" of step `{step}`")).unwrap_or_default();
+    let sentence = format!(
+        "suspended since {since} because the undo{which} failed: retry its dead letter, or say that \
+         it was done by hand (`done`) or is left as it is (`accept`)"
+    );
+    Blocker::of("suspended", step, sentence).since(Some(since))
+}
+
 /// Why an undo has not begun: those that go before it, or nothing but its turn.
 pub(super) fn in_line(state: &State, step: StepIndex) -> String {
     let (name, mut seen, mut before) = (id(state, step), BTreeSet::new(), Vec::new());

@@ -21,6 +21,7 @@ mod loops;
 mod migrations;
 mod numbers;
 mod outputs;
+mod partial;
 mod payloads;
 mod rehearsals;
 mod signals;

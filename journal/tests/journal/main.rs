@@ -28,6 +28,7 @@ mod golden_keyed;
 mod golden_letters;
 mod golden_links;
 mod golden_migrations;
+mod golden_partial;
 mod golden_redrive;
 mod golden_rollout;
 mod golden_services;

@@ -214,7 +214,8 @@ impl<T: Abandon> Partition<T> {
                 continue;
             }
             let Ok(Some(own)) = self.resident_run(run) else { continue };
-            let goes_on = matches!(own.state.phase, Phase::Forward | Phase::Suspended);
+            let goes_on = matches!(own.state.phase, Phase::Forward | Phase::Suspended)
+                || own.state.partial().is_some();
             if goes_on && own.state.cancel.is_none() {
                 let (actor, compensate) = (by.to_string(), None);
                 let cancel = Command::Cancel { reason, actor, compensate, force: false };

@@ -130,7 +130,10 @@ fn run_move(
             Some(LetterSubject::Undo(_)) => Some(PhaseMove::ReopenUnwinding),
             _ => moved.then_some(PhaseMove::ReopenForward),
         },
-        RunEvent::Unwind(UnwindEvent::UndosSettled { .. }) => {
+        RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
+            Some(PhaseMove::UnwindPart)
+        }
+        RunEvent::LetterDiscarded { .. } | RunEvent::Unwind(UnwindEvent::UndosSettled { .. }) => {
             moved.then_some(PhaseMove::ReopenUnwinding)
         }
         RunEvent::Control(ControlEvent::Resumed { .. }) => {

@@ -6,7 +6,7 @@ use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
 use backstitch_core::event::{
-    Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent,
+    Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent, UnwindEvent,
 };
 use backstitch_core::ids::StepIndex;
 use backstitch_core::lineage::Plans as _;
@@ -181,7 +181,8 @@ impl Run<'_> {
                 | RunEvent::Graph(GraphEvent::StepLimitPassed { step, .. }) => {
                     running.remove(step);
                 }
-                RunEvent::UnwindingStarted => {
+                RunEvent::UnwindingStarted
+                | RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
                     self.check(running.is_empty(), "unwinding began with a step in flight");
                 }
                 _ => {}
@@ -274,7 +275,12 @@ impl Run<'_> {
                 self.check(lettered, "something is left undone and nobody is told");
             }
             if ending.outcome == Outcome::Completed {
-                self.check(undone.is_none(), "a completed run undid something");
+                let failed = own.status != StepStatus::Succeeded && own.unsure;
+                self.check(failed || undone.is_none(), "a completed run undid what succeeded");
+                let vain = failed && applied.is_some() && plan.undo.is_some();
+                let settled = own.by_hand || undo == Some(UndoStatus::Failed) || by_hand;
+                let balanced = !vain || undone.is_some() || settled || elsewhere || kept;
+                self.check(balanced, "what was done in vain stands in a completed run");
             }
         }
     }

@@ -9,6 +9,7 @@ mod forks;
 mod loops;
 mod migrations;
 mod moves;
+mod partial;
 mod services;
 pub mod slots;
 mod undo;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
-use backstitch_core::event::{LetterSubject, Number, Recourse, RunEvent};
+use backstitch_core::event::{LetterSubject, Number, Recourse, RunEvent, UnwindEvent};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::plan::Plan;
 use backstitch_core::time::Timestamp;
@@ -34,6 +35,8 @@ pub struct Model {
     steps: Vec<Step>,
     paused: bool,
     recourse: Option<Recourse>,
+    /// The part of the run that is being undone.
+    part: Option<BTreeSet<StepIndex>>,
     /// Whether outstanding undos may be given up.
     undos_forced: bool,
     /// Since when its undos have their time.
@@ -64,6 +67,8 @@ struct Step {
     due_at: Option<Timestamp>,
     ready_at: Option<Timestamp>,
     unsure: bool,
+    /// Whether a person said what came of it.
+    by_hand: bool,
     undo: Option<Undo>,
 }
 
@@ -86,6 +91,7 @@ impl Step {
             due_at: None,
             ready_at: None,
             unsure: false,
+            by_hand: false,
             undo: None,
         }
     }
@@ -104,6 +110,7 @@ impl Model {
             phase: Phase::Forward,
             paused: false,
             recourse: None,
+            part: None,
             undos_forced: false,
             unwinds_since: None,
             deliveries: Vec::new(),
@@ -250,7 +257,12 @@ impl Model {
     /// # Errors
     /// The rule that it breaks.
     pub fn happened(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
-        if matches!(event, RunEvent::UnwindingStarted | RunEvent::LetterRetried { .. }) {
+        if matches!(
+            event,
+            RunEvent::UnwindingStarted
+                | RunEvent::LetterRetried { .. }
+                | RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. })
+        ) {
             self.unwinds_since = Some(at);
         }
         self.follow(event, at)?;

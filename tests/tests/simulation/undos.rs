@@ -9,9 +9,11 @@ use backstitch_core::state::State;
 /// An undo starts only when everything that transitively needed its step and calls for an undo
 /// has its result. Answers what is wrong.
 pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> {
-    let mut finished = BTreeSet::new();
+    let (mut finished, mut part) = (BTreeSet::new(), None);
     for event in events {
         match event {
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => part = Some(steps),
+            RunEvent::UnwindingStarted => part = None,
             RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
                 finished.insert(*step);
             }
@@ -22,7 +24,10 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
             }
             RunEvent::UndoStarted { step, .. } => {
                 let held = dependants(state, *step).into_iter().any(|dependant| {
-                    let called = state.step(dependant).undo.is_some();
+                    let called = match part {
+                        Some(steps) => steps.contains(&dependant),
+                        None => state.step(dependant).undo.is_some(),
+                    };
                     called && !finished.contains(&dependant)
                 });
                 if held {

@@ -121,8 +121,19 @@ impl Model {
         match event {
             RunEvent::RunFailing { recourse, .. } => {
                 (self.paused, self.recourse) = (false, Some(*recourse));
+                let part = self.part_has_results() && self.phase == Phase::Unwinding;
+                self.end_part();
                 let from = [Phase::Forward, Phase::Failing, Phase::Suspended];
+                if part {
+                    self.phase = Phase::Failing;
+                    return Ok(());
+                }
                 self.move_run(&from, Phase::Failing)
+            }
+            RunEvent::RunSuspended { .. } if self.part.is_some() => {
+                let waits = self.part_has_results() && self.part_failed();
+                rule(waits, "a run is suspended and no undo failed")?;
+                self.move_run(&[Phase::Unwinding], Phase::Suspended)
             }
             RunEvent::RunSuspended { .. } => {
                 let asked = self.paused || self.recourse == Some(Recourse::Suspend);
@@ -131,6 +142,7 @@ impl Model {
             }
             RunEvent::RunEnded { outcome, compensation, .. } => {
                 self.ends(*outcome, *compensation)?;
+                self.end_part();
                 self.phase = Phase::Ended;
                 let pending = self.steps.iter_mut().filter(|own| own.status == S::Pending);
                 pending.for_each(|own| own.status = S::Cancelled);
@@ -153,7 +165,12 @@ impl Model {
             (Outcome::Completed, Compensation::None) => {
                 let settled = self.places().all(|step| self.settled(step));
                 rule(settled, "a run completes with a step that is not settled")?;
-                rule(self.phase == Phase::Forward, "a run completes that did not go forward")
+                let unknown = self.unknown_outcomes().is_empty();
+                rule(unknown, "a run completes in spite of what may have been done in vain")?;
+                let part = self.part_has_results() && !self.part_failed();
+                let undone = part && self.phase == Phase::Unwinding;
+                let forward = self.phase == Phase::Forward;
+                rule(forward || undone, "a run completes that did not go forward")
             }
             (Outcome::Compensated | Outcome::Cancelled, Compensation::Done) => {
                 rule(self.phase == Phase::Unwinding && all_undone, "not everything is undone")
@@ -183,6 +200,7 @@ impl Model {
                 let by_policy = self.recourse.is_some();
                 let fatal = self.places().any(|step| self.fatal(step));
                 rule(!(by_policy && fatal), "a run with failed steps is not resumed")?;
+                rule(self.part.is_none(), "a run with a failed undo is not resumed")?;
                 (self.paused, self.recourse) = (false, None);
                 self.move_run(&[Phase::Forward, Phase::Suspended, Phase::Failing], Phase::Forward)
             }
@@ -193,6 +211,7 @@ impl Model {
                 let open = [S::Pending, S::Ready, S::Waiting, S::Retrying, S::Failed];
                 self.close_letters(LetterSubject::Step(*step));
                 self.standing.remove(step);
+                self.own(*step).by_hand = true;
                 self.move_step(*step, &open, to)
             }
             ControlEvent::RollbackRequested { .. } if self.phase == Phase::Ended => {
@@ -237,7 +256,12 @@ impl Model {
                     }
                 }
             }
-            RunEvent::LetterDiscarded { letter, .. } => self.close(*letter).map(drop),
+            RunEvent::LetterDiscarded { letter, .. } => {
+                if let LetterSubject::Undo(_) = self.close(*letter)? {
+                    self.look_again();
+                }
+                Ok(())
+            }
             other => Err(format!("{other:?} is not about a letter")),
         }
     }
@@ -259,6 +283,7 @@ impl Model {
 
     /// The last failed step that is tried again takes the run with it, unless it is paused.
     fn reopen(&mut self, step: StepIndex) -> Verdict {
+        rule(self.part.is_none(), "a step is tried again while a part is being undone")?;
         self.own(step).tries = 0;
         self.standing.remove(&step);
         self.move_step(step, &[S::Failed], S::Pending)?;

@@ -77,6 +77,7 @@ impl Model {
             UnwindEvent::UndosSettled { steps, settlement, .. } => {
                 steps.iter().try_for_each(|step| self.settle_undo(*step, *settlement))
             }
+            UnwindEvent::PartialUnwindingStarted { steps } => self.begin_part(steps),
             UnwindEvent::CompensationTimedOut { limit_ms } => {
                 rule(self.phase == Phase::Unwinding, "undos are given up that do not run")?;
                 let limit = self.plan.compensation_timeout_ms == Some(*limit_ms);
@@ -97,12 +98,13 @@ impl Model {
             UndoSettlement::Done => {
                 rule(self.has_open_letter(letter), "an undo is settled that nobody asked about")?;
                 self.close_letters(letter);
-                self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
+                self.undoes_again()?;
                 self.move_undo(step, &[U::Failed], U::Succeeded)
             }
             UndoSettlement::Accepted if self.undo(step)?.status == U::Failed => {
                 rule(self.has_open_letter(letter), "an undo is settled that nobody asked about")?;
                 self.close_letters(letter);
+                self.look_again();
                 Ok(())
             }
             UndoSettlement::Accepted => self.move_undo(step, &[U::Waiting], U::Skipped),
@@ -120,8 +122,9 @@ impl Model {
         rule(!wanted.is_empty(), "unwinding begins with nothing to undo")?;
         for step in wanted {
             let (status, had_result) = (U::Pending, false);
-            self.own(step).undo =
-                Some(Undo { status, attempt: 0, tries: 0, due_at: None, had_result });
+            // What was undone before is not undone again.
+            let fresh = Undo { status, attempt: 0, tries: 0, due_at: None, had_result };
+            self.own(step).undo.get_or_insert(fresh);
         }
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Model {
         self.undos_forced = false;
         let own = self.undo(step)?;
         (own.tries, own.due_at) = (0, None);
-        self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
+        self.undoes_again()?;
         self.move_undo(step, &[U::Failed], U::Pending)
     }
 

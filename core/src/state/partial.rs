@@ -1,0 +1,75 @@
+//! A part of a run that is being undone while the run as a whole does not fail.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::arrows::{StepStatus, UndoStatus};
+use crate::event::{Compensation, LetterSubject};
+use crate::ids::StepIndex;
+use crate::summary::LetterStatus;
+
+/// A part of a run that is being undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    /// The steps of the part; those of them that call for an undo have one.
+    pub steps: BTreeSet<StepIndex>,
+}
+
+impl State {
+    /// The part of the run that is being undone, if the run is to go on or complete after that.
+    #[must_use]
+    pub fn partial(&self) -> Option<&Partial> {
+        self.controls.as_ref()?.partial.as_deref()
+    }
+
+    /// The run unwinds as a whole, or is over: no part of it is being undone any more.
+    pub(crate) fn end_partial(&mut self) {
+        if let Some(controls) = &mut self.controls
+            && controls.partial.take().is_some()
+        {
+            (controls.undos_forced, controls.undos_timed_out) = (false, false);
+        }
+    }
+
+    /// Whether what the step did, or may have done, stands and calls for an undo.
+    pub(crate) fn stands(&self, step: StepIndex) -> bool {
+        self.needs_undo(step) && self.step(step).undo.is_none()
+    }
+
+    /// Whether anything of the run stands that calls for an undo, and the run as a whole was not
+    /// undone. It has ended.
+    pub(crate) fn anything_stands(&self) -> bool {
+        let unwound = |own: Compensation| own != Compensation::None;
+        let mut steps = (0..).map(StepIndex).take(self.steps.len());
+        !self.ending.as_ref().is_some_and(|end| unwound(end.compensation))
+            && steps.any(|step| self.stands(step))
+    }
+
+    /// The steps that failed, may have taken effect all the same, and have an undo: they are
+    /// undone before the run completes in spite of them. What a person settled stays so.
+    pub(crate) fn unsettled_outcomes(&self) -> Vec<StepIndex> {
+        let steps = (0..).map(StepIndex).take(self.steps.len());
+        let unknown = |step: &StepIndex| {
+            let own = self.step(*step);
+            own.unsure && own.status != StepStatus::Succeeded && !own.by_hand
+        };
+        let undoable = |step: &StepIndex| self.plan.step(*step).undo.is_some();
+        steps.filter(unknown).filter(undoable).filter(|step| self.stands(*step)).collect()
+    }
+
+    /// The first step of the part whose undo failed and was not settled since: it waits for a
+    /// person, and the run with it.
+    #[must_use]
+    pub fn unsettled_undo(&self) -> Option<StepIndex> {
+        let failed = |step: &&StepIndex| {
+            let undo = self.step(**step).undo.as_deref();
+            let newest = self.letters_of(LetterSubject::Undo(**step)).last();
+            let letter = newest.and_then(|number| self.letters.get(number as usize));
+            undo.is_some_and(|own| own.status == UndoStatus::Failed)
+                && letter.is_none_or(|own| own.status == LetterStatus::Open)
+        };
+        self.partial()?.steps.iter().find(failed).copied()
+    }
+}

@@ -174,13 +174,28 @@ pub enum Error {
         why: String,
     },
     /// The file is no whole export.
-    #[error(
-        "the export cannot be read on: {bad}; runs before it were taken in if this is an import, \
-         and the same file can be taken again"
-    )]
+    #[error("this is no whole export: {bad}; nothing of it was taken, export again")]
     BadExport {
         /// Which line, and why.
         bad: BadLine,
+    },
+    /// A run of a whole export cannot be taken in.
+    #[error(
+        "the import stopped: {bad}; runs before it were taken in, and the same file can be taken \
+         again"
+    )]
+    ImportStopped {
+        /// Which line, and why.
+        bad: BadLine,
+    },
+    /// What is to be read twice can be read once at most.
+    #[error(
+        "{} is no file: an import is read through before anything of it is taken; write it to a \
+         file first", path.display()
+    )]
+    NoFile {
+        /// As it was given.
+        path: PathBuf,
     },
     /// The policy is none.
     #[error("the retention policy is wrong: {}", listed(.problems))]
@@ -308,6 +323,8 @@ impl Error {
             | Self::NotRecorded { .. }
             | Self::File { .. }
             | Self::BadExport { .. }
+            | Self::ImportStopped { .. }
+            | Self::NoFile { .. }
             | Self::BadPolicy { .. }
             | Self::NoPolicy
             | Self::Future { .. }

@@ -179,6 +179,11 @@ fn with_problems(body: &Value, mut message: String) -> String {
             message.push_str(&format!("; {sentence}"));
         }
     }
+    // Of an import that stopped on its way.
+    if let Some(count) = body["details"]["imported"].as_u64() {
+        let runs = crate::text::counted(count, "run");
+        message.push_str(&format!("; {runs} of the file were taken in before"));
+    }
     message
 }
 

@@ -212,7 +212,7 @@ fn an_export_that_breaks_off_leaves_no_file() {
     let (url, thread) = answering(status, cut);
     let arguments = ["export", "-o", file.to_str().unwrap(), "--status", "completed"];
     let printed = ask(&url, &arguments);
-    refused(&printed, 1, "the export cannot be read on: line ");
+    refused(&printed, 1, "this is no whole export: line ");
     assert!(thread.join().unwrap().starts_with("GET /api/v1/export?status=completed "));
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");

@@ -1,7 +1,7 @@
 //! Why a question has no answer, in one line that says what to do, and the exit code for it.
 
 use std::error::Error as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
@@ -13,7 +13,8 @@ use backstitch_core::travel::NoSuchPoint;
 pub mod exit {
     /// Done.
     pub const DONE: u8 = 0;
-    /// The answer is no: not found, ambiguous, problems found, or it could not be written.
+    /// The answer is no: not found, ambiguous, problems found, or what was to be written, be it
+    /// a file, a directory or an answer, could not be.
     pub const NO: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
@@ -203,7 +204,7 @@ pub enum Error {
         /// What is wrong, with its places.
         problems: Vec<Problem>,
     },
-    /// Runs are not removed as if it were later than it is.
+    /// Nothing is removed, cut or restored as if it were later than it is.
     #[error("{at} is in the future: name an instant that has come")]
     Future {
         /// As it was given.
@@ -242,6 +243,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A directory to be made has nothing to be made in.
+    #[error("there is no directory {} to make one in; make it first", parent.display())]
+    NoParent {
+        /// What is missing.
+        parent: PathBuf,
+    },
+    /// A file to be written is there.
+    #[error(
+        "{} is there already, and is not written over; name another file, or remove it first",
+        path.display()
+    )]
+    Taken {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// What was to be written cannot be.
+    #[error(transparent)]
+    Output(backstitch_journal::Error),
     /// The command does not work there.
     #[error("{command} {why}")]
     Misplaced {
@@ -259,6 +278,12 @@ pub enum Error {
         /// As it was given.
         given: String,
     },
+    /// What was given cannot be sent as a token.
+    #[error(
+        "the token holds what cannot be sent, such as the end of a line; give it as one line of \
+         ASCII (--token, BACKSTITCH_TOKEN)"
+    )]
+    BadToken,
     /// No answer came.
     #[error("no answer from {url}; is the server running, and is this its address?")]
     Unreachable {
@@ -312,7 +337,10 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::BadId { .. } | Self::BadServer { .. } | Self::Misplaced { .. } => exit::USAGE,
+            Self::BadId { .. }
+            | Self::BadServer { .. }
+            | Self::BadToken
+            | Self::Misplaced { .. } => exit::USAGE,
             Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::NoVersion { .. }
@@ -322,6 +350,9 @@ impl Error {
             | Self::Quarantined { .. }
             | Self::NotRecorded { .. }
             | Self::File { .. }
+            | Self::NoParent { .. }
+            | Self::Taken { .. }
+            | Self::Output(_)
             | Self::BadExport { .. }
             | Self::ImportStopped { .. }
             | Self::NoFile { .. }
@@ -344,6 +375,29 @@ impl Error {
             | Self::Identity { .. }
             | Self::Damaged { .. }
             | Self::Journal(_) => exit::DIRECTORY,
+        }
+    }
+
+    /// What went wrong with something made of a directory's files at one of these places: that
+    /// they cannot be written is another matter than that the directory cannot be read.
+    #[must_use]
+    pub fn of_output(error: backstitch_journal::Error, outputs: &[&Path]) -> Self {
+        use backstitch_journal::Error as Journal;
+        let path = match &error {
+            Journal::Target { .. } => return Self::Output(error),
+            Journal::Full { path, .. } | Journal::Denied { path, .. } | Journal::Io { path, .. } => {
+                path
+            }
+            _ => return error.into(),
+        };
+        // Directories above it are made as well, and what is made lies beside it at first.
+        let concerns = |output: &&&Path| {
+            let begins = path.to_string_lossy().starts_with(&*output.to_string_lossy());
+            begins || output.starts_with(path)
+        };
+        match outputs.iter().any(|output| concerns(&output)) {
+            true => Self::Output(error),
+            false => error.into(),
         }
     }
 

@@ -33,7 +33,7 @@ pub use fold::panic_message;
 pub use listing::Standing;
 pub use server::Server;
 
-pub(crate) use archive::{Archive, check_directory, place_of_archive};
+pub(crate) use archive::{Archive, check_directory, check_parent, place_of_archive};
 pub(crate) use listing::{Listing, Row, fold_all};
 pub(crate) use writing::{Writing, check_export};
 

@@ -39,7 +39,49 @@ fn a_backup_verifies_and_restores_to_the_same() {
     assert_eq!(ask(&restored, &show).out, written.text(&show));
     // Where something is already nothing is put.
     let taken = ask(&backup, &["restore", &to(&restored)]);
-    assert_eq!((taken.code, taken.out.as_str()), (3, ""), "{taken:?}");
+    assert_eq!((taken.code, taken.out.as_str()), (1, ""), "{taken:?}");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_told_from_a_directory_that_cannot_be_read() {
+    let Day { written, .. } = day();
+    let beside = tempfile::tempdir().unwrap();
+    let file = beside.path().join("file");
+    fs::write(&file, "somebody's").unwrap();
+    let below = file.join("below");
+    let below = below.to_str().unwrap();
+    for arguments in [
+        vec!["restore", below],
+        vec!["salvage", below],
+        vec!["backup", below],
+        vec!["export", "-o", below],
+        vec!["verify", "--scratch", below],
+    ] {
+        let printed = written.ask(&arguments);
+        assert_eq!((printed.code, printed.out.as_str()), (1, ""), "{arguments:?} {printed:?}");
+    }
+    // What is mistyped is not made.
+    let missing = beside.path().join("missing");
+    let scratch = missing.join("scratch");
+    let printed = written.ask(&["verify", "--scratch", scratch.to_str().unwrap()]);
+    assert_eq!(printed.code, 1, "{printed:?}");
+    assert!(printed.complaints.contains("make it first") && !missing.exists(), "{printed:?}");
+    let nowhere = ask(&missing, &["restore", below]);
+    assert_eq!(nowhere.code, 3, "{nowhere:?}");
+}
+
+#[test]
+fn nobody_restores_or_cuts_up_to_the_future() {
+    let Day { written, .. } = day();
+    let target = written.path().join("target");
+    for arguments in [
+        vec!["restore", target.to_str().unwrap(), "--at", "2999-01-01T00:00:00Z"],
+        vec!["cut", "plan", "--before", "2999-01-01T00:00:00Z"],
+    ] {
+        let printed = written.ask(&arguments);
+        assert_eq!((printed.code, printed.out.as_str()), (1, ""), "{printed:?}");
+        assert!(printed.complaints.contains("is in the future"), "{printed:?}");
+    }
 }
 
 #[test]
@@ -71,6 +113,9 @@ fn a_restore_to_an_instant_says_what_is_lost_and_may_happen_twice() {
     let of = |id: &str| runs.iter().find(|run| run["execution"] == id).cloned();
     assert_eq!(of(&fulfilled), None);
     assert_eq!(of(&cancelled).unwrap()["last_version"], 0);
+    let before = ["restore", target.to_str().unwrap(), "--dry-run", "--positions", "0,0,0,0"];
+    let nothing = written.text(&before);
+    assert!(nothing.contains("vanishes") && !nothing.contains("version 0"), "{nothing}");
     assert!(of(&undone).unwrap()["last_version"].as_u64().unwrap() > 0);
     assert!(plan["effect_count"].as_u64().unwrap() > 0);
     let text = written.text(&[&arguments[..], &["--dry-run"]].concat());
@@ -109,6 +154,8 @@ fn salvage_keeps_what_stands_and_names_what_is_lost() {
     let printed = written.ask(&["salvage", target.to_str().unwrap()]);
     assert_eq!((printed.code, printed.complaints.as_str()), (1, ""), "{printed:?}");
     assert!(printed.out.contains("not whole"), "{}", printed.out);
+    assert!(printed.out.contains("there is no store to look into"), "{}", printed.out);
+    assert!(printed.out.contains("FROM BASE"), "{}", printed.out);
     assert_eq!(written.fingerprint(), before);
     assert_eq!(ask(&target, &["verify"]).code, 0);
     assert_eq!(ask(&target, &["show", &fulfilled]).code, 0);

@@ -204,7 +204,7 @@ pub enum Error {
         /// What is wrong, with its places.
         problems: Vec<Problem>,
     },
-    /// Nothing is removed, cut or restored as if it were later than it is.
+    /// Nothing is done as of an instant that is still to come.
     #[error("{at} is in the future: name an instant that has come")]
     Future {
         /// As it was given.
@@ -385,9 +385,9 @@ impl Error {
         use backstitch_journal::Error as Journal;
         let path = match &error {
             Journal::Target { .. } => return Self::Output(error),
-            Journal::Full { path, .. } | Journal::Denied { path, .. } | Journal::Io { path, .. } => {
-                path
-            }
+            Journal::Full { path, .. }
+            | Journal::Denied { path, .. }
+            | Journal::Io { path, .. } => path,
             _ => return error.into(),
         };
         // Directories above it are made as well, and what is made lies beside it at first.

@@ -82,9 +82,29 @@ fn text(report: &SalvageReport, request: &SalvageRequest, screen: &Screen) -> St
     if any {
         shown.push_str(&format!("\n{}", table.print(screen, 2)));
     }
+    base(report, screen, &mut shown);
     cut(&report.runs_cut, "CUT SHORT: THE ENGINE GOES ON FROM THERE", screen, &mut shown);
     cut(&report.others_cut, "OTHER HISTORIES CUT SHORT", screen, &mut shown);
     shown
+}
+
+/// What a damaged base held: where the store does not have it, it is lost.
+fn base(report: &SalvageReport, screen: &Screen, shown: &mut String) {
+    let Some(base) = &report.base else { return };
+    let lost = match report.store {
+        StoreEvidence::Proven => "MISSING IN THE BASE, TAKEN FROM THE STORE WHERE IT HAS THEM",
+        StoreEvidence::NotNeeded | StoreEvidence::NotProven => "LOST WITH THE BASE",
+    };
+    let heading = match base.histories_missing {
+        Some(1) => format!("1 HISTORY {lost}"),
+        Some(count) => format!("{count} HISTORIES {lost}"),
+        None => format!("ALL HISTORIES {lost}"),
+    };
+    shown.push_str(&screen.heading(&heading));
+    for damage in base.damages.iter().take(ROWS_SHOWN_MAX) {
+        shown.push_str(&format!("  {}\n", printable(&damage.detail)));
+    }
+    more(base.damages.len() as u64, shown);
 }
 
 fn cut(streams: &[CutRun], heading: &str, screen: &Screen, shown: &mut String) {

@@ -68,7 +68,10 @@ fn page(command: &Command) -> Result<(String, String), Error> {
 /// How a command is written, each option with its value.
 fn usage(command: &Command) -> String {
     let mut words = vec![command.get_bin_name().unwrap_or(command.get_name()).to_owned()];
-    let shown = |own: &&Arg| !own.is_hide_set() && !own.is_global_set();
+    // Options of every command, and those that only tell, are listed below.
+    let apart =
+        |own: &Arg| own.is_global_set() || ["help", "version"].contains(&own.get_id().as_str());
+    let shown = |own: &&Arg| !own.is_hide_set() && !apart(own);
     let (places, options): (Vec<_>, Vec<_>) =
         command.get_arguments().filter(shown).partition(|own| own.is_positional());
     let is_grouped = |own: &Arg| {
@@ -76,6 +79,7 @@ fn usage(command: &Command) -> String {
         groups.any(|group| group.get_args().any(|id| id == own.get_id()))
     };
     let (grouped, options): (Vec<_>, Vec<_>) = options.into_iter().partition(|own| is_grouped(own));
+    words.push("[OPTIONS]".to_owned());
     for own in options {
         words.push(match own.is_required_set() {
             true => form(own),
@@ -102,8 +106,9 @@ fn form(own: &Arg) -> String {
     if !own.get_num_args().is_some_and(|count| count.takes_values()) {
         values.clear();
     }
+    let said = values.last().is_some_and(|value| value.ends_with("..."));
     let many = match own.get_action() {
-        ArgAction::Append => "...",
+        ArgAction::Append if !said => "...",
         _ => "",
     };
     let named = own.get_long().map(|name| format!("--{name}"));

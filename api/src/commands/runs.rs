@@ -4,6 +4,7 @@ mod items;
 mod migrate;
 mod rerun;
 pub(super) mod table;
+mod undo;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -16,6 +17,7 @@ use crate::terminal::Terminal;
 pub use items::{ItemsFlags, items};
 pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
+pub use undo::{UndoFlags, undo};
 
 /// Where the server is and how its answers are shown.
 #[derive(Debug, Args)]

@@ -24,3 +24,4 @@ mod server;
 mod service;
 mod transfer;
 mod travel;
+mod undos;

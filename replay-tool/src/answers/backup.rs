@@ -63,8 +63,8 @@ fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error>
         let number = |name: &str| progress[name].as_u64().unwrap_or(0);
         (number("bytes_done"), number("bytes_total"), standing["running"].is_null())
     })?;
-    let mut ended = standing["ended"].as_array().into_iter().flatten();
-    let own = ended.find(|own| own["begun_at"] == begun["begun_at"]);
+    let mut list = standing["ended"].as_array().into_iter().flatten();
+    let own = list.find(|own| own["begun_at"] == begun["begun_at"]);
     match own.filter(|own| own["report"].is_object()) {
         Some(own) => Ok(print(&own["report"], form)),
         None => {

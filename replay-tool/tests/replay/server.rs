@@ -40,7 +40,7 @@ fn answering_all(answers: Vec<String>) -> (String, JoinHandle<String>) {
         let mut asked = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
-            let (mut request, mut piece) = (Vec::new(), [0; 1024]);
+            let (mut request, mut piece) = (Vec::<u8>::new(), [0; 1024]);
             while !request.windows(4).any(|window| window == b"\r\n\r\n") {
                 let read = stream.read(&mut piece).unwrap();
                 request.extend(&piece[..read]);
@@ -82,7 +82,7 @@ fn a_run_that_has_not_ended_is_drawn_until_now() {
     let day = day();
     let run = day.written.json(&["show", &day.running]);
     let events = day.written.json(&["events", &day.running]);
-    let (url, thread) = answering_each(&[run.to_string(), events.to_string()]);
+    let (url, thread) = answering_each(&[run.to_string(), "{}".to_owned(), events.to_string()]);
     let asked = ask(&url, &["timeline", &day.running]);
     thread.join().unwrap();
     assert_eq!((asked.code, asked.complaints.as_str()), (0, ""));

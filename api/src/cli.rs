@@ -14,6 +14,7 @@ Examples:
   backstitch serve --data-dir ./backstitch-data    serve on http://127.0.0.1:8080
   backstitch validate order.yaml                   every problem of a definition, with its place
   backstitch dry-run order.yaml --mocks mocks.yaml played with mocks, on virtual time
+  backstitch test order.yaml --every-fault         every step fails, every moment is a crash
   backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
   backstitch list --active                         runs that have not ended
   backstitch why exec_...                          what a run waits for, and since when
@@ -55,6 +56,8 @@ pub enum Command {
     Validate(commands::validate::Flags),
     /// Play a run of a definition with mocks, without a server: nothing is called or recorded
     DryRun(commands::dry_run::Flags),
+    /// Run a definition in a server of its own under every fault, and say what is left behind
+    Test(commands::test::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
     /// Show a run as it stands
@@ -238,6 +241,7 @@ impl Command {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
             Self::DryRun(flags) => commands::dry_run::run(&flags),
+            Self::Test(flags) => commands::test::run(flags).await,
             Self::Submit(flags) => commands::submit::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,

@@ -5,7 +5,9 @@
 //! - `settings`: flags over environment over file over defaults;
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
-//! - `demo`: the whole at work, with a shop.
+//! - `demo`: the whole at work, with a shop;
+//! - `trial`: a workflow tested under every fault;
+//! - `orchestrator`, `parent`: a server as a child process, which both of them kill.
 //!
 //! Decides nothing about runs: that is `backstitch-core` under `backstitch-saga`.
 
@@ -17,12 +19,15 @@ pub mod demo;
 pub mod error;
 pub mod http;
 mod nearest;
+mod orchestrator;
+mod parent;
 pub mod server;
 pub mod service;
 pub mod settings;
 mod signals;
 pub mod terminal;
 pub mod timeline;
+pub mod trial;
 
 pub use error::Error;
 pub use service::Service;

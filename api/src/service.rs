@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_executors::{HttpConfig, Registry};
+use backstitch_saga::hold::Hold;
 use backstitch_saga::{Config, Engine, Handle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ pub struct Service {
     registry: Arc<Registry>,
     listener: TcpListener,
     address: SocketAddr,
+    hold: Hold,
 }
 
 impl Service {
@@ -44,13 +46,25 @@ impl Service {
         let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
-        Ok(Self { settings, registry, listener, address })
+        Ok(Self { settings, registry, listener, address, hold: Hold::default() })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same with other executors.
+    #[must_use]
+    pub fn with_executors(self, registry: Registry) -> Self {
+        Self { registry: Arc::new(registry), ..self }
+    }
+
+    /// Where the engine is held up, for whoever tests it.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
     }
 
     /// Opens the engine and serves until `shutdown` completes: then no new work is taken,
@@ -62,7 +76,7 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address } = self;
+        let Self { settings, registry, listener, address, hold } = self;
         telemetry::recorded();
         let app = App::new(about(&settings, address), Hosts::of(address, &settings.allowed_hosts));
         let (stop, stopping) = watch::channel(false);
@@ -70,7 +84,7 @@ impl Service {
         let connections =
             tokio::spawn(server::serve(listener, router, stopped(stopping), ANSWERS_GRACE));
         let upkeep = tokio::spawn(keep_metrics(app.clone()));
-        let ended = serve(&settings, registry, address, &app, shutdown).await;
+        let ended = serve(&settings, (registry, hold), address, &app, shutdown).await;
         stop.send_replace(true);
         upkeep.abort();
         if let Err(error) = connections.await {
@@ -82,7 +96,7 @@ impl Service {
 
 async fn serve(
     settings: &Settings,
-    registry: Arc<Registry>,
+    (registry, hold): (Arc<Registry>, Hold),
     address: SocketAddr,
     app: &App,
     shutdown: impl Future<Output = ()>,
@@ -96,6 +110,7 @@ async fn serve(
         slots: settings.slots,
         breakers: settings.breakers,
         fault_injection: settings.fault_injection,
+        hold,
         cache_bytes_max: settings.cache_bytes_max,
         drain: settings.drain,
         shutdown: settings.shutdown,

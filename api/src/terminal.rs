@@ -48,6 +48,23 @@ impl Terminal {
         }
     }
 
+    /// Shows a line that the next one takes the place of, if somebody looks on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it can't be written.
+    pub fn passing(&self, text: &str) -> Result<(), Error> {
+        let mut out = stdout().lock();
+        if !out.is_terminal() {
+            return Ok(());
+        }
+        match write!(out, "\r\u{1b}[2K{text}\r").and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Error::io("writing to standard output")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A text in its tone.
     #[must_use]
     pub fn paint(&self, tone: Tone, text: &str) -> String {

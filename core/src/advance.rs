@@ -222,7 +222,11 @@ fn stopped(state: &State, now: Timestamp) -> Option<RunEvent> {
 
 fn cancelled(state: &State) -> Option<RunEvent> {
     let cancel = state.cancel.as_ref().filter(|cancel| cancel.in_force)?;
-    let failure = Failure::permanent(codes::CANCELLED, cancel.reason.clone());
+    let message = match cancel.reason.as_str() {
+        "" => format!("cancelled by {}", cancel.actor),
+        reason => reason.to_owned(),
+    };
+    let failure = Failure::permanent(codes::CANCELLED, message);
     let recourse = if cancel.compensate { Recourse::Compensate } else { Recourse::Halt };
     Some(RunEvent::RunFailing { failure, step: None, recourse })
 }

@@ -307,7 +307,8 @@ fn pending(state: &State, step: StepIndex) -> Option<Blocker> {
     let more = usize::try_from(own.open_needs).unwrap_or(0).saturating_sub(needs.len());
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let sentence = format!("step `{}` waits for {}{more}", plan.id, needs.join(", "));
-    Some(Blocker::of("pending", Some(plan.id.to_string()), sentence))
+    let blocker = Blocker::of("pending", Some(plan.id.to_string()), sentence);
+    Some(blocker.since(Some(state.submitted_at)))
 }
 
 fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
@@ -324,8 +325,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             services::waits(&format!("the undo of step `{name}`"), name, held)
         }
         UndoStatus::Pending | UndoStatus::Ready => {
-            let sentence = format!("the undo of step `{name}` waits for its turn");
-            Blocker::of("undo", subject, sentence)
+            Blocker::of("undo", subject, undos::in_line(state, step))
         }
         UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
             return Some(if plan.task == TaskKind::Foreach {

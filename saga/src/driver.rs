@@ -102,6 +102,12 @@ impl Driver {
         }
     }
 
+    /// Whether no attempt is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.flights().is_empty()
+    }
+
     fn flights(&self) -> MutexGuard<'_, HashMap<(ExecutionId, Effect), AbortHandle>> {
         // The map is whole between any two statements, whoever panicked.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)

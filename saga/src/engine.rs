@@ -3,6 +3,7 @@
 //!
 //! `Config` -> [`Engine::open`] -> [`Handle`]; [`Engine::run`] ends at shutdown or failure.
 
+mod commits;
 mod common;
 mod journal_watch;
 mod open_report;
@@ -32,6 +33,7 @@ use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handle::{Handle, Ticket};
+use crate::hold::Hold;
 use crate::keys::Keys;
 use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::redrives::Redrives;
@@ -69,6 +71,8 @@ pub struct Config {
     pub breakers: breakers::Settings,
     /// Whether runs may be submitted with faults, and meet them.
     pub fault_injection: bool,
+    /// Where it is held up, for whoever tests it; nowhere unless it is set.
+    pub hold: Hold,
     /// Bytes of answers that may stand for later attempts; 0 for none.
     pub cache_bytes_max: usize,
     /// How long a shutdown waits for attempts under way.
@@ -127,8 +131,8 @@ impl Engine {
         recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {
             breakers.force(name, Some(*forced), clock::now());
         });
-        let (keys, faults) = (Keys::default(), config.fault_injection);
-        let shared = Common { pool, slots, keys, breakers, faults };
+        let (keys, faults, hold) = (Keys::default(), config.fault_injection, config.hold);
+        let shared = Common { pool, slots, keys, breakers, faults, hold };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();

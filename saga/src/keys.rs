@@ -265,6 +265,13 @@ impl KeySeat {
         self.keys.lock().hold(self.number, ask);
     }
 
+    /// A step that was given its places goes on with them.
+    pub fn began(&self, asker: Asker, at: Timestamp) {
+        if let Some((_, ask)) = self.keys.lock().holders.get_mut(&asker) {
+            ask.at = at;
+        }
+    }
+
     /// The step was found waiting at a start; [`Keys::let_in`] is called once all have said so.
     pub fn waited(&self, ask: Ask) {
         self.keys.lock().wait(self.number, ask);

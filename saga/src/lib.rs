@@ -11,6 +11,7 @@ pub mod driver;
 pub mod engine;
 pub mod error;
 pub mod handle;
+pub mod hold;
 pub mod keys;
 pub mod metrics;
 mod owners;

@@ -166,6 +166,7 @@ impl Slots {
             limit: line.shown(&claim.workflow),
             keys: full.filter_map(|own| line.key(&own.key)).collect(),
             before: line.before(claim.run)?,
+            waiting: inner.waiting().iter().sum(),
         })
     }
 

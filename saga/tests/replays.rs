@@ -79,6 +79,7 @@ impl Node {
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),
             fault_injection: false,
+            hold: backstitch_saga::hold::Hold::default(),
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(60),
             shutdown: backstitch_saga::Shutdown::Drain,

@@ -95,7 +95,7 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
     }
 }
 
-fn read_mocks(file: &Path) -> Result<Value, Error> {
+pub(super) fn read_mocks(file: &Path) -> Result<Value, Error> {
     let read = yaml::parse(&read_file(file)?, format_of(file));
     read.map_err(|problem| Error::Setting(format!("--mocks {}: {problem}", file.display())))
 }

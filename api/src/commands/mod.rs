@@ -8,6 +8,7 @@ pub mod rollout;
 pub mod runs;
 pub mod serve;
 pub mod submit;
+pub mod test;
 pub mod validate;
 
 use std::io::Read as _;

@@ -6,13 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeFlags;
 use crate::error::Error;
+use crate::parent::{self, EXIT_WITH_PARENT, Said};
 use crate::service::Service;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::Signals;
-
-/// Internal: a variable with which a process that starts a server makes it stop when its
-/// standard input closes.
-pub(crate) const EXIT_WITH_PARENT: &str = "BACKSTITCH_EXIT_WITH_PARENT";
+use crate::trial::stand_ins::{self, STAND_INS};
 
 /// Serves until a signal asks it to stop.
 ///
@@ -22,23 +20,24 @@ pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let settings = flags.settings()?;
     log(&settings);
     let signals = Signals::catch()?;
-    let service = Service::bind(settings).await?;
-    let ends_with_parent = std::env::var_os(EXIT_WITH_PARENT).is_some();
+    // Only where faults are, can services be stood in for.
+    let stood_in = std::env::var(STAND_INS).ok().filter(|_| settings.fault_injection);
+    let mut service = Service::bind(settings).await?;
+    if let Some(url) = stood_in {
+        service = service.with_executors(stand_ins::registry(&url)?);
+    }
+    let has_parent = std::env::var_os(EXIT_WITH_PARENT).is_some();
+    if has_parent {
+        parent::say(&Said::Listens(service.address().to_string()));
+    }
+    let hold = service.hold();
     let asked = async move {
         tokio::select! {
             () = signals.once() => {}
-            () = parent_ended(), if ends_with_parent => {}
+            () = parent::obey(&hold), if has_parent => {}
         }
     };
     service.run(asked).await
-}
-
-/// Completes when standard input closes. Its thread does not keep the process.
-async fn parent_ended() {
-    let reading = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(reading).await {
-        tracing::warn!(%error, "standard input can't be read; stopping as if it was closed");
-    }
 }
 
 /// Logs go to stderr; stdout is for results.

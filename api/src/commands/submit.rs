@@ -79,13 +79,17 @@ fn fault(text: &str) -> Result<Value, Error> {
             );
             return Err(Error::Setting(message));
         };
-        let value = match (name.trim(), value.trim()) {
+        let (name, value) = (name.trim(), value.trim());
+        let value = match (name, value) {
             ("attempt", number) => number.parse::<u64>().map_or_else(|_| number.into(), Into::into),
             ("undo" | "permanent", "true") => true.into(),
             ("undo" | "permanent", "false") => false.into(),
             (_, text) => Value::from(text),
         };
-        own.insert(name.trim().to_owned(), value);
+        if own.insert(name.to_owned(), value).is_some() {
+            let message = format!("--fault `{text}`: `{name}` is given twice");
+            return Err(Error::Setting(message));
+        }
     }
     Ok(own.into())
 }

@@ -3,7 +3,6 @@
 //! A shop in this process, the orchestrator in another one; orders of which some fail; a
 //! `kill -9` halfway; and the shop's books at the end, which must balance.
 
-mod orchestrator;
 mod orders;
 mod outcome;
 pub mod shop;
@@ -16,10 +15,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::error::Error;
+use crate::orchestrator::{Orchestrator, Setup};
 use crate::signals::Signals;
 use crate::terminal::{Terminal, Tone};
 use crate::timeline::Timeline;
-use orchestrator::Orchestrator;
 use shop::{Shop, ShopConfig};
 use watch::Followed;
 
@@ -95,7 +94,12 @@ async fn show(
     say("   knows nothing of workflows.")?;
 
     stage("2. The orchestrator starts, as a process of its own")?;
-    let orchestrator = started.insert(Orchestrator::start(folder).await?);
+    let setup = Setup {
+        folder: folder.to_owned(),
+        flags: vec!["--node", "demo", "--fsync", "always"],
+        ..Setup::default()
+    };
+    let orchestrator = started.insert(Orchestrator::start(setup).await?);
     let client = orchestrator.client().clone();
     say(&format!("   {} (process {})", client.url(), orchestrator.process_id()))?;
     client.define(WORKFLOW.into(), "application/yaml").await?;
@@ -124,6 +128,7 @@ async fn show(
         "   {under_way} orders were under way; cards were charged and nobody heard the answer."
     ))?;
     orchestrator.start_again().await?;
+    let client = orchestrator.client().clone();
     let recovered = client.get("/info").await?["recovered"]["live"].take();
     stage("5. It is started again on the same data, and goes on by itself")?;
     say(&format!(
@@ -159,7 +164,8 @@ fn farewell(
     keep: bool,
 ) -> Result<(), Error> {
     let url = orchestrator.client().url();
-    let data_dir = orchestrator.data_dir().display();
+    let data_dir = orchestrator.data_dir();
+    let data_dir = data_dir.display();
     let run = followed.first().map(|one| one.run.as_str()).unwrap_or_default();
     let tool = std::env::current_exe().ok().map(|program| program.with_file_name("replay-tool"));
     let tool = tool.filter(|tool| tool.is_file());

@@ -24,4 +24,5 @@ mod server;
 mod service;
 mod transfer;
 mod travel;
+mod trial;
 mod undos;

@@ -185,14 +185,17 @@ pub(crate) fn signal(
     id: Option<String>,
     actor: String,
 ) -> Decided {
+    // Whoever lost the answer asks again, and the signal may have ended the run.
+    let known = |id: &String| state.signals().is_some_and(|signals| signals.knows(id));
+    if id.as_ref().is_some_and(known) {
+        return Ok(Vec::new());
+    }
     not_ended(state)?;
-    if let Some(signals) = state.signals() {
-        if id.as_ref().is_some_and(|id| signals.knows(id)) {
-            return Ok(Vec::new());
-        }
-        if signals.kept_count() >= SIGNALS_KEPT_MAX {
-            return Err(Rejection::TooManySignals);
-        }
+    if let Some(signals) = state.signals()
+        && signals.kept_count() >= SIGNALS_KEPT_MAX
+        && !signals.wants(&name)
+    {
+        return Err(Rejection::TooManySignals);
     }
     let payload = bounded(state, payload)?;
     admit_signal(state, payload.length_bytes()).map_err(|why| Rejection::TooLarge { why })?;

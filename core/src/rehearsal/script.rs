@@ -99,6 +99,15 @@ impl Script {
         self
     }
 
+    /// What an attempt comes to; nothing if the script does not say, or says it of another input.
+    #[must_use]
+    pub fn answer(&self, name: &str, attempt: u16, input: &Payload) -> Option<&Answer> {
+        match self.find(name, attempt, input) {
+            Found::Answer(answer) => Some(answer),
+            Found::OtherInput | Found::Nothing => None,
+        }
+    }
+
     pub(super) fn find(&self, name: &str, attempt: u16, input: &Payload) -> Found<'_> {
         let Some(part) = self.parts.get(name) else { return Found::Nothing };
         if part.only_for.as_ref().is_some_and(|only| only.text() != input.text()) {

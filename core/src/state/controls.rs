@@ -108,6 +108,12 @@ impl Signals {
         self.ids.contains(id)
     }
 
+    /// Whether a step waits for one of this name that has not come.
+    #[must_use]
+    pub fn wants(&self, name: &Arc<str>) -> bool {
+        self.queues.get(name).is_some_and(|queue| queue.waiting.len() > queue.kept.len())
+    }
+
     /// The name that a step waits for.
     #[must_use]
     pub fn awaited_by(&self, step: StepIndex) -> Option<&Arc<str>> {

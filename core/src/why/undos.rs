@@ -1,6 +1,9 @@
 //! What a run that is being undone waits for beside the attempts of its undos.
 
-use super::Blocker;
+use std::collections::BTreeSet;
+
+use super::{Blocker, NEEDS_NAMED_MAX, id};
+use crate::ids::StepIndex;
 use crate::state::{State, Subject};
 use crate::time::Timestamp;
 
@@ -23,4 +26,30 @@ pub(super) fn timeout(state: &State) -> Option<Blocker> {
          `compensation_timeout` says"
     );
     Some(Blocker::of("compensation_timeout", None, sentence).until(Some(*at)))
+}
+
+/// Why an undo has not begun: those that go before it, or nothing but its turn.
+pub(super) fn in_line(state: &State, step: StepIndex) -> String {
+    let (name, mut seen, mut before) = (id(state, step), BTreeSet::new(), Vec::new());
+    let mut looked_at = state.plan.step(step).dependants.clone();
+    while let Some(dependant) = looked_at.pop() {
+        if !seen.insert(dependant) {
+            continue;
+        }
+        match &state.step(dependant).undo {
+            Some(undo) if undo.completed_at.is_none() => before.push(dependant),
+            _ => looked_at.extend(&state.plan.step(dependant).dependants),
+        }
+    }
+    before.sort_unstable();
+    let named = before.iter().take(NEEDS_NAMED_MAX).map(|step| format!("`{}`", id(state, *step)));
+    let named: Vec<_> = named.collect();
+    match before.len().saturating_sub(named.len()) {
+        _ if named.is_empty() => format!("the undo of step `{name}` waits for its turn"),
+        0 => format!("the undo of step `{name}` waits for the undo of {}", named.join(", ")),
+        more => {
+            let named = named.join(", ");
+            format!("the undo of step `{name}` waits for the undo of {named} and {more} more")
+        }
+    }
 }

@@ -104,4 +104,20 @@ fn a_run_keeps_a_bounded_number_of_signals() {
         life.record(command);
     }
     assert_eq!(life.act(signal("go-1", 1, None)), Err(Rejection::TooManySignals));
+    // One that a step waits for is not kept.
+    life.succeeds("ask").act(signal("go-1", 1, None)).expect("the step takes it");
+    assert_eq!(life.act(signal("go-1", 1, None)), Err(Rejection::TooManySignals));
+}
+
+#[test]
+fn a_signal_that_is_known_is_taken_once_also_of_a_run_that_it_ended() {
+    let waits = "{ id: w, steps: [{ id: w, type: wait, with: { signal: go } }] }";
+    let mut life = Life::begin(waits, json!({}));
+    life.act(signal("go", 1, Some("one"))).expect("the step waits");
+    assert_eq!(life.status(), "completed");
+    let events = life.state.version;
+    life.act(signal("go", 1, Some("one"))).expect("it is known");
+    assert_eq!(life.state.version, events);
+    let ended = Err(Rejection::AlreadyEnded { status: "completed" });
+    assert_eq!(life.act(signal("go", 1, Some("two"))).map(drop), ended);
 }

@@ -63,7 +63,7 @@ fn an_unwinding_run_tells_of_its_undos_and_an_ended_one_of_its_letters() {
     let mut life = Life::begin(CHAIN, json!({}));
     life.succeeds("a").succeeds("b").refuses("c");
     let found = sentences(&life);
-    assert_eq!(found[0], "the undo of step `a` waits for its turn");
+    assert_eq!(found[0], "the undo of step `a` waits for the undo of `b`");
     assert!(found[1].starts_with("the undo of step `b` runs since"), "{found:?}");
     life.act(force()).expect("it unwinds");
     let letters = blockers(&life.state);

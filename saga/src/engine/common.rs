@@ -1,6 +1,7 @@
 //! What all partitions of a node take from, each with a seat of its own, and what holds for all.
 
 use crate::breakers::Breakers;
+use crate::hold::Hold;
 use crate::keys::Keys;
 use crate::slots::Slots;
 use crate::turns::Pool;
@@ -14,4 +15,6 @@ pub(crate) struct Common {
     pub(crate) breakers: Breakers,
     /// Whether runs may be submitted with faults.
     pub(crate) faults: bool,
+    /// Where the node is held up.
+    pub(crate) hold: Hold,
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::Command;
-use backstitch_core::event::{Event, GraphEvent, RunEvent, ServiceEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
@@ -13,8 +12,10 @@ use crate::cache::ResultCache;
 use crate::catalog::{Catalog, Revision};
 use crate::driver::Driver;
 use crate::engine::Common;
+use crate::engine::commits::{counted, push};
 use crate::handle::Ticket;
-use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, StagedRecord};
+use crate::hold::Hold;
+use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::turns;
@@ -31,6 +32,9 @@ const INPUTS_PER_STAGE_MAX: usize = 256;
 
 /// The longest sleep between looks at the clock: due times are re-derived from it each second.
 const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Between two looks whether all that a held partition let out has ended.
+const HELD_LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long a partition goes on before it makes checkpoints again, and how many at a time, so
 /// that nobody waits long for it.
@@ -85,6 +89,7 @@ pub(crate) struct Worker {
     replays: Replays,
     redrives: Redrives,
     stopping: watch::Receiver<bool>,
+    hold: Hold,
     staged_at: std::collections::VecDeque<(Instant, metrics::Committed)>,
     resident: metrics::Resident,
     checkpointed_at: Instant,
@@ -127,6 +132,7 @@ impl Worker {
             replays,
             redrives,
             stopping,
+            hold: shared.hold.clone(),
             staged_at: std::collections::VecDeque::new(),
             resident,
             checkpointed_at: Instant::now(),
@@ -164,6 +170,9 @@ impl Worker {
             self.gather()?;
             self.partition.fire_if_due(clock::now());
             self.flush()?;
+            if self.is_held() && self.is_spent() {
+                self.hold.tell(self.partition.open_records());
+            }
             if self.partition.is_draining() && self.is_idle() {
                 while self.checkpoint() {}
                 return Ok(());
@@ -185,11 +194,25 @@ impl Worker {
         more
     }
 
+    /// Whether a hold keeps what waits from being made durable.
+    fn is_held(&self) -> bool {
+        self.hold.stops(self.partition.open_records())
+    }
+
+    /// Whether everything that follows of what is durable has ended, and been heard of.
+    fn is_spent(&self) -> bool {
+        let heard = self.notices.is_empty() && self.posts.is_empty();
+        self.partition.stages_in_flight() == 0 && self.driver.is_idle() && heard
+    }
+
     fn is_idle(&self) -> bool {
         self.partition.stages_in_flight() == 0 && self.partition.effects_in_flight() == 0
     }
 
     fn sleep(&self) -> Duration {
+        if self.is_held() {
+            return HELD_LOOK_INTERVAL;
+        }
         if self.partition.has_more() {
             return Duration::ZERO;
         }
@@ -237,6 +260,10 @@ impl Worker {
                     metrics::committed(since.elapsed(), events);
                 }
                 let releases = self.partition.committed(stage);
+                if self.partition.stages_in_flight() == 0 && self.hold.is_silent() {
+                    self.hold.tell(self.partition.open_records());
+                    return Ok(());
+                }
                 self.act(releases);
             }
             // Seen to with what is due.
@@ -249,12 +276,15 @@ impl Worker {
     /// Hands the open stage over, and lets out what waits for nothing.
     fn flush(&mut self) -> Result<(), String> {
         if self.partition.stages_in_flight() < STAGES_IN_FLIGHT_MAX
+            && !self.is_held()
             && let Some(stage) = self.partition.stage()
         {
             self.append(stage)?;
         }
-        let releases = self.partition.releases();
-        self.act(releases);
+        if !self.hold.is_silent() {
+            let releases = self.partition.releases();
+            self.act(releases);
+        }
         self.resident.set(self.partition.resident(), self.partition.at_rest());
         Ok(())
     }
@@ -318,13 +348,8 @@ impl Worker {
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
         let Stage { id, at, records, quiescent, changes } = stage;
-        let is_breach = |own: &&StagedRecord| {
-            matches!(own.event, Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })))
-        };
-        let breaches = records.iter().filter(is_breach).count();
-        let (held, refused) = stopped_calls(&records);
-        let committed = metrics::Committed { events: records.len(), breaches, held, refused };
-        self.staged_at.push_back((Instant::now(), committed));
+        self.hold.count(records.len());
+        self.staged_at.push_back((Instant::now(), counted(&records)));
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {
@@ -371,28 +396,4 @@ impl Worker {
             }),
         );
     }
-}
-
-/// Calls that records say were held and refused.
-fn stopped_calls(records: &[StagedRecord]) -> (usize, usize) {
-    records.iter().fold((0, 0), |(held, refused), own| match &own.event {
-        Event::Run(RunEvent::Service(ServiceEvent::CallRefused { .. })) => (held, refused + 1),
-        Event::Run(RunEvent::Service(
-            ServiceEvent::CallHeld { .. } | ServiceEvent::CallbackHeld { .. },
-        )) => (held + 1, refused),
-        _ => (held, refused),
-    })
-}
-
-/// Pushes the next record; with it what else begins the run, which belongs into the same
-/// commit: without its tags and origin it would be another run. Answers how many went in.
-fn push(builder: &mut CommitBuilder, records: &[StagedRecord]) -> (Fit, usize) {
-    let Some(first) = records.first() else { return (Fit::Fits, 0) };
-    let begins = |own: &&StagedRecord| match &own.event {
-        Event::Run(event) => event.belongs_to_the_beginning(),
-        _ => false,
-    };
-    let count = 1 + records[1..].iter().take_while(begins).count();
-    let events: Vec<_> = records[..count].iter().map(|own| &own.event).collect();
-    (builder.push_together(&first.stream, first.version, first.at, &events), count)
 }

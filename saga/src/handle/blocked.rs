@@ -10,6 +10,7 @@ use backstitch_core::why::Blocker;
 
 use super::Shared;
 use crate::breakers::{CircuitShown, Forced};
+use crate::clock;
 use crate::keys::KeyShown;
 use crate::slots::{Claim, KeyedRuns, Waits};
 use crate::turns::{Class, Usage};
@@ -20,8 +21,22 @@ const HOLDERS_NAMED_MAX: usize = 8;
 /// Steps that wait for keyed limits and are named.
 const KEYED_NAMED_MAX: usize = 20;
 
+/// What the run waits for by its state, and what of the shared: whoever waits for a limit or a turn
+/// is ready, which says nothing more.
+pub(super) fn with_shared(shared: &Shared, state: &State, own: Vec<Blocker>) -> Vec<Blocker> {
+    let mut found = shared_blockers(shared, state, clock::now());
+    let turn = found.iter().any(|shared| shared.kind == "turn");
+    let limited: Vec<_> = found.iter().filter(|shared| shared.kind == "limit").collect();
+    let said = |own: &Blocker| {
+        own.kind == "ready" && (turn || limited.iter().any(|shared| shared.subject == own.subject))
+    };
+    let rest: Vec<_> = own.into_iter().filter(|own| !said(own)).collect();
+    found.extend(rest);
+    found
+}
+
 /// The slot, the keyed limits and the turn that the run waits for, whatever it waits for.
-pub(super) fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocker> {
+fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocker> {
     if state.waits_to_begin() {
         let claim = Claim::of(state);
         let found = shared.limits.slots.waits_for(&claim);
@@ -100,7 +115,7 @@ fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Block
 
 /// One sentence for each limit that has no room, and one for the line if all have.
 fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> {
-    let Waits { limit, keys, before } = found;
+    let Waits { limit, keys, before, waiting } = found;
     let workflow = &limit.workflow;
     let mut sentences = Vec::new();
     if let Some(max) = claim.max_runs.filter(|max| limit.running >= *max) {
@@ -122,8 +137,8 @@ fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> 
     if sentences.is_empty() {
         sentences.push(match runs_max {
             Some(max) => format!(
-                "waits for a slot of the node, which lets {max} run(s) go on at a time; \
-                 {before} of workflow `{workflow}` before it"
+                "waits for a slot of the node, which lets {max} run(s) go on at a time; {waiting} \
+                 run(s) wait for one, {before} of workflow `{workflow}` before it"
             ),
             None => format!("waits for a slot of workflow `{workflow}`; {before} before it"),
         });

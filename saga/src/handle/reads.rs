@@ -14,9 +14,8 @@ use backstitch_core::why::{blockers, why_json};
 use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
-use super::blocked::shared_blockers;
+use super::blocked::with_shared;
 use super::{Handle, blocking, unexpected};
-use crate::clock;
 use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
@@ -68,8 +67,7 @@ impl Handle {
     pub async fn why(&self, run: ExecutionId) -> Result<Value, Error> {
         let shared = self.shared.clone();
         let print = move |state: &State| {
-            let own = shared_blockers(&shared, state, clock::now());
-            let blockers: Vec<_> = own.into_iter().chain(blockers(state)).collect();
+            let blockers = with_shared(&shared, state, blockers(state));
             why_json(state, &blockers)
         };
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {

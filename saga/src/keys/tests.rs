@@ -38,6 +38,9 @@ fn a_place_goes_to_the_most_urgent_and_then_to_whoever_waits_longest() {
         assert_eq!(two.next_granted(), Some(waiting[next].asker()));
         assert_eq!(two.next_granted(), None);
         assert!(two.take_or_wait(waiting[next].clone()), "it holds its place");
+        let began = Timestamp(i64::try_from(next).unwrap() + 7);
+        two.began(waiting[next].asker(), began);
+        assert_eq!(keys.shown("default", 1).0[0].holders[0].2, began);
         two.release(waiting[next].asker());
     }
     assert_eq!(keys.shown("default", 10), (vec![], 0));

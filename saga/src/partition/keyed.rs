@@ -181,6 +181,7 @@ impl<T: Abandon> Partition<T> {
                 continue;
             };
             if run.standing.keys.waiting.remove(&step) {
+                self.keys.began((id, step), moment.now);
                 run.standing.keys.held.insert(step);
                 self.decide(id, Command::Continue, None, moment);
             }

@@ -70,4 +70,6 @@ pub struct Waits {
     pub keys: Vec<KeyedRuns>,
     /// How many are before it that want the same.
     pub before: usize,
+    /// How many wait on the node, itself included.
+    pub waiting: usize,
 }

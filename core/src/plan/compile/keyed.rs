@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::keyed::{KeyedRuns, PlanLimit, RunLimit};
+use super::super::keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 use super::{Compiler, TaskKind};
 use crate::definition::Step;
 use crate::definition::problem::codes;
@@ -48,6 +48,10 @@ impl Compiler<'_, '_> {
                 (format!("{path}.limits[{at}].key"), format!("{place}.limits[{at}].key"));
             let site =
                 Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
+            if limit.key.is_empty() {
+                let message = format!("a key has 1 to {KEY_BYTES_MAX} bytes");
+                self.problems.add(path.clone(), codes::BAD_VALUE, message);
+            }
             let (value, mut found) = (Value::String(limit.key.clone()), Vec::new());
             let key = Template::compile(&value, &site, &mut found, self.problems);
             self.references.extend(found.into_iter().map(|found| (reader, false, found)));

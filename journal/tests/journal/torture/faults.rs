@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use backstitch_journal::Options;
-
 use super::count;
 use super::life::{backing_up, command, options};
 use super::promises::Promises;
@@ -97,27 +95,9 @@ fn live_with(work: &Path, shim: &Path, kind: (&str, &str), seed: u64, at: u64, t
         cut.medium.begin_record();
         cut.check(&parse(&fs::read(&record).expect("the shim wrote a record")), &promises);
     }
-    let (kept, healed) = check_healing(&promises, &data, &options(seed.is_multiple_of(2)));
+    let (kept, healed) = promises.check_healing(&data, &options(seed.is_multiple_of(2)));
     kept.unwrap_or_else(|why| panic!("{place}: {why}"));
     tally.trees_made_anew += u32::from(healed);
-}
-
-/// A disk that fails may leave a tree not as it was promised to be; then it is made anew from the
-/// log, and holds everything. Answers whether that was so.
-fn check_healing(
-    promises: &Promises,
-    directory: &Path,
-    options: &Options,
-) -> (Result<(), String>, bool) {
-    let mut checked = promises.check(directory, options);
-    let mut healed = false;
-    // Store and views each tell it at an open of their own.
-    for _ in 0..2 {
-        if checked.as_ref().is_err_and(|why| why.contains("a tree was made anew")) {
-            (checked, healed) = (promises.check(directory, options), true);
-        }
-    }
-    (checked, healed)
 }
 
 /// Power cuts behind a sync that failed: what it covered was in memory only, and nobody may have
@@ -136,7 +116,7 @@ impl CutBehind<'_> {
         let image = self.work.join("image");
         drop(fs::remove_dir_all(&image));
         self.medium.cut(&mut self.dice, self.disk, &image);
-        let (kept, _) = check_healing(promises, &image.join("data"), &options(false));
+        let (kept, _) = promises.check_healing(&image.join("data"), &options(false));
         kept.unwrap_or_else(|why| panic!("a power cut behind {}: {why}", self.place));
     }
 }

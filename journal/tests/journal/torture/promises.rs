@@ -71,6 +71,20 @@ impl Promises {
         opened.journal.close().map_err(|e| format!("close: {e}"))
     }
 
+    /// As [`Self::check`], where a tree may have to be made anew from the log and holds everything
+    /// then. Answers whether that was so.
+    pub fn check_healing(&self, directory: &Path, options: &Options) -> (Result<(), String>, bool) {
+        let mut checked = self.check(directory, options);
+        let mut healed = false;
+        // Store and views each tell it at an open of their own.
+        for _ in 0..2 {
+            if checked.as_ref().is_err_and(|why| why.contains("a tree was made anew")) {
+                (checked, healed) = (self.check(directory, options), true);
+            }
+        }
+        (checked, healed)
+    }
+
     /// A backup that was finished once is whole, restores, and serves what it holds. What was
     /// erased since may be in it still.
     pub fn check_backup(&self, backup: &Path, work: &Path) -> Result<(), String> {

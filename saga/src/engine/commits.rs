@@ -1,0 +1,41 @@
+//! From staged records to commits: what must be in one, and what is counted of them.
+
+use backstitch_core::event::{Event, GraphEvent, RunEvent, ServiceEvent};
+use backstitch_journal::{CommitBuilder, Fit};
+
+use crate::metrics;
+use crate::partition::StagedRecord;
+
+/// What is counted of records once they are durable.
+pub(super) fn counted(records: &[StagedRecord]) -> metrics::Committed {
+    let is_breach = |own: &&StagedRecord| {
+        matches!(own.event, Event::Run(RunEvent::Graph(GraphEvent::SlaBreached { .. })))
+    };
+    let breaches = records.iter().filter(is_breach).count();
+    let (held, refused) = stopped_calls(records);
+    metrics::Committed { events: records.len(), breaches, held, refused }
+}
+
+/// Calls that records say were held and refused.
+fn stopped_calls(records: &[StagedRecord]) -> (usize, usize) {
+    records.iter().fold((0, 0), |(held, refused), own| match &own.event {
+        Event::Run(RunEvent::Service(ServiceEvent::CallRefused { .. })) => (held, refused + 1),
+        Event::Run(RunEvent::Service(
+            ServiceEvent::CallHeld { .. } | ServiceEvent::CallbackHeld { .. },
+        )) => (held + 1, refused),
+        _ => (held, refused),
+    })
+}
+
+/// Pushes the next record; with it what else begins the run, which belongs into the same
+/// commit: without its tags and origin it would be another run. Answers how many went in.
+pub(super) fn push(builder: &mut CommitBuilder, records: &[StagedRecord]) -> (Fit, usize) {
+    let Some(first) = records.first() else { return (Fit::Fits, 0) };
+    let begins = |own: &&StagedRecord| match &own.event {
+        Event::Run(event) => event.belongs_to_the_beginning(),
+        _ => false,
+    };
+    let count = 1 + records[1..].iter().take_while(begins).count();
+    let events: Vec<_> = records[..count].iter().map(|own| &own.event).collect();
+    (builder.push_together(&first.stream, first.version, first.at, &events), count)
+}

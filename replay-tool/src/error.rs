@@ -188,7 +188,7 @@ pub enum Error {
         /// What is wrong, with its places.
         problems: Vec<Problem>,
     },
-    /// Runs are not removed as if it were later than it is.
+    /// Nothing is done as of an instant that is still to come.
     #[error("{at} is in the future: name an instant that has come")]
     Future {
         /// As it was given.

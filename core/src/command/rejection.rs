@@ -28,8 +28,9 @@ pub enum Rejection {
         /// What became of it.
         status: &'static str,
     },
-    /// The step's run was compensated: retrying means a new run, and none was named.
-    #[error("the run was compensated; retrying its step starts a new run")]
+    /// The step's run has ended and can't go on where it stands: retrying means a new run, and
+    /// none was named.
+    #[error("the run can't go on where it stands; retrying its step starts a new run")]
     NeedsNewRun,
     /// Another failed step of the halted run was retried and waits for this one.
     #[error("another step was retried and waits for this one; retry dead letter {letter} too")]

@@ -24,6 +24,10 @@ pub(super) const ROWS_SHOWN_MAX: usize = 50;
 /// If the source cannot be read, has no such point, or the target cannot be written.
 pub(crate) fn answer(from: &Path, wanted: &RestoreWanted, form: &Form) -> Result<Answer, Error> {
     check_directory(from)?;
+    let now = clock::now();
+    if let Some(at) = wanted.at.filter(|at| *at > now) {
+        return Err(Error::Future { at: at.to_string() });
+    }
     let point = match (wanted.at, &wanted.positions) {
         (Some(at), _) => RestorePoint::Instant(at),
         (None, Some(positions)) => RestorePoint::Positions(positions.clone()),
@@ -34,7 +38,7 @@ pub(crate) fn answer(from: &Path, wanted: &RestoreWanted, form: &Form) -> Result
         to: wanted.to.clone(),
         point,
         dry_run: wanted.dry_run,
-        at: clock::now(),
+        at: now,
         reason: wanted.reason.clone(),
         actor: wanted.actor.clone(),
     };

@@ -76,6 +76,8 @@ pub enum Command {
     Resume(runs::ActFlags),
     /// Undo what a suspended run did, or say what that would undo
     Rollback(runs::RollbackFlags),
+    /// Say what became of undos that wait for a person or have failed
+    Undo(runs::UndoFlags),
     /// Hand a run a signal; it is kept until a step takes it
     Signal(runs::SignalFlags),
     /// Try a dead letter again, or those of a run that can be retried where it stands
@@ -251,6 +253,7 @@ impl Command {
             Self::Pause(flags) => runs::act(flags, "pause").await,
             Self::Resume(flags) => runs::act(flags, "resume").await,
             Self::Rollback(flags) => runs::roll_back(flags).await,
+            Self::Undo(flags) => runs::undo(flags).await,
             Self::Signal(flags) => runs::signal(flags).await,
             Self::Retry(flags) => runs::retry(flags).await,
             Self::Rerun(flags) => runs::rerun(flags).await,

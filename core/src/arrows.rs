@@ -143,6 +143,26 @@ pub enum UndoStatus {
     Succeeded,
     /// Out of retries, or it can't be made.
     Failed,
+    /// The step has none, and a person is to say what becomes of what it did.
+    Waiting,
+    /// A person lets what the step did stand.
+    Skipped,
+}
+
+impl UndoStatus {
+    /// Whether the undo has its result, unless it is opened again.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Skipped => true,
+            Self::Pending
+            | Self::Ready
+            | Self::Running
+            | Self::Faulted
+            | Self::Retrying
+            | Self::Waiting => false,
+        }
+    }
 }
 
 /// What can happen to an undo.
@@ -154,7 +174,7 @@ pub enum UndoMove {
     Start,
     /// `UndoSucceeded`.
     Succeed,
-    /// `UndoAttemptFailed`.
+    /// `UndoAttemptFailed`, `UndosSettled` that sets it aside.
     Fault,
     /// `UndoRetryScheduled`.
     Retry,
@@ -162,6 +182,12 @@ pub enum UndoMove {
     Fail,
     /// `LetterRetried`.
     Reopen,
+    /// `UndoAwaited`.
+    Await,
+    /// `UndosSettled` by hand.
+    DoByHand,
+    /// `UndosSettled` by letting it stand.
+    LetStand,
 }
 
 /// The arrows of an undo.
@@ -181,6 +207,12 @@ pub const UNDO_ARROWS: &[(UndoStatus, UndoMove, UndoStatus)] = {
         (S::Running, M::Fail, S::Failed),
         (S::Retrying, M::Fail, S::Failed),
         (S::Failed, M::Reopen, S::Pending),
+        (S::Pending, M::Await, S::Waiting),
+        (S::Waiting, M::DoByHand, S::Succeeded),
+        (S::Waiting, M::LetStand, S::Skipped),
+        (S::Waiting, M::Fault, S::Faulted),
+        (S::Waiting, M::Fail, S::Failed),
+        (S::Failed, M::DoByHand, S::Succeeded),
     ]
 };
 
@@ -253,7 +285,7 @@ pub enum PhaseMove {
     End,
     /// `LetterRetried` for the last failed step, `Resumed`.
     ReopenForward,
-    /// `LetterRetried` for an undo.
+    /// `LetterRetried` for an undo, `UndosSettled` by hand for one that had failed.
     ReopenUnwinding,
     /// `RollbackRequested`.
     RollBack,

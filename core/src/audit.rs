@@ -88,11 +88,13 @@ pub enum AuditAction {
     LetterEdited,
     /// Redrives left the store.
     RedrivesRemoved,
+    /// Undos were settled by hand.
+    UndosSettled,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -128,6 +130,7 @@ impl AuditAction {
         Self::LetterNoted,
         Self::LetterEdited,
         Self::RedrivesRemoved,
+        Self::UndosSettled,
     ];
 
     /// The word the API prints.
@@ -169,6 +172,7 @@ impl AuditAction {
             Self::LetterNoted => "letter.noted",
             Self::LetterEdited => "letter.edited",
             Self::RedrivesRemoved => "redrives.removed",
+            Self::UndosSettled => "undos.settled",
         }
     }
 

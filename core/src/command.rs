@@ -5,7 +5,7 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Fault, Hold, Origin, Submitted};
+use crate::event::{Callback, Fault, Hold, Origin, Submitted, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::links::Parcel;
@@ -155,6 +155,17 @@ pub enum Command {
         input: Payload,
         /// Why, in their words.
         reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Say what becomes of undos that wait for a person or have failed.
+    SettleUndos {
+        /// The step's id; all that wait or failed, if unsaid.
+        step: Option<String>,
+        /// What becomes of them.
+        settlement: UndoSettlement,
+        /// What was done or why it stays, in their words.
+        note: String,
         /// Who.
         actor: String,
     },

@@ -4,6 +4,7 @@
 pub(crate) mod control;
 mod fork;
 mod letters;
+mod undos;
 
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
@@ -68,6 +69,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::NoteLetter { letter, text, actor } => letters::note(state, letter, text, actor)?,
         Command::EditLetter { letter, input, reason, actor } => {
             letters::edit(state, letter, input, reason, actor)?
+        }
+        Command::SettleUndos { step, settlement, note, actor } => {
+            undos::settle(state, step, settlement, note, actor)?
         }
         Command::Receive { parcel, retry_delay_ms } => {
             links::receive(state, *parcel, retry_delay_ms)?

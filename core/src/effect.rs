@@ -110,7 +110,11 @@ pub fn owed_by(state: &State, subject: Subject, now: Timestamp) -> Option<Effect
             let links = state.links.as_ref()?;
             links.outbox.contains_key(&message).then_some(Effect::Send { message })
         }
-        Subject::Deadline | Subject::StepLimit(_) | Subject::StepSla(_) | Subject::Sla => None,
+        Subject::Deadline
+        | Subject::StepLimit(_)
+        | Subject::StepSla(_)
+        | Subject::Sla
+        | Subject::Compensation => None,
     }
 }
 

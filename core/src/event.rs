@@ -18,6 +18,7 @@ mod replay;
 mod rollout;
 mod service;
 mod submitted;
+mod unwind;
 mod workflow;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};
 use serde::{Deserialize, Serialize};
 pub use service::{BreakerOrder, Hold, HoldReason, ServiceEvent};
 pub use submitted::{Callback, CallbackEvent, Submitted};
+pub use unwind::{UndoSettlement, UnwindEvent};
 pub use workflow::WorkflowEvent;
 
 use crate::failure::Failure;
@@ -318,6 +320,8 @@ pub enum RunEvent {
     Service(ServiceEvent),
     /// What people do about a dead letter before it is settled.
     Letter(LetterEvent),
+    /// What stops the way back, and what people do about it.
+    Unwind(UnwindEvent),
 }
 
 impl RunEvent {

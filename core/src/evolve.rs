@@ -29,6 +29,7 @@ use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
 use crate::time::Timestamp;
 
 pub use calls::refusal;
+pub(crate) use control::resolve_letters;
 use deliveries::{move_delivery, schedule};
 use letters::apply_letter;
 
@@ -177,7 +178,8 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         | RunEvent::UndoSucceeded { .. }
         | RunEvent::UndoAttemptFailed { .. }
         | RunEvent::UndoRetryScheduled { .. }
-        | RunEvent::UndoFailed { .. } => crate::unwind::apply(state, event, at),
+        | RunEvent::UndoFailed { .. }
+        | RunEvent::Unwind(_) => crate::unwind::apply(state, event, at),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. } => apply_letter(state, event, at),

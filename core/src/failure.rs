@@ -150,6 +150,10 @@ pub mod codes {
     pub const LIMIT_CIRCLE: &str = "LIMIT_CIRCLE";
     /// What a loop is to go through is no list, or too long a one.
     pub const ITEMS_INVALID: &str = "ITEMS_INVALID";
+    /// The undos of a run took longer than its workflow allows, and this one had no result.
+    pub const COMPENSATION_TIMEOUT: &str = "COMPENSATION_TIMEOUT";
+    /// A step without an undo was set aside by a person when its run was undone.
+    pub const NO_UNDO: &str = "NO_UNDO";
     /// A loop began no more of its items, because its run was being stopped.
     pub const LOOP_STOPPED: &str = "LOOP_STOPPED";
     /// A message between runs was refused by its receiver.

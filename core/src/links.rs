@@ -195,7 +195,8 @@ fn refused(state: &State, subject: Subject, why: &Failure) -> Option<RunEvent> {
         | Subject::Message(_)
         | Subject::StepLimit(_)
         | Subject::StepSla(_)
-        | Subject::Sla => None,
+        | Subject::Sla
+        | Subject::Compensation => None,
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Plan {
     pub sla_ms: Option<u64>,
     /// How long after its end a run can be rolled back; as long as its history is kept if unsaid.
     pub rollback_window_ms: Option<u64>,
+    /// How long all undos of a run may take together.
+    pub compensation_timeout_ms: Option<u64>,
     /// Templates of the two limits.
     pub numbers: Vec<NumberTemplate>,
     /// Who is told about every run.
@@ -124,6 +126,9 @@ pub struct PlanStep {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<PlanUndo>,
+    /// Whether it acts, has no undo, and a person is to say what becomes of it: `on_no_undo:
+    /// suspend`.
+    pub holds_unwinding: bool,
     /// What it means to run it again in a fork.
     pub replay: ReplaySafety,
     /// How many attempts with the same key may be under way at a time.

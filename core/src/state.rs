@@ -42,7 +42,7 @@ pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
 pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
-pub use step::{StepState, UndoState};
+pub use step::{StepState, UndoByHand, UndoState};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -166,6 +166,8 @@ pub enum Subject {
     StepSla(StepIndex),
     /// What was agreed for the run.
     Sla,
+    /// The limit of all undos together.
+    Compensation,
 }
 
 impl State {
@@ -287,7 +289,7 @@ impl State {
     pub(crate) fn heeds(&self, subject: Subject) -> bool {
         match subject {
             Subject::Step(_) => self.phase == Phase::Forward,
-            Subject::Undo(_) => self.phase == Phase::Unwinding,
+            Subject::Undo(_) | Subject::Compensation => self.phase == Phase::Unwinding,
             Subject::Delivery(_) => true,
             Subject::Deadline => matches!(self.phase, Phase::Forward | Phase::Suspended),
             Subject::Message(_) => false,
@@ -334,6 +336,7 @@ impl State {
             Subject::Deadline => return format!("{}/deadline", self.id),
             Subject::Message(number) => return format!("{}/message/{number}", self.id),
             Subject::Sla => return format!("{}/sla", self.id),
+            Subject::Compensation => return format!("{}/compensation", self.id),
             Subject::StepLimit(step) => (step, "/limit"),
             Subject::StepSla(step) => (step, "/sla"),
         };
@@ -348,11 +351,12 @@ impl State {
         format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)
     }
 
-    /// Whether undoing the step is called for when the run unwinds: it has an undo, and it
-    /// took effect or may have.
+    /// Whether undoing the step is called for when the run unwinds: it has an undo, or a person
+    /// is to say what becomes of it, and it took effect or may have.
     pub(crate) fn needs_undo(&self, step: StepIndex) -> bool {
         let state = self.step(step);
-        self.plan.steps[step.at()].undo.is_some()
+        let plan = &self.plan.steps[step.at()];
+        (plan.undo.is_some() || plan.holds_unwinding)
             && (state.status == StepStatus::Succeeded || state.unsure)
             && !self.is_undone_elsewhere(step)
     }

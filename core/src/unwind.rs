@@ -5,15 +5,15 @@
 //! pass over the edges, and independent branches unwind at the same time.
 
 use crate::arrows::{PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow};
-use crate::event::{LetterSubject, RunEvent};
-use crate::failure::codes;
+use crate::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
+use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
-use crate::state::{State, Subject, UndoState};
+use crate::state::{LetterSettled, Said, State, Subject, UndoByHand, UndoState};
 use crate::time::Timestamp;
 
 pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
     match event {
-        RunEvent::UnwindingStarted => begin(state),
+        RunEvent::UnwindingStarted => begin(state, at),
         RunEvent::UndoReady { step, input } => {
             undo_mut(state, *step)?.input = Some(input.clone());
             move_undo(state, *step, UndoMove::Ready, at)
@@ -49,13 +49,72 @@ pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Resul
             undo_mut(state, *step)?.failure = Some(Box::new(failure.clone()));
             move_undo(state, *step, UndoMove::Fail, at)
         }
+        RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => {
+            move_undo(state, *step, UndoMove::Await, at)?;
+            undo_mut(state, *step)?.started_at.get_or_insert(at);
+            Ok(())
+        }
+        RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, note, actor }) => {
+            let said = Said { reason: note.clone(), actor: actor.clone(), at };
+            let by_hand = UndoByHand { settlement: *settlement, said };
+            steps.iter().try_for_each(|step| settle(state, *step, &by_hand))
+        }
+        RunEvent::Unwind(UnwindEvent::CompensationTimedOut { limit_ms: _ }) => {
+            state.controls_mut().undos_timed_out = true;
+            state.sets.due.retain(|(_, subject)| *subject != Subject::Compensation);
+            Ok(())
+        }
         _ => Err("not an event of an undo".to_owned()),
     }
 }
 
+/// A person has said what became of what the step did.
+fn settle(state: &mut State, step: StepIndex, by_hand: &UndoByHand) -> Result<(), String> {
+    let Said { reason: note, actor, at } = by_hand.said.clone();
+    let own = undo_mut(state, step)?;
+    let status = own.status;
+    own.by_hand = Some(Box::new(by_hand.clone()));
+    match (by_hand.settlement, status) {
+        (UndoSettlement::Done, UndoStatus::Waiting) => {
+            return move_undo(state, step, UndoMove::DoByHand, at);
+        }
+        (UndoSettlement::Accepted, UndoStatus::Waiting) => {
+            return move_undo(state, step, UndoMove::LetStand, at);
+        }
+        (UndoSettlement::SetAside, UndoStatus::Waiting) => {
+            let message = format!("the step has no undo, and {actor} set it aside: {note}");
+            own.failure = Some(Box::new(Failure::permanent(codes::NO_UNDO, message).clipped()));
+            return move_undo(state, step, UndoMove::Fault, at);
+        }
+        (UndoSettlement::Done, UndoStatus::Failed) => {
+            own.failure = None;
+            crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
+            state.ending = None;
+            state.sets.undo_unfinished += 1;
+            move_undo(state, step, UndoMove::DoByHand, at)?;
+        }
+        (UndoSettlement::Accepted, UndoStatus::Failed) => {}
+        (settlement, status) => {
+            return Err(format!("the undo of step {} is {status:?}, not {settlement:?}", step.0));
+        }
+    }
+    let settled = LetterSettled { actor, reason: Some(note), linked: None, at };
+    crate::evolve::resolve_letters(state, LetterSubject::Undo(step), &settled);
+    Ok(())
+}
+
+/// From now on the undos have so long, if their workflow says how long.
+fn begin_timeout(state: &mut State, at: Timestamp) {
+    if let Some(limit_ms) = state.plan.compensation_timeout_ms {
+        state.sets.due.retain(|(_, subject)| *subject != Subject::Compensation);
+        state.sets.due.insert((at.plus_ms(limit_ms), Subject::Compensation));
+    }
+}
+
 /// Finds what needs an undo and what holds each back, and opens what nothing holds.
-fn begin(state: &mut State) -> Result<(), String> {
+fn begin(state: &mut State, at: Timestamp) -> Result<(), String> {
     crate::evolve::move_run(state, PhaseMove::Unwind)?;
+    begin_timeout(state, at);
     let plan = state.plan.clone();
     let mut free = Vec::new();
     for (index, own) in (0..).map(StepIndex).zip(&plan.steps) {
@@ -100,16 +159,17 @@ fn let_go(state: &mut State, step: StepIndex) -> Vec<StepIndex> {
     free
 }
 
-/// The failed undo goes back to its start, and the run unwinds again.
-pub(crate) fn reopen(state: &mut State, step: StepIndex) -> Result<(), String> {
+/// The failed undo goes back to its start, and the run unwinds again, with its whole time.
+pub(crate) fn reopen(state: &mut State, step: StepIndex, at: Timestamp) -> Result<(), String> {
     crate::evolve::move_run(state, PhaseMove::ReopenUnwinding)?;
     state.ending = None;
     if let Some(controls) = &mut state.controls {
-        controls.undos_forced = false;
+        (controls.undos_forced, controls.undos_timed_out) = (false, false);
     }
     let own = undo_mut(state, step)?;
     own.status = follow(UNDO_ARROWS, own.status, UndoMove::Reopen)?;
-    (own.tries, own.lost, own.completed_at) = (0, 0, None);
+    (own.tries, own.lost, own.completed_at, own.by_hand) = (0, 0, None, None);
+    begin_timeout(state, at);
     state.sets.undo_unfinished += 1;
     state.sets.undo_open.insert(step);
     Ok(())
@@ -131,7 +191,7 @@ fn move_undo(
     own.status = to;
     let waited = if from == UndoStatus::Retrying { own.due_at.take() } else { None };
     let due_at = own.due_at;
-    let finished = matches!(to, UndoStatus::Succeeded | UndoStatus::Failed);
+    let finished = to.is_settled();
     let mut lets_go = false;
     if finished {
         own.completed_at = Some(at);
@@ -145,7 +205,11 @@ fn move_undo(
         UndoStatus::Retrying => {
             sets.due.remove(&(waited.unwrap_or_default(), Subject::Undo(step)));
         }
-        UndoStatus::Running | UndoStatus::Succeeded | UndoStatus::Failed => {}
+        UndoStatus::Running
+        | UndoStatus::Succeeded
+        | UndoStatus::Failed
+        | UndoStatus::Waiting
+        | UndoStatus::Skipped => {}
     }
     match to {
         UndoStatus::Ready => drop(sets.undo_ready.insert(step)),
@@ -154,7 +218,11 @@ fn move_undo(
             sets.due.insert((due_at.unwrap_or_default(), Subject::Undo(step)));
         }
         UndoStatus::Failed => sets.unlettered.push(LetterSubject::Undo(step)),
-        UndoStatus::Pending | UndoStatus::Running | UndoStatus::Succeeded => {}
+        UndoStatus::Pending
+        | UndoStatus::Running
+        | UndoStatus::Succeeded
+        | UndoStatus::Waiting
+        | UndoStatus::Skipped => {}
     }
     sets.touched.push(Subject::Undo(step));
     if let Some(calls) = &mut state.calls {

@@ -86,7 +86,11 @@ fn undo_json(state: &State, (step, wave): (StepIndex, u32), work: &mut Work) -> 
     made.insert("status".to_owned(), json!(own.undo.as_deref().map(|undo| undo.word())));
     let child = state.links.as_ref().and_then(|links| links.child(step));
     made.insert("child".to_owned(), json!(child.map(|child| child.run.to_string())));
-    let Some(undo) = &plan.undo else { return made.into() };
+    let Some(undo) = &plan.undo else {
+        let problem = "it has no undo: unwinding waits until a person says what becomes of it";
+        made.insert("problem".to_owned(), problem.into());
+        return made.into();
+    };
     let told = match own.undo.as_ref().and_then(|undo| undo.input.as_ref()) {
         Some(input) => ("input", input.value()),
         None => input_of(state, step, undo, work),
@@ -125,7 +129,7 @@ fn left_json(state: &State, step: StepIndex) -> Option<Value> {
         return None;
     } else if state.is_undone_elsewhere(step) {
         "another run of its lineage undoes it"
-    } else if plan.undo.is_none() && acts {
+    } else if plan.undo.is_none() && acts && !plan.holds_unwinding {
         "it has no undo"
     } else {
         return None;

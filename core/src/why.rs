@@ -5,6 +5,7 @@
 
 mod links;
 mod services;
+mod undos;
 
 use serde_json::{Value, json};
 
@@ -30,8 +31,9 @@ const NEEDS_NAMED_MAX: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
-    /// `ready`, `pending`, `undo`, `undo_retry`, `callback`, `callback_retry`, `dead_letter`, `child`,
-    /// `message`, `circuit`, `retry_budget`; and of the shell `slot`, `limit`, `turn`.
+    /// `ready`, `pending`, `undo`, `undo_retry`, `undo_by_hand`, `compensation_timeout`, `callback`,
+    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`; and of the
+    /// shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
     pub subject: Option<String>,
@@ -69,7 +71,10 @@ pub fn blockers(state: &State) -> Vec<Blocker> {
                 found.extend(steps().filter_map(|step| pending(state, step)));
             }
         }
-        Phase::Unwinding => found.extend(steps().filter_map(|step| undo(state, step))),
+        Phase::Unwinding => {
+            found.extend(steps().filter_map(|step| undo(state, step)));
+            found.extend(undos::timeout(state));
+        }
         Phase::Ended => {}
     }
     let owed = |own: &&Delivery| own.status == DeliveryStatus::Owed;
@@ -311,7 +316,8 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
     let (name, subject) = (&plan.id, Some(plan.id.to_string()));
     let attempt = own.tries.saturating_add(1);
     Some(match own.status {
-        UndoStatus::Succeeded | UndoStatus::Failed => return None,
+        UndoStatus::Succeeded | UndoStatus::Failed | UndoStatus::Skipped => return None,
+        UndoStatus::Waiting => undos::by_hand(name, own.started_at),
         UndoStatus::Ready | UndoStatus::Retrying
             if let Some(held) = state.held_call(Subject::Undo(step)) =>
         {

@@ -223,9 +223,27 @@ impl Reading {
                 self.lane(Back, step, at).begin(Doing::RetryWait, at, "retrying");
             }
             "UndoFailed" => self.lane(Back, step, at).settle(at, ended(fact), "failed"),
+            "UndoAwaited" => self.lane(Back, step, at).begin(Doing::Sleep, at, "waiting"),
+            "UndosSettled" => self.settled_by_hand(fact),
             _ => return false,
         }
         true
+    }
+
+    /// A person said what became of undos; one that was set aside fails of it next, and one that
+    /// had failed and is accepted stays so.
+    fn settled_by_hand(&mut self, fact: &Fact<'_>) {
+        let word = match text(&fact.data["settlement"]) {
+            "done" => "succeeded",
+            "accepted" => "skipped",
+            _ => return,
+        };
+        for step in fact.data["steps"].as_array().into_iter().flatten() {
+            let lane = self.lane(Way::Back, step, fact.at);
+            if word == "succeeded" || lane.word == "waiting" {
+                lane.settle(fact.at, Ended::Succeeded, word);
+            }
+        }
     }
 
     fn ready(&mut self, way: Way, step: &Value, at: Timestamp) {

@@ -5,6 +5,7 @@ mod migrate;
 mod rerun;
 mod retry;
 pub(super) mod table;
+mod undo;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ pub use items::{ItemsFlags, items};
 pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
 pub use retry::{RetryFlags, retry};
+pub use undo::{UndoFlags, undo};
 
 /// Where the server is and how its answers are shown.
 #[derive(Debug, Args)]

@@ -74,6 +74,8 @@ pub const EXECUTION_ENDED: &str = "EXECUTION_ENDED";
 pub const EXECUTION_NOT_PAUSABLE: &str = "EXECUTION_NOT_PAUSABLE";
 /// The run is a chunk of a loop: people act on the run it belongs to.
 pub const PART_OF_EXECUTION: &str = "PART_OF_EXECUTION";
+/// The undo neither waits for a person nor has an open dead letter.
+pub const UNDO_NOT_OPEN: &str = "UNDO_NOT_OPEN";
 /// The time in which an ended run can be rolled back is over.
 pub const ROLLBACK_WINDOW_OVER: &str = "ROLLBACK_WINDOW_OVER";
 /// The run is not suspended, and what was asked is done to suspended runs only.
@@ -120,7 +122,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 57] = [
+pub const ALL: [(&str, StatusCode); 58] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -158,6 +160,7 @@ pub const ALL: [(&str, StatusCode); 57] = [
     (EXECUTION_ENDED, StatusCode::CONFLICT),
     (EXECUTION_NOT_PAUSABLE, StatusCode::CONFLICT),
     (PART_OF_EXECUTION, StatusCode::CONFLICT),
+    (UNDO_NOT_OPEN, StatusCode::CONFLICT),
     (ROLLBACK_WINDOW_OVER, StatusCode::CONFLICT),
     (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
     (STEPS_FAILED, StatusCode::CONFLICT),

@@ -41,6 +41,7 @@ mod status;
 pub mod telemetry;
 mod transfer;
 mod travel;
+mod undos;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};
@@ -151,6 +152,9 @@ fn control_routes() -> Router<App> {
             "/api/v1/executions/{execution_id}/rollback",
             get(control::unwind_plan).post(control::roll_back),
         )
+        .route("/api/v1/executions/{execution_id}/undos/done", post(undos::done))
+        .route("/api/v1/executions/{execution_id}/undos/accept", post(undos::accept))
+        .route("/api/v1/executions/{execution_id}/undos/set-aside", post(undos::set_aside))
         .route("/api/v1/executions/{execution_id}/steps/{step_id}/skip", post(control::skip_step))
         .route(
             "/api/v1/executions/{execution_id}/steps/{step_id}/set-output",

@@ -214,6 +214,11 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::ROLLBACK_WINDOW_OVER, message)
                 .with(json!({ "until": until.to_string() }))
         }
+        Rejection::UndoNotOpen { step, status, .. } => Refusal::new(codes::UNDO_NOT_OPEN, message)
+            .with(json!({ "step": step, "status": status })),
+        Rejection::NoUndoOpen { status } => {
+            Refusal::new(codes::UNDO_NOT_OPEN, message).with(json!({ "status": status }))
+        }
         Rejection::NotPausable { status } => {
             Refusal::new(codes::EXECUTION_NOT_PAUSABLE, message).with(json!({ "status": status }))
         }

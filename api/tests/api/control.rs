@@ -274,7 +274,7 @@ async fn a_shutdown_cancels_what_runs_if_it_is_told_to() {
     server.stop().await;
 }
 
-fn backstitch(arguments: &[String], url: &str) -> Output {
+pub fn backstitch(arguments: &[String], url: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backstitch"));
     command.args(arguments).env("ORCHESTRATOR_URL", url).env_remove("BACKSTITCH_SERVER");
     command.stdin(Stdio::null()).output().expect("the program starts")

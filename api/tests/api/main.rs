@@ -25,3 +25,4 @@ mod server;
 mod service;
 mod transfer;
 mod travel;
+mod undos;

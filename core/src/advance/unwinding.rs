@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::arrows::UndoStatus;
-use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent};
+use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent, UnwindEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
@@ -28,6 +28,10 @@ pub(super) fn unwinding(
     events.extend(scheduled(state, CallbackEvent::Compensating));
     if state.is_forced() && state.sets.undo_unfinished > 0 {
         events.extend(given_up(state));
+        return;
+    }
+    if let Some(limit_ms) = timed_out(state, now) {
+        events.push(RunEvent::Unwind(UnwindEvent::CompensationTimedOut { limit_ms }));
         return;
     }
     for &step in &state.sets.undo_faulted {
@@ -102,6 +106,9 @@ fn undo_started(state: &State, step: StepIndex) -> RunEvent {
 fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     let own = state.step(step);
     let failed = |failure| RunEvent::UndoFailed { step, failure };
+    if state.plan.steps[step.at()].holds_unwinding {
+        return RunEvent::Unwind(UnwindEvent::UndoAwaited { step });
+    }
     let Some(plan) = &state.plan.steps[step.at()].undo else {
         return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
     };
@@ -118,16 +125,42 @@ fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     }
 }
 
-/// Every undo without a result, given up because somebody forced the run to its end.
+/// The limit of all undos together, once they took longer and some have no result.
+fn timed_out(state: &State, now: Timestamp) -> Option<u64> {
+    let limit_ms = state.plan.compensation_timeout_ms?;
+    let late = state.due_by(now).any(|subject| subject == Subject::Compensation);
+    (late && state.sets.undo_unfinished > 0).then_some(limit_ms)
+}
+
+/// Every undo without a result, given up because somebody forced the run to its end, or because
+/// they took too long. Whether one that was under way took effect is unknown.
 fn given_up(state: &State) -> impl Iterator<Item = RunEvent> + '_ {
     let outstanding = |step: &StepIndex| {
         let status = state.step(*step).undo.as_ref().map(|undo| undo.status);
-        status.is_some_and(|own| !matches!(own, UndoStatus::Succeeded | UndoStatus::Failed))
+        status.is_some_and(|own| !own.is_settled())
     };
     let steps = (0..).map(StepIndex).take(state.steps.len()).filter(outstanding);
-    let message = "the undo was given up by force; see to it by hand, or retry it";
+    let limit = state.controls.as_ref().filter(|own| !own.undos_forced);
+    let limit_ms = limit.and_then(|_| state.plan.compensation_timeout_ms);
+    let failure = match limit_ms {
+        Some(limit_ms) => {
+            let message = format!(
+                "the undos of the run took longer than {limit_ms} ms and this one had no result; \
+                 see to it by hand, or retry it"
+            );
+            Failure::permanent(codes::COMPENSATION_TIMEOUT, message)
+        }
+        None => {
+            let message = "the undo was given up by force; see to it by hand, or retry it";
+            Failure::permanent(codes::CANCELLED_BY_FORCE, message)
+        }
+    };
     steps.take(STARTS_PER_LAYER_MAX).map(move |step| {
-        let failure = Failure::permanent(codes::CANCELLED_BY_FORCE, message);
+        let status = state.step(step).undo.as_ref().map(|undo| undo.status);
+        let failure = match (status, limit_ms) {
+            (Some(UndoStatus::Running), Some(_)) => failure.clone().of_unknown_effect(),
+            _ => failure.clone(),
+        };
         RunEvent::UndoFailed { step, failure }
     })
 }

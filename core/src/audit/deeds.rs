@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::{AuditAction, Deed};
 use crate::event::{
     ControlEvent, Event, ForkEvent, LetterEvent, PartitionEvent, ReplayEvent, RolloutEvent,
-    RunEvent, WorkflowEvent,
+    RunEvent, UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, StreamId};
+
+/// Steps that the detail of one deed names.
+const STEPS_NAMED_MAX: usize = 8;
 
 /// Reads a deed off an event.
 #[must_use]
@@ -68,6 +71,12 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
         RunEvent::Letter(event) => {
             let (actor, action, detail) = handling(event);
             (actor, action, letter(event.letter()), detail)
+        }
+        RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, note, actor }) => {
+            let places: Vec<_> = steps.iter().take(STEPS_NAMED_MAX).map(|own| own.0).collect();
+            let more = if steps.len() > STEPS_NAMED_MAX { " and more" } else { "" };
+            let detail = format!("{} of step number {places:?}{more}: {note}", settlement.word());
+            (actor.as_str(), AuditAction::UndosSettled, run.to_string(), detail)
         }
         RunEvent::Control(event) => {
             let (action, detail) = control(event);

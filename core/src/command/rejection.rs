@@ -32,6 +32,22 @@ pub enum Rejection {
     /// none was named.
     #[error("the run can't go on where it stands; retrying its step starts a new run")]
     NeedsNewRun,
+    /// The undo of the step neither waits for a person nor has an open letter.
+    #[error("the undo of step `{step}` is {status}: {settlement} is said of one that waits for it")]
+    UndoNotOpen {
+        /// The step.
+        step: String,
+        /// Where its undo stands.
+        status: &'static str,
+        /// What was to become of it.
+        settlement: &'static str,
+    },
+    /// No undo of the run waits for a person or has an open letter.
+    #[error("the run is {status}, and no undo of it waits for a person to say so")]
+    NoUndoOpen {
+        /// Where it stands.
+        status: &'static str,
+    },
     /// Another failed step of the halted run was retried and waits for this one.
     #[error("another step was retried and waits for this one; retry dead letter {letter} too")]
     OthersWait {

@@ -61,6 +61,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::AssignLetter { .. }
         | Command::NoteLetter { .. }
         | Command::EditLetter { .. }
+        | Command::SettleUndos { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }
         | Command::StartFork

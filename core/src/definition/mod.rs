@@ -13,6 +13,7 @@ pub(crate) mod read_fields;
 mod read_graph;
 mod read_limits;
 pub(crate) mod read_policies;
+mod read_undo;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use read_limits::{
 };
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
+pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 
 use crate::event::{Callback, Priority, Recourse};
@@ -105,8 +107,12 @@ pub struct Definition {
     pub defaults: Defaults,
     /// What is done about a failing run; compensate if absent.
     pub on_failure: Option<Recourse>,
+    /// What is done about steps that act and have no undo; skipped if absent.
+    pub on_no_undo: Option<NoUndo>,
     /// How long a run may take.
     pub timeout: Option<DurationText>,
+    /// How long all its undos may take together.
+    pub compensation_timeout: Option<DurationText>,
     /// How long it was agreed to take.
     pub sla: Option<DurationText>,
     /// How long after its end a run can be rolled back, and is kept for that.
@@ -161,6 +167,10 @@ pub struct Step {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// Whether its author says that it needs no undo: `undo: none`.
+    pub no_undo: bool,
+    /// What is done about it if it acts and has none; as the workflow says if absent.
+    pub on_no_undo: Option<NoUndo>,
     /// What it means to run it again in a fork; by its type if absent.
     pub replay: Option<ReplaySafety>,
     /// How long all attempts may take, with the waits between them.
@@ -207,21 +217,6 @@ pub struct Route {
     pub when: String,
     /// Ids of the steps it leads to.
     pub to: Vec<String>,
-}
-
-/// How a step is undone.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Undo {
-    /// What an executor takes.
-    pub task_type: String,
-    /// Its input: a tree with templates.
-    pub with: Option<Value>,
-    /// How attempts are repeated.
-    pub retry: Option<Retry>,
-    /// How long one attempt may take.
-    pub timeout: Option<DurationText>,
-    /// The breaker before its service.
-    pub breaker: Option<Breaker>,
 }
 
 /// A duration as written, and what it means.

@@ -9,19 +9,22 @@ use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{PRIORITIES, concurrency, keyed};
-use super::read_policies::{attempt_timeout, cache, rollback_window, run_timeout};
+use super::read_policies::{
+    attempt_timeout, cache, compensation_timeout, rollback_window, run_timeout,
+};
+use super::read_undo::{NO_UNDO, undo};
 use super::retries::{retry, retry_policies};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
     RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAG_READ_BYTES_MAX, TAGS_READ_MAX,
-    URL_CHARS_MAX, Undo, WORKFLOW_ID_CHARS_MAX,
+    URL_CHARS_MAX, WORKFLOW_ID_CHARS_MAX,
 };
 use crate::command::TAG_BYTES_MAX;
 use crate::event::{Callback, CallbackEvent, Recourse};
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 19] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 21] = [
     "id",
     "name",
     "description",
@@ -32,7 +35,9 @@ pub(crate) const DEFINITION_FIELDS: [&str; 19] = [
     "retry_policies",
     "defaults",
     "on_failure",
+    "on_no_undo",
     "timeout",
+    "compensation_timeout",
     "sla",
     "rollback_window",
     "erasable",
@@ -42,7 +47,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 19] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 25] = [
+pub(crate) const STEP_FIELDS: [&str; 26] = [
     "id",
     "name",
     "description",
@@ -54,6 +59,7 @@ pub(crate) const STEP_FIELDS: [&str; 25] = [
     "timeout",
     "allow_failure",
     "undo",
+    "on_no_undo",
     "replay",
     "total_timeout",
     "sla",
@@ -100,7 +106,9 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         retry_policies: retry_policies(&fields, problems),
         defaults: defaults(&fields, problems),
         on_failure: fields.word("on_failure", &RECOURSES, problems),
+        on_no_undo: fields.word("on_no_undo", &NO_UNDO, problems),
         timeout: run_timeout(&fields, problems),
+        compensation_timeout: compensation_timeout(&fields, problems),
         sla: sla(&fields, problems),
         rollback_window: rollback_window(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
@@ -213,6 +221,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
     let Some(fields) = Fields::of(value, path, &STEP_FIELDS, problems) else {
         return Step::default();
     };
+    let (undo, no_undo) = undo(&fields, problems);
     Step {
         id: step_id(&fields, problems),
         name: fields.text("name", NAME_CHARS_MAX, problems),
@@ -224,7 +233,9 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         retry: retry(&fields, problems),
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
-        undo: fields.get("undo").and_then(|value| undo(value, &fields.at("undo"), problems)),
+        undo,
+        no_undo,
+        on_no_undo: fields.word("on_no_undo", &NO_UNDO, problems),
         replay: fields.word("replay", &ReplaySafety::WORDS, problems),
         total_timeout: total_timeout(&fields, problems),
         sla: sla(&fields, problems),
@@ -269,18 +280,6 @@ pub(super) fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String 
         return String::new();
     }
     fields.text("type", LABEL_CHARS_MAX, problems).unwrap_or_default()
-}
-
-pub(super) fn undo(value: &Value, path: &str, problems: &mut Problems) -> Option<Undo> {
-    let fields =
-        Fields::of(value, path, &["type", "with", "retry", "timeout", "breaker"], problems)?;
-    Some(Undo {
-        task_type: task_type(&fields, problems),
-        with: fields.get("with").cloned(),
-        retry: retry(&fields, problems),
-        timeout: attempt_timeout(&fields, problems),
-        breaker: breaker(&fields, problems),
-    })
 }
 
 fn callbacks(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Callback> {

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::breakers::breaker;
 use super::problem::{Problems, codes};
-use super::read::{task_type, undo};
+use super::read::task_type;
 use super::read_fields::Fields;
 use super::read_graph::total_timeout;
 use super::read_policies::attempt_timeout;
+use super::read_undo::undo;
 use super::retries::retry;
 use super::{Breaker, DurationText, Retry, Undo};
 use crate::template::TEMPLATE_BYTES_MAX;
@@ -40,6 +41,8 @@ pub struct Each {
     pub undo: Option<Undo>,
     /// The breaker before its service.
     pub breaker: Option<Breaker>,
+    /// Whether its author says that it needs no undo: `undo: none`.
+    pub no_undo: bool,
 }
 
 /// What the failure of an item means.
@@ -57,6 +60,7 @@ pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<E
     const KNOWN: [&str; 8] =
         ["when", "type", "with", "retry", "timeout", "total_timeout", "undo", "breaker"];
     let own = Fields::of(fields.get("each")?, &fields.at("each"), &KNOWN, problems)?;
+    let (undo, no_undo) = undo(&own, problems);
     Some(Box::new(Each {
         when: own.text("when", TEMPLATE_BYTES_MAX, problems),
         task_type: task_type(&own, problems),
@@ -64,7 +68,8 @@ pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<E
         retry: retry(&own, problems),
         timeout: attempt_timeout(&own, problems),
         total_timeout: total_timeout(&own, problems),
-        undo: own.get("undo").and_then(|value| undo(value, &own.at("undo"), problems)),
+        undo,
+        no_undo,
         breaker: breaker(&own, problems),
     }))
 }

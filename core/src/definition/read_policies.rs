@@ -81,6 +81,14 @@ pub(super) fn rollback_window(
     duration(fields, "rollback_window", (1, DURATION_MS_MAX), problems)
 }
 
+/// How long all undos of a run may take together.
+pub(super) fn compensation_timeout(
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) -> Option<DurationText> {
+    duration(fields, "compensation_timeout", (1, DURATION_MS_MAX), problems)
+}
+
 /// The timeout of a run.
 pub(super) fn run_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<DurationText> {
     limit(fields, "timeout", (1, DURATION_MS_MAX), problems)

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES};
+use super::read_undo::{NO_UNDO, UNDO_NONE};
 use super::{
     Breaker, Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
 };
@@ -44,7 +45,9 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("retry_policies", retry_policies(definition)),
         ("defaults", defaults(&definition.defaults)),
         ("on_failure", on_failure),
+        ("on_no_undo", definition.on_no_undo.and_then(|own| word(&NO_UNDO, own))),
         ("timeout", duration(definition.timeout.as_ref())),
+        ("compensation_timeout", duration(definition.compensation_timeout.as_ref())),
         ("sla", duration(definition.sla.as_ref())),
         ("rollback_window", duration(definition.rollback_window.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
@@ -107,7 +110,8 @@ fn step(step: &Step) -> Value {
         ("retry", step.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
-        ("undo", step.undo.as_ref().map(undo)),
+        ("undo", undo(step.undo.as_ref(), step.no_undo)),
+        ("on_no_undo", step.on_no_undo.and_then(|own| word(&NO_UNDO, own))),
         ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
         ("total_timeout", duration(step.total_timeout.as_ref())),
         ("sla", duration(step.sla.as_ref())),
@@ -133,7 +137,7 @@ fn each(each: &Each) -> Value {
         ("retry", each.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(each.timeout.as_ref())),
         ("total_timeout", duration(each.total_timeout.as_ref())),
-        ("undo", each.undo.as_ref().map(undo)),
+        ("undo", undo(each.undo.as_ref(), each.no_undo)),
         ("breaker", each.breaker.as_ref().map(Breaker::to_value)),
     ])
 }
@@ -150,14 +154,15 @@ fn route(route: &Route) -> Value {
     object([("when", Some(route.when.as_str().into())), ("to", to)])
 }
 
-fn undo(undo: &Undo) -> Value {
-    object([
+fn undo(undo: Option<&Undo>, none: bool) -> Option<Value> {
+    let Some(undo) = undo else { return none.then(|| UNDO_NONE.into()) };
+    Some(object([
         ("type", Some(undo.task_type.as_str().into())),
         ("with", undo.with.clone()),
         ("retry", undo.retry.as_ref().map(Retry::to_value)),
         ("timeout", duration(undo.timeout.as_ref())),
         ("breaker", undo.breaker.as_ref().map(Breaker::to_value)),
-    ])
+    ]))
 }
 
 fn callback(callback: &Callback) -> Value {

@@ -139,7 +139,8 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. } => {}
+            | Self::Tagged { .. }
+            | Self::Unwind(_) => {}
         }
     }
 
@@ -190,7 +191,8 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. } => {}
+            | Self::Tagged { .. }
+            | Self::Unwind(_) => {}
         }
     }
 

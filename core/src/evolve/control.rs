@@ -25,7 +25,8 @@ pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> R
         ControlEvent::StepOverridden { step, output, reason, actor } => {
             set_by_hand(state, *step, output.as_ref(), at)?;
             let (actor, reason) = (actor.clone(), Some(reason.clone()));
-            resolve_letter(state, *step, LetterSettled { actor, reason, linked: None, at });
+            let settled = LetterSettled { actor, reason, linked: None, at };
+            resolve_letters(state, LetterSubject::Step(*step), &settled);
             Ok(())
         }
         ControlEvent::RollbackRequested { to: None, reason, .. } if state.phase == Phase::Ended => {
@@ -96,9 +97,8 @@ fn set_by_hand(
     Ok(())
 }
 
-/// The failed step's open letter has nothing left to ask for.
-fn resolve_letter(state: &mut State, step: StepIndex, settled: LetterSettled) {
-    let own = LetterSubject::Step(step);
+/// The open letter of what failed has nothing left to ask for.
+pub(crate) fn resolve_letters(state: &mut State, own: LetterSubject, settled: &LetterSettled) {
     let open = |status| status == LetterStatus::Open;
     let letters = state.letters.iter_mut().rev();
     for letter in letters.filter(|letter| letter.subject == own && open(letter.status)) {

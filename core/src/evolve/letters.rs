@@ -47,7 +47,7 @@ pub(super) fn apply_letter(
             match subject {
                 LetterSubject::Step(_) if linked.is_some() => Ok(()),
                 LetterSubject::Step(step) => reopen_step(state, step, at),
-                LetterSubject::Undo(step) => crate::unwind::reopen(state, step),
+                LetterSubject::Undo(step) => crate::unwind::reopen(state, step, at),
                 LetterSubject::Callback(delivery) => {
                     let own = move_delivery(state, delivery, DeliveryMove::Reopen, None)?;
                     own.tries = 0;

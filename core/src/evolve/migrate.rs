@@ -159,7 +159,11 @@ fn carry_due(state: &mut State, agreed: bool, old: &Sets, lifted: bool) {
         Subject::Deadline | Subject::Sla => false,
         Subject::StepLimit(step) => state.total_timeout_ms(step).is_some(),
         Subject::StepSla(step) => state.sla_ms(step).is_some(),
-        Subject::Step(_) | Subject::Undo(_) | Subject::Delivery(_) | Subject::Message(_) => true,
+        Subject::Step(_)
+        | Subject::Undo(_)
+        | Subject::Delivery(_)
+        | Subject::Message(_)
+        | Subject::Compensation => true,
     };
     let kept: Vec<_> = old.due.iter().copied().filter(|(_, own)| stays(*own)).collect();
     state.sets.due.extend(kept);

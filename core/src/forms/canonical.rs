@@ -1,6 +1,6 @@
 //! The canonical form as a table, for its schema. Reading and checking it is `definition`'s.
 
-use crate::definition::{KEYED_MAX, MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX};
+use crate::definition::{KEYED_MAX, MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX, UNDO_NONE};
 
 use super::table::{Shape, Table, To, rule};
 
@@ -19,7 +19,9 @@ pub(super) static DOCUMENT: Table = Table {
         rule("retry_policies", Shape::Object, To::Own),
         rule("defaults", Shape::One(&DEFAULTS), To::Own),
         rule("on_failure", Shape::Words(&["compensate", "halt", "suspend"]), To::Own),
+        rule("on_no_undo", Shape::Words(&NO_UNDO), To::Own),
         rule("timeout", Shape::Limit, To::Own),
+        rule("compensation_timeout", Shape::Duration, To::Own),
         rule("sla", Shape::Any, To::Own),
         rule("rollback_window", Shape::Duration, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
@@ -46,7 +48,8 @@ pub(super) static STEP: Table = Table {
         rule("retry", Shape::Retry, To::Own),
         rule("timeout", Shape::Limit, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
-        rule("undo", Shape::One(&UNDO), To::Own),
+        rule("undo", Shape::WordOr(UNDO_NONE, &UNDO), To::Own),
+        rule("on_no_undo", Shape::Words(&NO_UNDO), To::Own),
         rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
         rule("total_timeout", Shape::Limit, To::Own),
         rule("sla", Shape::Any, To::Own),
@@ -75,7 +78,7 @@ static EACH: Table = Table {
         rule("retry", Shape::Retry, To::Own),
         rule("timeout", Shape::Duration, To::Own),
         rule("total_timeout", Shape::Duration, To::Own),
-        rule("undo", Shape::One(&UNDO), To::Own),
+        rule("undo", Shape::WordOr(UNDO_NONE, &UNDO), To::Own),
         rule("breaker", Shape::Breaker, To::Own),
     ],
 };
@@ -145,6 +148,8 @@ static ROUTE: Table = Table {
     required: &["when", "to"],
     fields: &[rule("when", Shape::Text, To::Own), rule("to", Shape::TextOrTexts, To::Own)],
 };
+
+const NO_UNDO: [&str; 3] = ["skip", "suspend", "forbid"];
 
 const EVENTS: [&str; 5] = [
     "workflow.completed",

@@ -84,6 +84,7 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Breaker => json!({ "type": ["boolean", "string", "object"] }),
         Shape::One(table) => of_table(table),
         Shape::TruthOr(table) => json!({ "anyOf": [{ "type": "boolean" }, of_table(table)] }),
+        Shape::WordOr(word, table) => json!({ "anyOf": [{ "const": word }, of_table(table)] }),
         Shape::List(table) => json!({ "type": "array", "items": of_table(table) }),
         Shape::OneOrList(table) => json!({ "anyOf": [
             of_table(table), { "type": "array", "items": of_table(table) },

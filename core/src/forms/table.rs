@@ -56,6 +56,8 @@ pub(super) enum Shape {
     One(&'static Table),
     /// `true`, `false` or an object.
     TruthOr(&'static Table),
+    /// This word or an object.
+    WordOr(&'static str, &'static Table),
     List(&'static Table),
     /// An object or a list of them.
     OneOrList(&'static Table),
@@ -170,6 +172,7 @@ impl Shape {
             Self::Retry => value.is_string() || value.is_object(),
             Self::Breaker => value.is_boolean() || value.is_string() || value.is_object(),
             Self::TruthOr(_) => value.is_boolean() || value.is_object(),
+            Self::WordOr(word, _) => value.is_object() || value.as_str() == Some(word),
             Self::OneOrList(_) => value.is_object() || value.is_array(),
             Self::Any => !value.is_null(),
         }
@@ -188,6 +191,7 @@ impl Shape {
             Self::Retry => "a policy's name or an object",
             Self::Breaker => "true, false, a key or an object",
             Self::TruthOr(_) => "true, false or an object",
+            Self::WordOr(..) => "an object, or the word for none",
             Self::List(_) => "a list",
             Self::OneOrList(_) => "an object or a list of them",
             Self::Any => "a value",
@@ -245,7 +249,10 @@ impl Shape {
                 true
             }
             (Self::One(table), value)
-            | (Self::TruthOr(table) | Self::OneOrList(table), value @ Value::Object(_)) => {
+            | (
+                Self::TruthOr(table) | Self::OneOrList(table) | Self::WordOr(_, table),
+                value @ Value::Object(_),
+            ) => {
                 table.check(value, path, draft);
                 true
             }

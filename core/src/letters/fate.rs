@@ -60,6 +60,7 @@ fn retried(state: &State, number: u32, subject: LetterSubject) -> Fate {
         },
         LetterSubject::Undo(step) => match state.step(step).undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Succeeded) => Fate::Succeeded,
+            Some(UndoStatus::Skipped) => Fate::GivenUp,
             Some(UndoStatus::Failed) | None => Fate::Failed,
             Some(_) => Fate::Pending,
         },

@@ -5,6 +5,7 @@ mod cached;
 mod each;
 mod flow;
 mod keyed;
+mod no_undo;
 mod numbers;
 mod tasks;
 
@@ -68,6 +69,7 @@ pub(super) fn plan(
         timeout_ms: definition.timeout.as_ref().and_then(|timeout| timeout.ms),
         sla_ms: definition.sla.as_ref().and_then(|sla| sla.ms),
         rollback_window_ms: definition.rollback_window.as_ref().and_then(|own| own.ms),
+        compensation_timeout_ms: definition.compensation_timeout.as_ref().and_then(|own| own.ms),
         numbers,
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
@@ -169,6 +171,7 @@ impl Compiler<'_, '_> {
         };
         let by_type = || ReplaySafety::of(&task, step.with.as_ref());
         let replay = step.replay.unwrap_or_else(by_type);
+        let holds_unwinding = self.holds_unwinding(path, step, (&task, replay));
         let defaults = &self.definition.defaults;
         let retry = step.retry.as_ref().or(defaults.retry.as_ref());
         let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
@@ -187,6 +190,7 @@ impl Compiler<'_, '_> {
             numbers,
             allow_failure: step.allow_failure,
             undo,
+            holds_unwinding,
             replay,
             limits,
             flow,

@@ -90,6 +90,7 @@ impl Plan {
             timeout_ms: None,
             sla_ms: None,
             rollback_window_ms: None,
+            compensation_timeout_ms: None,
             callbacks: Vec::new(),
             variables: Map::new(),
             erasable: whole.erasable,

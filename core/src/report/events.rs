@@ -216,7 +216,8 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Link(_)
         | RunEvent::Fork(_)
         | RunEvent::Service(_)
-        | RunEvent::Letter(_) => (run_type(event), graph_events::data(event, &id)),
+        | RunEvent::Letter(_)
+        | RunEvent::Unwind(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }

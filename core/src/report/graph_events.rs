@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::failure_json;
 use crate::event::{
     ControlEvent, GraphEvent, Items, LinkEvent, Message, Origin, Priority, RunEvent, SlotKey,
+    UnwindEvent,
 };
 use crate::ids::StepIndex;
 
@@ -16,6 +17,7 @@ pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value 
         RunEvent::Fork(event) => super::forks::data(event, id),
         RunEvent::Service(event) => super::services::data(event, id),
         RunEvent::Letter(event) => super::letters::event_data(event),
+        RunEvent::Unwind(event) => unwind(event, id),
         _ => Value::Null,
     }
 }
@@ -40,6 +42,19 @@ fn control(event: &ControlEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
         ControlEvent::SignalReceived { name, payload, id, actor } => {
             json!({ "name": name, "payload": payload.value(), "id": id, "actor": actor })
         }
+    }
+}
+
+fn unwind(event: &UnwindEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    match event {
+        UnwindEvent::UndoAwaited { step } => json!({ "step": id(step) }),
+        UnwindEvent::UndosSettled { steps, settlement, note, actor } => json!({
+            "steps": steps.iter().map(id).collect::<Vec<_>>(),
+            "settlement": settlement.word(),
+            "note": note,
+            "actor": actor,
+        }),
+        UnwindEvent::CompensationTimedOut { limit_ms } => json!({ "limit_ms": limit_ms }),
     }
 }
 

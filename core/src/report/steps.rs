@@ -51,7 +51,7 @@ pub(super) fn handled_failures_json(state: &State) -> Value {
 }
 
 fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
-    json!({
+    let mut made = json!({
         "status": own.word(),
         "attempts": own.attempt,
         "started_at": instant(own.started_at),
@@ -61,5 +61,14 @@ fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),
         "held": held_json(state, Subject::Undo(step)),
-    })
+    });
+    if let Some(by_hand) = own.by_hand.as_deref() {
+        made["by_hand"] = json!({
+            "settlement": by_hand.settlement.word(),
+            "note": by_hand.said.reason,
+            "actor": by_hand.said.actor,
+            "at": by_hand.said.at.to_string(),
+        });
+    }
+    made
 }

@@ -2,11 +2,11 @@
 
 use crate::event::{
     ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
-    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, WorkflowEvent,
+    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 96] = [
+pub const EVENT_TYPES: [&str; 99] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -75,6 +75,9 @@ pub const EVENT_TYPES: [&str; 96] = [
     "DeadLetterAssigned",
     "DeadLetterNoted",
     "DeadLetterEdited",
+    "UndoAwaited",
+    "UndosSettled",
+    "CompensationTimedOut",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -106,7 +109,7 @@ pub const EVENT_TYPES: [&str; 96] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(68).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(71).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -201,6 +204,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Fork(event) => fork_type(event),
         RunEvent::Service(event) => service_type(event),
         RunEvent::Letter(event) => letter_type(event),
+        RunEvent::Unwind(event) => unwind_type(event),
     }
 }
 
@@ -233,6 +237,14 @@ fn letter_type(event: &LetterEvent) -> &'static str {
         LetterEvent::Assigned { .. } => "DeadLetterAssigned",
         LetterEvent::Noted { .. } => "DeadLetterNoted",
         LetterEvent::InputEdited { .. } => "DeadLetterEdited",
+    }
+}
+
+fn unwind_type(event: &UnwindEvent) -> &'static str {
+    match event {
+        UnwindEvent::UndoAwaited { .. } => "UndoAwaited",
+        UnwindEvent::UndosSettled { .. } => "UndosSettled",
+        UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
     }
 }
 

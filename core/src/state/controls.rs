@@ -25,6 +25,8 @@ pub struct Controls {
     pub forced: bool,
     /// Whether outstanding undos were given up.
     pub undos_forced: bool,
+    /// Whether outstanding undos were given up because they took too long.
+    pub undos_timed_out: bool,
     /// Signals and who waits for them.
     pub signals: Signals,
 }
@@ -208,7 +210,7 @@ impl State {
     #[must_use]
     pub fn is_forced(&self) -> bool {
         self.controls.as_ref().is_some_and(|own| match self.phase {
-            Phase::Unwinding => own.undos_forced,
+            Phase::Unwinding => own.undos_forced || own.undos_timed_out,
             _ => own.forced,
         })
     }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Said;
 use crate::arrows::{StepStatus, UndoStatus};
+use crate::event::UndoSettlement;
 use crate::failure::Failure;
 use crate::payload::Payload;
 use crate::plan::PlanStep;
@@ -74,8 +76,19 @@ pub struct UndoState {
     pub output: Option<Payload>,
     /// Its last failure.
     pub failure: Option<Box<Failure>>,
+    /// What a person said became of it, since it was last opened.
+    pub by_hand: Option<Box<UndoByHand>>,
     /// Whether what the step needs has been let go: once, at the first result.
     pub(crate) released: bool,
+}
+
+/// What a person said became of an undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoByHand {
+    /// What.
+    pub settlement: UndoSettlement,
+    /// Who, in which words, and when.
+    pub said: Said,
 }
 
 impl StepState {
@@ -108,7 +121,7 @@ impl StepState {
         match self.undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Succeeded) => "undone",
             Some(UndoStatus::Failed) => "undo_failed",
-            Some(UndoStatus::Pending) | None => self.forward_word(),
+            Some(UndoStatus::Pending | UndoStatus::Skipped) | None => self.forward_word(),
             Some(_) => "undoing",
         }
     }
@@ -143,6 +156,7 @@ impl UndoState {
             input: None,
             output: None,
             failure: None,
+            by_hand: None,
             released: false,
         }
     }
@@ -157,6 +171,8 @@ impl UndoState {
             UndoStatus::Faulted | UndoStatus::Retrying => "retrying",
             UndoStatus::Succeeded => "succeeded",
             UndoStatus::Failed => "failed",
+            UndoStatus::Waiting => "waiting",
+            UndoStatus::Skipped => "skipped",
         }
     }
 }

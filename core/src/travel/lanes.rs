@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::event::{Event, LetterSubject, LinkEvent, Message, RunEvent, ServiceEvent};
+use crate::event::{Event, LetterSubject, LinkEvent, Message, RunEvent, ServiceEvent, UnwindEvent};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 use crate::report::event_json;
@@ -149,7 +149,8 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         | RunEvent::UndoSucceeded { step, .. }
         | RunEvent::UndoAttemptFailed { step, .. }
         | RunEvent::UndoRetryScheduled { step, .. }
-        | RunEvent::UndoFailed { step, .. } => Lane::Undo(name(plan, *step)),
+        | RunEvent::UndoFailed { step, .. }
+        | RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => Lane::Undo(name(plan, *step)),
         RunEvent::LetterOpened { subject, .. } => of_subject(Some(subject)),
         RunEvent::LetterRetried { letter, .. } | RunEvent::LetterDiscarded { letter, .. } => {
             of_subject(letters.get(*letter as usize))

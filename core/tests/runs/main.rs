@@ -27,6 +27,7 @@ mod signals;
 mod stage;
 mod transitions;
 mod travel;
+mod undos;
 mod unwind_plans;
 mod why;
 mod work;

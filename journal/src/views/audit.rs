@@ -60,6 +60,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::LetterNoted => 32,
         AuditAction::LetterEdited => 33,
         AuditAction::RedrivesRemoved => 34,
+        AuditAction::UndosSettled => 35,
     }
 }
 
@@ -156,9 +157,9 @@ impl Filter for AuditFilter {
 fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
-    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`:
-    /// numbers of the format.
-    const DEEDS: [u32; 6] = [13, 26, 27, 33, 36, 38];
+    /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`,
+    /// `Unwind`: numbers of the format.
+    const DEEDS: [u32; 7] = [13, 26, 27, 33, 36, 38, 39];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -225,7 +226,9 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::event::{ControlEvent, ForkEvent, LetterEvent};
+    use backstitch_core::event::{
+        ControlEvent, ForkEvent, LetterEvent, UndoSettlement, UnwindEvent,
+    };
 
     use super::*;
 
@@ -243,6 +246,12 @@ mod tests {
             RunEvent::LetterRetried { letter: 0, actor: actor.clone(), linked: None },
             RunEvent::LetterDiscarded { letter: 0, actor: actor.clone(), reason: reason.clone() },
             RunEvent::Fork(ForkEvent::Forked { to: run, undoes: Vec::new(), actor: actor.clone() }),
+            RunEvent::Unwind(UnwindEvent::UndosSettled {
+                steps: Vec::new(),
+                settlement: UndoSettlement::Done,
+                note: reason.clone(),
+                actor: actor.clone(),
+            }),
             RunEvent::Letter(LetterEvent::Noted {
                 letter: 0,
                 text: reason.clone(),

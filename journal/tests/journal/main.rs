@@ -32,6 +32,7 @@ mod golden_redrive;
 mod golden_rollout;
 mod golden_services;
 mod golden_source;
+mod golden_unwind;
 mod life;
 mod listing;
 mod medium;

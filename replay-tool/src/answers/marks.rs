@@ -69,6 +69,17 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         "ExecutionPaused" => ("paused", Style::Waiting, who(data)),
         "ExecutionResumed" => ("resumed", Style::Plain, who(data)),
         "RollbackRequested" => ("rollback requested", Style::Waiting, who(data)),
+        "UndoAwaited" => {
+            ("undo awaited", Style::Waiting, format!("of {}, by hand", step_name(&data["step"])))
+        }
+        "UndosSettled" => {
+            let (actor, note) = (text(&data["actor"]), text(&data["note"]));
+            let (steps, word) = (words(&data["steps"]), text(&data["settlement"]));
+            ("undo settled", Style::Plain, format!("{word}: {steps}, by {actor}: {note}"))
+        }
+        "CompensationTimedOut" => {
+            ("undos too long", Style::Bad, format!("longer than {} ms", data["limit_ms"]))
+        }
         "CancelForced" => ("cancel forced", Style::Waiting, who(data)),
         "SignalReceived" => (
             "signal",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
-use backstitch_core::event::{ControlEvent, FaultKind, LetterSubject, RunEvent};
+use backstitch_core::event::{ControlEvent, FaultKind, LetterSubject, RunEvent, UnwindEvent};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::links::parcel;
 use backstitch_core::payload::Payload;
@@ -146,9 +146,11 @@ fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
             }
         }
         Subject::Message(message) => Effect::Send { message }..=Effect::Send { message },
-        Subject::Deadline | Subject::StepLimit(_) | Subject::StepSla(_) | Subject::Sla => {
-            return None;
-        }
+        Subject::Deadline
+        | Subject::StepLimit(_)
+        | Subject::StepSla(_)
+        | Subject::Sla
+        | Subject::Compensation => return None,
     })
 }
 
@@ -377,6 +379,10 @@ impl Run {
             | RunEvent::LetterRetried { letter, .. }
             | RunEvent::LetterDiscarded { letter, .. } => vec![*letter],
             RunEvent::Letter(event) => vec![event.letter()],
+            RunEvent::Unwind(UnwindEvent::UndosSettled { steps, .. }) => {
+                let own = steps.iter().map(|step| LetterSubject::Undo(*step));
+                own.flat_map(|own| self.state.letters_of(own)).collect()
+            }
             RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => {
                 self.state.letters_of(LetterSubject::Step(*step)).collect()
             }

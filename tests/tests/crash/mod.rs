@@ -23,6 +23,7 @@ mod scene;
 mod syncs;
 mod transfer;
 mod turns;
+mod undone;
 mod verdict;
 
 use std::net::SocketAddr;

@@ -8,7 +8,9 @@ use backstitch_core::arrows::{
     DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS,
     StepMove, StepStatus, UNDO_ARROWS, UndoMove, UndoStatus,
 };
-use backstitch_core::event::{ControlEvent, ForkEvent, KeptStatus, LetterSubject, RunEvent};
+use backstitch_core::event::{
+    ControlEvent, ForkEvent, KeptStatus, LetterSubject, RunEvent, UnwindEvent,
+};
 use backstitch_core::state::State;
 
 /// Which table, and which of its rows.
@@ -128,6 +130,9 @@ fn run_move(
             Some(LetterSubject::Undo(_)) => Some(PhaseMove::ReopenUnwinding),
             _ => moved.then_some(PhaseMove::ReopenForward),
         },
+        RunEvent::Unwind(UnwindEvent::UndosSettled { .. }) => {
+            moved.then_some(PhaseMove::ReopenUnwinding)
+        }
         RunEvent::Control(ControlEvent::Resumed { .. }) => {
             moved.then_some(PhaseMove::ReopenForward)
         }

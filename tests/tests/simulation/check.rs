@@ -51,7 +51,9 @@ pub fn all(world: &World) {
         run.nothing_is_owed();
         run.successes_are_single();
         run.no_start_while_failing();
-        run.undo_follows_the_graph();
+        if let Some(why) = super::undos::out_of_order(&state, run.events) {
+            run.fail(why);
+        }
         run.every_failure_has_its_letter();
         run.books_agree();
         if let Some(why) = super::retries::wrong_way(&state, run.events) {
@@ -187,40 +189,6 @@ impl Run<'_> {
         }
     }
 
-    /// An undo starts only when everything that transitively needed its step and calls for an
-    /// undo has its result.
-    fn undo_follows_the_graph(&self) {
-        let mut finished = BTreeSet::new();
-        for event in self.events {
-            match event {
-                RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
-                    finished.insert(*step);
-                }
-                RunEvent::UndoStarted { step, .. } => {
-                    for dependant in self.dependants(*step) {
-                        let called = self.state.step(dependant).undo.is_some();
-                        let held = called && !finished.contains(&dependant);
-                        self.check(!held, "an undo started before what depends on it");
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn dependants(&self, step: StepIndex) -> BTreeSet<StepIndex> {
-        let mut found = BTreeSet::new();
-        let mut from = vec![step];
-        while let Some(step) = from.pop() {
-            for &next in &self.plan().steps[step.at()].dependants {
-                if found.insert(next) {
-                    from.push(next);
-                }
-            }
-        }
-        found
-    }
-
     fn every_failure_has_its_letter(&self) {
         let mut failed: BTreeMap<Operation, u32> = BTreeMap::new();
         let mut lettered: BTreeMap<Operation, u32> = BTreeMap::new();
@@ -278,7 +246,8 @@ impl Run<'_> {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
-            if undo == Some(UndoStatus::Succeeded) {
+            let by_hand = own.undo.as_ref().is_some_and(|undo| undo.by_hand.is_some());
+            if undo == Some(UndoStatus::Succeeded) && !by_hand {
                 self.check(undone.is_some(), "a step is undone and the service knows nothing");
             }
             if undone.is_some() {
@@ -288,7 +257,7 @@ impl Run<'_> {
                 ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
             let elsewhere = self.state.is_undone_elsewhere(step);
             let done = applied.is_some() || (kept && own.status == StepStatus::Succeeded);
-            if unwound && plan.undo.is_some() && done && !elsewhere {
+            if unwound && plan.undo.is_some() && done && !elsewhere && !by_hand {
                 self.check(undone.is_some(), "something done was not undone");
             }
             if ending.compensation == Compensation::Failed

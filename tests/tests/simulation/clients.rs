@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use backstitch_core::arrows::UndoStatus;
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::{Origin, Priority, Submitted};
+use backstitch_core::event::{LetterSubject, Origin, Priority, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
@@ -252,8 +253,12 @@ impl World {
             let state = self.live_state(run);
             let open = (0..).zip(&state.letters).find(|(_, l)| l.status == LetterStatus::Open);
             let suspended = state.status() == RunStatus::Suspended;
+            let undos = state.steps.iter().filter_map(|own| own.undo.as_ref());
+            let held = undos.into_iter().any(|own| own.status == UndoStatus::Waiting);
             let actor = "operator".to_owned();
+            let undo_open = open.is_some_and(|(_, l)| matches!(l.subject, LetterSubject::Undo(_)));
             let command = match open {
+                _ if held || (undo_open && self.random.chance(30)) => self.settling(None),
                 Some((letter, _)) if self.random.chance(50) => {
                     let linked = ExecutionId { partition: run.partition, digits: 1 };
                     Command::RetryLetter { letter, actor, linked: Some(linked) }

@@ -2,6 +2,7 @@
 
 use backstitch_core::arrows::{Phase, StepStatus, UndoStatus};
 use backstitch_core::command::Command;
+use backstitch_core::event::UndoSettlement;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
@@ -13,7 +14,8 @@ use super::world::{Asked, World};
 impl World {
     /// Something is done to a run, whether it makes sense there or not.
     pub fn control(&mut self, run: ExecutionId) {
-        match self.random.below(10) {
+        match self.random.below(12) {
+            10..=11 => self.settle_undos(),
             0..=2 => self.meddle(|own| own.phase == Phase::Suspended),
             3 => self.force(),
             _ => self.anything(run),
@@ -73,6 +75,40 @@ impl World {
             let command = self.set_by_hand(step);
             self.command(run, command);
         }
+    }
+
+    /// Somebody says what became of undos, most often where one waits for that or has failed.
+    fn settle_undos(&mut self) {
+        let open = |own: &State| {
+            let mut undos = own.steps.iter().filter_map(|own| own.undo.as_ref());
+            undos.any(|own| matches!(own.status, UndoStatus::Waiting | UndoStatus::Failed))
+        };
+        let runs = self.watch.runs_that(open);
+        if !runs.is_empty() {
+            let run = *self.random.pick(&runs);
+            let step = self.random.chance(60).then(|| self.some_undo(run)).flatten();
+            let command = self.settling(step);
+            self.command(run, command);
+        }
+    }
+
+    /// A step of the run whose undo waits for a person, has failed, or, rarely, neither.
+    fn some_undo(&mut self, run: ExecutionId) -> Option<String> {
+        let state = self.live_state(run);
+        let any = self.random.chance(5);
+        let steps = state.plan.steps.iter().zip(&state.steps);
+        let open = steps.filter(|(_, own)| {
+            let undo = own.undo.as_ref().map(|undo| undo.status);
+            any || matches!(undo, Some(UndoStatus::Waiting | UndoStatus::Failed))
+        });
+        let open: Vec<_> = open.map(|(plan, _)| plan.id.to_string()).collect();
+        (!open.is_empty()).then(|| self.random.pick(&open).clone())
+    }
+
+    pub fn settling(&mut self, step: Option<String>) -> Command {
+        let settlement = *self.random.pick(&UndoSettlement::ALL);
+        let (note, actor) = ("seen to".to_owned(), "operator".to_owned());
+        Command::SettleUndos { step, settlement, note, actor }
     }
 
     /// Somebody has no patience with undos, least of all with one that waits.

@@ -68,6 +68,12 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(15) {
         definition["timeout"] = json!(format!("{}ms", 500 + random.below(20_000)));
     }
+    if random.chance(30) {
+        definition["on_no_undo"] = json!(*random.pick(&["suspend", "suspend", "skip"]));
+    }
+    if random.chance(15) {
+        definition["compensation_timeout"] = json!(format!("{}ms", 50 + random.below(4_000)));
+    }
     definition
 }
 
@@ -185,6 +191,11 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         super::retries::choose(&mut retry, random);
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
+    } else if random.chance(15) {
+        step.insert("undo".into(), json!("none"));
+    }
+    if random.chance(15) {
+        step.insert("on_no_undo".into(), json!(*random.pick(&["suspend", "suspend", "skip"])));
     }
 }
 
@@ -209,6 +220,9 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
     }
     if random.chance(20) {
         each.insert("when".into(), json!("{{ item != 2 }}"));
+    }
+    if let Some(word) = each.remove("on_no_undo") {
+        step.insert("on_no_undo".into(), word);
     }
     let of_steps = ["id", "sla", "allow_failure", "replay", "cache", "exclusive", "limits"];
     of_steps.iter().for_each(|own| drop(each.remove(*own)));

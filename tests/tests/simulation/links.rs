@@ -111,8 +111,10 @@ pub fn children_agree(world: &World, state: &State) {
                 let talk = &talks(world)[&child.run];
                 assert!(talk.completed, "seed {seed}: {id}: its child {} never did", child.run);
             }
-            let rolled_back =
-                own.undo.as_ref().is_some_and(|undo| undo.status == UndoStatus::Succeeded);
+            let rolled_back = own
+                .undo
+                .as_ref()
+                .is_some_and(|undo| undo.status == UndoStatus::Succeeded && undo.by_hand.is_none());
             if to_undo && rolled_back {
                 undone(seed, &below);
             }

@@ -31,6 +31,7 @@ mod rest;
 mod retries;
 mod rollouts;
 mod services;
+mod undos;
 mod watch;
 mod world;
 

@@ -36,6 +36,8 @@ pub struct Model {
     recourse: Option<Recourse>,
     /// Whether outstanding undos may be given up.
     undos_forced: bool,
+    /// Since when its undos have their time.
+    unwinds_since: Option<Timestamp>,
     deliveries: Vec<DeliveryStatus>,
     letters: Vec<(LetterSubject, bool)>,
     /// Where routers led that have chosen.
@@ -103,6 +105,7 @@ impl Model {
             paused: false,
             recourse: None,
             undos_forced: false,
+            unwinds_since: None,
             deliveries: Vec::new(),
             letters: Vec::new(),
             routes: BTreeMap::new(),
@@ -247,6 +250,9 @@ impl Model {
     /// # Errors
     /// The rule that it breaks.
     pub fn happened(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
+        if matches!(event, RunEvent::UnwindingStarted | RunEvent::LetterRetried { .. }) {
+            self.unwinds_since = Some(at);
+        }
         self.follow(event, at)?;
         self.judge();
         Ok(())
@@ -260,6 +266,7 @@ impl Model {
             RunEvent::Link(event) => self.linked(event),
             RunEvent::Service(event) => self.served(event, at),
             RunEvent::Letter(_) => Ok(()),
+            RunEvent::Unwind(event) => self.helped(event, at),
             RunEvent::UnwindingStarted
             | RunEvent::UndoReady { .. }
             | RunEvent::UndoStarted { .. }

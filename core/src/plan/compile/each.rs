@@ -18,6 +18,7 @@ fn said(definition: &Definition, step: &Step) -> Digest {
         defaults: definition.defaults.clone(),
         retry_policies: definition.retry_policies.clone(),
         erasable: definition.erasable,
+        on_no_undo: definition.on_no_undo,
         steps: vec![step.clone()],
         ..Definition::default()
     };
@@ -63,7 +64,8 @@ impl Compiler<'_, '_> {
         }))
     }
 
-    /// The undo of a `foreach`: each chunk undoes itself. There is none if no item has one.
+    /// The undo of a `foreach`: each chunk undoes itself. There is none if no item has one, and no
+    /// person is asked.
     pub(super) fn undo_of_loop(
         &mut self,
         path: &str,
@@ -71,7 +73,9 @@ impl Compiler<'_, '_> {
         index: StepIndex,
         each: &Each,
     ) -> Option<PlanUndo> {
-        each.body.undo.as_ref()?;
+        if each.body.undo.is_none() && !each.body.holds_unwinding {
+            return None;
+        }
         Some(super::children::undo(self.template(None, path, place, index, true)))
     }
 
@@ -161,6 +165,8 @@ fn alone(step: &Step, body: &Body) -> Step {
         total_timeout: body.total_timeout.clone(),
         undo: body.undo.clone(),
         breaker: body.breaker.clone(),
+        no_undo: body.no_undo,
+        on_no_undo: step.on_no_undo,
         // A failed item that is not to stop the others is counted, and the rest goes on.
         allow_failure: step.on_item_failure == Some(OnItemFailure::Collect),
         ..Step::default()

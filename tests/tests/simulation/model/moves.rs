@@ -146,10 +146,9 @@ impl Model {
         let moves = self.steps.iter().any(|own| moving.contains(&own.status));
         rule(!moves, "a run ends with a step under way")?;
         let undos: Vec<_> = self.steps.iter().filter_map(|own| own.undo.as_ref()).collect();
-        let all_undone = undos.iter().all(|own| own.status == UndoStatus::Succeeded);
-        let told = undos
-            .iter()
-            .all(|own| matches!(own.status, UndoStatus::Succeeded | UndoStatus::Failed));
+        let gone = |own: &UndoStatus| matches!(own, UndoStatus::Succeeded | UndoStatus::Skipped);
+        let all_undone = undos.iter().all(|own| gone(&own.status));
+        let told = undos.iter().all(|own| gone(&own.status) || own.status == UndoStatus::Failed);
         match (outcome, compensation) {
             (Outcome::Completed, Compensation::None) => {
                 let settled = self.places().all(|step| self.settled(step));
@@ -250,7 +249,11 @@ impl Model {
         Ok(own.0)
     }
 
-    fn close_letters(&mut self, subject: LetterSubject) {
+    pub(super) fn has_open_letter(&self, subject: LetterSubject) -> bool {
+        self.letters.iter().any(|own| own.0 == subject && own.1)
+    }
+
+    pub(super) fn close_letters(&mut self, subject: LetterSubject) {
         self.letters.iter_mut().filter(|own| own.0 == subject).for_each(|own| own.1 = false);
     }
 

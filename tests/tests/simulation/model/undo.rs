@@ -1,7 +1,7 @@
 //! The rules of the way back.
 
 use backstitch_core::arrows::{Phase, StepStatus, UndoStatus as U};
-use backstitch_core::event::RunEvent;
+use backstitch_core::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
 use backstitch_core::failure::codes;
 use backstitch_core::ids::StepIndex;
 use backstitch_core::time::Timestamp;
@@ -13,7 +13,9 @@ impl Model {
     pub(super) fn wants_undo(&self, step: StepIndex) -> bool {
         let own = &self.steps[step.at()];
         let effective = own.status == StepStatus::Succeeded || own.unsure;
-        self.plan.steps[step.at()].undo.is_some() && effective && !self.forks.is_elsewhere(step)
+        let plan = &self.plan.steps[step.at()];
+        let called = plan.undo.is_some() || plan.holds_unwinding;
+        called && effective && !self.forks.is_elsewhere(step)
     }
 
     pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
@@ -52,7 +54,7 @@ impl Model {
                 self.move_undo(*step, &[U::Faulted], U::Retrying)
             }
             RunEvent::UndoFailed { step, .. } if self.undos_forced => {
-                let open = [U::Pending, U::Ready, U::Running, U::Faulted, U::Retrying];
+                let open = [U::Pending, U::Ready, U::Running, U::Faulted, U::Retrying, U::Waiting];
                 self.move_undo(*step, &open, U::Failed)
             }
             RunEvent::UndoFailed { step, .. } => {
@@ -60,6 +62,51 @@ impl Model {
                 self.move_undo(*step, &[U::Pending, U::Faulted], U::Failed)
             }
             other => Err(format!("{other:?} undoes nothing")),
+        }
+    }
+
+    /// What stops the way back, and what people do about it.
+    pub(super) fn helped(&mut self, event: &UnwindEvent, at: Timestamp) -> Verdict {
+        match event {
+            UnwindEvent::UndoAwaited { step } => {
+                self.has_its_turn(*step)?;
+                let wanted = self.plan.step(*step).holds_unwinding;
+                rule(wanted, "a person is asked and the definition does not say so")?;
+                self.move_undo(*step, &[U::Pending], U::Waiting)
+            }
+            UnwindEvent::UndosSettled { steps, settlement, .. } => {
+                steps.iter().try_for_each(|step| self.settle_undo(*step, *settlement))
+            }
+            UnwindEvent::CompensationTimedOut { limit_ms } => {
+                rule(self.phase == Phase::Unwinding, "undos are given up that do not run")?;
+                let limit = self.plan.compensation_timeout_ms == Some(*limit_ms);
+                let late = self.unwinds_since.is_some_and(|own| own.plus_ms(*limit_ms) <= at);
+                rule(limit && late, "undos are given up before their time")?;
+                self.undos_forced = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn settle_undo(&mut self, step: StepIndex, settlement: UndoSettlement) -> Verdict {
+        let letter = LetterSubject::Undo(step);
+        match settlement {
+            UndoSettlement::Done if self.undo(step)?.status == U::Waiting => {
+                self.move_undo(step, &[U::Waiting], U::Succeeded)
+            }
+            UndoSettlement::Done => {
+                rule(self.has_open_letter(letter), "an undo is settled that nobody asked about")?;
+                self.close_letters(letter);
+                self.move_run(&[Phase::Unwinding, Phase::Ended], Phase::Unwinding)?;
+                self.move_undo(step, &[U::Failed], U::Succeeded)
+            }
+            UndoSettlement::Accepted if self.undo(step)?.status == U::Failed => {
+                rule(self.has_open_letter(letter), "an undo is settled that nobody asked about")?;
+                self.close_letters(letter);
+                Ok(())
+            }
+            UndoSettlement::Accepted => self.move_undo(step, &[U::Waiting], U::Skipped),
+            UndoSettlement::SetAside => self.move_undo(step, &[U::Waiting], U::Faulted),
         }
     }
 
@@ -102,7 +149,7 @@ impl Model {
     fn move_undo(&mut self, step: StepIndex, from: &[U], to: U) -> Verdict {
         let own = self.undo(step)?;
         rule(from.contains(&own.status), &format!("the undo was {:?}", own.status))?;
-        own.had_result |= matches!(to, U::Succeeded | U::Failed);
+        own.had_result |= matches!(to, U::Succeeded | U::Failed | U::Skipped);
         own.status = to;
         Ok(())
     }

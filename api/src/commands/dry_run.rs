@@ -85,6 +85,9 @@ struct Given {
     mocks: Value,
 }
 
+/// A file's definition, and its plan.
+type Own = (Value, Arc<Plan>);
+
 /// Plays a run on virtual time: nothing is recorded and nobody is called.
 ///
 /// # Errors
@@ -130,7 +133,7 @@ pub async fn run(flags: &Flags) -> Result<(), Error> {
 }
 
 /// A file's definition and its plan, or what is wrong with it.
-fn read_plan(file: &Path) -> Result<Result<(Value, Arc<Plan>), Vec<Problem>>, Error> {
+fn read_plan(file: &Path) -> Result<Result<Own, Vec<Problem>>, Error> {
     let registry = Registry::builtin(HttpConfig::default())?;
     let read = read_definition(file)?.map_err(|problem| vec![problem]);
     Ok(read.and_then(|definition| {
@@ -169,7 +172,7 @@ fn play(
 }
 
 /// Has a server play it.
-async fn ask(flags: &Flags, own: Option<(Value, Arc<Plan>)>, given: Given) -> Result<Value, Error> {
+async fn ask(flags: &Flags, own: Option<Own>, given: Given) -> Result<Value, Error> {
     let client = Client::new(&server_url(flags.server.as_ref()))?;
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {

@@ -173,8 +173,8 @@ pub enum Error {
     },
     /// The list of a backup's files cannot be read as what was written.
     #[error(
-        "the backup's manifest {} is damaged ({detail}); its files may be whole: move the \
-         manifest away and run `replay-tool verify`", path.display()
+        "the backup's list of files, {}, cannot be relied on: {detail}; use another backup, or save \
+         what can be proven with `replay-tool salvage`", path.display()
     )]
     Manifest {
         /// The manifest.

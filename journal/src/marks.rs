@@ -70,6 +70,17 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
+    /// The newest marks of a file that are whole, changing nothing; `None` if there are none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let content = match std::fs::read(path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("reading", path, error)),
+        };
+        let whole = content.chunks(SLOT_BYTES).filter_map(|slot| Self::decode(slot).ok());
+        Ok(whole.max_by_key(|marks| marks.tick))
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         body.extend(self.tick.to_le_bytes());
@@ -144,15 +155,7 @@ impl MarksFile {
 
     /// Opens the file and reads the newest marks that are whole; `None` if there are none.
     pub(crate) fn open(path: &Path) -> Result<Option<(Self, Marks)>, Error> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let content = std::fs::read(path).map_err(|e| Error::io("reading", path, e))?;
-        let newest = content
-            .chunks(SLOT_BYTES)
-            .filter_map(|slot| Marks::decode(slot).ok())
-            .max_by_key(|marks| marks.tick);
-        match newest {
+        match Marks::read(path)? {
             Some(marks) => Ok(Some((Self::open_file(path)?, marks))),
             None => Ok(None),
         }

@@ -339,7 +339,8 @@ fn sorted(streams: impl IntoIterator<Item = StreamId>) -> Vec<StreamId> {
     sorted
 }
 
-fn check_not_ahead(log: &[u64], applied: &[u64]) -> Result<(), Error> {
+/// Whether a store has applied no more than a log holds, both by partition.
+pub(crate) fn check_not_ahead(log: &[u64], applied: &[u64]) -> Result<(), Error> {
     for (partition, (&log, &store)) in (0u16..).zip(log.iter().zip(applied)) {
         if store > log {
             return Err(Error::LogBehindStore { partition, log, store });

@@ -16,9 +16,12 @@ use crate::error::Error;
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
+use crate::marks::Marks;
+use crate::open::check_not_ahead;
 use crate::record::{self, Record};
 use crate::removal;
 use crate::sources::Sources;
+use crate::store::decode_applied;
 
 /// A data directory that no process has open.
 #[derive(Debug)]
@@ -106,11 +109,15 @@ impl Reader {
     /// `false`. Answers the torn tail, if a crash left one.
     ///
     /// # Errors
-    /// [`Error::Damaged`] at the first thing that is not whole.
+    /// [`Error::Damaged`] at the first thing that is not whole; [`Error::LogBehindStore`] if the
+    /// chain's end is missing, as far as the store beside it can tell.
     pub fn for_each_commit(
         &self,
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
+        // Before the log, which may grow meanwhile.
+        let applied = self.applied_by_store()?;
+        let mut stopped = false;
         let mut chains = Chains::at(self.sources.beginning()?.heads);
         let mut failure = None;
         let mut torn = None;
@@ -120,7 +127,8 @@ impl Reader {
                     failure = Some(commit.damage(segment, offset, detail));
                     return false;
                 }
-                visit(commit, Location { segment, offset })
+                stopped = !visit(commit, Location { segment, offset });
+                !stopped
             }
             Found::Damage(damage) => {
                 failure = Some(damage);
@@ -138,8 +146,19 @@ impl Reader {
         })?;
         match failure {
             Some(damage) => Err(Error::Damaged { damage }),
-            None => Ok(torn),
+            None if stopped => Ok(torn),
+            None => {
+                let log: Vec<u64> = chains.heads.iter().map(|head| head.sequence).collect();
+                check_not_ahead(&log, &applied.unwrap_or_default()).map(|()| torn)
+            }
         }
+    }
+
+    /// How far the store beside the log says to have come, by partition: it is never ahead of
+    /// the log. `None` without a store.
+    pub(crate) fn applied_by_store(&self) -> Result<Option<Vec<u64>>, Error> {
+        let marks = Marks::read(&self.directory.store_marks())?;
+        Ok(marks.and_then(|marks| decode_applied(&marks.applied_after, self.partitions())))
     }
 
     /// Visits every record that the base keeps of what was cut, stream by stream, with the

@@ -105,7 +105,8 @@ Examples:
   replay-tool --data-dir /backups/monday --json verify | jq .problems
 
 Offline only. Changes nothing. Exit code 0 if everything is whole, 1 if not. What is `healable`
-is whole elsewhere: the next start or `salvage` puts it right.";
+is whole elsewhere: the next start or `salvage` puts it right, and of a backup
+the next run of it.";
 
 /// `backup`
 pub const BACKUP: &str = "\

@@ -15,6 +15,7 @@ use backstitch_core::ids::Digest;
 use backstitch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::is_backup;
 use crate::commit::Head;
 use crate::error::Error;
 use crate::files;
@@ -126,6 +127,22 @@ impl Manifest {
         match backup.text(&path)?.1 == blake3 {
             true => Ok(Some(backup)),
             false => Err(damaged("its digest does not match".to_owned())),
+        }
+    }
+
+    /// The manifest of a directory, which must be there in a backup; `None` if it is none.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] if it is missing, or cannot be read as what was written.
+    pub(crate) fn of_backup(directory: &Path) -> Result<Option<Self>, Error> {
+        match Self::read(directory)? {
+            None if is_backup(directory) => Err(Error::Manifest {
+                path: directory.join(MANIFEST),
+                detail: "it is missing: the backup was never finished, or somebody removed it, \
+                         and nothing else tells where it should end"
+                    .to_owned(),
+            }),
+            found => Ok(found),
         }
     }
 

@@ -27,6 +27,7 @@ use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
 pub(crate) use gap::last_before_gap;
+pub(crate) use manifest::MANIFEST;
 use manifest::digest_of_file;
 pub use manifest::{BackupEnd, FileEntry, Manifest};
 use payloads::PAYLOADS;

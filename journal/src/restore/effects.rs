@@ -1,4 +1,5 @@
-//! What reached the world behind the point, with the keys that its receivers saw.
+//! What reached the world behind the point, with the keys that its receivers saw: what began
+//! there, and what was under way at the point and was answered behind it.
 //!
 //! A second pass over the commits, only if there is something to list: the key of an effect
 //! names its step and its round, which stand earlier in the run's history and in its
@@ -48,7 +49,11 @@ pub(super) fn list(
             let record = record::decode(commit.body(entry), entry.position)
                 .expect("the commit decoded as a whole");
             known.learn(&record);
-            let Some(effect) = (if kept { None } else { known.effect(&record) }) else { continue };
+            if kept {
+                known.begin(&record);
+                continue;
+            }
+            let Some(effect) = known.effect(&record) else { continue };
             report.effect_count += 1;
             if report.effects.len() < LISTED_MAX {
                 report.effects.push(effect);
@@ -69,10 +74,15 @@ pub(super) fn list(
 #[derive(Default)]
 struct Keys {
     workflows: HashMap<StreamId, Option<WorkflowState>>,
-    /// The ids of a run's steps, in order.
-    steps: HashMap<StreamId, Arc<[String]>>,
+    /// The ids of a run's steps and their types, in order.
+    steps: HashMap<StreamId, Arc<[(String, String)]>>,
     rounds: HashMap<(StreamId, StepIndex), u16>,
+    /// Attempts before the point: of which step, whether of its undo, and the last one's number.
+    begun: HashMap<(StreamId, StepIndex, bool), u16>,
 }
+
+/// Types of steps that the engine does itself: what they begin is in the journal.
+const OWN_TYPES: [&str; 6] = ["transform", "wait", "router", "workflow", "signal", "foreach"];
 
 impl Keys {
     fn learn(&mut self, record: &Record) {
@@ -104,7 +114,35 @@ impl Keys {
         }
     }
 
-    fn effect(&self, record: &Record) -> Option<Effect> {
+    /// Takes an attempt before the point.
+    fn begin(&mut self, record: &Record) {
+        let (step, undo, attempt) = match record.event {
+            Event::Run(RunEvent::StepStarted { step, attempt }) => (step, false, attempt),
+            Event::Run(RunEvent::UndoStarted { step, attempt }) => (step, true, attempt),
+            _ => return,
+        };
+        self.begun.insert((record.stream.clone(), step, undo), attempt);
+    }
+
+    /// The kind and key of an attempt that was under way at the point, if this answers it.
+    fn under_way(&mut self, record: &Record) -> Option<(EffectKind, u16, Option<String>)> {
+        let (step, undo, attempt) = super::plan::answered(&record.event)?;
+        let own = (record.stream.clone(), step, undo);
+        if self.begun.get(&own) != Some(&attempt) {
+            return None;
+        }
+        self.begun.remove(&own);
+        let types = self.steps.get(&record.stream).and_then(|steps| steps.get(step.at()));
+        if !undo && types.is_some_and(|(_, own)| OWN_TYPES.contains(&own.as_str())) {
+            return None;
+        }
+        Some(match undo {
+            false => (EffectKind::Step, attempt, self.key(&record.stream, step, "")),
+            true => (EffectKind::Undo, attempt, self.key(&record.stream, step, "/undo")),
+        })
+    }
+
+    fn effect(&mut self, record: &Record) -> Option<Effect> {
         let (kind, attempt, idempotency_key) = match &record.event {
             Event::Run(RunEvent::StepStarted { step, attempt }) => {
                 (EffectKind::Step, Some(*attempt), self.key(&record.stream, *step, ""))
@@ -119,7 +157,10 @@ impl Keys {
             Event::Replay(_) if super::plan::is_effect(&record.event) => {
                 (EffectKind::Replay, None, None)
             }
-            _ => return None,
+            _ => {
+                let (kind, attempt, key) = self.under_way(record)?;
+                (kind, Some(attempt), key)
+            }
         };
         let (stream, recorded_at) = (record.stream.to_string(), record.recorded_at);
         Some(Effect { kind, stream, attempt, idempotency_key, recorded_at })
@@ -127,18 +168,19 @@ impl Keys {
 
     /// The key as `State::idempotency_key` forms it.
     fn key(&self, stream: &StreamId, step: StepIndex, suffix: &str) -> Option<String> {
-        let id = self.steps.get(stream)?.get(step.at())?;
+        let (id, _) = self.steps.get(stream)?.get(step.at())?;
         let round = self.rounds.get(&(stream.clone(), step))?;
         Some(format!("{stream}/{id}/{round}{suffix}"))
     }
 }
 
-/// The ids of a definition's steps, in order; empty if the text is none.
-fn step_ids(text: &str) -> Arc<[String]> {
+/// The ids of a definition's steps and their types, in order; empty if the text is none.
+fn step_ids(text: &str) -> Arc<[(String, String)]> {
     let read = serde_json::from_str::<serde_json::Value>(text).ok();
     let steps = read.as_ref().and_then(|definition| definition.get("steps")?.as_array());
-    let id = |step: &serde_json::Value| {
-        step.get("id").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    let word = |step: &serde_json::Value, name| {
+        step.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
     };
-    steps.map(|steps| steps.iter().map(id).collect()).unwrap_or_default()
+    let ids = |step| (word(step, "id"), word(step, "type"));
+    steps.map(|steps| steps.iter().map(ids).collect()).unwrap_or_default()
 }

@@ -138,9 +138,9 @@ pub struct LostRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
-    /// A step's attempt was handed out.
+    /// A step's attempt was handed out, or answered.
     Step,
-    /// An undo's attempt was handed out.
+    /// An undo's attempt was handed out, or answered.
     Undo,
     /// A callback was received.
     Callback,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent};
-use backstitch_core::ids::{PartitionId, StreamId};
+use backstitch_core::ids::{PartitionId, StepIndex, StreamId};
 
 use super::{Error, Meter, OnProgress};
 use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
@@ -145,7 +145,7 @@ impl Plan {
         partition.commits_lost += 1;
         partition.records_lost += commit.count() as u64;
         for record in commit.records() {
-            if is_effect(&record.event) {
+            if is_effect(&record.event) || answered(&record.event).is_some() {
                 self.effects_of.insert(record.stream.clone());
             }
             let Record { stream, version, event, .. } = record;
@@ -275,7 +275,7 @@ struct Promised(BTreeMap<u16, BackupEnd>);
 impl Promised {
     /// An end that lies before the chain's beginning is in the base.
     fn of(reader: &Reader, oldest: &[Head]) -> Result<Self, Error> {
-        let manifest = Manifest::read(&reader.directory.path)?;
+        let manifest = Manifest::of_backup(&reader.directory.path)?;
         let ends = manifest.map(|manifest| manifest.ends).unwrap_or_default();
         let ends = (0..).zip(ends).filter(|(partition, end): &(u16, BackupEnd)| {
             let first = oldest.get(usize::from(*partition)).map_or(0, |head| head.sequence);
@@ -323,6 +323,20 @@ fn keeps(point: &RestorePoint, commit: &Commit) -> bool {
 fn digest_of(event: &PartitionEvent) -> Option<String> {
     match event {
         PartitionEvent::PayloadErased { digest, .. } => Some(digest.to_string()),
+        _ => None,
+    }
+}
+
+/// Of what answers an attempt: its step, whether it is one of the step's undo, and which it is.
+pub(super) fn answered(event: &Event) -> Option<(StepIndex, bool, u16)> {
+    let Event::Run(event) = event else { return None };
+    match event {
+        RunEvent::StepSucceeded { step, attempt, .. }
+        | RunEvent::StepAttemptFailed { step, attempt, .. }
+        | RunEvent::StepTimedOut { step, attempt, .. }
+        | RunEvent::StepAttemptLost { step, attempt } => Some((*step, false, *attempt)),
+        RunEvent::UndoSucceeded { step, attempt, .. }
+        | RunEvent::UndoAttemptFailed { step, attempt, .. } => Some((*step, true, *attempt)),
         _ => None,
     }
 }

@@ -114,7 +114,7 @@ impl Check {
         if entry.first_version != followed.version + 1 {
             let detail =
                 format!("version {} follows version {}", entry.first_version, followed.version);
-            self.outside(CheckedPart::Archive, &detail, Some(&stream));
+            self.outside(CheckedPart::Archive, Severity::Healable, &detail, Some(&stream));
             return;
         }
         followed.version += u64::from(entry.records);
@@ -222,8 +222,14 @@ impl Check {
         self.problem(Problem { damage, stream: None, part, severity });
     }
 
-    /// Something wrong outside of the log: what it holds is in the log too.
-    pub(super) fn outside(&mut self, part: CheckedPart, detail: &str, stream: Option<&StreamId>) {
+    /// Something wrong outside of the log.
+    pub(super) fn outside(
+        &mut self,
+        part: CheckedPart,
+        severity: Severity,
+        detail: &str,
+        stream: Option<&StreamId>,
+    ) {
         let damage = Damage {
             segment: 0,
             offset: 0,
@@ -231,7 +237,6 @@ impl Check {
             sequence: None,
             detail: detail.to_owned(),
         };
-        let severity = Severity::Healable;
         self.problem(Problem { damage, stream: stream.map(ToString::to_string), part, severity });
     }
 
@@ -273,13 +278,9 @@ impl Check {
         Ok(())
     }
 
-    /// What can be said once everything was read: where a backup should end, and which
-    /// histories the store knows further than the log.
-    pub(super) fn finish(
-        mut self,
-        manifest: Option<&Manifest>,
-        stored: Option<&StoredHistories>,
-    ) -> VerifyReport {
+    /// Once everything was read: where a backup should end by its manifest, and where the log
+    /// should by what the store has applied.
+    pub(super) fn ends(&mut self, manifest: Option<&Manifest>, applied: &[u64]) {
         for (partition, end) in (0..).zip(manifest.into_iter().flat_map(|found| &found.ends)) {
             let head = self.chains.heads.get(usize::from(partition)).copied().unwrap_or_default();
             let other = head.sequence == end.sequence && head.hash.to_string() != end.hash;
@@ -289,17 +290,7 @@ impl Check {
                 self.lost(Damage { segment: 0, offset: 0, partition, sequence, detail }, None);
             }
         }
-        if let Some(stored) = stored {
-            self.compare_ends(stored);
-        }
-        self.report.streams = self.streams.len() as u64;
-        self.report.ok = self.report.problem_count == 0;
-        self.report.touched = self.touched.into_iter().take(PROBLEMS_LISTED_MAX).collect();
-        self.report
-    }
-
-    fn compare_ends(&mut self, stored: &StoredHistories) {
-        for (partition, &applied) in (0..).zip(&stored.applied) {
+        for (partition, &applied) in (0..).zip(applied) {
             let head = self.chains.heads.get(usize::from(partition)).copied().unwrap_or_default();
             if head.sequence < applied {
                 let detail = format!("the log ends here, but the store has applied {applied}");
@@ -307,6 +298,33 @@ impl Check {
                 self.lost(Damage { segment: 0, offset: 0, partition, sequence, detail }, None);
             }
         }
+    }
+
+    /// Files of a backup that are not as its manifest says: where nothing is lost, something
+    /// else has what they should.
+    pub(super) fn unlike_manifest(&mut self, unlike: Vec<String>) {
+        let severity = match self.report.problem_count > self.report.healable_count {
+            true => Severity::Lost,
+            false => Severity::Healable,
+        };
+        for detail in unlike {
+            self.outside(CheckedPart::Backup, severity, &detail, None);
+        }
+    }
+
+    /// What can be said once everything was read: which histories the store knows further than
+    /// the log.
+    pub(super) fn finish(mut self, stored: Option<&StoredHistories>) -> VerifyReport {
+        if let Some(stored) = stored {
+            self.compare_histories(stored);
+        }
+        self.report.streams = self.streams.len() as u64;
+        self.report.ok = self.report.problem_count == 0;
+        self.report.touched = self.touched.into_iter().take(PROBLEMS_LISTED_MAX).collect();
+        self.report
+    }
+
+    fn compare_histories(&mut self, stored: &StoredHistories) {
         let mut found = Vec::new();
         for (stream, count) in stored.counts() {
             let followed = self.streams.get(stream);

@@ -16,7 +16,7 @@ pub use report::{
 };
 pub(crate) use store::{Scratch, open_copy};
 
-use crate::backup::Manifest;
+use crate::backup::{MANIFEST, Manifest};
 use crate::error::Error;
 use crate::log::wal::walk::{Flaw, Found, walk};
 use crate::progress::{Meter, OnProgress, unheard};
@@ -74,7 +74,9 @@ fn run(
     heard: &mut OnProgress<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut check = Check::new(reader);
-    let manifest = check_manifest(reader, &mut check, heard)?;
+    // Before the log, which may grow meanwhile.
+    let applied = reader.applied_by_store()?;
+    let (manifest, unlike) = check_manifest(reader, &mut check, heard)?;
     let stored = match options.store && reader.directory.store().exists() {
         true => check_store(reader, options, &mut check, heard)?,
         false => None,
@@ -82,7 +84,9 @@ fn run(
     begin(reader, &mut check, stored.is_some())?;
     follow(reader, &mut check, stored.as_ref(), heard)?;
     check.contents(&reader.directory.path)?;
-    Ok(check.finish(manifest.as_ref(), stored.as_ref()))
+    check.ends(manifest.as_ref(), &applied.unwrap_or_default());
+    check.unlike_manifest(unlike);
+    Ok(check.finish(stored.as_ref()))
 }
 
 /// What was cut: the heads and histories that the base keeps of it.
@@ -140,35 +144,38 @@ fn follow(
     failure.map_or(Ok(()), Err)
 }
 
-/// A backup's files against its list.
+/// A backup's files against its list. Answers it, and which files are not as it says: what that
+/// costs is known once the chain was read.
 fn check_manifest(
     reader: &Reader,
     check: &mut Check,
     heard: &mut OnProgress<'_>,
-) -> Result<Option<Manifest>, Error> {
+) -> Result<(Option<Manifest>, Vec<String>), Error> {
     let directory = &reader.directory.path;
-    let manifest = match Manifest::read(directory) {
-        Ok(manifest) => manifest,
+    let manifest = match Manifest::of_backup(directory) {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => return Ok((None, Vec::new())),
         Err(Error::Manifest { detail, .. }) => {
-            check.outside(CheckedPart::Backup, &format!("the manifest is damaged: {detail}"), None);
-            None
+            // Nobody can tell what should be there.
+            let detail = format!("the manifest `{MANIFEST}`: {detail}");
+            check.outside(CheckedPart::Backup, Severity::Lost, &detail, None);
+            return Ok((None, Vec::new()));
         }
         Err(error) => return Err(error),
     };
-    let Some(manifest) = manifest else { return Ok(None) };
     let total = manifest.files.values().map(|entry| entry.bytes).sum();
     let mut meter = Meter::of(heard, "checking files", total);
-    let mut files_whole = 0;
+    let (mut files_whole, mut unlike) = (0, Vec::new());
     for (name, entry) in &manifest.files {
         match manifest.check(directory, name)? {
             None => files_whole += 1,
-            Some(detail) => check.outside(CheckedPart::Backup, &format!("{name}: {detail}"), None),
+            Some(detail) => unlike.push(format!("{name}: {detail}")),
         }
         meter.add(entry.bytes)?;
     }
     let (begun_at, files) = (manifest.begun_at, manifest.files.len() as u64);
     check.report.backup = Some(BackupCheck { begun_at, files, files_whole });
-    Ok(Some(manifest))
+    Ok((Some(manifest), unlike))
 }
 
 /// The store and the views in a private copy.
@@ -187,7 +194,8 @@ fn check_store(
                 views_proven += 1;
             }
             Err(why) => {
-                check.outside(CheckedPart::Views, &format!("{}: {why}", tree.display()), None)
+                let detail = format!("{}: {why}", tree.display());
+                check.outside(CheckedPart::Views, Severity::Healable, &detail, None)
             }
         }
     }
@@ -200,7 +208,8 @@ fn check_store(
             (Some(read), histories)
         }
         Err(why) => {
-            check.outside(CheckedPart::Store, &format!("the store: {why}"), None);
+            let detail = format!("the store: {why}");
+            check.outside(CheckedPart::Store, Severity::Healable, &detail, None);
             (None, 0)
         }
     };

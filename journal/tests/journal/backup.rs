@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    Commit, Error, Journal, Manifest, RestorePoint, VerifyOptions, backup, unheard, verify,
-    verify_with,
+    Commit, Error, Journal, Manifest, RestorePoint, VerifyOptions, backup, restore, unheard,
+    verify, verify_with,
 };
 
 use crate::crash::{count_from_environment, live_and_die_with};
 use crate::damage::copy;
 use crate::life::{check_open, lines, quiet_directory, quiet_directory_with};
-use crate::restore::{commits, contents, restored, unarchived};
+use crate::restore::{commits, contents, request, restored, unarchived};
 use crate::workload::{Dice, Writer, nobody, options};
 
 /// Kills in one run of the tests; `JOURNAL_KILLS` asks for more.
@@ -71,7 +71,7 @@ fn what_is_there_is_not_copied_again() {
     assert!(first.files_copied > 2, "{first:?}");
     assert_eq!(first.files, first.files_copied);
     let second = backup(&data, &to, Timestamp(2), &mut unheard()).unwrap();
-    assert!(second.files_copied <= 1, "only the end of the log: {second:?}");
+    assert_eq!(second.files_copied, 0, "nothing was written: {second:?}");
     // A list that is gone is made again from the files that are there.
     std::fs::remove_file(to.join("backup.json")).unwrap();
     let third = backup(&data, &to, Timestamp(3), &mut unheard()).unwrap();
@@ -83,8 +83,70 @@ fn what_is_there_is_not_copied_again() {
     std::fs::write(&segment, &content).unwrap();
     assert!(!verify(&to).unwrap().ok);
     let fourth = backup(&data, &to, Timestamp(4), &mut unheard()).unwrap();
-    assert_eq!(fourth.files_copied, third.files_copied + 1, "{fourth:?}");
+    assert_eq!(fourth.files_copied, 1, "{fourth:?}");
     check_backup(&to, work.path(), &[]);
+}
+
+/// What a check says of a backup: how many problems, and how many of them cost nothing.
+fn problems(of: &Path) -> (u64, u64) {
+    let report = verify(of).expect("it can be read");
+    assert_eq!(report.ok, report.problem_count == 0);
+    (report.problem_count, report.healable_count)
+}
+
+#[test]
+fn a_backup_without_its_list_is_not_whole() {
+    let work = tempfile::tempdir().unwrap();
+    let (data, to) = (work.path().join("data"), work.path().join("backup"));
+    quiet_directory_with(&data, 900, unarchived());
+    backup(&data, &to, Timestamp(1), &mut unheard()).unwrap();
+    let list = to.join("backup.json");
+    for content in [None, Some("{}")] {
+        std::fs::remove_file(&list).unwrap();
+        content.into_iter().for_each(|text| std::fs::write(&list, text).unwrap());
+        assert_eq!(problems(&to), (1, 0));
+        let request = request(&to, &work.path().join("restored"), RestorePoint::End);
+        let refused = restore(&request, &mut unheard());
+        assert!(matches!(refused, Err(Error::Manifest { .. })), "{refused:?}");
+        std::fs::write(&list, "").unwrap();
+    }
+}
+
+#[test]
+fn what_a_backup_lacks_costs_nothing_only_where_it_is_twice() {
+    let work = tempfile::tempdir().unwrap();
+    let (data, to) = (work.path().join("data"), work.path().join("backup"));
+    quiet_directory_with(&data, 900, unarchived());
+    backup(&data, &to, Timestamp(1), &mut unheard()).unwrap();
+    let last = commits(&to).len();
+    for name in ["log/0000000001.seg", "log/0000000002.seg"] {
+        let lacking = work.path().join("lacking");
+        drop(std::fs::remove_dir_all(&lacking));
+        copy(&to, &lacking);
+        std::fs::remove_file(lacking.join(name)).unwrap();
+        let (found, healable) = problems(&lacking);
+        assert!(found > 1 && healable == 0, "{name}: {found} and {healable}");
+    }
+    // The same segment in the archive, too: either copy may go.
+    let archived = work.path().join("archived");
+    quiet_directory(&archived, 900);
+    let twice = work.path().join("twice");
+    backup(&archived, &twice, Timestamp(1), &mut unheard()).unwrap();
+    let manifest = Manifest::read(&twice).unwrap().unwrap();
+    let both = manifest.files.keys().find_map(|name| {
+        let number = name.strip_prefix("archive/")?.strip_suffix(".arc")?;
+        let in_log = format!("log/{number}.seg");
+        manifest.files.contains_key(&in_log).then_some((name.clone(), in_log))
+    });
+    for name in both.iter().flat_map(|(one, other)| [one, other]) {
+        let lacking = work.path().join("lacking");
+        std::fs::remove_dir_all(&lacking).unwrap();
+        copy(&twice, &lacking);
+        std::fs::remove_file(lacking.join(name)).unwrap();
+        let (found, healable) = problems(&lacking);
+        assert!(found > 0 && found == healable, "{name}: {found} and {healable}");
+    }
+    assert!(last > 0);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
-use backstitch_journal::{Error, Journal, Options, Reader};
+use backstitch_journal::{Error, Journal, Options, Reader, verify};
 
-use crate::life::quiet_directory;
+use crate::life::{quiet_directory, quiet_directory_with};
+use crate::restore::unarchived;
 use crate::workload::options;
 
 fn refusal(directory: &std::path::Path) -> Error {
@@ -143,4 +144,29 @@ fn a_directory_removed_under_the_journal_poisons_it() {
     }
     let closed = opened.journal.close();
     assert!(matches!(closed, Err(Error::Gone { .. })), "{closed:?}");
+}
+
+#[test]
+fn a_log_that_lost_its_end_is_not_read_as_if_it_were_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory_with(directory.path(), 900, unarchived());
+    let log = directory.path().join("log");
+    let segments = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<_> = segments.filter(|path| path.extension().is_some()).collect();
+    segments.sort();
+    // The one that is kept ready is not written yet.
+    while segments.last().is_some_and(|path| fs::read(path).unwrap().iter().all(|b| *b == 0)) {
+        fs::remove_file(segments.pop().unwrap()).unwrap();
+    }
+    assert!(segments.len() > 1);
+    fs::remove_file(segments.pop().unwrap()).unwrap();
+    let reader = Reader::open(directory.path()).unwrap();
+    let read = reader.for_each_record(|_| true).unwrap_err();
+    assert!(matches!(read, Error::LogBehindStore { .. }), "{read}");
+    // Whoever breaks off does not get to the end.
+    reader.for_each_record(|_| false).unwrap();
+    drop(reader);
+    let report = verify(directory.path()).unwrap();
+    assert!(!report.ok && report.healable_count < report.problem_count, "{report:?}");
+    assert!(report.store.is_none(), "without looking into the store");
 }

@@ -320,16 +320,33 @@ fn effects_behind_the_point_are_listed_with_their_keys_and_erasures_stay() {
     let kept = [
         (workflow, 1, Event::Workflow(defined)),
         (run.clone(), 1, crate::workload::event_of(&RUN, 1)),
-        (run.clone(), 2, Event::Run(RunEvent::StepReady { step, round: 3, input })),
+        (run.clone(), 2, Event::Run(RunEvent::StepReady { step, round: 3, input: input.clone() })),
+        (
+            run.clone(),
+            3,
+            Event::Run(RunEvent::StepReady { step: StepIndex(0), round: 1, input: input.clone() }),
+        ),
+        (run.clone(), 4, Event::Run(RunEvent::StepStarted { step: StepIndex(0), attempt: 1 })),
     ];
     append(&opened.journal, &mut head, &kept, 10);
     let lost = [
-        (run.clone(), 3, Event::Run(RunEvent::StepStarted { step, attempt: 4 })),
+        (run.clone(), 5, Event::Run(RunEvent::StepStarted { step, attempt: 4 })),
         (StreamId::Partition(PartitionId(0)), 1, Event::Partition(erased)),
-        (run.clone(), 4, Event::Run(RunEvent::UndoStarted { step, attempt: 1 })),
+        // Under way at the point; the other one began behind it.
         (
             run.clone(),
-            5,
+            6,
+            Event::Run(RunEvent::StepSucceeded {
+                step: StepIndex(0),
+                attempt: 1,
+                output: input.clone(),
+            }),
+        ),
+        (run.clone(), 7, Event::Run(RunEvent::StepSucceeded { step, attempt: 4, output: input })),
+        (run.clone(), 8, Event::Run(RunEvent::UndoStarted { step, attempt: 1 })),
+        (
+            run.clone(),
+            9,
             Event::Run(RunEvent::CallbackDelivered { delivery: 2, attempt: 1, status: 200 }),
         ),
     ];
@@ -344,11 +361,12 @@ fn effects_behind_the_point_are_listed_with_their_keys_and_erasures_stay() {
         effects,
         [
             (EffectKind::Step, key("ship/3")),
+            (EffectKind::Step, key("pay/1")),
             (EffectKind::Undo, key("ship/3/undo")),
             (EffectKind::Callback, key("callback/2")),
         ]
     );
-    assert_eq!(report.effect_count, 3);
+    assert_eq!(report.effect_count, 4);
     assert_eq!(report.erasures_kept, [digest.to_string()]);
     let own: Vec<Event> = commits(&target)
         .iter()

@@ -132,6 +132,12 @@ fn a_restore_to_an_instant_says_what_is_lost_and_may_happen_twice() {
         let printed = written.ask(&[&["restore", "nowhere"], &bad[..]].concat());
         assert_eq!(printed.code, 2, "{printed:?}");
     }
+    let future = ["restore", "nowhere", "--at", "2999-01-01T00:00:00Z"];
+    for arguments in [&future[..], &[&future[..], &["--dry-run"]].concat()] {
+        let printed = written.ask(arguments);
+        assert_eq!(printed.code, 1, "{printed:?}");
+        assert!(printed.complaints.contains("is in the future"), "{printed:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ Examples:
   backstitch validate order.yaml                   every problem of a definition, with its place
   backstitch dry-run order.yaml --mocks mocks.yaml played with mocks, on virtual time
   backstitch test order.yaml --every-fault         every step fails, every moment is a crash
+  backstitch apply workflows/                      define what is in a folder, begin nothing
   backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
   backstitch list --active                         runs that have not ended
   backstitch why exec_...                          what a run waits for, and since when
@@ -54,10 +55,12 @@ pub enum Command {
     Serve(Box<ServeFlags>),
     /// Check a definition without a server: every problem with its place
     Validate(commands::validate::Flags),
-    /// Play a run of a definition with mocks, without a server: nothing is called or recorded
+    /// Play a run of a definition with mocks or past answers: nothing is called or recorded
     DryRun(commands::dry_run::Flags),
     /// Run a definition in a server of its own under every fault, and say what is left behind
     Test(commands::test::Flags),
+    /// Define workflows at a running server, or make them new revisions; no run is begun
+    Apply(commands::apply::Flags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::Flags),
     /// Show a run as it stands
@@ -80,9 +83,9 @@ pub enum Command {
     Undo(runs::UndoFlags),
     /// Hand a run a signal; it is kept until a step takes it
     Signal(runs::SignalFlags),
-    /// Try a dead letter again, or every open one of a run
+    /// Try a dead letter again, or those of a run that can be retried where it stands
     Retry(runs::RetryFlags),
-    /// Run an ended run again from a step on, as a new run that keeps the rest
+    /// Run an ended run again from a step or a version on, as a new run that keeps the rest
     Rerun(runs::RerunFlags),
     /// Have a run, or every run of a workflow, go on with another revision
     Migrate(runs::MigrateFlags),
@@ -96,6 +99,8 @@ pub enum Command {
     /// Say which revision new runs of a workflow get: roll-outs, A/B, beta, kill switch
     #[command(subcommand)]
     Rollout(commands::rollout::Rollout),
+    /// Show how much may go on at a time, who holds what, and who waits
+    Limits(runs::At),
     /// Show the circuit breakers before services; open, close, release or reset one
     Breakers(commands::breakers::Flags),
     /// Operate a server or its data directory
@@ -240,8 +245,9 @@ impl Command {
         match self {
             Self::Serve(flags) => commands::serve::run(&flags).await,
             Self::Validate(flags) => commands::validate::run(&flags),
-            Self::DryRun(flags) => commands::dry_run::run(&flags),
+            Self::DryRun(flags) => commands::dry_run::run(&flags).await,
             Self::Test(flags) => commands::test::run(flags).await,
+            Self::Apply(flags) => commands::apply::run(flags).await,
             Self::Submit(flags) => commands::submit::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,
@@ -260,6 +266,7 @@ impl Command {
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Dlq(dlq) => commands::dlq::run(dlq).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,
+            Self::Limits(at) => commands::limits::run(at).await,
             Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,

@@ -59,7 +59,7 @@ impl Client {
     /// Defines a workflow from its text; answers what the server says of it.
     ///
     /// # Errors
-    /// [`Error::Failed`] with every problem, [`Error::Unreachable`].
+    /// [`Error::Refused`] with every problem, [`Error::Unreachable`].
     pub async fn define(&self, text: Vec<u8>, media_type: &str) -> Result<Value, Error> {
         let request = self.http.post(format!("{}/api/v1/workflows", self.url));
         self.send(request.header(CONTENT_TYPE, media_type).body(text)).await
@@ -68,22 +68,18 @@ impl Client {
     /// Begins a run; answers its id. Patient only with an idempotency key.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn execute(
         &self,
         workflow: &str,
         body: &Value,
         key: Option<&str>,
     ) -> Result<String, Error> {
-        let url = format!("{}/api/v1/workflows/{workflow}/execute", self.url);
-        let mut request = self.http.post(url);
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
         // Without a key, a request that may have been recorded must not be sent again.
         let patience = key.map_or(Duration::ZERO, |_| self.patience);
         let client = self.clone().with_patience(patience);
-        let accepted = client.send(with_json(request, body)).await?;
+        let path = path_of(&["api", "v1", "workflows", workflow, "execute"]);
+        let accepted = client.post_with_key(&path, body, key).await?;
         let id = accepted["execution_id"].as_str();
         id.map(str::to_owned).ok_or_else(|| Error::Failed(format!("no run in {accepted}")))
     }
@@ -91,7 +87,7 @@ impl Client {
     /// The events of a run after a version.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn events(&self, run: &str, after_version: u64) -> Result<Vec<Value>, Error> {
         let path = format!("/api/v1/executions/{run}/events?after_version={after_version}");
         match self.get(&path).await?["events"].take() {
@@ -103,7 +99,7 @@ impl Client {
     /// What is at a path.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn get(&self, path: &str) -> Result<Value, Error> {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
@@ -111,7 +107,7 @@ impl Client {
     /// What is at a path with a query.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn get_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
         let url = Url::parse_with_params("http://server", query).expect("a URL");
         self.get(&format!("{path}?{}", url.query().unwrap_or_default())).await
@@ -120,15 +116,32 @@ impl Client {
     /// What a path answers to a body.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
         self.send(with_json(self.http.post(format!("{}{path}", self.url)), body)).await
+    }
+
+    /// The same; the same key with the same body is the same request.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unreachable`].
+    pub async fn post_with_key(
+        &self,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Result<Value, Error> {
+        let mut request = self.http.post(format!("{}{path}", self.url));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(with_json(request, body)).await
     }
 
     /// What a path answers when its content is replaced.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn put(&self, path: &str, body: &Value) -> Result<Value, Error> {
         self.send(with_json(self.http.put(format!("{}{path}", self.url)), body)).await
     }
@@ -136,7 +149,7 @@ impl Client {
     /// What a path answers when its content is to go.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn delete(&self, path: &str, body: &Value) -> Result<Value, Error> {
         self.send(with_json(self.http.delete(format!("{}{path}", self.url)), body)).await
     }
@@ -144,7 +157,7 @@ impl Client {
     /// What is taken away at a path, with a query.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
         let url = Url::parse_with_params("http://server", query).expect("a URL");
         let query = url.query().unwrap_or_default();
@@ -164,7 +177,7 @@ impl Client {
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         match status.is_success() {
             true if body.is_object() => Ok(body),
-            false if body["error_code"].is_string() => Err(refused(&body)),
+            false if body["error_code"].is_string() => Err(refused(status, &body)),
             _ => Err(Error::Foreign { url: self.url.clone(), status }),
         }
     }
@@ -224,17 +237,17 @@ fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
 }
 
 /// The envelope as a sentence, with every problem on its own line.
-fn refused(body: &Value) -> Error {
+fn refused(status: StatusCode, body: &Value) -> Error {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let problems = body["details"]["problems"].as_array().map_or(&[][..], Vec::as_slice);
     let code = text(&body["error_code"]);
     let mut sentence = match problems {
         [] => format!("{code}: {}", text(&body["message"])),
-        _ => format!("{code}, nothing was recorded:"),
+        _ => format!("{code}:"),
     };
     for problem in problems {
         let (path, message) = (text(&problem["path"]), text(&problem["message"]));
         sentence = format!("{sentence}\n  {path}: {message} ({})", text(&problem["code"]));
     }
-    Error::Failed(sentence)
+    Error::Refused { status, code, sentence }
 }

@@ -45,6 +45,16 @@ pub enum Error {
     /// The command's own work did not succeed; the sentence says how.
     #[error("{0}")]
     Failed(String),
+    /// A server refused what it was asked.
+    #[error("{sentence}")]
+    Refused {
+        /// The status of its answer.
+        status: reqwest::StatusCode,
+        /// Its error code.
+        code: String,
+        /// What it said, every problem on a line of its own.
+        sentence: String,
+    },
     /// A file can't be read.
     #[error("{file} can't be read")]
     File {
@@ -133,6 +143,7 @@ impl Error {
             Self::Listen { .. } | Self::NotLoopback(_) => exit::ADDRESS,
             Self::Journal(_) => exit::JOURNAL,
             Self::Failed(_)
+            | Self::Refused { .. }
             | Self::Executors(_)
             | Self::Unreachable { .. }
             | Self::Foreign { .. }

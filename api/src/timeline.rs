@@ -106,6 +106,18 @@ impl Timeline {
             "Waiting" => (format!("waits {}", until(data, at)), Tone::Faint),
             "RetryScheduled" => (format!("is tried again in {}", until(data, at)), Tone::Faint),
             "Failed" => (self.given_up(&step, data), Tone::Bad),
+            "AwaitsSignal" => {
+                (format!("waits for the signal `{}`", text(&data["signal"])), Tone::Faint)
+            }
+            "Signalled" => ("took its signal".to_owned(), Tone::Good),
+            "LimitPassed" => {
+                self.began.remove(&step);
+                (format!("took longer than {} ms in all", data["limit_ms"]), Tone::Odd)
+            }
+            "Overridden" => {
+                self.began.remove(&step);
+                (format!("set by hand: {} {}", text(&data["status"]), who(data)), Tone::Odd)
+            }
             "Skipped" => ("skipped: its condition is false".to_owned(), Tone::Faint),
             "Cancelled" => ("cancelled".to_owned(), Tone::Odd),
             _ => return None,
@@ -141,6 +153,14 @@ impl Timeline {
             }
             "CancelRequested" => {
                 (format!("cancel asked for: {}", text(&data["reason"])), Tone::Odd)
+            }
+            "CancelForced" => (format!("cancel forced {}", who(data)), Tone::Odd),
+            "ExecutionPaused" => (format!("paused {}", who(data)), Tone::Odd),
+            "ExecutionResumed" => (format!("resumed {}", who(data)), Tone::Faint),
+            "RollbackRequested" => (format!("rollback asked for {}", who(data)), Tone::Odd),
+            "SignalReceived" => {
+                let (name, actor) = (text(&data["name"]), text(&data["actor"]));
+                (format!("signal `{name}` by {actor}"), Tone::Faint)
             }
             "DeadlinePassed" => ("its time is over".to_owned(), Tone::Bad),
             "ExecutionFailing" => {
@@ -227,6 +247,14 @@ fn reason(data: &Value) -> String {
     }
 }
 
+/// Who did it, and why if they said so.
+fn who(data: &Value) -> String {
+    match (text(&data["actor"]), data["reason"].as_str().unwrap_or_default()) {
+        (actor, "") => format!("by {actor}"),
+        (actor, reason) => format!("by {actor}: {reason}"),
+    }
+}
+
 fn lost(attempt: &Value) -> String {
     format!("attempt {attempt} was lost with the process that made it")
 }
@@ -259,6 +287,30 @@ mod tests {
             }))
         });
         lines.map(|line| line.words).collect()
+    }
+
+    #[test]
+    fn what_people_and_signals_did_is_told() {
+        let by = json!({ "step": "a", "status": "skipped", "actor": "ada", "reason": "done" });
+        let told = words(&[
+            ("StepAwaitsSignal", json!({ "step": "a", "signal": "go" })),
+            ("SignalReceived", json!({ "name": "go", "actor": "ada" })),
+            ("StepSignalled", json!({ "step": "a", "signal": 0 })),
+            ("StepOverridden", by.clone()),
+            ("ExecutionPaused", by.clone()),
+            ("ExecutionResumed", json!({ "actor": "ada", "reason": "" })),
+        ]);
+        assert_eq!(
+            told,
+            [
+                "waits for the signal `go`",
+                "signal `go` by ada",
+                "took its signal",
+                "set by hand: skipped by ada: done",
+                "paused by ada: done",
+                "resumed by ada",
+            ]
+        );
     }
 
     #[test]

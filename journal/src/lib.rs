@@ -86,7 +86,7 @@ pub use restore::{
     RestoreRequest, oldest_point, restore,
 };
 pub use salvage::{
-    CutRun, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,
+    CutRun, DamagedBase, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,
 };
 pub use statistics::{
     FileStatistics, LogStatistics, MemoryStatistics, PartStatistics, Statistics, TreeStatistics,

@@ -140,7 +140,9 @@ pub fn legend(lanes: &[Lane]) -> String {
 
 fn style(lane: &Lane, span: &Span) -> Style {
     match (&span.doing, lane.way) {
-        (Doing::RetryWait | Doing::Sleep, _) => Style::Waiting,
+        (Doing::RetryWait | Doing::Sleep | Doing::SignalWait(_) | Doing::Held(_), _) => {
+            Style::Waiting
+        }
         (Doing::Attempt { ended: Ended::Running, .. }, _) => Style::Running,
         (Doing::Attempt { ended: Ended::Succeeded, .. }, Way::Forward) => Style::Good,
         (Doing::Attempt { ended: Ended::Succeeded, .. }, Way::Back) => Style::Undo,
@@ -160,7 +162,11 @@ fn end_glyph(span: &Span) -> Option<char> {
         Doing::Attempt { ended: Ended::Failed(_) | Ended::TimedOut, .. } => Some('✗'),
         Doing::Attempt { ended: Ended::Lost, .. } => Some('?'),
         Doing::Attempt { ended: Ended::Running, .. } => Some('▸'),
-        Doing::Attempt { ended: Ended::Succeeded, .. } | Doing::RetryWait | Doing::Sleep => None,
+        Doing::Attempt { ended: Ended::Succeeded, .. }
+        | Doing::RetryWait
+        | Doing::Sleep
+        | Doing::SignalWait(_)
+        | Doing::Held(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a question has no answer, in one line that says what to do, and the exit code for it.
 
-use std::error::Error as _;
+mod outcome;
+
 use std::path::PathBuf;
 
 use backstitch_core::command::Rejection;
@@ -13,7 +14,8 @@ use backstitch_core::travel::NoSuchPoint;
 pub mod exit {
     /// Done.
     pub const DONE: u8 = 0;
-    /// The answer is no: not found, ambiguous, problems found, or it could not be written.
+    /// The answer is no: not found, ambiguous, problems found, or what was to be written, be it
+    /// a file, a directory or an answer, could not be.
     pub const NO: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
@@ -174,13 +176,28 @@ pub enum Error {
         why: String,
     },
     /// The file is no whole export.
-    #[error(
-        "the export cannot be read on: {bad}; runs before it were taken in if this is an import, \
-         and the same file can be taken again"
-    )]
+    #[error("this is no whole export: {bad}; nothing of it was taken, export again")]
     BadExport {
         /// Which line, and why.
         bad: BadLine,
+    },
+    /// A run of a whole export cannot be taken in.
+    #[error(
+        "the import stopped: {bad}; runs before it were taken in, and the same file can be taken \
+         again"
+    )]
+    ImportStopped {
+        /// Which line, and why.
+        bad: BadLine,
+    },
+    /// What is to be read twice can be read once at most.
+    #[error(
+        "{} is no file: an import is read through before anything of it is taken; write it to a \
+         file first", path.display()
+    )]
+    NoFile {
+        /// As it was given.
+        path: PathBuf,
     },
     /// The policy is none.
     #[error("the retention policy is wrong: {}", listed(.problems))]
@@ -188,7 +205,7 @@ pub enum Error {
         /// What is wrong, with its places.
         problems: Vec<Problem>,
     },
-    /// Runs are not removed as if it were later than it is.
+    /// Nothing is done as of an instant that is still to come.
     #[error("{at} is in the future: name an instant that has come")]
     Future {
         /// As it was given.
@@ -227,6 +244,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A directory to be made has nothing to be made in.
+    #[error("there is no directory {} to make one in; make it first", parent.display())]
+    NoParent {
+        /// What is missing.
+        parent: PathBuf,
+    },
+    /// A file to be written is there.
+    #[error(
+        "{} is there already, and is not written over; name another file, or remove it first",
+        path.display()
+    )]
+    Taken {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// What was to be written cannot be.
+    #[error(transparent)]
+    Output(backstitch_journal::Error),
     /// The command does not work there.
     #[error("{command} {why}")]
     Misplaced {
@@ -244,6 +279,12 @@ pub enum Error {
         /// As it was given.
         given: String,
     },
+    /// What was given cannot be sent as a token.
+    #[error(
+        "the token holds what cannot be sent, such as the end of a line; give it as one line of \
+         ASCII (--token, BACKSTITCH_TOKEN)"
+    )]
+    BadToken,
     /// No answer came.
     #[error("no answer from {url}; is the server running, and is this its address?")]
     Unreachable {
@@ -290,71 +331,6 @@ pub enum Error {
         /// The server's sentence.
         message: String,
     },
-}
-
-impl Error {
-    /// The program's exit code.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::BadId { .. } | Self::BadServer { .. } | Self::Misplaced { .. } => exit::USAGE,
-            Self::NotFound { .. }
-            | Self::Ambiguous { .. }
-            | Self::NoVersion { .. }
-            | Self::NoPoint { .. }
-            | Self::NoLetter { .. }
-            | Self::Rejected { .. }
-            | Self::Quarantined { .. }
-            | Self::NotRecorded { .. }
-            | Self::File { .. }
-            | Self::BadExport { .. }
-            | Self::BadPolicy { .. }
-            | Self::NoPolicy
-            | Self::Future { .. }
-            | Self::Unread { .. }
-            | Self::Refused { .. }
-            | Self::Journal(backstitch_journal::Error::Point { .. })
-            | Self::Unfolded { .. } => exit::NO,
-            Self::Unreachable { .. }
-            | Self::BrokeOff { .. }
-            | Self::NoBackstitch { .. }
-            | Self::Unavailable { .. }
-            | Self::Unauthorized { .. } => exit::SERVER,
-            Self::NoDirectory { .. }
-            | Self::NoStore { .. }
-            | Self::Foreign { .. }
-            | Self::Locked { .. }
-            | Self::Identity { .. }
-            | Self::Damaged { .. }
-            | Self::Journal(_) => exit::DIRECTORY,
-        }
-    }
-
-    /// The whole story in one line, causes included.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        line
-    }
-}
-
-impl From<backstitch_journal::Error> for Error {
-    fn from(error: backstitch_journal::Error) -> Self {
-        match error {
-            backstitch_journal::Error::Locked { directory } => Self::Locked { directory },
-            backstitch_journal::Error::Foreign { directory, detail } => {
-                Self::Foreign { directory, detail }
-            }
-            backstitch_journal::Error::Identity { path, detail } => Self::Identity { path, detail },
-            backstitch_journal::Error::Damaged { damage } => Self::Damaged { damage },
-            other => Self::Journal(other),
-        }
-    }
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -22,8 +22,8 @@ stopped; commands that change something take it for themselves.
 Exit codes:
   0  done
   1  the answer is no: no such run, version or letter, an ID that several runs begin with,
-     problems found by `verify`, runs that `export` or `import` left out, a refusal, or an
-     output that cannot be written
+     problems found by `verify`, runs that `export` or `import` left out, a refusal, or a
+     directory, a file or an output that cannot be written
   2  the command line is wrong, or the command does not work there
   3  the directory cannot be read: missing, not a data directory, in use by a server,
      of a newer format, or damaged

@@ -67,7 +67,8 @@ fn together<'a>(neighbours: &'a [Lane], last: &'a Lane) -> Row<'a> {
     Row { lane: Cow::Owned(lane), last: Some(last.step.clone()), remark }
 }
 
-/// What a bar alone does not tell: how many attempts, and what went wrong with them.
+/// What a bar alone does not tell: how many attempts, what went wrong with them, and whom it
+/// waits for.
 fn remark(lane: &Lane) -> String {
     let attempts: Vec<_> = lane.attempts().collect();
     let count_of = |wanted: &Ended| attempts.iter().filter(|ended| **ended == wanted).count();
@@ -87,5 +88,6 @@ fn remark(lane: &Lane) -> String {
         _ => None,
     });
     parts.extend(code);
+    parts.extend(lane.waits_for());
     parts.join(", ")
 }

@@ -20,7 +20,7 @@ pub struct Timeline {
     pub end: Timestamp,
     /// Each step and undo that something was recorded of: steps, then undos, by their beginning.
     pub lanes: Vec<Lane>,
-    /// Versions: what happened to the run as a whole.
+    /// Versions: what happened to the run as a whole, and what people or limits did to a step.
     pub marks: Vec<u64>,
 }
 
@@ -72,6 +72,10 @@ pub enum Doing {
     RetryWait,
     /// A `wait` step sleeps.
     Sleep,
+    /// It waits for the signal of that name.
+    SignalWait(String),
+    /// It waits for a service: for the circuit breaker of that key.
+    Held(String),
 }
 
 /// How an attempt ended.
@@ -100,13 +104,30 @@ impl Timeline {
             if !is_around(fact.kind) {
                 end = end.max(fact.at);
             }
-            if !reading.take(&fact) && fact.version > 1 {
+            let drawn = reading.take(&fact);
+            if (!drawn || is_remarkable(fact.kind)) && fact.version > 1 {
                 marks.push(fact.version);
             }
         }
         let mut lanes = reading.lanes;
         lanes.sort_by_key(|lane| lane.way);
         Self { start, end, lanes, marks }
+    }
+
+    /// Has a run that goes on last until an instant, unless something was recorded later.
+    pub fn extend_to(&mut self, now: Timestamp) {
+        self.end = self.end.max(now);
+    }
+
+    /// Says where each step and undo stands: `words` has it of a step and of its undo, where the
+    /// run is known to have them.
+    pub fn set_words<'a>(&mut self, words: impl Fn(Way, &str) -> Option<&'a str>) {
+        for lane in &mut self.lanes {
+            let word = words(lane.way, text(&lane.step));
+            if let Some(word) = word {
+                lane.word = word.to_owned();
+            }
+        }
     }
 
     /// Adds the steps that nothing was recorded of, with what became of them, behind the others.
@@ -139,8 +160,19 @@ impl Lane {
     pub fn attempts(&self) -> impl Iterator<Item = &Ended> {
         self.spans.iter().filter_map(|span| match &span.doing {
             Doing::Attempt { ended, .. } => Some(ended),
-            Doing::RetryWait | Doing::Sleep => None,
+            Doing::RetryWait | Doing::Sleep | Doing::SignalWait(_) | Doing::Held(_) => None,
         })
+    }
+
+    /// What it waits for somebody else to do: a signal, or a service's circuit.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        let last = self.spans.last().filter(|span| span.to.is_none())?;
+        match &last.doing {
+            Doing::SignalWait(name) => Some(format!("signal `{name}`")),
+            Doing::Held(key) => Some(format!("circuit `{key}`")),
+            Doing::Attempt { .. } | Doing::RetryWait | Doing::Sleep => None,
+        }
     }
 
     fn begin(&mut self, doing: Doing, at: Timestamp, word: &str) {
@@ -187,34 +219,67 @@ impl Reading {
         &mut self.lanes[place]
     }
 
-    /// Answers whether the event is about a step or an undo.
+    /// Answers whether the event is drawn as part of a step or an undo.
     fn take(&mut self, fact: &Fact<'_>) -> bool {
-        use Way::{Back, Forward};
+        match fact.kind.starts_with("Undo") {
+            true => self.take_undo(fact),
+            false => self.take_step(fact) || self.take_wait(fact),
+        }
+    }
+
+    fn take_step(&mut self, fact: &Fact<'_>) -> bool {
+        use Way::Forward;
         let (step, at) = (&fact.data["step"], fact.at);
         match fact.kind {
             "StepReady" => self.ready(Forward, step, at),
-            "StepWaiting" => self.lane(Forward, step, at).begin(Doing::Sleep, at, "waiting"),
             "StepStarted" => self.start(Forward, fact),
-            "StepSucceeded" | "StepCacheHit" => {
+            "StepSucceeded" | "StepCacheHit" | "StepSignalled" | "RouteChosen" => {
                 self.lane(Forward, step, at).settle(at, Ended::Succeeded, "succeeded")
             }
             "StepAttemptFailed" => self.fault(Forward, step, at, ended(fact)),
-            "StepTimedOut" => self.fault(Forward, step, at, Ended::TimedOut),
+            "StepTimedOut" | "StepLimitPassed" => self.fault(Forward, step, at, Ended::TimedOut),
             "StepAttemptLost" => self.fault(Forward, step, at, Ended::Lost),
-            "StepRetryScheduled" => {
-                self.lane(Forward, step, at).begin(Doing::RetryWait, at, "retrying");
-            }
+            "CallRefused" => self.fault(Forward, step, at, Ended::Lost),
             "StepFailed" => self.lane(Forward, step, at).settle(at, ended(fact), "failed"),
-            "StepSkipped" => self.lane(Forward, step, at).word = "skipped".to_owned(),
+            "StepSkipped" => self.stop(step, at, "skipped"),
+            "StepCancelled" => self.stop(step, at, "cancelled"),
+            // Set by hand, or kept of the run that this one is a fork of.
+            "StepOverridden" | "StepKept" => self.stop(step, at, text(&fact.data["status"])),
             "StepsPruned" => {
                 let steps = fact.data["steps"].as_array().into_iter().flatten();
-                steps.for_each(|step| self.lane(Forward, step, at).word = "pruned".to_owned());
+                steps.for_each(|step| self.stop(step, at, "pruned"));
             }
-            "StepCancelled" => {
-                let lane = self.lane(Forward, step, at);
-                lane.close(at, Ended::Lost);
-                lane.word = "cancelled".to_owned();
+            // What its attempts will need; its lane begins when it is ready.
+            "StepKeyed" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn take_wait(&mut self, fact: &Fact<'_>) -> bool {
+        let (step, at) = (&fact.data["step"], fact.at);
+        let named = |name: &str| text(&fact.data[name]).to_owned();
+        let way = if fact.data["undo"] == true { Way::Back } else { Way::Forward };
+        let (doing, word) = match fact.kind {
+            "StepWaiting" => (Doing::Sleep, "waiting"),
+            "StepAwaitsSignal" => (Doing::SignalWait(named("signal")), "waiting"),
+            "StepRetryScheduled" => (Doing::RetryWait, "retrying"),
+            "CallHeld" => {
+                let lane = self.lane(way, step, at);
+                let word = lane.word.clone();
+                lane.begin(Doing::Held(named("breaker")), at, &word);
+                return true;
             }
+            _ => return false,
+        };
+        self.lane(Way::Forward, step, at).begin(doing, at, word);
+        true
+    }
+
+    fn take_undo(&mut self, fact: &Fact<'_>) -> bool {
+        use Way::Back;
+        let (step, at) = (&fact.data["step"], fact.at);
+        match fact.kind {
             "UndoReady" => self.ready(Back, step, at),
             "UndoStarted" => self.start(Back, fact),
             "UndoSucceeded" => self.lane(Back, step, at).settle(at, Ended::Succeeded, "succeeded"),
@@ -228,6 +293,13 @@ impl Reading {
             _ => return false,
         }
         true
+    }
+
+    /// It goes no further, and nobody did it just now.
+    fn stop(&mut self, step: &Value, at: Timestamp, word: &str) {
+        let lane = self.lane(Way::Forward, step, at);
+        lane.close(at, Ended::Lost);
+        lane.word = word.to_owned();
     }
 
     /// A person said what became of undos; one that was set aside fails of it next, and one that
@@ -270,6 +342,11 @@ fn ended(fact: &Fact<'_>) -> Ended {
         codes::ATTEMPT_LOST => Ended::Lost,
         code => Ended::Failed(code.to_owned()),
     }
+}
+
+/// Whether a person should be told of the event beside what is drawn of it.
+fn is_remarkable(kind: &str) -> bool {
+    matches!(kind, "StepOverridden" | "StepLimitPassed" | "CallRefused" | "UndosSettled")
 }
 
 /// Whether the event is about a run's letters and callbacks rather than the run.

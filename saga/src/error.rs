@@ -43,6 +43,15 @@ pub enum Error {
     /// The roll-out can't be, for every reason named.
     #[error("the roll-out has {} problem(s)", .0.len())]
     InvalidRollout(Vec<Problem>),
+    /// No roll-out is in force that could be switched off.
+    #[error(
+        "workflow `{workflow}` has no roll-out to kill: new runs get the newest revision. To \
+         have them get an older one, set a roll-out with it as `stable`"
+    )]
+    RolloutNotFound {
+        /// The workflow's id.
+        workflow: String,
+    },
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),

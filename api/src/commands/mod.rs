@@ -1,9 +1,11 @@
 //! What the command line does, one module each; the demo stands by itself.
 
 pub mod admin;
+pub mod apply;
 pub mod breakers;
 pub mod dlq;
 pub mod dry_run;
+pub mod limits;
 pub mod rollout;
 pub mod runs;
 pub mod serve;
@@ -45,7 +47,20 @@ fn format_of(file: &Path) -> Format {
 
 /// Reads a definition's file: its value, or why its text is none.
 fn read_definition(file: &Path) -> Result<Result<Value, Problem>, Error> {
-    Ok(yaml::parse(&read_file(file)?, format_of(file)))
+    Ok(parse_definition(file, &read_file(file)?))
+}
+
+/// The value of a definition's text, as the name of its file says it is written.
+fn parse_definition(file: &Path, text: &[u8]) -> Result<Value, Problem> {
+    yaml::parse(text, format_of(file))
+}
+
+/// As what a file of a definition is sent.
+fn media_type_of(file: &Path) -> &'static str {
+    match format_of(file) {
+        Format::Json => "application/json",
+        Format::Yaml => "application/yaml",
+    }
 }
 
 /// A flag's JSON, or that of the file it names.

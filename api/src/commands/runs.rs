@@ -3,6 +3,7 @@
 mod items;
 mod migrate;
 mod rerun;
+mod retry;
 pub(super) mod table;
 mod undo;
 
@@ -17,6 +18,7 @@ use crate::terminal::Terminal;
 pub use items::{ItemsFlags, items};
 pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};
+pub use retry::{RetryFlags, retry};
 pub use undo::{UndoFlags, undo};
 
 /// Where the server is and how its answers are shown.
@@ -148,17 +150,6 @@ pub struct OutputFlags {
     pub output: String,
 }
 
-/// What `retry` takes.
-#[derive(Debug, Args)]
-pub struct RetryFlags {
-    /// A dead letter (dlq_...), or a run of which every open dead letter is retried
-    #[arg(value_name = "ID")]
-    pub id: String,
-    /// Where and how.
-    #[command(flatten)]
-    pub at: At,
-}
-
 impl At {
     /// The server.
     pub(super) fn client(&self) -> Result<Client, Error> {
@@ -273,30 +264,4 @@ pub async fn set_output(flags: OutputFlags) -> Result<(), Error> {
     let OutputFlags { skip, output } = flags;
     let body = json!({ "reason": skip.reason, "output": read_json("--output", &output)? });
     skip.at.act(&skip.id, &["steps", &skip.step, "set-output"], &body).await
-}
-
-/// `retry`: a dead letter, or every open one of a run.
-///
-/// # Errors
-/// As [`get`]; [`Error::Failed`] for a run without an open dead letter.
-pub async fn retry(flags: RetryFlags) -> Result<(), Error> {
-    let client = flags.at.client()?;
-    let letters = if flags.id.starts_with("dlq_") {
-        vec![flags.id.clone()]
-    } else {
-        let run = client.get(&of_run(&flags.id, &[])).await?;
-        let open = |own: &&Value| own["status"] == "open";
-        let all = run["dead_letters"].as_array().map_or(&[][..], Vec::as_slice);
-        all.iter().filter(open).map(|own| table::text(&own["letter_id"])).collect()
-    };
-    if letters.is_empty() {
-        return Err(Error::Failed(format!("{} has no open dead letter to retry", flags.id)));
-    }
-    for letter in letters {
-        let path = path_of(&["api", "v1", "dlq", &letter, "retry"]);
-        let answer = client.post(&path, &json!({})).await?;
-        let (run, status) = (table::text(&answer["execution_id"]), table::text(&answer["status"]));
-        flags.at.show(&answer, || format!("{letter}: retried by {run}, which is {status}"))?;
-    }
-    Ok(())
 }

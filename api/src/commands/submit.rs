@@ -1,14 +1,13 @@
-//! `backstitch submit FILE`.
+//! `backstitch submit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use backstitch_core::yaml::Format;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{format_of, read_file, read_json, server_url};
+use super::{media_type_of, read_file, read_json, server_url};
 use crate::client::{Client, PATIENCE};
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
@@ -17,14 +16,40 @@ use crate::timeline::Timeline;
 /// How often the server is asked what is new.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+const AFTER: &str = "\
+Examples:
+  backstitch submit order.yaml --input @order.json --follow
+  backstitch submit order.yaml --priority high --tag vip --correlation-id o-17
+  backstitch submit --workflow order --revision 3 --variables '{\"limit\":5}'";
+
 /// What `submit` takes.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub struct Flags {
     /// The definition: YAML, or JSON if the file is called so
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "workflow", conflicts_with_all = ["workflow", "revision"])]
+    pub file: Option<PathBuf>,
+    /// A workflow that is defined already, in place of a file
+    #[arg(long, value_name = "WORKFLOW_ID")]
+    pub workflow: Option<String>,
+    /// Of that workflow: the revision to run [default: as its roll-out says, else the newest]
+    #[arg(long, value_name = "N", requires = "workflow")]
+    pub revision: Option<u32>,
     /// The run's input: JSON, or @FILE
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub input: String,
+    /// In place of the workflow's variables: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    pub variables: Option<String>,
+    /// Who goes first when not all can [default: as the workflow says]
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub priority: Option<PriorityWord>,
+    /// A tag of the run, any number of times
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// What every call and callback of the run carries [default: its own id]
+    #[arg(long, value_name = "ID")]
+    pub correlation_id: Option<String>,
     /// The same key with the same input answers the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -41,32 +66,84 @@ pub struct Flags {
     pub server: Option<String>,
 }
 
+/// Who goes first, as the command line names it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PriorityWord {
+    /// Before the others
+    High,
+    /// As most
+    Medium,
+    /// Behind the others
+    Low,
+}
+
+impl Flags {
+    fn body(&self) -> Result<Value, Error> {
+        let mut body = Map::new();
+        body.insert("input".to_owned(), read_json("--input", &self.input)?);
+        if let Some(variables) = &self.variables {
+            body.insert("variables".to_owned(), read_json("--variables", variables)?);
+        }
+        let faults = self.faults.iter().map(|own| fault(own)).collect::<Result<Vec<_>, _>>()?;
+        if !faults.is_empty() {
+            body.insert("faults".to_owned(), faults.into());
+        }
+        if !self.tags.is_empty() {
+            body.insert("tags".to_owned(), json!(self.tags));
+        }
+        let priority = self.priority.and_then(|own| own.to_possible_value());
+        body.extend(priority.map(|own| ("priority".to_owned(), json!(own.get_name()))));
+        body.extend(
+            self.correlation_id.iter().map(|own| ("correlation_id".to_owned(), json!(own))),
+        );
+        body.extend(self.revision.map(|own| ("revision".to_owned(), json!(own))));
+        Ok(Value::Object(body))
+    }
+}
+
 /// Defines the workflow, begins a run, prints its id, and follows it if asked.
 ///
 /// # Errors
-/// [`Error::Failed`] when the server refuses, or the run does not complete;
-/// [`Error::Unreachable`], [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
+/// [`Error::Refused`]; [`Error::Failed`] when the run does not complete; [`Error::Unreachable`],
+/// [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
-    let input = read_json("--input", &flags.input)?;
-    let faults = flags.faults.iter().map(|own| fault(own)).collect::<Result<Vec<_>, _>>()?;
-    let text = read_file(&flags.file)?;
-    let media_type = match format_of(&flags.file) {
-        Format::Json => "application/json",
-        Format::Yaml => "application/yaml",
-    };
+    let body = flags.body()?;
     let client = Client::new(&server_url(flags.server.as_ref()))?.with_patience(PATIENCE);
-    let defined = client.define(text, media_type).await?;
-    let Some(workflow) = defined["workflow_id"].as_str() else {
-        return Err(Error::Foreign { url: client.url().to_owned(), status: StatusCode::OK });
+    let (workflow, defined) = match &flags.file {
+        Some(file) => define(&client, file).await?,
+        None => (flags.workflow.clone().unwrap_or_default(), None),
     };
-    let mut body = json!({ "input": input });
-    if !faults.is_empty() {
-        body["faults"] = faults.into();
-    }
-    let run = client.execute(workflow, &body, flags.idempotency_key.as_deref()).await?;
+    let begun = client.execute(&workflow, &body, flags.idempotency_key.as_deref()).await;
+    let run = begun.map_err(|error| but_defined(error, defined))?;
     let terminal = Terminal::of_stdout();
     terminal.line(&run)?;
     if flags.follow { follow(&client, &terminal, &run).await } else { Ok(()) }
+}
+
+/// The id of the workflow that a file defines, and a sentence that says that it is defined.
+async fn define(client: &Client, file: &Path) -> Result<(String, Option<String>), Error> {
+    let defined = client.define(read_file(file)?, media_type_of(file)).await?;
+    let Some(workflow) = defined["workflow_id"].as_str() else {
+        return Err(Error::Foreign { url: client.url().to_owned(), status: StatusCode::OK });
+    };
+    let revision = &defined["revision"];
+    let sentence = match defined["created"].as_bool() {
+        Some(true) => format!("`{workflow}` was defined as revision {revision}"),
+        _ => format!("`{workflow}` was revision {revision} before"),
+    };
+    Ok((workflow.to_owned(), Some(sentence)))
+}
+
+/// A refusal to begin a run, with what was recorded all the same.
+fn but_defined(error: Error, defined: Option<String>) -> Error {
+    match error {
+        Error::Refused { status, code, sentence } if status.is_client_error() => {
+            let defined = defined.map_or_else(String::new, |defined| format!("{defined}; "));
+            let sentence = format!("{sentence}\n{defined}no run was begun");
+            Error::Refused { status, code, sentence }
+        }
+        error => error,
+    }
 }
 
 /// A fault as the API has it. What its fields may be is the server's to say.

@@ -94,6 +94,8 @@ pub const FORK_REFUSED: &str = "FORK_REFUSED";
 pub const MIGRATION_REFUSED: &str = "MIGRATION_REFUSED";
 /// The workflow's roll-out keeps the revision from whoever asks for it.
 pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
+/// The workflow has no roll-out that could be switched off.
+pub const ROLLOUT_NOT_FOUND: &str = "ROLLOUT_NOT_FOUND";
 /// Steps that say that running again does harm would run again.
 pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
@@ -120,7 +122,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 57] = [
+pub const ALL: [(&str, StatusCode); 58] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -166,6 +168,7 @@ pub const ALL: [(&str, StatusCode); 57] = [
     (STEP_NOT_OPEN, StatusCode::CONFLICT),
     (TOO_MANY_SIGNALS, StatusCode::TOO_MANY_REQUESTS),
     (FORK_REFUSED, StatusCode::CONFLICT),
+    (ROLLOUT_NOT_FOUND, StatusCode::NOT_FOUND),
     (FORK_UNSAFE, StatusCode::CONFLICT),
     (MIGRATION_REFUSED, StatusCode::CONFLICT),
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),

@@ -45,6 +45,20 @@ impl Fields {
         self.problems.push(Problem { path: path.into(), code, message });
     }
 
+    /// Notes what was found in the values that were read. A place that has a problem already
+    /// was read as something else than it says, so that what is found there is left out.
+    pub fn further(&mut self, found: Vec<Problem>) {
+        let known: Vec<String> = self.problems.iter().map(|own| own.path.clone()).collect();
+        let touches = |outer: &str, inner: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.problems.extend(found.into_iter().filter(|own| {
+            !known.iter().any(|known| touches(known, &own.path) || touches(&own.path, known))
+        }));
+    }
+
     /// A field of any type.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.values.remove(name)

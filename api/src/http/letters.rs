@@ -102,11 +102,14 @@ pub(super) async fn retry(
 ) -> Result<Response, Refusal> {
     let engine = app.engine()?;
     let letter = read_id(&id)?;
-    let mut fields = Fields::of(document, &["input", "reason"]);
+    let mut fields = Fields::of(document, &["input", "reason", "in_place"]);
     let (input, reason) = (fields.take("input"), fields.words("reason"));
+    let in_place = fields.truth("in_place").unwrap_or(false);
     fields.finish()?;
     let retried = match input {
+        None if in_place => engine.retry_letter_in_place(letter, ACTOR).await?,
         None => engine.retry_letter(letter, ACTOR).await?,
+        // Another input is only taken where the step is retried in place.
         Some(input) => engine.retry_letter_with(letter, Payload::of(&input), reason, ACTOR).await?,
     };
     let body = json!({

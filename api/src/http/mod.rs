@@ -36,6 +36,7 @@ mod retention;
 mod rollouts;
 mod room;
 mod shield;
+mod spool;
 mod statistics;
 mod status;
 pub mod telemetry;

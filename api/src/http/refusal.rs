@@ -125,6 +125,8 @@ impl From<Error> for Refusal {
                 Self::new(codes::REVISION_NOT_OPEN, message)
                     .with(json!({ "workflow_id": workflow, "revision": revision }))
             }
+            Error::RolloutNotFound { workflow } => Self::new(codes::ROLLOUT_NOT_FOUND, message)
+                .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
             Error::ExecutionRemoved { .. } => Self::new(codes::EXECUTION_REMOVED, message),
             Error::CutRunning | Error::Journal(JournalError::CutRefused { .. }) => {

@@ -39,7 +39,10 @@ pub(super) async fn set(
     PathId(workflow): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let wish = read(document)?;
+    let (wish, mut fields) = read(document);
+    let further = app.engine()?.rollout_problems(app.namespace(), &workflow, &wish)?;
+    fields.further(further);
+    fields.finish()?;
     act(&app, &workflow, RolloutAct::Set(wish)).await
 }
 
@@ -81,7 +84,8 @@ fn shown(workflow: &str, rollout: Option<&Arc<InForce>>, arms: &ArmStatistics) -
     json!({ "workflow_id": workflow, "rollout": rollout })
 }
 
-fn read(document: Document) -> Result<RolloutWish, Refusal> {
+/// What can be read of a wish, and what is wrong with how it is written.
+fn read(document: Document) -> (RolloutWish, Fields) {
     let mut fields = Fields::of(document, &FIELDS);
     let stable = fields.take("stable");
     let stable = required_revision(&mut fields, "stable", stable);
@@ -96,17 +100,19 @@ fn read(document: Document) -> Result<RolloutWish, Refusal> {
         fields.problem("candidate", problems::MISSING_FIELD, message);
     }
     let variants = fields.list("variants").into_iter().enumerate();
-    let variants = variants.filter_map(|(at, value)| variant(&mut fields, at, value)).collect();
+    let variants = variants.map(|(at, value)| variant(&mut fields, at, value)).collect();
     let beta = fields.take("beta");
     let beta = beta.and_then(|value| beta_of(&mut fields, value, candidate.as_ref()));
     let (reason, actor) = (fields.words("reason"), ACTOR.to_owned());
-    fields.finish()?;
-    Ok(RolloutWish { stable, candidate, variants, beta, reason, actor })
+    (RolloutWish { stable, candidate, variants, beta, reason, actor }, fields)
 }
 
-fn variant(fields: &mut Fields, at: usize, value: Value) -> Option<ArmWish> {
+/// The variant at a place; an empty one, with a problem noted, if there is none.
+fn variant(fields: &mut Fields, at: usize, value: Value) -> ArmWish {
     let path = format!("variants[{at}]");
-    let mut own = fields.object(&path, value, &VARIANT_FIELDS)?;
+    let Some(mut own) = fields.object(&path, value, &VARIANT_FIELDS) else {
+        return ArmWish::default();
+    };
     let name = match own.remove("name") {
         Some(Value::String(name)) => name,
         _ => {
@@ -117,7 +123,7 @@ fn variant(fields: &mut Fields, at: usize, value: Value) -> Option<ArmWish> {
     };
     let revision = required_revision(fields, &format!("{path}.revision"), own.remove("revision"));
     let buckets = buckets(fields, &format!("{path}.percent"), own.get("percent"));
-    Some(ArmWish { name, revision, buckets })
+    ArmWish { name, revision, buckets }
 }
 
 fn beta_of(fields: &mut Fields, value: Value, candidate: Option<&ArmWish>) -> Option<Beta> {

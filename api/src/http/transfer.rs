@@ -1,5 +1,6 @@
 //! `/api/v1/export` and `/api/v1/import`: runs as a file, streamed in both directions.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,10 +10,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use backstitch_core::export::{LINE_BYTES_MAX, Redaction};
+use backstitch_core::export::Redaction;
 use backstitch_core::ids::ExecutionId;
 use backstitch_journal::RunFilter;
-use backstitch_saga::handle::{Export, Import};
+use backstitch_saga::handle::Export;
 use backstitch_saga::{Error, Handle};
 use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
@@ -21,6 +22,7 @@ use super::executions::{self, read_id};
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::spool::{Broken, Laid, Spool};
 use super::{ACTOR, App, answer, codes};
 
 /// JSON lines: what an export is served as and an import is taken as.
@@ -33,6 +35,8 @@ const RUNS_PER_PAGE: usize = 100;
 const TRANSFERS_MAX: usize = 2;
 /// How long the next piece of an import may take to arrive.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest file that is imported at once: it is laid down before anything of it is taken.
+const IMPORT_BYTES_MAX: u64 = 16 * 1_024 * 1_024 * 1_024;
 
 static TRANSFERS: Semaphore = Semaphore::const_new(TRANSFERS_MAX);
 
@@ -150,7 +154,8 @@ impl HttpBody for Pieces {
     }
 }
 
-/// `POST /api/v1/import`: 200 with what became of each run. The same file may be sent again.
+/// `POST /api/v1/import`: 200 with what became of each run. Nothing is taken of a file that was
+/// changed or cut off. The same file may be sent again.
 pub(super) async fn import(
     State(app): State<App>,
     headers: HeaderMap,
@@ -164,26 +169,27 @@ pub(super) async fn import(
     }
     let _turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
     let mut import = engine.import(ACTOR.to_owned());
-    match take_all(&mut import, body).await {
+    let directory = Path::new(&app.about().data_dir);
+    let taken = match lay_down(directory, body).await {
+        Ok(laid) => laid.each_line(&mut import).await,
+        Err(broken) => Err(broken),
+    };
+    match taken {
         Ok(()) => Ok(answer::ok(&import.report().json())),
         Err(Broken::Here(refusal)) => Err(refusal),
         Err(Broken::There(Error::BadExport(bad))) => {
             let mut details = import.report().json();
             (details["line"], details["reason"]) = (bad.line.into(), bad.why.clone().into());
-            let message = format!("the export can't be read on: {bad}");
+            let message = format!("the export can't be taken: {bad}");
             Err(Refusal::new(codes::INVALID_EXPORT, message).with(details))
         }
         Err(Broken::There(error)) => Err(error.into()),
     }
 }
 
-enum Broken {
-    Here(Refusal),
-    There(Error),
-}
-
-async fn take_all(import: &mut Import, mut body: Body) -> Result<(), Broken> {
-    let mut held: Vec<u8> = Vec::new();
+/// Lays a body down to its end, checking every line and, with the last, the hash of all.
+async fn lay_down(directory: &Path, mut body: Body) -> Result<Laid, Broken> {
+    let mut spool = Spool::begin(directory, IMPORT_BYTES_MAX)?;
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
         let late = |_| {
@@ -192,27 +198,12 @@ async fn take_all(import: &mut Import, mut body: Body) -> Result<(), Broken> {
             Broken::Here(Refusal::new(codes::REQUEST_TIMEOUT, message))
         };
         let Some(frame) = tokio::time::timeout(PIECE_TIMEOUT, next).await.map_err(late)? else {
-            break;
+            return spool.end().await;
         };
         let broke = |_| Broken::Here(Refusal::bad_request("the body broke off"));
         let Ok(data) = frame.map_err(broke)?.into_data() else { continue };
-        let mut rest = &data[..];
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            held.extend_from_slice(&rest[..=end]);
-            import.line(&held).await.map_err(Broken::There)?;
-            held.clear();
-            rest = &rest[end + 1..];
-        }
-        held.extend_from_slice(rest);
-        if held.len() > LINE_BYTES_MAX {
-            // The importer refuses a line of this length, with its number.
-            break;
-        }
+        spool.take(&data).await?;
     }
-    if !held.is_empty() {
-        import.line(&held).await.map_err(Broken::There)?;
-    }
-    import.finish().map_err(Broken::There)
 }
 
 fn busy() -> Refusal {

@@ -37,7 +37,12 @@ pub(super) async fn compare(
 
 /// The point that `version` or `at` names; nothing if neither is there.
 pub(super) fn point(asked: &Parameters) -> Result<Option<Point>, Refusal> {
-    match (asked.number("version", 0..=u64::MAX)?, instant(asked, "at")?) {
+    // There is no version 0, and that is told as every version that is not there.
+    let version = match asked.text("version") {
+        Some("0") => Some(0),
+        _ => asked.number("version", 1..=u64::MAX)?,
+    };
+    match (version, instant(asked, "at")?) {
         (Some(_), Some(_)) => {
             Err(Refusal::bad_request("`version` and `at` are both given; name one of them"))
         }

@@ -2,6 +2,7 @@
 
 mod backups;
 mod breakers;
+mod commands;
 mod contract;
 mod control;
 mod faults;

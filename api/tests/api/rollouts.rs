@@ -205,6 +205,7 @@ async fn a_wrong_rollout_is_refused_with_every_place() {
     let expected = [
         "beta.friends",
         "beta.tags[0]",
+        "candidate",
         "pecent",
         "percent",
         "stable",

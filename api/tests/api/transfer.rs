@@ -63,7 +63,7 @@ async fn runs_go_from_one_server_to_another() {
     assert_eq!(bad["error_code"], "INVALID_EXPORT");
     assert_eq!(
         (&bad["details"]["line"], &bad["details"]["skipped"]),
-        (&json!(lines.len()), &json!(3))
+        (&json!(lines.len()), &json!(0))
     );
     let (status, bad) = import(&other, "{\"name\":1}\n").await;
     assert_eq!((status, &bad["details"]["line"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(1)));
@@ -71,6 +71,29 @@ async fn runs_go_from_one_server_to_another() {
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let (status, _) = one.get("/api/v1/export?redact=a,,b").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_of_a_file_that_was_changed() {
+    let (one, other) = (Server::start().await, Server::start().await);
+    one.define(TWO_STEPS).await;
+    let run = one.run("two", &json!({ "name": "Ada" })).await;
+    one.run("two", &json!({ "name": "Bob" })).await;
+    let whole = export(&one, "/api/v1/export").await;
+    let changed = whole.replace("Ada", "Eve");
+    assert_ne!(changed, whole);
+    let (status, bad) = import(&other, &changed).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let reason = bad["details"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("something was changed"), "{bad}");
+    assert_eq!(bad["details"]["imported"], 0, "{bad}");
+    let path = format!("/api/v1/executions/{}", run["execution_id"].as_str().expect("an id"));
+    assert_eq!(other.get(&path).await.0, StatusCode::NOT_FOUND);
+    let (status, report) = import(&other, &whole).await;
+    assert_eq!((status, &report["imported"]), (StatusCode::OK, &json!(2)), "{report}");
+    assert_eq!(other.get(&path).await.1, run);
     one.stop().await;
     other.stop().await;
 }

@@ -28,8 +28,9 @@ pub enum Rejection {
         /// What became of it.
         status: &'static str,
     },
-    /// The step's run was compensated: retrying means a new run, and none was named.
-    #[error("the run was compensated; retrying its step starts a new run")]
+    /// The step's run has ended and can't go on where it stands: retrying means a new run, and
+    /// none was named.
+    #[error("the run can't go on where it stands; retrying its step starts a new run")]
     NeedsNewRun,
     /// The undo of the step neither waits for a person nor has an open letter.
     #[error("the undo of step `{step}` is {status}: {settlement} is said of one that waits for it")]

@@ -56,10 +56,9 @@ impl RolloutWish {
         known: Option<&InForce>,
         revisions: u32,
     ) -> Result<Vec<RolloutEvent>, Vec<Problem>> {
-        let mut problems = Problems::default();
-        self.check(revisions, &mut problems);
+        let problems = self.problems(revisions);
         if !problems.is_empty() {
-            return Err(problems.into_list());
+            return Err(problems);
         }
         let candidate = self.candidate.iter().map(|own| (CANDIDATE, own));
         let variants = self.variants.iter().map(|own| (own.name.as_str(), own));
@@ -75,6 +74,14 @@ impl RolloutWish {
         Ok(vec![RolloutEvent::Set { rollout: Box::new(rollout), reason, actor }])
     }
 
+    /// Everything that is wrong with it, over `revisions` that exist.
+    #[must_use]
+    pub fn problems(&self, revisions: u32) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        self.check(revisions, &mut problems);
+        problems.into_list()
+    }
+
     fn check(&self, revisions: u32, problems: &mut Problems) {
         let mut exists = |path: String, revision: u32| {
             if revision == 0 || revision > revisions {
@@ -87,7 +94,10 @@ impl RolloutWish {
         for (at, own) in self.variants.iter().enumerate() {
             exists(format!("variants[{at}].revision"), own.revision);
         }
-        self.beta.iter().for_each(|own| exists("beta.revision".to_owned(), own.revision));
+        // Unless told otherwise the beta has the candidate's, which is told above.
+        let candidate = self.candidate.as_ref().map(|own| own.revision);
+        let beta = self.beta.iter().filter(|own| Some(own.revision) != candidate);
+        beta.for_each(|own| exists("beta.revision".to_owned(), own.revision));
         self.check_names(problems);
         let all = self.candidate.iter().chain(&self.variants);
         let sum: u64 = all.map(|own| u64::from(own.buckets)).sum();

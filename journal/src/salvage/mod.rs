@@ -21,7 +21,7 @@ use backstitch_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::commit::{Head, Origin};
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::log::wal::scan::Shape;
 use crate::progress::OnProgress;
 use crate::target::{DamagedPayloads, Target, copy_base, copy_blobs, read_back};
@@ -73,6 +73,18 @@ pub struct SalvageReport {
     pub others_cut: Vec<CutRun>,
     /// What the store was good for.
     pub store: StoreEvidence,
+    /// What is wrong with the base, if it is not whole.
+    pub base: Option<DamagedBase>,
+}
+
+/// A base that is not whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedBase {
+    /// Histories that stand in no block that is whole; unsaid if nothing of the base can be read.
+    /// The store may still have them.
+    pub histories_missing: Option<u64>,
+    /// What is wrong, block by block, with the histories that each held.
+    pub damages: Vec<Damage>,
 }
 
 /// What came of one partition.
@@ -138,7 +150,7 @@ pub fn salvage(
 ) -> Result<SalvageReport, Error> {
     let mut reader = provable::open(&request.from)?;
     Target::check(&request.from, &request.to)?;
-    let kept = provable::set_damaged_base_aside(&mut reader)?;
+    let (kept, damaged_base) = provable::set_damaged_base_aside(&mut reader)?;
     let beginning = reader.sources.beginning()?;
     let mut gaps: Vec<Vec<Gap>> = vec![Vec::new(); reader.partitions()];
     let mut chainer = Chainer::at(reader.shape.origin, beginning.heads.clone());
@@ -170,7 +182,8 @@ pub fn salvage(
     let mut chainer = Chainer::at(reader.shape.origin, beginning.heads);
     let mut take = |linked: Linked| writing.take(linked);
     provable::for_each(&reader, &mut chainer, "writing", &mut heard, &mut take)?;
-    let (report, heads) = writing.finish(&reader)?;
+    let (mut report, heads) = writing.finish(&reader)?;
+    report.base = damaged_base;
     if let (Some(target), Some(heads)) = (target, heads) {
         copy_base(&reader, &target.directory.path)?;
         copy_blobs(&reader, &target.directory.path, &mut heard)?;

@@ -3,6 +3,7 @@
 //! Groups are followed where they are whole; where they are not, every place is tried. Knows
 //! bytes, and no chain.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::archive::base::layout::Entry;
@@ -15,6 +16,7 @@ use crate::log::wal::scan::{Segment, Shape};
 use crate::log::wal::segments;
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
+use crate::salvage::DamagedBase;
 use crate::salvage::chainer::{Chainer, Linked};
 
 /// Opens a directory for reading, even if its identity is gone: its segments say it too.
@@ -28,27 +30,32 @@ pub(super) fn open(from: &Path) -> Result<Reader, Error> {
     }
 }
 
-/// What a damaged base still has. A whole one is taken as it is; behind this the chain of one
-/// that is not begins at its very beginning, with a gap.
-pub(super) fn set_damaged_base_aside(reader: &mut Reader) -> Result<Vec<Entry>, Error> {
-    let (mut kept, mut readable) = (Vec::new(), true);
-    match reader.sources.base() {
-        Ok(None) => return Ok(kept),
+/// What a damaged base still has, and what is wrong with it. A whole one is taken as it is;
+/// behind this the chain of one that is not begins at its very beginning, with a gap.
+pub(super) fn set_damaged_base_aside(
+    reader: &mut Reader,
+) -> Result<(Vec<Entry>, Option<DamagedBase>), Error> {
+    let mut kept = Vec::new();
+    let damaged = match reader.sources.base() {
+        Ok(None) => None,
         Ok(Some(base)) => match base.for_each_entry(|_| Ok(())) {
             Err(Error::Damaged { .. }) => {
-                readable = false;
-                // What is wrong with it, verify tells.
-                drop(base.for_each_whole_entry(&mut |entry| kept.push(entry)));
+                let damages = base.for_each_whole_entry(&mut |entry| kept.push(entry));
+                let whole: HashSet<&[u8]> = kept.iter().map(|entry| &*entry.key).collect();
+                let lost = base.header().streams.saturating_sub(whole.len() as u64);
+                Some(DamagedBase { histories_missing: Some(lost), damages })
             }
-            read => read?,
+            read => read.map(|()| None)?,
         },
-        Err(Error::Damaged { .. }) => readable = false,
+        Err(Error::Damaged { damage }) => {
+            Some(DamagedBase { histories_missing: None, damages: vec![damage] })
+        }
         Err(error) => return Err(error),
-    }
-    if !readable {
+    };
+    if damaged.is_some() {
         reader.sources = reader.sources.clone().without_base();
     }
-    Ok(kept)
+    Ok((kept, damaged))
 }
 
 /// What the segments of a log say they belong to, in its latest generation.

@@ -241,6 +241,7 @@ impl<'a> Writing<'a> {
             runs_cut,
             others_cut,
             store: self.stored.evidence,
+            base: None,
         };
         Ok((report, heads))
     }

@@ -10,8 +10,8 @@ use backstitch_core::event::PartitionEvent;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    BLOB_AGE_MIN, Error, Journal, Manifest, Reader, RestorePoint, SalvageRequest, VerifyOptions,
-    restore, salvage, unheard, verify, verify_with,
+    BLOB_AGE_MIN, Damage, Error, Journal, Manifest, Reader, RestorePoint, SalvageRequest,
+    VerifyOptions, restore, salvage, unheard, verify, verify_with,
 };
 
 use crate::archive::{names, settle, small};
@@ -121,9 +121,14 @@ fn what_a_damaged_base_has_lost_the_store_gives_back() {
     let mut broken = whole.clone();
     broken[whole.len() / 2] ^= 1;
     fs::write(&base, &broken).unwrap();
-    assert!(!verify(path("data")).unwrap().ok);
+    let held = |damage: &Damage| damage.detail.contains("; it held the histories from ");
+    let found = verify(path("data")).unwrap();
+    assert!(found.problems.iter().any(|own| held(&own.damage)), "{:?}", found.problems);
     let report = salvaged("flipped");
     assert!(!report.whole && report.runs_cut.is_empty(), "{report:?}");
+    let lost = report.base.expect("it is damaged");
+    assert!(lost.histories_missing.is_some_and(|count| count > 0), "{lost:?}");
+    assert!(lost.damages.iter().any(held), "{lost:?}");
     assert!(kept(&path("flipped")) == all);
     check_served(&path("flipped"), small(), &[]).unwrap();
     fs::remove_file(&base).unwrap();

@@ -34,7 +34,8 @@ pub(crate) fn answer(holder: &Holder, to: &Path, form: &Form) -> Result<Answer, 
 fn of_files(from: &Path, to: &Path, form: &Form) -> Result<Answer, Error> {
     check_directory(from)?;
     let mut progress = Progress::phases(form.watched());
-    let report = backup(from, to, clock::now(), &mut |heard| progress.hear(&heard))?;
+    let report = backup(from, to, clock::now(), &mut |heard| progress.hear(&heard))
+        .map_err(|error| Error::of_output(error, &[to]))?;
     drop(progress);
     Ok(print(&serde_json::to_value(report).expect("a report is plain data"), form))
 }
@@ -62,8 +63,8 @@ fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error>
         let number = |name: &str| progress[name].as_u64().unwrap_or(0);
         (number("bytes_done"), number("bytes_total"), standing["running"].is_null())
     })?;
-    let mut ended = standing["ended"].as_array().into_iter().flatten();
-    let own = ended.find(|own| own["begun_at"] == begun["begun_at"]);
+    let mut list = standing["ended"].as_array().into_iter().flatten();
+    let own = list.find(|own| own["begun_at"] == begun["begun_at"]);
     match own.filter(|own| own["report"].is_object()) {
         Some(own) => Ok(print(&own["report"], form)),
         None => {
@@ -74,9 +75,21 @@ fn of_server(server: &Server, name: &Path, form: &Form) -> Result<Answer, Error>
                 false => Answer::text(String::new()),
             };
             answer.code = exit::NO;
-            let (result, why) = (text(&own["result"]), text(&own["error"]));
-            Ok(answer.warn(Some(format!("the backup is {result}: {why}"))))
+            Ok(answer.warn(Some(ended(own))))
         }
+    }
+}
+
+/// How a backup ended that has no report.
+fn ended(own: &Value) -> String {
+    let how = match text(&own["result"]) {
+        "failed" => "failed".to_owned(),
+        "" => "is not in the server's list any more; ask again".to_owned(),
+        other => format!("was {other}"),
+    };
+    match text(&own["error"]) {
+        "" => format!("the backup {how}"),
+        why => format!("the backup {how}: {why}"),
     }
 }
 
@@ -101,4 +114,16 @@ fn words(report: &Value, screen: &Screen) -> String {
         size(number("bytes_copied")),
         number("files_removed"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_backup_ended_is_a_sentence() {
+        let failed = json!({ "result": "failed", "error": "the disk is full" });
+        assert_eq!(ended(&failed), "the backup failed: the disk is full");
+        assert_eq!(ended(&json!({ "result": "stopped" })), "the backup was stopped");
+    }
 }

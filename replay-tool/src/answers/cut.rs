@@ -28,8 +28,12 @@ pub(crate) fn answer(holder: &Holder, command: &Cut, form: &Form) -> Result<Answ
     let plan = match holder {
         Holder::Server(server) => of_server(server, wanted, dry_run)?,
         Holder::Files(path) => {
+            let now = clock::now();
+            if let Some(at) = wanted.before.filter(|at| *at > now) {
+                return Err(Error::Future { at: at.to_string() });
+            }
             let mut writing = Writing::open(path)?;
-            let point = CutPoint::Before(wanted.before(clock::now()));
+            let point = CutPoint::Before(wanted.before(now));
             let plan = match dry_run {
                 true => writing.plan_cut(&point),
                 false => writing.cut(&point, actor.unwrap_or(ACTOR)),
@@ -55,6 +59,17 @@ fn of_server(server: &Server, wanted: CutWanted, dry_run: bool) -> Result<Value,
     server.client().post(&CUT, &body)
 }
 
+/// What becomes of runs that retention removed.
+fn removed(records: u64, runs: u64, dry_run: bool) -> String {
+    let word = if dry_run { "would go" } else { "are gone" };
+    format!(
+        "of runs removed before: {} of {} {word} for good; one whose removal is recorded in what \
+         stays of the log is kept in the base until a later cut takes that, too\n",
+        counted(records, "record"),
+        counted(runs, "run"),
+    )
+}
+
 fn words(plan: &Value) -> String {
     let number = |name: &str| plan[name].as_u64().unwrap_or(0);
     let dry_run = plan["dry_run"] == true;
@@ -73,6 +88,9 @@ fn words(plan: &Value) -> String {
             )
         }
     };
+    if number("segments") > 0 {
+        shown.push_str(&removed(number("records_dropped"), number("executions_dropped"), dry_run));
+    }
     match text(&plan["oldest_restorable_after"]) {
         "" => shown.push_str("everything since the store's beginning can be restored\n"),
         at => shown.push_str(&format!("the oldest instant that can be restored: {at}\n")),

@@ -1,7 +1,7 @@
 //! Runs taken in from a file.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek};
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::arguments::ImportWanted;
 use crate::error::{Error, exit};
 use crate::facts::text;
 use crate::progress::Progress;
-use crate::source::{Holder, Server, Writing};
+use crate::source::{Holder, Server, Writing, check_export};
 use crate::text::{counted, printable};
 
 /// Who decides, where nobody says.
@@ -40,14 +40,24 @@ fn of_server(server: &Server, wanted: &ImportWanted, form: &Form) -> Result<Answ
 /// Takes a file in, in a directory that no server has open.
 ///
 /// # Errors
-/// If the file or the directory cannot be opened, or something could not be recorded. What
-/// stops the file before its end is in the answer, behind what was taken in.
+/// If the file or the directory cannot be opened, the file is no whole export, or something could
+/// not be recorded. What stops a whole file before its end is in the answer, behind what was taken
+/// in.
 fn of_files(directory: &Path, wanted: &ImportWanted, form: &Form) -> Result<Answer, Error> {
     let unread = |source| Error::File { action: "reading", path: wanted.file.clone(), source };
     let file = File::open(&wanted.file).map_err(unread)?;
-    let bytes = file.metadata().map_err(unread)?.len();
+    let about = file.metadata().map_err(unread)?;
+    if !about.is_file() {
+        return Err(Error::NoFile { path: wanted.file.clone() });
+    }
+    let bytes = about.len();
     let actor = wanted.actor.as_deref().unwrap_or(ACTOR);
     let empty = std::fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
+    let mut file = BufReader::new(file);
+    let mut progress = Progress::bytes(form.watched(), "checking the file", bytes);
+    check_export(&mut file, &mut |done| progress.reach(done))?;
+    drop(progress);
+    file.rewind().map_err(unread)?;
     let mut writing = match Writing::open(directory) {
         Err(Error::NoDirectory { directory } | Error::Foreign { directory, .. }) if empty => {
             return Err(Error::NoStore { directory });
@@ -55,7 +65,7 @@ fn of_files(directory: &Path, wanted: &ImportWanted, form: &Form) -> Result<Answ
         writing => writing?,
     };
     let mut progress = Progress::bytes(form.watched(), "reading the file", bytes);
-    let taken = writing.import(BufReader::new(file), actor, &mut |done| progress.reach(done));
+    let taken = writing.import(file, actor, &mut |done| progress.reach(done));
     drop(progress);
     writing.close()?;
     let (report, stopped) = taken?;

@@ -102,13 +102,13 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
             ("refused", Style::Bad, what)
         }
         "ExecutionEnded" => return ended(data),
-        kind => (kind, Style::Plain, String::new()),
+        kind => super::step_marks::mark(fact).unwrap_or((kind, Style::Plain, String::new())),
     };
     (word.to_owned(), style, what)
 }
 
 /// Who did it, and why if they said so.
-fn who(data: &Value) -> String {
+pub(super) fn who(data: &Value) -> String {
     match (text(&data["actor"]), text(&data["reason"])) {
         (actor, "") => format!("by {actor}"),
         (actor, reason) => format!("by {actor}: {reason}"),

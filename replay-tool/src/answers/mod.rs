@@ -22,6 +22,7 @@ pub mod retention;
 pub mod salvage;
 pub mod show;
 pub mod stats;
+mod step_marks;
 pub mod timeline;
 pub mod travel;
 pub mod verify;

@@ -45,9 +45,11 @@ pub(crate) fn answer(command: &Payload, server: &Server, form: &Form) -> Result<
 }
 
 fn shown(document: &Value) -> String {
-    let kept = match document["bytes"].as_u64() {
-        Some(bytes) => format!("{}, kept", size(bytes)),
-        None => "not kept: erased, collected, or never here".to_owned(),
+    // The size is the one it had: of what was erased it says what is gone.
+    let kept = match (document["bytes"].as_u64(), document["erased"] == true) {
+        (Some(bytes), true) => format!("{}, gone", size(bytes)),
+        (Some(bytes), false) => format!("{}, kept", size(bytes)),
+        (None, _) => "not kept: erased, collected, or never here".to_owned(),
     };
     let runs = document["executions"].as_array().map_or(&[][..], Vec::as_slice);
     let mut words = format!(
@@ -74,4 +76,19 @@ fn collected(document: &Value) -> String {
     let number = |name: &str| document[name].as_u64().unwrap_or(0);
     let word = if document["dry_run"] == true { "would be removed" } else { "removed" };
     format!("{} {word}, {}\n", counted(number("payloads"), "payload"), size(number("bytes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_erased_is_not_said_to_be_kept() {
+        let answer = |erased: bool, dry_run: bool| {
+            json!({ "digest": "ab", "bytes": 27, "executions": [], "erased": erased,
+                    "dry_run": dry_run })
+        };
+        assert!(erased(&answer(true, false)).starts_with("erased\nab  27 B, gone\n"));
+        assert!(erased(&answer(false, true)).contains("ab  27 B, kept\n"));
+    }
 }

@@ -24,6 +24,10 @@ pub(super) const ROWS_SHOWN_MAX: usize = 50;
 /// If the source cannot be read, has no such point, or the target cannot be written.
 pub(crate) fn answer(from: &Path, wanted: &RestoreWanted, form: &Form) -> Result<Answer, Error> {
     check_directory(from)?;
+    let now = clock::now();
+    if let Some(at) = wanted.at.filter(|at| *at > now) {
+        return Err(Error::Future { at: at.to_string() });
+    }
     let point = match (wanted.at, &wanted.positions) {
         (Some(at), _) => RestorePoint::Instant(at),
         (None, Some(positions)) => RestorePoint::Positions(positions.clone()),
@@ -34,12 +38,13 @@ pub(crate) fn answer(from: &Path, wanted: &RestoreWanted, form: &Form) -> Result
         to: wanted.to.clone(),
         point,
         dry_run: wanted.dry_run,
-        at: clock::now(),
+        at: now,
         reason: wanted.reason.clone(),
         actor: wanted.actor.clone(),
     };
     let mut progress = Progress::phases(form.watched());
-    let report = restore(&request, &mut |heard| progress.hear(&heard))?;
+    let report = restore(&request, &mut |heard| progress.hear(&heard))
+        .map_err(|error| Error::of_output(error, &[&request.to]))?;
     drop(progress);
     Ok(match form.json {
         true => Answer::report(&report),
@@ -103,19 +108,24 @@ fn runs(report: &RestoreReport, screen: &Screen, shown: &mut String) {
     shown.push_str(&screen.heading(&heading));
     let mut table = Table::bare();
     for run in report.runs.iter().take(ROWS_SHOWN_MAX) {
-        let (what, style) = match run.last_version {
-            0 => ("vanishes".to_owned(), Style::Bad),
-            kept => (format!("goes back to version {kept}"), Style::Waiting),
-        };
+        let (what, style) = gone(run.last_version);
         let from = format!("from version {}", run.lost_version);
         table.row([(run.execution.clone(), Style::Plain), (what, style), (from, Style::Dim)]);
     }
     for (stream, version) in report.others.iter().take(ROWS_SHOWN_MAX) {
-        let what = format!("goes back to version {version}");
-        table.row([(stream.clone(), Style::Plain), (what, Style::Waiting)]);
+        let (what, style) = gone(*version);
+        table.row([(stream.clone(), Style::Plain), (what, style)]);
     }
     shown.push_str(&table.print(screen, 2));
     more(report.runs.len() as u64, shown);
+}
+
+/// What becomes of a history that is kept up to a version.
+fn gone(kept: u64) -> (String, Style) {
+    match kept {
+        0 => ("vanishes".to_owned(), Style::Bad),
+        kept => (format!("goes back to version {kept}"), Style::Waiting),
+    }
 }
 
 fn effects(report: &RestoreReport, screen: &Screen, shown: &mut String) {

@@ -7,7 +7,7 @@ use super::restore::{ROWS_SHOWN_MAX, more};
 use crate::Form;
 use crate::error::{Error, exit};
 use crate::progress::Progress;
-use crate::source::check_directory;
+use crate::source::{check_directory, check_parent};
 use crate::text::{Screen, Style, Table, counted, printable};
 
 /// Salvages a directory, or says what would come of it. The answer is no if something was
@@ -18,7 +18,13 @@ use crate::text::{Screen, Style, Table, counted, printable};
 pub(crate) fn answer(request: &SalvageRequest, form: &Form) -> Result<Answer, Error> {
     check_directory(&request.from)?;
     let mut progress = Progress::phases(form.watched());
-    let report = salvage(request, &mut |heard| progress.hear(&heard))?;
+    if let Some(scratch) = &request.scratch {
+        check_parent(scratch)?;
+    }
+    let mut outputs = vec![request.to.as_path()];
+    outputs.extend(request.scratch.as_deref());
+    let report = salvage(request, &mut |heard| progress.hear(&heard))
+        .map_err(|error| Error::of_output(error, &outputs))?;
     drop(progress);
     let mut answer = match form.json {
         true => Answer::report(&report),
@@ -44,7 +50,15 @@ fn text(report: &SalvageReport, request: &SalvageRequest, screen: &Screen) -> St
     let store = match report.store {
         StoreEvidence::NotNeeded => "the store was not needed",
         StoreEvidence::Proven => "the store could be proven and was used",
-        StoreEvidence::NotProven => "the store is missing or cannot be proven, and was not used",
+        StoreEvidence::NotProven if !request.from.join("store").exists() => {
+            "there is no store to look into (a backup has none)"
+        }
+        StoreEvidence::NotProven => "the store cannot be proven, and was not used",
+    };
+    // Records that the log lost come from the store, or from what is left of a damaged base.
+    let found = match report.store {
+        StoreEvidence::NotProven => "FROM BASE",
+        StoreEvidence::NotNeeded | StoreEvidence::Proven => "FROM STORE",
     };
     let mut shown = format!(
         "{done}  store {}, generation {} after {}\n{whole}\n{}, {store}\n",
@@ -54,7 +68,7 @@ fn text(report: &SalvageReport, request: &SalvageRequest, screen: &Screen) -> St
         counted(report.streams_whole, "whole history").replace("historys", "histories"),
     );
     let touched = report.partitions.iter().filter(|own| own.gaps > 0);
-    let headings = ["PARTITION", "KEPT", "REWRITTEN", "GAPS", "FROM STORE", "LOST", "DROPPED"];
+    let headings = ["PARTITION", "KEPT", "REWRITTEN", "GAPS", found, "LOST", "DROPPED"];
     let mut table = Table::with_headings(&headings);
     let mut any = false;
     for own in touched {
@@ -68,9 +82,29 @@ fn text(report: &SalvageReport, request: &SalvageRequest, screen: &Screen) -> St
     if any {
         shown.push_str(&format!("\n{}", table.print(screen, 2)));
     }
+    base(report, screen, &mut shown);
     cut(&report.runs_cut, "CUT SHORT: THE ENGINE GOES ON FROM THERE", screen, &mut shown);
     cut(&report.others_cut, "OTHER HISTORIES CUT SHORT", screen, &mut shown);
     shown
+}
+
+/// What a damaged base held: where the store does not have it, it is lost.
+fn base(report: &SalvageReport, screen: &Screen, shown: &mut String) {
+    let Some(base) = &report.base else { return };
+    let lost = match report.store {
+        StoreEvidence::Proven => "MISSING IN THE BASE, TAKEN FROM THE STORE WHERE IT HAS THEM",
+        StoreEvidence::NotNeeded | StoreEvidence::NotProven => "LOST WITH THE BASE",
+    };
+    let heading = match base.histories_missing {
+        Some(1) => format!("1 HISTORY {lost}"),
+        Some(count) => format!("{count} HISTORIES {lost}"),
+        None => format!("ALL HISTORIES {lost}"),
+    };
+    shown.push_str(&screen.heading(&heading));
+    for damage in base.damages.iter().take(ROWS_SHOWN_MAX) {
+        shown.push_str(&format!("  {}\n", printable(&damage.detail)));
+    }
+    more(base.damages.len() as u64, shown);
 }
 
 fn cut(streams: &[CutRun], heading: &str, screen: &Screen, shown: &mut String) {

@@ -71,6 +71,10 @@ fn database(statistics: &Value, screen: &Screen, shown: &mut String) {
         size(number(&memory["pending_bytes"])),
         number(&memory["pending_rows"]),
     ));
+    if let Some(age_ms) = statistics["checkpoints_age_ms"].as_u64() {
+        let age = duration(age_ms.saturating_mul(1_000));
+        shown.push_str(&format!("  the newest checkpoint is {age} old\n"));
+    }
     let sync = &log["sync"];
     if number(&sync["count"]) > 0 {
         let time = |name: &str| duration(number(&sync[name]));
@@ -82,5 +86,22 @@ fn database(statistics: &Value, screen: &Screen, shown: &mut String) {
             time("p99_us"),
             time("max_us"),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_age_of_the_newest_checkpoint_is_told() {
+        let mut shown = String::new();
+        database(&json!({ "checkpoints_age_ms": 90_000 }), &Screen::default(), &mut shown);
+        assert!(shown.contains("the newest checkpoint is 1m30s old"), "{shown}");
+        let mut shown = String::new();
+        database(&json!({ "checkpoints_age_ms": null }), &Screen::default(), &mut shown);
+        assert!(!shown.contains("the newest checkpoint"), "{shown}");
     }
 }

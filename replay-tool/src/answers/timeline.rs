@@ -35,23 +35,30 @@ struct Picture {
     word: String,
     /// Whether the run has its final word.
     ended: bool,
+    /// Whether somebody runs it just now.
+    goes_on: bool,
 }
 
 impl Picture {
     fn of(run: &Run) -> Self {
         let mut timeline = Timeline::of(&run.events);
         let Some(execution) = &run.execution else {
-            return Self { timeline, word: Standing::QUARANTINED.to_owned(), ended: false };
+            let word = Standing::QUARANTINED.to_owned();
+            return Self { timeline, word, ended: false, goes_on: false };
         };
         if let Some(own) = execution["steps"].as_object() {
             let others = own.keys().filter(|id| !run.steps.contains(id));
             let ids = run.steps.iter().filter(|id| own.contains_key(*id)).chain(others);
             let words = ids.map(|id| (id.as_str(), text(&own[id]["status"])));
             timeline.add_untouched(words);
+            timeline.set_words(|way, id| step_word(own.get(id)?, way));
         }
         let word = text(&execution["status"]).to_owned();
         let ended = RunStatus::of_word(&word).is_some_and(RunStatus::is_ended);
-        Self { timeline, word, ended }
+        if let Some(now) = run.goes_on_at.filter(|_| !ended) {
+            timeline.extend_to(now);
+        }
+        Self { timeline, word, ended, goes_on: run.goes_on_at.is_some() }
     }
 
     fn document(&self, run: &Run) -> Value {
@@ -127,9 +134,10 @@ impl Picture {
             format!("  {} revision {}", printable(&workflow_label(own)), own["revision"])
         });
         let took = duration(us_between(self.timeline.start, self.timeline.end));
-        let took = match self.ended {
-            true => format!(" after {took}"),
-            false => format!(", {took} so far"),
+        let took = match (self.ended, self.goes_on) {
+            (true, _) => format!(" after {took}"),
+            (false, true) => format!(", {took} so far"),
+            (false, false) => format!(", {took} until its last event"),
         };
         format!(
             "{}{}  {}{took}  {}\n\n",
@@ -155,6 +163,17 @@ impl Picture {
             table.row([(at, Style::Dim), (word, style), (what, Style::Plain)]);
         }
         format!("\n{}", table.print(screen, 2))
+    }
+}
+
+/// Where a step or its undo stands, by the run; unsaid of a step that is being undone, for then its
+/// word is the undo's.
+fn step_word(step: &Value, way: Way) -> Option<&str> {
+    let undo = step["undo"]["status"].as_str();
+    match way {
+        Way::Forward if undo.is_none_or(|word| word == "pending") => step["status"].as_str(),
+        Way::Forward => None,
+        Way::Back => undo,
     }
 }
 
@@ -221,12 +240,19 @@ fn span_json(start: Timestamp, span: &Span) -> Value {
             Doing::Attempt { .. } => "attempt",
             Doing::RetryWait => "retry_wait",
             Doing::Sleep => "sleep",
+            Doing::SignalWait(_) => "signal_wait",
+            Doing::Held(_) => "held",
         },
         "from": span.from.to_string(),
         "to": span.to.map(|to| to.to_string()),
         "from_us": us_between(start, span.from),
         "to_us": span.to.map(|to| us_between(start, to)),
     });
+    match &span.doing {
+        Doing::SignalWait(name) => document["signal"] = json!(name),
+        Doing::Held(key) => document["breaker"] = json!(key),
+        Doing::Attempt { .. } | Doing::RetryWait | Doing::Sleep => {}
+    }
     if let Doing::Attempt { number, ended } = &span.doing {
         document["attempt"] = json!(number);
         document["ended"] = json!(match ended {

@@ -11,7 +11,7 @@ use super::Answer;
 use crate::Form;
 use crate::error::{Error, exit};
 use crate::progress::Progress;
-use crate::source::{Archive, Listing, OnDamage, check_directory, fold_all};
+use crate::source::{Archive, Listing, OnDamage, check_directory, check_parent, fold_all};
 use crate::text::{Screen, Style, Table, counted, printable};
 
 /// Histories touched by damage that text names.
@@ -28,7 +28,12 @@ pub(crate) fn answer(
 ) -> Result<Answer, Error> {
     check_directory(directory)?;
     let mut progress = Progress::phases(form.watched());
-    let report = verify_with(directory, options, &mut |heard| progress.hear(&heard))?;
+    if let Some(scratch) = &options.scratch {
+        check_parent(scratch)?;
+    }
+    let outputs: Vec<_> = options.scratch.as_deref().into_iter().collect();
+    let report = verify_with(directory, options, &mut |heard| progress.hear(&heard))
+        .map_err(|error| Error::of_output(error, &outputs))?;
     drop(progress);
     let listing = match report.ok {
         true => Some(fold_all(&Archive::open(directory, OnDamage::Refuse, form.watched())?, None)?),
@@ -140,7 +145,10 @@ fn beside(report: &VerifyReport) -> String {
         let count =
             counted(report.touched.len() as u64, "history").replace("historys", "histories");
         let names = report.touched.iter().take(TOUCHED_SHOWN_MAX).cloned().collect::<Vec<_>>();
-        let more = if report.touched.len() > TOUCHED_SHOWN_MAX { ", ..." } else { "" };
+        let more = match report.touched.len().saturating_sub(TOUCHED_SHOWN_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more; --json lists them"),
+        };
         let line = format!("damage touches {count}: {}{more}", names.join(", "));
         text.push_str(&format!("{}\n", printable(&line)));
     }

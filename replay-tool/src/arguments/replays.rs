@@ -3,7 +3,7 @@
 use backstitch_core::ids::{ExecutionId, ReplayId};
 use backstitch_core::replays::{ATTEMPTS_MAX, RATE_MAX};
 use clap::builder::RangedI64ValueParser;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::words;
 use crate::help;
@@ -45,13 +45,13 @@ pub enum Replays {
 
 /// What a replay is to deliver, where and how fast.
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("whither").required(true).args(["url", "view"]))]
 pub struct ReplayWanted {
     /// Where the events go: an http or https URL.
-    #[arg(long, required_unless_present = "view")]
+    #[arg(long)]
     pub url: Option<String>,
     /// Into which view instead; it is made anew from the whole history.
-    #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"],
-          conflicts_with = "url")]
+    #[arg(long, value_name = "VIEW", value_parser = ["runs", "letters", "audit"])]
     pub view: Option<String>,
     /// Begin with this instant, or behind this cursor of the events.
     #[arg(long, value_name = "PLACE")]

@@ -263,6 +263,18 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), Error> {
     }
 }
 
+/// A directory that is made if it is missing needs one to be made in: a mistyped path makes none.
+///
+/// # Errors
+/// [`Error::NoParent`]
+pub(crate) fn check_parent(directory: &Path) -> Result<(), Error> {
+    let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
+    match above {
+        Some(above) if !above.is_dir() => Err(Error::NoParent { parent: above.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Where the archive of a data directory is.
 pub(crate) fn place_of_archive(directory: &Path) -> PathBuf {
     match std::fs::read_to_string(directory.join(ELSEWHERE)) {

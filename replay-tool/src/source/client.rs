@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use reqwest::blocking::{Body, Client as Http, RequestBuilder, Response};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
@@ -35,9 +35,13 @@ impl Client {
     /// A client of the server at a URL.
     ///
     /// # Errors
-    /// [`Error::BadServer`] for what is no URL of a server.
+    /// [`Error::BadServer`] for what is no URL of a server, [`Error::BadToken`] for a token that
+    /// cannot be sent.
     pub fn new(given: &str, token: Option<String>) -> Result<Self, Error> {
         let url = read_url(given)?;
+        if token.as_deref().is_some_and(|own| HeaderValue::from_str(own).is_err()) {
+            return Err(Error::BadToken);
+        }
         // An error says that another provider is in place already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
         let built = Http::builder()
@@ -179,6 +183,11 @@ fn with_problems(body: &Value, mut message: String) -> String {
             message.push_str(&format!("; {sentence}"));
         }
     }
+    // Of an import that stopped on its way.
+    if let Some(count) = body["details"]["imported"].as_u64() {
+        let runs = crate::text::counted(count, "run");
+        message.push_str(&format!("; {runs} of the file were taken in before"));
+    }
     message
 }
 
@@ -201,6 +210,13 @@ mod tests {
         let query = [("workflow_id", "a&b".to_owned())];
         let url = client.at(&["api", "v1", "a/../b"], &query);
         assert_eq!(url.as_str(), "http://127.0.0.1:9/below/api/v1/a%2F..%2Fb?workflow_id=a%26b");
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_sent_is_named() {
+        let token = Some("a\nb".to_owned());
+        let refused = Client::new("http://127.0.0.1:9", token).unwrap_err();
+        assert!(matches!(refused, Error::BadToken) && refused.exit_code() == 2, "{refused}");
     }
 
     #[test]

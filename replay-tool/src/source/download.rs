@@ -4,15 +4,16 @@
 //! name only if it is whole.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use backstitch_core::export::{Importer, Item, LINE_BYTES_MAX, Line, Trailer};
+use backstitch_core::export::{Importer, Item, Line, Trailer};
 use backstitch_core::ids::Digest;
 use reqwest::blocking::Body;
 use serde_json::Value;
 
 use super::export::{Target, written};
+use super::lines::next_line;
 use super::listing::Standing;
 use super::server::{EXECUTIONS, Server, no_run};
 use crate::arguments::ExportWanted;
@@ -71,7 +72,11 @@ impl Server {
     pub(crate) fn import(&self, path: &Path) -> Result<Value, Error> {
         let unread = |source| Error::File { action: "reading", path: path.to_owned(), source };
         let file = File::open(path).map_err(unread)?;
-        let bytes = file.metadata().map_err(unread)?.len();
+        let about = file.metadata().map_err(unread)?;
+        if !about.is_file() {
+            return Err(Error::NoFile { path: path.to_owned() });
+        }
+        let bytes = about.len();
         let progress = Progress::bytes(self.watched(), "sending the file", bytes);
         let body = Body::sized(Sent { file, progress, bytes: 0 }, bytes);
         self.client().upload(&IMPORT, body)
@@ -108,9 +113,7 @@ impl Server {
         let mut from = BufReader::new(from);
         loop {
             let mut line = Vec::new();
-            // One byte more than a line may have, so that a longer one is refused.
-            let mut piece = Read::take(&mut from, LINE_BYTES_MAX as u64 + 2);
-            if piece.read_until(b'\n', &mut line).map_err(broke_off)? == 0 {
+            if next_line(&mut from, &mut line).map_err(broke_off)? == 0 {
                 return Ok(());
             }
             let no_text = |_| self.client().no_backstitch("its export is no text");

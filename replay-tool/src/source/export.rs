@@ -153,8 +153,7 @@ impl Target {
         name.push(".unfinished");
         let beside = PathBuf::from(name);
         if path.exists() {
-            let source = std::io::ErrorKind::AlreadyExists.into();
-            return Err(Error::File { action: "writing", path: path.to_owned(), source });
+            return Err(Error::Taken { path: path.to_owned() });
         }
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&beside);
         let file = file.map_err(|source| failed(&beside, source))?;

@@ -2,7 +2,9 @@
 //!
 //! A run's state is dropped for its row once nothing more is owed, so memory grows with the
 //! runs that are live and the rows, not with histories. A run that somebody reopens later is
-//! folded again in a second reading.
+//! folded again in a second reading, and so is one that does not fold in the first: partitions
+//! are written side by side, so that a run's revision may stand behind it, as where a salvage
+//! wrote one of them anew.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -95,15 +97,15 @@ pub fn fold_all(archive: &Archive, workflow: Option<&str>) -> Result<Listing, Er
         },
     )?;
     let mut rows = std::mem::take(&mut first.closed);
-    if !first.reopened.is_empty() {
-        let reopened = std::mem::take(&mut first.reopened);
+    if !first.again.is_empty() {
+        let again = std::mem::take(&mut first.again);
         let mut second = Pass {
-            only: Some(reopened.clone()),
+            only: Some(again.clone()),
             definitions: std::mem::take(&mut first.definitions),
             ..Pass::default()
         };
         let wanted = |stream: &StreamId| match stream {
-            StreamId::Execution(run) => reopened.contains(run),
+            StreamId::Execution(run) => again.contains(run),
             StreamId::Partition(_) => true,
             _ => false,
         };
@@ -127,8 +129,9 @@ struct Pass<'a> {
     definitions: Definitions,
     tracked: HashMap<ExecutionId, Tracked>,
     closed: HashMap<ExecutionId, Row>,
-    /// Closed, and then something happened to them.
-    reopened: HashSet<ExecutionId>,
+    /// Those to be folded once more: closed, and then something happened to them, or not
+    /// folding with the revisions met so far.
+    again: HashSet<ExecutionId>,
 }
 
 /// A run whose state is in memory.
@@ -150,7 +153,7 @@ impl Pass<'_> {
                 for run in runs {
                     self.tracked.remove(run);
                     self.closed.remove(run);
-                    self.reopened.remove(run);
+                    self.again.remove(run);
                 }
             }
             _ => {}
@@ -159,11 +162,11 @@ impl Pass<'_> {
 
     fn take_run(&mut self, run: ExecutionId, record: &Record) {
         let wanted = self.only.as_ref().is_none_or(|only| only.contains(&run));
-        if !wanted || self.reopened.contains(&run) {
+        if !wanted || self.again.contains(&run) {
             return;
         }
         if self.closed.remove(&run).is_some() {
-            self.reopened.insert(run);
+            self.again.insert(run);
             return;
         }
         if !self.tracked.contains_key(&run) {
@@ -176,12 +179,19 @@ impl Pass<'_> {
         let Some(tracked) = self.tracked.get_mut(&run) else { return };
         tracked.records += 1;
         tracked.fold.push(run, record, &mut self.definitions);
-        let quiescent = matches!(&tracked.fold, Fold::Whole(state) if state.is_quiescent());
-        if !quiescent || self.only.is_some() {
+        if self.only.is_some() {
             return;
         }
-        if let Some(tracked) = self.tracked.remove(&run) {
-            self.closed.insert(run, tracked.into_row());
+        match &tracked.fold {
+            Fold::Whole(state) if state.is_quiescent() => {
+                let row = self.tracked.remove(&run).map(Tracked::into_row);
+                self.closed.extend(row.map(|row| (run, row)));
+            }
+            Fold::Broken { .. } => {
+                self.tracked.remove(&run);
+                self.again.insert(run);
+            }
+            Fold::Whole(_) | Fold::Empty => {}
         }
     }
 }

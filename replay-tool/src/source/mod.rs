@@ -10,6 +10,7 @@ mod download;
 pub(crate) mod export;
 mod filter;
 mod fold;
+mod lines;
 mod listing;
 mod server;
 mod sizes;
@@ -19,6 +20,7 @@ mod writing;
 use std::path::PathBuf;
 
 use backstitch_core::ids::LetterId;
+use backstitch_core::time::Timestamp;
 use backstitch_core::travel::Point;
 use serde_json::Value;
 
@@ -31,9 +33,9 @@ pub use fold::panic_message;
 pub use listing::Standing;
 pub use server::Server;
 
-pub(crate) use archive::{Archive, check_directory, place_of_archive};
+pub(crate) use archive::{Archive, check_directory, check_parent, place_of_archive};
 pub(crate) use listing::{Listing, Row, fold_all};
-pub(crate) use writing::Writing;
+pub(crate) use writing::{Writing, check_export};
 
 /// Candidates that an ambiguous id is answered with.
 pub const CANDIDATES_MAX: usize = 5;
@@ -155,6 +157,8 @@ pub struct Run {
     pub label: String,
     /// How many events the run has.
     pub last_version: u64,
+    /// When it was asked for, of a server, where it goes on unless it has ended.
+    pub goes_on_at: Option<Timestamp>,
     /// For stderr.
     pub warning: Option<String>,
 }

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::listing::Standing;
 use super::{CANDIDATES_MAX, Need, Prefix, Rows, Run, Settled, Settling, Source};
 use crate::arguments::{LettersWanted, ListWanted};
+use crate::clock;
 use crate::error::Error;
 use crate::progress::Progress;
 
@@ -255,7 +256,8 @@ impl Source for Server {
 
     fn run(&self, id: &str, need: Need) -> Result<Run, Error> {
         let id = self.find(id)?;
-        let mut run = Run { id: id.clone(), ..Run::default() };
+        let goes_on_at = Some(clock::now());
+        let mut run = Run { id: id.clone(), goes_on_at, ..Run::default() };
         if need != Need::Events {
             self.execution(&id, &mut run)?;
         }

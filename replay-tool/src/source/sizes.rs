@@ -48,10 +48,13 @@ pub(super) fn document(directory: &Path, archive: &Archive, listing: &Listing) -
 pub(super) fn of_info(info: &Value, statistics: &Value) -> Value {
     let journal = &info["journal"];
     let fields = journal.as_object().into_iter().flatten();
-    let bytes: Map<_, _> = fields
+    let mut bytes: Map<_, _> = fields
         .filter(|(_, value)| value.is_u64())
         .filter_map(|(name, value)| Some((name.strip_suffix("_bytes")?.to_owned(), value.clone())))
         .collect();
+    if let Some(archive) = journal["archive"]["bytes"].as_u64() {
+        bytes.insert("archive".to_owned(), json!(archive));
+    }
     let total = &statistics["total"];
     let runs = match total["executions"].as_u64() {
         Some(count) => json!({ "total": count, "by_status": held(&total["by_status"]) }),
@@ -84,4 +87,16 @@ fn size_bytes(path: &Path) -> u64 {
         .filter_map(|entry| Some((entry.metadata().ok()?, entry.path())))
         .map(|(metadata, path)| if metadata.is_dir() { size_bytes(&path) } else { metadata.len() })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_of_a_server_is_counted() {
+        let info = json!({ "journal": { "log_bytes": 5, "archive": { "bytes": 7 } } });
+        let document = of_info(&info, &Value::Null);
+        assert_eq!(document["bytes"], json!({ "log": 5, "archive": 7 }));
+    }
 }

@@ -39,7 +39,49 @@ fn a_backup_verifies_and_restores_to_the_same() {
     assert_eq!(ask(&restored, &show).out, written.text(&show));
     // Where something is already nothing is put.
     let taken = ask(&backup, &["restore", &to(&restored)]);
-    assert_eq!((taken.code, taken.out.as_str()), (3, ""), "{taken:?}");
+    assert_eq!((taken.code, taken.out.as_str()), (1, ""), "{taken:?}");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_told_from_a_directory_that_cannot_be_read() {
+    let Day { written, .. } = day();
+    let beside = tempfile::tempdir().unwrap();
+    let file = beside.path().join("file");
+    fs::write(&file, "somebody's").unwrap();
+    let below = file.join("below");
+    let below = below.to_str().unwrap();
+    for arguments in [
+        vec!["restore", below],
+        vec!["salvage", below],
+        vec!["backup", below],
+        vec!["export", "-o", below],
+        vec!["verify", "--scratch", below],
+    ] {
+        let printed = written.ask(&arguments);
+        assert_eq!((printed.code, printed.out.as_str()), (1, ""), "{arguments:?} {printed:?}");
+    }
+    // What is mistyped is not made.
+    let missing = beside.path().join("missing");
+    let scratch = missing.join("scratch");
+    let printed = written.ask(&["verify", "--scratch", scratch.to_str().unwrap()]);
+    assert_eq!(printed.code, 1, "{printed:?}");
+    assert!(printed.complaints.contains("make it first") && !missing.exists(), "{printed:?}");
+    let nowhere = ask(&missing, &["restore", below]);
+    assert_eq!(nowhere.code, 3, "{nowhere:?}");
+}
+
+#[test]
+fn nobody_restores_or_cuts_up_to_the_future() {
+    let Day { written, .. } = day();
+    let target = written.path().join("target");
+    for arguments in [
+        vec!["restore", target.to_str().unwrap(), "--at", "2999-01-01T00:00:00Z"],
+        vec!["cut", "plan", "--before", "2999-01-01T00:00:00Z"],
+    ] {
+        let printed = written.ask(&arguments);
+        assert_eq!((printed.code, printed.out.as_str()), (1, ""), "{printed:?}");
+        assert!(printed.complaints.contains("is in the future"), "{printed:?}");
+    }
 }
 
 #[test]
@@ -71,6 +113,9 @@ fn a_restore_to_an_instant_says_what_is_lost_and_may_happen_twice() {
     let of = |id: &str| runs.iter().find(|run| run["execution"] == id).cloned();
     assert_eq!(of(&fulfilled), None);
     assert_eq!(of(&cancelled).unwrap()["last_version"], 0);
+    let before = ["restore", target.to_str().unwrap(), "--dry-run", "--positions", "0,0,0,0"];
+    let nothing = written.text(&before);
+    assert!(nothing.contains("vanishes") && !nothing.contains("version 0"), "{nothing}");
     assert!(of(&undone).unwrap()["last_version"].as_u64().unwrap() > 0);
     assert!(plan["effect_count"].as_u64().unwrap() > 0);
     let text = written.text(&[&arguments[..], &["--dry-run"]].concat());
@@ -86,6 +131,12 @@ fn a_restore_to_an_instant_says_what_is_lost_and_may_happen_twice() {
     for bad in [["--at", "1990-01-01"], ["--positions", "many"]] {
         let printed = written.ask(&[&["restore", "nowhere"], &bad[..]].concat());
         assert_eq!(printed.code, 2, "{printed:?}");
+    }
+    let future = ["restore", "nowhere", "--at", "2999-01-01T00:00:00Z"];
+    for arguments in [&future[..], &[&future[..], &["--dry-run"]].concat()] {
+        let printed = written.ask(arguments);
+        assert_eq!(printed.code, 1, "{printed:?}");
+        assert!(printed.complaints.contains("is in the future"), "{printed:?}");
     }
 }
 
@@ -109,6 +160,8 @@ fn salvage_keeps_what_stands_and_names_what_is_lost() {
     let printed = written.ask(&["salvage", target.to_str().unwrap()]);
     assert_eq!((printed.code, printed.complaints.as_str()), (1, ""), "{printed:?}");
     assert!(printed.out.contains("not whole"), "{}", printed.out);
+    assert!(printed.out.contains("there is no store to look into"), "{}", printed.out);
+    assert!(printed.out.contains("FROM BASE"), "{}", printed.out);
     assert_eq!(written.fingerprint(), before);
     assert_eq!(ask(&target, &["verify"]).code, 0);
     assert_eq!(ask(&target, &["show", &fulfilled]).code, 0);
@@ -150,7 +203,7 @@ fn a_copy_inside_of_its_source_is_refused_by_a_dry_run_too() {
             for dry_run in [&["--dry-run"][..], &[]] {
                 let arguments = [&[command, to.to_str().unwrap()], dry_run].concat();
                 let printed = written.ask(&arguments);
-                assert_eq!((printed.code, printed.out.as_str()), (3, ""), "{printed:?}");
+                assert_eq!((printed.code, printed.out.as_str()), (1, ""), "{printed:?}");
                 assert!(printed.complaints.contains("cannot write to"), "{printed:?}");
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use backstitch_core::ids::Digest;
 
-use crate::directory::Written;
-use crate::runs::{Day, day};
+use crate::directory::{MORNING, Writing, Written};
+use crate::runs::{Day, ORDER, day, fulfilled, orphan};
 
 /// Where the bytes of a run's event are in the first segment.
 fn place_of(written: &Written, bytes: &[u8]) -> usize {
@@ -69,6 +69,35 @@ fn a_torn_tail_is_noted_and_is_no_problem() {
     assert!(text.contains(&format!("torn tail: 9 bytes in segment 1 from byte {tear}")), "{text}");
     assert_eq!(written.json(&["verify"])["torn_tail"]["bytes"], 9);
     assert!(written.text(&["list"]).ends_with("5 runs\n"));
+}
+
+/// As behind a salvage that wrote partition 0, where revisions are, anew.
+#[test]
+fn a_run_that_stands_before_its_revision_is_whole() {
+    let (_, digest, plan) = Writing::new().define(ORDER, MORNING);
+    let mut writing = Writing::new();
+    let run = fulfilled(&mut writing, &plan, digest).to_string();
+    writing.define(ORDER, MORNING);
+    let written = writing.close();
+    assert!(written.text(&["verify"]).contains("whole: the log is as written, 1 run folded"));
+    assert_eq!(
+        written.json(&["list", "--workflow", "order"])["executions"][0]["status"],
+        "completed"
+    );
+    assert_eq!(written.json(&["stats"])["runs"]["by_status"]["completed"], 1);
+    assert_eq!(written.json(&["show", &run])["status"], "completed");
+
+    let mut writing = Writing::new();
+    let missing = orphan(&mut writing, &plan).to_string();
+    writing.define(ORDER, MORNING);
+    let written = writing.close();
+    let row = &written.json(&["list"])["executions"][0];
+    assert_eq!(
+        (&row["execution_id"], &row["status"]),
+        (&missing.as_str().into(), &"quarantined".into())
+    );
+    let events = written.json(&["events", &missing])["events"].as_array().unwrap().len();
+    assert_eq!(row["version"], events, "every record of it is counted");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn what_is_exported_reads_back_without_loss() {
     // What is there is not written over.
     let again = day.written.ask(&["export", "--output", path]);
     assert_eq!((again.code, again.out.as_str()), (1, ""));
+    assert!(again.complaints.contains("name another file, or remove it first"), "{again:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }
 

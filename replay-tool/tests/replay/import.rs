@@ -53,23 +53,33 @@ fn closed_runs_are_taken_in_whole_and_once() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_says_where_and_what_was_taken_in() {
+fn nothing_is_taken_of_a_file_that_was_cut_off_or_changed() {
     let (day, folder) = (day(), tempfile::tempdir().unwrap());
     let file = folder.path().join("one.jsonl");
     let path = file.to_str().unwrap();
     day.written.text(&["export", &day.fulfilled, "-o", path]);
     let text = std::fs::read_to_string(&file).unwrap();
     let trailer = text.trim_end().rfind('\n').unwrap() + 1;
-    std::fs::write(&file, &text[..trailer]).unwrap();
     let written = Writing::new().close();
-    let printed = written.ask(&["import", path]);
-    assert_eq!((printed.code, printed.out.as_str()), (1, "1 run imported\n"));
-    assert!(printed.complaints.contains("it was cut off"), "{printed:?}");
+    for (bad, why) in [
+        (text[..trailer].to_owned(), "it was cut off"),
+        (text.replace("A-1", "A-7"), "something was changed"),
+        ("no export\n".to_owned(), "line 1: it is no line of an export"),
+    ] {
+        std::fs::write(&file, bad).unwrap();
+        let printed = written.ask(&["import", path]);
+        assert_eq!((printed.code, printed.out.as_str()), (1, ""));
+        assert!(printed.complaints.contains(why), "{printed:?}");
+        assert!(printed.complaints.contains("nothing of it was taken"), "{printed:?}");
+        assert_eq!(written.json(&["list"])["count"], 0);
+    }
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(written.text(&["import", path]), "1 run imported\n");
     assert_eq!(written.json(&["show", &day.fulfilled])["status"], "completed");
-    std::fs::write(&file, "no export\n").unwrap();
-    let printed = written.ask(&["import", path]);
-    assert!(printed.complaints.contains("line 1: it is no line of an export"), "{printed:?}");
     assert_eq!(written.ask(&["import", "nowhere.jsonl"]).code, 1);
+    let printed = written.ask(&["import", folder.path().to_str().unwrap()]);
+    assert_eq!(printed.code, 1);
+    assert!(printed.complaints.contains("write it to a file first"), "{printed:?}");
 }
 
 #[test]

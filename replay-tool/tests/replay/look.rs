@@ -129,6 +129,16 @@ fn every_command_has_a_manual_page_and_examples() {
     assert!(names.contains(&"replay-tool.1") && names.contains(&"replay-tool-dlq-retry.1"));
     for name in names {
         let page = std::fs::read_to_string(pages.join(name)).unwrap();
-        assert!(page.contains("Examples:"), "{name} has no examples");
+        assert!(page.contains(".SH \"EXAMPLES\"\n  "), "{name} has no examples");
+        assert!(!page.contains("EXTRA") && !page.contains("Examples:"), "{name}: {page}");
     }
+    assert!(main.contains(".SH \"EXIT STATUS\"\n  0  done\n"), "{main}");
+    let restore = std::fs::read_to_string(pages.join("replay-tool-restore.1")).unwrap();
+    let form = "[\\-\\-at INSTANT] [\\-\\-positions N,N,...]";
+    assert!(restore.contains(form) && restore.contains("DIR\n.SH DESCRIPTION"), "{restore}");
+    let missing = written.path().join("none").join("man");
+    let printed = written.ask(&["man", "--directory", missing.to_str().unwrap()]);
+    assert_eq!(printed.code, 1);
+    assert!(printed.complaints.contains("make it first"), "{printed:?}");
+    assert!(!missing.parent().unwrap().exists());
 }

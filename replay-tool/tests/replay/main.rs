@@ -18,5 +18,6 @@ mod refusals;
 mod retention;
 mod runs;
 mod server;
+mod timelines;
 mod travel;
 mod upkeep;

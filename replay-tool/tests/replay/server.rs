@@ -20,22 +20,35 @@ fn ask(url: &str, arguments: &[&str]) -> Printed {
 
 /// Something that answers one request so; what it was asked comes with its end.
 fn answering(status: &str, body: &str) -> (String, JoinHandle<String>) {
+    answering_all(vec![answer(status, body)])
+}
+
+/// Something that answers one request after the other with these documents.
+fn answering_each(bodies: &[String]) -> (String, JoinHandle<String>) {
+    answering_all(bodies.iter().map(|body| answer("200 OK", body)).collect())
+}
+
+fn answer(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+fn answering_all(answers: Vec<String>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
     let thread = spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        let mut piece = [0; 1024];
-        while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-            let read = stream.read(&mut piece).unwrap();
-            request.extend(&piece[..read]);
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut request, mut piece) = (Vec::<u8>::new(), [0; 1024]);
+            while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+                let read = stream.read(&mut piece).unwrap();
+                request.extend(&piece[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            asked.extend(request);
         }
-        stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
+        String::from_utf8(asked).unwrap()
     });
     (url, thread)
 }
@@ -62,6 +75,28 @@ fn what_works_offline_only_is_not_ignored() {
     let letter = format!("dlq_{}_0", "0".repeat(36));
     let asked = ask("http://127.0.0.1:1", &["dlq", "retry", &letter, "--actor", "night shift"]);
     refused(&asked, 2, "`--actor` works offline only");
+}
+
+#[test]
+fn a_run_that_has_not_ended_is_drawn_until_now() {
+    let day = day();
+    let run = day.written.json(&["show", &day.running]);
+    let events = day.written.json(&["events", &day.running]);
+    let (url, thread) = answering_each(&[run.to_string(), "{}".to_owned(), events.to_string()]);
+    let asked = ask(&url, &["timeline", &day.running]);
+    thread.join().unwrap();
+    assert_eq!((asked.code, asked.complaints.as_str()), (0, ""));
+    let head = asked.out.lines().next().unwrap();
+    assert!(head.contains(" so far") && !head.contains("700ms"), "{head}");
+}
+
+#[test]
+fn a_replay_goes_to_a_url_or_into_a_view() {
+    let asked = ask("http://127.0.0.1:1", &["replays", "start"]);
+    refused(&asked, 2, "--view");
+    assert!(asked.complaints.contains("--url"), "{asked:?}");
+    let both = ["replays", "start", "--url", "http://a", "--view", "runs"];
+    refused(&ask("http://127.0.0.1:1", &both), 2, "cannot be used with");
 }
 
 #[test]
@@ -212,7 +247,7 @@ fn an_export_that_breaks_off_leaves_no_file() {
     let (url, thread) = answering(status, cut);
     let arguments = ["export", "-o", file.to_str().unwrap(), "--status", "completed"];
     let printed = ask(&url, &arguments);
-    refused(&printed, 1, "the export cannot be read on: line ");
+    refused(&printed, 1, "this is no whole export: line ");
     assert!(thread.join().unwrap().starts_with("GET /api/v1/export?status=completed "));
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");

@@ -138,6 +138,21 @@ impl Handle {
         Ok(Retried { execution, new_run: true, status: accepted.status })
     }
 
+    /// The same where the letter's run allows it, and nowhere else: no new run is begun.
+    ///
+    /// # Errors
+    /// As [`Handle::retry_letter`]; [`Rejection::NeedsNewRun`] where it takes a new run.
+    pub async fn retry_letter_in_place(
+        &self,
+        letter: LetterId,
+        actor: &str,
+    ) -> Result<Retried, Error> {
+        let (number, actor) = (letter.number, actor.to_owned());
+        let command = Command::RetryLetter { letter: number, actor, linked: None };
+        let status = self.letter_command(letter, command).await?;
+        Ok(Retried { execution: letter.execution, new_run: false, status })
+    }
+
     /// Has a dead letter's step run with another input, and tried again. What is answered by a
     /// crash in between is the letter open, with the input that its next retry takes.
     ///

@@ -75,7 +75,7 @@ impl Handle {
     pub async fn migrate(&self, run: ExecutionId, wish: MigrationWish) -> Result<Migrated, Error> {
         let state = self.state_of(run).await?;
         let own = &state.submitted;
-        let to = self.revision_to(&own.namespace, &own.workflow, wish.revision)?;
+        let to = self.revision_to(&own.namespace, &own.workflow, wish.revision, "revision")?;
         self.migrate_onto(state, to, wish).await
     }
 
@@ -92,7 +92,8 @@ impl Handle {
         wish: MigrationWish,
         after: Option<Cursor>,
     ) -> Result<AllMigrated, Error> {
-        let to = self.revision_to(namespace, workflow, wish.revision)?;
+        let is_first = after.is_none();
+        let to = self.revision_to(namespace, workflow, wish.revision, "to")?;
         let filter = RunFilter {
             namespace: namespace.to_owned(),
             workflow: Some(workflow.to_owned()),
@@ -105,6 +106,12 @@ impl Handle {
             row.revision != to.number && from.is_none_or(|from| from == row.revision)
         };
         let rows: Vec<_> = page.rows.into_iter().filter(wanted).collect();
+        let revisions = self.catalog().revisions(namespace, workflow);
+        let unknown = from.filter(|from| revisions.iter().all(|own| own.number != *from));
+        // A run may have a revision that nobody defined here: one that goes on with an imported run.
+        if let Some(from) = unknown.filter(|_| is_first && rows.is_empty()) {
+            return Err(no_revision("from", workflow, from));
+        }
         let mut runs = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SIDE_BY_SIDE) {
             let mut side_by_side = JoinSet::new();
@@ -210,6 +217,7 @@ impl Handle {
         namespace: &str,
         workflow: &str,
         wanted: Option<u32>,
+        path: &str,
     ) -> Result<Revision, Error> {
         let mut revisions = self.catalog().revisions(namespace, workflow);
         if revisions.is_empty() {
@@ -220,11 +228,11 @@ impl Handle {
             None => revisions.pop(),
             Some(wanted) => revisions.into_iter().find(|own| own.number == wanted),
         };
-        found.ok_or_else(|| {
-            let wanted = wanted.unwrap_or_default();
-            let message = format!("`{workflow}` has no revision {wanted}");
-            let path = "revision".to_owned();
-            Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
-        })
+        found.ok_or_else(|| no_revision(path, workflow, wanted.unwrap_or_default()))
     }
+}
+
+fn no_revision(path: &str, workflow: &str, wanted: u32) -> Error {
+    let (path, message) = (path.to_owned(), format!("`{workflow}` has no revision {wanted}"));
+    Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
 }

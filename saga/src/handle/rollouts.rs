@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backstitch_core::rollout::{Applicant, InForce};
+use backstitch_core::definition::problem::Problem;
+use backstitch_core::rollout::{Applicant, InForce, RolloutWish};
 use backstitch_core::statistics::RunStatistics;
 
 use super::{Handle, Request, blocking, unexpected};
@@ -30,7 +31,8 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::WorkflowNotFound`], [`Error::InvalidRollout`] with every problem,
-    /// [`Error::Draining`], [`Error::Stopped`].
+    /// [`Error::RolloutNotFound`] where there is none to switch off, [`Error::Draining`],
+    /// [`Error::Stopped`].
     pub async fn roll_out(
         &self,
         namespace: &Arc<str>,
@@ -42,8 +44,24 @@ impl Handle {
         match self.ask(WORKFLOWS_PARTITION, |ticket| Input::Rollout(order, ticket)).await? {
             Answer::RolledOut { rollout, changed } => Ok(RolledOut { rollout, changed }),
             Answer::RolloutRefused(problems) => Err(Error::InvalidRollout(problems)),
+            Answer::NoRollout => Err(Error::RolloutNotFound { workflow: workflow.to_owned() }),
             answer => Err(unexpected(answer, None)),
         }
+    }
+
+    /// Everything that is wrong with a roll-out over the revisions that a workflow has.
+    ///
+    /// # Errors
+    /// [`Error::WorkflowNotFound`].
+    pub fn rollout_problems(
+        &self,
+        namespace: &str,
+        workflow: &str,
+        wish: &RolloutWish,
+    ) -> Result<Vec<Problem>, Error> {
+        self.known_workflow(namespace, workflow)?;
+        let newest = self.catalog().latest(namespace, workflow);
+        Ok(wish.problems(newest.map_or(0, |revision| revision.number)))
     }
 
     /// What is in force for a workflow's new runs, and the statistics of each arm that has

@@ -157,6 +157,8 @@ pub enum Answer {
     },
     /// The roll-out can't be: every problem.
     RolloutRefused(Vec<Problem>),
+    /// There is no roll-out to switch off.
+    NoRollout,
     /// The content is durable.
     Kept,
     /// The run is durable with all of its events.

@@ -71,6 +71,9 @@ impl Workflows {
         let stream = StreamId::Workflow { namespace, workflow };
         let defined = self.state(&stream).filter(|own| own.latest().is_some());
         let Some(own) = defined else { return Answer::NotFound };
+        if matches!(order.act, RolloutAct::Kill { .. }) && own.rollout.is_none() {
+            return Answer::NoRollout;
+        }
         let events = match order.act.decide(own) {
             Ok(events) => events,
             Err(problems) => return Answer::RolloutRefused(problems),

@@ -96,6 +96,22 @@ impl Base {
         Ok(())
     }
 
+    /// Which histories a block holds, in words, as far as the table of blocks tells: entries are
+    /// in the order of their keys.
+    fn held_by(&self, index: u32) -> String {
+        let first_of = |index: u32| {
+            let place = self.blocks.as_ref()?.get(index as usize)?;
+            keys::stream_of(&place.first_key).ok().map(|(stream, _)| stream)
+        };
+        match (first_of(index), first_of(index.saturating_add(1))) {
+            (Some(first), Some(next)) => {
+                format!("; it held the histories from {first} until before {next}")
+            }
+            (Some(first), None) => format!("; it held the histories from {first} on"),
+            (None, _) => String::new(),
+        }
+    }
+
     /// The entries of one stream, in order.
     pub(crate) fn entries_of(&self, stream: &StreamId) -> Result<Vec<Entry>, Error> {
         let key = keys::stream(stream);
@@ -178,7 +194,8 @@ impl Entries<'_> {
             let place = self.base.blocks.as_ref().and_then(|all| all.get(self.index as usize));
             let offset = place.map_or(self.offset, |place| place.offset);
             let broken = |error: Malformed| {
-                let detail = format!("block {} cannot be read: {error}", self.index);
+                let held = self.base.held_by(self.index);
+                let detail = format!("block {} cannot be read: {error}{held}", self.index);
                 Error::from(damage(offset, &detail))
             };
             let (file, path) = (&self.base.file, &self.base.path);

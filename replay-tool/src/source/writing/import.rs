@@ -2,15 +2,16 @@
 //!
 //! As a server does it: the fact that a run is imported comes first, so that what a crash
 //! leaves of one is known by it, is shown to nobody, and is removed before it is taken again
-//! or a server starts. The same file can be taken again and goes on where it broke off.
+//! or a server starts. The same file can be taken again and goes on where it broke off. It is
+//! read through first, so that nothing is taken of one that was changed or cut off.
 
 use std::collections::HashSet;
 use std::io::BufRead;
 
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::export::{
-    BadLine, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, LINE_BYTES_MAX,
-    beyond_partitions, is_same, not_closed,
+    BadLine, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, beyond_partitions,
+    is_same, not_closed,
 };
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::machine::replay;
@@ -19,6 +20,7 @@ use backstitch_core::workflow;
 use backstitch_journal::{Fit, Head};
 use serde_json::Value;
 
+use super::super::lines::next_line;
 use super::{StagedRecord, Writing, rows};
 use crate::error::Error;
 
@@ -27,8 +29,25 @@ const WORKFLOWS_PARTITION: PartitionId = PartitionId(0);
 /// Why what a crash left of an import is removed.
 const CUT_SHORT: &str = "its import was cut short; import it again";
 
+/// Reads a file through to its hash; `read` is told how many bytes were read.
+///
+/// # Errors
+/// If it is no whole export.
+pub(crate) fn check_export(mut file: impl BufRead, read: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    let (mut importer, mut line, mut bytes) = (Importer::default(), Vec::new(), 0_u64);
+    loop {
+        let count = next_line(&mut file, &mut line).map_err(|source| Error::Unread { source })?;
+        if count == 0 {
+            return importer.finish().map_err(|bad| Error::BadExport { bad });
+        }
+        importer.take(&line).map_err(|bad| Error::BadExport { bad })?;
+        bytes += count as u64;
+        read(bytes);
+    }
+}
+
 impl Writing {
-    /// Takes a file in, line by line; `read` is told how many bytes were taken. Answers what
+    /// Takes a file in that was read through already, line by line; `read` is told how many bytes were taken. Answers what
     /// the API would, with what stopped it before its end, if something did.
     ///
     /// # Errors
@@ -42,7 +61,7 @@ impl Writing {
         let mut report = ImportReport::default();
         let stopped = match self.take_lines(&mut file, actor, &mut report, read) {
             Ok(()) => None,
-            Err(Stop::Bad(bad)) => Some(Error::BadExport { bad }),
+            Err(Stop::Bad(bad)) => Some(Error::ImportStopped { bad }),
             Err(Stop::Unread(source)) => Some(Error::Unread { source }),
             Err(Stop::Failed(error)) => return Err(error),
         };
@@ -59,10 +78,7 @@ impl Writing {
         let named = self.imported_runs()?;
         let (mut importer, mut line, mut bytes) = (Importer::default(), Vec::new(), 0_u64);
         loop {
-            line.clear();
-            // One byte more than a line may have, so that the importer refuses a longer one.
-            let mut piece = std::io::Read::take(&mut *file, LINE_BYTES_MAX as u64 + 2);
-            let count = piece.read_until(b'\n', &mut line).map_err(Stop::Unread)?;
+            let count = next_line(file, &mut line).map_err(Stop::Unread)?;
             if count == 0 {
                 return Ok(importer.finish()?);
             }

@@ -24,6 +24,8 @@ use backstitch_journal::{
     Batch, Fit, Head, Journal, Opened, Options, Reader, Record, Statistics, archives,
 };
 
+pub(crate) use import::check_export;
+
 use super::archive::check_directory;
 use super::definitions::Definitions;
 use super::fold::Fold;

@@ -80,6 +80,7 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         "CompensationTimedOut" => {
             ("undos too long", Style::Bad, format!("longer than {} ms", data["limit_ms"]))
         }
+        "PartialUnwindingStarted" => ("undoing a part", Style::Undo, words(&data["steps"])),
         "CancelForced" => ("cancel forced", Style::Waiting, who(data)),
         "SignalReceived" => (
             "signal",

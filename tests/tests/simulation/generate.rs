@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::random::Random;
 
 /// Workflows whose steps take much rendering.
-const HEAVY_PERCENT: u64 = 6;
+const HEAVY_PERCENT: u64 = 2;
 
 /// A random definition of the given id, as JSON.
 /// Its children are of the given workflows.

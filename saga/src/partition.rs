@@ -108,7 +108,7 @@ pub struct Partition<T> {
     services: Arc<dyn Dependencies>,
     /// Callbacks that wait to be told that they are not sent now.
     callbacks_held: CallbacksHeld,
-    /// Places to be let go once a stage is durable.
+    /// Places to be let go once so many stages are durable.
     freed_keys: VecDeque<(u64, Asker)>,
     /// Where answers are taken from and brought to.
     cache: ResultCache,

@@ -114,6 +114,10 @@ impl Keyed {
         let mut looked_at = std::mem::take(&mut self.touched);
         if state.phase != Phase::Forward {
             looked_at = self.held.iter().chain(&self.waiting).copied().collect();
+        } else if state.calls.is_some() {
+            // A call that was let on and then kept back again leaves no event behind.
+            let waits = |step: &&StepIndex| state.held_call(Subject::Step(**step)).is_some();
+            looked_at.extend(self.held.iter().filter(waits));
         }
         let over = |step: &StepIndex| {
             let own = state.step(*step);
@@ -145,18 +149,24 @@ impl<T: Abandon> Partition<T> {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let (keys, calls) = (&mut run.standing.keys, &run.standing.calls);
         let (waited, held) = keys.given_up(&run.state, calls, moment.now);
+        if waited.is_empty() && held.is_empty() {
+            return;
+        }
+        let stages = run.stages;
         for step in waited {
             self.keys.leave((id, step));
             // It may have been given its places a moment ago.
-            self.freed_keys.push_back((self.next_stage, (id, step)));
+            self.freed_keys.push_back((stages, (id, step)));
         }
-        self.freed_keys.extend(held.into_iter().map(|step| (self.next_stage, (id, step))));
+        self.freed_keys.extend(held.into_iter().map(|step| (stages, (id, step))));
+        // Where nothing was recorded there is nothing to wait for.
+        self.free_keys();
     }
 
     /// Lets go what steps durably need no more.
     pub(super) fn free_keys(&mut self) {
         while let Some((_, (id, step))) =
-            self.freed_keys.pop_front_if(|(stage, _)| *stage < self.committed_stages)
+            self.freed_keys.pop_front_if(|(stages, _)| *stages <= self.committed_stages)
         {
             let again = match self.runs.get(&id) {
                 Some(Cell::Run(run)) => {

@@ -9,6 +9,7 @@ use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
+use backstitch_saga::breakers::{Breakers, Independent, Settings as BreakerSettings};
 use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Answer, Fork, Input, Order};
 use backstitch_saga::slots::{Full, Settings, Slots};
@@ -129,4 +130,56 @@ fn a_fork_waits_in_line_if_there_is_room_to_wait() {
         }
         assert_eq!(slots.limits().waiting, [0, usize::from(waits), 0]);
     }
+}
+
+/// A step that calls a service with a circuit, and needs the place of a key.
+fn called(workflow: &str, key: &str) -> Arc<Plan> {
+    plan(json!({ "id": workflow, "on_failure": "halt", "steps": [{
+        "id": "a", "type": "task", "limits": [{ "key": key, "max": 1 }], "retry": "none",
+        "breaker": { "key": "b", "failures": 1, "open_for": "1s", "probes": 2 },
+    }]}))
+}
+
+#[test]
+fn a_call_that_was_let_on_and_is_kept_back_again_lets_its_key_go() {
+    let plans = [called("first", "f"), called("tries", "t"), called("waits", "k")];
+    let (pool, slots) = (Pool::new(2), Slots::new(Settings::default()));
+    let (keys, breakers) = (Keys::default(), Breakers::new(BreakerSettings::default()));
+    let held = || {
+        let shown = keys.shown("default", 10).0;
+        shown.iter().filter(|own| own.running > 0).map(|own| own.key.to_string()).collect()
+    };
+    let held: &dyn Fn() -> Vec<String> = &held;
+    let plans: Vec<_> = plans.iter().collect();
+    let mut bench = keyed(&pool, &slots, &keys, &plans);
+    bench.partition =
+        bench.partition.guarded_by(breakers.seat(Arc::new(|| {})), Arc::new(Independent));
+    let another = pool.seat(Arc::new(|| {}));
+    assert!(another.take(), "one turn is somebody else's");
+    for (run, plan) in [THIRD, OTHER, RUN].into_iter().zip(plans) {
+        bench.take(Input::Submit(submission(run, plan, None), ()), START);
+        bench.flush();
+        if run == THIRD {
+            let order = bench.orders.pop().expect("its service is called");
+            let busy = report(&order, Failure::retryable("BUSY", "try again"));
+            bench.take(Input::Command(THIRD, busy, None), START);
+            bench.flush();
+        }
+    }
+    assert!(bench.orders.is_empty(), "the circuit is open");
+    let later = START.plus_ms(1_000);
+    bench.partition.fire(later);
+    bench.flush();
+    assert_eq!(held(), ["k", "t"], "both may try the service, and one has a turn");
+    let order = bench.orders.pop().expect("the service is tried");
+    assert_eq!((order.execution, bench.orders.len()), (OTHER, 0));
+    let busy = report(&order, Failure::retryable("BUSY", "try again"));
+    bench.take(Input::Command(OTHER, busy, None), later);
+    bench.flush();
+    bench.partition.fire(later);
+    bench.flush();
+    bench.partition.fire(later);
+    bench.flush();
+    assert!(bench.orders.is_empty(), "the circuit is open again");
+    assert_eq!(held(), Vec::<String>::new(), "whoever waits for a service holds no key");
 }

@@ -146,7 +146,8 @@ fn has_begun(own: &StepState) -> bool {
         own.status,
         StepStatus::Pending | StepStatus::Skipped | StepStatus::Pruned | StepStatus::Cancelled
     );
-    !untouched || own.attempt > 0
+    // One that is to be done anew keeps the number of its attempts alone.
+    !untouched || (own.attempt > 0 && own.input.is_some())
 }
 
 /// What a revision says otherwise of a step that has begun.

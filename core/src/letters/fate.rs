@@ -61,7 +61,9 @@ fn retried(state: &State, number: u32, subject: LetterSubject) -> Fate {
         LetterSubject::Undo(step) => match state.step(step).undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Succeeded) => Fate::Succeeded,
             Some(UndoStatus::Skipped) => Fate::GivenUp,
-            Some(UndoStatus::Failed) | None => Fate::Failed,
+            Some(UndoStatus::Failed) => Fate::Failed,
+            // The step was undone and is done anew.
+            None => Fate::Succeeded,
             Some(_) => Fate::Pending,
         },
         LetterSubject::Callback(number) => match state.deliveries.get(number as usize) {

@@ -96,8 +96,8 @@ fn recount(state: &mut State, part: &BTreeSet<StepIndex>) {
         (own.open_needs, own.done_needs) = (fresh.open_needs, fresh.done_needs);
     }
     let had = std::mem::replace(&mut state.flow, fresh.flow).map(|own| *own);
-    if let (Some(flow), Some(had)) = (&mut state.flow, had) {
-        keep_flow(flow, had, part);
+    if let Some(had) = had {
+        keep_flow(state.flow.get_or_insert_default(), had, part);
     }
     flow::forget_handled(state);
     let of_part = |subject: &Subject| match subject {

@@ -11,7 +11,9 @@ use backstitch_core::unwind_plan::unwind_plan_json;
 use backstitch_core::why::blockers;
 use serde_json::json;
 
-use crate::stage::{Life, cancel, discard, pause, resume, retry, roll_back, set, signal};
+use crate::stage::{
+    Life, cancel, discard, pause, resume, retry, roll_back, roll_back_to as to, set, signal,
+};
 
 /// `who` is the savepoint; `mail` has nothing to do with it.
 const TRIP: &str = "
@@ -23,11 +25,6 @@ steps:
   - { id: pay, type: task, needs: [seat, hotel], retry: none, undo: { type: refund } }
   - { id: mail, type: task, retry: { max_attempts: 3, initial: 1s } }
 ";
-
-fn to(step: &str) -> Command {
-    let (reason, actor) = ("wrong dates".to_owned(), "ann".to_owned());
-    Command::RollBackTo { step: step.to_owned(), accept_unsafe: false, reason, actor }
-}
 
 fn settle(step: &str, settlement: UndoSettlement) -> Command {
     let (step, note) = (Some(step.to_owned()), "by telephone".to_owned());

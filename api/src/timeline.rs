@@ -161,9 +161,10 @@ impl Timeline {
                 let to = data["to"].as_str().map(|step| format!(" to `{step}`"));
                 (format!("rollback{} asked for {}", to.unwrap_or_default(), who(data)), Tone::Odd)
             }
-            "PartialUnwindingStarted" => {
-                ("what may have been done in vain, or is done anew, is undone".to_owned(), Tone::Odd)
-            }
+            "PartialUnwindingStarted" => (
+                "what may have been done in vain, or is done anew, is undone".to_owned(),
+                Tone::Odd,
+            ),
             "PartialUnwindingEnded" => ("that is undone, and done anew".to_owned(), Tone::Odd),
             "SignalReceived" => {
                 let (name, actor) = (text(&data["name"]), text(&data["actor"]));

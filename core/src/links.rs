@@ -189,7 +189,8 @@ pub(crate) fn in_flight(state: &State) -> bool {
 /// A run that is rolled back to a step tells the children of what builds on it to stop.
 fn cancel_part(state: &State, links: &Links, part: &Partial, post: &mut Post<'_>) {
     let Some(back_to) = &part.back_to else { return };
-    let reason = format!("its parent is rolled back to step `{}`", state.plan.step(back_to.step).id);
+    let reason =
+        format!("its parent is rolled back to step `{}`", state.plan.step(back_to.step).id);
     let own = links.to_cancel.iter().filter(|step| part.steps.contains(*step));
     for &step in own.take(STARTS_PER_LAYER_MAX) {
         let Some(child) = links.child(step) else { continue };

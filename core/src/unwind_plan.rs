@@ -36,8 +36,7 @@ pub fn unwind_plan_json(state: &State, to: Option<StepIndex>) -> Value {
     let undos: Vec<_> = undos.map(|own| undo_json(state, *own, &mut work)).collect();
     let steps = || (0..).map(StepIndex).take(state.steps.len());
     let of_part = |step: &StepIndex| part.as_ref().is_none_or(|part| part.contains(step));
-    let left: Vec<_> =
-        steps().filter(of_part).filter_map(|step| left_json(state, step)).collect();
+    let left: Vec<_> = steps().filter(of_part).filter_map(|step| left_json(state, step)).collect();
     let again = part.iter().flatten().map(|step| &state.plan.step(*step).id);
     let again: Vec<_> = again.take(UNWIND_STEPS_MAX).collect();
     let more_again = part.as_ref().map_or(0, |part| part.len() - again.len());

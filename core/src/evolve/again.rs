@@ -21,9 +21,8 @@ pub(super) fn requested(state: &mut State, step: StepIndex, said: Said) -> Resul
     step_mut(state, step)?;
     let reopened = state.phase == Phase::Ended;
     move_run(state, PhaseMove::RollBack)?;
-    let lifted = |subject: Subject| {
-        subject == Subject::Deadline || (reopened && subject == Subject::Sla)
-    };
+    let lifted =
+        |subject: Subject| subject == Subject::Deadline || (reopened && subject == Subject::Sla);
     state.sets.due.retain(|(_, subject)| !lifted(*subject));
     state.sets.overdue = false;
     (state.ending, state.failing, state.cancel) = (None, None, None);

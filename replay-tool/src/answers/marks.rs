@@ -70,7 +70,11 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         "ExecutionResumed" => ("resumed", Style::Plain, who(data)),
         "RollbackRequested" => {
             let to = data["to"].as_str().map(|step| format!("to `{step}`, "));
-            ("rollback requested", Style::Waiting, format!("{}{}", to.unwrap_or_default(), who(data)))
+            (
+                "rollback requested",
+                Style::Waiting,
+                format!("{}{}", to.unwrap_or_default(), who(data)),
+            )
         }
         "UndoAwaited" => {
             ("undo awaited", Style::Waiting, format!("of {}, by hand", step_name(&data["step"])))

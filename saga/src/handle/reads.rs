@@ -92,7 +92,8 @@ impl Handle {
             Answer::NotResident => self.read_state(run).await?,
             answer => return Err(unexpected(answer, Some(run))),
         };
-        let known = |step: &str| state.plan.index_of(step).filter(|own| !state.plan.step(*own).gone);
+        let known =
+            |step: &str| state.plan.index_of(step).filter(|own| !state.plan.step(*own).gone);
         let to = match to {
             Some(step) => match known(step) {
                 None => {

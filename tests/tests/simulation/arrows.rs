@@ -137,7 +137,9 @@ fn run_move(
         RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
             Some(PhaseMove::UnwindPart)
         }
-        RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. }) => Some(PhaseMove::ReopenForward),
+        RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. }) => {
+            Some(PhaseMove::ReopenForward)
+        }
         RunEvent::LetterDiscarded { .. } | RunEvent::Unwind(UnwindEvent::UndosSettled { .. }) => {
             moved.then_some(PhaseMove::ReopenUnwinding)
         }

@@ -61,7 +61,8 @@ pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEven
             RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
                 for step in steps {
                     let id = &state.plan.step(*step).id;
-                    let Some(round) = rounds.get(step).filter(|_| state.migrations.is_none()) else {
+                    let Some(round) = rounds.get(step).filter(|_| state.migrations.is_none())
+                    else {
                         continue;
                     };
                     let key = format!("{}/{id}/{round}", state.id);

@@ -42,7 +42,10 @@ impl Model {
     /// The run is to be rolled back to a step: nothing starts before what builds on it is undone.
     pub(super) fn roll_back_to(&mut self, step: StepIndex) -> Verdict {
         rule(self.part.is_none(), "two parts of a run are undone at once")?;
-        rule(self.status(step) == StepStatus::Succeeded, "a run goes on from what did not succeed")?;
+        rule(
+            self.status(step) == StepStatus::Succeeded,
+            "a run goes on from what did not succeed",
+        )?;
         rule(self.phase != Phase::Ended || self.completed, "a run that failed goes on")?;
         self.move_run(&[Phase::Forward, Phase::Suspended, Phase::Ended], Phase::Failing)?;
         let part = self.below(step).into_iter().collect();

@@ -131,7 +131,7 @@ fn forward(
         events.push(event);
         return;
     }
-    if !state.begun && !room.begins() {
+    if !state.has_begun() && !room.begins() {
         return;
     }
     resolve_faults(state, now, events);

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 18;
+pub const CHECKPOINT_FORMAT: u32 = 19;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Checkpoint {
     submitted_at: Timestamp,
     version: u64,
     phase: Phase,
-    begun: bool,
+    begun_at: Option<Timestamp>,
     steps: Vec<StepState>,
     failing: Option<Failing>,
     cancel: Option<Cancel>,
@@ -77,7 +77,7 @@ impl Checkpoint {
             submitted_at: own.submitted_at,
             version: own.version,
             phase: own.phase,
-            begun: own.begun,
+            begun_at: own.begun_at,
             steps: own.steps,
             failing: own.failing,
             cancel: own.cancel,
@@ -166,7 +166,7 @@ impl Checkpoint {
             submitted_at: self.submitted_at,
             version: self.version,
             phase: self.phase,
-            begun: self.begun,
+            begun_at: self.begun_at,
             steps: self.steps,
             failing: self.failing,
             cancel: self.cancel,

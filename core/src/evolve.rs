@@ -30,7 +30,7 @@ use crate::state::{Cancel, Ending, Failing, State, StepState, Subject};
 use crate::time::Timestamp;
 
 pub use calls::refusal;
-pub(crate) use control::resolve_letters;
+pub(crate) use control::{resolve_letters, rolled_back};
 use deliveries::{move_delivery, schedule};
 use letters::apply_letter;
 
@@ -65,6 +65,7 @@ pub fn evolve_onto(
     at: Timestamp,
 ) -> Result<(), IllegalTransition> {
     let version = state.version + 1;
+    let was_ended = state.phase == Phase::Ended;
     let folded = match (event, plan) {
         (RunEvent::Fork(own @ ForkEvent::Migrated { .. }), Some(plan)) => {
             migrate::migrate(state, own, plan, at)
@@ -75,6 +76,9 @@ pub fn evolve_onto(
     state.version = version;
     state.payload_bytes = state.payload_bytes.saturating_add(event.payload_bytes());
     state.updated_at = at;
+    if was_ended && state.phase != Phase::Ended && state.has_begun() {
+        state.begun_at = Some(at);
+    }
     Ok(())
 }
 
@@ -286,7 +290,9 @@ fn move_step(
     let takes_turns = state.takes_turns(step);
     // A run that was given up before it began never did, nor does a fork by what it keeps.
     let begins = from == StepStatus::Pending && by != StepMove::Cancel;
-    state.begun |= begins && !state.is_unstarted_fork();
+    if begins && !state.is_unstarted_fork() {
+        state.begun_at.get_or_insert(at);
+    }
     if matches!(to, StepStatus::Ready) {
         limits::start(state, step, at);
     } else if to.is_settled() {
@@ -303,7 +309,12 @@ fn move_step(
     };
     match from {
         StepStatus::Pending => drop(sets.open.remove(&step)),
-        StepStatus::Ready => drop(ready.remove(&step)),
+        StepStatus::Ready => {
+            ready.remove(&step);
+            if to != StepStatus::Waiting {
+                state.steps[step.at()].due_at = None;
+            }
+        }
         StepStatus::Running => drop(sets.running.remove(&step)),
         StepStatus::Faulted => drop(sets.faulted.remove(&step)),
         StepStatus::Failed => drop(sets.failed.remove(&step)),
@@ -327,7 +338,10 @@ fn move_step(
                 sets.open.insert(step);
             }
         }
-        StepStatus::Ready => drop(ready.insert(step)),
+        StepStatus::Ready => {
+            ready.insert(step);
+            state.steps[step.at()].due_at = Some(at);
+        }
         StepStatus::Running => drop(sets.running.insert(step)),
         StepStatus::Faulted => drop(sets.faulted.insert(step)),
         StepStatus::Waiting | StepStatus::Retrying => {

@@ -105,7 +105,7 @@ fn of_the_run(state: &State, plan: &Plan, reasons: &mut Vec<String>) {
     if !plan.has_limits_of(&state.plan) {
         reasons.push("the revision has another `concurrency`, and the run has its slot".to_owned());
     }
-    if state.begun || state.has_own_numbers() {
+    if state.has_begun() || state.has_own_numbers() {
         let number = |own: &NumberTemplate| state.own_number(own.number).is_none();
         if let Some(own) = plan.numbers.iter().find(|own| number(own)) {
             let word = own.number.word();

@@ -10,6 +10,7 @@ mod each;
 mod flow;
 mod keyed;
 mod numbers;
+mod priority;
 #[cfg(test)]
 mod problem_tests;
 mod replay_safety;
@@ -28,7 +29,7 @@ use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
 
-use crate::event::{Callback, Priority, Recourse};
+use crate::event::{Callback, Recourse};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -45,6 +46,7 @@ pub use flow::{Flow, Router};
 pub use keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
+pub use priority::{PlanPriority, priority_of};
 pub use replay_safety::ReplaySafety;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -80,7 +82,7 @@ pub struct Plan {
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// Who goes first when not all can.
-    pub priority: Priority,
+    pub priority: PlanPriority,
     /// How many of its runs there may be at a time.
     pub concurrency: Option<RunLimit>,
     /// How many of its runs with the same key there may be at a time.

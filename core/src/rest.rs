@@ -56,7 +56,7 @@ impl State {
     #[must_use]
     pub fn waits_for_time_alone(&self) -> bool {
         let listens = self.signals().is_some_and(|own| own.waiting().next().is_some());
-        self.phase == Phase::Forward && self.begun && !listens && self.sets.running.is_empty()
+        self.phase == Phase::Forward && self.has_begun() && !listens && self.sets.running.is_empty()
     }
 
     /// Whether a step could start but for its places of keyed limits.

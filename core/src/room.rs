@@ -137,16 +137,22 @@ impl State {
         self.plan.part.as_ref().map_or(usize::MAX, |own| own.max_parallel.saturating_sub(under_way))
     }
 
+    /// Whether any step was looked at.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun_at.is_some()
+    }
+
     /// Whether the run waits until it may begin.
     #[must_use]
     pub fn waits_to_begin(&self) -> bool {
-        self.phase == Phase::Forward && !self.begun
+        self.phase == Phase::Forward && !self.has_begun()
     }
 
     /// Whether the run is one of those at a time that its workflow and the node allow.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        self.begun && self.phase != Phase::Ended
+        self.has_begun() && self.phase != Phase::Ended
     }
 
     /// What the run wants a turn for, once everything else that follows has happened.

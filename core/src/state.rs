@@ -62,8 +62,9 @@ pub struct State {
     pub version: u64,
     /// Where the run as a whole stands.
     pub phase: Phase,
-    /// Whether any step was looked at: until then the run holds no slot.
-    pub begun: bool,
+    /// When a step was first looked at, or the ended run was reopened; until the former it holds
+    /// no slot.
+    pub begun_at: Option<Timestamp>,
     /// Each step, in the plan's order.
     pub steps: Vec<StepState>,
     /// Why the run fails or failed, and what is done about it.
@@ -201,7 +202,7 @@ impl State {
             tags: Arc::default(),
             version: 1,
             phase: Phase::Forward,
-            begun: false,
+            begun_at: None,
             steps,
             failing: None,
             cancel: None,
@@ -243,7 +244,7 @@ impl State {
             },
             (Phase::Unwinding, _) => RunStatus::Compensating,
             (Phase::Suspended, _) => RunStatus::Suspended,
-            (Phase::Forward, _) if !self.begun => RunStatus::Pending,
+            (Phase::Forward, _) if !self.has_begun() => RunStatus::Pending,
             _ => RunStatus::Running,
         }
     }

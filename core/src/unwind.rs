@@ -226,7 +226,13 @@ fn move_undo(
     let own = undo_mut(state, step)?;
     let (from, to) = (own.status, follow(UNDO_ARROWS, own.status, by)?);
     own.status = to;
-    let waited = if from == UndoStatus::Retrying { own.due_at.take() } else { None };
+    let waited = match from {
+        UndoStatus::Ready | UndoStatus::Retrying => own.due_at.take(),
+        _ => None,
+    };
+    if to == UndoStatus::Ready {
+        own.due_at = Some(at);
+    }
     let due_at = own.due_at;
     let finished = to.is_settled();
     let mut lets_go = false;

@@ -4,12 +4,12 @@
 //! same list.
 
 mod links;
+mod ready;
 mod services;
 mod undos;
 
 use serde_json::{Value, json};
 
-use crate::advance::alone::Gate;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::decide::CALLBACK_ATTEMPTS_MAX;
 use crate::event::{LetterSubject, SuspendReason};
@@ -21,6 +21,8 @@ use crate::state::{Delivery, Letter, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
+pub use ready::first_without_turn;
+
 /// Blockers that one answer lists; it says how many more there are.
 pub const BLOCKERS_MAX: usize = 100;
 
@@ -31,9 +33,9 @@ const NEEDS_NAMED_MAX: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
-    /// `ready`, `pending`, `undo`, `undo_retry`, `undo_by_hand`, `compensation_timeout`, `callback`,
-    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`, `settling`,
-    /// `rolling_back`; and of
+    /// `ready`, `alone`, `parallel`, `pending`, `undo`, `undo_retry`, `undo_by_hand`, `compensation_timeout`, `callback`,
+    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`, `settling`, `rolling_back`;
+    /// and of
     /// the shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
@@ -70,6 +72,7 @@ pub fn blockers(state: &State) -> Vec<Blocker> {
         Phase::Forward | Phase::Failing | Phase::Suspended => {
             found.extend(steps().filter_map(|step| under_way(state, step)));
             if state.phase != Phase::Failing {
+                found.extend(ready::beyond_window(state));
                 found.extend(steps().filter_map(|step| pending(state, step)));
             }
         }
@@ -268,34 +271,13 @@ fn under_way(state: &State, step: StepIndex) -> Option<Blocker> {
                 Blocker::of("waiting", subject, sentence).since(own.started_at).until(own.due_at)
             }
         },
-        StepStatus::Ready if let Some(sentence) = alone(state, step) => {
-            Blocker::of("alone", subject, sentence)
-        }
-        StepStatus::Ready => {
-            Blocker::of("ready", subject, format!("step `{name}` is ready and has not started"))
-        }
+        StepStatus::Ready => ready::ready(state, step),
         StepStatus::Pending
         | StepStatus::Succeeded
         | StepStatus::Failed
         | StepStatus::Skipped
         | StepStatus::Pruned
         | StepStatus::Cancelled => return None,
-    })
-}
-
-/// What a ready step waits for because it runs alone, or another does.
-fn alone(state: &State, step: StepIndex) -> Option<String> {
-    if Gate::of(state, state.updated_at).lets(state, step) {
-        return None;
-    }
-    let name = &state.plan.step(step).id;
-    let running = state.sets.running.first().map(|step| id(state, *step));
-    Some(match (state.plan.step(step).exclusive, running) {
-        (true, Some(running)) => {
-            format!("step `{name}` runs alone and waits until `{running}` ended")
-        }
-        (false, Some(running)) => format!("step `{name}` waits until `{running}` ended"),
-        (_, None) => format!("step `{name}` waits for one that runs alone"),
     })
 }
 
@@ -331,7 +313,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             services::waits(&format!("the undo of step `{name}`"), name, held)
         }
         UndoStatus::Pending | UndoStatus::Ready => {
-            Blocker::of("undo", subject, undos::in_line(state, step))
+            Blocker::of("undo", subject, undos::in_line(state, step)).since(own.due_at)
         }
         UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
             return Some(if plan.task == TaskKind::Foreach {

@@ -5,9 +5,9 @@
 //! attempt was aborted.
 
 mod faults;
+mod flights;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_core::command::{AttemptResult, Command};
@@ -18,11 +18,13 @@ use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
 
 use crate::breakers::Dependencies;
 use crate::partition::Order;
 use crate::{clock, metrics, retry};
+
+pub use flights::{Flights, UnderWay};
+use flights::{Flying, Key};
 
 /// The executor panicked; a bug in it, not in the workflow.
 pub const EXECUTOR_PANICKED: &str = "EXECUTOR_PANICKED";
@@ -49,9 +51,6 @@ pub struct Driver {
     faults: bool,
 }
 
-/// How to stop each attempt under way.
-type Flights = Arc<Mutex<HashMap<(ExecutionId, Effect), AbortHandle>>>;
-
 impl Driver {
     /// A driver that uses these executors, and lets attempts meet faults or not.
     #[must_use]
@@ -70,9 +69,10 @@ impl Driver {
     pub fn perform(&self, order: Order, report: Report) {
         let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
         let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
+        let (step, since) = (order.step.clone(), clock::now());
         let fault = order.fault.clone().filter(|_| self.faults);
         // Held while the attempt is noted, so that it can't end before it is.
-        let mut noted = self.flights();
+        let mut noted = self.flights.lock();
         let task = tokio::spawn(async move {
             let _flight = Flight { flights, key };
             // A step or an undo has its turn before it is recorded as started; a callback waits
@@ -90,39 +90,40 @@ impl Driver {
             };
             pending.report(result);
         });
-        noted.insert(key, task.abort_handle());
+        noted.insert(key, Flying { abort: task.abort_handle(), step, since });
     }
 
     /// Stops an attempt that is no longer owed; nothing is reported of it. One that has ended
     /// is none.
     pub fn abort(&self, execution: ExecutionId, effect: Effect) {
-        let flight = self.flights().remove(&(execution, effect));
+        let flight = self.flights.lock().remove(&(execution, effect));
         if let Some(flight) = flight {
-            flight.abort();
+            flight.abort.abort();
         }
     }
 
     /// Whether no attempt is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.flights().is_empty()
+        self.flights.lock().is_empty()
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<(ExecutionId, Effect), AbortHandle>> {
-        // The map is whole between any two statements, whoever panicked.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is under way.
+    #[must_use]
+    pub fn flights(&self) -> Flights {
+        self.flights.clone()
     }
 }
 
 /// An attempt's place among those under way; it goes with the attempt.
 struct Flight {
     flights: Flights,
-    key: (ExecutionId, Effect),
+    key: Key,
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.flights.lock().remove(&self.key);
     }
 }
 

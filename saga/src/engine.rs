@@ -132,7 +132,8 @@ impl Engine {
             breakers.force(name, Some(*forced), clock::now());
         });
         let (keys, faults, hold) = (Keys::default(), config.fault_injection, config.hold);
-        let shared = Common { pool, slots, keys, breakers, faults, hold };
+        let flights = driver.flights();
+        let shared = Common { pool, slots, keys, breakers, flights, faults, hold };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();

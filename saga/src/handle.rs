@@ -30,6 +30,7 @@ use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::faults::faults_of;
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::priority_of;
 use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
@@ -337,7 +338,12 @@ impl Handle {
         if !wrong.is_empty() {
             return Err(Error::InvalidSubmission(wrong));
         }
-        let origin = origin(request.priority.unwrap_or(plan.priority), variant);
+        let priority = match request.priority {
+            Some(priority) => priority,
+            None => priority_of(&plan, execution, &submitted, now)
+                .map_err(|wrong| Error::InvalidSubmission(vec![wrong]))?,
+        };
+        let origin = origin(priority, variant);
         Ok(Submission { execution, plan, submitted, tags, origin, faults })
     }
 

@@ -31,7 +31,8 @@ pub use displace::Displaced;
 use line::Line;
 use node::Node;
 pub use seat::SlotSeat;
-pub use shown::{KeyedRuns, Limit, Limits, Waits};
+use shown::Held;
+pub use shown::{KeyedRuns, Limit, Limits, SlotHolder, Waits};
 
 /// Runs that wait to begin, unless told otherwise; more are refused.
 pub const QUEUE_MAX: usize = 1_000_000;
@@ -147,6 +148,14 @@ impl Slots {
         }
     }
 
+    /// How many runs the node lets go on, if that is limited, the first of those that do, and how
+    /// many there are.
+    #[must_use]
+    pub fn of_node(&self, most: usize) -> (Option<usize>, Vec<SlotHolder>, usize) {
+        let inner = self.lock();
+        (inner.settings.runs_max, inner.node.first(most), inner.node.holders.len())
+    }
+
     /// Whether somebody waits who may begin.
     #[must_use]
     pub fn is_idle_for_somebody(&self) -> bool {
@@ -204,7 +213,16 @@ impl Inner {
             line.leave(claim);
         }
         if !claim.is_child() {
-            self.node.holders.insert(claim.run, seat);
+            self.node.holders.insert(claim.run, Held::of(seat, claim));
+        }
+    }
+
+    fn note_begun(&mut self, claim: &Claim) {
+        if let Some(held) = self.node.holders.get_mut(&claim.run) {
+            held.since = claim.begun_at;
+        }
+        if let Some(line) = self.lines.get_mut(&claim.workflow) {
+            line.note_begun(claim);
         }
     }
 

@@ -9,3 +9,7 @@ mod golden;
 mod operator;
 mod simulation;
 mod tidy;
+
+/// As the server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

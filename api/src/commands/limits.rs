@@ -69,9 +69,12 @@ fn waiting(counts: &Value) -> String {
 /// The first of those who hold it.
 fn holders(own: &Value) -> String {
     let holders = list(own, "holders");
-    let name = |holder: &Value| match holder["step"].as_str() {
-        None => text(holder),
-        Some(_) => format!("{} {}", text(&holder["execution_id"]), text(&holder["step"])),
+    let name = |holder: &Value| {
+        let undo = if holder["undo"] == true { " undo of" } else { "" };
+        let step = holder["step"].as_str().map(|step| format!("{undo} {step}"));
+        let since = holder["since"].as_str().map(|at| format!(" since {at}"));
+        let run = text(&holder["execution_id"]);
+        format!("{run}{}{}", step.unwrap_or_default(), since.unwrap_or_default())
     };
     let mut shown: Vec<_> = holders.iter().take(HOLDERS_SHOWN_MAX).map(name).collect();
     if holders.len() > HOLDERS_SHOWN_MAX {

@@ -5,13 +5,17 @@ use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
+use backstitch_saga::driver::UnderWay;
 use backstitch_saga::keys::KeyShown;
-use backstitch_saga::slots::{Full, KeyedRuns, Limit};
+use backstitch_saga::slots::{Full, KeyedRuns, Limit, SlotHolder};
 use backstitch_saga::turns::Class;
 use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
 use super::{App, answer, codes};
+
+/// Holders of the node's own limits that are named; counts say how many there are.
+const HOLDERS_SHOWN_MAX: usize = 100;
 
 /// Keyed limits that one answer shows; it says how many more there are.
 const KEYS_SHOWN_MAX: usize = 1_000;
@@ -27,11 +31,13 @@ pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
         "workers": {
             "max": turns.size,
             "in_use": turns.used,
+            "holders": engine.under_way(HOLDERS_SHOWN_MAX).iter().map(attempt).collect::<Vec<_>>(),
             "waiting": by_word(&classes, &turns.waiting),
         },
         "runs": {
             "max": limits.runs_max,
             "running": limits.runs_max.map(|_| limits.running),
+            "holders": limits.runs_max.map(|_| runs(&engine.going_on(HOLDERS_SHOWN_MAX))),
             "waiting": priorities(&limits.waiting),
             "queue_max": limits.queue_max,
         },
@@ -46,7 +52,7 @@ fn workflow(own: &Limit) -> Value {
         "workflow_id": own.workflow,
         "max_runs": own.max_runs,
         "running": own.running,
-        "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "holders": runs(&own.holders),
         "waiting": priorities(&own.waiting),
         "keys": own.keys.iter().map(runs_of_key).collect::<Vec<_>>(),
         "keys_more": own.keys_more,
@@ -58,8 +64,25 @@ fn runs_of_key(own: &KeyedRuns) -> Value {
         "key": own.key,
         "max_runs": own.max_runs,
         "running": own.running,
-        "holders": own.holders.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "holders": runs(&own.holders),
         "waiting": priorities(&own.waiting),
+    })
+}
+
+fn runs(holders: &[SlotHolder]) -> Value {
+    let run = |own: &SlotHolder| {
+        let since = own.since.map(|at| at.to_string());
+        json!({ "execution_id": own.run.to_string(), "since": since })
+    };
+    holders.iter().map(run).collect()
+}
+
+fn attempt(own: &UnderWay) -> Value {
+    json!({
+        "execution_id": own.run.to_string(),
+        "step": own.step,
+        "undo": own.undo,
+        "since": own.since.to_string(),
     })
 }
 

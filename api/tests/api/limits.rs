@@ -55,15 +55,23 @@ async fn runs_beyond_a_workflow_s_limit_wait_and_say_for_whom() {
     until(&server, &first, "running").await;
     until(&server, &second, "pending").await;
     let (status, limits) = server.get("/api/v1/limits").await;
+    let since = &limits["workflows"][0]["holders"][0]["since"];
+    let shown = since.as_str().expect("it has begun");
     let wanted = json!([{
-        "workflow_id": "single", "max_runs": 1, "running": 1, "holders": [first],
+        "workflow_id": "single", "max_runs": 1, "running": 1,
+        "holders": [{ "execution_id": first, "since": since }],
         "waiting": { "high": 0, "medium": 1, "low": 0 }, "keys": [], "keys_more": 0,
     }]);
     assert_eq!((status, &limits["workflows"]), (StatusCode::OK, &wanted));
     let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
     assert_eq!(why["blockers"][0]["kind"], "slot", "{why}");
     let said = why["summary"].as_str().expect("a sentence");
-    assert!(said.contains("`single`") && said.contains(&first), "{said}");
+    assert!(
+        said.contains(&format!(
+            "`single`, which has 1 run(s) at a time, held by {first} since {shown}"
+        )),
+        "{said}"
+    );
     go(&server, &first).await;
     until(&server, &first, "completed").await;
     until(&server, &second, "running").await;
@@ -106,9 +114,17 @@ async fn a_node_lets_the_urgent_in_first_and_takes_no_more_than_may_wait() {
     assert_eq!(refused["error_code"], "INSUFFICIENT_RESOURCES", "{refused}");
     let (_, limits) = server.get("/api/v1/limits").await;
     let waiting = json!({ "high": 1, "medium": 0, "low": 1 });
+    let holders = &limits["runs"]["holders"];
+    assert_eq!(holders[0]["execution_id"], json!(first));
+    let (_, why) = server.get(&format!("/api/v1/executions/{low}/why")).await;
+    let since = holders[0]["since"].as_str().expect("it has begun");
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains(&format!("go on at a time, held by {first} since {since}")), "{said}");
     assert_eq!(
         limits["runs"],
-        json!({ "max": 1, "running": 1, "waiting": waiting, "queue_max": 2 })
+        json!({
+            "max": 1, "running": 1, "holders": holders, "waiting": waiting, "queue_max": 2,
+        })
     );
     let (status, wrong) = execute(&server, "any", json!({ "priority": "urgent" })).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
@@ -117,6 +133,40 @@ async fn a_node_lets_the_urgent_in_first_and_takes_no_more_than_may_wait() {
     until(&server, &low, "pending").await;
     go(&server, &high).await;
     until(&server, &low, "running").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_is_submitted_with_says_how_urgent_it_is() {
+    let server = Server::start().await;
+    let priority = r#"priority: "{{ 'high' if input.vip else input.otherwise }}""#;
+    server.define(&waiting("urgent", priority)).await;
+    let priority_of = async |run: &str| {
+        let (_, page) = server.get(&format!("/api/v1/executions/{run}/events")).await;
+        let events = page["events"].as_array().expect("a list").clone();
+        let origin = events.iter().find(|own| own["data"]["priority"].is_string());
+        origin.map(|own| own["data"]["priority"].clone())
+    };
+    let vip = begin(&server, "urgent", json!({ "input": { "vip": true } })).await;
+    assert_eq!(priority_of(&vip).await, Some(json!("high")));
+    let own = json!({ "input": { "vip": true }, "priority": "low" });
+    let own = begin(&server, "urgent", own).await;
+    assert_eq!(priority_of(&own).await, Some(json!("low")), "who submits it has the last word");
+    let low = json!({ "input": { "vip": false, "otherwise": "low" } });
+    let low = begin(&server, "urgent", low).await;
+    assert_eq!(priority_of(&low).await, Some(json!("low")));
+    for (otherwise, said) in
+        [(json!("urgent"), "comes to `\"urgent\"`"), (json!(1), "comes to `1`")]
+    {
+        let body = json!({ "input": { "vip": false, "otherwise": otherwise } });
+        let (status, refused) = execute(&server, "urgent", body).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+        let problem = &refused["details"]["problems"][0];
+        assert_eq!(problem["path"], "priority", "{refused}");
+        assert!(problem["message"].as_str().is_some_and(|own| own.contains(said)), "{refused}");
+    }
+    let (status, refused) = execute(&server, "urgent", json!({ "input": {} })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
     server.stop().await;
 }
 
@@ -130,7 +180,17 @@ async fn a_step_without_a_turn_is_ready_and_says_what_it_waits_for() {
     server.define(&format!("id: silent\nsteps:\n  - {step}\n")).await;
     server.define("id: quick\nsteps:\n  - { id: one, type: noop }\n").await;
     let first = begin(&server, "silent", json!({})).await;
-    while server.get("/api/v1/limits").await.1["workers"]["in_use"] != 1 {}
+    let holder = loop {
+        let (_, limits) = server.get("/api/v1/limits").await;
+        let holder = limits["workers"]["holders"][0].clone();
+        if !holder.is_null() {
+            break holder;
+        }
+    };
+    let wanted = json!({
+        "execution_id": first, "step": "call", "undo": false, "since": holder["since"],
+    });
+    assert_eq!(holder, wanted);
     let second = begin(&server, "quick", json!({})).await;
     while server.get("/api/v1/limits").await.1["workers"]["waiting"]["medium"] != 1 {}
     let (_, shown) = server.get(&format!("/api/v1/executions/{second}")).await;
@@ -138,7 +198,11 @@ async fn a_step_without_a_turn_is_ready_and_says_what_it_waits_for() {
     let (_, why) = server.get(&format!("/api/v1/executions/{second}/why")).await;
     assert_eq!(why["blockers"][0]["kind"], "turn", "{why}");
     let said = why["summary"].as_str().expect("a sentence");
-    assert!(said.contains("1 of 1") && said.ends_with("; 0 of priority medium before it"), "{why}");
+    let since = holder["since"].as_str().expect("an instant");
+    let held = format!("1 of 1 workers are in use, held by {first} (`call`) since {since}, and 1");
+    assert!(said.contains(&held) && said.ends_with("; 0 of priority medium before it"), "{why}");
+    let ready = why["blockers"][0]["since"].as_str().expect("since when it is ready");
+    assert!(said.starts_with(&format!("step `one` waits for a turn since {ready}: ")), "{said}");
     // Nobody is there any more: the call fails, and its turn goes on.
     drop(silent);
     until(&server, &second, "completed").await;
@@ -199,12 +263,15 @@ async fn runs_of_one_customer_wait_for_each_other_and_hold_up_no_others() {
     until(&server, &other, "running").await;
     until(&server, &second, "pending").await;
     let (_, limits) = server.get("/api/v1/limits").await;
-    let key = |key: &str, holder: &str, medium: u32| {
+    let keys = &limits["workflows"][0]["keys"];
+    let key = |at: usize, key: &str, holder: &str, medium: u32| {
         let waiting = json!({ "high": 0, "medium": medium, "low": 0 });
+        let since = &keys[at]["holders"][0]["since"];
+        assert!(since.is_string(), "{limits}");
+        let holder = json!({ "execution_id": holder, "since": since });
         json!({ "key": key, "max_runs": 1, "running": 1, "holders": [holder], "waiting": waiting })
     };
-    let wanted = json!([key("7", &first, 1), key("8", &other, 0)]);
-    assert_eq!(limits["workflows"][0]["keys"], wanted, "{limits}");
+    assert_eq!(*keys, json!([key(0, "7", &first, 1), key(1, "8", &other, 0)]), "{limits}");
     let (_, shown) = server.get(&format!("/api/v1/executions/{second}")).await;
     let wanted = json!([{ "key": "7", "max_runs": 1, "on_limit": "queue" }]);
     assert_eq!(shown["concurrency_keys"], wanted, "{shown}");

@@ -117,3 +117,34 @@ fn failed_items(url: &str, run: &str) -> String {
     command.env("ORCHESTRATOR_URL", url).env_remove("BACKSTITCH_SERVER").stdin(Stdio::null());
     String::from_utf8(command.output().expect("the program starts").stdout).expect("UTF-8")
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_wait_for_others_of_their_loop_say_for_which() {
+    let server = Server::start().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("bound"));
+    let with = format!("with: {{ method: POST, url: '{url}', body: {{}} }}");
+    let each = format!("each: {{ type: http, retry: none, {with} }}");
+    let all = format!("{{ id: all, type: foreach, with: {{ items: [1, 2, 3] }}, {each}");
+    server.define(&format!("id: narrow\nsteps:\n  - {all}, max_parallel: 1 }}\n")).await;
+    let (_, run) = server.post("/api/v1/workflows/narrow/execute", &json!({})).await;
+    let of_run = format!("/api/v1/executions/{}", run["execution_id"].as_str().expect("an id"));
+    let (since, why) = loop {
+        let (_, shown) = server.get(&of_run).await;
+        let Some(chunk) = shown["children"][0]["execution_id"].as_str() else { continue };
+        let (_, chunk) = server.get(&format!("/api/v1/executions/{chunk}")).await;
+        let Some(since) = chunk["steps"]["item-0"]["started_at"].as_str() else { continue };
+        let path =
+            format!("/api/v1/executions/{}/why", chunk["execution_id"].as_str().expect("id"));
+        break (since.to_owned(), server.get(&path).await.1);
+    };
+    let blockers = why["blockers"].as_array().expect("a list");
+    let own = blockers.iter().find(|own| own["kind"] == "parallel").expect("two items wait");
+    let said = format!(
+        "`item-1` and 1 more wait until one of the 1 item(s) ended that may be under way at a \
+         time: `item-0` since {since}"
+    );
+    assert_eq!((&own["sentence"], &own["subject"]), (&json!(said), &json!("item-1")));
+    drop(silent);
+    server.stop().await;
+}

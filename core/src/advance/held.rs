@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::event::{GraphEvent, LetterSubject, Recourse, RunEvent};
+use crate::evolve::rolled_back as rolled_back_by;
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
@@ -40,11 +41,7 @@ fn rolled_back(state: &State) -> Option<RunEvent> {
             RunEvent::RunFailing { failure, step, recourse }
         }
         None => {
-            let message = match said.reason.as_str() {
-                "" => format!("rolled back by {}", said.actor),
-                reason => format!("rolled back by {}: {reason}", said.actor),
-            };
-            let failure = Failure::permanent(codes::ROLLED_BACK, message);
+            let failure = rolled_back_by(&said.actor, &said.reason);
             RunEvent::RunFailing { failure, step: None, recourse }
         }
     })

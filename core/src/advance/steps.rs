@@ -16,7 +16,7 @@ use super::routes;
 pub(super) fn numbered(state: &State, work: &mut Work) -> Option<RunEvent> {
     let templates = &state.plan.numbers;
     let known = state.flow.as_ref().is_none_or(|flow| !flow.own_numbers.is_empty());
-    if templates.is_empty() || known || state.begun {
+    if templates.is_empty() || known || state.has_begun() {
         return None;
     }
     Some(match rendered(templates, state, work) {

@@ -25,14 +25,15 @@ use serde_json::{Map, Value};
 
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
 pub use read_limits::{
-    Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, RUN_LIMITS_MAX, RUNS_AT_A_TIME_MAX,
+    Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, PriorityText, RUN_LIMITS_MAX,
+    RUNS_AT_A_TIME_MAX,
 };
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 
-use crate::event::{Callback, Priority, Recourse};
+use crate::event::{Callback, Recourse};
 use crate::ids::Digest;
 use crate::plan::ReplaySafety;
 use problem::{Problem, Problems};
@@ -120,7 +121,7 @@ pub struct Definition {
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// Who goes first when not all can; medium if absent.
-    pub priority: Option<Priority>,
+    pub priority: Option<PriorityText>,
     /// How many runs there may be at a time, at most one limit without a key.
     pub concurrency: Vec<Concurrency>,
     /// The graph.

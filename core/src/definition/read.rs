@@ -8,7 +8,7 @@ use super::problem::{Problems, codes};
 use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
-use super::read_limits::{PRIORITIES, concurrency, keyed};
+use super::read_limits::{concurrency, keyed, priority};
 use super::read_policies::{
     attempt_timeout, cache, compensation_timeout, rollback_window, run_timeout,
 };
@@ -112,7 +112,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         sla: sla(&fields, problems),
         rollback_window: rollback_window(&fields, problems),
         erasable: fields.boolean("erasable", problems).unwrap_or(false),
-        priority: fields.word("priority", &PRIORITIES, problems),
+        priority: priority(&fields, problems),
         concurrency: concurrency(&fields, problems),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),

@@ -5,11 +5,30 @@ use serde_json::Value;
 use super::problem::{Problems, codes};
 use super::read_fields::Fields;
 use crate::event::{OnLimit, Priority};
-use crate::template::TEMPLATE_BYTES_MAX;
+use crate::template::{TEMPLATE_BYTES_MAX, has_template};
 
 /// The words of `priority`.
 pub(super) const PRIORITIES: [(&str, Priority); 3] =
     [("high", Priority::High), ("medium", Priority::Medium), ("low", Priority::Low)];
+/// Who goes first when not all can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PriorityText {
+    /// The same for all runs.
+    Word(Priority),
+    /// A template that comes to the word when a run is submitted.
+    Template(String),
+}
+
+/// `high`, `medium`, `low`, or a template.
+pub(super) fn priority(fields: &Fields<'_>, problems: &mut Problems) -> Option<PriorityText> {
+    match fields.get("priority") {
+        Some(Value::String(text)) if has_template(text) => {
+            fields.text("priority", TEMPLATE_BYTES_MAX, problems).map(PriorityText::Template)
+        }
+        _ => fields.word("priority", &PRIORITIES, problems).map(PriorityText::Word),
+    }
+}
+
 /// The words of `on_limit`.
 pub(super) const ON_LIMIT: [(&str, OnLimit); 3] = [
     ("queue", OnLimit::Queue),

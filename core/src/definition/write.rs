@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::read::{CALLBACK_EVENTS, RECOURSES};
 use super::read_each::ON_ITEM_FAILURE;
-use super::read_limits::{ON_LIMIT, PRIORITIES};
+use super::read_limits::{ON_LIMIT, PRIORITIES, PriorityText};
 use super::read_undo::{NO_UNDO, UNDO_NONE};
 use super::{
     Breaker, Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
@@ -51,7 +51,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("sla", duration(definition.sla.as_ref())),
         ("rollback_window", duration(definition.rollback_window.as_ref())),
         ("erasable", definition.erasable.then_some(Value::Bool(true))),
-        ("priority", definition.priority.and_then(|own| word(&PRIORITIES, own))),
+        ("priority", definition.priority.as_ref().and_then(priority)),
         ("concurrency", run_limits(&definition.concurrency)),
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
@@ -63,6 +63,13 @@ fn retry_policies(definition: &Definition) -> Option<Value> {
     let own = &definition.retry_policies;
     let written = own.iter().map(|(name, own)| (name.clone(), own.to_value()));
     (!own.is_empty()).then(|| Value::Object(written.collect()))
+}
+
+fn priority(own: &PriorityText) -> Option<Value> {
+    match own {
+        PriorityText::Word(own) => word(&PRIORITIES, *own),
+        PriorityText::Template(source) => Some(source.as_str().into()),
+    }
 }
 
 /// A single limit is no list: so it was always written.

@@ -29,9 +29,11 @@ pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> R
             resolve_letters(state, LetterSubject::Step(*step), &settled);
             Ok(())
         }
-        ControlEvent::RollbackRequested { to: None, reason, .. } if state.phase == Phase::Ended => {
+        ControlEvent::RollbackRequested { to: None, reason, actor }
+            if state.phase == Phase::Ended =>
+        {
             move_run(state, PhaseMove::RollBack)?;
-            let failure = Failure::permanent(codes::ROLLED_BACK, reason.clone());
+            let failure = rolled_back(actor, reason);
             state.failing = Some(Failing { failure, step: None, recourse: Recourse::Compensate });
             (state.ending, state.cancel) = (None, None);
             Ok(())
@@ -58,6 +60,15 @@ pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> R
             Ok(())
         }
     }
+}
+
+/// The failure of a run that somebody had rolled back.
+pub(crate) fn rolled_back(actor: &str, reason: &str) -> Failure {
+    let message = match reason {
+        "" => format!("rolled back by {actor}"),
+        reason => format!("rolled back by {actor}: {reason}"),
+    };
+    Failure::permanent(codes::ROLLED_BACK, message)
 }
 
 /// A paused run goes on as it stands. One that its policy suspended has nothing left that

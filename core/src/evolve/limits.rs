@@ -35,7 +35,7 @@ pub(super) fn set(
 ) -> Result<(), String> {
     let stands = match step {
         Some(step) => step_mut(state, step)?.status == StepStatus::Pending,
-        None => !state.begun,
+        None => !state.has_begun(),
     };
     let flow = state.flow.as_mut().filter(|_| stands);
     let flow = flow.ok_or("it has begun, or its definition has no templates for numbers")?;

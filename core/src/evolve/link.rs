@@ -41,7 +41,9 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
                 return Err(format!("message {message} of {from} came in before"));
             }
             if let Message::RollBack { step, attempt } = **body {
-                links.roll_back = Some((step, attempt));
+                // What was asked first may come in last; only the newest attempt is awaited.
+                let newest = links.roll_back.map_or(attempt, |(_, own)| own.max(attempt));
+                links.roll_back = Some((step, newest));
             }
             Ok(())
         }

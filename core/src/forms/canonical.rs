@@ -25,7 +25,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("sla", Shape::Any, To::Own),
         rule("rollback_window", Shape::Duration, To::Own),
         rule("erasable", Shape::Boolean, To::Own),
-        rule("priority", Shape::Words(&["high", "medium", "low"]), To::Own),
+        rule("priority", Shape::WordsOrTemplate(&PRIORITIES), To::Own),
         rule("concurrency", Shape::OneOrList(&CONCURRENCY), To::Own),
         rule("steps", Shape::List(&STEP), To::Own),
         rule("outputs", Shape::Object, To::Own),
@@ -149,6 +149,8 @@ static ROUTE: Table = Table {
     fields: &[rule("when", Shape::Text, To::Own), rule("to", Shape::TextOrTexts, To::Own)],
 };
 
+/// The words of `priority`.
+pub(super) const PRIORITIES: [&str; 3] = ["high", "medium", "low"];
 const NO_UNDO: [&str; 3] = ["skip", "suspend", "forbid"];
 
 const EVENTS: [&str; 5] = [

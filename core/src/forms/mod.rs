@@ -12,6 +12,7 @@ mod law_tests;
 mod names;
 mod omnihub;
 mod omnihub_router;
+mod omnihub_undo;
 mod parts;
 mod schema;
 mod swarmguard;
@@ -86,13 +87,13 @@ impl Form {
     fn translate(
         self,
         fields: &Map<String, Value>,
-        adapters: &[&'static str],
+        types: &dyn TaskTypes,
         draft: &mut Draft,
     ) -> Map<String, Value> {
         match self {
             Self::Canonical => fields.clone(),
             Self::Unified => unified::translate(fields, draft),
-            Self::Omnihub => omnihub::translate(fields, adapters, draft),
+            Self::Omnihub => omnihub::translate(fields, types, draft),
             Self::Ecosystem => ecosystem::translate(fields, draft),
             Self::Swarmguard => swarmguard::translate(fields, draft),
         }
@@ -189,7 +190,7 @@ pub fn compile_numbered(
             form.table().check(value, "", &mut draft);
             let none = Map::new();
             let fields = value.as_object().unwrap_or(&none);
-            let mut made = form.translate(fields, types.effectful(), &mut draft);
+            let mut made = form.translate(fields, types, &mut draft);
             is_id_made = form == Form::Ecosystem && !fields.contains_key("id");
             if let (true, true, Some(Value::String(id))) =
                 (is_id_made, number > 1, made.get_mut("id"))

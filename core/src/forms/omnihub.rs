@@ -2,11 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::plan::TaskTypes;
+
 use crate::definition::problem::codes;
 
+use super::canonical::PRIORITIES;
 use super::draft::Draft;
 use super::names::Naming;
 use super::omnihub_router::Router;
+use super::omnihub_undo::{COMPENSATION, compensation};
 use super::parts::{below, list, object, put_condition, put_tree, text, texts};
 use super::table::{Shape, Table, To, rule};
 
@@ -45,6 +49,7 @@ static WORKFLOW: Table = Table {
         rule("on_failure", Shape::Text, To::Field("on_failure")),
         rule("steps", Shape::List(&STEP), To::Own),
         rule("router", Shape::List(&ROUTE), To::Own),
+        rule("priority", Shape::WordsOrTemplate(&PRIORITIES), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::Any, To::Field("callbacks")),
     ],
@@ -77,7 +82,7 @@ static STEP: Table = Table {
         rule("retry", Shape::Retry, To::Own),
         rule("timeout", Shape::Limit, To::Field("timeout")),
         rule("allow_failure", Shape::Boolean, To::Field("allow_failure")),
-        rule("compensation", Shape::Text, To::Own),
+        rule("compensation", Shape::TextOr(&COMPENSATION), To::Own),
         rule("man-mode", Shape::Boolean, To::Own),
         rule("risk", Shape::Text, To::Later("no step waits for a person because of it")),
     ],
@@ -101,10 +106,11 @@ pub(super) const WHOLE_INPUT: &str = "{{ input }}";
 
 pub(super) fn translate(
     fields: &Map<String, Value>,
-    adapters: &[&'static str],
+    types: &dyn TaskTypes,
     draft: &mut Draft,
 ) -> Map<String, Value> {
     let mut made = Map::new();
+    let adapters = types.effectful();
     let naming = Naming { input_words: &["event", "trigger_data"], ..Naming::default() };
     let within = object(fields.get("workflow"));
     let router = match within.filter(|workflow| workflow.contains_key("router")) {
@@ -118,7 +124,7 @@ pub(super) fn translate(
         None => Router::of(list(fields, "router"), "router", adapters, draft),
     };
     match within {
-        Some(workflow) => self::workflow(workflow, router, &naming, &mut made, draft),
+        Some(workflow) => self::workflow(workflow, (router, types), &naming, &mut made, draft),
         None => router.alone(fields, &naming, &mut made, draft),
     }
     if let Some(callbacks) = fields.get("callbacks") {
@@ -130,7 +136,7 @@ pub(super) fn translate(
 
 fn workflow(
     fields: &Map<String, Value>,
-    mut router: Router<'_>,
+    (mut router, types): (Router<'_>, &dyn TaskTypes),
     naming: &Naming,
     made: &mut Map<String, Value>,
     draft: &mut Draft,
@@ -164,7 +170,10 @@ fn workflow(
             router.replace(id, &needs);
             steps.push(approval);
         }
-        steps.push(step(own, needs, (&source, steps.len()), naming, draft));
+        let at = steps.len();
+        let mut made = step(own, needs, (&source, at), naming, draft);
+        compensation(own, &mut made, (&source, at), (types, naming), draft);
+        steps.push(made.into());
         if !led_to {
             before.clear();
         }
@@ -175,6 +184,7 @@ fn workflow(
         made.insert("steps".to_owned(), steps.into());
     }
     put_tree((fields, "workflow", "outputs"), (made, "", "outputs"), naming, draft);
+    put_tree((fields, "workflow", "priority"), (made, "", "priority"), naming, draft);
 }
 
 /// The words with which a step says what it waits for.
@@ -233,7 +243,7 @@ fn step(
     places: (&str, usize),
     naming: &Naming,
     draft: &mut Draft,
-) -> Value {
+) -> Map<String, Value> {
     let (source, at) = places;
     let canonical = format!("steps[{at}]");
     let mut made = Map::new();
@@ -252,7 +262,7 @@ fn step(
     }
     put_tree((fields, source, "with"), (&mut made, &canonical, "with"), naming, draft);
     put_tree((fields, source, "timeout"), (&mut made, &canonical, "timeout"), naming, draft);
-    let with = made.entry("with").or_insert_with(|| WHOLE_INPUT.into()).clone();
+    made.entry("with").or_insert_with(|| WHOLE_INPUT.into());
     put_condition((fields, source), (&mut made, &canonical), naming, draft);
     match fields.get("retry") {
         Some(Value::String(word)) if word == OPTIONAL => {
@@ -263,12 +273,5 @@ fn step(
         }
         _ => {}
     }
-    if let (Some(compensation), Some(id)) = (text(fields, "compensation"), text(fields, "id")) {
-        let output = format!("{{{{ steps[{}].output }}}}", Value::from(id));
-        draft.lies_at(below(&canonical, "undo"), below(source, "compensation"));
-        draft.lies_at(below(&canonical, "undo.type"), below(source, "compensation"));
-        let undo = json!({ "type": compensation, "with": { "input": with, "output": output } });
-        made.insert("undo".to_owned(), undo);
-    }
-    Value::Object(made)
+    made
 }

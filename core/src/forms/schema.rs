@@ -80,10 +80,15 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Object => json!({ "type": "object" }),
         Shape::Any => json!({ "not": { "type": "null" } }),
         Shape::Words(words) => json!({ "enum": words }),
+        Shape::WordsOrTemplate(words) => json!({ "anyOf": [
+            { "enum": words },
+            { "type": "string", "pattern": TEMPLATE },
+        ] }),
         Shape::Retry => json!({ "type": ["string", "object"] }),
         Shape::Breaker => json!({ "type": ["boolean", "string", "object"] }),
         Shape::One(table) => of_table(table),
         Shape::TruthOr(table) => json!({ "anyOf": [{ "type": "boolean" }, of_table(table)] }),
+        Shape::TextOr(table) => json!({ "anyOf": [{ "type": "string" }, of_table(table)] }),
         Shape::WordOr(word, table) => json!({ "anyOf": [{ "const": word }, of_table(table)] }),
         Shape::List(table) => json!({ "type": "array", "items": of_table(table) }),
         Shape::OneOrList(table) => json!({ "anyOf": [

@@ -49,6 +49,8 @@ pub(super) enum Shape {
     Object,
     Any,
     Words(&'static [&'static str]),
+    /// One of some words, or a template.
+    WordsOrTemplate(&'static [&'static str]),
     /// A named policy or an object of the canonical form.
     Retry,
     /// `true`, `false`, a key or an object of the canonical form.
@@ -58,6 +60,8 @@ pub(super) enum Shape {
     TruthOr(&'static Table),
     /// This word or an object.
     WordOr(&'static str, &'static Table),
+    /// A text or an object.
+    TextOr(&'static Table),
     List(&'static Table),
     /// An object or a list of them.
     OneOrList(&'static Table),
@@ -163,7 +167,8 @@ impl Shape {
     /// Whether a value is of the right type; what is in it may still be wrong.
     pub fn fits(&self, value: &Value) -> bool {
         match self {
-            Self::Text | Self::Words(_) | Self::Duration | Self::Limit => value.is_string(),
+            Self::Text | Self::Words(_) | Self::WordsOrTemplate(_) => value.is_string(),
+            Self::Duration | Self::Limit => value.is_string(),
             Self::Texts | Self::List(_) => value.is_array(),
             Self::TextOrTexts => value.is_string() || value.is_array(),
             Self::Boolean => value.is_boolean(),
@@ -172,6 +177,7 @@ impl Shape {
             Self::Retry => value.is_string() || value.is_object(),
             Self::Breaker => value.is_boolean() || value.is_string() || value.is_object(),
             Self::TruthOr(_) => value.is_boolean() || value.is_object(),
+            Self::TextOr(_) => value.is_string() || value.is_object(),
             Self::WordOr(word, _) => value.is_object() || value.as_str() == Some(word),
             Self::OneOrList(_) => value.is_object() || value.is_array(),
             Self::Any => !value.is_null(),
@@ -180,7 +186,7 @@ impl Shape {
 
     fn expected(&self) -> &'static str {
         match self {
-            Self::Text | Self::Words(_) => "a text",
+            Self::Text | Self::Words(_) | Self::WordsOrTemplate(_) => "a text",
             Self::Duration | Self::Limit => "a duration such as `5s`, in quotes",
             Self::Texts => "a list of texts",
             Self::TextOrTexts => "a text or a list of texts",
@@ -191,6 +197,7 @@ impl Shape {
             Self::Retry => "a policy's name or an object",
             Self::Breaker => "true, false, a key or an object",
             Self::TruthOr(_) => "true, false or an object",
+            Self::TextOr(_) => "a text or an object",
             Self::WordOr(..) => "an object, or the word for none",
             Self::List(_) => "a list",
             Self::OneOrList(_) => "an object or a list of them",
@@ -231,12 +238,14 @@ impl Shape {
                     format!("`{name}` is a whole number from {least} to {most}, not {number}");
                 fits || wrong(codes::OUT_OF_RANGE, message)
             }
-            (Self::Limit, Value::String(text)) if has_template(text) => true,
+            (Self::Limit | Self::WordsOrTemplate(_), Value::String(text)) if has_template(text) => {
+                true
+            }
             (Self::Duration | Self::Limit, Value::String(text)) => match parse_duration_ms(text) {
                 Ok(_) => true,
                 Err(why) => wrong(codes::BAD_DURATION, why.chars().take(200).collect()),
             },
-            (Self::Words(words), Value::String(text)) => {
+            (Self::Words(words) | Self::WordsOrTemplate(words), Value::String(text)) => {
                 let shown: String = text.chars().take(64).collect();
                 let message = format!("`{name}` is one of {}, not `{shown}`", words.join(", "));
                 words.contains(&text.as_str()) || wrong(codes::BAD_VALUE, message)
@@ -250,7 +259,10 @@ impl Shape {
             }
             (Self::One(table), value)
             | (
-                Self::TruthOr(table) | Self::OneOrList(table) | Self::WordOr(_, table),
+                Self::TruthOr(table)
+                | Self::OneOrList(table)
+                | Self::WordOr(_, table)
+                | Self::TextOr(table),
                 value @ Value::Object(_),
             ) => {
                 table.check(value, path, draft);

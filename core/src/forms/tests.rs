@@ -1,7 +1,7 @@
 //! Each document's printed definitions, problems at their places, and laws.
 
 use insta::assert_snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::table::Table;
 use super::{Compiled, Form, canonical, compile};
@@ -203,6 +203,49 @@ fn problems_name_places_of_the_document() {
           steps: [{id: a, adapter: noop}, {id: b, adapter: noop, needs: [b]}]
           router: [{condition: steps.b.output.x, destination: a}, {default: b}, {default: b}]
         router: [{default: a}]"
+        )
+    );
+}
+
+#[test]
+fn an_adapter_that_undoes_gets_what_was_done_or_what_its_author_says() {
+    let canonical = |compensation: &str| {
+        let text = format!(
+            "
+        workflow:
+          name: w
+          priority: \"{{{{ 'high' if event.vip else 'low' }}}}\"
+          steps: [{{id: a, adapter: noop, with: {{n: '{{{{ event.n }}}}'}}, compensation: {compensation}}}]"
+        );
+        serde_json::from_str::<Value>(&good(&yaml(&text)).text).expect("JSON")
+    };
+    let made = canonical("delete-account");
+    assert_eq!(made["priority"], "{{ 'high' if input.vip else 'low' }}");
+    let undo = json!({
+        "type": "delete-account",
+        "with": { "input": { "n": "{{ input.n }}" }, "output": "{{ steps[\"a\"].output }}" },
+    });
+    assert_eq!(made["steps"][0]["undo"], undo);
+    assert_eq!(canonical("noop")["steps"][0]["undo"], json!({ "type": "noop" }));
+    let own = "{adapter: http, timeout: 5s, retry: critical, \
+               with: {method: DELETE, url: 'http://x/{{ event.n }}/{{ steps.a.output.id }}'}}";
+    let undo = json!({
+        "type": "http", "timeout": "5s", "retry": "critical",
+        "with": { "method": "DELETE", "url": "http://x/{{ input.n }}/{{ steps.a.output.id }}" },
+    });
+    assert_eq!(canonical(own)["steps"][0]["undo"], undo);
+    assert_snapshot!(
+        "problems-omnihub-undo",
+        problems(
+            "
+        workflow:
+          name: w
+          priority: '{{ steps.a.output }}'
+          steps:
+          - {id: a, adapter: noop, compensation: http}
+          - {id: b, adapter: noop, compensation: {adapter: http, with: {method: DELETE}}}
+          - {id: c, adapter: noop, compensation: {with: 1, undo: x}}
+          - {id: d, adapter: noop, compensation: [http]}"
         )
     );
 }

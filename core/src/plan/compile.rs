@@ -56,6 +56,7 @@ pub(super) fn plan(
     let steps = flow::with_handled(steps);
     let outputs = definition.outputs.as_ref().map(|outputs| compiler.outputs(outputs));
     let (concurrency, keyed_runs) = compiler.run_limits();
+    let priority = compiler.priority();
     let numbers = compiler.own_numbers();
     compiler.check_references(graph);
     let text = definition.canonical_text();
@@ -74,7 +75,7 @@ pub(super) fn plan(
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
         erasable: definition.erasable,
-        priority: definition.priority.unwrap_or_default(),
+        priority,
         concurrency,
         keyed_runs,
         has_exclusive: definition.steps.iter().any(|step| step.exclusive),

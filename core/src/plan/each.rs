@@ -94,7 +94,7 @@ impl Plan {
             callbacks: Vec::new(),
             variables: Map::new(),
             erasable: whole.erasable,
-            priority: whole.priority,
+            priority: whole.priority.clone(),
             concurrency: None,
             keyed_runs: Vec::new(),
             has_exclusive: false,

@@ -76,7 +76,7 @@ impl NumberTemplate {
 }
 
 /// The beginning of a value, for messages.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     let mut shown: String = text.chars().take(64).collect();
     if shown.len() < text.len() {

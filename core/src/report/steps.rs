@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::services::held_json;
 use super::{failure_json, instant};
+use crate::arrows::{StepStatus, UndoStatus};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
 use crate::state::{State, Subject, UndoState};
@@ -17,7 +18,8 @@ pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
         "by_hand": own.by_hand,
         "started_at": instant(own.started_at),
         "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
+        // Since when it is ready is for `why`.
+        "due_at": instant(own.due_at.filter(|_| own.status != StepStatus::Ready)),
         "signal": state.awaits(step),
         "input": own.input.as_ref().map(Payload::value),
         "output": own.output.as_ref().map(Payload::value),
@@ -56,7 +58,7 @@ fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
         "attempts": own.attempt,
         "started_at": instant(own.started_at),
         "completed_at": instant(own.completed_at),
-        "due_at": instant(own.due_at),
+        "due_at": instant(own.due_at.filter(|_| own.status != UndoStatus::Ready)),
         "input": own.input.as_ref().map(Payload::value),
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),

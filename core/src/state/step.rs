@@ -31,7 +31,7 @@ pub struct StepState {
     pub open_needs: u32,
     /// Needs that are done (succeeded, skipped, or failed where that is allowed).
     pub done_needs: u32,
-    /// When its wait or its next attempt is due.
+    /// When its wait or its next attempt is due; while it is ready, since when it is.
     pub due_at: Option<Timestamp>,
     /// The wait drawn for the next attempt.
     pub retry_delay_ms: u64,
@@ -62,7 +62,7 @@ pub struct UndoState {
     pub tries: u16,
     /// Attempts that a crash took, since it was last opened.
     pub lost: u16,
-    /// When its next attempt is due.
+    /// When its next attempt is due; while it is ready, since when it is.
     pub due_at: Option<Timestamp>,
     /// The wait drawn for the next attempt.
     pub retry_delay_ms: u64,

@@ -98,7 +98,11 @@ pub(super) fn in_line(state: &State, step: StepIndex) -> String {
     let named = before.iter().take(NEEDS_NAMED_MAX).map(|step| format!("`{}`", id(state, *step)));
     let named: Vec<_> = named.collect();
     match before.len().saturating_sub(named.len()) {
-        _ if named.is_empty() => format!("the undo of step `{name}` waits for its turn"),
+        _ if named.is_empty() => {
+            let since = state.step(step).undo.as_ref().and_then(|undo| undo.due_at);
+            let since = since.map(|at| format!(" since {at}")).unwrap_or_default();
+            format!("the undo of step `{name}` waits for its turn{since}")
+        }
         0 => format!("the undo of step `{name}` waits for the undo of {}", named.join(", ")),
         more => {
             let named = named.join(", ");

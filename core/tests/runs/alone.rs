@@ -3,7 +3,7 @@
 use backstitch_core::why::blockers;
 use serde_json::json;
 
-use crate::stage::{Life, plan_problems};
+use crate::stage::{Life, START, plan_problems};
 
 const ALONE: &str = "
 id: alone
@@ -24,7 +24,9 @@ fn a_step_that_runs_alone_goes_first_and_holds_the_others_up() {
         "what may not start wants no turn"
     );
     let told: Vec<_> = blockers(&life.state).into_iter().map(|own| own.sentence).collect();
-    assert!(told.contains(&"step `a` waits until `b` ended".to_owned()), "{told:?}");
+    let held =
+        format!("step `a` is ready since {START} and waits until these ended: `b` since {START}");
+    assert!(told.contains(&held), "{told:?}");
     life.stumbles("b");
     assert_eq!(life.words(), "running retrying running succeeded running");
     life.later(1_000);
@@ -52,7 +54,9 @@ steps:
     life.succeeds("a");
     assert_eq!(life.words(), "succeeded running ready ready");
     let told: Vec<_> = blockers(&life.state).into_iter().map(|own| own.sentence).collect();
-    let expected = "step `c` runs alone and waits until `b` ended".to_owned();
+    let expected = format!(
+        "step `c` is ready since {START}, runs alone and waits until these ended: `b` since {START}"
+    );
     assert!(told.contains(&expected), "{told:?}");
     life.succeeds("b");
     assert_eq!(life.words(), "succeeded succeeded running ready");

@@ -176,6 +176,28 @@ fn a_child_owes_its_parent_the_end_and_is_undone_when_asked() {
 }
 
 #[test]
+fn a_word_to_undo_that_comes_late_takes_no_newer_ones_place() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let mut life = child("{ id: c, steps: [{ id: a, type: task, undo: { type: task } }] }", above);
+    life.succeeds("a");
+    acknowledge(&mut life, 0);
+    let step = life.state.parent().expect("a child").step;
+    for (message, attempt) in [(8, 2), (7, 1)] {
+        let body = Message::RollBack { step, attempt };
+        receive(&mut life, above, message, body).expect("of the parent");
+    }
+    life.undone("a");
+    let told = life.events.iter().find_map(|event| match event {
+        RunEvent::Link(LinkEvent::MessagePosted { body, .. }) => match **body {
+            Message::RolledBack { attempt, .. } => Some(attempt),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(told, Some(2), "the attempt that is under way is answered");
+}
+
+#[test]
 fn what_a_parent_has_undone_is_not_retried() {
     let above = ExecutionId { digits: 99, ..crate::stage::RUN };
     let ask = |life: &mut Life, message| {

@@ -1,7 +1,11 @@
 //! What a run says it waits for.
 
+use backstitch_core::command::Command;
+use backstitch_core::failure::codes;
+use backstitch_core::ids::StepIndex;
+use backstitch_core::room::Attempt;
 use backstitch_core::time::Timestamp;
-use backstitch_core::why::{blockers, why_json};
+use backstitch_core::why::{blockers, first_without_turn, why_json};
 use serde_json::json;
 
 use crate::stage::{CHAIN, Life, START, cancel, force, pause, resume, set, signal};
@@ -106,4 +110,54 @@ fn a_signal_that_came_to_a_held_run_is_no_longer_waited_for() {
     life.act(signal("ok", 1, None)).expect("it waits for it");
     let found = sentences(&life);
     assert_eq!(found[1], "step `nod` takes the signal `ok`, which has come, in its turn");
+}
+
+#[test]
+fn a_ready_step_says_since_when_it_is() {
+    let definition = "
+id: w
+steps:
+  - { id: a, type: task, exclusive: true }
+  - { id: b, type: task }
+";
+    let mut life = Life::begin(definition, json!({}));
+    let b = StepIndex(1);
+    life.later(2_000);
+    let found = blockers(&life.state);
+    let own = found.iter().find(|own| own.subject.as_deref() == Some("b")).expect("it waits");
+    assert_eq!((own.kind, own.since), ("alone", Some(START)));
+    assert_eq!(life.state.step(b).due_at, Some(START));
+    life.succeeds("a");
+    assert_eq!(life.state.step(b).due_at, None, "it has started");
+    let first = first_without_turn(&life.state, Attempt::Step, life.now);
+    assert_eq!(first, None);
+}
+
+#[test]
+fn the_step_that_has_waited_longest_for_a_turn_is_named() {
+    let definition = "
+id: w
+steps:
+  - { id: a, type: task, exclusive: true }
+  - { id: b, type: task }
+  - { id: c, type: wait, with: { duration: 1s } }
+  - { id: d, type: task, needs: [c] }
+";
+    let mut life = Life::begin(definition, json!({}));
+    life.later(1_000);
+    let first = first_without_turn(&life.state, Attempt::Step, life.now).expect("two are ready");
+    assert_eq!((&*life.state.plan.step(first.0).id, first.1), ("b", START));
+    assert_eq!(first_without_turn(&life.state, Attempt::Undo, life.now), None);
+}
+
+#[test]
+fn a_run_rolled_back_after_its_end_says_by_whom_with_or_without_a_reason() {
+    for (reason, said) in [("", "rolled back by op"), ("late", "rolled back by op: late")] {
+        let mut life = Life::begin(CHAIN, json!({}));
+        life.succeeds("a").succeeds("b").succeeds("c");
+        let (reason, actor) = (reason.to_owned(), "op".to_owned());
+        life.act(Command::RollBack { reason, actor }).expect("it has ended");
+        let failure = &life.state.failing.as_ref().expect("it is undone").failure;
+        assert_eq!((&*failure.code, &*failure.message), (codes::ROLLED_BACK, said));
+    }
 }

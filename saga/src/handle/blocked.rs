@@ -2,17 +2,19 @@
 //! which all runs share.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::ids::StepIndex;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
-use backstitch_core::why::Blocker;
+use backstitch_core::why::{Blocker, first_without_turn};
 
 use super::Shared;
 use crate::breakers::{CircuitShown, Forced};
 use crate::clock;
+use crate::driver::UnderWay;
 use crate::keys::KeyShown;
-use crate::slots::{Claim, KeyedRuns, Waits};
+use crate::slots::{Claim, KeyedRuns, SlotHolder, Waits};
 use crate::turns::{Class, Usage};
 
 /// Holders of a limit that one sentence names.
@@ -40,8 +42,8 @@ fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocke
     if state.waits_to_begin() {
         let claim = Claim::of(state);
         let found = shared.limits.slots.waits_for(&claim);
-        let runs_max = shared.limits.slots.limits().runs_max;
-        return found.map(|found| slots(&claim, &found, runs_max)).unwrap_or_default();
+        let of_node = shared.limits.slots.of_node(HOLDERS_NAMED_MAX);
+        return found.map(|found| slots(&claim, &found, of_node)).unwrap_or_default();
     }
     let keyed = || state.keyed.iter().flat_map(|own| own.wanted()).map(|(step, _)| step);
     let limits = keyed().flat_map(|step| {
@@ -55,7 +57,12 @@ fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocke
         let class = Class::of(wanted, state.priority());
         let (usage, before) =
             (shared.limits.pool.usage(), shared.limits.pool.before(state.id, class));
-        found.extend((usage.used >= usage.size).then(|| turn(usage, class, before)));
+        let first = first_without_turn(state, wanted, now);
+        let first = first.map(|(step, since)| (state.plan.step(step).id.clone(), since));
+        let held = || under_way(shared.limits.flights.first(HOLDERS_NAMED_MAX).0, usage.used);
+        found.extend(
+            (usage.used >= usage.size).then(|| turn(first, usage, held(), (class, before))),
+        );
     }
     found
 }
@@ -93,17 +100,9 @@ fn circuit(own: &CircuitShown) -> Blocker {
 }
 
 fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Blocker {
-    let named = key.holders.iter().take(HOLDERS_NAMED_MAX);
-    let named: Vec<_> =
-        named.map(|(run, step, at)| format!("{run} (`{step}`) since {at}")).collect();
-    let more = match key.running.saturating_sub(named.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let held = match named.is_empty() {
-        true => String::new(),
-        false => format!(": held by {}{more}", named.join(", ")),
-    };
+    let holders = key.holders.iter().take(HOLDERS_NAMED_MAX);
+    let named = holders.map(|(run, step, at)| format!("{run} (`{step}`) since {at}")).collect();
+    let held = held_by(": held by ", named, key.running);
     let id = &state.plan.step(step).id;
     let sentence = format!(
         "step `{id}` waits for limit `{}`, of which {} may be under way at a time{held}; {before} before it",
@@ -113,13 +112,18 @@ fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Block
     Blocker { kind: "limit", subject: Some(id.to_string()), since, until: None, sentence }
 }
 
-/// One sentence for each limit that has no room, and one for the line if all have.
-fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> {
+/// One sentence for each limit that has no room, and one for the line if all have. `of_node` is
+/// the node's own limit, the first that hold a slot of it, and how many do.
+fn slots(
+    claim: &Claim,
+    found: &Waits,
+    (runs_max, of_node, going_on): (Option<usize>, Vec<SlotHolder>, usize),
+) -> Vec<Blocker> {
     let Waits { limit, keys, before, waiting } = found;
     let workflow = &limit.workflow;
     let mut sentences = Vec::new();
     if let Some(max) = claim.max_runs.filter(|max| limit.running >= *max) {
-        let held = held_by(&limit.holders, limit.running);
+        let held = held_by(", held by ", runs(&limit.holders), limit.running);
         sentences.push(format!(
             "waits for a slot of workflow `{workflow}`, which has {max} run(s) at a time{held}; \
              {before} before it"
@@ -128,17 +132,18 @@ fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> 
     for KeyedRuns { key, holders, running, .. } in keys {
         let own = claim.keys.iter().find(|own| own.key == *key);
         let max = own.map(|own| own.max_runs).unwrap_or_default();
-        let held = held_by(holders, *running);
+        let held = held_by(", held by ", runs(holders), *running);
         sentences.push(format!(
             "waits for a slot of workflow `{workflow}`, which has {max} run(s) with key `{key}` \
              at a time{held}; {before} before it"
         ));
     }
     if sentences.is_empty() {
+        let held = held_by(", held by ", runs(&of_node), going_on);
         sentences.push(match runs_max {
             Some(max) => format!(
-                "waits for a slot of the node, which lets {max} run(s) go on at a time; {waiting} \
-                 run(s) wait for one, {before} of workflow `{workflow}` before it"
+                "waits for a slot of the node, which lets {max} run(s) go on at a time{held}; \
+                 {waiting} run(s) wait for one, {before} of workflow `{workflow}` before it"
             ),
             None => format!("waits for a slot of workflow `{workflow}`; {before} before it"),
         });
@@ -150,26 +155,56 @@ fn slots(claim: &Claim, found: &Waits, runs_max: Option<usize>) -> Vec<Blocker> 
     sentences.into_iter().map(blocker).collect()
 }
 
-fn held_by(holders: &[ExecutionId], running: usize) -> String {
-    let named: Vec<_> = holders.iter().take(HOLDERS_NAMED_MAX).map(ToString::to_string).collect();
-    let more = match running.saturating_sub(named.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+fn runs(holders: &[SlotHolder]) -> Vec<String> {
+    let shown = |own: &SlotHolder| match own.since {
+        Some(since) => format!("{} since {since}", own.run),
+        None => own.run.to_string(),
     };
-    format!(", held by {}{more}", named.join(", "))
+    holders.iter().take(HOLDERS_NAMED_MAX).map(shown).collect()
 }
 
-fn turn(usage: Usage, class: Class, before: Option<usize>) -> Blocker {
+/// The attempts that hold turns, of so many in all.
+fn under_way(holders: Vec<UnderWay>, in_use: usize) -> String {
+    let shown = |own: &UnderWay| {
+        let of = if own.undo { "undo of " } else { "" };
+        format!("{} ({of}`{}`) since {}", own.run, own.step, own.since)
+    };
+    held_by(", held by ", holders.iter().map(shown).collect(), in_use)
+}
+
+/// Those that are named, and how many more of all there are.
+fn held_by(word: &str, named: Vec<String>, of: usize) -> String {
+    match of.saturating_sub(named.len()) {
+        _ if named.is_empty() => String::new(),
+        0 => format!("{word}{}", named.join(", ")),
+        more => format!("{word}{} and {more} more", named.join(", ")),
+    }
+}
+
+/// The run's line at the pool; `first` is the step that has waited longest.
+fn turn(
+    first: Option<(Arc<str>, Timestamp)>,
+    usage: Usage,
+    held: String,
+    (class, before): (Class, Option<usize>),
+) -> Blocker {
     let waiting: usize = usage.waiting.iter().sum();
     let place = before.map(|before| match class {
         Class::Undo => format!("; {before} of the undos before it"),
         Class::Forward(_) => format!("; {before} of priority {} before it", class.word()),
     });
+    let (subject, since) = first.map(|(step, since)| (step.to_string(), since)).unzip();
+    let who = match (&subject, class) {
+        (Some(step), Class::Undo) => format!("the undo of step `{step}` "),
+        (Some(step), Class::Forward(_)) => format!("step `{step}` "),
+        (None, _) => String::new(),
+    };
+    let at = since.map(|at| format!(" since {at}")).unwrap_or_default();
     let sentence = format!(
-        "waits for a turn: {} of {} workers are in use, and {waiting} run(s) wait{}",
+        "{who}waits for a turn{at}: {} of {} workers are in use{held}, and {waiting} run(s) wait{}",
         usage.used,
         usage.size,
         place.unwrap_or_default()
     );
-    Blocker { kind: "turn", subject: None, since: None, until: None, sentence }
+    Blocker { kind: "turn", subject, since, until: None, sentence }
 }

@@ -2,8 +2,9 @@
 
 use super::Handle;
 use crate::clock;
+use crate::driver::UnderWay;
 use crate::keys::KeyShown;
-use crate::slots::Limits;
+use crate::slots::{Limits, SlotHolder};
 use crate::turns::{Class, Usage};
 
 impl Handle {
@@ -11,6 +12,18 @@ impl Handle {
     #[must_use]
     pub fn turns(&self) -> Usage {
         self.shared.limits.pool.usage()
+    }
+
+    /// The attempts that hold turns, those under way longest first.
+    #[must_use]
+    pub fn under_way(&self, most: usize) -> Vec<UnderWay> {
+        self.shared.limits.flights.first(most).0
+    }
+
+    /// The first of the runs that hold a slot of the node.
+    #[must_use]
+    pub fn going_on(&self, most: usize) -> Vec<SlotHolder> {
+        self.shared.limits.slots.of_node(most).1
     }
 
     /// Every limit of runs at a time, with who holds and who waits.

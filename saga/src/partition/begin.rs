@@ -105,6 +105,9 @@ impl<T: Abandon> Partition<T> {
         let mut turns = Turns::new(shared, (asking, calling), &claim, 0, moment.now);
         let begun = guarded(|| machine::settle(&mut state, moment, &mut turns, &mut decision));
         let (taken, began) = (turns.taken, turns.began);
+        if began {
+            self.slots.began(&Claim::of(&state));
+        }
         if !matches!(begun, Ok(Ok(()))) {
             self.seat.give_back(taken);
             self.slots.forget(&claim);

@@ -88,6 +88,7 @@ impl<T: Abandon> Partition<T> {
         run.standing.held += taken;
         if began {
             run.slot = SlotOf::Holds;
+            self.slots.began(&Claim::of(&run.state));
         }
         match decided {
             Ok(Ok(decision)) => {

@@ -29,6 +29,8 @@ pub struct Claim {
     pub keys: Vec<SlotKey>,
     /// Since when it waits.
     pub submitted_at: Timestamp,
+    /// Since when it goes on, if it does.
+    pub begun_at: Option<Timestamp>,
     /// Who goes first.
     pub priority: Priority,
     /// The run above it: the node's own limit is not for a child.
@@ -48,6 +50,7 @@ impl Claim {
             on_limit: concurrency.map(|own| own.on_limit).unwrap_or_default(),
             keys: state.run_keys().to_vec(),
             submitted_at: state.submitted_at,
+            begun_at: state.begun_at,
             priority: state.priority(),
             parent: state.parent().map(|parent| parent.run),
         }

@@ -9,23 +9,15 @@ use std::sync::Arc;
 
 use backstitch_core::event::SlotKey;
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::time::Timestamp;
 
 use super::claim::{Claim, Since, most};
 use super::lane::{CLASSES, Lane, LaneName, class_of, classes_like, lane_of};
-use super::shown::{HOLDERS_SHOWN_MAX, KEYS_SHOWN_MAX, KeyedRuns, Limit};
+use super::shown::{HOLDERS_SHOWN_MAX, Held, KEYS_SHOWN_MAX, KeyedRuns, Limit};
 use crate::catalog::Name;
 
 /// Younger runs that may go before one that waits for several keys, and take one of them; then
 /// its keys are kept for it. Without this it could wait for ever: they need not be free together.
 const OVERTAKEN_MAX: u32 = 32;
-
-/// One that has begun and not ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    pub(super) seat: u64,
-    pub(super) submitted_at: Timestamp,
-}
 
 /// One workflow's runs.
 #[derive(Debug, Default)]
@@ -121,6 +113,16 @@ impl Line {
         all.filter(move |(_, held)| held.seat == seat).map(|(run, _)| *run)
     }
 
+    /// Notes since when a run goes on, wherever it holds anything.
+    pub(super) fn note_begun(&mut self, claim: &Claim) {
+        let begun = |held: &mut Held| held.since = claim.begun_at;
+        self.holders.get_mut(&claim.run).into_iter().for_each(begun);
+        for own in &claim.keys {
+            let key = self.keys.get_mut(&own.key);
+            key.and_then(|key| key.holders.get_mut(&claim.run)).into_iter().for_each(begun);
+        }
+    }
+
     pub(super) fn is_held_by(&self, run: ExecutionId) -> bool {
         self.holders.contains_key(&run)
     }
@@ -133,7 +135,7 @@ impl Line {
         self.leave(claim);
         self.meet(claim);
         self.overtake(claim);
-        let held = Held { seat, submitted_at: claim.submitted_at };
+        let held = Held::of(seat, claim);
         if claim.whole {
             self.holders.insert(claim.run, held);
         }
@@ -356,7 +358,7 @@ impl Line {
             workflow: name.1.clone(),
             max_runs: self.max_runs,
             running: self.holders.len(),
-            holders: self.holders.keys().take(HOLDERS_SHOWN_MAX).copied().collect(),
+            holders: self.holders.iter().take(HOLDERS_SHOWN_MAX).map(Held::shown).collect(),
             waiting: self.lengths(),
             keys: self.keys.keys().take(KEYS_SHOWN_MAX).filter_map(|key| self.key(key)).collect(),
             keys_more: self.keys.len().saturating_sub(KEYS_SHOWN_MAX),
@@ -373,7 +375,7 @@ impl Line {
             key: key.clone(),
             max_runs: own.least.unwrap_or_default(),
             running: own.holders.len(),
-            holders: own.holders.keys().take(HOLDERS_SHOWN_MAX).copied().collect(),
+            holders: own.holders.iter().take(HOLDERS_SHOWN_MAX).map(Held::shown).collect(),
             waiting,
         })
     }

@@ -1,21 +1,35 @@
 //! The node's own limit, and who of all that wait goes first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
 
 use super::claim::{Claim, Since};
+use super::shown::{Held, SlotHolder};
 use crate::turns::WEIGHTS;
 
 /// The node's own limit.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    pub(super) holders: HashMap<ExecutionId, u64>,
+    pub(super) holders: HashMap<ExecutionId, Held>,
     owed: [i64; 3],
 }
 
 impl Node {
+    /// The first of those that hold a slot: those that go on longest. Looks at all of them; for
+    /// people only.
+    pub(super) fn first(&self, most: usize) -> Vec<SlotHolder> {
+        let mut first = BTreeSet::new();
+        for (run, held) in &self.holders {
+            first.insert((held.since.is_none(), held.since, *run));
+            if first.len() > most {
+                first.pop_last();
+            }
+        }
+        first.into_iter().map(|(_, since, run)| SlotHolder { run, since }).collect()
+    }
+
     /// Who of the heads of all lines is next: by weight of its class, then by its time.
     pub(super) fn next<'a>(
         &mut self,

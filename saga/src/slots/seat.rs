@@ -100,6 +100,13 @@ impl SlotSeat {
         if waiting >= queue_max { Err(Full::Queue { queue_max }) } else { Ok(false) }
     }
 
+    /// The run was let in and has begun: notes since when, for people.
+    pub fn began(&self, claim: &Claim) {
+        if self.binds(claim) {
+            self.slots.lock().note_begun(claim);
+        }
+    }
+
     /// The run has begun and not ended, whatever the limits say.
     pub fn holds(&self, claim: &Claim) {
         if self.passes(claim) {
@@ -210,7 +217,7 @@ impl SlotSeat {
     #[must_use]
     pub fn held(&self) -> BTreeSet<ExecutionId> {
         let inner = self.slots.lock();
-        let of_node = inner.node.holders.iter().filter(|(_, seat)| **seat == self.number);
+        let of_node = inner.node.holders.iter().filter(|(_, held)| held.seat == self.number);
         let of_node = of_node.map(|(run, _)| *run);
         of_node.chain(inner.lines.values().flat_map(|line| line.held(self.number))).collect()
     }
@@ -246,7 +253,7 @@ impl Drop for SlotSeat {
         let waiting = inner.waits_in.iter().filter(|(_, waits)| waits.seat == own);
         let waiting: Vec<_> = waiting.map(|(run, _)| *run).collect();
         waiting.into_iter().for_each(|run| inner.note_left(run));
-        inner.node.holders.retain(|_, seat| *seat != own);
+        inner.node.holders.retain(|_, held| held.seat != own);
         inner.lines.values_mut().for_each(|line| line.forget_seat(own));
         inner.lines.retain(|_, line| !line.is_idle());
     }

@@ -1,14 +1,26 @@
-//! Limits of runs at a time, as people are shown them.
+//! Who holds what of the limits of runs at a time, and what people are shown of it.
 
 use std::sync::Arc;
 
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::time::Timestamp;
+
+use super::claim::Claim;
 
 /// Holders of one limit that are named; the count says how many there are.
 pub(super) const HOLDERS_SHOWN_MAX: usize = 100;
 
 /// Keys of one workflow that are shown; a count says how many more there are.
 pub(super) const KEYS_SHOWN_MAX: usize = 100;
+
+/// A run that holds a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotHolder {
+    /// The run.
+    pub run: ExecutionId,
+    /// Since when; unknown while it is about to begin.
+    pub since: Option<Timestamp>,
+}
 
 /// One workflow's runs at a time, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +34,7 @@ pub struct Limit {
     /// Runs that have begun and not ended.
     pub running: usize,
     /// The first of them by id.
-    pub holders: Vec<ExecutionId>,
+    pub holders: Vec<SlotHolder>,
     /// Runs that wait: high, medium, low.
     pub waiting: [usize; 3],
     /// The first of its keys that a run holds or waits for.
@@ -41,7 +53,7 @@ pub struct KeyedRuns {
     /// Runs that have begun and not ended.
     pub running: usize,
     /// The first of them by id.
-    pub holders: Vec<ExecutionId>,
+    pub holders: Vec<SlotHolder>,
     /// Runs that wait: high, medium, low.
     pub waiting: [usize; 3],
 }
@@ -72,4 +84,23 @@ pub struct Waits {
     pub before: usize,
     /// How many wait on the node, itself included.
     pub waiting: usize,
+}
+
+/// One that has begun and not ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) seat: u64,
+    pub(super) submitted_at: Timestamp,
+    /// Since when it goes on; unknown while it is about to.
+    pub(super) since: Option<Timestamp>,
+}
+
+impl Held {
+    pub(super) fn of(seat: u64, claim: &Claim) -> Self {
+        Self { seat, submitted_at: claim.submitted_at, since: claim.begun_at }
+    }
+
+    pub(super) fn shown((run, own): (&ExecutionId, &Self)) -> SlotHolder {
+        SlotHolder { run: *run, since: own.since }
+    }
 }

@@ -16,6 +16,7 @@ fn claim(digits: u128, workflow: &str, max_runs: usize, priority: Priority) -> C
         on_limit: OnLimit::Queue,
         keys: Vec::new(),
         submitted_at: Timestamp(i64::try_from(digits).unwrap()),
+        begun_at: None,
         priority,
         parent: None,
     }
@@ -25,6 +26,10 @@ fn slots(runs_max: Option<usize>, queue_max: usize) -> (Slots, SlotSeat) {
     let slots = Slots::new(Settings { runs_max, queue_max });
     let seat = slots.seat(Arc::new(|| {}));
     (slots, seat)
+}
+
+fn runs(holders: &[SlotHolder]) -> Vec<ExecutionId> {
+    holders.iter().map(|own| own.run).collect()
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn what_is_below_gives_back_what_it_claimed_before_what_is_above() {
     seat.holds(&above);
     slots.let_in();
     let shown = &slots.limits().workflows[0];
-    assert_eq!((shown.running, &shown.holders[..]), (1, &[above.run][..]));
+    assert_eq!((shown.running, runs(&shown.holders)), (1, vec![above.run]));
 }
 
 fn keyed(digits: u128, keys: &[(&str, u32)]) -> Claim {
@@ -132,7 +137,7 @@ fn those_of_one_key_hold_up_no_others() {
     assert!(seat.begins(&other));
     let found = slots.waits_for(&all[2]).expect("it waits");
     assert_eq!((found.before, found.keys[0].running), (1, 1));
-    assert_eq!(found.keys[0].holders, [all[0].run]);
+    assert_eq!(runs(&found.keys[0].holders), [all[0].run]);
     let shown = &slots.limits().workflows[0];
     assert_eq!(shown.keys.iter().map(|own| own.waiting[1]).collect::<Vec<_>>(), [2, 0]);
     seat.forget(&all[0]);
@@ -237,7 +242,7 @@ fn a_run_below_one_with_its_key_takes_no_slot_of_it_and_waits_for_its_other_one(
     seat.forget(&other);
     assert_eq!(seat.next_granted(), Some(below.run));
     assert!(seat.begins(&below));
-    assert_eq!(slots.limits().workflows[0].keys[0].holders, [above.run]);
+    assert_eq!(runs(&slots.limits().workflows[0].keys[0].holders), [above.run]);
 }
 
 fn below(parent: &Claim, own: Claim) -> Claim {
@@ -306,4 +311,21 @@ fn a_circle_that_a_start_finds_is_opened() {
     slots.let_in();
     assert_eq!(seat.next_circle().map(|own| own.run), Some(of_two.run));
     assert_eq!((seat.next_circle(), seat.next_granted()), (None, None));
+}
+
+#[test]
+fn a_node_names_those_that_go_on_longest_and_since_when() {
+    let (slots, seat) = slots(Some(3), 10);
+    for (digits, at) in [(1, 30), (2, 10), (3, 20)] {
+        let own = claim(digits, "a", 1, Priority::Medium);
+        assert!(seat.begins(&Claim { max_runs: None, ..own.clone() }));
+        let begun_at = Some(Timestamp(at));
+        seat.began(&Claim { max_runs: None, begun_at, ..own });
+    }
+    let (max, holders, running) = slots.of_node(2);
+    assert_eq!((max, running), (Some(3), 3));
+    let shown: Vec<_> = holders.iter().map(|own| (own.run.digits, own.since)).collect();
+    assert_eq!(shown, [(2, Some(Timestamp(10))), (3, Some(Timestamp(20)))]);
+    let line = &slots.limits().workflows[0];
+    assert!(line.holders.iter().all(|own| own.since.is_some()), "{line:?}");
 }

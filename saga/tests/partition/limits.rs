@@ -112,7 +112,9 @@ fn a_fork_is_refused_where_any_run_is() {
     bench.flush();
     let answer = bench.take_and_answer(fork(THIRD, &plan));
     assert!(matches!(answer, Answer::Forked { .. }), "{answer:?}");
-    assert_eq!(slots.limits().workflows[0].holders, [THIRD]);
+    let holders = &slots.limits().workflows[0].holders;
+    assert_eq!(holders.iter().map(|own| own.run).collect::<Vec<_>>(), [THIRD]);
+    assert!(holders[0].since.is_some(), "{holders:?}");
 }
 
 #[test]

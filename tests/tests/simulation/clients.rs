@@ -7,11 +7,12 @@ use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{LetterSubject, Origin, Priority, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
-use backstitch_core::plan::Plan;
+use backstitch_core::plan::{Plan, priority_of};
 use backstitch_core::retention::Candidate;
 use backstitch_core::rollout::Applicant;
 use backstitch_core::state::State;
 use backstitch_core::summary::{LetterStatus, RunStatus};
+use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::Chosen;
 use backstitch_saga::partition::{Input, Removal};
 use serde_json::json;
@@ -29,11 +30,15 @@ pub fn own_tags(execution: ExecutionId) -> Vec<Arc<str>> {
 }
 
 /// The priority that a run is submitted with: some say it themselves.
-fn submission_priority(execution: ExecutionId, plan: &Plan) -> Priority {
+fn submission_priority(
+    execution: ExecutionId,
+    plan: &Arc<Plan>,
+    submitted: &Submitted,
+) -> Priority {
     match execution.digits % 7 {
         0 => Priority::High,
         1 => Priority::Low,
-        _ => plan.priority,
+        _ => priority_of(plan, execution, submitted, Timestamp(0)).expect("it comes to a word"),
     }
 }
 
@@ -236,7 +241,7 @@ impl World {
     fn send(&mut self, execution: ExecutionId, submitted: Box<Submitted>, plan: Arc<Plan>) {
         let asked = Asked::Submit(execution, submitted.request);
         let tags = own_tags(execution);
-        let priority = submission_priority(execution, &plan);
+        let priority = submission_priority(execution, &plan, &submitted);
         let faults = own_faults(execution, &plan);
         let variant = self.variants.get(&execution).cloned();
         let origin = Origin { parent: None, priority, variant };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::random::Random;
 
 /// Workflows whose steps take much rendering.
-const HEAVY_PERCENT: u64 = 6;
+const HEAVY_PERCENT: u64 = 2;
 
 /// A random definition of the given id, as JSON.
 /// Its children are of the given workflows.
@@ -54,7 +54,8 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
         definition["callbacks"][0]["url"] = json!("http://dead/completed");
     }
     if random.chance(30) {
-        definition["priority"] = json!(*random.pick(&["high", "medium", "low"]));
+        let by_input = "{{ 'high' if input.n == 1 else 'low' }}";
+        definition["priority"] = json!(*random.pick(&["high", "medium", "low", by_input]));
     }
     if random.chance(35) {
         definition["concurrency"] = super::limits::concurrency(random);

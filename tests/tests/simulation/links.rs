@@ -2,6 +2,7 @@
 //! each attempt of its parent's step, and what a parent takes for undone is undone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
 use backstitch_core::event::{ControlEvent, Event, LinkEvent, Message, Outcome, RunEvent};
@@ -142,7 +143,7 @@ fn undone(seed: u64, state: &State) {
     }
 }
 
-fn known(world: &World, run: ExecutionId) -> Option<State> {
+fn known(world: &World, run: ExecutionId) -> Option<Arc<State>> {
     let exists = world.disk.lock().expect("no thread panicked").runs.contains_key(&run);
     exists.then(|| world.live_state(run))
 }

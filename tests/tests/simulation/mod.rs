@@ -17,6 +17,7 @@ mod disk;
 mod drained;
 mod faults;
 mod flow;
+mod folds;
 mod forks;
 mod generate;
 mod limits;

@@ -8,9 +8,8 @@ use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::state::State;
-use backstitch_saga::partition::{Answer, Input, Order, fold};
+use backstitch_saga::partition::{Answer, Input, Order};
 
-use super::disk::{DiskHistories, events_of};
 use super::forks::is_started;
 use super::rollouts::is_in_force;
 use super::services::{Faults, Flight, fly, report};
@@ -142,13 +141,7 @@ impl World {
     pub fn is_its_replay(&self, live: &State) {
         let (seed, run) = (self.seed, live.id);
         let version = usize::try_from(live.version).expect("few events");
-        let events = {
-            let disk = self.disk.lock().expect("no thread panicked");
-            disk.runs.get(&run).map(|records| events_of(&records[..version]))
-        };
-        let events = events.expect("it is durable");
-        let folded = fold(run, &events, &DiskHistories(self.disk.clone()))
-            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let folded = self.folded(run, version);
         let alike = Checkpoint::of(live) == Checkpoint::of(&folded);
         assert!(alike, "seed {seed}: {run}: version {version} is not its replay");
     }

@@ -13,14 +13,15 @@ use backstitch_saga::breakers::Breakers;
 use backstitch_saga::cache::ResultCache;
 use backstitch_saga::catalog::Name;
 use backstitch_saga::keys::Keys;
-use backstitch_saga::partition::{Abandon, Input, Partition, Release, RestPolicy, fold};
+use backstitch_saga::partition::{Abandon, Input, Partition, Release, RestPolicy};
 use backstitch_saga::retry;
 use backstitch_saga::slots::{Settings, Slots};
 use backstitch_saga::turns::Pool;
 
 use super::breakers::{self, Outages};
 use super::commits::Commit;
-use super::disk::{Disk, DiskHistories, events_of};
+use super::disk::Disk;
+use super::folds::Folds;
 use super::generate;
 use super::posts::Flying;
 use super::random::Random;
@@ -106,6 +107,8 @@ pub struct World {
     pub checkpoints_used: u64,
     /// Runs at rest that were looked at.
     pub rested: u64,
+    /// The last fold of each run's durable events.
+    pub folds: Folds,
     /// Questions asked before the last crash may stay without an answer.
     pub asked_before_crash: usize,
     /// Letters whose retry wants a new run.
@@ -177,6 +180,7 @@ impl World {
             crashes: 0,
             checkpoints_used: 0,
             rested: 0,
+            folds: Folds::default(),
             asked_before_crash: 0,
             wants_new_run: Vec::new(),
             variants: BTreeMap::new(),
@@ -243,15 +247,6 @@ impl World {
         let records = records.chain(disk.redrives.values()).flatten();
         let records = records.map(|r| format!("{} {} {} {:?}", r.stream, r.version, r.at, r.event));
         self.trace.into_iter().chain(records.collect::<Vec<_>>()).collect()
-    }
-
-    /// The run as the live partition shows it.
-    pub fn live_state(&self, run: ExecutionId) -> State {
-        let disk = self.disk.lock().expect("no thread panicked");
-        let events = events_of(&disk.runs[&run]);
-        drop(disk);
-        let histories = DiskHistories(self.disk.clone());
-        fold(run, &events, &histories).unwrap_or_else(|why| panic!("seed {}: {why}", self.seed))
     }
 
     fn moment(&mut self) {

@@ -1,11 +1,13 @@
-//! Compiling keyed limits, of steps and of whole runs.
+//! Compiling keyed limits, of steps and of whole runs, and who goes first.
 
 use serde_json::Value;
 
+use super::super::PlanPriority;
 use super::super::keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 use super::{Compiler, TaskKind};
-use crate::definition::Step;
 use crate::definition::problem::codes;
+use crate::definition::{PriorityText, Step};
+use crate::event::Priority;
 use crate::ids::StepIndex;
 use crate::template::{Names, Site, Template};
 
@@ -58,6 +60,24 @@ impl Compiler<'_, '_> {
             limits.push(PlanLimit { key, max: limit.max });
         }
         limits
+    }
+
+    /// Who goes first: a template reads no step, since none has run yet.
+    pub(super) fn priority(&mut self) -> PlanPriority {
+        let source = match &self.definition.priority {
+            None => return PlanPriority::Same(Priority::default()),
+            Some(PriorityText::Word(priority)) => return PlanPriority::Same(*priority),
+            Some(PriorityText::Template(source)) => source,
+        };
+        let (names, allowance) = (&self.names, &self.allowance);
+        let site = Site { path: "priority", place: "priority", names, allowance };
+        let (value, mut found) = (Value::String(source.clone()), Vec::new());
+        let template = Template::compile(&value, &site, &mut found, self.problems);
+        for reference in found {
+            let message = "no step has run when the run begins";
+            self.problems.add(reference.path, codes::NOT_AN_ANCESTOR, message);
+        }
+        PlanPriority::Rendered(template)
     }
 
     /// How many runs there may be at a time, and how many with the same key.

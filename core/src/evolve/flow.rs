@@ -99,7 +99,7 @@ pub(super) fn forget_handled(state: &mut State) {
         };
         let lost: Vec<_> = state.handled_failures().filter(|step| !good(step)).collect();
         let Some(flow) = state.flow.as_mut().filter(|_| !lost.is_empty()) else { return };
-        lost.iter().for_each(|step| drop(flow.handled.remove(step)));
+        flow.handled.retain(|step| !lost.contains(step));
     }
 }
 

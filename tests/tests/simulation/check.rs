@@ -139,7 +139,7 @@ impl Run<'_> {
         for event in self.events {
             let settled = match event {
                 RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
-                    steps.iter().for_each(|step| drop(done.remove(step)));
+                    done.retain(|step| !steps.contains(step));
                     continue;
                 }
                 RunEvent::StepSucceeded { step, .. }
@@ -157,7 +157,7 @@ impl Run<'_> {
         for event in self.events {
             match event {
                 RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
-                    steps.iter().for_each(|step| drop(undone.remove(step)));
+                    undone.retain(|step| !steps.contains(step));
                 }
                 RunEvent::UndoSucceeded { step, .. } => {
                     self.check(undone.insert(*step), "a step was undone twice in its round");

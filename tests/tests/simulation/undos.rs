@@ -17,7 +17,7 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
             RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => part = Some(steps),
             RunEvent::UnwindingStarted => part = None,
             RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
-                steps.iter().for_each(|step| drop(finished.remove(step)));
+                finished.retain(|step| !steps.contains(step));
                 part = None;
             }
             RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {

@@ -54,6 +54,19 @@ impl State {
         found
     }
 
+    /// The numbers of all letters of these steps, ascending, and of their undos.
+    #[must_use]
+    pub fn letters_of_part(&self, steps: &[StepIndex]) -> Vec<u32> {
+        let of_part = |own: &LetterSubject| match own {
+            LetterSubject::Step(step) | LetterSubject::Undo(step) => {
+                steps.binary_search(step).is_ok()
+            }
+            LetterSubject::Callback(_) => false,
+        };
+        let letters = (0..).zip(&self.letters);
+        letters.filter(|(_, own)| of_part(&own.subject)).map(|(number, _)| number).collect()
+    }
+
     /// The run unwinds as a whole, or is over: no part of it is being undone any more.
     pub(crate) fn end_partial(&mut self) {
         if let Some(controls) = &mut self.controls

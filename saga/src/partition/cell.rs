@@ -384,15 +384,7 @@ impl Run {
                 own.flat_map(|own| self.state.letters_of(own)).collect()
             }
             RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
-                let of_part = |own: &LetterSubject| match own {
-                    LetterSubject::Step(step) | LetterSubject::Undo(step) => {
-                        steps.binary_search(step).is_ok()
-                    }
-                    LetterSubject::Callback(_) => false,
-                };
-                let letters = (0..).zip(&self.state.letters);
-                let own = letters.filter(|(_, letter)| of_part(&letter.subject));
-                own.map(|(number, _)| number).collect()
+                self.state.letters_of_part(steps)
             }
             RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => {
                 self.state.letters_of(LetterSubject::Step(*step)).collect()

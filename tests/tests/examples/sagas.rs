@@ -164,7 +164,7 @@ async fn a_leg_balances() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_with_a_savepoint_balances() {
-    balances("savepoint", &[], json!({ "customer": "c" }), 4).await;
+    balances("savepoint", &[], json!({ "customer": "c" }), 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,11 @@ use super::world::World;
 /// has its result. Answers what is wrong.
 pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> {
     let (mut finished, mut part) = (BTreeSet::new(), None);
-    for event in events {
+    for (at, event) in events.iter().enumerate() {
         match event {
-            RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => part = Some(steps),
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
+                part = Some(called_for(&events[at..]));
+            }
             RunEvent::UnwindingStarted => part = None,
             RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
                 finished.retain(|step| !steps.contains(step));
@@ -30,7 +32,7 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
             }
             RunEvent::UndoStarted { step, .. } => {
                 let held = dependants(state, *step).into_iter().any(|dependant| {
-                    let called = match part {
+                    let called = match &part {
                         Some(steps) => steps.contains(&dependant),
                         None => state.step(dependant).undo.is_some(),
                     };
@@ -44,6 +46,25 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
         }
     }
     None
+}
+
+/// The steps of a part whose undo was called for: each of them is heard of before the part is over.
+fn called_for(events: &[RunEvent]) -> BTreeSet<StepIndex> {
+    let over = |event: &&RunEvent| {
+        matches!(
+            event,
+            RunEvent::RunFailing { .. }
+                | RunEvent::RunEnded { .. }
+                | RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. })
+        )
+    };
+    let called = events.iter().take_while(|event| !over(event)).filter_map(|event| match event {
+        RunEvent::UndoReady { step, .. }
+        | RunEvent::UndoFailed { step, .. }
+        | RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => Some(*step),
+        _ => None,
+    });
+    called.collect()
 }
 
 /// What a step did before it was done anew was undone, unless a person settled that.

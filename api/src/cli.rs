@@ -77,7 +77,7 @@ pub enum Command {
     Pause(runs::ActFlags),
     /// Have a suspended run go on
     Resume(runs::ActFlags),
-    /// Undo what a suspended run did, or say what that would undo
+    /// Undo what a run did, or what builds on a step of it, or say what that would undo
     Rollback(runs::RollbackFlags),
     /// Say what became of undos that wait for a person or have failed
     Undo(runs::UndoFlags),

@@ -157,7 +157,15 @@ impl Timeline {
             "CancelForced" => (format!("cancel forced {}", who(data)), Tone::Odd),
             "ExecutionPaused" => (format!("paused {}", who(data)), Tone::Odd),
             "ExecutionResumed" => (format!("resumed {}", who(data)), Tone::Faint),
-            "RollbackRequested" => (format!("rollback asked for {}", who(data)), Tone::Odd),
+            "RollbackRequested" => {
+                let to = data["to"].as_str().map(|step| format!(" to `{step}`"));
+                (format!("rollback{} asked for {}", to.unwrap_or_default(), who(data)), Tone::Odd)
+            }
+            "PartialUnwindingStarted" => (
+                "what may have been done in vain, or is done anew, is undone".to_owned(),
+                Tone::Odd,
+            ),
+            "PartialUnwindingEnded" => ("that is undone, and done anew".to_owned(), Tone::Odd),
             "SignalReceived" => {
                 let (name, actor) = (text(&data["name"]), text(&data["actor"]));
                 (format!("signal `{name}` by {actor}"), Tone::Faint)

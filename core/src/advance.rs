@@ -62,7 +62,7 @@ pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work
     links::follow(state, moment, &mut events);
     match state.phase {
         Phase::Forward => forward(state, now, room, work, &mut events),
-        Phase::Failing => failing(state, &mut events),
+        Phase::Failing => failing(state, now, &mut events),
         Phase::Suspended => suspended(state, now, &mut events),
         Phase::Unwinding => unwinding(state, now, room, work, &mut events),
         Phase::Ended => {
@@ -235,7 +235,11 @@ fn pruned_by(state: &State, failed: impl Iterator<Item = StepIndex>) -> Option<R
 }
 
 fn resolve_faults(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    let part = state.partial().map(|part| &part.steps);
     for &step in &state.sets.faulted {
+        if part.is_some_and(|part| part.contains(&step)) {
+            continue;
+        }
         let own = state.step(step);
         let failure = failure_of(state, LetterSubject::Step(step));
         events.push(if state.retries(step).allow(&failure, own.tries, own.lost) {
@@ -282,7 +286,11 @@ fn fallen_due(
     }
 }
 
-fn failing(state: &State, events: &mut Vec<RunEvent>) {
+fn failing(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
+    if let Some(part) = state.partial() {
+        partial::stopping(state, now, part, events);
+        return;
+    }
     let Some(why) = &state.failing else { return };
     if why.failure.code != codes::CANCELLED
         && let Some(cancelled) = cancelled(state)

@@ -283,7 +283,7 @@ pub enum PhaseMove {
     Unwind,
     /// `RunEnded`.
     End,
-    /// `LetterRetried` for the last failed step, `Resumed`.
+    /// `LetterRetried` for the last failed step, `Resumed`, `PartialUnwindingEnded`.
     ReopenForward,
     /// `LetterRetried` for an undo, `UndosSettled` by hand for one that had failed; in a run that
     /// waits for that, `LetterDiscarded` too.
@@ -303,15 +303,19 @@ pub const PHASE_ARROWS: &[(Phase, PhaseMove, Phase)] = {
         (P::Forward, M::Suspend, P::Suspended),
         (P::Forward, M::End, P::Ended),
         (P::Forward, M::UnwindPart, P::Unwinding),
+        (P::Forward, M::RollBack, P::Failing),
         (P::Failing, M::Fail, P::Failing),
         (P::Failing, M::Suspend, P::Suspended),
         (P::Failing, M::Unwind, P::Unwinding),
+        (P::Failing, M::UnwindPart, P::Unwinding),
         (P::Failing, M::End, P::Ended),
         (P::Suspended, M::Fail, P::Failing),
         (P::Suspended, M::ReopenForward, P::Forward),
         (P::Suspended, M::ReopenUnwinding, P::Unwinding),
+        (P::Suspended, M::RollBack, P::Failing),
         (P::Unwinding, M::Fail, P::Failing),
         (P::Unwinding, M::Suspend, P::Suspended),
+        (P::Unwinding, M::ReopenForward, P::Forward),
         (P::Unwinding, M::End, P::Ended),
         (P::Unwinding, M::ReopenUnwinding, P::Unwinding),
         (P::Ended, M::ReopenForward, P::Forward),

@@ -98,6 +98,17 @@ pub enum Command {
         /// Who.
         actor: String,
     },
+    /// Undo everything that builds on a step, and do it anew.
+    RollBackTo {
+        /// The step's id; it stays as it is.
+        step: String,
+        /// Whether steps may run again, not undone, that say that this does harm.
+        accept_unsafe: bool,
+        /// Why, in the caller's words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
     /// Hand the run a signal.
     Signal {
         /// What steps wait for; [`crate::plan::signal_name_problem`] bounds it.

@@ -4,6 +4,7 @@
 pub(crate) mod control;
 mod fork;
 mod letters;
+mod rollback;
 mod undos;
 
 use crate::allot::admit;
@@ -52,6 +53,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             control::override_step(state, step, output, reason, actor)?
         }
         Command::RollBack { reason, actor } => control::roll_back(state, reason, actor, now)?,
+        Command::RollBackTo { step, accept_unsafe, reason, actor } => {
+            rollback::to_step(state, step, accept_unsafe, reason, actor, now)?
+        }
         Command::Signal { name, payload, id, actor } => {
             control::signal(state, name, payload, id, actor)?
         }
@@ -236,6 +240,9 @@ fn retry_letter(
 /// another was retried would leave that one waiting for ever.
 fn discard_letter(state: &State, number: u32) -> Result<(), Rejection> {
     let subject = open_letter(state, number)?;
+    if state.partial().is_some() && matches!(subject, LetterSubject::Step(_)) {
+        return Err(Rejection::NotYet { status: state.status().word() });
+    }
     let waits = state.phase == Phase::Ended
         && matches!(subject, LetterSubject::Step(_))
         && !state.sets.open.is_empty();

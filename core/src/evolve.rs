@@ -3,6 +3,7 @@
 //! Follows the arrows of [`crate::arrows`] and keeps the derived sets; decides nothing. An
 //! event that has no arrow from where the run stands is an [`IllegalTransition`].
 
+pub(crate) mod again;
 mod calls;
 mod chunks;
 mod control;

@@ -19,7 +19,7 @@ use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
 use crate::plan::TaskKind;
-use crate::state::{Links, State, Subject};
+use crate::state::{Links, Partial, State, Subject};
 use crate::time::{Moment, Timestamp};
 
 pub(crate) use child::startable;
@@ -153,6 +153,9 @@ fn signal_wish(state: &State, step: StepIndex) -> Option<SignalWish> {
 
 /// A failing run tells its children to stop; one that waits for a person lets them go on.
 fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
+    if let (Phase::Failing, Some(part)) = (state.phase, state.partial()) {
+        return cancel_part(state, links, part, post);
+    }
     let Some(why) = state.failing.as_ref().filter(|_| state.phase == Phase::Failing) else {
         return;
     };
@@ -171,6 +174,27 @@ fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
     for &step in links.to_cancel.iter().filter(|step| !told(step)).take(STARTS_PER_LAYER_MAX) {
         let Some(child) = links.child(step) else { continue };
         post.message(child.run, Message::Cancel { step, reason: reason.clone(), compensate });
+    }
+}
+
+/// Whether anything of the run's steps is under way: a loop between two chunks has nothing.
+pub(crate) fn in_flight(state: &State) -> bool {
+    let links = state.links.as_deref();
+    let waits = |step: StepIndex| {
+        links.is_some_and(|own| own.to_start.contains(&step) && chunks::rests(state, own, step))
+    };
+    state.sets.running.iter().any(|step| !waits(*step))
+}
+
+/// A run that is rolled back to a step tells the children of what builds on it to stop.
+fn cancel_part(state: &State, links: &Links, part: &Partial, post: &mut Post<'_>) {
+    let Some(back_to) = &part.back_to else { return };
+    let reason =
+        format!("its parent is rolled back to step `{}`", state.plan.step(back_to.step).id);
+    let own = links.to_cancel.iter().filter(|step| part.steps.contains(*step));
+    for &step in own.take(STARTS_PER_LAYER_MAX) {
+        let Some(child) = links.child(step) else { continue };
+        post.message(child.run, Message::Cancel { step, reason: reason.clone(), compensate: true });
     }
 }
 

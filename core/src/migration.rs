@@ -55,7 +55,7 @@ pub fn misfits(state: &State, plan: &Plan) -> Vec<String> {
                 "step `{}` was taken out by an earlier migration; give the new one another id",
                 old.id
             ));
-        } else if !new.gone && (own.status != StepStatus::Pending || own.attempt > 0) {
+        } else if !new.gone && (own.status != StepStatus::Pending || was_tried(own)) {
             of_step(state, plan, index, &mut reasons);
         }
     }
@@ -146,7 +146,12 @@ fn has_begun(own: &StepState) -> bool {
         own.status,
         StepStatus::Pending | StepStatus::Skipped | StepStatus::Pruned | StepStatus::Cancelled
     );
-    !untouched || own.attempt > 0
+    !untouched || was_tried(own)
+}
+
+/// Whether the step was tried in its present round.
+fn was_tried(own: &StepState) -> bool {
+    own.attempt > 0 && own.input.is_some()
 }
 
 /// What a revision says otherwise of a step that has begun.

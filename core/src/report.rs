@@ -140,6 +140,7 @@ pub fn execution_json(state: &State) -> Value {
             "requested_at": cancel.at.to_string(),
         })),
         "suspended": controls::suspended_json(state),
+        "rollback": controls::rollback_json(state),
         "signals": controls::signals_json(state),
         "steps": steps,
         "callbacks": state.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),

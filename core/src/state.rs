@@ -42,7 +42,7 @@ pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
 pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
-pub use partial::Partial;
+pub use partial::{BackTo, Partial};
 pub use step::{StepState, UndoByHand, UndoState};
 
 /// One run.
@@ -380,7 +380,10 @@ impl State {
         };
         let letters = self.letters.iter().rev().filter(retried);
         let edit = letters.filter_map(|own| own.handling.as_ref()?.edit.as_ref()).next()?;
-        Some((&edit.input, edit.round.unwrap_or(self.step(step).round.saturating_add(1))))
+        let now = self.step(step).round;
+        let round = edit.round.unwrap_or(now.saturating_add(1));
+        // What was given for an earlier round is rendered anew.
+        (round >= now).then_some((&edit.input, round))
     }
 
     /// How many undos there are, by status.

@@ -10,7 +10,7 @@ use crate::arrows::{Phase, PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow}
 use crate::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
-use crate::state::{LetterSettled, Partial, Said, State, Subject, UndoByHand, UndoState};
+use crate::state::{LetterSettled, Said, State, Subject, UndoByHand, UndoState};
 use crate::time::Timestamp;
 
 pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), String> {
@@ -28,8 +28,12 @@ pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Resul
             crate::evolve::move_run(state, PhaseMove::UnwindPart)?;
             let steps: BTreeSet<_> = steps.iter().copied().collect();
             begin(state, Some(&steps), at);
-            state.controls_mut().partial = Some(Box::new(Partial { steps }));
+            let own = state.controls_mut().partial.get_or_insert_default();
+            own.steps = steps;
             Ok(())
+        }
+        RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+            crate::evolve::again::ended(state, steps, at)
         }
         RunEvent::UndoReady { step, input } => {
             undo_mut(state, *step)?.input = Some(input.clone());

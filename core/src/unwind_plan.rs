@@ -4,7 +4,7 @@
 //! A function of the state alone. It says what would be done if the run were rolled back as it
 //! stands; what is in flight may still take effect and be undone as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -22,21 +22,27 @@ use crate::template::Work;
 /// Steps that one answer names in each of its lists; more are counted.
 pub const UNWIND_STEPS_MAX: usize = 1_000;
 
-/// The answer of `GET /api/v1/executions/{id}/rollback`.
+/// The answer of `GET /api/v1/executions/{id}/rollback`: of the whole run, or of what builds on a
+/// step that it would be rolled back to.
 #[must_use]
-pub fn unwind_plan_json(state: &State) -> Value {
+pub fn unwind_plan_json(state: &State, to: Option<StepIndex>) -> Value {
     let mut work = Work::default();
-    let waves = waves(state);
+    let part = to.map(|step| state.behind(step));
+    let waves = waves(state, part.as_ref());
     let mut undone: Vec<_> = waves.into_iter().collect();
     undone.sort_by_key(|(step, wave)| (*wave, *step));
     let waves = undone.last().map_or(0, |(_, wave)| *wave);
     let undos = undone.iter().take(UNWIND_STEPS_MAX);
     let undos: Vec<_> = undos.map(|own| undo_json(state, *own, &mut work)).collect();
     let steps = || (0..).map(StepIndex).take(state.steps.len());
-    let left: Vec<_> = steps().filter_map(|step| left_json(state, step)).collect();
+    let of_part = |step: &StepIndex| part.as_ref().is_none_or(|part| part.contains(step));
+    let left: Vec<_> = steps().filter(of_part).filter_map(|step| left_json(state, step)).collect();
+    let again = part.iter().flatten().map(|step| &state.plan.step(*step).id);
+    let again: Vec<_> = again.take(UNWIND_STEPS_MAX).collect();
+    let more_again = part.as_ref().map_or(0, |part| part.len() - again.len());
     let flying: Vec<_> = steps().filter(|step| is_in_flight(state, *step)).collect();
     let in_flight: Vec<_> = flying.iter().map(|step| &state.plan.step(*step).id).collect();
-    json!({
+    let mut plan = json!({
         "execution_id": state.id.to_string(),
         "status": state.status().word(),
         "waves": waves,
@@ -46,12 +52,18 @@ pub fn unwind_plan_json(state: &State) -> Value {
         "more_left": left.len().saturating_sub(UNWIND_STEPS_MAX),
         "in_flight": in_flight[..in_flight.len().min(UNWIND_STEPS_MAX)],
         "more_in_flight": in_flight.len().saturating_sub(UNWIND_STEPS_MAX),
-    })
+    });
+    if let Some(step) = to {
+        plan["to"] = json!(state.plan.step(step).id);
+        plan["again"] = json!(again);
+        plan["more_again"] = more_again.into();
+    }
+    plan
 }
 
 /// The steps whose undo is called for, each with its wave: those of one wave do not wait for one
 /// another, and every wave waits for the ones before it. One pass over the edges.
-fn waves(state: &State) -> BTreeMap<StepIndex, u32> {
+fn waves(state: &State, part: Option<&BTreeSet<StepIndex>>) -> BTreeMap<StepIndex, u32> {
     let plan = &state.plan;
     // What was undone while the run went on is not undone again with it.
     let unwound = match &state.ending {
@@ -65,7 +77,8 @@ fn waves(state: &State) -> BTreeMap<StepIndex, u32> {
         steps.filter(|(_, own)| own.dependants.is_empty()).map(|(step, _)| step).collect();
     let mut found = BTreeMap::new();
     while let Some(step) = free.pop() {
-        let needed = if unwound { state.needs_undo(step) } else { state.stands(step) };
+        let called = if unwound { state.needs_undo(step) } else { state.stands(step) };
+        let needed = called && part.is_none_or(|part| part.contains(&step));
         let wave = after[step.at()] + u32::from(needed);
         if needed {
             found.insert(step, wave);

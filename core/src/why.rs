@@ -34,7 +34,8 @@ const NEEDS_NAMED_MAX: usize = 8;
 pub struct Blocker {
     /// A word for programs: `paused`, `suspended`, `stopping`, `running`, `retrying`, `waiting`, `signal`,
     /// `ready`, `alone`, `parallel`, `pending`, `undo`, `undo_retry`, `undo_by_hand`, `compensation_timeout`, `callback`,
-    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`, `settling`; and of
+    /// `callback_retry`, `dead_letter`, `child`, `message`, `circuit`, `retry_budget`, `settling`, `rolling_back`;
+    /// and of
     /// the shell `slot`, `limit`, `turn`.
     pub kind: &'static str,
     /// The step's id, the callback's URL or the letter's id.
@@ -171,6 +172,9 @@ fn held(state: &State) -> Option<Blocker> {
 fn stopping(state: &State) -> Option<Blocker> {
     if state.phase != Phase::Failing {
         return None;
+    }
+    if let Some(back_to) = state.back_to() {
+        return Some(undos::stopping(state, back_to));
     }
     let (since, cause) = match (state.cancel.as_ref(), state.failing.as_ref()) {
         (Some(cancel), _) if cancel.in_force => {

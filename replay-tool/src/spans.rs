@@ -290,6 +290,16 @@ impl Reading {
             "UndoFailed" => self.lane(Back, step, at).settle(at, ended(fact), "failed"),
             "UndoAwaited" => self.lane(Back, step, at).begin(Doing::Sleep, at, "waiting"),
             "UndosSettled" => self.settled_by_hand(fact),
+            // Of the run as a whole; what is done anew stands where it began.
+            "PartialUnwindingEnded" => {
+                let steps = fact.data["steps"].as_array().into_iter().flatten();
+                for step in steps {
+                    if self.places.contains_key(&(Way::Forward, step.to_string())) {
+                        self.lane(Way::Forward, step, at).word = "pending".to_owned();
+                    }
+                }
+                return false;
+            }
             _ => return false,
         }
         true

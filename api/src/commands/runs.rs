@@ -63,6 +63,12 @@ pub struct RollbackFlags {
     /// Which run, and why.
     #[command(flatten)]
     pub act: ActFlags,
+    /// Only what builds on this step, which is then done anew
+    #[arg(long, value_name = "STEP_ID")]
+    pub to: Option<String>,
+    /// Have steps marked `replay: unsafe` run again that nothing undoes
+    #[arg(long, requires = "to")]
+    pub accept_unsafe: bool,
     /// Do nothing but say what would be undone, in which order, and what would be left
     #[arg(long)]
     pub preview: bool,
@@ -219,11 +225,16 @@ pub async fn cancel(flags: CancelFlags) -> Result<(), Error> {
 /// # Errors
 /// As [`get`].
 pub async fn roll_back(flags: RollbackFlags) -> Result<(), Error> {
-    let RollbackFlags { act: own, preview } = flags;
+    let RollbackFlags { act: own, to, accept_unsafe, preview } = flags;
     if !preview {
-        return act(own, "rollback").await;
+        let mut body = json!({ "reason": own.reason });
+        if let Some(to) = to {
+            (body["to"], body["accept_unsafe"]) = (to.into(), accept_unsafe.into());
+        }
+        return own.at.act(&own.id, &["rollback"], &body).await;
     }
-    let answer = own.at.client()?.get(&of_run(&own.id, &["rollback"])).await?;
+    let query: Vec<_> = to.map(|to| ("to", to)).into_iter().collect();
+    let answer = own.at.client()?.get_with(&of_run(&own.id, &["rollback"]), &query).await?;
     own.at.show(&answer, || table::unwind_plan(&answer))
 }
 

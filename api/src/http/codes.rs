@@ -78,6 +78,8 @@ pub const PART_OF_EXECUTION: &str = "PART_OF_EXECUTION";
 pub const UNDO_NOT_OPEN: &str = "UNDO_NOT_OPEN";
 /// The time in which an ended run can be rolled back is over.
 pub const ROLLBACK_WINDOW_OVER: &str = "ROLLBACK_WINDOW_OVER";
+/// The run can't be rolled back to that step.
+pub const ROLLBACK_REFUSED: &str = "ROLLBACK_REFUSED";
 /// The run is not suspended, and what was asked is done to suspended runs only.
 pub const EXECUTION_NOT_SUSPENDED: &str = "EXECUTION_NOT_SUSPENDED";
 /// The run can't be resumed while a step of it has failed.
@@ -122,7 +124,7 @@ pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 58] = [
+pub const ALL: [(&str, StatusCode); 59] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -162,6 +164,7 @@ pub const ALL: [(&str, StatusCode); 58] = [
     (PART_OF_EXECUTION, StatusCode::CONFLICT),
     (UNDO_NOT_OPEN, StatusCode::CONFLICT),
     (ROLLBACK_WINDOW_OVER, StatusCode::CONFLICT),
+    (ROLLBACK_REFUSED, StatusCode::CONFLICT),
     (EXECUTION_NOT_SUSPENDED, StatusCode::CONFLICT),
     (STEPS_FAILED, StatusCode::CONFLICT),
     (STEP_NOT_FOUND, StatusCode::NOT_FOUND),

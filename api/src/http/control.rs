@@ -2,6 +2,7 @@
 //! does not go on.
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::command::Command;
 use backstitch_core::definition::problem::codes as problems;
@@ -13,6 +14,7 @@ use super::document::Document;
 use super::executions::{accepted, read_id};
 use super::fields::Fields;
 use super::path::{PathId, TwoIds};
+use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{ACTOR, App, answer};
 
@@ -46,24 +48,36 @@ pub(super) async fn resume(
     accepted(engine, run, Command::Resume { reason, actor }).await
 }
 
-/// `POST /api/v1/executions/{id}/rollback`: what a suspended run did is undone.
+/// `POST /api/v1/executions/{id}/rollback`: what a suspended run did is undone; with `to`, what
+/// builds on that step is undone, and done anew.
 pub(super) async fn roll_back(
     State(app): State<App>,
     PathId(id): PathId,
+    uri: Uri,
     document: Document,
 ) -> Result<Response, Refusal> {
     let (engine, run) = (app.engine()?, read_id(&id)?);
-    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
-    accepted(engine, run, Command::RollBack { reason, actor }).await
+    Parameters::of(&uri, &[])?;
+    let mut fields = Fields::of(document, &["to", "accept_unsafe", "reason"]);
+    let (to, accept_unsafe) = (fields.text("to"), fields.truth("accept_unsafe").unwrap_or(false));
+    let (reason, actor) = (fields.words("reason"), ACTOR.to_owned());
+    fields.finish()?;
+    let command = match to {
+        Some(step) => Command::RollBackTo { step, accept_unsafe, reason, actor },
+        None => Command::RollBack { reason, actor },
+    };
+    accepted(engine, run, command).await
 }
 
 /// `GET /api/v1/executions/{id}/rollback`: what that would undo now, in which order.
 pub(super) async fn unwind_plan(
     State(app): State<App>,
     PathId(id): PathId,
+    uri: Uri,
 ) -> Result<Response, Refusal> {
     let (engine, run) = (app.engine()?, read_id(&id)?);
-    Ok(answer::ok(&engine.unwind_plan(run).await?))
+    let parameters = Parameters::of(&uri, &["to"])?;
+    Ok(answer::ok(&engine.unwind_plan(run, parameters.text("to")).await?))
 }
 
 /// `POST /api/v1/executions/{id}/steps/{step_id}/skip`: the step counts as skipped.

@@ -149,10 +149,6 @@ fn control_routes() -> Router<App> {
     Router::new()
         .route("/api/v1/executions/{execution_id}/pause", post(control::pause))
         .route("/api/v1/executions/{execution_id}/resume", post(control::resume))
-        .route(
-            "/api/v1/executions/{execution_id}/rollback",
-            get(control::unwind_plan).post(control::roll_back),
-        )
         .route("/api/v1/executions/{execution_id}/undos/done", post(undos::done))
         .route("/api/v1/executions/{execution_id}/undos/accept", post(undos::accept))
         .route("/api/v1/executions/{execution_id}/undos/set-aside", post(undos::set_aside))
@@ -254,6 +250,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/executions/{execution_id}", get(executions::show))
         .route("/api/v1/executions/{execution_id}/events", get(executions::events))
         .route("/api/v1/executions/{execution_id}/steps/{step_id}/items", get(items::list))
+        .route(
+            "/api/v1/executions/{execution_id}/rollback",
+            get(control::unwind_plan).post(control::roll_back),
+        )
         .route("/api/v1/executions/{execution_id}/diff", get(travel::diff))
         .route("/api/v1/executions/{execution_id}/export", get(transfer::export_one))
         .route("/api/v1/export", get(transfer::export))

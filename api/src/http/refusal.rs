@@ -228,6 +228,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::StepsFailed { step } | Rejection::UndoFailed { step } => {
             Refusal::new(codes::STEPS_FAILED, message).with(json!({ "step": step }))
         }
+        Rejection::RollbackRefused { step, why } => Refusal::new(codes::ROLLBACK_REFUSED, message)
+            .with(json!({ "step": step, "reason": why })),
         Rejection::UnknownStep { step } | Rejection::NoItems { step } => {
             Refusal::new(codes::STEP_NOT_FOUND, message).with(json!({ "step": step }))
         }

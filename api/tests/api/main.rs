@@ -21,6 +21,7 @@ mod rest;
 mod retention;
 mod retries;
 mod rollouts;
+mod savepoints;
 mod server;
 mod service;
 mod transfer;

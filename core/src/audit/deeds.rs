@@ -122,8 +122,12 @@ fn control(event: &ControlEvent) -> (AuditAction, String) {
             let detail = format!("step number {} was {done}: {reason}", step.0);
             (AuditAction::StepOverridden, detail)
         }
-        ControlEvent::RollbackRequested { reason, .. } => {
-            (AuditAction::ExecutionRolledBack, reason.clone())
+        ControlEvent::RollbackRequested { to, reason, .. } => {
+            let detail = match to {
+                Some(step) => format!("to step number {}: {reason}", step.0),
+                None => reason.clone(),
+            };
+            (AuditAction::ExecutionRolledBack, detail)
         }
         ControlEvent::CancelForced { reason, .. } => (AuditAction::ExecutionForced, reason.clone()),
         ControlEvent::SignalReceived { name, .. } => {

@@ -117,6 +117,14 @@ pub enum Rejection {
         /// The first of them.
         step: String,
     },
+    /// The run can't be rolled back to the step.
+    #[error("the run can't be rolled back to step `{step}`: {why}")]
+    RollbackRefused {
+        /// As asked.
+        step: String,
+        /// Why.
+        why: String,
+    },
     /// The run's workflow has no such step.
     #[error("the run has no step `{step}`")]
     UnknownStep {

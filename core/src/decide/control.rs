@@ -54,6 +54,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::Resume { .. }
         | Command::OverrideStep { .. }
         | Command::RollBack { .. }
+        | Command::RollBackTo { .. }
         | Command::Migrate { .. }
         | Command::Signal { .. } => true,
         Command::Continue

@@ -35,6 +35,12 @@ pub enum UnwindEvent {
         /// have an undo are undone.
         steps: Vec<StepIndex>,
     },
+    /// Everything behind the step that the run was rolled back to is undone: it is pending
+    /// again, in a new round, and the run goes on.
+    PartialUnwindingEnded {
+        /// The steps of the part, ascending.
+        steps: Vec<StepIndex>,
+    },
 }
 
 /// How a person settles an undo.

@@ -9,7 +9,7 @@ use crate::state::{Failing, LetterSettled, Said, Signal, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
-use super::{move_run, move_step, step_mut};
+use super::{again, move_run, move_step, step_mut};
 
 pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> Result<(), String> {
     let said = |reason: &String, actor: &String| {
@@ -42,8 +42,9 @@ pub(super) fn apply(state: &mut State, event: &ControlEvent, at: Timestamp) -> R
             state.controls_mut().rollback = said(reason, actor);
             Ok(())
         }
-        ControlEvent::RollbackRequested { to: Some(step), .. } => {
-            Err(format!("a roll back to step {} is not known", step.0))
+        ControlEvent::RollbackRequested { to: Some(step), reason, actor } => {
+            let (reason, actor) = (reason.clone(), actor.clone());
+            again::requested(state, *step, Said { reason, actor, at })
         }
         ControlEvent::CancelForced { .. } => {
             let unwinding = state.phase == Phase::Unwinding;
@@ -73,6 +74,10 @@ pub(crate) fn rolled_back(actor: &str, reason: &str) -> Failure {
 /// A paused run goes on as it stands. One that its policy suspended has nothing left that
 /// failed: it is a running one again, and its timeout is lifted, for it may be over already.
 fn resume(state: &mut State) -> Result<(), String> {
+    if state.partial().is_some() {
+        state.controls_mut().paused = None;
+        return Ok(());
+    }
     let by_policy = state.failing.is_some();
     if by_policy && !state.sets.failed.is_empty() {
         return Err("a run with failed steps was resumed".to_owned());

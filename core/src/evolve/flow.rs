@@ -44,7 +44,8 @@ pub(super) fn fail(state: &mut State, step: StepIndex, at: Timestamp) {
     state.steps[step.at()].completed_at = Some(at);
     let plan = state.plan.clone();
     let handlers = plan.steps[step.at()].failure_handlers();
-    let goes_on = matches!(state.phase, Phase::Forward | Phase::Suspended);
+    let partial = state.partial().is_some();
+    let goes_on = matches!(state.phase, Phase::Forward | Phase::Suspended) || partial;
     if goes_on && handlers.iter().any(|&handler| has_completed(state, handler)) {
         // One handler for several steps runs once, and stands for all of them.
         make_good(state, &plan, step);
@@ -77,6 +78,31 @@ pub(super) fn settle_handled(state: &mut State, step: StepIndex, at: Timestamp) 
     settle(state, step, false, at);
 }
 
+/// A failure that was to be made good by a handler which is about to be done anew is put before
+/// its handlers once more; where another has made it good, that stands.
+pub(super) fn settle_failed(state: &mut State, step: StepIndex, at: Timestamp) {
+    if state.is_handled(step) {
+        settle_handled(state, step, at);
+        let plan = state.plan.clone();
+        make_good(state, &plan, step);
+    } else {
+        fail(state, step, at);
+    }
+}
+
+/// Failures that a handler made good which has not completed any more are not made good.
+pub(super) fn forget_handled(state: &mut State) {
+    loop {
+        let good = |step: &StepIndex| {
+            let handlers = state.plan.step(*step).failure_handlers();
+            handlers.iter().any(|handler| has_completed(state, *handler))
+        };
+        let lost: Vec<_> = state.handled_failures().filter(|step| !good(step)).collect();
+        let Some(flow) = state.flow.as_mut().filter(|_| !lost.is_empty()) else { return };
+        flow.handled.retain(|step| !lost.contains(step));
+    }
+}
+
 /// Handlers that have begun or are ruled out wait to be called no more, though a step that names
 /// them is to be tried again.
 pub(super) fn let_go_of_handlers(state: &mut State) {
@@ -100,12 +126,23 @@ pub(super) fn choose(state: &mut State, step: StepIndex, route: Option<u16>) -> 
 
 /// A router leads to some steps, ascending: what only its other routes lead to is to be pruned.
 pub(super) fn lead(state: &mut State, step: StepIndex, taken: &[StepIndex]) -> Result<(), String> {
-    let plan = state.plan.clone();
-    let router = plan.steps.get(step.at()).and_then(|own| own.router());
-    let router = router.ok_or_else(|| format!("step {} is no router", step.0))?;
-    let others = router.all_targets().filter(|target| taken.binary_search(target).is_err());
-    others.for_each(|target| doom(state, target));
+    let is_router = state.plan.steps.get(step.at()).is_some_and(|own| own.router().is_some());
+    if !is_router {
+        return Err(format!("step {} is no router", step.0));
+    }
+    doom_others(state, step, taken);
+    if let Some(flow) = &mut state.flow {
+        flow.led.insert(step, taken.to_vec());
+    }
     Ok(())
+}
+
+/// What only the other routes of a router lead to is to be pruned.
+pub(super) fn doom_others(state: &mut State, router: StepIndex, taken: &[StepIndex]) {
+    let plan = state.plan.clone();
+    let targets = plan.step(router).router().into_iter().flat_map(|own| own.all_targets());
+    let others = targets.filter(|target| taken.binary_search(target).is_err());
+    others.for_each(|target| doom(state, target));
 }
 
 /// The step is pending no more, and will not be again; a handler that was not called waits for

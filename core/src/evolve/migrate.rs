@@ -114,6 +114,7 @@ fn keep_flow(state: &mut State, mut had: FlowState) {
         handled: had.handled,
         breached: had.breached,
         cached: had.cached,
+        led: had.led,
         numbers: had.numbers,
         own_numbers: had.own_numbers,
         ..FlowState::default()
@@ -170,7 +171,7 @@ fn carry_due(state: &mut State, agreed: bool, old: &Sets, lifted: bool) {
 }
 
 /// Puts a step that is not pending where it belongs, and tells those that need it.
-fn place(state: &mut State, step: StepIndex) {
+pub(super) fn place(state: &mut State, step: StepIndex) {
     let own = state.step(step);
     let (status, completed_at) = (own.status, own.completed_at);
     let allowed = state.plan.step(step).allow_failure;

@@ -61,7 +61,9 @@ fn retried(state: &State, number: u32, subject: LetterSubject) -> Fate {
         LetterSubject::Undo(step) => match state.step(step).undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Succeeded) => Fate::Succeeded,
             Some(UndoStatus::Skipped) => Fate::GivenUp,
-            Some(UndoStatus::Failed) | None => Fate::Failed,
+            Some(UndoStatus::Failed) => Fate::Failed,
+            // The step was undone and is done anew.
+            None => Fate::Succeeded,
             Some(_) => Fate::Pending,
         },
         LetterSubject::Callback(number) => match state.deliveries.get(number as usize) {
@@ -78,7 +80,7 @@ fn retried(state: &State, number: u32, subject: LetterSubject) -> Fate {
 pub fn fate_of_run(state: &State) -> Fate {
     match (&state.ending, state.phase) {
         (Some(end), _) if end.outcome == Outcome::Completed => Fate::Succeeded,
-        (None, Phase::Unwinding) if state.partial().is_some() => Fate::Pending,
+        (None, Phase::Failing | Phase::Unwinding) if state.partial().is_some() => Fate::Pending,
         (Some(_), _) | (None, Phase::Failing | Phase::Unwinding) => Fate::Failed,
         (None, Phase::Suspended) if state.paused().is_none() => Fate::Failed,
         (None, _) => Fate::Pending,

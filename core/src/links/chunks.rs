@@ -47,7 +47,7 @@ pub(crate) fn startable(state: &State, step: StepIndex, input: &Payload) -> Resu
 
 /// Whether nothing follows for a loop with no chunk under way: the run starts nothing now.
 pub(super) fn rests(state: &State, links: &Links, step: StepIndex) -> bool {
-    let goes_on = state.phase == Phase::Forward || stops(state);
+    let goes_on = state.phase == Phase::Forward || stops(state, step);
     let own = links.loops.get(&step).filter(|own| own.attempt == state.step(step).attempt);
     is_loop(state, step)
         && !goes_on
@@ -58,8 +58,12 @@ pub(super) fn is_loop(state: &State, step: StepIndex) -> bool {
     state.plan.steps[step.at()].task == TaskKind::Foreach
 }
 
-/// Whether the run gives up what has not begun.
-fn stops(state: &State) -> bool {
+/// Whether the run gives up what of the loop has not begun.
+fn stops(state: &State, step: StepIndex) -> bool {
+    let part = state.partial().filter(|_| state.phase == Phase::Failing);
+    if part.is_some_and(|part| part.steps.contains(&step)) {
+        return true;
+    }
     let why = state.failing.as_ref().filter(|_| state.phase == Phase::Failing);
     why.is_some_and(|why| why.recourse != Recourse::Suspend)
 }
@@ -74,7 +78,7 @@ pub(super) fn go_on(
 ) {
     let attempt = state.step(step).attempt;
     let known = links.loops.get(&step).filter(|own| own.attempt == attempt);
-    if stops(state) && known.is_none_or(was_cancelled) {
+    if stops(state, step) && known.is_none_or(was_cancelled) {
         let message = "no more of its items begin: the run is being stopped";
         let failure = Failure::permanent(codes::LOOP_STOPPED, message);
         return post.events.push(failed(step, attempt, failure, known));

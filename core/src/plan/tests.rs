@@ -238,6 +238,7 @@ fn the_examples_compile() {
         include_str!("../../../examples/order-saga.yaml"),
         include_str!("../../../examples/fan-out.yaml"),
         include_str!("../../../examples/reminder.yaml"),
+        include_str!("../../../examples/savepoint.yaml"),
     ] {
         let plan = plan(text);
         assert!(!plan.steps.is_empty());

@@ -16,6 +16,19 @@ pub(super) fn suspended_json(state: &State) -> Value {
     })
 }
 
+/// The step that the run is being rolled back to, and how many steps build on it; null for any
+/// other run.
+pub(super) fn rollback_json(state: &State) -> Value {
+    let Some((part, back_to)) = state.partial().zip(state.back_to()) else { return Value::Null };
+    json!({
+        "to": state.plan.step(back_to.step).id,
+        "steps": part.steps.len(),
+        "reason": back_to.said.reason,
+        "actor": back_to.said.actor,
+        "requested_at": back_to.said.at.to_string(),
+    })
+}
+
 /// The signals that no step has taken yet, oldest first.
 pub(super) fn signals_json(state: &State) -> Vec<Value> {
     let kept = state.signals().into_iter().flat_map(Signals::kept);

@@ -55,7 +55,8 @@ fn unwind(event: &UnwindEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
             "actor": actor,
         }),
         UnwindEvent::CompensationTimedOut { limit_ms } => json!({ "limit_ms": limit_ms }),
-        UnwindEvent::PartialUnwindingStarted { steps } => {
+        UnwindEvent::PartialUnwindingStarted { steps }
+        | UnwindEvent::PartialUnwindingEnded { steps } => {
             json!({ "steps": steps.iter().map(id).collect::<Vec<_>>() })
         }
     }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 100] = [
+pub const EVENT_TYPES: [&str; 101] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -79,6 +79,7 @@ pub const EVENT_TYPES: [&str; 100] = [
     "UndosSettled",
     "CompensationTimedOut",
     "PartialUnwindingStarted",
+    "PartialUnwindingEnded",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -110,7 +111,7 @@ pub const EVENT_TYPES: [&str; 100] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(72).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(73).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -247,6 +248,7 @@ fn unwind_type(event: &UnwindEvent) -> &'static str {
         UnwindEvent::UndosSettled { .. } => "UndosSettled",
         UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
         UnwindEvent::PartialUnwindingStarted { .. } => "PartialUnwindingStarted",
+        UnwindEvent::PartialUnwindingEnded { .. } => "PartialUnwindingEnded",
     }
 }
 

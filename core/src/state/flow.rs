@@ -33,6 +33,8 @@ pub struct FlowState {
     pub(crate) numbers: BTreeMap<StepIndex, Vec<(Number, u64)>>,
     /// The run's own.
     pub(crate) own_numbers: Vec<(Number, u64)>,
+    /// Where routers that have chosen lead, ascending.
+    pub(crate) led: BTreeMap<StepIndex, Vec<StepIndex>>,
     /// Steps that were answered from the cache, and by whom.
     pub(crate) cached: BTreeMap<StepIndex, CacheSource>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Said, State};
 use crate::arrows::{StepStatus, UndoStatus};
 use crate::event::{Compensation, LetterSubject};
 use crate::ids::StepIndex;
@@ -15,6 +15,18 @@ use crate::summary::LetterStatus;
 pub struct Partial {
     /// The steps of the part; those of them that call for an undo have one.
     pub steps: BTreeSet<StepIndex>,
+    /// The step that the run is rolled back to, if it goes on from there; a run whose every step
+    /// is settled completes.
+    pub back_to: Option<BackTo>,
+}
+
+/// A roll-back to a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackTo {
+    /// The step, which stays as it is.
+    pub step: StepIndex,
+    /// Who had it so.
+    pub said: Said,
 }
 
 impl State {
@@ -22,6 +34,37 @@ impl State {
     #[must_use]
     pub fn partial(&self) -> Option<&Partial> {
         self.controls.as_ref()?.partial.as_deref()
+    }
+
+    /// The step that the run is being rolled back to.
+    #[must_use]
+    pub fn back_to(&self) -> Option<&BackTo> {
+        self.partial()?.back_to.as_ref()
+    }
+
+    /// Everything that builds on the step, transitively: what is done anew once the run is rolled
+    /// back to it.
+    #[must_use]
+    pub fn behind(&self, step: StepIndex) -> BTreeSet<StepIndex> {
+        let (mut found, mut from) = (BTreeSet::new(), vec![step]);
+        while let Some(step) = from.pop() {
+            let dependants = self.plan.step(step).dependants.iter().copied();
+            from.extend(dependants.filter(|dependant| found.insert(*dependant)));
+        }
+        found
+    }
+
+    /// The numbers of all letters of these steps, ascending, and of their undos.
+    #[must_use]
+    pub fn letters_of_part(&self, steps: &[StepIndex]) -> Vec<u32> {
+        let of_part = |own: &LetterSubject| match own {
+            LetterSubject::Step(step) | LetterSubject::Undo(step) => {
+                steps.binary_search(step).is_ok()
+            }
+            LetterSubject::Callback(_) => false,
+        };
+        let letters = (0..).zip(&self.letters);
+        letters.filter(|(_, own)| of_part(&own.subject)).map(|(number, _)| number).collect()
     }
 
     /// The run unwinds as a whole, or is over: no part of it is being undone any more.

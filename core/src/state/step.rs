@@ -92,7 +92,7 @@ pub struct UndoByHand {
 }
 
 impl StepState {
-    pub(super) fn begin(plan: &PlanStep) -> Self {
+    pub(crate) fn begin(plan: &PlanStep) -> Self {
         Self {
             status: StepStatus::Pending,
             round: 1,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Blocker, NEEDS_NAMED_MAX, id};
 use crate::ids::StepIndex;
-use crate::state::{State, Subject};
+use crate::state::{BackTo, State, Subject};
 use crate::time::Timestamp;
 
 /// A step that acted and has no undo, since a person was to say what becomes of it.
@@ -31,6 +31,14 @@ pub(super) fn timeout(state: &State) -> Option<Blocker> {
 /// What a run waits for that completes once steps which failed are undone.
 pub(super) fn partial(state: &State) -> Option<Blocker> {
     let part = state.partial()?;
+    if let Some(back_to) = &part.back_to {
+        let sentence = format!(
+            "{}: what builds on it is undone, and then done anew",
+            rolled_back(state, back_to)
+        );
+        let blocker = Blocker::of("rolling_back", id(state, back_to.step), sentence);
+        return Some(blocker.since(Some(back_to.said.at)));
+    }
     let mut steps = part.steps.iter();
     let named = steps.by_ref().take(NEEDS_NAMED_MAX).map(|step| format!("`{}`", id(state, *step)));
     let named = named.collect::<Vec<_>>().join(", ");
@@ -41,6 +49,25 @@ pub(super) fn partial(state: &State) -> Option<Blocker> {
          is undone before the run completes"
     );
     Some(Blocker::of("settling", None, sentence))
+}
+
+/// What goes on before the run is rolled back to a step.
+pub(super) fn stopping(state: &State, back_to: &BackTo) -> Blocker {
+    let sentence = format!(
+        "{}; what is under way ends first, and nothing new begins",
+        rolled_back(state, back_to)
+    );
+    let blocker = Blocker::of("rolling_back", id(state, back_to.step), sentence);
+    blocker.since(Some(back_to.said.at))
+}
+
+fn rolled_back(state: &State, back_to: &BackTo) -> String {
+    let because = match back_to.said.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" because: {reason}"),
+    };
+    let (step, said) = (id(state, back_to.step), &back_to.said);
+    format!("rolled back to step `{step}` by {} since {}{because}", said.actor, said.at)
 }
 
 /// A run of which a part was to be undone, and an undo failed.

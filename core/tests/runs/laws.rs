@@ -197,6 +197,7 @@ fn meddle(life: &mut Life, choice: u8) {
         10 => stage::cancel(None),
         11 => stage::retry(0),
         12 => stage::discard(0),
+        13..=14 => stage::roll_back_to(&step),
         _ => stage::signal("go", choice.into(), None),
     };
     // Most are refused where the run stands; a refusal changes nothing.

@@ -24,6 +24,7 @@ mod outputs;
 mod partial;
 mod payloads;
 mod rehearsals;
+mod savepoints;
 mod signals;
 mod stage;
 mod transitions;

@@ -127,7 +127,7 @@ fn an_outcome_that_its_undo_cannot_settle_waits_for_a_person() {
 fn what_was_undone_is_not_undone_again_with_the_whole_run() {
     let mut life = timed_out();
     life.undone("pay").undone("wrap").undone("gift");
-    let plan = unwind_plan_json(&life.state);
+    let plan = unwind_plan_json(&life.state, None);
     let steps: Vec<_> = plan["undos"].as_array().expect("a list").iter().collect();
     assert_eq!((steps.len(), &steps[0]["step"]), (1, &json!("seat")));
     life.act(roll_back()).expect("what it did stands");

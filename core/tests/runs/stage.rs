@@ -296,6 +296,11 @@ pub fn roll_back() -> Command {
     Command::RollBack { reason: "wrong".into(), actor: "op".into() }
 }
 
+pub fn roll_back_to(step: &str) -> Command {
+    let (step, reason, actor) = (step.to_owned(), "wrong dates".into(), "ann".into());
+    Command::RollBackTo { step, accept_unsafe: false, reason, actor }
+}
+
 pub fn signal(name: &str, by: u32, id: Option<&str>) -> Command {
     let payload = Payload::of(&json!({ "by": by }));
     let (name, id, actor) = (name.into(), id.map(str::to_owned), "sender".into());

@@ -62,7 +62,7 @@ fn undo(life: &Life, step: u32) -> UndoStatus {
 #[test]
 fn a_step_without_an_undo_holds_up_only_what_it_builds_on() {
     let mut life = held();
-    assert_eq!(unwind_plan_json(&life.state)["left"], json!([]));
+    assert_eq!(unwind_plan_json(&life.state, None)["left"], json!([]));
     life.undone("car");
     assert_eq!((undo(&life, 1), undo(&life, 0)), (UndoStatus::Waiting, UndoStatus::Pending));
     assert_eq!(life.status(), "compensating");

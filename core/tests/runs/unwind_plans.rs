@@ -22,7 +22,7 @@ steps:
 ";
 
 fn plan(life: &Life) -> Value {
-    unwind_plan_json(&life.state)
+    unwind_plan_json(&life.state, None)
 }
 
 fn waves(plan: &Value) -> Vec<(String, u64)> {

@@ -28,7 +28,7 @@ use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
-use crate::golden_partial::commit_partial;
+use crate::golden_partial::{commit_partial, commit_savepoint};
 use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
 use crate::golden_services::commit_services;
@@ -302,6 +302,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-letters.bin", commit_letters()),
         ("commit-unwind.bin", commit_unwind()),
         ("commit-partial.bin", commit_partial()),
+        ("commit-savepoint.bin", commit_savepoint()),
         ("commit-numbers.bin", commit_numbers()),
         ("commit-faults.bin", commit_faults()),
     ]

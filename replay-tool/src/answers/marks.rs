@@ -68,7 +68,14 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         }
         "ExecutionPaused" => ("paused", Style::Waiting, who(data)),
         "ExecutionResumed" => ("resumed", Style::Plain, who(data)),
-        "RollbackRequested" => ("rollback requested", Style::Waiting, who(data)),
+        "RollbackRequested" => {
+            let to = data["to"].as_str().map(|step| format!("to `{step}`, "));
+            (
+                "rollback requested",
+                Style::Waiting,
+                format!("{}{}", to.unwrap_or_default(), who(data)),
+            )
+        }
         "UndoAwaited" => {
             ("undo awaited", Style::Waiting, format!("of {}, by hand", step_name(&data["step"])))
         }
@@ -80,6 +87,7 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         "CompensationTimedOut" => {
             ("undos too long", Style::Bad, format!("longer than {} ms", data["limit_ms"]))
         }
+        "PartialUnwindingEnded" => ("doing anew", Style::Plain, words(&data["steps"])),
         "PartialUnwindingStarted" => ("undoing a part", Style::Undo, words(&data["steps"])),
         "CancelForced" => ("cancel forced", Style::Waiting, who(data)),
         "SignalReceived" => (

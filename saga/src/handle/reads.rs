@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstitch_core::command::Rejection;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::lineage::{Plans as _, lineage_of, revision_of};
@@ -80,17 +81,30 @@ impl Handle {
         }
     }
 
-    /// What rolling the run back would undo: what `GET /api/v1/executions/{id}/rollback` answers.
+    /// What rolling the run back would undo, or rolling it back to a step: what
+    /// `GET /api/v1/executions/{id}/rollback` answers.
     ///
     /// # Errors
-    /// As [`Handle::execution`].
-    pub async fn unwind_plan(&self, run: ExecutionId) -> Result<Value, Error> {
+    /// As [`Handle::execution`]; [`Rejection::UnknownStep`].
+    pub async fn unwind_plan(&self, run: ExecutionId, to: Option<&str>) -> Result<Value, Error> {
         let state = match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
             Answer::Shown(state) => state,
             Answer::NotResident => self.read_state(run).await?,
             answer => return Err(unexpected(answer, Some(run))),
         };
-        blocking(move || unwind_plan_json(&state)).await
+        let known =
+            |step: &str| state.plan.index_of(step).filter(|own| !state.plan.step(*own).gone);
+        let to = match to {
+            Some(step) => match known(step) {
+                None => {
+                    let step = step.to_owned();
+                    return Err(Error::Rejected(Rejection::UnknownStep { step }));
+                }
+                known => known,
+            },
+            None => None,
+        };
+        blocking(move || unwind_plan_json(&state, to)).await
     }
 
     /// The run's JSON; that of a large run is made beside the async workers.

@@ -383,6 +383,9 @@ impl Run {
                 let own = steps.iter().map(|step| LetterSubject::Undo(*step));
                 own.flat_map(|own| self.state.letters_of(own)).collect()
             }
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                self.state.letters_of_part(steps)
+            }
             RunEvent::Control(ControlEvent::StepOverridden { step, .. }) => {
                 self.state.letters_of(LetterSubject::Step(*step)).collect()
             }

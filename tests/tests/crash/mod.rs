@@ -19,6 +19,7 @@ mod orders;
 mod payloads;
 mod redriven;
 pub mod replayed;
+mod savepoint;
 mod scene;
 mod syncs;
 mod transfer;

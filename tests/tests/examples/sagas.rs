@@ -163,6 +163,11 @@ async fn a_leg_balances() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trip_with_a_savepoint_balances() {
+    balances("savepoint", &[], json!({ "customer": "c" }), 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_loop_balances() {
     balances("foreach", &[], json!({ "month": "2026-11" }), 2).await;
 }

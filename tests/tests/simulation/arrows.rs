@@ -75,6 +75,10 @@ pub fn note(
     } else if before.phase != after.phase {
         return Err(format!("no arrow from {:?} to {:?}", before.phase, after.phase));
     }
+    if matches!(event, RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. })) {
+        // Its steps begin anew, by no arrow.
+        return Ok(());
+    }
     for (old, new) in before.steps.iter().zip(&after.steps) {
         if old.0 != new.0 {
             let hand = by_hand(event);
@@ -132,6 +136,9 @@ fn run_move(
         },
         RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
             Some(PhaseMove::UnwindPart)
+        }
+        RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. }) => {
+            Some(PhaseMove::ReopenForward)
         }
         RunEvent::LetterDiscarded { .. } | RunEvent::Unwind(UnwindEvent::UndosSettled { .. }) => {
             moved.then_some(PhaseMove::ReopenUnwinding)

@@ -155,6 +155,10 @@ impl Run<'_> {
         let mut done = BTreeSet::new();
         for event in self.events {
             let settled = match event {
+                RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                    done.retain(|step| !steps.contains(step));
+                    continue;
+                }
                 RunEvent::StepSucceeded { step, .. }
                 | RunEvent::Graph(
                     GraphEvent::StepSignalled { step, .. }
@@ -168,24 +172,36 @@ impl Run<'_> {
         }
         let mut undone = BTreeSet::new();
         for event in self.events {
-            if let RunEvent::UndoSucceeded { step, .. } = event {
-                self.check(undone.insert(*step), "a step was undone twice");
+            match event {
+                RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                    undone.retain(|step| !steps.contains(step));
+                }
+                RunEvent::UndoSucceeded { step, .. } => {
+                    self.check(undone.insert(*step), "a step was undone twice in its round");
+                }
+                _ => {}
             }
         }
     }
 
     /// From failing to the end no step starts, and unwinding begins with nothing in flight.
     fn no_start_while_failing(&self) {
-        let (mut failing, mut paused) = (false, false);
+        let (mut failing, mut paused, mut part) = (false, false, false);
         let mut running = BTreeSet::new();
         for event in self.events {
             match event {
-                RunEvent::RunFailing { .. } => (failing, paused) = (true, false),
+                RunEvent::RunFailing { .. } => (failing, paused, part) = (true, false, false),
                 RunEvent::RunSuspended { .. } => failing = true,
-                RunEvent::LetterRetried { linked: None, .. } => failing = paused,
+                RunEvent::LetterRetried { linked: None, .. } => failing = paused || part,
+                RunEvent::Control(ControlEvent::RollbackRequested { to: Some(_), .. }) => {
+                    (failing, part) = (true, true);
+                }
+                RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. }) => {
+                    (failing, part) = (paused, false);
+                }
                 RunEvent::Control(ControlEvent::Paused { .. }) => (failing, paused) = (true, true),
                 RunEvent::Control(ControlEvent::Resumed { .. }) => {
-                    (failing, paused) = (false, false);
+                    (failing, paused) = (part, false);
                 }
                 RunEvent::StepStarted { step, .. } => {
                     self.check(!failing, "a step started in a failing run");
@@ -198,9 +214,14 @@ impl Run<'_> {
                 | RunEvent::Graph(GraphEvent::StepLimitPassed { step, .. }) => {
                     running.remove(step);
                 }
-                RunEvent::UnwindingStarted
-                | RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
+                RunEvent::UnwindingStarted => {
                     self.check(running.is_empty(), "unwinding began with a step in flight");
+                }
+                RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => {
+                    // A loop may be between two chunks.
+                    let loops = |own: &StepIndex| self.plan().step(*own).each().is_some();
+                    let idle = running.iter().all(|own| loops(own) && !steps.contains(own));
+                    self.check(idle, "a part unwinds with a step in flight");
                 }
                 _ => {}
             }
@@ -231,6 +252,13 @@ impl Run<'_> {
                     };
                     *lettered.entry(key).or_default() += 1;
                 }
+                RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                    for step in steps {
+                        // What a handler made good before the step was undone had no letter.
+                        let told = lettered.get(&(0, step.0)).copied().unwrap_or(0);
+                        failed.insert((0, step.0), told);
+                    }
+                }
                 _ => {}
             }
         }
@@ -251,6 +279,7 @@ impl Run<'_> {
         if !links::keys_are_its_own(self.world, self.state) {
             return;
         }
+        super::undos::earlier_rounds_are_undone(self.world, self.state, self.events);
         for step in self.steps() {
             let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
             if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {

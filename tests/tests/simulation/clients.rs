@@ -10,7 +10,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, priority_of};
 use backstitch_core::retention::Candidate;
 use backstitch_core::rollout::Applicant;
-use backstitch_core::state::State;
+use backstitch_core::state::{Letter, State};
 use backstitch_core::summary::{LetterStatus, RunStatus};
 use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::Chosen;
@@ -256,7 +256,12 @@ impl World {
         let runs: Vec<_> = self.disk.lock().expect("no panic").runs.keys().copied().collect();
         for run in runs {
             let state = self.live_state(run);
-            let open = (0..).zip(&state.letters).find(|(_, l)| l.status == LetterStatus::Open);
+            // While a part of it is being undone, its steps are not to be tried again.
+            let of_part = |own: &Letter| {
+                state.partial().is_none() || matches!(own.subject, LetterSubject::Undo(_))
+            };
+            let is_open = |own: &Letter| own.status == LetterStatus::Open && of_part(own);
+            let open = (0..).zip(&state.letters).find(|(_, own)| is_open(own));
             let suspended = state.status() == RunStatus::Suspended;
             let undos = state.steps.iter().filter_map(|own| own.undo.as_ref());
             let held = undos.into_iter().any(|own| own.status == UndoStatus::Waiting);

@@ -6,6 +6,7 @@ use backstitch_core::event::UndoSettlement;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
+use backstitch_core::summary::RunStatus;
 use backstitch_saga::partition::Input;
 use serde_json::json;
 
@@ -15,7 +16,8 @@ impl World {
     /// Something is done to a run, whether it makes sense there or not.
     pub fn control(&mut self, run: ExecutionId) {
         match self.random.below(12) {
-            10..=11 => self.settle_undos(),
+            10 => self.roll_back_to_some_step(),
+            11 => self.settle_undos(),
             0..=2 => self.meddle(|own| own.phase == Phase::Suspended),
             3 => self.force(),
             _ => self.anything(run),
@@ -47,6 +49,31 @@ impl World {
             }
         };
         self.command(run, command);
+    }
+
+    /// Somebody has a run that goes on, or has completed, done anew from a step, most often one
+    /// that has succeeded.
+    fn roll_back_to_some_step(&mut self) {
+        let runs = self.watch.runs_that(|own| {
+            let completed = own.status() == RunStatus::Completed;
+            completed || matches!(own.phase, Phase::Forward | Phase::Suspended)
+        });
+        if runs.is_empty() {
+            return;
+        }
+        let run = *self.random.pick(&runs);
+        let state = self.live_state(run);
+        let any = self.random.chance(5);
+        let steps = state.plan.steps.iter().zip(&state.steps);
+        let good = steps.filter(|(plan, own)| {
+            any || (own.status == StepStatus::Succeeded && !plan.dependants.is_empty())
+        });
+        let good: Vec<_> = good.map(|(plan, _)| plan.id.to_string()).collect();
+        if !good.is_empty() {
+            let (step, accept_unsafe) = (self.random.pick(&good).clone(), self.random.chance(50));
+            let (reason, actor) = ("done wrongly".to_owned(), "operator".to_owned());
+            self.command(run, Command::RollBackTo { step, accept_unsafe, reason, actor });
+        }
     }
 
     fn set_by_hand(&mut self, step: String) -> Command {

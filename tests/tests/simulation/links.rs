@@ -103,7 +103,8 @@ pub fn children_agree(world: &World, state: &State) {
             // Every chunk of a loop's last attempt counts, and every chunk that was is undone.
             let of_last = is_loop && child.attempt == own.attempt;
             let last = at + 1 == children.len() || of_last;
-            let to_undo = last || is_loop;
+            // Chunks of rounds before were undone, or settled, with these.
+            let to_undo = last || (is_loop && own.round == 1);
             let Some(below) = known(world, child.run) else {
                 continue;
             };

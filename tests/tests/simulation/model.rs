@@ -37,6 +37,10 @@ pub struct Model {
     recourse: Option<Recourse>,
     /// The part of the run that is being undone.
     part: Option<BTreeSet<StepIndex>>,
+    /// The step that it is rolled back to.
+    back_to: Option<StepIndex>,
+    /// Whether its last ending was that it completed.
+    completed: bool,
     /// Whether outstanding undos may be given up.
     undos_forced: bool,
     /// Since when its undos have their time.
@@ -111,6 +115,8 @@ impl Model {
             paused: false,
             recourse: None,
             part: None,
+            back_to: None,
+            completed: false,
             undos_forced: false,
             unwinds_since: None,
             deliveries: Vec::new(),

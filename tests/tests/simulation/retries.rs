@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backstitch_core::event::{LetterEvent, LetterSubject, RunEvent};
+use backstitch_core::event::{LetterEvent, LetterSubject, RunEvent, UnwindEvent};
 use backstitch_core::evolve::{attempt_lost, timed_out};
 use backstitch_core::failure::{EffectKnown, Failure, codes};
 use backstitch_core::retry_policy::Retries;
@@ -48,10 +48,16 @@ fn wrong_input(events: &[RunEvent]) -> Option<&'static str> {
                     given.insert(step, (input, last + 1));
                 }
             }
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                for step in steps {
+                    given.remove(step);
+                    *rounds.entry(*step).or_insert(1) += 1;
+                }
+            }
             RunEvent::StepReady { step, round, input } => {
                 let fits = match given.get(step) {
                     Some(known) => *known == (input, *round),
-                    None => *round == 1,
+                    None => *round == rounds.get(step).copied().unwrap_or(1),
                 };
                 if !fits {
                     return Some("a step does not run with the input and the round it was given");

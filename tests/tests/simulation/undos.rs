@@ -1,19 +1,27 @@
 //! The order of undos, against the durable records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{RunEvent, UndoSettlement, UnwindEvent};
+use backstitch_core::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::state::State;
+
+use super::world::World;
 
 /// An undo starts only when everything that transitively needed its step and calls for an undo
 /// has its result. Answers what is wrong.
 pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> {
     let (mut finished, mut part) = (BTreeSet::new(), None);
-    for event in events {
+    for (at, event) in events.iter().enumerate() {
         match event {
-            RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }) => part = Some(steps),
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { .. }) => {
+                part = Some(called_for(&events[at..]));
+            }
             RunEvent::UnwindingStarted => part = None,
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                finished.retain(|step| !steps.contains(step));
+                part = None;
+            }
             RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
                 finished.insert(*step);
             }
@@ -24,7 +32,7 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
             }
             RunEvent::UndoStarted { step, .. } => {
                 let held = dependants(state, *step).into_iter().any(|dependant| {
-                    let called = match part {
+                    let called = match &part {
                         Some(steps) => steps.contains(&dependant),
                         None => state.step(dependant).undo.is_some(),
                     };
@@ -38,6 +46,59 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
         }
     }
     None
+}
+
+/// The steps of a part whose undo was called for: each of them is heard of before the part is over.
+fn called_for(events: &[RunEvent]) -> BTreeSet<StepIndex> {
+    let over = |event: &&RunEvent| {
+        matches!(
+            event,
+            RunEvent::RunFailing { .. }
+                | RunEvent::RunEnded { .. }
+                | RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { .. })
+        )
+    };
+    let called = events.iter().take_while(|event| !over(event)).filter_map(|event| match event {
+        RunEvent::UndoReady { step, .. }
+        | RunEvent::UndoFailed { step, .. }
+        | RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => Some(*step),
+        _ => None,
+    });
+    called.collect()
+}
+
+/// What a step did before it was done anew was undone, unless a person settled that.
+pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEvent]) {
+    let (mut rounds, mut settled) = (BTreeMap::new(), BTreeSet::new());
+    for event in events {
+        match event {
+            RunEvent::StepReady { step, round, .. } => drop(rounds.insert(*step, *round)),
+            RunEvent::Unwind(UnwindEvent::UndosSettled { steps, .. }) => settled.extend(steps),
+            RunEvent::LetterDiscarded { letter, .. } => {
+                if let LetterSubject::Undo(step) = state.letters[*letter as usize].subject {
+                    settled.insert(step);
+                }
+            }
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                for step in steps {
+                    let id = &state.plan.step(*step).id;
+                    let Some(round) = rounds.get(step).filter(|_| state.migrations.is_none())
+                    else {
+                        continue;
+                    };
+                    let key = format!("{}/{id}/{round}", state.id);
+                    let applied = &world.books.applied;
+                    let undo = state.plan.step(*step).undo.is_some() && !settled.contains(step);
+                    let left = undo
+                        && applied.contains_key(&key)
+                        && !applied.contains_key(&format!("{key}/undo"));
+                    assert!(!left, "seed {}: {key} stands and is done anew", world.seed);
+                }
+                settled.retain(|step| !steps.contains(step));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn dependants(state: &State, step: StepIndex) -> BTreeSet<StepIndex> {

@@ -156,10 +156,14 @@ pub fn unwind_plan(answer: &Value) -> String {
     for own in list(answer, "left") {
         shown.push_str(&format!("left  {}: {}\n", text(&own["step"]), text(&own["why"])));
     }
+    for own in list(answer, "again") {
+        shown.push_str(&format!("again  {}\n", text(own)));
+    }
     for own in list(answer, "in_flight") {
         shown.push_str(&format!("in flight  {}\n", text(own)));
     }
-    for (word, what) in [("more_undos", "undos"), ("more_left", "left")] {
+    let more = [("more_undos", "undos"), ("more_left", "left"), ("more_again", "again")];
+    for (word, what) in more {
         if let Some(more) = answer[word].as_u64().filter(|more| *more > 0) {
             shown.push_str(&format!("and {more} more {what}\n"));
         }

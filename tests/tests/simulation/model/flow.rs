@@ -134,7 +134,8 @@ impl Model {
             return;
         }
         let handlers = self.plan.step(step).failure_handlers().to_vec();
-        let goes_on = matches!(self.phase, Phase::Forward | Phase::Suspended);
+        let partial = self.part.is_some();
+        let goes_on = matches!(self.phase, Phase::Forward | Phase::Suspended) || partial;
         let good = handlers.iter().any(|own| self.has_completed(*own));
         let hope = handlers.iter().any(|own| self.may_complete(*own));
         if !goes_on || !(good || hope) {
@@ -170,7 +171,7 @@ impl Model {
         }
     }
 
-    fn has_completed(&self, handler: StepIndex) -> bool {
+    pub(super) fn has_completed(&self, handler: StepIndex) -> bool {
         match self.status(handler) {
             S::Succeeded => true,
             S::Failed => self.handled.contains(&handler),

@@ -88,6 +88,8 @@ impl Model {
             }
             RunEvent::StepCancelled { step } => {
                 rule(self.phase == Phase::Failing, "a step is given up only by a failing run")?;
+                let behind = self.part.as_ref().is_none_or(|part| part.contains(step));
+                rule(behind, "a step is given up that builds on nothing undone")?;
                 let open = [S::Ready, S::Waiting, S::Faulted, S::Retrying];
                 self.move_step(*step, &open, S::Cancelled)
             }
@@ -142,6 +144,7 @@ impl Model {
             }
             RunEvent::RunEnded { outcome, compensation, .. } => {
                 self.ends(*outcome, *compensation)?;
+                self.completed = *outcome == Outcome::Completed;
                 self.end_part();
                 self.phase = Phase::Ended;
                 let pending = self.steps.iter_mut().filter(|own| own.status == S::Pending);
@@ -197,10 +200,14 @@ impl Model {
                 Ok(())
             }
             ControlEvent::Resumed { .. } => {
+                if self.part.is_some() {
+                    rule(self.paused, "a run of which a part is undone is resumed")?;
+                    self.paused = false;
+                    return Ok(());
+                }
                 let by_policy = self.recourse.is_some();
                 let fatal = self.places().any(|step| self.fatal(step));
                 rule(!(by_policy && fatal), "a run with failed steps is not resumed")?;
-                rule(self.part.is_none(), "a run with a failed undo is not resumed")?;
                 (self.paused, self.recourse) = (false, None);
                 self.move_run(&[Phase::Forward, Phase::Suspended, Phase::Failing], Phase::Forward)
             }
@@ -214,6 +221,7 @@ impl Model {
                 self.own(*step).by_hand = true;
                 self.move_step(*step, &open, to)
             }
+            ControlEvent::RollbackRequested { to: Some(step), .. } => self.roll_back_to(*step),
             ControlEvent::RollbackRequested { .. } if self.phase == Phase::Ended => {
                 self.recourse = Some(Recourse::Compensate);
                 self.phase = Phase::Failing;

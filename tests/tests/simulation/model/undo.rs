@@ -78,6 +78,7 @@ impl Model {
                 steps.iter().try_for_each(|step| self.settle_undo(*step, *settlement))
             }
             UnwindEvent::PartialUnwindingStarted { steps } => self.begin_part(steps),
+            UnwindEvent::PartialUnwindingEnded { steps } => self.again(steps),
             UnwindEvent::CompensationTimedOut { limit_ms } => {
                 rule(self.phase == Phase::Unwinding, "undos are given up that do not run")?;
                 let limit = self.plan.compensation_timeout_ms == Some(*limit_ms);

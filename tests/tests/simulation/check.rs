@@ -101,23 +101,7 @@ impl Run<'_> {
         for (version, event) in (1..).zip(self.events) {
             eprintln!("{version:4} {event:?}");
         }
-        let children = self.state.links.iter().flat_map(|links| links.children.values().flatten());
-        let kin = self.state.parent().map(|own| own.run).into_iter();
-        let disk = self.world.disk.lock().expect("no thread panicked");
-        for run in kin.chain(children.map(|own| own.run)) {
-            for record in disk.runs.get(&run).into_iter().flatten() {
-                eprintln!("{run} {:4} {:?}", record.version, record.event);
-            }
-        }
-        drop(disk);
-        let (circuits, _) = self.world.breakers.shown("default", usize::MAX, self.world.now);
-        for own in circuits.iter().filter(|own| own.waiting + own.retries_waiting > 0) {
-            eprintln!("{own:?}");
-            for (run, _) in &own.probing {
-                let state = self.world.live_state(*run);
-                eprintln!("{run} {:?}", backstitch_core::why::blockers(&state));
-            }
-        }
+        self.world.tell_around(self.state);
         panic!("seed {}: {id}: {why}", self.world.seed)
     }
 

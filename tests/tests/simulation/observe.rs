@@ -146,6 +146,27 @@ impl World {
         assert!(alike, "seed {seed}: {run}: version {version} is not its replay");
     }
 
+    /// Prints what is around a run of which something does not hold: the histories of its parent
+    /// and its children, and the circuits that keep anybody waiting.
+    pub fn tell_around(&self, state: &State) {
+        let children = state.links.iter().flat_map(|links| links.children.values().flatten());
+        let kin = state.parent().map(|own| own.run).into_iter();
+        let disk = self.disk.lock().expect("no thread panicked");
+        for run in kin.chain(children.map(|own| own.run)) {
+            for record in disk.runs.get(&run).into_iter().flatten() {
+                eprintln!("{run} {:4} {:?}", record.version, record.event);
+            }
+        }
+        drop(disk);
+        let (circuits, _) = self.breakers.shown("default", usize::MAX, self.now);
+        for own in circuits.iter().filter(|own| own.waiting + own.retries_waiting > 0) {
+            eprintln!("{own:?}");
+            for (run, _) in &own.probing {
+                eprintln!("{run} {:?}", backstitch_core::why::blockers(&self.live_state(*run)));
+            }
+        }
+    }
+
     /// Every kind of event that became durable.
     pub fn event_kinds(&self) -> BTreeSet<&'static str> {
         let disk = self.disk.lock().expect("no thread panicked");

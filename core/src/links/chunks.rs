@@ -47,7 +47,8 @@ pub(crate) fn startable(state: &State, step: StepIndex, input: &Payload) -> Resu
 
 /// Whether nothing follows for a loop with no chunk under way: the run starts nothing now.
 pub(super) fn rests(state: &State, links: &Links, step: StepIndex) -> bool {
-    let goes_on = state.phase == Phase::Forward || stops(state, step);
+    let forward = state.phase == Phase::Forward && state.paused().is_none();
+    let goes_on = forward || stops(state, step);
     let own = links.loops.get(&step).filter(|own| own.attempt == state.step(step).attempt);
     is_loop(state, step)
         && !goes_on

@@ -284,8 +284,7 @@ impl Run<'_> {
             if undone.is_some() {
                 self.check(undo.is_some(), "the service undid what the run did not");
             }
-            let unwound =
-                ending.compensation == Compensation::Done || ending.outcome == Outcome::Compensated;
+            let unwound = super::undos::is_unwound(self.state, ending);
             let elsewhere = self.state.is_undone_elsewhere(step);
             let done = applied.is_some() || (kept && own.status == StepStatus::Succeeded);
             if unwound && plan.undo.is_some() && done && !elsewhere && !by_hand {

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{LetterSubject, RunEvent, UndoSettlement, UnwindEvent};
+use backstitch_core::event::{
+    Compensation, LetterSubject, Outcome, Recourse, RunEvent, UndoSettlement, UnwindEvent,
+};
 use backstitch_core::ids::StepIndex;
-use backstitch_core::state::State;
+use backstitch_core::state::{Ending, State};
 
 use super::world::World;
 
@@ -112,4 +114,12 @@ fn dependants(state: &State, step: StepIndex) -> BTreeSet<StepIndex> {
         }
     }
     found
+}
+
+/// Whether everything that could be undone is. A run that was stopped as it is, after a part of
+/// it was undone, leaves the rest.
+pub fn is_unwound(state: &State, ending: &Ending) -> bool {
+    let stopped = state.failing.as_ref().is_some_and(|own| own.recourse == Recourse::Halt);
+    let done = ending.compensation == Compensation::Done;
+    !stopped && (done || ending.outcome == Outcome::Compensated)
 }

@@ -15,6 +15,7 @@ mod licences;
 mod links;
 mod machine_paths;
 mod packages;
+mod permissions;
 mod policy;
 mod routes;
 mod rust_paths;

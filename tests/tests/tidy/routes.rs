@@ -25,7 +25,7 @@ fn problems(routes: &[(&'static str, &str)], sources: &[Source]) -> Vec<String> 
     for page in pages {
         let named = named(&page.text);
         for (method, path) in &named {
-            let fits = |own: &&(&str, String)| {
+            let fits = |own: &&(&str, &str)| {
                 method.is_none_or(|method| method == own.0) && is_served(path, own.1)
             };
             if !routes.iter().any(|own| fits(&own)) {
@@ -34,7 +34,7 @@ fn problems(routes: &[(&'static str, &str)], sources: &[Source]) -> Vec<String> 
             }
         }
         if page.path == API {
-            let told = |own: &&(&str, String)| {
+            let told = |own: &&(&str, &str)| {
                 named.iter().any(|(method, path)| *method == Some(own.0) && tells(path, own.1))
             };
             let missing = routes.iter().filter(|own| !told(own));

@@ -3,6 +3,7 @@
 mod bench;
 mod cached;
 mod control;
+mod durable;
 mod limits;
 mod posts;
 mod redrives;

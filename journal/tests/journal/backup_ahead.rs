@@ -24,15 +24,18 @@ fn check_refused(run: Result<BackupReport, Error>, to: &Path, before: &[Held], w
         other => panic!("{other:?}"),
     }
     assert!(contents(to) == before, "the backup is as it was");
-    assert!(verify(to).unwrap().ok);
+    assert!(verify(to).expect("the store of the test").ok);
 }
 
 type Held = (std::path::PathBuf, Vec<u8>);
 
 fn write_more(directory: &Path, seed: u64, commits: usize) {
-    let mut writer = Writer::take_over(Journal::open(directory, options()).unwrap(), seed);
-    writer.write(commits, &nobody()).unwrap();
-    writer.journal.close().unwrap();
+    let mut writer = Writer::take_over(
+        Journal::open(directory, options()).expect("the store of the test"),
+        seed,
+    );
+    writer.write(commits, &nobody()).expect("the store of the test");
+    writer.journal.close().expect("the store of the test");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod alone;
 mod breakers;
 mod cached;
 mod checkpoints;
+mod checks;
 mod children;
 mod controls;
 mod ends;

@@ -32,8 +32,25 @@ impl Books {
         self.callbacks.retain(|key, _| !key.starts_with(&prefix));
     }
 
-    /// A service that honours idempotency keys applies each once.
+    /// What a flight comes to as it lands: whoever asks is told what the books say by then.
+    pub fn land(&mut self, flight: &mut Flight) {
+        if let AttemptResult::Answered(Ok(answer)) = &mut flight.result
+            && let Some(key) = flight.order.input.value()["asks"].as_str()
+            && answer.value().is_object()
+        {
+            let found = self.applied.contains_key(key);
+            *answer = Payload::of(&json!({ "found": found, "receipt": key }));
+        }
+        if flight.takes_effect {
+            self.apply(&flight.order);
+        }
+    }
+
+    /// A service that honours idempotency keys applies each once; a question changes nothing.
     pub fn apply(&mut self, order: &Order) {
+        if order.input.value().get("asks").is_some() {
+            return;
+        }
         self.counter += 1;
         if order.url.is_some() {
             *self.callbacks.entry(order.idempotency_key.clone()).or_default() += 1;

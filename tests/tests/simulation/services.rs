@@ -36,7 +36,7 @@ impl Books {
     pub fn land(&mut self, flight: &mut Flight) {
         if let AttemptResult::Answered(Ok(answer)) = &mut flight.result
             && let Some(key) = flight.order.input.value()["asks"].as_str()
-            && answer.value().is_object()
+            && answer.value()["vague"] == false
         {
             let found = self.applied.contains_key(key);
             *answer = Payload::of(&json!({ "found": found, "receipt": key }));
@@ -83,13 +83,16 @@ pub enum Faults {
 pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) -> Flight {
     let soon = now.plus_ms(random.below(800));
     let answered = |result| AttemptResult::Answered(result);
-    let receipt = Payload::of(&json!({ "receipt": order.idempotency_key, "status": 200 }));
     let dead = order.url.as_ref().is_some_and(|url| url.starts_with("http://dead/"));
     let draw = match (dead, faults) {
         (true, _) | (false, Faults::Down) => 65,
         (false, Faults::Some) => random.below(100),
         (false, Faults::None) => 0,
     };
+    // An answer to a question need not say anything.
+    let vague = faults == Faults::Some && draw < 8;
+    let receipt = json!({ "receipt": order.idempotency_key, "status": 200, "vague": vague });
+    let receipt = Payload::of(&receipt);
     let (takes_effect, lands_at, result) = match draw {
         0..=64 => (true, soon, answered(Ok(receipt))),
         65..=79 => (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again")))),

@@ -5,6 +5,7 @@ mod attempts;
 mod breakers;
 mod cached;
 mod checkpoints;
+mod checks;
 mod children;
 mod controls;
 mod ends;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent};
+use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent, UnwindEvent};
 use backstitch_core::ids::{PartitionId, StepIndex, StreamId};
 
 use super::{Error, Meter, OnProgress};
@@ -358,7 +358,10 @@ pub(super) fn answered(event: &Event) -> Option<(StepIndex, bool, u16)> {
         | RunEvent::StepTimedOut { step, attempt, .. }
         | RunEvent::StepAttemptLost { step, attempt } => Some((*step, false, *attempt)),
         RunEvent::UndoSucceeded { step, attempt, .. }
-        | RunEvent::UndoAttemptFailed { step, attempt, .. } => Some((*step, true, *attempt)),
+        | RunEvent::UndoAttemptFailed { step, attempt, .. }
+        | RunEvent::Unwind(UnwindEvent::CheckAnswered { step, attempt, .. }) => {
+            Some((*step, true, *attempt))
+        }
         _ => None,
     }
 }

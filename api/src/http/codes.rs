@@ -120,11 +120,13 @@ pub const INSUFFICIENT_RESOURCES: &str = "INSUFFICIENT_RESOURCES";
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
 pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
+/// The path is one of a document whose part this server does not have yet.
+pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 /// A bug in the server; its log has more.
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 59] = [
+pub const ALL: [(&str, StatusCode); 60] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -183,6 +185,7 @@ pub const ALL: [(&str, StatusCode); 59] = [
     (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
     (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
+    (NOT_IMPLEMENTED, StatusCode::NOT_IMPLEMENTED),
     (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),
 ];
 

@@ -8,7 +8,7 @@ use super::caller::{Caller, Identity};
 use super::refusal::Refusal;
 
 /// Who acts without authentication, unless the request says who.
-const ANONYMOUS: &str = "anonymous";
+pub(super) const ANONYMOUS: &str = "anonymous";
 /// Says who acts, where nobody has to prove it.
 const USER_ID: &str = "x-user-id";
 /// The longest name of who acts, in bytes.

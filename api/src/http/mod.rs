@@ -16,6 +16,7 @@ mod control;
 mod cut;
 mod database;
 mod document;
+mod documents;
 mod executions;
 mod fields;
 mod forks;
@@ -57,6 +58,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use crate::machine::Meter;
 use backups::Backups;
 use room::Room;
 
@@ -77,6 +79,7 @@ struct Parts {
     hosts: Hosts,
     room: Room,
     backups: Backups,
+    machine: Meter,
 }
 
 struct Opened {
@@ -90,7 +93,7 @@ impl App {
     pub fn new(about: About, hosts: Hosts) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
-        Self(Arc::new(Parts { engine, about, hosts, room, backups }))
+        Self(Arc::new(Parts { engine, about, hosts, room, backups, machine: Meter::default() }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -131,6 +134,10 @@ impl App {
 
     fn room(&self) -> &Room {
         &self.0.room
+    }
+
+    fn machine(&self) -> &Meter {
+        &self.0.machine
     }
 
     fn backups(&self) -> &Backups {

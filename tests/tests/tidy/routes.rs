@@ -143,8 +143,8 @@ fn routes_and_paths_that_have_no_other_side_are_found() {
             "docs/api.md: `PUT /api/v1/things/7` is not served",
             "docs/api.md: `GET .../parts/all` is not served",
             "docs/api.md: `/api/v1/thing` is not served",
-            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
             "docs/more.md: `POST /api/v1/things/ID` is not served",
+            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
         ]
     );
 }

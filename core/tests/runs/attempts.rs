@@ -91,3 +91,17 @@ fn what_succeeded_is_owed_no_more() {
     let subjects: Vec<_> = owed.iter().map(|effect| effect.subject()).collect();
     assert_eq!(subjects, [Subject::Undo(FIRST)]);
 }
+
+#[test]
+fn a_second_wait_is_as_long_as_the_first() {
+    let mut life = Life::begin(
+        "id: w\nsteps: [{ id: a, type: task, retry: { max_attempts: 3, initial: 1s } }]",
+        json!({}),
+    );
+    life.stumbles("a").later(1_000).stumbles("a");
+    assert_eq!(life.words(), "retrying");
+    life.later(999);
+    assert_eq!(life.words(), "retrying", "the first wait says nothing any more");
+    life.later(1);
+    assert_eq!(life.words(), "running");
+}

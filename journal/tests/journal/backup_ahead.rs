@@ -24,15 +24,16 @@ fn check_refused(run: Result<BackupReport, Error>, to: &Path, before: &[Held], w
         other => panic!("{other:?}"),
     }
     assert!(contents(to) == before, "the backup is as it was");
-    assert!(verify(to).unwrap().ok);
+    assert!(verify(to).expect("it can be read").ok);
 }
 
 type Held = (std::path::PathBuf, Vec<u8>);
 
 fn write_more(directory: &Path, seed: u64, commits: usize) {
-    let mut writer = Writer::take_over(Journal::open(directory, options()).unwrap(), seed);
-    writer.write(commits, &nobody()).unwrap();
-    writer.journal.close().unwrap();
+    let mut writer =
+        Writer::take_over(Journal::open(directory, options()).expect("it opens"), seed);
+    writer.write(commits, &nobody()).expect("it is taken");
+    writer.journal.close().expect("there is space");
 }
 
 #[test]

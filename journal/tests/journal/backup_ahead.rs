@@ -24,18 +24,16 @@ fn check_refused(run: Result<BackupReport, Error>, to: &Path, before: &[Held], w
         other => panic!("{other:?}"),
     }
     assert!(contents(to) == before, "the backup is as it was");
-    assert!(verify(to).expect("the store of the test").ok);
+    assert!(verify(to).expect("it can be read").ok);
 }
 
 type Held = (std::path::PathBuf, Vec<u8>);
 
 fn write_more(directory: &Path, seed: u64, commits: usize) {
-    let mut writer = Writer::take_over(
-        Journal::open(directory, options()).expect("the store of the test"),
-        seed,
-    );
-    writer.write(commits, &nobody()).expect("the store of the test");
-    writer.journal.close().expect("the store of the test");
+    let mut writer =
+        Writer::take_over(Journal::open(directory, options()).expect("it opens"), seed);
+    writer.write(commits, &nobody()).expect("it is taken");
+    writer.journal.close().expect("there is space");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn lose_segments(directory: &Path, from: u64) {
     for name in names(directory, "log") {
         let number = name.strip_suffix(".seg").and_then(|number| number.parse::<u64>().ok());
         if number.is_some_and(|number| number >= from) {
-            fs::remove_file(directory.join("log").join(name)).expect("a segment");
+            fs::remove_file(directory.join("log").join(name)).expect("it is there");
         }
     }
 }
@@ -66,7 +66,7 @@ fn events(directory: &Path) -> BTreeMap<StreamId, Vec<String>> {
 
 /// What verify says of the end that is missing.
 fn told(directory: &Path) -> Vec<String> {
-    let report = verify(directory).expect("a report");
+    let report = verify(directory).expect("it can be read");
     assert!(!report.ok, "{report:?}");
     report.problems.into_iter().map(|problem| problem.damage.to_string()).collect()
 }

@@ -29,7 +29,7 @@ use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
 use crate::scope::{Scope, StepView, merge_variables};
-use crate::state::State;
+use crate::state::{State, Subject};
 use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
@@ -71,8 +71,10 @@ impl Scope for State {
         StepView {
             status: own.word(),
             attempts: own.attempt,
-            output: own.output.clone(),
+            output: own.output_to_undo().cloned(),
             error: own.failure.as_deref().map(failure_json),
+            check: own.check().and_then(|check| check.answer.clone()),
+            idempotency_key: self.idempotency_key(Subject::Step(step)),
         }
     }
 }
@@ -139,6 +141,7 @@ pub fn execution_json(state: &State) -> Value {
             "actor": cancel.actor,
             "compensate": cancel.compensate,
             "force": state.controls.as_ref().is_some_and(|own| own.forced || own.undos_forced),
+            "in_force": cancel.in_force,
             "requested_at": cancel.at.to_string(),
         })),
         "suspended": controls::suspended_json(state),

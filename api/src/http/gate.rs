@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::settings::Authentication;
 
 /// Who acts without authentication, unless the request says who.
-const ANONYMOUS: &str = "anonymous";
+pub(super) const ANONYMOUS: &str = "anonymous";
 /// Who acts with the key of the settings.
 const CONFIGURED_KEY: &str = "key_configured";
 /// Says who acts, where nobody has to prove it.

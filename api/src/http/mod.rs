@@ -17,6 +17,7 @@ mod control;
 mod cut;
 mod database;
 mod document;
+mod documents;
 mod executions;
 mod fields;
 mod forks;
@@ -60,6 +61,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use crate::machine::Meter;
 use backups::Backups;
 use room::Room;
 
@@ -82,6 +84,7 @@ struct Parts {
     gate: Gate,
     room: Room,
     backups: Backups,
+    machine: Meter,
 }
 
 struct Opened {
@@ -95,7 +98,8 @@ impl App {
     pub fn new(about: About, hosts: Hosts, gate: Gate) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
-        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups }))
+        let machine = Meter::default();
+        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups, machine }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -143,6 +147,10 @@ impl App {
 
     fn room(&self) -> &Room {
         &self.0.room
+    }
+
+    fn machine(&self) -> &Meter {
+        &self.0.machine
     }
 
     fn backups(&self) -> &Backups {

@@ -10,10 +10,10 @@ use backstitch_core::access::Permission::{
 use super::routes::Access::Open;
 use super::routes::Routes;
 use super::{
-    admin, api_keys, audit, backups, breakers, cache, control, cut, database, executions, forks,
-    history, items, letter_groups, letters, limits, migrations, payloads, redrives, rehearsals,
-    replays, retention, rollouts, statistics, status, telemetry, transfer, travel, undos,
-    workflows,
+    admin, api_keys, audit, backups, breakers, cache, control, cut, database, documents,
+    executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
+    redrives, rehearsals, replays, retention, rollouts, statistics, status, telemetry, transfer,
+    travel, undos, workflows,
 };
 
 /// Every route.
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Routes {
         .merge(dead_letters())
         .merge(store())
         .merge(replayed())
+        .merge(documents::routes())
 }
 
 /// The server itself, and what its node knows.

@@ -6,6 +6,7 @@ use axum::response::Response;
 use backstitch_core::forms::{Compiled, Form};
 use backstitch_core::yaml::{self, Format};
 use backstitch_saga::catalog::Revision;
+use backstitch_saga::handle::Defined;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
@@ -24,19 +25,31 @@ const FORMS: [&str; 2] = [CANONICAL, SUBMITTED];
 const CANONICAL: &str = "canonical";
 const SUBMITTED: &str = "submitted";
 
-/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let engine = caller.engine()?;
+/// Adds a definition to its workflow.
+///
+/// # Errors
+/// As `POST /api/v1/workflows` is refused.
+pub(super) async fn defined(
+    caller: &Caller,
+    submitted: SourceDocument,
+) -> Result<Defined, Refusal> {
     let SourceDocument { document, text } = submitted;
     let (definition, share) = document.required(A_DEFINITION)?;
-    let (engine, namespace) = (engine.clone(), caller.namespace().clone());
+    let (engine, caller) = (caller.engine()?.clone(), caller.clone());
     // Defining goes on when its client goes away, and so it keeps its share until it ends.
     let defining = tokio::spawn(async move {
-        let defined = engine.define_from(&namespace, &definition, text, &caller.actor()).await;
+        let (namespace, actor) = (caller.namespace(), caller.actor());
+        let defined = engine.define_from(namespace, &definition, text, &actor).await;
         drop((definition, share));
         defined
     });
-    let defined = defining.await.map_err(|_| Refusal::new(codes::INTERNAL, "not defined"))??;
+    let defined = defining.await.map_err(|_| Refusal::new(codes::INTERNAL, "not defined"))?;
+    Ok(defined?)
+}
+
+/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
+pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
+    let defined = defined(&caller, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     let body = json!({
         "workflow_id": defined.workflow,

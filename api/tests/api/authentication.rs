@@ -128,7 +128,8 @@ async fn only_life_and_readiness_are_told_to_everybody() {
         assert_eq!(body["error_code"], "UNAUTHENTICATED");
     }
     let open: Vec<_> = routes().into_iter().filter(|own| own.access == Access::Open).collect();
-    assert_eq!(open.iter().map(|own| own.path).collect::<Vec<_>>(), ["/health", "/ready"]);
+    let open: Vec<_> = open.iter().map(|own| own.path).collect();
+    assert_eq!(open, ["/health", "/ready", "/orchestrator/health"]);
 }
 
 #[tokio::test]

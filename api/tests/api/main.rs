@@ -6,6 +6,7 @@ mod breakers;
 mod commands;
 mod contract;
 mod control;
+mod cut_history;
 mod faults;
 mod forks;
 mod forms;

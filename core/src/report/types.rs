@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 103] = [
+pub const EVENT_TYPES: [&str; 106] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -81,6 +81,9 @@ pub const EVENT_TYPES: [&str; 103] = [
     "CompensationTimedOut",
     "PartialUnwindingStarted",
     "PartialUnwindingEnded",
+    "CheckReady",
+    "CheckAnswered",
+    "CheckConcluded",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -114,7 +117,7 @@ pub const EVENT_TYPES: [&str; 103] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(73).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(76).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -254,6 +257,9 @@ fn unwind_type(event: &UnwindEvent) -> &'static str {
         UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
         UnwindEvent::PartialUnwindingStarted { .. } => "PartialUnwindingStarted",
         UnwindEvent::PartialUnwindingEnded { .. } => "PartialUnwindingEnded",
+        UnwindEvent::CheckReady { .. } => "CheckReady",
+        UnwindEvent::CheckAnswered { .. } => "CheckAnswered",
+        UnwindEvent::CheckConcluded { .. } => "CheckConcluded",
     }
 }
 

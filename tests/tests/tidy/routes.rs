@@ -1,4 +1,4 @@
-//! Every route of the API is in `docs/api.md` with its method, and every path that the documents
+//! Every route of the API is in `docs/api.md` or `docs/documents-paths.md` with its method, and every path that the documents
 //! name is served.
 //!
 //! A document names a path in a code span or at the beginning of a line of a code block:
@@ -11,6 +11,8 @@ use backstitch_api::http;
 use super::sources::{self, Source};
 
 const API: &str = "docs/api.md";
+/// The pages that tell of routes.
+const TELL: [&str; 2] = [API, "docs/documents-paths.md"];
 /// Where routers are made of declared routes.
 const DECLARATIONS: &str = "api/src/http/routes.rs";
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
@@ -21,7 +23,7 @@ type Named = (Option<&'static str>, String);
 fn problems(routes: &[(&'static str, &str)], sources: &[Source]) -> Vec<String> {
     let routes: BTreeSet<_> = routes.iter().copied().collect();
     let pages = sources.iter().filter(|source| is_page(&source.path));
-    let mut problems = Vec::new();
+    let (mut problems, mut told) = (Vec::new(), Vec::new());
     for page in pages {
         let named = named(&page.text);
         for (method, path) in &named {
@@ -33,16 +35,15 @@ fn problems(routes: &[(&'static str, &str)], sources: &[Source]) -> Vec<String> 
                 problems.push(format!("{}: `{method}{path}` is not served", page.path));
             }
         }
-        if page.path == API {
-            let told = |own: &&(&str, &str)| {
-                named.iter().any(|(method, path)| *method == Some(own.0) && tells(path, own.1))
-            };
-            let missing = routes.iter().filter(|own| !told(own));
-            problems.extend(
-                missing.map(|(method, path)| format!("{API}: `{method} {path}` is missing")),
-            );
+        if TELL.contains(&page.path.as_str()) {
+            told.extend(named);
         }
     }
+    let is_told = |own: &&(&str, &str)| {
+        told.iter().any(|(method, path)| *method == Some(own.0) && tells(path, own.1))
+    };
+    let missing = routes.iter().filter(|own| !is_told(own));
+    problems.extend(missing.map(|(method, path)| format!("{API}: `{method} {path}` is missing")));
     problems
 }
 
@@ -142,8 +143,8 @@ fn routes_and_paths_that_have_no_other_side_are_found() {
             "docs/api.md: `PUT /api/v1/things/7` is not served",
             "docs/api.md: `GET .../parts/all` is not served",
             "docs/api.md: `/api/v1/thing` is not served",
-            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
             "docs/more.md: `POST /api/v1/things/ID` is not served",
+            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
         ]
     );
 }

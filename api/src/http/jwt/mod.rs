@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::caller::Identity;
-use super::gate::{ACTOR_BYTES_MAX, NotIn};
+use super::gate::{ACTOR_BYTES_MAX, ANONYMOUS, NotIn};
 use crate::error::Error;
 use crate::settings::authentication;
 use key_set::{KeySet, NoKey};
@@ -102,7 +102,8 @@ impl Jwt {
 fn identity_of(claims: Claims) -> Result<Identity, NotIn> {
     let subject = claims.sub;
     let fits = (1..=ACTOR_BYTES_MAX).contains(&subject.len());
-    if !fits || subject.chars().any(char::is_control) || subject.starts_with(KEY_ID_PREFIX) {
+    let taken = subject == ANONYMOUS || subject.starts_with(KEY_ID_PREFIX);
+    if !fits || taken || subject.chars().any(char::is_control) {
         return Err(NotIn::Wrong("the token's `sub` can't name who acts"));
     }
     let namespace = claims.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());

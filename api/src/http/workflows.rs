@@ -74,6 +74,7 @@ pub(super) async fn validate(
         "workflow_id": plan.workflow,
         "digest": plan.digest.to_string(),
         "steps": plan.steps.len(),
+        "unknown_outcomes": plan.unknown_outcomes_json(),
     })))
 }
 

@@ -81,6 +81,7 @@ pub(super) async fn validate(caller: Caller, document: Document) -> Result<Respo
         "workflow_id": plan.workflow,
         "digest": plan.digest.to_string(),
         "steps": plan.steps.len(),
+        "unknown_outcomes": plan.unknown_outcomes_json(),
     })))
 }
 

@@ -103,6 +103,9 @@ pub enum Command {
     Limits(runs::At),
     /// Show the circuit breakers before services; open, close, release or reset one
     Breakers(commands::breakers::Flags),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Token(commands::token::Token),
     /// Operate a server or its data directory
     #[command(subcommand)]
     Admin(commands::admin::Admin),
@@ -171,6 +174,30 @@ pub struct ServeFlags {
     /// Listen beyond loopback although there is no authentication
     #[arg(long)]
     pub allow_unauthenticated: bool,
+    /// Whether callers prove who they are: on or off [default: on if a key or JWT is configured]
+    #[arg(long, value_name = "ON")]
+    pub authentication: Option<String>,
+    /// A key with every permission, for making the first ones: env:NAME or file:PATH
+    #[arg(long, value_name = "SECRET")]
+    pub api_key: Option<String>,
+    /// What HS256 tokens are signed with: env:NAME or file:PATH
+    #[arg(long, value_name = "SECRET")]
+    pub jwt_secret: Option<String>,
+    /// The key set (JWKS) of RS256 and ES256 tokens: a file or an https URL
+    #[arg(long, value_name = "PLACE")]
+    pub jwt_jwks: Option<String>,
+    /// How long a key set is used before it is read again [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    pub jwt_jwks_refresh: Option<String>,
+    /// What `iss` of a token must be
+    #[arg(long, value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// What `aud` of a token must name one of, with commas between
+    #[arg(long, value_name = "NAMES")]
+    pub jwt_audience: Option<String>,
+    /// How far clocks may differ from those of who signs tokens [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    pub jwt_leeway: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -222,6 +249,14 @@ impl ServeFlags {
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
+            ("authentication", self.authentication.clone()),
+            ("api_key", self.api_key.clone()),
+            ("jwt_secret", self.jwt_secret.clone()),
+            ("jwt_jwks", self.jwt_jwks.clone()),
+            ("jwt_jwks_refresh", self.jwt_jwks_refresh.clone()),
+            ("jwt_issuer", self.jwt_issuer.clone()),
+            ("jwt_audience", self.jwt_audience.clone()),
+            ("jwt_leeway", self.jwt_leeway.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),
@@ -268,6 +303,7 @@ impl Command {
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,
             Self::Limits(at) => commands::limits::run(at).await,
             Self::Breakers(flags) => commands::breakers::run(flags).await,
+            Self::Token(token) => commands::token::run(token).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Demo(flags) => demo::run(flags).await,
         }

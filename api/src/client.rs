@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
 use reqwest::{Client as Http, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -22,6 +23,7 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Client {
     http: Http,
     url: String,
+    token: Option<HeaderValue>,
     patience: Duration,
 }
 
@@ -33,15 +35,29 @@ impl Client {
     /// machine's sockets or TLS can't be set up.
     pub fn new(url: &str) -> Result<Self, Error> {
         check_url(url)?;
-        let provider = rustls::crypto::ring::default_provider();
-        // An error says that another provider is in place already, which serves as well.
-        drop(provider.install_default());
         let url = url.trim_end_matches('/').to_owned();
-        let built = Http::builder().timeout(ANSWER_TIMEOUT).no_proxy().build();
-        match built {
-            Ok(http) => Ok(Self { http, url, patience: Duration::ZERO }),
+        match build(ANSWER_TIMEOUT, Policy::default()) {
+            Ok(http) => Ok(Self { http, url, token: None, patience: Duration::ZERO }),
             Err(source) => Err(Error::Unreachable { url, source }),
         }
+    }
+
+    /// The same, with a token or an API key that says who asks.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what fits into no header.
+    pub fn with_token(self, token: Option<&str>) -> Result<Self, Error> {
+        let header = |token: &str| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                Error::Setting(
+                    "the token (--token, BACKSTITCH_TOKEN) has characters that no token has"
+                        .to_owned(),
+                )
+            })?;
+            value.set_sensitive(true);
+            Ok::<_, Error>(value)
+        };
+        Ok(Self { token: token.map(header).transpose()?, ..self })
     }
 
     /// The same, waiting up to some time for a server that refuses connections or answers 503.
@@ -169,7 +185,10 @@ impl Client {
         self.get("/ready").await.is_ok()
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Value, Error> {
+    async fn send(&self, mut request: RequestBuilder) -> Result<Value, Error> {
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
         let gone = |source| Error::Unreachable { url: self.url.clone(), source };
         let answer = self.attempt(request).await.map_err(gone)?;
         let status = answer.status();
@@ -199,6 +218,19 @@ impl Client {
             sleep(pause).await;
         }
     }
+}
+
+/// A client that follows no redirect, for keys of an issuer.
+pub(crate) fn plain(timeout: Duration) -> Result<Http, Error> {
+    build(timeout, Policy::none())
+        .map_err(|source| Error::Unreachable { url: "https".to_owned(), source })
+}
+
+fn build(timeout: Duration, redirects: Policy) -> Result<Http, reqwest::Error> {
+    let provider = rustls::crypto::ring::default_provider();
+    // An error says that another provider is in place already, which serves as well.
+    drop(provider.install_default());
+    Http::builder().timeout(timeout).redirect(redirects).no_proxy().build()
 }
 
 /// A path of segments, each with what it needs escaped.
@@ -245,6 +277,9 @@ fn refused(status: StatusCode, body: &Value) -> Error {
         [] => format!("{code}: {}", text(&body["message"])),
         _ => format!("{code}:"),
     };
+    if status == StatusCode::UNAUTHORIZED {
+        sentence = format!("{sentence} (give a token or an API key: --token, BACKSTITCH_TOKEN)");
+    }
     for problem in problems {
         let (path, message) = (text(&problem["path"]), text(&problem["message"]));
         sentence = format!("{sentence}\n  {path}: {message} ({})", text(&problem["code"]));

@@ -76,7 +76,8 @@ pub enum Error {
     /// Without authentication the server stays on loopback.
     #[error(
         "{0} is not a loopback address, and there is no authentication: whoever reaches it could \
-         submit, cancel and read everything. Listen on 127.0.0.1, or say --allow-unauthenticated \
+         submit, cancel and read everything. Say --authentication on (see docs/authentication.md), \
+         listen on 127.0.0.1, or say --allow-unauthenticated \
          (BACKSTITCH_ALLOW_UNAUTHENTICATED=true) if only trusted hosts reach the port"
     )]
     NotLoopback(SocketAddr),

@@ -191,7 +191,8 @@ fn spawn(setup: &Setup) -> Result<Child, Error> {
     let mut command = Command::new(program);
     // What the environment says about a server is not about this one.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("BACKSTITCH_") {
+        let name_text = name.to_string_lossy();
+        if ["BACKSTITCH_", "ORCHESTRATOR_"].iter().any(|own| name_text.starts_with(own)) {
             command.env_remove(name);
         }
     }

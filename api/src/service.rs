@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
-use crate::http::{self, About, App, Hosts, telemetry};
+use crate::http::{self, About, App, Gate, Hosts, telemetry};
 use crate::server;
 use crate::settings::Settings;
 
@@ -31,6 +31,7 @@ pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     hold: Hold,
+    gate: Gate,
 }
 
 impl Service {
@@ -38,15 +39,20 @@ impl Service {
     /// address ends before it looks at any data.
     ///
     /// # Errors
-    /// [`Error::NotLoopback`], [`Error::Listen`], [`Error::Executors`].
+    /// [`Error::NotLoopback`], [`Error::Listen`], [`Error::Executors`]; [`Error::Setting`] for keys of
+    /// an issuer that can't be read.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
-        if !settings.listen.ip().is_loopback() && !settings.allow_unauthenticated {
+        if !settings.listen.ip().is_loopback()
+            && !settings.allow_unauthenticated
+            && !settings.authentication.required
+        {
             return Err(Error::NotLoopback(settings.listen));
         }
+        let gate = Gate::of(&settings.authentication)?;
         let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
-        Ok(Self { settings, registry, listener, address, hold: Hold::default() })
+        Ok(Self { settings, registry, listener, address, hold: Hold::default(), gate })
     }
 
     /// Where it listens.
@@ -76,9 +82,10 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold } = self;
+        let Self { settings, registry, listener, address, hold, gate } = self;
         telemetry::recorded();
-        let app = App::new(about(&settings, address), Hosts::of(address, &settings.allowed_hosts));
+        let hosts = Hosts::of(address, &settings.allowed_hosts);
+        let app = App::new(about(&settings, address), hosts, gate);
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
         let connections =

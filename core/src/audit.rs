@@ -3,6 +3,7 @@
 //! A pure function of one event, so that the audit can be made again from the journal at any
 //! time. Knows nothing of how its rows are kept.
 
+mod api_keys;
 mod deeds;
 mod redrives;
 
@@ -90,11 +91,15 @@ pub enum AuditAction {
     RedrivesRemoved,
     /// Undos were settled by hand.
     UndosSettled,
+    /// An API key was made.
+    KeyCreated,
+    /// An API key was revoked.
+    KeyRevoked,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -131,6 +136,8 @@ impl AuditAction {
         Self::LetterEdited,
         Self::RedrivesRemoved,
         Self::UndosSettled,
+        Self::KeyCreated,
+        Self::KeyRevoked,
     ];
 
     /// The word the API prints.
@@ -173,6 +180,8 @@ impl AuditAction {
             Self::LetterEdited => "letter.edited",
             Self::RedrivesRemoved => "redrives.removed",
             Self::UndosSettled => "undos.settled",
+            Self::KeyCreated => "key.created",
+            Self::KeyRevoked => "key.revoked",
         }
     }
 

@@ -4,6 +4,7 @@
 //! ever (golden files in `tests/golden`). Events say what happened, with everything a fold
 //! needs: folding evaluates no template and reads no clock.
 
+mod api_key;
 mod control;
 mod fault;
 mod fork;
@@ -23,6 +24,7 @@ mod workflow;
 
 use std::sync::Arc;
 
+pub use api_key::ApiKeyEvent;
 pub use control::ControlEvent;
 pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};

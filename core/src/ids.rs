@@ -224,6 +224,12 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Whether it is the hash of some bytes. How long that takes says nothing of how nearly it is.
+    #[must_use]
+    pub fn is_hash_of(&self, bytes: &[u8]) -> bool {
+        blake3::Hash::from_bytes(self.0) == blake3::hash(bytes)
+    }
+
     /// Reads 64 lower-case hex digits, as a digest is printed.
     #[must_use]
     pub fn parse(hex: &str) -> Option<Self> {

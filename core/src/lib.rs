@@ -7,6 +7,7 @@
 pub mod access;
 pub mod advance;
 mod allot;
+pub mod api_keys;
 pub mod arrows;
 pub mod audit;
 pub mod breaker;

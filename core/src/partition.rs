@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::api_keys::{self, ApiKey};
 use crate::event::{BreakerOrder, PartitionEvent};
 use crate::ids::Digest;
 use crate::time::Timestamp;
@@ -34,6 +35,8 @@ pub struct PartitionState {
     pub cache_emptied_at: Option<Timestamp>,
     /// Breakers that an operator has be open or closed, by namespace and key.
     pub breakers: BTreeMap<(Arc<str>, Arc<str>), BreakerSet>,
+    /// API keys that were not revoked, by id.
+    pub api_keys: BTreeMap<Arc<str>, Arc<ApiKey>>,
     /// Runs that were removed.
     pub runs_removed: u64,
     /// Payloads that were erased.
@@ -99,6 +102,7 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
                 BreakerOrder::Release | BreakerOrder::Reset => drop(state.breakers.remove(&name)),
             }
         }
+        PartitionEvent::ApiKey(event) => api_keys::evolve(&mut state.api_keys, event, at),
         PartitionEvent::Restored { .. }
         | PartitionEvent::RunsImported { .. }
         | PartitionEvent::RedrivesRemoved { .. } => {}

@@ -2,6 +2,7 @@
 //!
 //! Only reads a state; every word here is the API's contract.
 
+mod api_keys;
 mod controls;
 mod events;
 mod forks;
@@ -32,6 +33,7 @@ use crate::state::{State, Subject};
 use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
+pub use api_keys::api_key_json;
 pub use events::{event_json, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,

@@ -124,6 +124,7 @@ impl Engine {
         if let Some(at) = recovery::cache_emptied_at(&starts) {
             cache.empty(at);
         }
+        let recovered_keys = recovery::api_keys(&starts);
         let (stop, stopping) = watch::channel(false);
         let driver = Driver::new(config.registry.clone(), config.fault_injection);
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
@@ -156,6 +157,7 @@ impl Engine {
             retention,
             limits,
         );
+        handle.keep_api_keys(recovered_keys);
         let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();

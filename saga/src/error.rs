@@ -53,6 +53,18 @@ pub enum Error {
         /// The workflow's id.
         workflow: String,
     },
+    /// The key can't be as it is wanted, for every reason named.
+    #[error("the API key has {} problem(s)", .0.len())]
+    InvalidApiKey(Vec<Problem>),
+    /// As many keys as there may be are not revoked.
+    #[error("there are {max} API keys already; revoke some first")]
+    TooManyApiKeys {
+        /// So many there may be.
+        max: usize,
+    },
+    /// No key of that id, or it was revoked.
+    #[error("there is no API key `{0}`")]
+    ApiKeyNotFound(String),
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),

@@ -1,5 +1,6 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
+mod api_keys;
 mod blocked;
 mod breakers;
 mod cached;
@@ -48,6 +49,7 @@ use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
+pub use api_keys::is_key_text;
 pub use backstitch_core::export::ImportReport;
 pub use define::compile;
 pub use events::{EventRows, HistoryCut};
@@ -104,6 +106,7 @@ struct Shared {
     naming: Mutex<()>,
     /// Held by whoever erases a payload.
     erasing: Mutex<()>,
+    api_keys: api_keys::ApiKeys,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -135,6 +138,7 @@ impl Handle {
             ordering: Mutex::new(()),
             naming,
             erasing,
+            api_keys: api_keys::ApiKeys::default(),
         };
         Self { shared: Arc::new(shared) }
     }

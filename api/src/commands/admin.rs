@@ -11,7 +11,7 @@ use backstitch_saga::engine::rebuild_views;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::server_url;
+use super::Server;
 use crate::client::Client;
 use crate::error::Error;
 use crate::terminal::Terminal;
@@ -43,11 +43,11 @@ pub struct RebuildFlags {
     /// This view only; every one if absent
     #[arg(long, value_name = "VIEW")]
     pub view: Option<ViewWord>,
-    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
-    pub server: Option<String>,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub server: Server,
     /// A data directory that no server has open, in place of a server
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "token"])]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -94,7 +94,7 @@ async fn rebuild(flags: RebuildFlags) -> Result<(), Error> {
             let ended = tokio::task::spawn_blocking(done).await;
             ended.map_err(|error| Error::Failed(format!("rebuilding met a bug: {error}")))?
         }
-        None => online(&Client::new(&server_url(flags.server.as_ref()))?, &views).await,
+        None => online(&flags.server.client()?, &views).await,
     }
 }
 

@@ -15,8 +15,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::runs::table::text;
-use super::{format_of, read_definition, read_file, read_json, server_url};
-use crate::client::{Client, path_of};
+use super::{Server, format_of, read_definition, read_file, read_json};
+use crate::client::path_of;
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
 use crate::timeline::Timeline;
@@ -61,9 +61,9 @@ pub struct Flags {
     /// What becomes of a step that nothing mocks
     #[arg(long, value_name = "WORD", value_enum, default_value = "empty")]
     pub unmocked: UnmockedWord,
-    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub server: Server,
     /// Print the whole answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -104,7 +104,7 @@ pub async fn run(flags: &Flags) -> Result<(), Error> {
         mocks: flags.mocks.as_deref().map(read_mocks).transpose()?.unwrap_or_default(),
     };
     let terminal = Terminal::of_stdout();
-    let (file, server) = (&flags.file, flags.server.as_ref());
+    let (file, server) = (&flags.file, flags.server.server.as_ref());
     let own = match file.as_deref().map(read_plan).transpose()? {
         None => None,
         Some(Ok(own)) => Some(own),
@@ -173,7 +173,7 @@ fn play(
 
 /// Has a server play it.
 async fn ask(flags: &Flags, own: Option<Own>, given: Given) -> Result<Value, Error> {
-    let client = Client::new(&server_url(flags.server.as_ref()))?;
+    let client = flags.server.client()?;
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         body.extend(value.map(|value| (name.to_owned(), value)));

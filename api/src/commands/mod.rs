@@ -11,6 +11,7 @@ pub mod runs;
 pub mod serve;
 pub mod submit;
 pub mod test;
+pub mod token;
 pub mod validate;
 
 use std::io::Read as _;
@@ -18,8 +19,10 @@ use std::path::Path;
 
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::yaml::{self, Format};
+use clap::Args;
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::error::Error;
 
 /// What stands for standard input in place of a file's name.
@@ -29,6 +32,33 @@ const STANDARD_INPUT: &str = "-";
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
 /// The variables that name the server, the stronger one first.
 const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
+
+/// The variable that has the token or API key of whoever asks.
+const TOKEN_VARIABLE: &str = "BACKSTITCH_TOKEN";
+
+/// Where the server is, and who asks it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Server {
+    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// A token or an API key that says who asks [default: BACKSTITCH_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+impl Server {
+    /// How to talk to it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a server that is no URL and a token that is none.
+    pub fn client(&self) -> Result<Client, Error> {
+        let client = Client::new(&server_url(self.server.as_ref()))?;
+        let told = || std::env::var(TOKEN_VARIABLE).ok();
+        let token = self.token.clone().or_else(told).filter(|token| !token.is_empty());
+        client.with_token(token.as_deref())
+    }
+}
 
 /// The server of a flag, else the first variable that says something, else the default.
 fn server_url(flag: Option<&String>) -> String {

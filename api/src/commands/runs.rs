@@ -10,7 +10,7 @@ mod undo;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{read_json, server_url};
+use super::{Server, read_json};
 use crate::client::{Client, path_of};
 use crate::error::Error;
 use crate::terminal::Terminal;
@@ -24,9 +24,9 @@ pub use undo::{UndoFlags, undo};
 /// Where the server is and how its answers are shown.
 #[derive(Debug, Args)]
 pub struct At {
-    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub server: Server,
     /// Print the server's answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -159,7 +159,7 @@ pub struct OutputFlags {
 impl At {
     /// The server.
     pub(super) fn client(&self) -> Result<Client, Error> {
-        Client::new(&server_url(self.server.as_ref()))
+        self.server.client()
     }
 
     /// Prints an answer, as JSON or as `text`.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{media_type_of, read_file, read_json, server_url};
+use super::{Server, media_type_of, read_file, read_json};
 use crate::client::{Client, PATIENCE};
 use crate::error::Error;
 use crate::terminal::{Terminal, Tone};
@@ -61,9 +61,9 @@ pub struct Flags {
     /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
     #[arg(long)]
     pub follow: bool,
-    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub server: Server,
 }
 
 /// Who goes first, as the command line names it.
@@ -108,7 +108,7 @@ impl Flags {
 /// [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
     let body = flags.body()?;
-    let client = Client::new(&server_url(flags.server.as_ref()))?.with_patience(PATIENCE);
+    let client = flags.server.client()?.with_patience(PATIENCE);
     let (workflow, defined) = match &flags.file {
         Some(file) => define(&client, file).await?,
         None => (flags.workflow.clone().unwrap_or_default(), None),

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use backstitch_core::access::Permissions;
 
 use super::App;
 use super::refusal::Refusal;
 
-/// Who somebody is, and where.
+/// Who somebody is, where, and what they may do.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     /// What changes are recorded as done by.
     pub(super) actor: Arc<str>,
     /// Tenant.
     pub(super) namespace: Arc<str>,
+    /// What they may do.
+    pub(super) permissions: Permissions,
 }
 
 /// The application, as whoever sent the request sees it. Only routes declared in
@@ -39,6 +42,11 @@ impl Caller {
     /// The tenant that the caller belongs to.
     pub(super) fn namespace(&self) -> &Arc<str> {
         &self.identity.namespace
+    }
+
+    /// What the caller may do.
+    pub(super) fn permissions(&self) -> &Permissions {
+        &self.identity.permissions
     }
 }
 

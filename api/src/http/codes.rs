@@ -108,6 +108,14 @@ pub const DEAD_LETTER_NOT_OPEN: &str = "DEAD_LETTER_NOT_OPEN";
 pub const DEAD_LETTER_NOT_READY: &str = "DEAD_LETTER_NOT_READY";
 /// The request names a host or an origin that this server does not answer to.
 pub const FORBIDDEN_HOST: &str = "FORBIDDEN_HOST";
+/// Nothing says who sent the request, or what says so does not count.
+pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// Whoever sent the request may not do that; `details.permission` says what they lack.
+pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
+/// No API key of that id, or it was revoked.
+pub const API_KEY_NOT_FOUND: &str = "API_KEY_NOT_FOUND";
+/// As many API keys as there may be are not revoked.
+pub const TOO_MANY_API_KEYS: &str = "TOO_MANY_API_KEYS";
 /// A run was to be submitted with faults, and this server takes none.
 pub const FAULTS_NOT_ALLOWED: &str = "FAULTS_NOT_ALLOWED";
 /// A backup is running already.
@@ -128,7 +136,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 61] = [
+pub const ALL: [(&str, StatusCode); 65] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -183,6 +191,10 @@ pub const ALL: [(&str, StatusCode); 61] = [
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),
+    (UNAUTHENTICATED, StatusCode::UNAUTHORIZED),
+    (PERMISSION_DENIED, StatusCode::FORBIDDEN),
+    (API_KEY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (TOO_MANY_API_KEYS, StatusCode::TOO_MANY_REQUESTS),
     (FAULTS_NOT_ALLOWED, StatusCode::FORBIDDEN),
     (BACKUP_RUNNING, StatusCode::CONFLICT),
     (BACKUPS_OFF, StatusCode::FORBIDDEN),

@@ -1,22 +1,198 @@
 //! Who may pass: every declared route asks here before its handler.
+//!
+//! Without authentication everybody passes, and is who they say they are. With it, a request
+//! carries one API key or one JSON Web Token, which says who sent it, for which tenant, and what
+//! they may do. A run, letter or redrive of another tenant is not there.
 
+use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
-use backstitch_core::ids::DEFAULT_NAMESPACE;
+use axum::http::header::AUTHORIZATION;
+use backstitch_core::access::{Permission, Permissions};
+use backstitch_core::ids::{DEFAULT_NAMESPACE, Digest, ExecutionId, LetterId};
+use backstitch_saga::Error as EngineError;
+use backstitch_saga::handle::is_key_text;
+use serde_json::json;
 
-use super::App;
 use super::caller::{Caller, Identity};
+use super::jwt::Jwt;
 use super::refusal::Refusal;
+use super::{App, codes};
+use crate::error::Error;
+use crate::settings::Authentication;
 
 /// Who acts without authentication, unless the request says who.
 pub(super) const ANONYMOUS: &str = "anonymous";
+/// Who acts with the key of the settings.
+const CONFIGURED_KEY: &str = "key_configured";
 /// Says who acts, where nobody has to prove it.
 const USER_ID: &str = "x-user-id";
+/// Carries an API key, as `Authorization: Bearer` does too.
+const API_KEY: &str = "x-api-key";
 /// The longest name of who acts, in bytes.
 pub(super) const ACTOR_BYTES_MAX: usize = 256;
 
-/// Who sent a request.
-pub(super) fn admit(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    Ok(Caller::new(app.clone(), unproven(headers)?))
+/// What is asked of callers.
+#[derive(Default)]
+pub struct Gate {
+    required: bool,
+    /// The hash of the key of the settings.
+    configured_key: Option<Digest>,
+    jwt: Option<Jwt>,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("required", &self.required).finish_non_exhaustive()
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotIn {
+    /// Nothing says who they are.
+    Missing,
+    /// What says who they are does not count.
+    Wrong(&'static str),
+    /// Whether it counts can't be told now.
+    NotNow,
+}
+
+impl Gate {
+    /// What the settings ask of callers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for keys of an issuer that can't be read.
+    pub fn of(settings: &Authentication) -> Result<Self, Error> {
+        Ok(Self {
+            required: settings.required,
+            configured_key: settings.api_key.as_ref().map(|own| Digest::of(own.bytes())),
+            jwt: settings.jwt.as_ref().map(Jwt::of).transpose()?,
+        })
+    }
+
+    /// Whether callers have to prove who they are.
+    pub(super) fn is_required(&self) -> bool {
+        self.required
+    }
+
+    async fn identity(&self, app: &App, headers: &HeaderMap) -> Result<Identity, Refusal> {
+        let text = credential(headers).map_err(refuse)?;
+        if self.configured_key.is_some_and(|key| key.is_hash_of(text.as_bytes())) {
+            return Ok(Identity {
+                actor: CONFIGURED_KEY.into(),
+                namespace: DEFAULT_NAMESPACE.into(),
+                permissions: Permissions::everything(),
+            });
+        }
+        if is_key_text(text) {
+            let key = app.engine()?.api_key_of(text);
+            let key = key.ok_or(NotIn::Wrong("the API key is unknown, revoked or expired"));
+            let key = key.map_err(refuse)?;
+            return Ok(Identity {
+                actor: key.id.clone(),
+                namespace: key.namespace.clone(),
+                permissions: Permissions::of_words(key.permissions.iter().map(String::as_str)),
+            });
+        }
+        match &self.jwt {
+            Some(jwt) => jwt.identity(text).await.map_err(refuse),
+            None => Err(refuse(NotIn::Wrong("it is no API key, and tokens are not taken"))),
+        }
+    }
+}
+
+/// Who sent a request, if they may have what they ask for.
+pub(super) async fn admit(
+    app: &App,
+    needed: Permission,
+    headers: &HeaderMap,
+    parameters: Option<&RawPathParams>,
+) -> Result<Caller, Refusal> {
+    let gate = app.gate();
+    if !gate.required {
+        return Ok(Caller::new(app.clone(), unproven(headers)?));
+    }
+    let caller = Caller::new(app.clone(), gate.identity(app, headers).await?);
+    let elsewhere = **caller.namespace() != *DEFAULT_NAMESPACE;
+    if !caller.permissions().allow(needed) || (needed.is_of_the_store() && elsewhere) {
+        return Err(lacking(&caller, needed));
+    }
+    for (name, value) in parameters.into_iter().flatten() {
+        own(&caller, name, value).await?;
+    }
+    Ok(caller)
+}
+
+fn lacking(caller: &Caller, needed: Permission) -> Refusal {
+    let word = needed.word();
+    tracing::info!(actor = caller.actor(), permission = word, "a request was refused");
+    let message = match caller.permissions().allow(needed) {
+        false => format!("this needs the permission `{word}`, which {} lacks", caller.actor()),
+        true => format!(
+            "`{word}` concerns the whole store, and counts in the namespace `{DEFAULT_NAMESPACE}` only"
+        ),
+    };
+    Refusal::new(codes::PERMISSION_DENIED, message).with(json!({ "permission": word }))
+}
+
+/// Fails if a parameter of the path names what belongs to another tenant, as if it were not there.
+async fn own(caller: &Caller, name: &str, value: &str) -> Result<(), Refusal> {
+    let foreign: EngineError = match name {
+        "execution_id" | "other_id" => match value.parse::<ExecutionId>() {
+            Ok(run) => EngineError::ExecutionNotFound(run),
+            Err(_) => return Ok(()),
+        },
+        "letter_id" => match value.parse::<LetterId>() {
+            Ok(letter) => EngineError::LetterNotFound(letter),
+            Err(_) => return Ok(()),
+        },
+        "redrive_id" => match value.parse() {
+            Ok(redrive) => EngineError::RedriveNotFound(redrive),
+            Err(_) => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let engine = caller.engine()?;
+    let namespace = match &foreign {
+        EngineError::ExecutionNotFound(run) => engine.namespace_of(*run).await?,
+        EngineError::LetterNotFound(letter) => match engine.namespace_of(letter.execution).await {
+            Err(EngineError::ExecutionNotFound(_)) => return Err(foreign.into()),
+            found => found?,
+        },
+        EngineError::RedriveNotFound(id) => engine.redrive(*id).await?.request.namespace.clone(),
+        _ => return Ok(()),
+    };
+    if namespace == *caller.namespace() { Ok(()) } else { Err(foreign.into()) }
+}
+
+/// The one text by which a request says who sent it.
+fn credential(headers: &HeaderMap) -> Result<&str, NotIn> {
+    let bearer = headers.get_all(AUTHORIZATION).into_iter().map(|value| {
+        let (scheme, text) = value.to_str().ok()?.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(text.trim())
+    });
+    let key = headers.get_all(API_KEY).into_iter().map(|value| value.to_str().ok().map(str::trim));
+    let mut given = bearer.chain(key);
+    match (given.next(), given.next()) {
+        (None, _) => Err(NotIn::Missing),
+        (Some(_), Some(_)) => Err(NotIn::Wrong("the request carries more than one token or key")),
+        (Some(Some(text)), None) if !text.is_empty() => Ok(text),
+        (Some(_), None) => Err(NotIn::Wrong("`Authorization` must be `Bearer` and a token")),
+    }
+}
+
+fn refuse(why: NotIn) -> Refusal {
+    let wrong = match why {
+        NotIn::Missing => "say who you are: `Authorization: Bearer` with a token or an API key",
+        NotIn::Wrong(wrong) => {
+            tracing::info!(why = wrong, "a request was not let in");
+            wrong
+        }
+        NotIn::NotNow => {
+            return Refusal::unavailable("the keys of who signs tokens can't be read now");
+        }
+    };
+    Refusal::new(codes::UNAUTHENTICATED, wrong)
 }
 
 /// Whoever the request says it is: without authentication everybody may do everything.
@@ -35,5 +211,39 @@ fn unproven(headers: &HeaderMap) -> Result<Identity, Refusal> {
                 ))
             })?,
     };
-    Ok(Identity { actor: actor.into(), namespace: DEFAULT_NAMESPACE.into() })
+    Ok(Identity {
+        actor: actor.into(),
+        namespace: DEFAULT_NAMESPACE.into(),
+        permissions: Permissions::everything(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (name.parse().expect("a name"), value.parse().expect("a value"))
+        };
+        given.iter().map(header).collect()
+    }
+
+    #[test]
+    fn a_request_carries_one_credential() {
+        let of =
+            |given: &[(&'static str, &'static str)]| credential(&headers(given)).map(str::to_owned);
+        assert_eq!(of(&[("authorization", "bearer  abc ")]), Ok("abc".to_owned()));
+        assert_eq!(of(&[("x-api-key", "abc")]), Ok("abc".to_owned()));
+        assert_eq!(of(&[]), Err(NotIn::Missing));
+        for wrong in [
+            &[("authorization", "Basic abc")][..],
+            &[("authorization", "Bearer ")],
+            &[("authorization", "Bearer")],
+            &[("x-api-key", "")],
+            &[("authorization", "Bearer a"), ("x-api-key", "a")],
+        ] {
+            assert!(matches!(of(wrong), Err(NotIn::Wrong(_))), "{wrong:?}");
+        }
+    }
 }

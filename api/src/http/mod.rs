@@ -6,6 +6,7 @@
 mod admin;
 pub mod alarms;
 mod answer;
+mod api_keys;
 mod audit;
 mod backups;
 mod breakers;
@@ -24,6 +25,7 @@ mod gate;
 mod history;
 mod hosts;
 mod items;
+mod jwt;
 mod letter_groups;
 mod letters;
 mod limits;
@@ -54,6 +56,7 @@ mod workflows;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
@@ -63,6 +66,7 @@ use backups::Backups;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
+pub use gate::Gate;
 pub use hosts::Hosts;
 pub use query::{LIMIT_DEFAULT, LIMIT_MAX};
 pub use refusal::Refusal;
@@ -77,6 +81,7 @@ struct Parts {
     engine: OnceLock<Opened>,
     about: About,
     hosts: Hosts,
+    gate: Gate,
     room: Room,
     backups: Backups,
     machine: Meter,
@@ -90,14 +95,18 @@ struct Opened {
 impl App {
     /// An application whose engine is still being opened: it is alive and not ready.
     #[must_use]
-    pub fn new(about: About, hosts: Hosts) -> Self {
+    pub fn new(about: About, hosts: Hosts, gate: Gate) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
-        Self(Arc::new(Parts { engine, about, hosts, room, backups, machine: Meter::default() }))
+        let machine = Meter::default();
+        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups, machine }))
     }
 
     /// The engine is open: from now on there is work to take.
     pub fn opened(&self, handle: Handle, recovered: Recovered) {
+        if !self.gate().is_required() && !handle.api_keys(DEFAULT_NAMESPACE).is_empty() {
+            tracing::warn!("there are API keys, but nobody needs one: authentication is off");
+        }
         if self.0.engine.set(Opened { handle, recovered }).is_err() {
             tracing::warn!("the engine was opened twice; the first one is used");
         }
@@ -130,6 +139,10 @@ impl App {
 
     fn hosts(&self) -> &Hosts {
         &self.0.hosts
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     fn room(&self) -> &Room {

@@ -55,7 +55,8 @@ pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response
 /// `GET /api/v1/dlq/retries`: newest first.
 pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
     let redrives = caller.engine()?.redrives().await?;
-    let rows: Vec<_> = redrives.iter().map(|(id, state)| redrive_json(*id, state)).collect();
+    let own = redrives.iter().filter(|(_, state)| state.request.namespace == *caller.namespace());
+    let rows: Vec<_> = own.map(|(id, state)| redrive_json(*id, state)).collect();
     Ok(answer::ok(&json!({ "redrives": rows })))
 }
 

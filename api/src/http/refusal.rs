@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::{NOTES_PER_LETTER_MAX, Rejection, SIGNALS_KEPT_MAX};
@@ -102,11 +102,27 @@ impl IntoResponse for Refusal {
         });
         let mut response = answer::json(status, &body);
         response.extensions_mut().insert(Enveloped);
+        if let Some(challenge) = challenge(&self) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE || self.code == codes::QUEUE_FULL {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response
     }
+}
+
+/// What a client is told in the words of RFC 6750.
+fn challenge(refusal: &Refusal) -> Option<HeaderValue> {
+    let text = match refusal.code {
+        codes::UNAUTHENTICATED => "Bearer realm=\"backstitch\"".to_owned(),
+        codes::PERMISSION_DENIED => {
+            let scope = refusal.details["permission"].as_str().unwrap_or_default();
+            format!("Bearer realm=\"backstitch\", error=\"insufficient_scope\", scope=\"{scope}\"")
+        }
+        _ => return None,
+    };
+    HeaderValue::from_str(&text).ok()
 }
 
 impl From<Error> for Refusal {
@@ -168,15 +184,19 @@ impl From<Error> for Refusal {
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
             }
+            Error::ApiKeyNotFound(_) => Self::new(codes::API_KEY_NOT_FOUND, message),
+            Error::TooManyApiKeys { max } => {
+                Self::new(codes::TOO_MANY_API_KEYS, message).with(json!({ "max": max }))
+            }
             Error::HistoryCut { partition, position, cut } => {
                 Self::new(codes::HISTORY_CUT, message).with(json!({
                     "partition": partition, "position": position, "cut": cut_json(&cut),
                 }))
             }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
-            Error::InvalidSubmission(problems) | Error::InvalidRollout(problems) => {
-                Self::wrong_fields(&problems)
-            }
+            Error::InvalidSubmission(problems)
+            | Error::InvalidRollout(problems)
+            | Error::InvalidApiKey(problems) => Self::wrong_fields(&problems),
             Error::SubmissionTooLarge { bytes, max } => {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))

@@ -4,7 +4,8 @@
 //! Whatever else is to be said of a route (its description for OpenAPI) belongs to [`Route`].
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -136,13 +137,14 @@ impl Routes {
 /// Lets a request through to its handler, with who sent it, or refuses it.
 async fn guard(
     State((app, access)): State<(App, Access)>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if access == Access::Open {
-        return next.run(request).await;
-    }
-    match gate::admit(&app, request.headers()) {
+    let Access::Needs(permission) = access else { return next.run(request).await };
+    // A path that can't be decoded is refused by its handler.
+    let parameters = parameters.ok();
+    match gate::admit(&app, permission, request.headers(), parameters.as_ref()).await {
         Ok(caller) => {
             let acted_by = ActedBy(caller.actor().into());
             request.extensions_mut().insert(caller);

@@ -2,18 +2,18 @@
 
 use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
-    ExecutionsSignal, HistoryImport, HistoryRead, LettersRead, LettersWrite, OperationsRead,
-    PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite, WorkflowsCancel,
-    WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+    ExecutionsSignal, HistoryImport, HistoryRead, KeysRead, KeysWrite, LettersRead, LettersWrite,
+    OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite,
+    WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
 use super::routes::Routes;
 use super::{
-    admin, audit, backups, breakers, cache, control, cut, database, documents, executions, forks,
-    history, items, letter_groups, letters, limits, migrations, payloads, redrives, rehearsals,
-    replays, retention, rollouts, statistics, status, telemetry, transfer, travel, undos,
-    workflows,
+    admin, api_keys, audit, backups, breakers, cache, control, cut, database, documents,
+    executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
+    redrives, rehearsals, replays, retention, rollouts, statistics, status, telemetry, transfer,
+    travel, undos, workflows,
 };
 
 /// Every route.
@@ -165,6 +165,9 @@ fn store() -> Routes {
     const BACKUPS: &str = "/api/v1/admin/backups";
     Routes::new()
         .post("/api/v1/import", HistoryImport, transfer::import)
+        .get("/api/v1/admin/api-keys", KeysRead, api_keys::list)
+        .post("/api/v1/admin/api-keys", KeysWrite, api_keys::create)
+        .delete("/api/v1/admin/api-keys/{key_id}", KeysWrite, api_keys::revoke)
         .post("/api/v1/admin/payloads/collect", PayloadsAdmin, payloads::collect)
         .get("/api/v1/admin/payloads/{digest}", PayloadsAdmin, payloads::show)
         .post("/api/v1/admin/payloads/{digest}/erase", PayloadsAdmin, payloads::erase)

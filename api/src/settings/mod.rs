@@ -3,6 +3,7 @@
 //!
 //! Read once; the rest of the program gets plain data. A wrong value names its origin.
 
+pub mod authentication;
 mod read;
 mod sources;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use backstitch_journal::{Fsync, Options};
 use backstitch_saga::Shutdown;
 
+pub use authentication::Authentication;
 pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
 
 /// How logs are written.
@@ -69,6 +71,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Whether to listen beyond loopback although there is no authentication.
     pub allow_unauthenticated: bool,
+    /// How callers prove who they are.
+    pub authentication: Authentication,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -97,6 +101,7 @@ impl Default for Settings {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             allow_unauthenticated: false,
+            authentication: Authentication::default(),
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

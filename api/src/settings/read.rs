@@ -14,7 +14,7 @@ use backstitch_journal::{Fsync, PARTITIONS_MAX};
 use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
-use super::{LogFormat, Settings, Sources};
+use super::{Authentication, LogFormat, Settings, Sources};
 use crate::error::Error;
 
 /// The longest time between syncs.
@@ -75,6 +75,7 @@ impl Settings {
         put(sources, "backup_directory", &mut settings.backup_directory, |text| {
             if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
         })?;
+        settings.authentication = Authentication::read(sources)?;
         Ok(settings)
     }
 }

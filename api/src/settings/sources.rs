@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 26] = [
+pub const KEYS: [&str; 34] = [
     "data_dir",
     "listen",
     "fsync",
@@ -35,6 +35,14 @@ pub const KEYS: [&str; 26] = [
     "log_level",
     "log_format",
     "allow_unauthenticated",
+    "authentication",
+    "api_key",
+    "jwt_secret",
+    "jwt_jwks",
+    "jwt_jwks_refresh",
+    "jwt_issuer",
+    "jwt_audience",
+    "jwt_leeway",
     "allowed_hosts",
     "node",
     "dlq_alarm_letters",
@@ -44,6 +52,10 @@ pub const KEYS: [&str; 26] = [
     "archive_keep_for",
     "backup_directory",
 ];
+
+/// Variables of document 002 that hold a secret, and the settings that name them then.
+const SECRET_VARIABLES: [(&str, &str); 2] =
+    [("ORCHESTRATOR_JWT_SECRET", "jwt_secret"), ("ORCHESTRATOR_API_KEY", "api_key")];
 
 /// A value as it was given, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +88,12 @@ impl Sources {
             Some(path) => sources.add_file(path)?,
             None if Path::new(CONFIG_FILE).is_file() => sources.add_file(Path::new(CONFIG_FILE))?,
             None => {}
+        }
+        for (origin, key) in SECRET_VARIABLES {
+            if variable(origin).is_some_and(|text| !text.is_empty()) {
+                let (text, origin) = (format!("env:{origin}"), origin.to_owned());
+                sources.given.insert(key, Given { text, origin });
+            }
         }
         for key in KEYS {
             let origin = format!("BACKSTITCH_{}", key.to_uppercase());

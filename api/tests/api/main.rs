@@ -1,5 +1,6 @@
 //! The API and the binary from outside: a real server on a free port, over a real journal.
 
+mod authentication;
 mod backups;
 mod breakers;
 mod commands;
@@ -25,6 +26,7 @@ mod rollouts;
 mod savepoints;
 mod server;
 mod service;
+mod tokens;
 mod transfer;
 mod travel;
 mod trial;

@@ -176,6 +176,7 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
             let detail = format!("{} redrives: {rule}", redrives.len());
             (actor, AuditAction::RedrivesRemoved, stream.to_string(), detail)
         }
+        PartitionEvent::ApiKey(event) => return super::api_keys::deed(event),
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::BreakerOrder;
+use super::{ApiKeyEvent, BreakerOrder};
 use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
@@ -94,4 +94,6 @@ pub enum PartitionEvent {
         /// Who applied it.
         actor: String,
     },
+    /// An API key was made or revoked; in partition 0 only.
+    ApiKey(ApiKeyEvent),
 }

@@ -30,7 +30,8 @@ impl Event {
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
                 | PartitionEvent::BreakerSet { .. }
-                | PartitionEvent::RedrivesRemoved { .. },
+                | PartitionEvent::RedrivesRemoved { .. }
+                | PartitionEvent::ApiKey(_),
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -71,7 +72,8 @@ impl Event {
                 | PartitionEvent::RetentionPolicySet { .. }
                 | PartitionEvent::CacheEmptied { .. }
                 | PartitionEvent::BreakerSet { .. }
-                | PartitionEvent::RedrivesRemoved { .. },
+                | PartitionEvent::RedrivesRemoved { .. }
+                | PartitionEvent::ApiKey(_),
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

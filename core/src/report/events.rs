@@ -10,7 +10,7 @@ use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
 use super::types::{redrive_type, rollout_type, run_type};
-use super::{callback_word, compensation_word, failure_json, graph_events};
+use super::{api_keys, callback_word, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
 #[must_use]
@@ -96,6 +96,7 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             let redrives: Vec<_> = redrives.iter().map(ToString::to_string).collect();
             ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
         }
+        PartitionEvent::ApiKey(event) => api_keys::event(event),
     }
 }
 

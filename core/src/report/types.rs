@@ -1,12 +1,13 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent, PartitionEvent,
-    RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
+    ApiKeyEvent, ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent,
+    PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent,
+    WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 104] = [
+pub const EVENT_TYPES: [&str; 106] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -99,6 +100,8 @@ pub const EVENT_TYPES: [&str; 104] = [
     "CacheEmptied",
     "BreakerSet",
     "RedrivesRemoved",
+    "ApiKeyCreated",
+    "ApiKeyRevoked",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -136,6 +139,8 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::CacheEmptied { .. } => "CacheEmptied",
             PartitionEvent::BreakerSet { .. } => "BreakerSet",
             PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
+            PartitionEvent::ApiKey(ApiKeyEvent::Created { .. }) => "ApiKeyCreated",
+            PartitionEvent::ApiKey(ApiKeyEvent::Revoked { .. }) => "ApiKeyRevoked",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

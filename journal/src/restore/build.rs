@@ -108,8 +108,8 @@ fn write_the_rest(
     }
     let before = reader.shape.origin.generation;
     let mut again: BTreeMap<usize, Vec<PartitionEvent>> = BTreeMap::new();
-    for (partition, erased) in &plan.erased {
-        again.entry(*partition).or_default().push(erased.clone());
+    for (partition, event) in &plan.held_to {
+        again.entry(*partition).or_default().push(event.clone());
     }
     for index in 0..plan.heads.len() {
         let mut events = vec![PartitionEvent::Restored {

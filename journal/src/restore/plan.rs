@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent, UnwindEvent};
+use backstitch_core::event::{
+    ApiKeyEvent, Event, PartitionEvent, ReplayEvent, RunEvent, UnwindEvent,
+};
 use backstitch_core::ids::{PartitionId, StepIndex, StreamId};
 
 use super::{Error, Meter, OnProgress};
@@ -28,8 +30,8 @@ pub(super) struct Plan {
     pub epochs: Vec<u64>,
     /// The last version kept of each partition's own stream.
     pub own_versions: Vec<u64>,
-    /// Erasures behind the point.
-    pub erased: Vec<(usize, PartitionEvent)>,
+    /// What was erased and revoked behind the point, which holds for what is restored, too.
+    pub held_to: Vec<(usize, PartitionEvent)>,
     /// Streams with effects behind the point.
     pub effects_of: BTreeSet<StreamId>,
     /// Bytes of the commits read.
@@ -119,7 +121,7 @@ impl Plan {
             first_rewritten: 1,
             epochs: vec![1; count],
             own_versions: vec![0; count],
-            erased: Vec::new(),
+            held_to: Vec::new(),
             effects_of: BTreeSet::new(),
             bytes: 0,
             partitions: (0..counted).map(partition).collect(),
@@ -164,8 +166,12 @@ impl Plan {
             let Record { stream, version, event, .. } = record;
             let kept = (version - 1, version);
             self.lost.entry(stream).or_insert(kept).1 = version;
-            if let Event::Partition(erased @ PartitionEvent::PayloadErased { .. }) = event {
-                self.erased.push((index, erased));
+            if let Event::Partition(
+                holds @ (PartitionEvent::PayloadErased { .. }
+                | PartitionEvent::ApiKey(ApiKeyEvent::Revoked { .. })),
+            ) = event
+            {
+                self.held_to.push((index, holds));
             }
         }
     }
@@ -263,7 +269,7 @@ impl Plan {
             others,
             effects: Vec::new(),
             effect_count: 0,
-            erasures_kept: self.erased.iter().filter_map(|(_, erased)| digest_of(erased)).collect(),
+            erasures_kept: self.held_to.iter().filter_map(|(_, own)| digest_of(own)).collect(),
             oldest: Oldest {
                 positions: self.oldest.iter().map(|head| head.position).collect(),
                 at: self.oldest.iter().map(|head| head.committed_at).max().filter(|_| cut),

@@ -61,6 +61,8 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::LetterEdited => 33,
         AuditAction::RedrivesRemoved => 34,
         AuditAction::UndosSettled => 35,
+        AuditAction::KeyCreated => 36,
+        AuditAction::KeyRevoked => 37,
     }
 }
 

@@ -19,6 +19,7 @@ use backstitch_core::report::{EVENT_TYPES, RUN_EVENT_TYPES, event_json, event_ty
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_api_keys::commit_api_keys;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_faults::commit_faults;
@@ -306,6 +307,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-savepoint.bin", commit_savepoint()),
         ("commit-numbers.bin", commit_numbers()),
         ("commit-faults.bin", commit_faults()),
+        ("commit-api-keys.bin", commit_api_keys()),
     ]
 }
 

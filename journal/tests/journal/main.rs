@@ -20,6 +20,7 @@ mod disk_full;
 mod erased;
 mod events;
 mod golden;
+mod golden_api_keys;
 mod golden_blob;
 mod golden_control;
 mod golden_faults;

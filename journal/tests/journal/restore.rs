@@ -332,6 +332,7 @@ fn effects_behind_the_point_are_listed_with_their_keys_and_erasures_stay() {
     let lost = [
         (run.clone(), 5, Event::Run(RunEvent::StepStarted { step, attempt: 4 })),
         (StreamId::Partition(PartitionId(0)), 1, Event::Partition(erased)),
+        (StreamId::Partition(PartitionId(0)), 2, crate::golden_api_keys::revoked()),
         // Under way at the point; the other one began behind it.
         (
             run.clone(),
@@ -376,6 +377,7 @@ fn effects_behind_the_point_are_listed_with_their_keys_and_erasures_stay() {
         .collect();
     assert!(matches!(own[0], Event::Partition(PartitionEvent::Restored { .. })), "{own:?}");
     assert!(matches!(own[1], Event::Partition(PartitionEvent::PayloadErased { .. })), "{own:?}");
+    assert_eq!(own[2], crate::golden_api_keys::revoked());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use backstitch_core::api_keys::ApiKey;
 use backstitch_core::event::{BreakerOrder, Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
@@ -241,4 +242,9 @@ pub(super) fn breakers_set(starts: &[Start]) -> Vec<(Name, Forced)> {
         BreakerOrder::Release | BreakerOrder::Reset => (name.clone(), None),
     });
     forced.filter_map(|(name, forced)| Some((name, forced?))).collect()
+}
+
+/// API keys that were not revoked; partition 0 says so.
+pub(super) fn api_keys(starts: &[Start]) -> Vec<Arc<ApiKey>> {
+    starts.iter().flat_map(|start| start.partition.own().api_keys.values().cloned()).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstitch_core::command::Rejection;
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::lineage::{Plans as _, lineage_of, revision_of};
 use backstitch_core::plan::Plan;
@@ -59,6 +59,24 @@ impl Handle {
             Answer::NotResident => self.print_history(run).await,
             answer => Err(unexpected(answer, Some(run))),
         }
+    }
+
+    /// The tenant of a run.
+    ///
+    /// # Errors
+    /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Stopped`].
+    pub async fn namespace_of(&self, run: ExecutionId) -> Result<Arc<str>, Error> {
+        if let Answer::Shown(state) =
+            self.ask(run.partition, |ticket| Input::Show(run, ticket)).await?
+        {
+            return Ok(state.submitted.namespace.clone());
+        }
+        let (records, _) = self.history(run).await?;
+        let submitted = records.into_iter().find_map(|record| match record.event {
+            Event::Run(RunEvent::Submitted(own)) => Some(own.namespace),
+            _ => None,
+        });
+        submitted.ok_or(Error::ExecutionNotFound(run))
     }
 
     /// What the run waits for: what `GET /api/v1/executions/{id}/why` answers.

@@ -66,11 +66,11 @@ impl Handle {
     ) -> Result<Value, Error> {
         let (revision, plan) = self.rehearsed_plan(namespace, &wish).await?;
         let recorded = match wish.recorded {
-            Some(run) => Some(self.past(run).await?),
+            Some(run) => Some(self.past(namespace, run).await?),
             None => None,
         };
         let past = match wish.input_of {
-            Some(run) => Some(self.past(run).await?),
+            Some(run) => Some(self.past(namespace, run).await?),
             None => None,
         };
         let (namespace, catalog) = (namespace.clone(), self.shared.catalog.clone());
@@ -108,7 +108,7 @@ impl Handle {
         })
     }
 
-    async fn past(&self, run: ExecutionId) -> Result<Past, Error> {
+    async fn past(&self, namespace: &str, run: ExecutionId) -> Result<Past, Error> {
         let (records, plan) = self.history(run).await?;
         let missing = || Error::Quarantined(format!("the revision of {run} is not in the journal"));
         let plan = plan.ok_or_else(missing)?;
@@ -117,6 +117,9 @@ impl Handle {
         let Some((Event::Run(RunEvent::Submitted(submitted)), _)) = events.first() else {
             return Err(Error::Fold(format!("{run} has no submission")));
         };
+        if *submitted.namespace != *namespace {
+            return Err(Error::ExecutionNotFound(run));
+        }
         Ok(Past { run, plan, submitted: submitted.clone(), events })
     }
 }

@@ -16,6 +16,7 @@ mod links;
 mod machine_paths;
 mod mutants;
 mod packages;
+mod permissions;
 mod policy;
 mod routes;
 mod rust_paths;

@@ -3,8 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::commands::server_url;
+use crate::commands::Server;
 use crate::error::Error;
 use crate::terminal::Terminal;
 
@@ -20,9 +19,9 @@ pub struct CacheFlags {
     /// Why, for the audit
     #[arg(long, value_name = "TEXT", requires = "empty")]
     pub reason: Option<String>,
-    /// The server [default: BACKSTITCH_SERVER, ORCHESTRATOR_URL, or http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub server: Server,
 }
 
 /// Shows the cache, or empties it.
@@ -30,7 +29,7 @@ pub struct CacheFlags {
 /// # Errors
 /// [`Error::Failed`], [`Error::Unreachable`].
 pub(super) async fn run(flags: CacheFlags) -> Result<(), Error> {
-    let client = Client::new(&server_url(flags.server.as_ref()))?;
+    let client = flags.server.client()?;
     let terminal = Terminal::of_stdout();
     if flags.empty {
         let query: Vec<_> = flags.reason.iter().map(|own| ("reason", own.clone())).collect();

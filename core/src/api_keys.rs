@@ -1,0 +1,176 @@
+//! API keys as the stream of partition 0 tells them.
+//!
+//! Knows a key by the hash of its text only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::access::{EVERYTHING, Permission};
+use crate::event::ApiKeyEvent;
+use crate::ids::Digest;
+use crate::time::Timestamp;
+
+/// The most keys that are not revoked at a time.
+pub const API_KEYS_MAX: usize = 1_000;
+/// The longest name of a key, in bytes.
+pub const KEY_NAME_BYTES_MAX: usize = 128;
+/// The longest namespace of a key or token, in bytes.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
+/// What the ids of keys begin with.
+pub const KEY_ID_PREFIX: &str = "key_";
+
+/// A key that was not revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: Arc<str>,
+    /// What it is called.
+    pub name: String,
+    /// The tenant that whoever has it belongs to.
+    pub namespace: Arc<str>,
+    /// blake3 of its text.
+    pub digest: Digest,
+    /// Words of what it allows.
+    pub permissions: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it counts no more; never, if unsaid.
+    pub expires_at: Option<Timestamp>,
+    /// Who had it made.
+    pub created_by: String,
+}
+
+impl ApiKey {
+    /// Whether it counts no more because of its age.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// A key that somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyWish {
+    /// What it is to be called.
+    pub name: String,
+    /// The tenant that whoever has it belongs to.
+    pub namespace: Arc<str>,
+    /// Words of what it is to allow.
+    pub permissions: Vec<String>,
+    /// From when on it counts no more; never, if unsaid.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl ApiKeyWish {
+    /// What is wrong with it: a field, and a sentence about it.
+    #[must_use]
+    pub fn problems(&self, now: Timestamp) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let name = &self.name;
+        if name.trim().is_empty() || name.len() > KEY_NAME_BYTES_MAX || has_control(name) {
+            let range = format!("must have 1 to {KEY_NAME_BYTES_MAX} bytes, none of them control");
+            problems.push(("name".to_owned(), range));
+        }
+        if !is_namespace(&self.namespace) {
+            let words = "must have 1 to 64 letters, digits, dots, dashes or underscores";
+            problems.push(("namespace".to_owned(), words.to_owned()));
+        }
+        if self.permissions.is_empty() {
+            let words = "must name at least one permission, or `*` for all of them";
+            problems.push(("permissions".to_owned(), words.to_owned()));
+        }
+        for (at, word) in self.permissions.iter().enumerate() {
+            if word != EVERYTHING && Permission::of_word(word).is_none() {
+                let known: Vec<_> = Permission::WORDS.iter().map(|(_, word)| *word).collect();
+                let message = format!("is none of {EVERYTHING}, {}", known.join(", "));
+                problems.push((format!("permissions[{at}]"), message));
+            }
+        }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            problems.push(("expires_at".to_owned(), "must be still to come".to_owned()));
+        }
+        problems
+    }
+}
+
+fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
+/// Whether a text can name a tenant.
+#[must_use]
+pub fn is_namespace(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=NAMESPACE_BYTES_MAX).contains(&text.len()) && text.chars().all(plain)
+}
+
+/// Folds one event.
+pub fn evolve(keys: &mut BTreeMap<Arc<str>, Arc<ApiKey>>, event: &ApiKeyEvent, at: Timestamp) {
+    match event {
+        ApiKeyEvent::Created { id, name, namespace, digest, permissions, expires_at, actor } => {
+            let key = ApiKey {
+                id: id.clone(),
+                name: name.clone(),
+                namespace: namespace.clone(),
+                digest: *digest,
+                permissions: permissions.clone(),
+                created_at: at,
+                expires_at: *expires_at,
+                created_by: actor.clone(),
+            };
+            keys.insert(id.clone(), Arc::new(key));
+        }
+        ApiKeyEvent::Revoked { id, .. } => drop(keys.remove(id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(permissions: &[&str]) -> ApiKeyWish {
+        ApiKeyWish {
+            name: "ci".to_owned(),
+            namespace: "default".into(),
+            permissions: permissions.iter().map(|word| (*word).to_owned()).collect(),
+            expires_at: Some(Timestamp(5)),
+        }
+    }
+
+    #[test]
+    fn every_problem_of_a_wish_is_named() {
+        let now = Timestamp(4);
+        assert_eq!(wish(&["workflows:read", "*"]).problems(now), []);
+        let wrong = ApiKeyWish {
+            name: "a\nb".to_owned(),
+            namespace: "a/b".into(),
+            ..wish(&["workflows:read", "workflows:all"])
+        };
+        let named = |wish: &ApiKeyWish| {
+            wish.problems(Timestamp(5)).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&wrong), ["name", "namespace", "permissions[1]", "expires_at"]);
+        assert_eq!(named(&wish(&[])), ["permissions", "expires_at"]);
+    }
+
+    #[test]
+    fn a_revoked_key_is_gone_and_an_old_one_expired() {
+        let mut keys = BTreeMap::new();
+        let (id, namespace): (Arc<str>, Arc<str>) = ("key_1".into(), "default".into());
+        let created = ApiKeyEvent::Created {
+            id: id.clone(),
+            name: "ci".to_owned(),
+            namespace: namespace.clone(),
+            digest: Digest::of(b"text"),
+            permissions: vec!["*".to_owned()],
+            expires_at: Some(Timestamp(5)),
+            actor: "ann".to_owned(),
+        };
+        evolve(&mut keys, &created, Timestamp(1));
+        assert_eq!(keys.values().map(|key| key.is_expired(Timestamp(4))).next(), Some(false));
+        assert_eq!(keys.values().map(|key| key.is_expired(Timestamp(5))).next(), Some(true));
+        let (reason, actor) = ("lost".to_owned(), "bob".to_owned());
+        evolve(&mut keys, &ApiKeyEvent::Revoked { id, namespace, reason, actor }, Timestamp(2));
+        assert!(keys.is_empty());
+    }
+}

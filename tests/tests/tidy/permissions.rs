@@ -1,0 +1,60 @@
+//! `docs/permissions.md` is the table of routes and permissions, printed; every permission that is
+//! not for what is still to come opens a route.
+
+use std::fmt::Write as _;
+
+use backstitch_api::http::{Access, routes};
+use backstitch_core::access::Permission;
+
+use super::sources;
+
+const PAGE: &str = "docs/permissions.md";
+/// Of a document, for routes that are not there yet.
+const WITHOUT_ROUTES: [Permission; 1] = [Permission::SchedulesAdmin];
+
+const HEAD: &str = "\
+# Permissions
+
+Which permission each route needs, printed from the routes themselves; none includes another, and `*` is all of them.
+[Authentication](authentication.md) says who has which. Those of the store count in the namespace `default` only.
+";
+
+fn printed() -> String {
+    let mut page = HEAD.to_owned();
+    let routes = routes();
+    let mut print = |title: &str, access: Access| {
+        let own = routes.iter().filter(|own| own.access == access);
+        let lines: Vec<_> = own.map(|own| format!("- `{} {}`\n", own.method, own.path)).collect();
+        if !lines.is_empty() {
+            write!(page, "\n## {title}\n\n{}", lines.concat()).expect("texts take all");
+        }
+    };
+    print("Open to everybody", Access::Open);
+    for (permission, word) in Permission::WORDS {
+        let of = if permission.is_of_the_store() { ", of the store" } else { "" };
+        print(&format!("`{word}`{of}"), Access::Needs(permission));
+    }
+    page
+}
+
+#[test]
+fn the_page_is_the_table_of_routes() {
+    let path = sources::root().join(PAGE);
+    let printed = printed();
+    if std::env::var_os("BACKSTITCH_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &printed).expect("docs can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == printed,
+        "{PAGE} is not the table of routes; run this test with BACKSTITCH_WRITE_DOCS=1"
+    );
+}
+
+#[test]
+fn every_permission_opens_a_route() {
+    let used = |own: &Permission| routes().iter().any(|route| route.access == (*own).into());
+    let unused: Vec<_> =
+        Permission::WORDS.iter().map(|(own, _)| *own).filter(|own| !used(own)).collect();
+    assert_eq!(unused, WITHOUT_ROUTES);
+}

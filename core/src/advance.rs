@@ -6,6 +6,7 @@
 pub(crate) mod alone;
 mod cached;
 mod calls;
+mod checks;
 mod held;
 mod keyed;
 mod limits;

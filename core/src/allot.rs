@@ -4,7 +4,7 @@
 //! failure that says so; what undos need is kept back for them. Decides nothing else.
 
 use crate::arrows::Phase;
-use crate::event::{GraphEvent, RunEvent};
+use crate::event::{GraphEvent, RunEvent, UnwindEvent};
 use crate::failure::{Failure, codes};
 use crate::payload::{Payload, RUN_PAYLOAD_BYTES_MAX, SIGNAL_PAYLOAD_BYTES, UNDO_PAYLOAD_BYTES};
 use crate::state::{Signals, State};
@@ -74,6 +74,9 @@ pub(crate) fn allot(state: &State, events: &mut [RunEvent]) {
             RunEvent::UndoReady { step, .. } => {
                 RunEvent::UndoFailed { step: *step, failure: refused("the undo's input") }
             }
+            RunEvent::Unwind(
+                UnwindEvent::CheckReady { step, .. } | UnwindEvent::CheckConcluded { step, .. },
+            ) => RunEvent::UndoFailed { step: *step, failure: refused("the check") },
             RunEvent::RunEnded { output: Some(_), .. } => RunEvent::RunFailing {
                 failure: refused("`outputs`"),
                 step: None,

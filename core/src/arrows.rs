@@ -145,8 +145,11 @@ pub enum UndoStatus {
     Failed,
     /// The step has none, and a person is to say what becomes of what it did.
     Waiting,
-    /// A person lets what the step did stand.
+    /// A person lets what the step did stand, or there is nothing to undo.
     Skipped,
+    /// Its service was asked whether there is anything to undo, and what its answer means is not
+    /// decided yet.
+    Answered,
 }
 
 impl UndoStatus {
@@ -160,6 +163,7 @@ impl UndoStatus {
             | Self::Running
             | Self::Faulted
             | Self::Retrying
+            | Self::Answered
             | Self::Waiting => false,
         }
     }
@@ -168,7 +172,7 @@ impl UndoStatus {
 /// What can happen to an undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UndoMove {
-    /// `UndoReady`.
+    /// `UndoReady`, `CheckReady`.
     Ready,
     /// `UndoStarted`.
     Start,
@@ -188,6 +192,12 @@ pub enum UndoMove {
     DoByHand,
     /// `UndosSettled` by letting it stand.
     LetStand,
+    /// `CheckAnswered`.
+    Answer,
+    /// `CheckConcluded`: the step took effect.
+    GoAhead,
+    /// `CheckConcluded`: it did not.
+    Spare,
 }
 
 /// The arrows of an undo.
@@ -213,6 +223,10 @@ pub const UNDO_ARROWS: &[(UndoStatus, UndoMove, UndoStatus)] = {
         (S::Waiting, M::Fault, S::Faulted),
         (S::Waiting, M::Fail, S::Failed),
         (S::Failed, M::DoByHand, S::Succeeded),
+        (S::Running, M::Answer, S::Answered),
+        (S::Answered, M::GoAhead, S::Pending),
+        (S::Answered, M::Spare, S::Skipped),
+        (S::Answered, M::Fail, S::Failed),
     ]
 };
 

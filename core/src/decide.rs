@@ -10,7 +10,7 @@ mod undos;
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
-use crate::event::{Hold, LetterSubject, Outcome, Recourse, RunEvent, ServiceEvent};
+use crate::event::{Hold, LetterSubject, Outcome, Recourse, RunEvent, ServiceEvent, UnwindEvent};
 use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -148,6 +148,9 @@ fn report_undo(
         AttemptResult::Lost => Err(attempt_lost()),
     };
     vec![match answer {
+        Ok(output) if own.asks() => {
+            RunEvent::Unwind(UnwindEvent::CheckAnswered { step, attempt, output })
+        }
         Ok(output) => RunEvent::UndoSucceeded { step, attempt, output },
         Err(failure) => {
             let lost = failure.code == codes::ATTEMPT_LOST;

@@ -84,11 +84,15 @@ impl State {
     pub fn fault_of(&self, effect: Effect) -> Option<&FaultKind> {
         let (of, undoes) = match effect {
             Effect::RunStep { step, .. } => (step, false),
+            // Faults count the attempts of the undo, not those of its check.
+            Effect::UndoStep { step, .. } if self.is_asking(step) => return None,
             Effect::UndoStep { step, .. } => (step, true),
             Effect::DeliverCallback { .. } | Effect::Send { .. } => return None,
         };
+        let asked = self.step(of).check().filter(|_| undoes).map_or(0, |check| check.attempts);
+        let number = effect.attempt().saturating_sub(asked);
         let meets = |own: &&Fault| {
-            let this = own.attempt.is_none_or(|attempt| attempt == effect.attempt());
+            let this = own.attempt.is_none_or(|attempt| attempt == number);
             own.step == of && own.undo == undoes && this
         };
         self.faults().iter().find(meets).map(|own| &own.kind)

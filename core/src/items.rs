@@ -19,7 +19,6 @@ use crate::plan::{Each, ITEMS_MAX};
 use crate::report::failure_json;
 use crate::scope::{Scope, StepView};
 use crate::state::{State, Subject};
-use crate::template::OutputRead;
 
 /// Bytes kept free for what stands around the results in an output.
 const AROUND_RESULTS_BYTES: usize = 64 * 1024;
@@ -72,13 +71,9 @@ pub(crate) fn values(state: &State, each: &Each) -> Result<Payload, Failure> {
     if !reads.steps.is_empty() {
         let mut steps = Map::new();
         for (step, read) in &reads.steps {
-            let mut view = Scope::step(state, *step);
-            if read.output == OutputRead::None {
-                view.output = None;
-            }
-            if let Some(output) = &view.output {
-                at_hand(output.clone(), &format!("the output of `{}`", read.id))?;
-            }
+            let view = read.of(Scope::step(state, *step)).map_err(|(what, absent)| {
+                absent.failure(&format!("the {what} of `{}`, which items read,", read.id))
+            })?;
             steps.insert(read.id.to_string(), view.value());
         }
         values.insert("steps".to_owned(), Value::Object(steps));
@@ -144,6 +139,8 @@ fn view(own: &Value) -> StepView {
         attempts: attempts.unwrap_or(0),
         output: given("output").map(Payload::of),
         error: given("error").cloned(),
+        check: given("check").map(Payload::of),
+        idempotency_key: own["idempotency_key"].as_str().unwrap_or_default().to_owned(),
     }
 }
 
@@ -195,7 +192,14 @@ impl Scope for ItemScope<'_> {
                 .variables
                 .absent()
                 .map(|_| self.state.submitted.variables.clone());
-            StepView { status: "succeeded", attempts: 0, output, error: None }
+            StepView {
+                status: "succeeded",
+                attempts: 0,
+                output,
+                error: None,
+                check: None,
+                idempotency_key: String::new(),
+            }
         })
     }
 

@@ -4,6 +4,7 @@
 //! A plan never changes. Knows nothing of runs: what it renders, it renders from a
 //! [`Scope`].
 
+mod check;
 mod children;
 mod compile;
 mod each;
@@ -36,9 +37,10 @@ use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::retry_policy::Retries;
 use crate::schema::InputSchema;
 use crate::scope::Scope;
-use crate::template::{Condition, Template, Work};
+use crate::template::{Condition, Reads, Template, Work};
 use crate::yaml::{Format, parse};
 
+pub use check::{Concluded, Meaning, PlanCheck};
 pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
@@ -164,6 +166,8 @@ pub struct PlanUndo {
     pub breaker: Option<Arc<BreakerPolicy>>,
     /// Whether it needs the step's own output, so that an unknown outcome cannot be undone.
     pub reads_own_output: bool,
+    /// How its step's service is asked whether there is anything to undo, where nobody knows.
+    pub check: Option<Box<PlanCheck>>,
 }
 
 /// The type of steps that are runs of other workflows, and of their undos.
@@ -356,6 +360,17 @@ impl PlanUndo {
     #[must_use]
     pub fn rolls_back(&self) -> bool {
         &*self.task_type == WORKFLOW_TYPE
+    }
+
+    /// Notes all that its templates read, and those of its check.
+    fn note_reads(&self, reads: &mut Reads) {
+        reads.absorb(self.input.reads());
+        let Some(check) = &self.check else { return };
+        reads.absorb(check.input.reads());
+        check.output.iter().for_each(|own| reads.absorb(own.reads()));
+        if let Meaning::Said(condition) = &check.means {
+            reads.absorb(condition.reads());
+        }
     }
 
     /// The undo's input; `work` grows by what rendering took.

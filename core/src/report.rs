@@ -28,7 +28,7 @@ use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
 use crate::scope::{Scope, StepView, merge_variables};
-use crate::state::State;
+use crate::state::{State, Subject};
 use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
@@ -69,8 +69,10 @@ impl Scope for State {
         StepView {
             status: own.word(),
             attempts: own.attempt,
-            output: own.output.clone(),
+            output: own.output_to_undo().cloned(),
             error: own.failure.as_deref().map(failure_json),
+            check: own.check().and_then(|check| check.answer.clone()),
+            idempotency_key: self.idempotency_key(Subject::Step(step)),
         }
     }
 }

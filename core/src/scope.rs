@@ -36,11 +36,16 @@ pub struct StepView {
     pub output: Option<Payload>,
     /// `error`: the failure of a failed step, null otherwise.
     pub error: Option<Value>,
+    /// `check`: what its service answered that was asked whether it took effect; null otherwise.
+    pub check: Option<Payload>,
+    /// `idempotency_key`: the key that its attempts carry in its present round.
+    pub idempotency_key: String,
 }
 
 impl StepView {
     /// The fields a template may name after `steps.<id>`.
-    pub const FIELDS: [&'static str; 4] = ["output", "status", "attempts", "error"];
+    pub const FIELDS: [&'static str; 6] =
+        ["output", "status", "attempts", "error", "check", "idempotency_key"];
 
     /// The step as one JSON object.
     #[must_use]
@@ -50,6 +55,8 @@ impl StepView {
             "attempts": self.attempts,
             "output": self.output.as_ref().map_or(Value::Null, Payload::value),
             "error": self.error,
+            "check": self.check.as_ref().map_or(Value::Null, Payload::value),
+            "idempotency_key": self.idempotency_key,
         })
     }
 }

@@ -5,10 +5,12 @@
 
 mod around;
 mod calls;
+mod checks;
 mod controls;
 mod flow;
 mod forks;
 mod keyed;
+mod keys;
 mod links;
 mod migrations;
 mod numbers;
@@ -43,7 +45,7 @@ pub use migrations::{Migration, Migrations};
 pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
 pub use partial::{BackTo, Partial};
-pub use step::{StepState, UndoByHand, UndoState};
+pub use step::{CheckState, CheckVerdict, StepState, UndoByHand, UndoState};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -129,6 +131,8 @@ pub(crate) struct Sets {
     pub undo_ready: BTreeSet<StepIndex>,
     /// Undos with status `Faulted`.
     pub undo_faulted: BTreeSet<StepIndex>,
+    /// Undos with status `Answered`.
+    pub undo_answered: BTreeSet<StepIndex>,
     /// Undos that have no result yet.
     pub undo_unfinished: usize,
     /// Deliveries with status `Owed`.
@@ -326,33 +330,6 @@ impl State {
                 CallbackEvent::Failed
             }
         })
-    }
-
-    /// The key an effect of the step carries, the same for all attempts of a round:
-    /// `execution/step/round`, of an item of a loop `execution/step/item/round` by the run and
-    /// the step it belongs to; for its undo with `/undo`.
-    #[must_use]
-    pub fn idempotency_key(&self, subject: Subject) -> String {
-        let (step, suffix) = match subject {
-            Subject::Step(step) => (step, ""),
-            Subject::Undo(step) => (step, "/undo"),
-            Subject::Delivery(number) => return format!("{}/callback/{number}", self.id),
-            Subject::Deadline => return format!("{}/deadline", self.id),
-            Subject::Message(number) => return format!("{}/message/{number}", self.id),
-            Subject::Sla => return format!("{}/sla", self.id),
-            Subject::Compensation => return format!("{}/compensation", self.id),
-            Subject::StepLimit(step) => (step, "/limit"),
-            Subject::StepSla(step) => (step, "/sla"),
-        };
-        let (plan, state) = (&self.plan.steps[step.at()], self.step(step));
-        if let (Some(part), Some(parent), Some(whole)) =
-            (&self.plan.part, self.parent(), self.plan.loop_step())
-        {
-            // The same for every chunk that ever has the item.
-            let (run, index, round) = (parent.run, part.index(step), state.round);
-            return format!("{run}/{}/{index}/{round}{suffix}", whole.id);
-        }
-        format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)
     }
 
     /// Whether undoing the step is called for when the run unwinds: it has an undo, or a person

@@ -4,6 +4,8 @@
 //! own undo has a result. Each unwound step lets go of what it needs, so the order costs one
 //! pass over the edges, and independent branches unwind at the same time.
 
+mod checks;
+
 use std::collections::BTreeSet;
 
 use crate::arrows::{Phase, PhaseMove, UNDO_ARROWS, UndoMove, UndoStatus, follow};
@@ -85,6 +87,7 @@ pub(crate) fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Resul
             state.sets.due.retain(|(_, subject)| *subject != Subject::Compensation);
             Ok(())
         }
+        RunEvent::Unwind(event) => checks::apply(state, event, at),
         _ => Err("not an event of an undo".to_owned()),
     }
 }
@@ -206,6 +209,8 @@ pub(crate) fn reopen(state: &mut State, step: StepIndex, at: Timestamp) -> Resul
     let own = undo_mut(state, step)?;
     own.status = follow(UNDO_ARROWS, own.status, UndoMove::Reopen)?;
     (own.tries, own.lost, own.completed_at, own.by_hand) = (0, 0, None, None);
+    // What was not said is asked again.
+    own.check = own.check.take().filter(|check| check.verdict.is_some());
     begin_timeout(state, at);
     state.sets.undo_unfinished += 1;
     state.sets.undo_open.insert(step);
@@ -245,6 +250,7 @@ fn move_undo(
         UndoStatus::Pending => drop(sets.undo_open.remove(&step)),
         UndoStatus::Ready => drop(sets.undo_ready.remove(&step)),
         UndoStatus::Faulted => drop(sets.undo_faulted.remove(&step)),
+        UndoStatus::Answered => drop(sets.undo_answered.remove(&step)),
         UndoStatus::Retrying => {
             sets.due.remove(&(waited.unwrap_or_default(), Subject::Undo(step)));
         }
@@ -257,6 +263,7 @@ fn move_undo(
     match to {
         UndoStatus::Ready => drop(sets.undo_ready.insert(step)),
         UndoStatus::Faulted => drop(sets.undo_faulted.insert(step)),
+        UndoStatus::Answered => drop(sets.undo_answered.insert(step)),
         UndoStatus::Retrying => {
             sets.due.insert((due_at.unwrap_or_default(), Subject::Undo(step)));
         }

@@ -304,15 +304,16 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
     let most = state.undo_retries(step).policy.max_attempts;
     let (name, subject) = (&plan.id, Some(plan.id.to_string()));
     let attempt = own.tries.saturating_add(1);
+    let what = if own.asks() { "check" } else { "undo" };
     Some(match own.status {
         UndoStatus::Succeeded | UndoStatus::Failed | UndoStatus::Skipped => return None,
         UndoStatus::Waiting => undos::by_hand(name, own.started_at),
         UndoStatus::Ready | UndoStatus::Retrying
             if let Some(held) = state.held_call(Subject::Undo(step)) =>
         {
-            services::waits(&format!("the undo of step `{name}`"), name, held)
+            services::waits(&format!("the {what} of step `{name}`"), name, held)
         }
-        UndoStatus::Pending | UndoStatus::Ready => {
+        UndoStatus::Pending | UndoStatus::Ready | UndoStatus::Answered => {
             Blocker::of("undo", subject, undos::in_line(state, step)).since(own.due_at)
         }
         UndoStatus::Running if plan.undo.as_ref().is_some_and(|undo| undo.rolls_back()) => {
@@ -325,7 +326,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
         UndoStatus::Running => {
             let began = own.started_at.map(|at| at.to_string()).unwrap_or_default();
             let sentence = format!(
-                "the undo of step `{name}` runs since {began} (attempt {attempt} of {most})"
+                "the {what} of step `{name}` runs since {began} (attempt {attempt} of {most})"
             );
             Blocker::of("undo", subject, sentence).since(own.started_at)
         }
@@ -333,7 +334,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
             let due = own.due_at.map_or_else(|| "once".to_owned(), |at| at.to_string());
             let failure = told(own.failure.as_deref());
             let sentence = format!(
-                "the undo of step `{name}` is tried again at {due} \
+                "the {what} of step `{name}` is tried again at {due} \
                  (attempt {attempt} of {most}){failure}"
             );
             Blocker::of("undo_retry", subject, sentence).since(own.started_at).until(own.due_at)

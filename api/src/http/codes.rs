@@ -43,6 +43,8 @@ pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
 pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 /// The cursor was given out before the store was restored, or by another store.
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// Some of the events asked for were cut off the log.
+pub const HISTORY_CUT: &str = "HISTORY_CUT";
 /// No service of that key was called or spoken of since the start.
 pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
 /// Operators keep as many breakers open or closed as there may be.
@@ -152,6 +154,7 @@ pub const ALL: [(&str, StatusCode); 61] = [
     (INSUFFICIENT_RESOURCES, StatusCode::SERVICE_UNAVAILABLE),
     (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),
+    (HISTORY_CUT, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_EXPORT, StatusCode::UNPROCESSABLE_ENTITY),

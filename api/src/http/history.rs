@@ -6,7 +6,8 @@ use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::report::EVENT_TYPES;
 use backstitch_journal::ChainCursor;
-use serde_json::json;
+use backstitch_saga::handle::HistoryCut;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::caller::Caller;
@@ -29,7 +30,13 @@ pub(super) async fn events(caller: Caller, uri: Uri) -> Result<Response, Refusal
         "events": page.rows,
         "next_cursor": page.next.to_string(),
         "more": page.more,
+        "cut": page.cut.map(|cut| cut_json(&cut)),
     })))
+}
+
+/// What was cut off the history, and where what is left begins.
+pub(super) fn cut_json(cut: &HistoryCut) -> Value {
+    json!({ "cursor": cut.cursor.to_string(), "until": cut.until.to_string() })
 }
 
 /// The filter that a query names, by those of its parameters that are known there.

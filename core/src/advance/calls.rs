@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::alone::Gate;
 use super::steps::started;
-use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached};
+use super::{RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, cached, checks};
 use crate::arrows::StepStatus;
 use crate::breaker::{Call, OnOpen, Passage};
 use crate::event::{RunEvent, ServiceEvent};
@@ -50,10 +50,13 @@ pub(super) fn undo_stopped(
 ) -> Option<RunEvent> {
     let Passage::Held(hold) = turns.passes(&undo_call(state, step)?) else { return None };
     turns.put_back();
-    let policy = state.plan.step(step).undo.as_ref()?.breaker.as_deref();
+    let policy = state.undo_breaker(step);
     let refused = policy.is_some_and(|own| own.on_open == OnOpen::Fail);
     Some(match refused {
-        true => RunEvent::UndoFailed { step, failure: refusal(&hold) },
+        true => {
+            let failure = checks::last_failure(state, step, refusal(&hold));
+            RunEvent::UndoFailed { step, failure }
+        }
         false => RunEvent::Service(ServiceEvent::CallHeld { step, undo: true, hold }),
     })
 }
@@ -133,9 +136,9 @@ fn undo_call(state: &State, step: StepIndex) -> Option<Call<'_>> {
     }
     Some(Call {
         subject: Subject::Undo(step),
-        task_type: &plan.task_type,
+        task_type: state.undo_type(step)?,
         input: own.input.as_ref(),
-        policy: plan.breaker.as_deref(),
+        policy: state.undo_breaker(step),
         again: own.tries > 0,
         held: state.held_call(Subject::Undo(step)).map(|own| &own.hold),
     })

@@ -16,7 +16,7 @@ use crate::template::Work;
 use crate::time::Timestamp;
 
 use super::{
-    RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, ended, failure_of, partial,
+    RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, checks, ended, failure_of, partial,
     scheduled,
 };
 
@@ -45,8 +45,15 @@ pub(super) fn unwinding(
         events.push(if retries.allow_undo(&failure, own.tries, own.lost) {
             RunEvent::UndoRetryScheduled { step, due_at: now.plus_ms(own.retry_delay_ms) }
         } else {
+            let failure = checks::last_failure(state, step, failure);
             RunEvent::UndoFailed { step, failure }
         });
+    }
+    for &step in state.sets.undo_answered.iter().take(STARTS_PER_LAYER_MAX) {
+        if work.units >= RENDER_WORK_PER_DECISION_MAX && !events.is_empty() {
+            break;
+        }
+        events.push(checks::concluded(state, step, work));
     }
     let mut turns = Turns::of(room, Attempt::Undo);
     let due = state.due_by(now).filter_map(|subject| match subject {
@@ -118,7 +125,10 @@ fn undo_opened(state: &State, step: StepIndex, work: &mut Work) -> RunEvent {
     let Some(plan) = &state.plan.steps[step.at()].undo else {
         return failed(Failure::permanent(codes::INTERNAL, "the step has no undo"));
     };
-    if own.output.is_none() && plan.reads_own_output {
+    if let Some(asked) = checks::asked(state, step, work) {
+        return asked;
+    }
+    if own.output_to_undo().is_none() && plan.reads_own_output {
         let message = "the step may have taken effect, and its undo reads an output nobody has; \
                        undo it by hand, then discard this letter";
         return failed(Failure::permanent(codes::OUTCOME_UNKNOWN, message));

@@ -8,6 +8,7 @@ pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
+mod read_check;
 mod read_each;
 pub(crate) mod read_fields;
 mod read_graph;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub use read_check::Check;
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
 pub use read_limits::{
     Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, PriorityText, RUN_LIMITS_MAX,
@@ -168,6 +170,8 @@ pub struct Step {
     pub allow_failure: bool,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// How its service is asked whether it took effect, where nobody knows.
+    pub check: Option<Check>,
     /// Whether its author says that it needs no undo: `undo: none`.
     pub no_undo: bool,
     /// What is done about it if it acts and has none; as the workflow says if absent.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::breakers::breaker;
 use super::problem::{Problems, codes};
+use super::read_check::check;
 use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
@@ -47,7 +48,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 21] = [
     "outputs",
     "callbacks",
 ];
-pub(crate) const STEP_FIELDS: [&str; 26] = [
+pub(crate) const STEP_FIELDS: [&str; 27] = [
     "id",
     "name",
     "description",
@@ -59,6 +60,7 @@ pub(crate) const STEP_FIELDS: [&str; 26] = [
     "timeout",
     "allow_failure",
     "undo",
+    "check",
     "on_no_undo",
     "replay",
     "total_timeout",
@@ -234,6 +236,7 @@ fn step(value: &Value, path: &str, problems: &mut Problems) -> Step {
         timeout: attempt_timeout(&fields, problems),
         allow_failure: fields.boolean("allow_failure", problems).unwrap_or(false),
         undo,
+        check: check(&fields, problems),
         no_undo,
         on_no_undo: fields.word("on_no_undo", &NO_UNDO, problems),
         replay: fields.word("replay", &ReplaySafety::WORDS, problems),

@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::breakers::breaker;
 use super::problem::{Problems, codes};
 use super::read::task_type;
+use super::read_check::check;
 use super::read_fields::Fields;
 use super::read_graph::total_timeout;
 use super::read_policies::attempt_timeout;
 use super::read_undo::undo;
 use super::retries::retry;
-use super::{Breaker, DurationText, Retry, Undo};
+use super::{Breaker, Check, DurationText, Retry, Undo};
 use crate::template::TEMPLATE_BYTES_MAX;
 
 /// The most items of a `foreach` that may be under way at a time.
@@ -39,6 +40,8 @@ pub struct Each {
     pub total_timeout: Option<DurationText>,
     /// How it is undone.
     pub undo: Option<Undo>,
+    /// How its service is asked whether it took effect.
+    pub check: Option<Check>,
     /// The breaker before its service.
     pub breaker: Option<Breaker>,
     /// Whether its author says that it needs no undo: `undo: none`.
@@ -57,8 +60,8 @@ pub enum OnItemFailure {
 
 /// The body of a `foreach`.
 pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<Each>> {
-    const KNOWN: [&str; 8] =
-        ["when", "type", "with", "retry", "timeout", "total_timeout", "undo", "breaker"];
+    const KNOWN: [&str; 9] =
+        ["when", "type", "with", "retry", "timeout", "total_timeout", "undo", "check", "breaker"];
     let own = Fields::of(fields.get("each")?, &fields.at("each"), &KNOWN, problems)?;
     let (undo, no_undo) = undo(&own, problems);
     Some(Box::new(Each {
@@ -69,6 +72,7 @@ pub(super) fn each(fields: &Fields<'_>, problems: &mut Problems) -> Option<Box<E
         timeout: attempt_timeout(&own, problems),
         total_timeout: total_timeout(&own, problems),
         undo,
+        check: check(&own, problems),
         no_undo,
         breaker: breaker(&own, problems),
     }))

@@ -172,14 +172,18 @@ impl Definition {
 /// Every place of a step where a policy may stand.
 fn policies_of(step: &Step) -> impl Iterator<Item = (Option<&Retry>, &'static str)> {
     let undo = step.undo.as_ref().and_then(|undo| undo.retry.as_ref());
+    let check = step.check.as_ref().and_then(|check| check.retry.as_ref());
     let each = step.each.as_deref();
     let of_each = each.and_then(|each| each.retry.as_ref());
     let undo_of_each = each.and_then(|each| each.undo.as_ref()?.retry.as_ref());
+    let check_of_each = each.and_then(|each| each.check.as_ref()?.retry.as_ref());
     [
         (step.retry.as_ref(), "retry"),
         (undo, "undo.retry"),
+        (check, "check.retry"),
         (of_each, "each.retry"),
         (undo_of_each, "each.undo.retry"),
+        (check_of_each, "each.check.retry"),
     ]
     .into_iter()
 }

@@ -7,7 +7,8 @@ use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES, PriorityText};
 use super::read_undo::{NO_UNDO, UNDO_NONE};
 use super::{
-    Breaker, Cache, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route, Step, Undo,
+    Breaker, Cache, Check, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route,
+    Step, Undo,
 };
 use crate::event::Callback;
 use crate::plan::ReplaySafety;
@@ -118,6 +119,7 @@ fn step(step: &Step) -> Value {
         ("timeout", duration(step.timeout.as_ref())),
         ("allow_failure", step.allow_failure.then_some(Value::Bool(true))),
         ("undo", undo(step.undo.as_ref(), step.no_undo)),
+        ("check", step.check.as_ref().map(check)),
         ("on_no_undo", step.on_no_undo.and_then(|own| word(&NO_UNDO, own))),
         ("replay", step.replay.and_then(|own| word(&ReplaySafety::WORDS, own))),
         ("total_timeout", duration(step.total_timeout.as_ref())),
@@ -145,6 +147,7 @@ fn each(each: &Each) -> Value {
         ("timeout", duration(each.timeout.as_ref())),
         ("total_timeout", duration(each.total_timeout.as_ref())),
         ("undo", undo(each.undo.as_ref(), each.no_undo)),
+        ("check", each.check.as_ref().map(check)),
         ("breaker", each.breaker.as_ref().map(Breaker::to_value)),
     ])
 }
@@ -170,6 +173,18 @@ fn undo(undo: Option<&Undo>, none: bool) -> Option<Value> {
         ("timeout", duration(undo.timeout.as_ref())),
         ("breaker", undo.breaker.as_ref().map(Breaker::to_value)),
     ]))
+}
+
+fn check(own: &Check) -> Value {
+    object([
+        ("type", Some(own.task_type.as_str().into())),
+        ("with", own.with.clone()),
+        ("took_effect", text(own.took_effect.as_ref())),
+        ("output", own.output.clone()),
+        ("retry", own.retry.as_ref().map(Retry::to_value)),
+        ("timeout", duration(own.timeout.as_ref())),
+        ("breaker", own.breaker.as_ref().map(Breaker::to_value)),
+    ])
 }
 
 fn callback(callback: &Callback) -> Value {

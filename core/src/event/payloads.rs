@@ -109,6 +109,7 @@ impl RunEvent {
             Self::Link(event) => event.payload().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload(visit),
             Self::Letter(event) => event.payload().into_iter().for_each(visit),
+            Self::Unwind(event) => event.payload().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -139,8 +140,7 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. }
-            | Self::Unwind(_) => {}
+            | Self::Tagged { .. } => {}
         }
     }
 
@@ -161,6 +161,7 @@ impl RunEvent {
             Self::Link(event) => event.payload_mut().into_iter().for_each(visit),
             Self::Fork(event) => event.for_each_payload_mut(visit),
             Self::Letter(event) => event.payload_mut().into_iter().for_each(visit),
+            Self::Unwind(event) => event.payload_mut().into_iter().for_each(visit),
             Self::StepAttemptFailed { failure, .. }
             | Self::StepFailed { failure, .. }
             | Self::RunFailing { failure, .. }
@@ -191,8 +192,7 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
-            | Self::Tagged { .. }
-            | Self::Unwind(_) => {}
+            | Self::Tagged { .. } => {}
         }
     }
 

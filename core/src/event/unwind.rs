@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StepIndex;
+use crate::payload::Payload;
 
 /// What stops the way back, and what people do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,78 @@ pub enum UnwindEvent {
         /// The steps of the part, ascending.
         steps: Vec<StepIndex>,
     },
+    /// Nobody knows whether the step took effect, and its service is about to be asked: the
+    /// attempts of its undo are the check's until there is a verdict.
+    CheckReady {
+        /// Which step.
+        step: StepIndex,
+        /// What is asked, rendered.
+        input: Payload,
+    },
+    /// The service has answered.
+    CheckAnswered {
+        /// Which step.
+        step: StepIndex,
+        /// Which attempt, of those of the undo.
+        attempt: u16,
+        /// What.
+        output: Payload,
+    },
+    /// What the answer means: the step is undone, or there is nothing to undo.
+    CheckConcluded {
+        /// Which step.
+        step: StepIndex,
+        /// Whether it took effect.
+        took_effect: bool,
+        /// What stands for its output in its undo, if that is not the answer itself.
+        output: Option<Payload>,
+    },
+}
+
+impl UnwindEvent {
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::CheckReady { input: payload, .. }
+            | Self::CheckAnswered { output: payload, .. } => Some(payload),
+            Self::CheckConcluded { output, .. } => output.as_ref(),
+            Self::UndoAwaited { .. }
+            | Self::UndosSettled { .. }
+            | Self::CompensationTimedOut { .. }
+            | Self::PartialUnwindingStarted { .. }
+            | Self::PartialUnwindingEnded { .. } => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+        match self {
+            Self::CheckReady { input: payload, .. }
+            | Self::CheckAnswered { output: payload, .. } => Some(payload),
+            Self::CheckConcluded { output, .. } => output.as_mut(),
+            Self::UndoAwaited { .. }
+            | Self::UndosSettled { .. }
+            | Self::CompensationTimedOut { .. }
+            | Self::PartialUnwindingStarted { .. }
+            | Self::PartialUnwindingEnded { .. } => None,
+        }
+    }
+
+    /// The step whose check it is about.
+    #[must_use]
+    pub fn checked(&self) -> Option<StepIndex> {
+        match self {
+            Self::CheckReady { step, .. }
+            | Self::CheckAnswered { step, .. }
+            | Self::CheckConcluded { step, .. } => Some(*step),
+            Self::UndoAwaited { .. }
+            | Self::UndosSettled { .. }
+            | Self::CompensationTimedOut { .. }
+            | Self::PartialUnwindingStarted { .. }
+            | Self::PartialUnwindingEnded { .. } => None,
+        }
+    }
 }
 
 /// How a person settles an undo.

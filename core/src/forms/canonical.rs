@@ -49,6 +49,7 @@ pub(super) static STEP: Table = Table {
         rule("timeout", Shape::Limit, To::Own),
         rule("allow_failure", Shape::Boolean, To::Own),
         rule("undo", Shape::WordOr(UNDO_NONE, &UNDO), To::Own),
+        rule("check", Shape::One(&CHECK), To::Own),
         rule("on_no_undo", Shape::Words(&NO_UNDO), To::Own),
         rule("replay", Shape::Words(&["safe", "idempotent", "unsafe"]), To::Own),
         rule("total_timeout", Shape::Limit, To::Own),
@@ -79,6 +80,7 @@ static EACH: Table = Table {
         rule("timeout", Shape::Duration, To::Own),
         rule("total_timeout", Shape::Duration, To::Own),
         rule("undo", Shape::WordOr(UNDO_NONE, &UNDO), To::Own),
+        rule("check", Shape::One(&CHECK), To::Own),
         rule("breaker", Shape::Breaker, To::Own),
     ],
 };
@@ -120,6 +122,21 @@ static UNDO: Table = Table {
         rule("with", Shape::Any, To::Own),
         rule("retry", Shape::Retry, To::Own),
         rule("timeout", Shape::Limit, To::Own),
+        rule("breaker", Shape::Breaker, To::Own),
+    ],
+};
+
+static CHECK: Table = Table {
+    about: "How a service is asked whether the step took effect, where nobody knows",
+    open: false,
+    required: &["type"],
+    fields: &[
+        rule("type", Shape::Text, To::Own),
+        rule("with", Shape::Any, To::Own),
+        rule("took_effect", Shape::Text, To::Own),
+        rule("output", Shape::Any, To::Own),
+        rule("retry", Shape::Retry, To::Own),
+        rule("timeout", Shape::Duration, To::Own),
         rule("breaker", Shape::Breaker, To::Own),
     ],
 };

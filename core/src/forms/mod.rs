@@ -237,6 +237,9 @@ fn warn_of_types(plan: &Plan, types: &dyn TaskTypes, draft: &Draft, warnings: &m
         }
         if let Some(undo) = step.undo.as_ref().filter(|undo| !undo.rolls_back()) {
             warn(format!("steps[{at}].undo.type"), &undo.task_type);
+            if let Some(check) = &undo.check {
+                warn(format!("steps[{at}].check.type"), &check.task_type);
+            }
         }
     }
 }

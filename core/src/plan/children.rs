@@ -87,5 +87,6 @@ pub(super) fn undo(input: Template) -> PlanUndo {
         timeout_ms: 0,
         breaker: None,
         reads_own_output: false,
+        check: None,
     }
 }

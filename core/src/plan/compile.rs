@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cached;
+mod check;
 mod each;
 mod flow;
 mod keyed;
@@ -14,8 +15,8 @@ use std::cell::Cell;
 use serde_json::{Map, Value};
 
 use super::{
-    Flow, Plan, PlanStep, ReplaySafety, Router, SIGNAL_TYPE, TaskKind, TaskTypes, WORKFLOW_TYPE,
-    children,
+    Flow, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind, TaskTypes,
+    WORKFLOW_TYPE, children,
 };
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
@@ -155,7 +156,7 @@ impl Compiler<'_, '_> {
     ) -> PlanStep {
         let task = self.task(path, step);
         let condition = step.when.as_ref().and_then(|when| {
-            self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index)
+            self.condition(when, &format!("{path}.when"), &format!("{place}.when"), index, false)
         });
         let flow = self.flow(path, place, index, step);
         let limits = self.limits((path, place), index, &task, step);
@@ -163,8 +164,12 @@ impl Compiler<'_, '_> {
         let cache = self.cache(path, place, index, (&task, step));
         let breaker = self.breaker(path, (&task, step));
         let numbers = self.numbers(path, place, index, (&task, step));
+        let check = self.check(path, place, index, (&task, step));
         let undo = match (&step.undo, &task) {
-            (Some(undo), _) => Some(self.undo(path, place, index, &task, (step, undo))),
+            (Some(undo), _) => {
+                let undo = self.undo(path, place, index, &task, (step, undo));
+                Some(PlanUndo { check, ..undo })
+            }
             (None, TaskKind::Workflow) => {
                 Some(children::undo(self.template(None, path, place, index, true)))
             }
@@ -209,11 +214,12 @@ impl Compiler<'_, '_> {
         path: &str,
         place: &str,
         reader: StepIndex,
+        in_undo: bool,
     ) -> Option<Condition> {
         let site = Site { path, place, names: &self.names, allowance: &self.allowance };
         let mut found = Vec::new();
         let condition = Condition::compile(when, &site, &mut found, self.problems);
-        self.references.extend(found.into_iter().map(|found| (reader, false, found)));
+        self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));
         condition
     }
 
@@ -227,10 +233,20 @@ impl Compiler<'_, '_> {
     ) -> Template {
         let (path, place) = (format!("{path}.with"), format!("{place}.with"));
         let empty = Value::Object(Map::new());
-        let site =
-            Site { path: &path, place: &place, names: &self.names, allowance: &self.allowance };
+        self.tree(with.unwrap_or(&empty), &path, &place, reader, in_undo)
+    }
+
+    fn tree(
+        &mut self,
+        value: &Value,
+        path: &str,
+        place: &str,
+        reader: StepIndex,
+        in_undo: bool,
+    ) -> Template {
+        let site = Site { path, place, names: &self.names, allowance: &self.allowance };
         let mut found = Vec::new();
-        let template = Template::compile(with.unwrap_or(&empty), &site, &mut found, self.problems);
+        let template = Template::compile(value, &site, &mut found, self.problems);
         self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));
         template
     }
@@ -264,7 +280,7 @@ impl Compiler<'_, '_> {
             }
             let id = &self.definition.steps[reference.step.at()].id;
             let message = if own {
-                "a step cannot read itself; only its undo can".to_owned()
+                "a step cannot read itself; only its undo and its check can".to_owned()
             } else {
                 format!("`{id}` may not have run yet; add it to `needs`")
             };

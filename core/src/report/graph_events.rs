@@ -59,6 +59,17 @@ fn unwind(event: &UnwindEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
         | UnwindEvent::PartialUnwindingEnded { steps } => {
             json!({ "steps": steps.iter().map(id).collect::<Vec<_>>() })
         }
+        UnwindEvent::CheckReady { step, input } => {
+            json!({ "step": id(step), "input": input.value() })
+        }
+        UnwindEvent::CheckAnswered { step, attempt, output } => {
+            json!({ "step": id(step), "attempt": attempt, "output": output.value() })
+        }
+        UnwindEvent::CheckConcluded { step, took_effect, output } => json!({
+            "step": id(step),
+            "took_effect": took_effect,
+            "output": output.as_ref().map(crate::payload::Payload::value),
+        }),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 101] = [
+pub const EVENT_TYPES: [&str; 104] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -80,6 +80,9 @@ pub const EVENT_TYPES: [&str; 101] = [
     "CompensationTimedOut",
     "PartialUnwindingStarted",
     "PartialUnwindingEnded",
+    "CheckReady",
+    "CheckAnswered",
+    "CheckConcluded",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -111,7 +114,7 @@ pub const EVENT_TYPES: [&str; 101] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(73).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(76).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -249,6 +252,9 @@ fn unwind_type(event: &UnwindEvent) -> &'static str {
         UnwindEvent::CompensationTimedOut { .. } => "CompensationTimedOut",
         UnwindEvent::PartialUnwindingStarted { .. } => "PartialUnwindingStarted",
         UnwindEvent::PartialUnwindingEnded { .. } => "PartialUnwindingEnded",
+        UnwindEvent::CheckReady { .. } => "CheckReady",
+        UnwindEvent::CheckAnswered { .. } => "CheckAnswered",
+        UnwindEvent::CheckConcluded { .. } => "CheckConcluded",
     }
 }
 

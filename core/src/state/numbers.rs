@@ -54,16 +54,22 @@ impl State {
         self.with_numbers(self.plan.step(step).retry.clone(), step, kinds)
     }
 
-    /// How long an attempt of the step's undo may take.
+    /// How long an attempt of the step's undo may take; while its service is asked, of its check.
     #[must_use]
     pub fn undo_timeout_ms(&self, step: StepIndex) -> u64 {
+        if let Some(check) = self.asking(step) {
+            return check.timeout_ms;
+        }
         let own = self.plan.step(step).undo.as_ref().map_or(0, |undo| undo.timeout_ms);
         self.number(step, Number::UndoTimeout).unwrap_or(own)
     }
 
-    /// How the step's undo is retried.
+    /// How the step's undo is retried; while its service is asked, its check.
     #[must_use]
     pub fn undo_retries(&self, step: StepIndex) -> Retries {
+        if let Some(check) = self.asking(step) {
+            return check.retry.clone();
+        }
         let kinds = [Number::UndoMaxAttempts, Number::UndoRetryInitial, Number::UndoRetryMax];
         let own = self.plan.step(step).undo.as_ref();
         let own = own.map_or(RetryPolicy::CRITICAL.into(), |undo| undo.retry.clone());

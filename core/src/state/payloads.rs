@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Delivery, Ending, Failing, Letter, Links, State, StepState};
+use super::{CheckVerdict, Delivery, Ending, Failing, Letter, Links, State, StepState};
 use crate::event::Submitted;
 use crate::failure::Failure;
 use crate::ids::Digest;
@@ -28,6 +28,12 @@ pub(crate) fn for_each_mut(
         if let Some(undo) = &mut step.undo {
             undo.input.iter_mut().chain(&mut undo.output).for_each(&mut *visit);
             of_failure(undo.failure.as_deref_mut(), visit);
+            if let Some(check) = &mut undo.check {
+                check.input.iter_mut().chain(&mut check.answer).for_each(&mut *visit);
+                if let Some(CheckVerdict::TookEffect(Some(output))) = &mut check.verdict {
+                    visit(output);
+                }
+            }
         }
     }
     of_failure(failing.as_mut().map(|own| &mut own.failure), visit);

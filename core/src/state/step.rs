@@ -78,6 +78,8 @@ pub struct UndoState {
     pub failure: Option<Box<Failure>>,
     /// What a person said became of it, since it was last opened.
     pub by_hand: Option<Box<UndoByHand>>,
+    /// What became of asking whether there is anything to undo, once that was begun.
+    pub check: Option<Box<CheckState>>,
     /// Whether what the step needs has been let go: once, at the first result.
     pub(crate) released: bool,
 }
@@ -115,6 +117,21 @@ impl StepState {
         }
     }
 
+    /// What became of asking whether the step took effect, once that was begun.
+    #[must_use]
+    pub fn check(&self) -> Option<&CheckState> {
+        self.undo.as_ref()?.check.as_deref()
+    }
+
+    /// What the step's undo takes for its output: what it answered, or what its check came to,
+    /// while the undo is about to be rendered.
+    #[must_use]
+    pub fn output_to_undo(&self) -> Option<&Payload> {
+        let pending = self.undo.as_ref().filter(|undo| undo.status == UndoStatus::Pending);
+        let found = || pending?.check.as_ref()?.found();
+        self.output.as_ref().or_else(found)
+    }
+
     /// The status word that is shown: the undo's, once there is one.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -142,7 +159,51 @@ impl StepState {
     }
 }
 
+/// What became of asking a service whether a step took effect. While it is being asked, its
+/// attempts, input and failure are those of the undo.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// Attempts made, of the undo's, once there is a verdict.
+    pub attempts: u16,
+    /// When its first attempt started, once there is a verdict.
+    pub started_at: Option<Timestamp>,
+    /// When there was a verdict.
+    pub completed_at: Option<Timestamp>,
+    /// What was asked, once there is a verdict.
+    pub input: Option<Payload>,
+    /// What the service answered.
+    pub answer: Option<Payload>,
+    /// What that means.
+    pub verdict: Option<CheckVerdict>,
+}
+
+/// What an answer to a check means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckVerdict {
+    /// The step took effect; this stands for its output, if it is not the answer itself.
+    TookEffect(Option<Payload>),
+    /// It did not: there is nothing to undo.
+    NoEffect,
+}
+
+impl CheckState {
+    /// What stands for the output of the step, which took effect.
+    #[must_use]
+    pub fn found(&self) -> Option<&Payload> {
+        match self.verdict.as_ref()? {
+            CheckVerdict::TookEffect(output) => output.as_ref().or(self.answer.as_ref()),
+            CheckVerdict::NoEffect => None,
+        }
+    }
+}
+
 impl UndoState {
+    /// Whether a service is being asked whether there is anything to undo, or was and did not say.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.verdict.is_none())
+    }
+
     pub(crate) fn pending() -> Self {
         Self {
             status: UndoStatus::Pending,
@@ -157,6 +218,7 @@ impl UndoState {
             output: None,
             failure: None,
             by_hand: None,
+            check: None,
             released: false,
         }
     }
@@ -167,7 +229,7 @@ impl UndoState {
         match self.status {
             UndoStatus::Pending => "pending",
             UndoStatus::Ready => "ready",
-            UndoStatus::Running => "running",
+            UndoStatus::Running | UndoStatus::Answered => "running",
             UndoStatus::Faulted | UndoStatus::Retrying => "retrying",
             UndoStatus::Succeeded => "succeeded",
             UndoStatus::Failed => "failed",

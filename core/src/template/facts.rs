@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -13,8 +14,8 @@ use super::convert::to_engine;
 use super::weigh::{JSON_BYTES_PER_UNIT, METER, Meter, TREE_WORK_MAX, Work};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
-use crate::payload::Payload;
-use crate::scope::Scope;
+use crate::payload::{Absent, Payload};
+use crate::scope::{Scope, StepView};
 
 /// What a template reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Reads {
 pub(crate) struct StepRead {
     pub id: Box<str>,
     pub output: OutputRead,
+    /// Whether what its check was answered is read.
+    pub check: bool,
 }
 
 /// How a template reads a step's output.
@@ -46,12 +49,35 @@ pub(crate) enum OutputRead {
     Below,
 }
 
+impl StepRead {
+    fn join(&mut self, other: &Self) {
+        self.output = self.output.max(other.output);
+        self.check |= other.check;
+    }
+
+    /// What is read of a step, and nothing else of it.
+    ///
+    /// # Errors
+    /// A payload that is read is not at hand.
+    pub fn of(&self, view: StepView) -> Result<StepView, (&'static str, Absent)> {
+        let output = view.output.filter(|_| self.output != OutputRead::None);
+        let check = view.check.filter(|_| self.check);
+        for (read, what) in [(&output, "output"), (&check, "check")] {
+            if let Some(absent) = read.as_ref().and_then(Payload::absent) {
+                return Err((what, absent.clone()));
+            }
+        }
+        Ok(StepView { output, check, ..view })
+    }
+}
+
 impl Reads {
     /// Notes a step.
-    pub(super) fn step(&mut self, step: StepIndex, id: &str, output: OutputRead) {
-        let fresh = || StepRead { id: id.into(), output };
-        let read = self.steps.entry(step).or_insert_with(fresh);
-        read.output = read.output.max(output);
+    pub(super) fn step(&mut self, step: StepIndex, own: StepRead) {
+        match self.steps.entry(step) {
+            Entry::Vacant(place) => drop(place.insert(own)),
+            Entry::Occupied(mut known) => known.get_mut().join(&own),
+        }
     }
 
     /// Notes all that another template reads.
@@ -61,7 +87,7 @@ impl Reads {
         self.workflow |= other.workflow;
         self.item |= other.item;
         for (&step, read) in &other.steps {
-            self.step(step, &read.id, read.output);
+            self.step(step, read.clone());
         }
     }
 
@@ -121,14 +147,12 @@ impl Facts {
             let mut steps = Map::new();
             let mut read_bytes = 0;
             for (step, read) in &reads.steps {
-                let mut view = scope.step(*step);
-                if read.output == OutputRead::None {
-                    view.output = None;
-                }
-                if let Some(output) = &view.output {
-                    at_hand(output, &format!("the output of `{}`", read.id))?;
-                }
-                read_bytes += view.output.as_ref().map_or(0, |output| output.text().len());
+                let view = read.of(scope.step(*step)).map_err(|(what, absent)| {
+                    let what = format!("{place}: the {what} of `{}`, which it reads,", read.id);
+                    absent.failure(&what)
+                })?;
+                let read_payloads = view.output.iter().chain(&view.check);
+                read_bytes += read_payloads.map(|own| own.text().len()).sum::<usize>();
                 if read_bytes > READ_BYTES_MAX {
                     let message = format!("{place}: the steps it reads answered more than 8 MiB");
                     return Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message));

@@ -1,6 +1,6 @@
 //! The names of a template: roots, steps and their fields, loop variables.
 
-use super::facts::OutputRead;
+use super::facts::{OutputRead, StepRead};
 use super::scan::{Scanner, error, roots};
 use super::tokens::{Spanned, Token};
 use super::{ITEM_ROOTS, ROOTS, SyntaxError};
@@ -103,12 +103,12 @@ impl Scanner<'_> {
         let Some(step) = self.names.step(id) else {
             return Err(self.unknown_step(id, tokens, at + length - 1));
         };
-        let output = match (token(length), token(length + 1)) {
-            (Some(Token::Symbol(".")), Some(Token::Name("output"))) => {
-                output_read(token(length + 2))
-            }
-            (Some(Token::Symbol("[")), Some(Token::Text(field))) if field == "output" => {
-                output_read(token(length + 3))
+        let whole = StepRead { id: id.into(), output: OutputRead::Whole, check: true };
+        let read = match (token(length), token(length + 1)) {
+            (Some(Token::Symbol("[")), Some(Token::Text(field)))
+                if StepView::FIELDS.contains(&&**field) =>
+            {
+                of_field(field, whole, token(length + 3))
             }
             (Some(Token::Symbol(".")), Some(Token::Name(field))) => {
                 if !StepView::FIELDS.contains(field) {
@@ -119,14 +119,14 @@ impl Scanner<'_> {
                     );
                     return Err(error(tokens[at].start, message));
                 }
-                OutputRead::None
+                of_field(field, whole, token(length + 2))
             }
             (Some(Token::Symbol("|")), Some(Token::Name("field" | "optional_field"))) => {
-                OutputRead::Below
+                StepRead { output: OutputRead::Below, ..whole }
             }
-            _ => OutputRead::Whole,
+            _ => whole,
         };
-        self.reads.step(step, id, output);
+        self.reads.step(step, read);
         Ok(())
     }
 
@@ -146,10 +146,12 @@ impl Scanner<'_> {
     }
 }
 
-/// How an output is read that is followed by this.
-fn output_read(after: Option<&Token<'_>>) -> OutputRead {
-    match after {
-        Some(Token::Symbol("." | "[")) => OutputRead::Below,
-        _ => OutputRead::Whole,
-    }
+/// What is read of a step whose field is named and followed by this.
+fn of_field(field: &str, whole: StepRead, after: Option<&Token<'_>>) -> StepRead {
+    let output = match (field, after) {
+        ("output", Some(Token::Symbol("." | "["))) => OutputRead::Below,
+        ("output", _) => OutputRead::Whole,
+        _ => OutputRead::None,
+    };
+    StepRead { output, check: field == "check", ..whole }
 }

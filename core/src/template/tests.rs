@@ -48,7 +48,8 @@ impl Scope for Run {
             _ => ("skipped", None),
         };
         let output = output.as_ref().map(Payload::of);
-        StepView { status, attempts: 1, output, error: None }
+        let (error, check, idempotency_key) = (None, None, "exec_1/a/1".to_owned());
+        StepView { status, attempts: 1, output, error, check, idempotency_key }
     }
 }
 

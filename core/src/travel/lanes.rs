@@ -151,6 +151,7 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
         | RunEvent::UndoRetryScheduled { step, .. }
         | RunEvent::UndoFailed { step, .. }
         | RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => Lane::Undo(name(plan, *step)),
+        RunEvent::Unwind(event) if let Some(step) = event.checked() => Lane::Undo(name(plan, step)),
         RunEvent::LetterOpened { subject, .. } => of_subject(Some(subject)),
         RunEvent::LetterRetried { letter, .. } | RunEvent::LetterDiscarded { letter, .. } => {
             of_subject(letters.get(*letter as usize))

@@ -11,10 +11,10 @@ use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
 use serde_json::json;
 
-use crate::forks;
 use crate::stage::{
     CHAIN, Life, RUN, START, cancel, discard, force, pause, plan, retry, roll_back, set, signal,
 };
+use crate::{checks, forks};
 
 /// States that hold something in every field.
 fn states() -> Vec<State> {
@@ -54,6 +54,7 @@ timeout: 10m";
     let mut forced = Life::begin(CHAIN, json!({}));
     forced.succeeds("a").act(force()).expect("it runs");
     forced.act(force()).expect("it unwinds");
+    let [asking, found] = checks::both();
     let forks = forks::both();
     let mut chosen = Life::begin(
         "
@@ -105,7 +106,7 @@ steps:
     lives
         .into_iter()
         .map(|life| life.state)
-        .chain([half_retried, retrying, asleep])
+        .chain([half_retried, retrying, asleep, asking, found])
         .chain(forks)
         .collect()
 }
@@ -151,7 +152,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (19, "a3892e6515a456b30dfda0dac5c586adc2438cbc7008b35d2b8584d832cd586c");
+    let known = (20, "8699fdb7ae519bdb7e682d6b74cf11dfb8b9a4b76693d780ab61aa28337aea72");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

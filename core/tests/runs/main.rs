@@ -1,9 +1,11 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod alone;
+mod attempts;
 mod breakers;
 mod cached;
 mod checkpoints;
+mod checks;
 mod children;
 mod controls;
 mod ends;

@@ -5,10 +5,10 @@
 //! names its step and its round, which stand earlier in the run's history and in its
 //! workflow's. Knows of events what the keys are made of, and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backstitch_core::event::{Event, RunEvent, WorkflowEvent};
+use backstitch_core::event::{Event, RunEvent, UnwindEvent, WorkflowEvent};
 use backstitch_core::ids::{StepIndex, StreamId};
 use backstitch_core::workflow::{self, WorkflowState};
 
@@ -79,6 +79,8 @@ struct Keys {
     rounds: HashMap<(StreamId, StepIndex), u16>,
     /// Attempts before the point: of which step, whether of its undo, and the last one's number.
     begun: HashMap<(StreamId, StepIndex, bool), u16>,
+    /// Steps whose undo's attempts ask whether there is anything to undo.
+    asking: HashSet<(StreamId, StepIndex)>,
 }
 
 /// Types of steps that the engine does itself: what they begin is in the journal.
@@ -101,6 +103,12 @@ impl Keys {
             }
             Event::Run(RunEvent::StepReady { step, round, .. }) => {
                 self.rounds.insert((record.stream.clone(), *step), *round);
+            }
+            Event::Run(RunEvent::Unwind(UnwindEvent::CheckReady { step, .. })) => {
+                self.asking.insert((record.stream.clone(), *step));
+            }
+            Event::Run(RunEvent::UndoReady { step, .. }) => {
+                self.asking.remove(&(record.stream.clone(), *step));
             }
             Event::Run(_) | Event::Partition(_) | Event::Replay(_) | Event::Redrive(_) => {}
         }
@@ -138,7 +146,7 @@ impl Keys {
         }
         Some(match undo {
             false => (EffectKind::Step, attempt, self.key(&record.stream, step, "")),
-            true => (EffectKind::Undo, attempt, self.key(&record.stream, step, "/undo")),
+            true => (EffectKind::Undo, attempt, self.key_of_undo(&record.stream, step)),
         })
     }
 
@@ -148,7 +156,7 @@ impl Keys {
                 (EffectKind::Step, Some(*attempt), self.key(&record.stream, *step, ""))
             }
             Event::Run(RunEvent::UndoStarted { step, attempt }) => {
-                (EffectKind::Undo, Some(*attempt), self.key(&record.stream, *step, "/undo"))
+                (EffectKind::Undo, Some(*attempt), self.key_of_undo(&record.stream, *step))
             }
             Event::Run(RunEvent::CallbackDelivered { delivery, attempt, .. }) => {
                 let key = format!("{}/callback/{delivery}", record.stream);
@@ -164,6 +172,11 @@ impl Keys {
         };
         let (stream, recorded_at) = (record.stream.to_string(), record.recorded_at);
         Some(Effect { kind, stream, attempt, idempotency_key, recorded_at })
+    }
+
+    fn key_of_undo(&self, stream: &StreamId, step: StepIndex) -> Option<String> {
+        let asks = self.asking.contains(&(stream.clone(), step));
+        self.key(stream, step, if asks { "/check" } else { "/undo" })
     }
 
     /// The key as `State::idempotency_key` forms it.

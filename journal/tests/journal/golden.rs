@@ -33,7 +33,7 @@ use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
 use crate::golden_services::commit_services;
 use crate::golden_source::commit_source;
-use crate::golden_unwind::commit_unwind;
+use crate::golden_unwind::{commit_checks, commit_unwind};
 use crate::workload::Dice;
 
 /// Kinds that nothing writes yet, and so have no golden file: who comes to write one takes it off
@@ -301,6 +301,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-redrives-removed.bin", commit_redrives_removed()),
         ("commit-letters.bin", commit_letters()),
         ("commit-unwind.bin", commit_unwind()),
+        ("commit-checks.bin", commit_checks()),
         ("commit-partial.bin", commit_partial()),
         ("commit-savepoint.bin", commit_savepoint()),
         ("commit-numbers.bin", commit_numbers()),
@@ -338,6 +339,16 @@ fn golden_commits_decode_for_ever() {
     }
     let missing: Vec<_> = EVENT_TYPES.into_iter().filter(|word| !kinds.contains(word)).collect();
     assert_eq!(missing, UNWRITTEN, "every other kind of event is in a golden file");
+}
+
+#[test]
+fn no_changed_byte_of_a_commit_is_taken() {
+    let good = commit_1().bytes().to_vec();
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        assert!(Commit::decode(bytes).is_err(), "byte {at} of {}", good.len());
+    }
 }
 
 #[test]

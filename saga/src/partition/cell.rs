@@ -325,12 +325,12 @@ impl Run {
             }
             Effect::UndoStep { step, .. } => {
                 let plan = &state.plan.steps[step.at()];
-                let (undo, own) = (plan.undo.as_ref()?, state.step(step).undo.as_ref()?);
+                let own = state.step(step).undo.as_ref()?;
                 Order {
                     execution,
                     effect,
                     step: plan.id.clone(),
-                    task_type: Some(undo.task_type.clone()),
+                    task_type: state.undo_type(step).cloned(),
                     input: own.input.clone().unwrap_or_else(Payload::null),
                     url: None,
                     idempotency_key,

@@ -192,12 +192,34 @@ fn service(step: &mut Map<String, Value>, reads: Option<String>, random: &mut Ra
         super::retries::choose(&mut retry, random);
         let undo = json!({ "type": "service", "with": with, "retry": retry, "timeout": "1s" });
         step.insert("undo".into(), undo);
+        if random.chance(50) {
+            step.insert("check".into(), check(step, random));
+        }
     } else if random.chance(15) {
         step.insert("undo".into(), json!("none"));
     }
     if random.chance(15) {
         step.insert("on_no_undo".into(), json!(*random.pick(&["suspend", "suspend", "skip"])));
     }
+}
+
+/// The service is asked by the step's key whether it took effect.
+fn check(step: &Map<String, Value>, random: &mut Random) -> Value {
+    let own = step["id"].as_str().expect("a text");
+    let mut retry = json!({ "max_attempts": 1 + random.below(3), "initial": "100ms", "max": "1s" });
+    super::retries::choose(&mut retry, random);
+    let mut check = json!({
+        "type": "service",
+        "with": { "n": "{{ input.n }}", "asks": format!("{{{{ steps.{own}.idempotency_key }}}}") },
+        "took_effect": format!("steps.{own}.check.found"),
+        "retry": retry,
+        "timeout": "1s",
+    });
+    if random.chance(30) {
+        let receipt = format!("{{{{ steps.{own}.check.receipt }}}}");
+        check["output"] = json!({ "receipt": receipt });
+    }
+    check
 }
 
 /// A loop over a few items; each of them is a service, a wait, a pure step or a child.

@@ -9,7 +9,7 @@ use backstitch_core::event::{ControlEvent, Event, LinkEvent, Message, Outcome, R
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::TaskKind;
-use backstitch_core::state::State;
+use backstitch_core::state::{CheckVerdict, State};
 use backstitch_core::time::Timestamp;
 
 use super::world::World;
@@ -137,8 +137,12 @@ fn undone(seed: u64, state: &State) {
         let done = own.status == StepStatus::Succeeded || own.unsure;
         if plan.undo.is_some() && done && !state.is_undone_elsewhere(step) {
             let undo = own.undo.as_ref().map(|undo| undo.status);
-            let id = state.id;
-            assert_eq!(undo, Some(UndoStatus::Succeeded), "seed {seed}: {id}: {}", plan.id);
+            let nothing = own.check().and_then(|check| check.verdict.as_ref());
+            let whole = match undo {
+                Some(UndoStatus::Skipped) => nothing == Some(&CheckVerdict::NoEffect),
+                undo => undo == Some(UndoStatus::Succeeded),
+            };
+            assert!(whole, "seed {seed}: {}: {} is {undo:?}", state.id, plan.id);
         }
     }
 }

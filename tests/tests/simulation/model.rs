@@ -84,6 +84,18 @@ struct Undo {
     due_at: Option<Timestamp>,
     /// Whether it ever had a result: it holds nothing back from then on.
     had_result: bool,
+    /// Whether its attempts ask whether there is anything to undo.
+    asks: bool,
+    /// Whether it is known by that that there is.
+    found: bool,
+}
+
+impl Undo {
+    fn pending() -> Self {
+        let status = UndoStatus::Pending;
+        let (attempt, tries, due_at) = (0, 0, None);
+        Self { status, attempt, tries, due_at, had_result: false, asks: false, found: false }
+    }
 }
 
 impl Step {

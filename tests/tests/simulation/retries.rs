@@ -1,6 +1,6 @@
 //! Which failures are followed by another attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::event::{LetterEvent, LetterSubject, RunEvent, UnwindEvent};
 use backstitch_core::evolve::{attempt_lost, timed_out};
@@ -77,6 +77,7 @@ fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
         return None;
     }
     let (steps, mut last) = (&state.plan.steps, BTreeMap::new());
+    let mut asking = BTreeSet::new();
     for event in events {
         match event {
             RunEvent::StepAttemptFailed { step, failure, .. } => {
@@ -96,9 +97,15 @@ fn wrong_retry(state: &State, events: &[RunEvent]) -> Option<&'static str> {
                     return Some("a step is tried again after what its policy excludes");
                 }
             }
+            RunEvent::Unwind(UnwindEvent::CheckReady { step, .. }) => {
+                asking.insert(*step);
+            }
+            RunEvent::UndoReady { step, .. } => drop(asking.remove(step)),
             RunEvent::UndoRetryScheduled { step, .. } => {
                 let failure = &last[&(*step, true)];
-                let retries = &steps.get(step.at())?.undo.as_ref()?.retry;
+                let undo = steps.get(step.at())?.undo.as_ref()?;
+                let check = undo.check.as_ref().filter(|_| asking.contains(step));
+                let retries = check.map_or(&undo.retry, |check| &check.retry);
                 if !may_follow(retries, failure) {
                     return Some("an undo is tried again after what its policy excludes");
                 }

@@ -32,8 +32,25 @@ impl Books {
         self.callbacks.retain(|key, _| !key.starts_with(&prefix));
     }
 
-    /// A service that honours idempotency keys applies each once.
+    /// What a flight comes to as it lands: whoever asks is told what the books say by then.
+    pub fn land(&mut self, flight: &mut Flight) {
+        if let AttemptResult::Answered(Ok(answer)) = &mut flight.result
+            && let Some(key) = flight.order.input.value()["asks"].as_str()
+            && answer.value()["vague"] == false
+        {
+            let found = self.applied.contains_key(key);
+            *answer = Payload::of(&json!({ "found": found, "receipt": key }));
+        }
+        if flight.takes_effect {
+            self.apply(&flight.order);
+        }
+    }
+
+    /// A service that honours idempotency keys applies each once; a question changes nothing.
     pub fn apply(&mut self, order: &Order) {
+        if order.input.value().get("asks").is_some() {
+            return;
+        }
         self.counter += 1;
         if order.url.is_some() {
             *self.callbacks.entry(order.idempotency_key.clone()).or_default() += 1;
@@ -66,13 +83,16 @@ pub enum Faults {
 pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) -> Flight {
     let soon = now.plus_ms(random.below(800));
     let answered = |result| AttemptResult::Answered(result);
-    let receipt = Payload::of(&json!({ "receipt": order.idempotency_key, "status": 200 }));
     let dead = order.url.as_ref().is_some_and(|url| url.starts_with("http://dead/"));
     let draw = match (dead, faults) {
         (true, _) | (false, Faults::Down) => 65,
         (false, Faults::Some) => random.below(100),
         (false, Faults::None) => 0,
     };
+    // An answer to a question need not say anything.
+    let vague = faults == Faults::Some && draw < 8;
+    let receipt = json!({ "receipt": order.idempotency_key, "status": 200, "vague": vague });
+    let receipt = Payload::of(&receipt);
     let (takes_effect, lands_at, result) = match draw {
         0..=64 => (true, soon, answered(Ok(receipt))),
         65..=79 => (false, soon, answered(Err(Failure::retryable("SERVICE_BUSY", "try again")))),

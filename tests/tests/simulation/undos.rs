@@ -24,7 +24,9 @@ pub fn out_of_order(state: &State, events: &[RunEvent]) -> Option<&'static str> 
                 finished.retain(|step| !steps.contains(step));
                 part = None;
             }
-            RunEvent::UndoSucceeded { step, .. } | RunEvent::UndoFailed { step, .. } => {
+            RunEvent::UndoSucceeded { step, .. }
+            | RunEvent::UndoFailed { step, .. }
+            | RunEvent::Unwind(UnwindEvent::CheckConcluded { step, took_effect: false, .. }) => {
                 finished.insert(*step);
             }
             RunEvent::Unwind(UnwindEvent::UndosSettled { steps, settlement, .. })
@@ -63,6 +65,7 @@ fn called_for(events: &[RunEvent]) -> BTreeSet<StepIndex> {
     let called = events.iter().take_while(|event| !over(event)).filter_map(|event| match event {
         RunEvent::UndoReady { step, .. }
         | RunEvent::UndoFailed { step, .. }
+        | RunEvent::Unwind(UnwindEvent::CheckReady { step, .. })
         | RunEvent::Unwind(UnwindEvent::UndoAwaited { step }) => Some(*step),
         _ => None,
     });

@@ -307,10 +307,8 @@ impl World {
         if landed.is_empty() {
             return false;
         }
-        let flight = self.flights.swap_remove(*self.random.pick(&landed));
-        if flight.takes_effect {
-            self.books.apply(&flight.order);
-        }
+        let mut flight = self.flights.swap_remove(*self.random.pick(&landed));
+        self.books.land(&mut flight);
         let drawn = u32::try_from(self.random.next() >> 32).expect("32 bits");
         let (order, result) = (&flight.order, &flight.result);
         let wait_ms = retry::wait_after_ms(&order.retry, order.tries, drawn, result);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Compiler, TaskKind};
 use crate::breaker::{BreakerPolicy, OnOpen};
 use crate::definition::problem::codes;
-use crate::definition::{Breaker, Step, Undo};
+use crate::definition::{Breaker, Step};
 
 impl Compiler<'_, '_> {
     /// The step's breaker, if it or the workflow says anything of it.
@@ -38,13 +38,18 @@ impl Compiler<'_, '_> {
         said.map(|own| Arc::new(own.policy()))
     }
 
-    /// The undo's breaker: its own, else that of its step if both are of one type. An undo that
-    /// does not say otherwise waits for its service.
-    pub(super) fn breaker_of_undo(&self, step: &Step, undo: &Undo) -> Option<Arc<BreakerPolicy>> {
-        if let Some(own) = &undo.breaker {
+    /// The breaker of an undo or a check: its own, else that of its step if both are of one type.
+    /// One that does not say otherwise waits for its service.
+    pub(super) fn breaker_of_undo(
+        &self,
+        step: &Step,
+        own: Option<&Breaker>,
+        task_type: &str,
+    ) -> Option<Arc<BreakerPolicy>> {
+        if let Some(own) = own {
             return Some(Arc::new(own.policy()));
         }
-        let of_step = step.breaker.as_ref().filter(|_| step.task_type == undo.task_type);
+        let of_step = step.breaker.as_ref().filter(|_| step.task_type == task_type);
         let said = of_step.or(self.definition.defaults.breaker.as_ref());
         let policy = said.map(Breaker::policy)?;
         Some(Arc::new(BreakerPolicy { on_open: OnOpen::Wait, ..policy }))

@@ -51,7 +51,7 @@ impl Compiler<'_, '_> {
         let mut reads = Reads::default();
         reads.absorb(body.input.reads());
         body.condition.iter().for_each(|own| reads.absorb(own.reads()));
-        body.undo.iter().for_each(|own| reads.absorb(own.input.reads()));
+        body.undo.iter().for_each(|own| own.note_reads(&mut reads));
         // Of itself it reads what the item answered, and that is not the run's.
         reads.steps.remove(&index);
         Some(Box::new(Each {
@@ -164,6 +164,7 @@ fn alone(step: &Step, body: &Body) -> Step {
         timeout: body.timeout.clone(),
         total_timeout: body.total_timeout.clone(),
         undo: body.undo.clone(),
+        check: body.check.clone(),
         breaker: body.breaker.clone(),
         no_undo: body.no_undo,
         on_no_undo: step.on_no_undo,

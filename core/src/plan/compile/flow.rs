@@ -36,7 +36,7 @@ impl Compiler<'_, '_> {
         for (nth, (own, to)) in step.routes.iter().zip(words.routes).enumerate() {
             let below = format!("routes[{nth}].when");
             let (path, place) = (format!("{path}.{below}"), format!("{place}.{below}"));
-            let condition = self.condition(&own.when, &path, &place, index);
+            let condition = self.condition(&own.when, &path, &place, index, false);
             routes.extend(condition.map(|condition| (condition, to)));
         }
         let router = is_router.then_some(Router { routes, default: words.default });

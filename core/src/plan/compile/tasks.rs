@@ -152,7 +152,8 @@ impl Compiler<'_, '_> {
             input,
             retry: self.definition.retries(undo.retry.as_ref(), "critical"),
             timeout_ms: timeout.and_then(|own| own.ms).unwrap_or(STEP_TIMEOUT_MS_DEFAULT),
-            breaker: self.breaker_of_undo(step, undo),
+            breaker: self.breaker_of_undo(step, undo.breaker.as_ref(), task_type),
+            check: None,
         }
     }
 }

@@ -31,9 +31,7 @@ impl Model {
         rule(!part.is_empty(), "nothing is undone")?;
         self.move_run(&[Phase::Forward], Phase::Unwinding)?;
         for step in &part {
-            let (status, had_result) = (U::Pending, false);
-            self.own(*step).undo =
-                Some(Undo { status, attempt: 0, tries: 0, due_at: None, had_result });
+            self.own(*step).undo = Some(Undo::pending());
         }
         self.part = Some(part);
         Ok(())
@@ -70,9 +68,7 @@ impl Model {
         self.move_run(&[Phase::Failing], Phase::Unwinding)?;
         let wanted: Vec<_> = part.iter().copied().filter(|step| self.wants_undo(*step)).collect();
         for step in wanted {
-            let (status, had_result) = (U::Pending, false);
-            let fresh = Undo { status, attempt: 0, tries: 0, due_at: None, had_result };
-            self.own(step).undo.get_or_insert(fresh);
+            self.own(step).undo.get_or_insert(Undo::pending());
         }
         Ok(())
     }
@@ -87,6 +83,7 @@ impl Model {
         self.end_part();
         for &step in &part {
             let attempt = self.steps[step.at()].attempt;
+            self.forks.forget(step);
             *self.own(step) = Step { attempt, ..Step::pending() };
             self.close_letters(LetterSubject::Step(step));
             self.close_letters(LetterSubject::Undo(step));

@@ -16,8 +16,13 @@ impl Model {
         match event {
             ServiceEvent::CallHeld { step, undo: true, .. } => {
                 rule(self.phase == Phase::Unwinding, "an undo waits that is not due")?;
-                let policy =
-                    self.plan.step(*step).undo.as_ref().and_then(|own| own.breaker.clone());
+                let asks = self.undo(*step)?.asks;
+                let undo = self.plan.step(*step).undo.as_ref();
+                let check = undo.and_then(|own| own.check.as_ref()).filter(|_| asks);
+                let policy = match check {
+                    Some(check) => check.breaker.clone(),
+                    None => undo.and_then(|own| own.breaker.clone()),
+                };
                 rule(!fails(policy.as_deref()), "an undo waits that is not to")?;
                 let own = self.undo(*step)?;
                 let ready = matches!(own.status, U::Ready | U::Retrying);

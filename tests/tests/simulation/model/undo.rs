@@ -18,12 +18,22 @@ impl Model {
         called && effective && !self.forks.is_elsewhere(step)
     }
 
+    /// Nobody knows whether it took effect, and somebody can be asked.
+    fn wants_check(&self, step: StepIndex) -> bool {
+        let own = &self.steps[step.at()];
+        let unknown = own.unsure && own.status != StepStatus::Succeeded;
+        let undo = self.plan.step(step).undo.as_ref();
+        unknown && undo.is_some_and(|undo| undo.check.is_some()) && !self.forks.has_kept(step)
+    }
+
     pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
         match event {
             RunEvent::UnwindingStarted => self.begin(),
             RunEvent::UndoReady { step, .. } => {
                 self.has_its_turn(*step)?;
                 self.has_undo_window(*step)?;
+                let asked = !self.wants_check(*step) || self.undo(*step)?.found;
+                rule(asked, "a step is undone and nobody asked whether it took effect")?;
                 self.move_undo(*step, &[U::Pending], U::Ready)
             }
             RunEvent::UndoStarted { step, attempt } => {
@@ -36,7 +46,9 @@ impl Model {
                 self.move_undo(*step, &[U::Ready, U::Retrying], U::Running)
             }
             RunEvent::UndoSucceeded { step, attempt, .. } => {
-                rule(*attempt == self.undo(*step)?.attempt, "an old attempt counts for nothing")?;
+                let own = self.undo(*step)?;
+                rule(*attempt == own.attempt, "an old attempt counts for nothing")?;
+                rule(!own.asks, "an answer is taken for an undo")?;
                 self.move_undo(*step, &[U::Running], U::Succeeded)
             }
             RunEvent::UndoAttemptFailed { step, attempt, failure, .. } => {
@@ -48,18 +60,29 @@ impl Model {
             RunEvent::UndoRetryScheduled { step, due_at } => {
                 let plan = self.plan.steps[step.at()].undo.as_ref();
                 let most = plan.map_or(0, |own| own.retry.policy.max_attempts);
+                let check = plan.and_then(|own| own.check.as_ref());
+                let asked_most = check.map_or(0, |own| own.retry.policy.max_attempts);
                 let own = self.undo(*step)?;
+                let most = if own.asks { asked_most } else { most };
                 own.due_at = Some(*due_at);
                 rule(own.tries < most, "an undo is tried more often than it may")?;
                 self.move_undo(*step, &[U::Faulted], U::Retrying)
             }
             RunEvent::UndoFailed { step, .. } if self.undos_forced => {
-                let open = [U::Pending, U::Ready, U::Running, U::Faulted, U::Retrying, U::Waiting];
+                let open = [
+                    U::Pending,
+                    U::Ready,
+                    U::Running,
+                    U::Faulted,
+                    U::Retrying,
+                    U::Waiting,
+                    U::Answered,
+                ];
                 self.move_undo(*step, &open, U::Failed)
             }
             RunEvent::UndoFailed { step, .. } => {
                 self.has_its_turn(*step)?;
-                self.move_undo(*step, &[U::Pending, U::Faulted], U::Failed)
+                self.move_undo(*step, &[U::Pending, U::Faulted, U::Answered], U::Failed)
             }
             other => Err(format!("{other:?} undoes nothing")),
         }
@@ -86,6 +109,27 @@ impl Model {
                 rule(limit && late, "undos are given up before their time")?;
                 self.undos_forced = true;
                 Ok(())
+            }
+            UnwindEvent::CheckReady { step, .. } => {
+                self.has_its_turn(*step)?;
+                self.has_undo_window(*step)?;
+                rule(self.wants_check(*step), "somebody is asked what is known")?;
+                let own = self.undo(*step)?;
+                rule(!own.found, "somebody is asked again what they said")?;
+                own.asks = true;
+                self.move_undo(*step, &[U::Pending], U::Ready)
+            }
+            UnwindEvent::CheckAnswered { step, attempt, .. } => {
+                let own = self.undo(*step)?;
+                rule(*attempt == own.attempt, "an old attempt counts for nothing")?;
+                rule(own.asks, "somebody answers who was not asked")?;
+                self.move_undo(*step, &[U::Running], U::Answered)
+            }
+            UnwindEvent::CheckConcluded { step, took_effect, .. } => {
+                let own = self.undo(*step)?;
+                (own.asks, own.found, own.tries) = (false, *took_effect, 0);
+                let to = if *took_effect { U::Pending } else { U::Skipped };
+                self.move_undo(*step, &[U::Answered], to)
             }
         }
     }
@@ -122,10 +166,8 @@ impl Model {
         let wanted: Vec<_> = self.places().filter(|step| self.wants_undo(*step)).collect();
         rule(!wanted.is_empty(), "unwinding begins with nothing to undo")?;
         for step in wanted {
-            let (status, had_result) = (U::Pending, false);
             // What was undone before is not undone again.
-            let fresh = Undo { status, attempt: 0, tries: 0, due_at: None, had_result };
-            self.own(step).undo.get_or_insert(fresh);
+            self.own(step).undo.get_or_insert(Undo::pending());
         }
         Ok(())
     }
@@ -141,7 +183,7 @@ impl Model {
     pub(super) fn reopen_undo(&mut self, step: StepIndex) -> Verdict {
         self.undos_forced = false;
         let own = self.undo(step)?;
-        (own.tries, own.due_at) = (0, None);
+        (own.tries, own.due_at, own.asks) = (0, None, false);
         self.undoes_again()?;
         self.move_undo(step, &[U::Failed], U::Pending)
     }

@@ -78,12 +78,14 @@ async fn runs(scene: &Scene, report: &mut Report) {
     let is_named = ms.len() == 13 && ms.chars().all(|own| own.is_ascii_digit());
     let (_, other) = scene.send("POST", "/v1/run", RUN).await;
     let (_, by_name) = scene.get(&format!("/v1/executions/{name}")).await;
+    let (_, in_full) = scene.get(&format!("/api/v1/executions/{name}")).await;
     let (_, by_id) = scene.get(&format!("/v1/executions/{}", text(&run["execution_id"]))).await;
     report.holds(
         "003-41",
         [
             (status == 200 && run["status"] == "completed" && is_named, &run),
             (other["workflow_id"] != run["workflow_id"], &other),
+            (in_full["execution_id"] == run["execution_id"], &in_full),
             (by_name["execution_id"] == run["execution_id"] && by_id == by_name, &by_name),
         ],
     );
@@ -131,6 +133,8 @@ async fn under_way(scene: &Scene, report: &mut Report) {
         )],
     );
     let (status, told) = scene.send("POST", &format!("/v1/cancel/{name}"), CANCEL).await;
+    let ended = format!("/v1/executions/{name}");
+    scene.until(&ended, |run| run["completed_at"].is_string()).await;
     let (late, refused) = scene.send("POST", &format!("/v1/cancel/{name}"), CANCEL).await;
     let (missing, unknown) = scene.send("POST", "/v1/cancel/slow-17", CANCEL).await;
     report.holds(
@@ -142,7 +146,7 @@ async fn under_way(scene: &Scene, report: &mut Report) {
                     && told["reason"] == "False positive detected",
                 &told,
             ),
-            (late == 409 || late == 200, &refused),
+            (late == 409 && refused["details"]["status"] == "cancelled", &refused),
             (missing == 404 && code(&unknown) == "EXECUTION_NOT_FOUND", &unknown),
         ],
     );

@@ -8,7 +8,6 @@ mod ecosystem;
 pub(super) mod gauges;
 mod monitoring;
 pub(super) mod omnihub;
-mod run_names;
 mod runs;
 mod swarmguard;
 mod tasks;

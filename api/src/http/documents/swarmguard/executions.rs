@@ -16,7 +16,6 @@ use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::codes;
 use crate::http::document::Document;
-use crate::http::documents::run_names::{find, name_of};
 use crate::http::documents::runs::{listed, shown};
 use crate::http::documents::tasks::Run;
 use crate::http::documents::window::{self, Window};
@@ -26,6 +25,7 @@ use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
+use crate::http::run_names::{find, name_of};
 
 /// How long `run` waits for the end unless told otherwise.
 const WAIT_SECONDS_DEFAULT: f64 = 30.0;

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::Document;
-use crate::http::documents::run_names::find;
 use crate::http::documents::runs::{listed, shown, usual_ms};
 use crate::http::documents::tasks::{Run, minutes, seconds};
 use crate::http::documents::window::{self, Window};
@@ -27,6 +26,7 @@ use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
+use crate::http::run_names::find;
 
 /// Rows unless told otherwise.
 const LIMIT_DEFAULT: usize = 50;

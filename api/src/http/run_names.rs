@@ -3,12 +3,12 @@
 //! A run that was begun by such a path has its name as its idempotency key, from which its id
 //! follows: a name is found without an index, also after a restart. Any other run's name is its id.
 
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{BadId, ExecutionId};
 use serde_json::Value;
 
-use crate::http::caller::Caller;
-use crate::http::executions::read_id;
-use crate::http::refusal::Refusal;
+use super::caller::Caller;
+use super::codes;
+use super::refusal::Refusal;
 
 /// A run's name, by its JSON.
 pub(super) fn name_of(run: &Value) -> &Value {
@@ -24,7 +24,11 @@ pub(super) fn name_of(run: &Value) -> &Value {
 pub(super) fn find(caller: &Caller, text: &str) -> Result<ExecutionId, Refusal> {
     match workflow_of(text) {
         Some(workflow) => Ok(caller.engine()?.run_of_key(caller.namespace(), workflow, text)),
-        None => read_id(text),
+        // What is no execution id is the id of no execution.
+        None => {
+            let unknown = |bad: BadId| Refusal::new(codes::EXECUTION_NOT_FOUND, bad.to_string());
+            text.parse().map_err(unknown)
+        }
     }
 }
 

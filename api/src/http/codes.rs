@@ -131,7 +131,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 61] = [
+pub const ALL: [(&str, StatusCode); 62] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),

@@ -29,7 +29,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
         ],
     );
     let (_, active) = scene.get("/api/v1/workflows?status=active").await;
-    let own = active["workflows"].as_array().into_iter().flatten();
+    let mut own = active["workflows"].as_array().into_iter().flatten();
     let own = own.find(|own| own["workflow_id"] == "held-up").cloned().unwrap_or(Value::Null);
     let (_, all) = scene.get("/api/v1/workflows").await;
     let count = |told: &Value| told["workflows"].as_array().map_or(0, Vec::len);

@@ -12,10 +12,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture binaries
+.PHONY: help check test sim bench run demo fmt torture mutants binaries
 
 CARGO ?= cargo
 SEED ?=
+ONLY ?=
 
 # One selection of packages for every test command: another one would unify the dependencies'
 # features differently and compile them again.
@@ -55,6 +56,9 @@ fmt: ## format the sources
 
 torture: binaries ## the long tests of kills, power cuts, broken disks and bit rot
 	BACKSTITCH_TORTURE=1 $(TEST) -- torture --nocapture
+
+mutants: ## deliberate faults, one at a time, each caught by its test; ONLY=name for some
+	python3 tests/mutants/run.py $(ONLY)
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

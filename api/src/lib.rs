@@ -5,6 +5,7 @@
 //! - `settings`: flags over environment over file over defaults;
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
+//! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
 //! - `demo`: the whole at work, with a shop;
 //! - `trial`: a workflow tested under every fault;
 //! - `orchestrator`, `parent`: a server as a child process, which both of them kill.
@@ -18,6 +19,7 @@ pub mod commands;
 pub mod demo;
 pub mod error;
 pub mod http;
+pub mod machine;
 mod nearest;
 mod orchestrator;
 mod parent;
@@ -27,6 +29,7 @@ pub mod settings;
 mod signals;
 pub mod terminal;
 pub mod timeline;
+pub mod traffic;
 pub mod trial;
 
 pub use error::Error;

@@ -154,7 +154,8 @@ mod tests {
     fn whoever_asks_something_else_has_another_key() {
         let input = Payload::of(&json!(1));
         let of = |namespace, task_type| CacheKey::of_input(namespace, task_type, &input);
-        let keys = [of("a", "http"), of("b", "http"), of("a", "sql"), of("a\",\"http", "")];
+        let other = CacheKey::of_input("a", "http", &Payload::of(&json!(2)));
+        let keys = [of("a", "http"), of("b", "http"), of("a", "sql"), of("a\",\"http", ""), other];
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
     }

@@ -4,6 +4,7 @@
 //! No async, IO, clock, randomness or logging: time and drawn values are arguments, and the
 //! only results are events and orders.
 
+pub mod access;
 pub mod advance;
 mod allot;
 pub mod arrows;

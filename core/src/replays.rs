@@ -31,6 +31,9 @@ pub struct Terms {
     /// The view that is made anew, if nothing is delivered to a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<String>,
+    /// Events up to this instant were asked for and could not be had: the log was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_until: Option<Timestamp>,
 }
 
 impl Terms {
@@ -44,7 +47,7 @@ impl Terms {
     #[must_use]
     pub fn of_payload(payload: &Payload) -> Self {
         let (filter, max_attempts) = (EventFilter::default(), ATTEMPTS_DEFAULT);
-        let everything = Self { filter, max_attempts, view: None };
+        let everything = Self { filter, max_attempts, view: None, cut_until: None };
         serde_json::from_str(payload.text()).unwrap_or(everything)
     }
 }

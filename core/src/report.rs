@@ -139,6 +139,7 @@ pub fn execution_json(state: &State) -> Value {
             "actor": cancel.actor,
             "compensate": cancel.compensate,
             "force": state.controls.as_ref().is_some_and(|own| own.forced || own.undos_forced),
+            "in_force": cancel.in_force,
             "requested_at": cancel.at.to_string(),
         })),
         "suspended": controls::suspended_json(state),

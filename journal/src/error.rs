@@ -121,10 +121,10 @@ pub enum Error {
         /// Where, and how.
         damage: Damage,
     },
-    /// The store holds more than the log: the log's end was lost or replaced.
+    /// The store, a view or the checkpoints hold more than the log: the log's end was lost or replaced.
     #[error(
-        "the log of partition {partition} ends at commit {log}, but the store has applied \
-         commit {store}: the log's end is missing. Run `replay-tool verify`, then restore a \
+        "the log of partition {partition} ends at commit {log}, but the store or what is made of \
+         it has applied commit {store}: the log's end is missing. Run `replay-tool verify`, then restore a \
          backup, or save what can be proven with `replay-tool salvage`"
     )]
     LogBehindStore {
@@ -132,7 +132,7 @@ pub enum Error {
         partition: u16,
         /// Last commit of the log.
         log: u64,
-        /// Last commit the store has applied.
+        /// The last commit that was applied.
         store: u64,
     },
     /// The store behind the log could not be read or rebuilt.

@@ -49,6 +49,7 @@ mod ticks;
 mod verify;
 mod views;
 mod watchdog;
+mod witnesses;
 
 pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
 pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
@@ -83,7 +84,7 @@ pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
-    RestoreRequest, oldest_point, restore,
+    RestoreRequest, ReturnedRun, oldest_point, restore,
 };
 pub use salvage::{
     CutRun, DamagedBase, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,

@@ -16,12 +16,11 @@ use crate::error::Error;
 use crate::log::wal::TornTail;
 use crate::log::wal::scan::{Chains, Shape};
 use crate::log::wal::walk::{Found, walk};
-use crate::marks::Marks;
 use crate::open::check_not_ahead;
 use crate::record::{self, Record};
 use crate::removal;
 use crate::sources::Sources;
-use crate::store::decode_applied;
+use crate::witnesses::{Witness, witnesses};
 
 /// A data directory that no process has open.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl Reader {
         mut visit: impl FnMut(&Commit, Location) -> bool,
     ) -> Result<Option<TornTail>, Error> {
         // Before the log, which may grow meanwhile.
-        let applied = self.applied_by_store()?;
+        let witnesses = self.witnesses()?;
         let mut stopped = false;
         let mut chains = Chains::at(self.sources.beginning()?.heads);
         let mut failure = None;
@@ -149,16 +148,17 @@ impl Reader {
             None if stopped => Ok(torn),
             None => {
                 let log: Vec<u64> = chains.heads.iter().map(|head| head.sequence).collect();
-                check_not_ahead(&log, &applied.unwrap_or_default()).map(|()| torn)
+                for witness in &witnesses {
+                    check_not_ahead(&log, &witness.applied)?;
+                }
+                Ok(torn)
             }
         }
     }
 
-    /// How far the store beside the log says to have come, by partition: it is never ahead of
-    /// the log. `None` without a store.
-    pub(crate) fn applied_by_store(&self) -> Result<Option<Vec<u64>>, Error> {
-        let marks = Marks::read(&self.directory.store_marks())?;
-        Ok(marks.and_then(|marks| decode_applied(&marks.applied_after, self.partitions())))
+    /// Who beside the log says how far it had come: none is ever ahead of it.
+    pub(crate) fn witnesses(&self) -> Result<Vec<Witness>, Error> {
+        witnesses(&self.directory, &self.shape)
     }
 
     /// Visits every record that the base keeps of what was cut, stream by stream, with the

@@ -11,6 +11,7 @@ use backstitch_core::rollout::NotOpen;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::NoSuchPoint;
 
+use crate::handle::HistoryCut;
 use crate::slots::Full;
 
 /// Why a request to the engine failed. Nothing was recorded unless the variant says so.
@@ -112,6 +113,20 @@ pub enum Error {
         given: u32,
         /// The store's.
         generation: u32,
+    },
+    /// Some of the history that was asked for was cut off the log.
+    #[error(
+        "some of the events asked for were cut: the history of partition {partition} begins behind \
+         position {position}. Begin without a place, or with the cursor {} (what came before it was \
+         cut, up to {})", .cut.cursor, .cut.until
+    )]
+    HistoryCut {
+        /// Of which partition.
+        partition: u16,
+        /// Its last position that is gone.
+        position: u64,
+        /// Where what is left begins.
+        cut: HistoryCut,
     },
     /// The definition is wrong, in every place named.
     #[error("the definition has {} problem(s)", .0.len())]

@@ -50,7 +50,7 @@ use request::{check_words, deadline, request_digest};
 
 pub use backstitch_core::export::ImportReport;
 pub use define::compile;
-pub use events::EventRows;
+pub use events::{EventRows, HistoryCut};
 pub use forks::{ForkMade, ForkWish};
 pub use items::ItemsPage;
 pub use letters::LetterStatistics;

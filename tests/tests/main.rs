@@ -1,6 +1,7 @@
 //! All tests that look at more than one crate, in one binary: one link instead of many.
 
 mod bench;
+mod conformance;
 mod crash;
 mod documents;
 mod examples;

@@ -1,29 +1,26 @@
 //! `/api/v1/admin`: what an operator does to the server itself.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_journal::ViewName;
 use serde_json::json;
 
+use super::answer;
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::refusal::Refusal;
-use super::{App, answer};
 use crate::nearest::unknown;
 
 /// `GET /api/v1/admin/views`: how far behind each view is, and how a rebuild goes.
-pub(super) async fn views(State(app): State<App>) -> Result<Response, Refusal> {
-    Ok(answer::ok(&json!({ "views": app.engine()?.views() })))
+pub(super) async fn views(caller: Caller) -> Result<Response, Refusal> {
+    Ok(answer::ok(&json!({ "views": caller.engine()?.views() })))
 }
 
 /// `POST /api/v1/admin/views/rebuild`: 202 once it is begun or was under way already.
-pub(super) async fn rebuild_view(
-    State(app): State<App>,
-    document: Document,
-) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn rebuild_view(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let mut fields = Fields::of(document, &["view"]);
     let word = fields.text("view");
     let view = word.as_deref().and_then(ViewName::of_word);

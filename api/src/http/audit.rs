@@ -1,6 +1,5 @@
 //! `/api/v1/audit`: who did what, by period.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::audit::AuditAction;
@@ -8,21 +7,22 @@ use backstitch_core::report::audit_row_json;
 use backstitch_journal::AuditFilter;
 use serde_json::json;
 
+use super::answer;
+use super::caller::Caller;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 /// What the audit can be asked.
 const PARAMETERS: [&str; 8] =
     ["actor", "action", "target", "after", "before", "order", "limit", "cursor"];
 
 /// `GET /api/v1/audit`: newest first unless told otherwise.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &PARAMETERS)?;
     let words = AuditAction::ALL.map(AuditAction::word);
     let filter = AuditFilter {
-        namespace: app.namespace().to_string(),
+        namespace: caller.namespace().to_string(),
         actor: asked.owned("actor"),
         action: asked.word("action", &words, AuditAction::of_word)?,
         target: asked.owned("target"),

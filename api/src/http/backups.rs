@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use backstitch_core::time::Timestamp;
@@ -16,10 +15,11 @@ use backstitch_saga::{Handle, clock};
 use serde::Serialize;
 use serde_json::json;
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// Backups that ended and are remembered.
 const ENDED_MAX: usize = 20;
@@ -135,21 +135,21 @@ fn with_cause(error: &Error) -> String {
 }
 
 /// `POST /api/v1/admin/backups`: begins a backup, or goes on with one.
-pub(super) async fn begin(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?.clone();
+pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?.clone();
     let mut fields = Fields::of(document, &["directory"]);
     let name = fields.words("directory");
     fields.finish()?;
-    let directory = app.backups().place(&name)?;
+    let directory = caller.backups().place(&name)?;
     let at = clock::now();
-    app.backups().begin(&directory, at)?;
-    tracing::info!(directory = %directory.display(), actor = ACTOR, "a backup begins");
-    let (worker, to) = (app.clone(), directory.clone());
+    caller.backups().begin(&directory, at)?;
+    tracing::info!(directory = %directory.display(), actor = &caller.actor(), "a backup begins");
+    let (worker, to) = (caller.clone(), directory.clone());
     let begun = std::thread::Builder::new()
         .name("backup".to_owned())
         .spawn(move || run(&worker, &engine, &to, at));
     if let Err(error) = begun {
-        app.backups().end(Err(Error::Io {
+        caller.backups().end(Err(Error::Io {
             action: "starting a thread for",
             path: directory.clone(),
             source: error,
@@ -159,8 +159,8 @@ pub(super) async fn begin(State(app): State<App>, document: Document) -> Result<
     Ok(answer::json(StatusCode::ACCEPTED, &body))
 }
 
-fn run(app: &App, engine: &Handle, to: &Path, at: Timestamp) {
-    let backups = app.backups();
+fn run(caller: &Caller, engine: &Handle, to: &Path, at: Timestamp) {
+    let backups = caller.backups();
     let done = engine.journal().backup(to, at, &mut |progress| {
         // A server that stops does not wait for a backup: the next one goes on with it.
         if engine.is_ready() { backups.hear(progress) } else { ControlFlow::Break(()) }
@@ -169,15 +169,15 @@ fn run(app: &App, engine: &Handle, to: &Path, at: Timestamp) {
 }
 
 /// `GET /api/v1/admin/backups`: the one that runs, and the last ones with what came of them.
-pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
-    app.engine()?;
-    Ok(answer::ok(&*app.backups().standing()))
+pub(super) async fn show(caller: Caller) -> Result<Response, Refusal> {
+    caller.engine()?;
+    Ok(answer::ok(&*caller.backups().standing()))
 }
 
 /// `DELETE /api/v1/admin/backups`: stops the one that runs; what it copied stays for the next.
-pub(super) async fn cancel(State(app): State<App>) -> Result<Response, Refusal> {
-    app.engine()?;
-    let mut standing = app.backups().standing();
+pub(super) async fn cancel(caller: Caller) -> Result<Response, Refusal> {
+    caller.engine()?;
+    let mut standing = caller.backups().standing();
     standing.cancelled = true;
     let running = standing.running.as_ref().map(|running| running.directory.clone());
     Ok(answer::ok(&json!({ "cancelled": running })))

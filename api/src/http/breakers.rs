@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::breaker::BREAKER_KEY_BYTES_MAX;
 use backstitch_core::event::BreakerOrder;
@@ -12,19 +11,20 @@ use backstitch_saga::breakers::{CircuitShown, Forced};
 use backstitch_saga::clock;
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::control::reason;
 use super::document::Document;
 use super::path::{PathId, TwoIds};
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// Breakers that one answer shows; it says how many more there are.
 const SHOWN_MAX: usize = 1_000;
 
 /// `GET /api/v1/breakers`.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
-    let breakers = app.engine()?.breakers();
-    let (found, more) = breakers.shown(app.namespace(), SHOWN_MAX, clock::now());
+pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+    let breakers = caller.engine()?.breakers();
+    let (found, more) = breakers.shown(caller.namespace(), SHOWN_MAX, clock::now());
     let (settings, rules) = (breakers.settings(), breakers.settings().rules);
     Ok(answer::ok(&json!({
         "enabled": settings.enabled,
@@ -43,9 +43,9 @@ pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
 }
 
 /// `GET /api/v1/breakers/{key}`.
-pub(super) async fn show(State(app): State<App>, PathId(key): PathId) -> Result<Response, Refusal> {
-    let name = (app.namespace().clone(), key.as_str().into());
-    match app.engine()?.breakers().find(&name, clock::now()) {
+pub(super) async fn show(caller: Caller, PathId(key): PathId) -> Result<Response, Refusal> {
+    let name = (caller.namespace().clone(), key.as_str().into());
+    match caller.engine()?.breakers().find(&name, clock::now()) {
         Some(found) => Ok(answer::ok(&shown(&found))),
         None => Err(not_found(&key)),
     }
@@ -53,7 +53,7 @@ pub(super) async fn show(State(app): State<App>, PathId(key): PathId) -> Result<
 
 /// `POST /api/v1/breakers/{key}/{order}`, with a `reason` if somebody wants to say one.
 pub(super) async fn order(
-    State(app): State<App>,
+    caller: Caller,
     TwoIds(key, word): TwoIds,
     document: Document,
 ) -> Result<Response, Refusal> {
@@ -69,9 +69,9 @@ pub(super) async fn order(
         );
         return Err(Refusal::bad_request(message));
     }
-    let said = (reason(document)?, ACTOR.to_owned());
-    let name = (app.namespace().clone(), Arc::from(key.as_str()));
-    let found = app.engine()?.order_breaker(name, order, said).await?;
+    let said = (reason(document)?, caller.actor());
+    let name = (caller.namespace().clone(), Arc::from(key.as_str()));
+    let found = caller.engine()?.order_breaker(name, order, said).await?;
     found.map(|own| answer::ok(&shown(&own))).ok_or_else(|| not_found(&key))
 }
 

@@ -1,24 +1,24 @@
 //! `/api/v1/cache`: how the result cache stands, and emptying it.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::command::WORDS_BYTES_MAX;
 use backstitch_saga::cache::Usage;
 use serde_json::{Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer};
 
 /// `GET /api/v1/cache`.
-pub(super) async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub(super) async fn show(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     Parameters::of(&uri, &[])?;
-    Ok(answer::ok(&shown(app.engine()?.cache().usage())))
+    Ok(answer::ok(&shown(caller.engine()?.cache().usage())))
 }
 
 /// `DELETE /api/v1/cache`, with a `reason` if somebody wants to say one.
-pub(super) async fn empty(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub(super) async fn empty(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let parameters = Parameters::of(&uri, &["reason"])?;
     let reason = parameters.owned("reason").unwrap_or_default();
     if reason.len() > WORDS_BYTES_MAX || reason.chars().any(char::is_control) {
@@ -26,8 +26,8 @@ pub(super) async fn empty(State(app): State<App>, uri: Uri) -> Result<Response, 
             format!("`reason` has at most {WORDS_BYTES_MAX} bytes, no control characters");
         return Err(Refusal::bad_request(message));
     }
-    let engine = app.engine()?;
-    let emptied = engine.empty_cache(reason, ACTOR.to_owned()).await?;
+    let engine = caller.engine()?;
+    let emptied = engine.empty_cache(reason, caller.actor()).await?;
     let mut body = shown(engine.cache().usage());
     body["emptied"] = emptied.into();
     Ok(answer::ok(&body))

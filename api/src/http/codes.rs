@@ -42,6 +42,8 @@ pub const UNSUPPORTED_MEDIA_TYPE: &str = "UNSUPPORTED_MEDIA_TYPE";
 pub const POINT_NOT_FOUND: &str = "POINT_NOT_FOUND";
 /// The cursor was given out before the store was restored, or by another store.
 pub const CURSOR_OUTDATED: &str = "CURSOR_OUTDATED";
+/// Some of the events asked for were cut off the log.
+pub const HISTORY_CUT: &str = "HISTORY_CUT";
 /// No service of that key was called or spoken of since the start.
 pub const BREAKER_NOT_FOUND: &str = "BREAKER_NOT_FOUND";
 /// Operators keep as many breakers open or closed as there may be.
@@ -120,11 +122,13 @@ pub const INSUFFICIENT_RESOURCES: &str = "INSUFFICIENT_RESOURCES";
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
 pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
+/// The path is one of a document whose part this server does not have yet.
+pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 /// A bug in the server; its log has more.
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 59] = [
+pub const ALL: [(&str, StatusCode); 61] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -147,6 +151,7 @@ pub const ALL: [(&str, StatusCode); 59] = [
     (INSUFFICIENT_RESOURCES, StatusCode::SERVICE_UNAVAILABLE),
     (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),
+    (HISTORY_CUT, StatusCode::GONE),
     (INVALID_WORKFLOW_DEFINITION, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_INPUT, StatusCode::UNPROCESSABLE_ENTITY),
     (INVALID_EXPORT, StatusCode::UNPROCESSABLE_ENTITY),
@@ -183,6 +188,7 @@ pub const ALL: [(&str, StatusCode); 59] = [
     (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
     (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
+    (NOT_IMPLEMENTED, StatusCode::NOT_IMPLEMENTED),
     (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),
 ];
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as wrong;
 use backstitch_core::time::{Timestamp, parse_duration_ms};
@@ -10,14 +9,15 @@ use backstitch_journal::CutPoint;
 use backstitch_saga::clock;
 use backstitch_saga::retention::ago;
 
+use super::answer;
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer};
 
 /// Shows what a cut would do, and does it if `dry_run` is false.
-pub(super) async fn cut(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn cut(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let mut fields = Fields::of(document, &["keep_for", "before", "dry_run"]);
     let point = point(&mut fields);
     let dry_run = fields.truth("dry_run").unwrap_or(true);
@@ -25,7 +25,7 @@ pub(super) async fn cut(State(app): State<App>, document: Document) -> Result<Re
     let point = CutPoint::Before(point.unwrap_or_default());
     let plan = match dry_run {
         true => engine.plan_cut(point).await?,
-        false => engine.cut(point, ACTOR).await?,
+        false => engine.cut(point, &caller.actor()).await?,
     };
     Ok(answer::ok(&plan.to_json(dry_run)))
 }

@@ -2,19 +2,19 @@
 //!
 //! The journal's own statistics as they are, and what the system says of this process.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::refusal::Refusal;
-use super::{App, answer, codes};
+use super::{answer, codes};
 
 /// The name by which the first design asks for the number of keys.
 const KEYS: &str = "rocksdb.estimate-num-keys";
 
 /// `GET /api/v1/stats/db`, and the same without `/api`.
-pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
-    let journal = app.engine()?.journal().clone();
+pub(super) async fn show(caller: Caller) -> Result<Response, Refusal> {
+    let journal = caller.engine()?.journal().clone();
     let reading = tokio::task::spawn_blocking(move || journal.statistics());
     let statistics = reading.await.map_err(|_| Refusal::new(codes::INTERNAL, "not read"))?;
     let keys = statistics.store.entries + statistics.views.entries + statistics.checkpoints.entries;

@@ -5,7 +5,6 @@ mod request;
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -19,23 +18,24 @@ use serde_json::{Value, json};
 
 pub(super) use request::idempotency_key;
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes, history, travel};
+use super::{answer, codes, history, travel};
 
 /// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
 /// 200 and the whole run, if it ends by then.
 pub(super) async fn execute(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
-    let (request, wait) = request::read(app.namespace().clone(), workflow, &headers, document)?;
+    let engine = caller.engine()?;
+    let (request, wait) = request::read(&caller, workflow, &headers, document)?;
     let accepted = engine.submit(request).await?;
     let run = accepted.execution;
     let mut status = accepted.status;
@@ -67,11 +67,11 @@ fn standing(execution: &Value) -> Option<&'static str> {
 
 /// `GET /api/v1/executions/{id}`: as it stands, or as it was at a version or an instant.
 pub(super) async fn show(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let run = read_id(&id)?;
     match travel::point(&Parameters::of(&uri, &["version", "at"])?)? {
         Some(point) => Ok(answer::ok(&engine.execution_at(run, point).await?)),
@@ -94,11 +94,11 @@ pub(super) const FILTER_PARAMETERS: [&str; 10] = [
 ];
 
 /// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let asked =
         Parameters::of(&uri, &[&FILTER_PARAMETERS[..], &["order", "limit", "cursor"]].concat())?;
-    let filter = RunFilter { order: asked.order()?, ..filter(&app, &asked)? };
+    let filter = RunFilter { order: asked.order()?, ..filter(&caller, &asked)? };
     let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
@@ -110,10 +110,10 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 ///
 /// # Errors
 /// 400 for a value that can't be read.
-pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal> {
+pub(super) fn filter(caller: &Caller, asked: &Parameters) -> Result<RunFilter, Refusal> {
     let words = RunStatus::ALL.map(RunStatus::word);
     Ok(RunFilter {
-        namespace: app.namespace().to_string(),
+        namespace: caller.namespace().to_string(),
         status: asked.word("status", &words, RunStatus::of_word)?,
         workflow: asked.owned("workflow_id"),
         tag: asked.owned("tag"),
@@ -130,11 +130,11 @@ pub(super) fn filter(app: &App, asked: &Parameters) -> Result<RunFilter, Refusal
 
 /// `GET /api/v1/executions/{id}/events`: the history, in order.
 pub(super) async fn events(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
     let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
@@ -191,18 +191,18 @@ fn fitting(records: &[&Record], limit: usize) -> usize {
 
 /// `POST /api/v1/executions/{id}/cancel`.
 pub(super) async fn cancel(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let run = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason", "compensate", "force"]);
     let reason = fields.words("reason");
     let compensate = fields.truth("compensate");
     let force = fields.truth("force").unwrap_or(false);
     fields.finish()?;
-    let command = Command::Cancel { reason, actor: ACTOR.to_owned(), compensate, force };
+    let command = Command::Cancel { reason, actor: caller.actor(), compensate, force };
     accepted(engine, run, command).await
 }
 

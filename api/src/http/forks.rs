@@ -1,6 +1,5 @@
 //! `/api/v1/executions/{id}/fork`: an ended run gone on with from some step.
 
-use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -8,12 +7,13 @@ use backstitch_core::definition::problem::codes as problems;
 use backstitch_saga::handle::ForkWish;
 use serde_json::{Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::document::Document;
 use super::executions::{idempotency_key, read_id};
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer};
 
 const FIELDS: [&str; 8] = [
     "from_step",
@@ -28,13 +28,13 @@ const FIELDS: [&str; 8] = [
 
 /// `POST /api/v1/executions/{id}/fork`: 202 once the fork is durable.
 pub(super) async fn fork(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (app.engine()?, read_id(&id)?);
-    let wish = read(&headers, document)?;
+    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let wish = read(&caller, &headers, document)?;
     let made = engine.fork(run, wish).await?;
     let warnings: Vec<Value> = made.again.iter().map(|step| warning(step)).collect();
     let body = json!({
@@ -55,7 +55,7 @@ fn warning(step: &str) -> Value {
     json!({ "step": step, "message": message })
 }
 
-fn read(headers: &HeaderMap, document: Document) -> Result<ForkWish, Refusal> {
+fn read(caller: &Caller, headers: &HeaderMap, document: Document) -> Result<ForkWish, Refusal> {
     let idempotency_key = idempotency_key(headers)?;
     let mut fields = Fields::of(document, &FIELDS);
     let from_step = fields.text("from_step");
@@ -71,7 +71,7 @@ fn read(headers: &HeaderMap, document: Document) -> Result<ForkWish, Refusal> {
         accept_unsafe: fields.truth("accept_unsafe").unwrap_or(false),
         idempotency_key,
         reason: fields.words("reason"),
-        actor: ACTOR.to_owned(),
+        actor: caller.actor(),
     };
     if wish.from_step.is_none() && wish.version.is_none() {
         let message = "say where to go on from: `from_step`, or a `version`".to_owned();

@@ -1,26 +1,27 @@
 //! `/api/v1/events`: the whole history, by position and by time, through a filter.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::report::EVENT_TYPES;
 use backstitch_journal::ChainCursor;
-use serde_json::json;
+use backstitch_saga::handle::HistoryCut;
+use serde_json::{Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::travel::instant;
-use super::{App, answer};
 use crate::nearest::unknown;
 
 const PARAMETERS: [&str; 9] =
     ["after", "until", "from", "to", "type", "workflow_id", "execution_id", "namespace", "limit"];
 
 /// `GET /api/v1/events`: oldest first.
-pub(super) async fn events(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn events(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &PARAMETERS)?;
     let (after, until) =
         (cursor(asked.text("after"), "after")?, cursor(asked.text("until"), "until")?);
@@ -29,7 +30,13 @@ pub(super) async fn events(State(app): State<App>, uri: Uri) -> Result<Response,
         "events": page.rows,
         "next_cursor": page.next.to_string(),
         "more": page.more,
+        "cut": page.cut.map(|cut| cut_json(&cut)),
     })))
+}
+
+/// What was cut off the history, and where what is left begins.
+pub(super) fn cut_json(cut: &HistoryCut) -> Value {
+    json!({ "cursor": cut.cursor.to_string(), "until": cut.until.to_string() })
 }
 
 /// The filter that a query names, by those of its parameters that are known there.

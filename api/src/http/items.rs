@@ -1,24 +1,24 @@
 //! `/api/v1/executions/{id}/steps/{step_id}/items`: what became of each item of a loop.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::plan::ITEMS_MAX;
 use serde_json::json;
 
+use super::answer;
+use super::caller::Caller;
 use super::executions::read_id;
 use super::path::TwoIds;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 /// `GET`: items by their number, those that have begun and those beside them.
 pub(super) async fn list(
-    State(app): State<App>,
+    caller: Caller,
     TwoIds(id, step): TwoIds,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, read_id(&id)?);
     let asked = Parameters::of(&uri, &["limit", "cursor"])?;
     let from = asked.number("cursor", 0..=ITEMS_MAX as u64)?.unwrap_or(0);
     let page = engine.items(run, &step, from, asked.limit()?).await?;

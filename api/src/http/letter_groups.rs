@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::letters::LetterCounts;
@@ -13,10 +12,11 @@ use backstitch_saga::clock;
 use backstitch_saga::handle::LetterStatistics;
 use serde_json::{Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::letters::cause_filter;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 /// What groups can be asked.
 const PARAMETERS: [&str; 6] = ["status", "workflow_id", "kind", "code", "fingerprint", "limit"];
@@ -31,10 +31,10 @@ const AGES_MS: [(&str, u64); 4] = [
 const OLDER: &str = "30 days and more";
 
 /// `GET /api/v1/dlq/groups`: the largest first.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &PARAMETERS)?;
-    let filter = cause_filter(&app, &asked)?;
+    let filter = cause_filter(&caller, &asked)?;
     let found = engine.letter_groups(filter, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "groups": found.groups.iter().map(letter_group_json).collect::<Vec<_>>(),
@@ -43,8 +43,8 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 }
 
 /// `GET /api/v1/dlq/stats`: totals by status, and of open letters by everything else.
-pub(super) async fn statistics(State(app): State<App>) -> Result<Response, Refusal> {
-    let found = app.engine()?.letter_statistics(app.namespace()).await?;
+pub(super) async fn statistics(caller: Caller) -> Result<Response, Refusal> {
+    let found = caller.engine()?.letter_statistics(caller.namespace()).await?;
     Ok(answer::ok(&statistics_json(&found, clock::now())))
 }
 

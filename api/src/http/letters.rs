@@ -1,6 +1,5 @@
 //! `/api/v1/dlq`: dead letters shown, listed, retried, discarded.
 
-use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
@@ -12,12 +11,13 @@ use backstitch_core::summary::{LetterKind, LetterStatus};
 use backstitch_journal::LetterFilter;
 use serde_json::json;
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// Letters of every status.
 const ALL: &str = "all";
@@ -40,8 +40,8 @@ const LIST_PARAMETERS: [&str; 14] = [
 ];
 
 /// `GET /api/v1/dlq`: newest first and the open ones, unless told otherwise.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
     let no_run = |text: &str| Refusal::bad_request(format!("`{text}` is no execution id"));
     let execution = asked.text("execution_id");
@@ -53,7 +53,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
         execution,
         opened: asked.range("opened_after", "opened_before")?,
         order: asked.order()?,
-        ..cause_filter(&app, &asked)?
+        ..cause_filter(&caller, &asked)?
     };
     let page = engine.letters(filter, asked.cursor()?, asked.limit()?).await?;
     Ok(answer::ok(&json!({
@@ -63,7 +63,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 }
 
 /// What groups can be asked for, too.
-pub(super) fn cause_filter(app: &App, asked: &Parameters) -> Result<LetterFilter, Refusal> {
+pub(super) fn cause_filter(caller: &Caller, asked: &Parameters) -> Result<LetterFilter, Refusal> {
     let words = LetterStatus::ALL.map(letter_word);
     let statuses: Vec<_> = words.into_iter().chain([ALL]).collect();
     let status = asked.word("status", &statuses, |word| match word {
@@ -78,7 +78,7 @@ pub(super) fn cause_filter(app: &App, asked: &Parameters) -> Result<LetterFilter
     let fingerprint =
         fingerprint.map(|text| text.parse().map_err(|error: BadFingerprint| bad(error)));
     Ok(LetterFilter {
-        namespace: app.namespace().to_string(),
+        namespace: caller.namespace().to_string(),
         status: status.unwrap_or(Some(LetterStatus::Open)),
         workflow: asked.owned("workflow_id"),
         kind,
@@ -89,28 +89,30 @@ pub(super) fn cause_filter(app: &App, asked: &Parameters) -> Result<LetterFilter
 }
 
 /// `GET /api/v1/dlq/{id}`: the letter with its whole context.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     Ok(answer::ok(&engine.letter(read_id(&id)?).await?))
 }
 
 /// `POST /api/v1/dlq/{id}/retry`: in place, or by a new run that starts over.
 pub(super) async fn retry(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let letter = read_id(&id)?;
     let mut fields = Fields::of(document, &["input", "reason", "in_place"]);
     let (input, reason) = (fields.take("input"), fields.words("reason"));
     let in_place = fields.truth("in_place").unwrap_or(false);
     fields.finish()?;
     let retried = match input {
-        None if in_place => engine.retry_letter_in_place(letter, ACTOR).await?,
-        None => engine.retry_letter(letter, ACTOR).await?,
+        None if in_place => engine.retry_letter_in_place(letter, &caller.actor()).await?,
+        None => engine.retry_letter(letter, &caller.actor()).await?,
         // Another input is only taken where the step is retried in place.
-        Some(input) => engine.retry_letter_with(letter, Payload::of(&input), reason, ACTOR).await?,
+        Some(input) => {
+            engine.retry_letter_with(letter, Payload::of(&input), reason, &caller.actor()).await?
+        }
     };
     let body = json!({
         "letter_id": letter.to_string(),
@@ -123,11 +125,11 @@ pub(super) async fn retry(
 
 /// `POST /api/v1/dlq/{id}/discard`: the operation is given up.
 pub(super) async fn discard(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let letter = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason"]);
     let reason = fields.words("reason");
@@ -136,7 +138,7 @@ pub(super) async fn discard(
         fields.problem("reason", MISSING_FIELD, message);
     }
     fields.finish()?;
-    let status = engine.discard_letter(letter, ACTOR.to_owned(), reason).await?;
+    let status = engine.discard_letter(letter, caller.actor(), reason).await?;
     Ok(answer::ok(&json!({
         "letter_id": letter.to_string(),
         "execution_id": letter.execution.to_string(),
@@ -146,33 +148,33 @@ pub(super) async fn discard(
 
 /// `POST /api/v1/dlq/{id}/assign`: somebody is to see to it, or nobody any more.
 pub(super) async fn assign(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, letter) = (app.engine()?, read_id(&id)?);
+    let (engine, letter) = (caller.engine()?, read_id(&id)?);
     let mut fields = Fields::of(document, &["assignee", "reason"]);
     let assignee = Some(fields.words("assignee")).filter(|own| !own.is_empty());
     let reason = fields.words("reason");
     fields.finish()?;
-    engine.assign_letter(letter, assignee, reason, ACTOR.to_owned()).await?;
+    engine.assign_letter(letter, assignee, reason, caller.actor()).await?;
     Ok(answer::ok(&engine.letter(letter).await?))
 }
 
 /// `POST /api/v1/dlq/{id}/notes`: something is written down about it.
 pub(super) async fn note(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, letter) = (app.engine()?, read_id(&id)?);
+    let (engine, letter) = (caller.engine()?, read_id(&id)?);
     let mut fields = Fields::of(document, &["text"]);
     let text = fields.words("text");
     if text.is_empty() {
         fields.problem("text", MISSING_FIELD, "is required".to_owned());
     }
     fields.finish()?;
-    engine.note_letter(letter, text, ACTOR.to_owned()).await?;
+    engine.note_letter(letter, text, caller.actor()).await?;
     Ok(answer::ok(&engine.letter(letter).await?))
 }
 

@@ -1,7 +1,6 @@
 //! `/api/v1/limits`: how many attempts and runs there may be at a time, who holds what, and who
 //! waits.
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
@@ -11,8 +10,9 @@ use backstitch_saga::slots::{Full, KeyedRuns, Limit, SlotHolder};
 use backstitch_saga::turns::Class;
 use serde_json::{Map, Value, json};
 
+use super::caller::Caller;
 use super::refusal::Refusal;
-use super::{App, answer, codes};
+use super::{answer, codes};
 
 /// Holders of the node's own limits that are named; counts say how many there are.
 const HOLDERS_SHOWN_MAX: usize = 100;
@@ -21,12 +21,12 @@ const HOLDERS_SHOWN_MAX: usize = 100;
 const KEYS_SHOWN_MAX: usize = 1_000;
 
 /// `GET /api/v1/limits`.
-pub(super) async fn show(State(app): State<App>) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn show(caller: Caller) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let (turns, limits) = (engine.turns(), engine.limits());
     let classes = Class::ALL.map(Class::word);
-    let (keys, keys_more) = engine.keyed_limits(app.namespace(), KEYS_SHOWN_MAX);
-    let own = limits.workflows.iter().filter(|own| *own.namespace == **app.namespace());
+    let (keys, keys_more) = engine.keyed_limits(caller.namespace(), KEYS_SHOWN_MAX);
+    let own = limits.workflows.iter().filter(|own| *own.namespace == **caller.namespace());
     Ok(answer::ok(&json!({
         "workers": {
             "max": turns.size,

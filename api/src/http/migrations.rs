@@ -1,7 +1,6 @@
 //! `/api/v1/executions/{id}/migrate` and `/api/v1/workflows/{id}/migrate`: runs under way that
 //! go on with another revision.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
@@ -9,44 +8,45 @@ use backstitch_journal::Cursor;
 use backstitch_saga::handle::{Migrated, MigrationWish};
 use serde_json::{Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::document::Document;
 use super::executions::read_id;
 use super::fields::Fields;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer};
 
 /// `POST /api/v1/executions/{id}/migrate?dry_run=`.
 pub(super) async fn one(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     uri: Uri,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (app.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, read_id(&id)?);
     let dry_run = dry_run(&uri)?;
     let mut fields = Fields::of(document, &["revision", "reason"]);
-    let wish = wish(&mut fields, "revision", dry_run);
+    let wish = wish(&caller, &mut fields, "revision", dry_run);
     fields.finish()?;
     Ok(answer::ok(&row(&engine.migrate(run, wish).await?)))
 }
 
 /// `POST /api/v1/workflows/{id}/migrate?dry_run=`.
 pub(super) async fn all(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let dry_run = dry_run(&uri)?;
     let mut fields = Fields::of(document, &["from", "to", "reason", "cursor"]);
-    let wish = wish(&mut fields, "to", dry_run);
+    let wish = wish(&caller, &mut fields, "to", dry_run);
     let from = revision(&mut fields, "from");
     let after = cursor(&mut fields);
     fields.finish()?;
-    let done = engine.migrate_all(app.namespace(), &workflow, from, wish, after).await?;
+    let done = engine.migrate_all(caller.namespace(), &workflow, from, wish, after).await?;
     let fit = done.runs.iter().filter(|own| own.reasons.is_empty()).count();
     Ok(answer::ok(&json!({
         "workflow_id": workflow,
@@ -71,11 +71,11 @@ fn row(own: &Migrated) -> Value {
     })
 }
 
-fn wish(fields: &mut Fields, name: &str, dry_run: bool) -> MigrationWish {
+fn wish(caller: &Caller, fields: &mut Fields, name: &str, dry_run: bool) -> MigrationWish {
     MigrationWish {
         revision: revision(fields, name),
         reason: fields.words("reason"),
-        actor: ACTOR.to_owned(),
+        actor: caller.actor(),
         dry_run,
     }
 }

@@ -1,33 +1,33 @@
 //! `/api/v1/admin/payloads`: who names a content kept beside the records, erasing it, and
 //! collecting what nobody names.
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::Digest;
 use backstitch_saga::handle::KeptPayload;
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// `GET /api/v1/admin/payloads/{digest}`: what is kept, and which runs name it.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
-    let known = app.engine()?.payload(read_digest(&id)?).await?;
+pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
+    let known = caller.engine()?.payload(read_digest(&id)?).await?;
     Ok(answer::ok(&shown(&known, &json!({}))))
 }
 
 /// `POST /api/v1/admin/payloads/{digest}/erase`: recorded, then gone for good; with `dry_run`
 /// only what would be.
 pub(super) async fn erase(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let digest = read_digest(&id)?;
     let mut fields = Fields::of(document, &["reason", "dry_run"]);
     let dry_run = fields.truth("dry_run").unwrap_or(false);
@@ -39,18 +39,15 @@ pub(super) async fn erase(
     fields.finish()?;
     let known = match dry_run {
         true => engine.payload(digest).await?,
-        false => engine.erase_payload(digest, reason, ACTOR.to_owned()).await?,
+        false => engine.erase_payload(digest, reason, caller.actor()).await?,
     };
     let erased = known.kept_bytes.is_some() && !dry_run;
     Ok(answer::ok(&shown(&known, &json!({ "erased": erased, "dry_run": dry_run }))))
 }
 
 /// `POST /api/v1/admin/payloads/collect`: removes contents that nothing names any more.
-pub(super) async fn collect(
-    State(app): State<App>,
-    document: Document,
-) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn collect(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let mut fields = Fields::of(document, &["dry_run"]);
     let dry_run = fields.truth("dry_run").unwrap_or(false);
     fields.finish()?;

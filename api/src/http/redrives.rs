@@ -1,6 +1,5 @@
 //! `/api/v1/dlq/retries`: redrives, dead letters retried by a filter, at a rate.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
@@ -17,12 +16,13 @@ use backstitch_core::time::{Timestamp, parse_duration_ms};
 use backstitch_saga::handle::RedriveWish;
 use serde_json::{Map, Value, json};
 
+use super::caller::Caller;
 use super::control::reason;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 use crate::nearest::unknown;
 
 const FIELDS: [&str; 5] = ["filter", "rate_per_second", "canary", "stop_when", "reason"];
@@ -44,64 +44,64 @@ const STOP_FIELDS: [&str; 3] = ["failures", "failure_ratio", "after_outcomes"];
 const COUNT_MAX: u64 = 1_000_000_000;
 
 /// `POST /api/v1/dlq/retries`: 202 once the redrive is durable.
-pub(super) async fn begin(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
-    let wish = read(&app, document)?;
+pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
+    let wish = read(&caller, document)?;
     let (id, state) = engine.request_redrive(wish).await?;
     let response = answer::json(StatusCode::ACCEPTED, &redrive_json(id, &state));
     Ok(answer::with_header(response, LOCATION, &format!("/api/v1/dlq/retries/{id}")))
 }
 
 /// `GET /api/v1/dlq/retries`: newest first.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
-    let redrives = app.engine()?.redrives().await?;
+pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+    let redrives = caller.engine()?.redrives().await?;
     let rows: Vec<_> = redrives.iter().map(|(id, state)| redrive_json(*id, state)).collect();
     Ok(answer::ok(&json!({ "redrives": rows })))
 }
 
 /// `GET /api/v1/dlq/retries/{id}`.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let id = read_id(&id)?;
     Ok(answer::ok(&redrive_json(id, &engine.redrive(id).await?)))
 }
 
 /// `POST /api/v1/dlq/retries/{id}/pause`: what is under way goes on.
 pub(super) async fn pause(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (reason, actor) = (reason(document)?, Some(ACTOR.to_owned()));
-    act(&app, &id, RedriveCommand::Halt { reason, actor }).await
+    let (reason, actor) = (reason(document)?, Some(caller.actor()));
+    act(&caller, &id, RedriveCommand::Halt { reason, actor }).await
 }
 
 /// `POST /api/v1/dlq/retries/{id}/resume`: from where it stopped.
 pub(super) async fn resume(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
-    act(&app, &id, RedriveCommand::Resume { reason, actor }).await
+    let (reason, actor) = (reason(document)?, caller.actor());
+    act(&caller, &id, RedriveCommand::Resume { reason, actor }).await
 }
 
 /// `POST /api/v1/dlq/retries/{id}/cancel`: letters that were not retried stay open.
 pub(super) async fn cancel(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
-    act(&app, &id, RedriveCommand::Cancel { reason, actor }).await
+    let (reason, actor) = (reason(document)?, caller.actor());
+    act(&caller, &id, RedriveCommand::Cancel { reason, actor }).await
 }
 
-async fn act(app: &App, id: &str, command: RedriveCommand) -> Result<Response, Refusal> {
-    let (id, state) = app.engine()?.redrive_command(read_id(id)?, command).await?;
+async fn act(caller: &Caller, id: &str, command: RedriveCommand) -> Result<Response, Refusal> {
+    let (id, state) = caller.engine()?.redrive_command(read_id(id)?, command).await?;
     Ok(answer::ok(&redrive_json(id, &state)))
 }
 
-fn read(app: &App, document: Document) -> Result<RedriveWish, Refusal> {
+fn read(caller: &Caller, document: Document) -> Result<RedriveWish, Refusal> {
     let mut fields = Fields::of(document, &FIELDS);
     let filter = part(&mut fields, "filter", &FILTER_FIELDS).unwrap_or_default();
     let filter = read_filter(&mut fields, filter);
@@ -114,11 +114,11 @@ fn read(app: &App, document: Document) -> Result<RedriveWish, Refusal> {
     let reason = fields.words("reason");
     fields.finish()?;
     Ok(RedriveWish {
-        namespace: app.namespace().clone(),
+        namespace: caller.namespace().clone(),
         terms: Terms { filter, canary, stop_when },
         rate_per_second: rate,
         reason,
-        actor: ACTOR.to_owned(),
+        actor: caller.actor(),
     })
 }
 

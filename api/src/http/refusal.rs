@@ -14,6 +14,7 @@ use backstitch_journal::Error as JournalError;
 use backstitch_saga::{Error, clock};
 use serde_json::{Value, json};
 
+use super::history::cut_json;
 use super::{answer, codes, limits, retention};
 
 /// When a client that was told 503 may come again, in seconds.
@@ -166,6 +167,11 @@ impl From<Error> for Refusal {
             Error::NoSuchPoint(why) => no_such_point(&why, message),
             Error::CursorOutdated { generation, .. } => {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
+            }
+            Error::HistoryCut { partition, position, cut } => {
+                Self::new(codes::HISTORY_CUT, message).with(json!({
+                    "partition": partition, "position": position, "cut": cut_json(&cut),
+                }))
             }
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
             Error::InvalidSubmission(problems) | Error::InvalidRollout(problems) => {

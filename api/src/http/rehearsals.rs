@@ -1,6 +1,5 @@
 //! `/api/v1/workflows/{id}/dry-run`: a run played with mocks; nothing is recorded.
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::ids::ExecutionId;
@@ -9,11 +8,12 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::handle::RehearsalWish;
 use serde_json::Value;
 
+use super::answer;
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 const FIELDS: [&str; 9] = [
     "revision",
@@ -29,13 +29,13 @@ const FIELDS: [&str; 9] = [
 
 /// `POST /api/v1/workflows/{id}/dry-run`.
 pub(super) async fn dry_run(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let wish = read(workflow, document)?;
-    Ok(answer::ok(&engine.rehearse(app.namespace(), wish).await?))
+    Ok(answer::ok(&engine.rehearse(caller.namespace(), wish).await?))
 }
 
 fn read(workflow: String, document: Document) -> Result<RehearsalWish, Refusal> {

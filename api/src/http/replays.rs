@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
@@ -16,11 +15,12 @@ use backstitch_journal::{ChainCursor, ViewName};
 use backstitch_saga::handle::{ReplayTarget, ReplayWish};
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::{Fields, kind};
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 use crate::nearest::unknown;
 
 const FIELDS: [&str; 7] =
@@ -28,57 +28,57 @@ const FIELDS: [&str; 7] =
 const FILTER_FIELDS: [&str; 4] = ["type", "workflow_id", "execution_id", "namespace"];
 
 /// `POST /api/v1/replays`: 202 once the replay is durable.
-pub(super) async fn begin(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
-    let wish = read(&app, document)?;
+pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
+    let wish = read(&caller, document)?;
     let (id, state) = engine.request_replay(wish).await?;
     let response = answer::json(StatusCode::ACCEPTED, &replay_json(id, &state));
     Ok(answer::with_header(response, LOCATION, &format!("/api/v1/replays/{id}")))
 }
 
 /// `GET /api/v1/replays`: newest first.
-pub(super) async fn list(State(app): State<App>) -> Result<Response, Refusal> {
-    let replays = app.engine()?.replays().await?;
+pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+    let replays = caller.engine()?.replays().await?;
     let rows: Vec<_> = replays.iter().map(|(id, state)| replay_json(*id, state)).collect();
     Ok(answer::ok(&json!({ "replays": rows })))
 }
 
 /// `GET /api/v1/replays/{id}`.
-pub(super) async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let id = read_id(&id)?;
     Ok(answer::ok(&replay_json(id, &engine.replay(id).await?)))
 }
 
 /// `POST /api/v1/replays/{id}/stop`.
 pub(super) async fn stop(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let id = read_id(&id)?;
     let mut fields = Fields::of(document, &["reason"]);
     let reason = fields.words("reason");
     fields.finish()?;
-    let state = engine.stop_replay(id, reason, ACTOR.to_owned()).await?;
+    let state = engine.stop_replay(id, reason, caller.actor()).await?;
     Ok(answer::ok(&replay_json(id, &state)))
 }
 
 /// `POST /api/v1/replays/{id}/resume`.
 pub(super) async fn resume(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let id = read_id(&id)?;
     Fields::of(document, &[]).finish()?;
-    let state = engine.resume_replay(id, ACTOR.to_owned()).await?;
+    let state = engine.resume_replay(id, caller.actor()).await?;
     Ok(answer::json(StatusCode::ACCEPTED, &replay_json(id, &state)))
 }
 
-fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
+fn read(caller: &Caller, document: Document) -> Result<ReplayWish, Refusal> {
     let mut fields = Fields::of(document, &FIELDS);
     let target = target(&mut fields);
     let (after, from) = place(&mut fields, "from");
@@ -89,14 +89,14 @@ fn read(app: &App, document: Document) -> Result<ReplayWish, Refusal> {
     let attempts_max = whole(&mut fields, "max_attempts", attempts, u32::from(ATTEMPTS_MAX));
     fields.finish()?;
     Ok(ReplayWish {
-        namespace: app.namespace().clone(),
+        namespace: caller.namespace().clone(),
         target,
         after,
         until,
         filter: EventFilter { from, to, ..filter },
         rate_per_second,
         attempts_max: u16::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX),
-        actor: ACTOR.to_owned(),
+        actor: caller.actor(),
     })
 }
 

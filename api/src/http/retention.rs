@@ -1,6 +1,5 @@
 //! `/api/v1/admin/retention`: how long runs are kept, what that means, and doing it.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use backstitch_core::definition::problem::{Problem, codes as wrong};
@@ -13,52 +12,50 @@ use backstitch_saga::retention::{
 };
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// Runs that a plan names unless told otherwise.
 const PLAN_RUNS_DEFAULT: usize = 100;
 
 /// `GET /api/v1/admin/retention/policy`.
-pub(super) async fn policy(State(app): State<App>) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn policy(caller: Caller) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let sweep = engine.retention_sweep_every().map(|every| every.as_secs());
     Ok(answer::ok(&in_force_json(&engine.retention_policy(), sweep)))
 }
 
 /// `PUT /api/v1/admin/retention/policy`: the body is the policy.
-pub(super) async fn set_policy(
-    State(app): State<App>,
-    document: Document,
-) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn set_policy(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let (value, _share) = document.required("a policy: an object with `rules`")?;
     let policy = Policy::read(&value).map_err(|problems| Refusal::wrong_fields(&problems))?;
-    let set = engine.set_retention_policy(policy, ACTOR).await?;
+    let set = engine.set_retention_policy(policy, &caller.actor()).await?;
     let sweep = engine.retention_sweep_every().map(|every| every.as_secs());
     Ok(answer::ok(&in_force_json(&set, sweep)))
 }
 
 /// `POST /api/v1/admin/retention/plan`: what applying would do. Nothing changes.
-pub(super) async fn plan(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn plan(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let mut fields = Fields::of(document, &["policy", "at", "limit", "cursor"]);
     let (policy, at) = what_and_when(&mut fields, engine.retention_policy().policy);
     let limit = whole(&mut fields, "limit", RUNS_PER_PLAN_MAX as u64);
     let after = cursor(&mut fields);
     fields.finish()?;
     let limit = limit.map_or(PLAN_RUNS_DEFAULT, |limit| usize::try_from(limit).unwrap_or(1));
-    let namespace = app.namespace().clone();
+    let namespace = caller.namespace().clone();
     let asked = Asked { namespace, policy: policy.clone(), at, after, limit };
     let plan = engine.plan_retention(asked).await?;
     Ok(answer::ok(&retention_plan_json(&plan, &policy, at)))
 }
 
 /// `POST /api/v1/admin/retention/apply`: begins to remove, in the background.
-pub(super) async fn apply(State(app): State<App>, document: Document) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+pub(super) async fn apply(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
     let mut fields = Fields::of(document, &["policy", "at", "confirm", "runs_per_second"]);
     let (policy, at) = what_and_when(&mut fields, engine.retention_policy().policy);
     let rate = whole(&mut fields, "runs_per_second", RUNS_PER_SECOND_MAX.into());
@@ -69,15 +66,15 @@ pub(super) async fn apply(State(app): State<App>, document: Document) -> Result<
     }
     fields.finish()?;
     let rate = rate.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(RUNS_PER_SECOND_DEFAULT);
-    let namespace = app.namespace().clone();
+    let namespace = caller.namespace().clone();
     let asked = Asked { namespace, policy, at, after: None, limit: 1 };
-    let progress = engine.apply_retention(asked, ACTOR, rate)?;
+    let progress = engine.apply_retention(asked, &caller.actor(), rate)?;
     Ok(answer::json(StatusCode::ACCEPTED, &progress_json(&progress)))
 }
 
 /// `GET /api/v1/admin/retention/apply`: how far it is.
-pub(super) async fn progress(State(app): State<App>) -> Result<Response, Refusal> {
-    let progress = app.engine()?.retention_progress();
+pub(super) async fn progress(caller: Caller) -> Result<Response, Refusal> {
+    let progress = caller.engine()?.retention_progress();
     Ok(answer::ok(&progress.map_or_else(|| json!({ "status": "idle" }), |p| progress_json(&p))))
 }
 

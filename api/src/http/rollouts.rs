@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::event::Beta;
@@ -12,64 +11,62 @@ use backstitch_saga::handle::ArmStatistics;
 use backstitch_saga::partition::RolloutAct;
 use serde_json::{Map, Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::control::reason;
 use super::document::Document;
 use super::fields::{Fields, kind};
 use super::path::PathId;
 use super::refusal::Refusal;
 use super::statistics::runs_json;
-use super::{ACTOR, App, answer};
 
 const FIELDS: [&str; 6] = ["stable", "candidate", "percent", "variants", "beta", "reason"];
 const VARIANT_FIELDS: [&str; 3] = ["name", "revision", "percent"];
 const BETA_FIELDS: [&str; 4] = ["revision", "tags", "subjects", "correlation_ids"];
 
 /// `GET /api/v1/workflows/{id}/rollout`: what is in force, and how each arm does.
-pub(super) async fn show(
-    State(app): State<App>,
-    PathId(workflow): PathId,
-) -> Result<Response, Refusal> {
-    let (rollout, arms) = app.engine()?.rollout(app.namespace(), &workflow).await?;
+pub(super) async fn show(caller: Caller, PathId(workflow): PathId) -> Result<Response, Refusal> {
+    let (rollout, arms) = caller.engine()?.rollout(caller.namespace(), &workflow).await?;
     Ok(answer::ok(&shown(&workflow, rollout.as_ref(), &arms)))
 }
 
 /// `PUT /api/v1/workflows/{id}/rollout`: new runs are spread like this from now on.
 pub(super) async fn set(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (wish, mut fields) = read(document);
-    let further = app.engine()?.rollout_problems(app.namespace(), &workflow, &wish)?;
+    let (wish, mut fields) = read(&caller, document);
+    let further = caller.engine()?.rollout_problems(caller.namespace(), &workflow, &wish)?;
     fields.further(further);
     fields.finish()?;
-    act(&app, &workflow, RolloutAct::Set(wish)).await
+    act(&caller, &workflow, RolloutAct::Set(wish)).await
 }
 
 /// `DELETE /api/v1/workflows/{id}/rollout`: new runs get the newest revision again.
 pub(super) async fn end(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
-    act(&app, &workflow, RolloutAct::End { reason, actor }).await
+    let (reason, actor) = (reason(document)?, caller.actor());
+    act(&caller, &workflow, RolloutAct::End { reason, actor }).await
 }
 
 /// `POST /api/v1/workflows/{id}/rollout/kill`: new runs get the stable revision at once.
 pub(super) async fn kill(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (reason, actor) = (reason(document)?, ACTOR.to_owned());
-    act(&app, &workflow, RolloutAct::Kill { reason, actor }).await
+    let (reason, actor) = (reason(document)?, caller.actor());
+    act(&caller, &workflow, RolloutAct::Kill { reason, actor }).await
 }
 
-async fn act(app: &App, workflow: &str, act: RolloutAct) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
-    let done = engine.roll_out(app.namespace(), workflow, act).await?;
-    let (_, arms) = engine.rollout(app.namespace(), workflow).await?;
+async fn act(caller: &Caller, workflow: &str, act: RolloutAct) -> Result<Response, Refusal> {
+    let engine = caller.engine()?;
+    let done = engine.roll_out(caller.namespace(), workflow, act).await?;
+    let (_, arms) = engine.rollout(caller.namespace(), workflow).await?;
     let mut body = shown(workflow, done.rollout.as_ref(), &arms);
     body["changed"] = done.changed.into();
     Ok(answer::ok(&body))
@@ -85,7 +82,7 @@ fn shown(workflow: &str, rollout: Option<&Arc<InForce>>, arms: &ArmStatistics) -
 }
 
 /// What can be read of a wish, and what is wrong with how it is written.
-fn read(document: Document) -> (RolloutWish, Fields) {
+fn read(caller: &Caller, document: Document) -> (RolloutWish, Fields) {
     let mut fields = Fields::of(document, &FIELDS);
     let stable = fields.take("stable");
     let stable = required_revision(&mut fields, "stable", stable);
@@ -103,7 +100,7 @@ fn read(document: Document) -> (RolloutWish, Fields) {
     let variants = variants.map(|(at, value)| variant(&mut fields, at, value)).collect();
     let beta = fields.take("beta");
     let beta = beta.and_then(|value| beta_of(&mut fields, value, candidate.as_ref()));
-    let (reason, actor) = (fields.words("reason"), ACTOR.to_owned());
+    let (reason, actor) = (fields.words("reason"), caller.actor());
     (RolloutWish { stable, candidate, variants, beta, reason, actor }, fields)
 }
 

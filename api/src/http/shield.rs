@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::refusal::{Enveloped, Refusal};
-use super::{App, codes, hosts, telemetry};
+use super::{App, codes, hosts, request_id, telemetry};
 
 /// How much of a foreign error's text goes into the envelope.
 const FOREIGN_TEXT_BYTES_MAX: usize = 1_024;
@@ -26,7 +26,10 @@ pub(super) fn around(routes: Router, app: App) -> Router {
         .layer(from_fn_with_state(app, hosts::check))
         .layer(from_fn(telemetry::observe));
     // The routes add `Allow` outside their own layers, and the envelope's message tells it.
-    Router::new().fallback_service(routes).layer(map_response(enveloped))
+    Router::new()
+        .fallback_service(routes)
+        .layer(map_response(enveloped))
+        .layer(from_fn(request_id::give))
 }
 
 /// 404 for a path that nothing is at.

@@ -1,6 +1,5 @@
 //! Statistics of workflows: how many runs, how they ended, how long they took.
 
-use axum::extract::State;
 use axum::response::Response;
 use backstitch_core::report::run_row_json;
 use backstitch_core::statistics::{DURATION_ERROR_PERCENT_MAX, RunStatistics};
@@ -8,19 +7,20 @@ use backstitch_core::summary::RunStatus;
 use backstitch_saga::handle::WorkflowStatistics;
 use serde_json::{Map, Value, json};
 
+use super::answer;
+use super::caller::Caller;
 use super::path::PathId;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 /// The percentile of durations that is shown.
 const PERCENT: u64 = 95;
 
 /// `GET /api/v1/workflows/{id}/statistics`, over its retained runs.
 pub(super) async fn of_workflow(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
 ) -> Result<Response, Refusal> {
-    let mut all = app.engine()?.statistics(app.namespace()).await?;
+    let mut all = caller.engine()?.statistics(caller.namespace()).await?;
     match all.remove(&workflow) {
         Some(own) => Ok(answer::ok(&workflow_json(&workflow, &own))),
         None => {
@@ -31,8 +31,8 @@ pub(super) async fn of_workflow(
 }
 
 /// `GET /api/v1/statistics`: all workflows, and their sum.
-pub(super) async fn all(State(app): State<App>) -> Result<Response, Refusal> {
-    let all = app.engine()?.statistics(app.namespace()).await?;
+pub(super) async fn all(caller: Caller) -> Result<Response, Refusal> {
+    let all = caller.engine()?.statistics(caller.namespace()).await?;
     let mut total = RunStatistics::default();
     all.values().for_each(|own| total.merge(&own.runs));
     let workflows: Vec<_> = all.iter().map(|(name, own)| workflow_json(name, own)).collect();

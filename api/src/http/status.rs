@@ -98,7 +98,7 @@ fn journal_json(journal: &Info) -> Value {
 }
 
 /// What executors do, and what the engine does itself.
-fn task_types(effectful: &[&'static str]) -> Vec<&'static str> {
+pub(super) fn task_types(effectful: &[&'static str]) -> Vec<&'static str> {
     let mut words = [effectful, &OWN_TYPES].concat();
     words.sort_unstable();
     words

@@ -16,6 +16,7 @@ use backstitch_saga::metrics::kept_beside;
 
 use super::App;
 use crate::archive_watch;
+use crate::traffic::Traffic;
 
 /// Requests answered, by `method`, `route` and `status`.
 pub const REQUESTS: &str = "backstitch_http_requests_total";
@@ -46,6 +47,8 @@ pub fn recorded() -> &'static PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is in place; /metrics stays empty");
         }
+        // The server's life begins here.
+        traffic();
         metrics::describe_counter!(REQUESTS, "requests answered");
         metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
@@ -55,6 +58,12 @@ pub fn recorded() -> &'static PrometheusHandle {
         super::alarms::describe();
         handle
     })
+}
+
+/// The requests of the last minute, of the whole process as what is recorded is.
+pub fn traffic() -> &'static Traffic {
+    static TRAFFIC: OnceLock<Traffic> = OnceLock::new();
+    TRAFFIC.get_or_init(Traffic::default)
 }
 
 /// `GET /metrics`.
@@ -84,11 +93,12 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let method = method_word(request.method());
     let began = Instant::now();
     let response = next.run(request).await;
-    let seconds = began.elapsed().as_secs_f64();
+    let took = began.elapsed();
+    traffic().answered(response.status().is_server_error(), took);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let status = response.status().as_str().to_owned();
     metrics::histogram!(REQUEST_SECONDS, "method" => method, "route" => route.clone())
-        .record(seconds);
+        .record(took.as_secs_f64());
     metrics::counter!(REQUESTS, "method" => method, "route" => route, "status" => status)
         .increment(1);
     response

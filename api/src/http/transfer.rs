@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -18,12 +17,13 @@ use backstitch_saga::{Error, Handle};
 use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::caller::Caller;
 use super::executions::{self, read_id};
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::spool::{Broken, Laid, Spool};
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 
 /// JSON lines: what an export is served as and an import is taken as.
 const JSON_LINES: &str = "application/x-ndjson";
@@ -42,11 +42,11 @@ static TRANSFERS: Semaphore = Semaphore::const_new(TRANSFERS_MAX);
 
 /// `GET /api/v1/executions/{id}/export`.
 pub(super) async fn export_one(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let run = read_id(&id)?;
     let redaction = redaction(&Parameters::of(&uri, &["redact"])?)?;
     let (export, header) = engine.export(redaction);
@@ -56,12 +56,12 @@ pub(super) async fn export_one(
 }
 
 /// `GET /api/v1/export`: every run that the filter lets through, newest first.
-pub(super) async fn export(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let engine = app.engine()?.clone();
+pub(super) async fn export(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let engine = caller.engine()?.clone();
     let known = [&executions::FILTER_PARAMETERS[..], &["redact"]].concat();
     let asked = Parameters::of(&uri, &known)?;
     let redaction = redaction(&asked)?;
-    let filter = executions::filter(&app, &asked)?;
+    let filter = executions::filter(&caller, &asked)?;
     let turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     tokio::spawn(async move {
@@ -157,19 +157,19 @@ impl HttpBody for Pieces {
 /// `POST /api/v1/import`: 200 with what became of each run. Nothing is taken of a file that was
 /// changed or cut off. The same file may be sent again.
 pub(super) async fn import(
-    State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let given = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if given.split(';').next().map(str::trim) != Some(JSON_LINES) {
         let message = format!("send an export as {JSON_LINES}");
         return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, message));
     }
     let _turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
-    let mut import = engine.import(ACTOR.to_owned());
-    let directory = Path::new(&app.about().data_dir);
+    let mut import = engine.import(caller.actor());
+    let directory = Path::new(&caller.about().data_dir);
     let taken = match lay_down(directory, body).await {
         Ok(laid) => laid.each_line(&mut import).await,
         Err(broken) => Err(broken),

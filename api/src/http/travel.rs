@@ -1,25 +1,25 @@
 //! Time travel: `?version=` and `?at=` of an execution, what changed in it, and two of them
 //! side by side.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::time::Timestamp;
 use backstitch_core::travel::Point;
 
+use super::answer;
+use super::caller::Caller;
 use super::executions::read_id;
 use super::path::{PathId, TwoIds};
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{App, answer};
 
 /// `GET /api/v1/executions/{id}/diff?from=&to=`.
 pub(super) async fn diff(
-    State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     let run = read_id(&id)?;
     let asked = Parameters::of(&uri, &["from", "to"])?;
     let (from, to) = (either(&asked, "from")?, either(&asked, "to")?);
@@ -28,10 +28,10 @@ pub(super) async fn diff(
 
 /// `GET /api/v1/executions/{id}/compare/{other}`.
 pub(super) async fn compare(
-    State(app): State<App>,
+    caller: Caller,
     TwoIds(id, other): TwoIds,
 ) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+    let engine = caller.engine()?;
     Ok(answer::ok(&engine.compare(read_id(&id)?, read_id(&other)?).await?))
 }
 

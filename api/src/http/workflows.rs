@@ -1,19 +1,20 @@
 //! `/api/v1/workflows`: definitions and their revisions.
 
-use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::forms::{Compiled, Form};
 use backstitch_core::yaml::{self, Format};
 use backstitch_saga::catalog::Revision;
+use backstitch_saga::handle::Defined;
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use super::document::{Document, SourceDocument};
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{ACTOR, App, answer, codes};
+use super::{answer, codes};
 use crate::nearest::unknown;
 
 /// What a definition's body must be.
@@ -24,22 +25,31 @@ const FORMS: [&str; 2] = [CANONICAL, SUBMITTED];
 const CANONICAL: &str = "canonical";
 const SUBMITTED: &str = "submitted";
 
-/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
-pub(super) async fn define(
-    State(app): State<App>,
+/// Adds a definition to its workflow.
+///
+/// # Errors
+/// As `POST /api/v1/workflows` is refused.
+pub(super) async fn defined(
+    caller: &Caller,
     submitted: SourceDocument,
-) -> Result<Response, Refusal> {
-    let engine = app.engine()?;
+) -> Result<Defined, Refusal> {
     let SourceDocument { document, text } = submitted;
     let (definition, share) = document.required(A_DEFINITION)?;
-    let (engine, namespace) = (engine.clone(), app.namespace().clone());
+    let (engine, caller) = (caller.engine()?.clone(), caller.clone());
     // Defining goes on when its client goes away, and so it keeps its share until it ends.
     let defining = tokio::spawn(async move {
-        let defined = engine.define_from(&namespace, &definition, text, ACTOR).await;
+        let (namespace, actor) = (caller.namespace(), caller.actor());
+        let defined = engine.define_from(namespace, &definition, text, &actor).await;
         drop((definition, share));
         defined
     });
-    let defined = defining.await.map_err(|_| Refusal::new(codes::INTERNAL, "not defined"))??;
+    let defined = defining.await.map_err(|_| Refusal::new(codes::INTERNAL, "not defined"))?;
+    Ok(defined?)
+}
+
+/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
+pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
+    let defined = defined(&caller, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     let body = json!({
         "workflow_id": defined.workflow,
@@ -54,11 +64,8 @@ pub(super) async fn define(
 }
 
 /// `POST /api/v1/workflows/validate`: all that defining checks, and nothing is recorded.
-pub(super) async fn validate(
-    State(app): State<App>,
-    document: Document,
-) -> Result<Response, Refusal> {
-    let engine = app.engine()?.clone();
+pub(super) async fn validate(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let engine = caller.engine()?.clone();
     let (definition, share) = document.required(A_DEFINITION)?;
     let compiling = tokio::task::spawn_blocking(move || {
         let compiled = engine.compile(&definition);
@@ -79,9 +86,9 @@ pub(super) async fn validate(
 }
 
 /// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked.
-pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["tag"])?;
-    let all = app.engine()?.catalog().all(app.namespace());
+    let all = caller.engine()?.catalog().all(caller.namespace());
     let has = |own: &&Revision| match asked.text("tag") {
         Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
         None => true,
@@ -93,7 +100,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, R
 /// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for, in the canonical
 /// form or as it was submitted.
 pub(super) async fn show(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
@@ -104,7 +111,7 @@ pub(super) async fn show(
         SUBMITTED => Some(true),
         _ => None,
     })?;
-    let mut revisions = revisions_of(&app, &workflow)?;
+    let mut revisions = revisions_of(&caller, &workflow)?;
     let found = match number {
         None => revisions.pop(),
         Some(number) => revisions.into_iter().find(|revision| revision.number == number),
@@ -113,8 +120,8 @@ pub(super) async fn show(
         let message = format!("workflow `{workflow}` has no such revision");
         Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
     })?;
-    let catalog = app.engine()?.catalog();
-    let source = catalog.source(app.namespace(), &workflow, revision.plan.digest);
+    let catalog = caller.engine()?.catalog();
+    let source = catalog.source(caller.namespace(), &workflow, revision.plan.digest);
     let mut shown = row(&revision);
     let canonical = || serde_json::from_str(&revision.text).unwrap_or(Value::Null);
     shown["submitted_form"] = source.as_ref().map_or(CANONICAL, |source| &*source.form).into();
@@ -161,15 +168,15 @@ pub(super) async fn schema(PathId(word): PathId) -> Result<Response, Refusal> {
 
 /// `GET /api/v1/workflows/{id}/revisions`, oldest first.
 pub(super) async fn revisions(
-    State(app): State<App>,
+    caller: Caller,
     PathId(workflow): PathId,
 ) -> Result<Response, Refusal> {
-    let rows: Vec<_> = revisions_of(&app, &workflow)?.iter().map(row).collect();
+    let rows: Vec<_> = revisions_of(&caller, &workflow)?.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
 }
 
-fn revisions_of(app: &App, workflow: &str) -> Result<Vec<Revision>, Refusal> {
-    let revisions = app.engine()?.catalog().revisions(app.namespace(), workflow);
+fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revision>, Refusal> {
+    let revisions = caller.engine()?.catalog().revisions(caller.namespace(), workflow);
     if revisions.is_empty() {
         let workflow = workflow.chars().take(256).collect();
         return Err(backstitch_saga::Error::WorkflowNotFound { workflow }.into());

@@ -267,3 +267,24 @@ async fn the_server_tells_about_itself() {
     assert!(!metrics.contains("/api/v1/workflows/two"), "paths are no labels");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn requests_have_an_id_and_say_who_acts() {
+    let server = Server::start().await;
+    server.define(TWO_STEPS).await;
+    let path = "/api/v1/workflows/two/execute";
+    let ask = |id: &str, user: &str| {
+        let request = server.request(Method::POST, path).json(&json!({ "wait_seconds": 60 }));
+        request.header("x-request-id", id).header("x-user-id", user).send()
+    };
+    let given =
+        |answer: &reqwest::Response| answer.headers()["x-request-id"].to_str().map(str::to_owned);
+    let answer = ask("corr-1.2:a", "ann").await.expect("an answer");
+    assert_eq!(given(&answer).ok().as_deref(), Some("corr-1.2:a"));
+    let run: Value = answer.json().await.expect("JSON");
+    assert_eq!(run["submitted_by"], "ann");
+    let answer = ask("two words", "ann").await.expect("an answer");
+    assert!(given(&answer).is_ok_and(|id| id.starts_with("req_") && id.len() == 36));
+    let answer = ask("x", &"a".repeat(257)).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+}

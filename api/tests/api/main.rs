@@ -5,6 +5,7 @@ mod breakers;
 mod commands;
 mod contract;
 mod control;
+mod cut_history;
 mod faults;
 mod forks;
 mod forms;

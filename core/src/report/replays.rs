@@ -23,6 +23,7 @@ pub fn replay_json(id: ReplayId, state: &ReplayState) -> Value {
         "filter": terms.filter,
         "rate_per_second": request.rate_per_second,
         "max_attempts": terms.max_attempts,
+        "cut_until": terms.cut_until.map(|at| at.to_string()),
         "from_positions": request.after,
         "to_positions": request.until,
         "positions": state.positions,

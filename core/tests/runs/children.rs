@@ -298,3 +298,14 @@ fn a_step_that_names_no_workflow_is_no_definition() {
     let undo = "with: { workflow: c }, undo: { type: workflow, with: { workflow: d } }";
     assert_eq!(problems(undo), ["steps[0].undo.type"]);
 }
+
+#[test]
+fn only_the_child_answers_for_its_step() {
+    let (mut life, child) = begun();
+    let body = ended(&life, Outcome::Completed, None);
+    let stranger = ExecutionId { digits: 98, ..child };
+    receive(&mut life, stranger, 0, body.clone()).expect("it is taken in and means nothing");
+    assert_eq!(life.words(), "succeeded running pending");
+    receive(&mut life, child, 0, body).expect("awaited");
+    assert_eq!(life.words(), "succeeded succeeded running");
+}

@@ -1,6 +1,7 @@
 //! Dead letters and callbacks: what waits for a person, and what is told to others.
 
 use backstitch_core::command::{Command, Rejection};
+use backstitch_core::effect::owed;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::StepIndex;
 use backstitch_core::payload::Payload;
@@ -44,6 +45,8 @@ fn a_suspended_run_waits_and_goes_on_or_is_given_up() {
     life.refuses("b");
     assert_eq!(life.status(), "suspended");
     life.act(discard(1)).expect("open");
+    let discarded = Rejection::LetterNotOpen { letter: 1, status: "discarded" };
+    assert_eq!(life.act(retry(1)), Err(discarded));
     assert_eq!(life.status(), "compensating");
     life.undone("a");
     assert_eq!(life.status(), "compensated");
@@ -96,6 +99,7 @@ callbacks: [{ event: workflow.completed, url: 'http://h/done' }, { event: workfl
     life.act(Command::ReportCallback { delivery, attempt, result, retry_delay_ms })
         .expect("never rejected");
     assert_eq!(life.state.deliveries[0].answered, Some(204));
+    assert!(owed(&life.state, life.now).is_empty(), "what was received is not sent again");
     assert_eq!(life.status(), "completed");
 }
 

@@ -1,6 +1,7 @@
 //! The state machine as its users see it: commands in, events out.
 
 mod alone;
+mod attempts;
 mod breakers;
 mod cached;
 mod checkpoints;

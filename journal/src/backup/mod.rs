@@ -12,6 +12,7 @@
 //! whatever moment a crash chooses, what is there is a prefix again, and the manifest of
 //! the backup before still describes it. The store and the views are left out.
 
+mod ahead;
 mod copy;
 mod gap;
 mod list;
@@ -184,6 +185,7 @@ fn run(
     let generation = source.shape.origin.generation;
     let (target, _lock) = take(source, to, &store_id)?;
     let before = Manifest::read(to)?;
+    ahead::check_ends(source, to, before.as_ref())?;
     let mut run = Run {
         to,
         before,
@@ -193,6 +195,7 @@ fn run(
     let mut listings = 0;
     loop {
         let list = source.list()?;
+        ahead::check_segments(source, to, run.before.as_ref(), &list)?;
         match run.copy_all(source, &list, heard) {
             // It moved to the archive, or went with a cut.
             Err(Error::Io { path, source: error, .. })
@@ -219,6 +222,8 @@ fn run(
             }
         }
     }
+    let kept = ahead::payloads_to_keep(source, to, run.before.as_ref(), &source.list()?)?;
+    run.manifest.files.extend(kept);
     target.write_identity(&source.shape)?;
     run.manifest.write(to)?;
     let files_removed = run.remove_others()?;
@@ -290,12 +295,15 @@ impl Run<'_> {
                         }
                     }
                 }
-                copied => from.mended(source, copied?, &beside)?,
+                copied => from.mended(source, copied?, (self.to, known.as_ref()), &beside)?,
             };
             let Copied { entry, fresh } = copied;
             if fresh {
                 if source.name.ends_with(BASE) && gap::is_overtaken(&beside, from)? {
                     return Ok(Copies::Overtaken);
+                }
+                if !source.name.ends_with(BASE) {
+                    ahead::check_archived(self.to, &source.name, &beside, known.as_ref())?;
                 }
                 self.announce(source, &entry)?;
                 if source.name.ends_with(BASE) {

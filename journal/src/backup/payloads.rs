@@ -6,6 +6,7 @@ use std::path::Path;
 
 use backstitch_core::ids::Digest;
 
+use super::ahead::is_whole;
 use super::copy::{Copied, SourceFile};
 use super::list::Source;
 use super::manifest::FileEntry;
@@ -35,16 +36,25 @@ impl Source<'_> {
         Ok(files.filter(is_lost).collect())
     }
 
-    /// What was copied, or of a payload that is not what its name says, the copy of it.
+    /// What was copied, or of a payload that is not what its name says, the copy of it: that in
+    /// the source's archive, or what the backup holds of it from an earlier run.
     pub(super) fn mended(
         &self,
         source: &SourceFile,
         copied: Copied,
+        (to, known): (&Path, Option<&FileEntry>),
         beside: &Path,
     ) -> Result<Copied, Error> {
         match payload_of(source) {
             Some(digest) if copied.entry.blake3 != digest.to_string() => {
-                Ok(self.copied_from_archive(source, beside)?.unwrap_or(copied))
+                let held = known.filter(|known| {
+                    known.blake3 == digest.to_string() && is_whole(to, &source.name, known)
+                });
+                match (held, self.copied_from_archive(source, beside)?) {
+                    (_, Some(archived)) => Ok(archived),
+                    (Some(held), None) => Ok(Copied { entry: held.clone(), fresh: false }),
+                    (None, None) => Ok(copied),
+                }
             }
             _ => Ok(copied),
         }

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use backstitch_core::ids::PartitionId;
 use backstitch_core::time::Timestamp;
 
-use crate::commit::Commit;
+use crate::commit::{Commit, Head};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::reader::Reader;
@@ -30,6 +30,12 @@ pub const PAGE_SKIP_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub trait Chain {
     /// How many partitions there are.
     fn partitions(&self) -> u16;
+
+    /// Where it begins: each partition's last commit that was cut; zeros if none was.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    fn beginning(&self) -> Result<Vec<Head>, Error>;
 
     /// Visits the commits of a partition with records behind a position, in order.
     ///
@@ -48,6 +54,10 @@ impl Chain for Journal {
         self.partition_count()
     }
 
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        Self::beginning(self)
+    }
+
     fn commits_after(
         &self,
         partition: PartitionId,
@@ -63,6 +73,10 @@ impl Chain for Reader {
         u16::try_from(Self::partitions(self)).unwrap_or(u16::MAX)
     }
 
+    fn beginning(&self) -> Result<Vec<Head>, Error> {
+        Self::beginning(self)
+    }
+
     fn commits_after(
         &self,
         partition: PartitionId,
@@ -76,8 +90,9 @@ impl Chain for Reader {
 /// What a page is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
-    /// Last position seen, of each partition; what is missing counts as 0.
-    pub after: Vec<u64>,
+    /// Last position seen, of each partition; what is missing counts as 0. `None` begins where
+    /// the chain does.
+    pub after: Option<Vec<u64>>,
     /// Last position wanted, of each partition, if there is an end.
     pub until: Option<Vec<u64>>,
     /// Only events committed at this instant or later.
@@ -114,20 +129,21 @@ pub struct EventPage {
     pub positions: Vec<u64>,
     /// Whether there may be more behind these positions already.
     pub more: bool,
+    /// Where the chain began as this was read: each partition's last commit that was cut.
+    pub beginning: Vec<Head>,
 }
 
 /// Reads a page of the whole history: the events for which `counts` answers true.
 ///
 /// # Errors
-/// Where the chain is not whole.
+/// [`Error::Cut`] if some of what is asked for was cut; others where the chain is not whole.
 pub fn events(
     chain: &dyn Chain,
     query: &EventQuery,
     counts: &mut dyn FnMut(&Record) -> bool,
 ) -> Result<EventPage, Error> {
-    let partitions = usize::from(chain.partitions());
-    let mut positions = query.after.clone();
-    positions.resize(partitions, 0);
+    let beginning = chain.beginning()?;
+    let positions = query.begin(&beginning)?;
     let chosen: Vec<u16> = (0..chain.partitions())
         .filter(|&id| query.partition.is_none_or(|only| only.0 == id))
         .filter(|&id| positions[usize::from(id)] < query.end_of(id))
@@ -138,10 +154,32 @@ pub fn events(
         let after = positions[usize::from(partition)];
         looks.push(look(chain, query, PartitionId(partition), after, share, counts)?);
     }
-    Ok(merge(looks, positions, query.rows_max))
+    Ok(EventPage { beginning, ..merge(looks, positions, query.rows_max) })
 }
 
 impl EventQuery {
+    /// The positions that it begins behind, in a chain that begins so.
+    ///
+    /// # Errors
+    /// [`Error::Cut`] if some of what it asks for was cut.
+    pub fn begin(&self, beginning: &[Head]) -> Result<Vec<u64>, Error> {
+        let begin = |(partition, head): (u16, &Head)| {
+            let Some(after) = &self.after else { return Ok(head.position) };
+            let after = after.get(usize::from(partition)).copied().unwrap_or(0);
+            let is_asked = self.partition.is_none_or(|only| only.0 == partition)
+                && after < self.end_of(partition);
+            if !is_asked || after >= head.position {
+                return Ok(after);
+            }
+            // What was cut is not wanted if all of it is older than that.
+            match self.from.is_some_and(|from| from > head.committed_at) {
+                true => Ok(head.position),
+                false => Err(Error::Cut { partition, position: head.position }),
+            }
+        };
+        (0..).zip(beginning).map(begin).collect()
+    }
+
     fn end_of(&self, partition: u16) -> u64 {
         let end = self.until.as_ref().map(|until| until.get(usize::from(partition)).copied());
         end.map_or(u64::MAX, Option::unwrap_or_default)
@@ -241,7 +279,7 @@ fn merge(looks: Vec<Look>, mut positions: Vec<u64>, rows_max: usize) -> EventPag
         let position = &mut positions[usize::from(partition.0)];
         for record in seen.records {
             if rows.len() == rows_max {
-                return EventPage { rows, positions, more: true };
+                return EventPage { rows, positions, more: true, ..EventPage::default() };
             }
             *position = record.position;
             let generation = seen.generation;
@@ -249,5 +287,5 @@ fn merge(looks: Vec<Look>, mut positions: Vec<u64>, rows_max: usize) -> EventPag
         }
         *position = seen.last_position;
     }
-    EventPage { rows, positions, more }
+    EventPage { rows, positions, more, ..EventPage::default() }
 }

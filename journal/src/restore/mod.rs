@@ -84,6 +84,10 @@ pub struct RestoreReport {
     pub runs_vanished: u64,
     /// Runs of which a part is kept.
     pub runs_gone_back: u64,
+    /// Runs that were removed after the point and come back, by id.
+    pub returned: Vec<ReturnedRun>,
+    /// How many there are, listed or not.
+    pub runs_returned: u64,
     /// Other histories (workflows, replays, partitions) that go back or vanish, with the
     /// last version kept.
     pub others: Vec<(String, u64)>,
@@ -132,6 +136,17 @@ pub struct LostRun {
     pub last_version: u64,
     /// The version it had.
     pub lost_version: u64,
+}
+
+/// A run that retention removed after the point: the restored store has it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReturnedRun {
+    /// Its id.
+    pub execution: String,
+    /// When it was removed.
+    pub removed_at: Timestamp,
+    /// By which rule of retention.
+    pub rule: String,
 }
 
 /// What kind of effect reached the world.

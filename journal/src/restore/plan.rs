@@ -8,12 +8,15 @@ use backstitch_core::event::{Event, PartitionEvent, ReplayEvent, RunEvent, Unwin
 use backstitch_core::ids::{PartitionId, StepIndex, StreamId};
 
 use super::{Error, Meter, OnProgress};
-use super::{LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport};
+use super::{
+    LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport, ReturnedRun,
+};
 use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{Commit, Head};
 use crate::error::Damage;
 use crate::reader::Location;
 use crate::record::Record;
+use crate::removal::{self, RemovedRun};
 
 /// What is kept and what is not.
 pub(super) struct Plan {
@@ -33,6 +36,8 @@ pub(super) struct Plan {
     pub bytes: u64,
     partitions: Vec<LostPartition>,
     lost: BTreeMap<StreamId, (u64, u64)>,
+    /// Runs removed behind the point of which something is kept.
+    returned: BTreeMap<StreamId, RemovedRun>,
     passed: Vec<bool>,
     damage_behind: Option<Damage>,
     oldest: Vec<Head>,
@@ -119,6 +124,7 @@ impl Plan {
             bytes: 0,
             partitions: (0..counted).map(partition).collect(),
             lost: BTreeMap::new(),
+            returned: BTreeMap::new(),
             passed: vec![false; count],
             damage_behind: None,
             oldest,
@@ -145,6 +151,13 @@ impl Plan {
         partition.commits_lost += 1;
         partition.records_lost += commit.count() as u64;
         for record in commit.records() {
+            for (stream, removed) in removal::of_record(&record, commit.sequence()) {
+                // One that began behind the point vanishes; of a later life under the same id
+                // the first removal behind the point tells.
+                if self.lost.get(&stream).is_none_or(|(kept, _)| *kept > 0) {
+                    self.returned.entry(stream).or_insert(removed);
+                }
+            }
             if is_effect(&record.event) || answered(&record.event).is_some() {
                 self.effects_of.insert(record.stream.clone());
             }
@@ -217,6 +230,13 @@ impl Plan {
             }
         }
         others.truncate(LISTED_MAX);
+        let returned =
+            || self.returned.iter().filter(|(stream, _)| matches!(stream, StreamId::Execution(_)));
+        let returned_run = |(stream, removed): (&StreamId, &RemovedRun)| ReturnedRun {
+            execution: stream.to_string(),
+            removed_at: removed.at,
+            rule: removed.rule.to_string(),
+        };
         let generation_before = reader.shape.origin.generation;
         let cut = self.oldest.iter().any(|head| head.sequence > 0);
         RestoreReport {
@@ -238,6 +258,8 @@ impl Plan {
             runs,
             runs_vanished,
             runs_gone_back,
+            returned: returned().take(LISTED_MAX).map(returned_run).collect(),
+            runs_returned: returned().count() as u64,
             others,
             effects: Vec::new(),
             effect_count: 0,

@@ -11,6 +11,7 @@
 //! them, if the base is damaged), and 64 MiB of commits that wait for one before them.
 
 mod chainer;
+mod ends;
 mod provable;
 mod stored;
 mod write;
@@ -24,9 +25,11 @@ use crate::commit::{Head, Origin};
 use crate::error::{Damage, Error};
 use crate::log::wal::scan::Shape;
 use crate::progress::OnProgress;
+use crate::reader::Reader;
 use crate::target::{DamagedPayloads, Target, copy_base, copy_blobs, read_back};
 use chainer::{Chainer, Linked};
-use stored::{Ends, StoredRecords};
+use ends::Ends;
+use stored::StoredRecords;
 use write::Writing;
 
 /// What is salvaged, from where, and where to.
@@ -73,6 +76,9 @@ pub struct SalvageReport {
     pub others_cut: Vec<CutRun>,
     /// What the store was good for.
     pub store: StoreEvidence,
+    /// The first segment that was surely there behind all that are left, if the log's end is
+    /// gone: nobody knows how much was written to it.
+    pub missing_segment: Option<u64>,
     /// What is wrong with the base, if it is not whole.
     pub base: Option<DamagedBase>,
 }
@@ -100,6 +106,9 @@ pub struct SalvagedPartition {
     pub gaps: u64,
     /// Records that only the store, or what is left of a damaged base, still had.
     pub records_from_store: u64,
+    /// Commits behind the end of all that was found that something had still noted, a view, the
+    /// checkpoints, the store or a backup's list, and that nothing has.
+    pub commits_lost_at_end: u64,
     /// Records of which nothing is left; with a damaged base also those of runs that had been
     /// removed.
     pub records_lost: u64,
@@ -163,10 +172,13 @@ pub fn salvage(
     };
     provable::for_each(&reader, &mut chainer, "looking for commits", &mut heard, &mut survey)?;
     let heads = chainer.heads().to_vec();
-    let promised = provable::promised_ends(&reader)?;
-    let ends = Ends { heads: &heads, promised: &promised };
-    let mut stored = StoredRecords::find(&reader, request, &ends, &mut gaps, &mut heard)?;
+    let mut ends = Ends::known(&reader, heads)?;
+    ends.mark_gaps(&mut gaps);
+    let mut stored = StoredRecords::find(&reader, request, &mut ends, &mut gaps, &mut heard)?;
     stored.add_kept(&kept, &gaps);
+    if ends.found_nothing() && stored.is_empty() {
+        return Err(nothing_left(&reader));
+    }
     let whole = gaps.iter().all(Vec::is_empty);
     let Origin { store, generation } = reader.shape.origin;
     let generation_after = if whole { generation } else { generation.saturating_add(1) };
@@ -184,6 +196,7 @@ pub fn salvage(
     provable::for_each(&reader, &mut chainer, "writing", &mut heard, &mut take)?;
     let (mut report, heads) = writing.finish(&reader)?;
     report.base = damaged_base;
+    ends.tell(&mut report);
     if let (Some(target), Some(heads)) = (target, heads) {
         copy_base(&reader, &target.directory.path)?;
         copy_blobs(&reader, &target.directory.path, &mut heard)?;
@@ -192,4 +205,13 @@ pub fn salvage(
         target.finish()?;
     }
     Ok(report)
+}
+
+fn nothing_left(reader: &Reader) -> Error {
+    let detail = format!(
+        "of {} neither log nor archive is left, and no store that could be proven: nothing can be \
+         salvaged; restore a backup",
+        reader.directory.path.display()
+    );
+    Damage { segment: 0, offset: 0, partition: None, sequence: None, detail }.into()
 }

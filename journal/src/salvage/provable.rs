@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::archive::base::layout::Entry;
 use crate::backup::{BackupEnd, Manifest};
 use crate::commit::{self, Commit};
+use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
 use crate::log::wal::layout;
@@ -18,16 +19,31 @@ use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use crate::salvage::DamagedBase;
 use crate::salvage::chainer::{Chainer, Linked};
+use crate::witnesses::shape_without_log;
 
 /// Opens a directory for reading, even if its identity is gone: its segments say it too.
 pub(super) fn open(from: &Path) -> Result<Reader, Error> {
     match Reader::open(from) {
         Err(error @ (Error::Identity { .. } | Error::Foreign { .. })) => {
-            let shape = shape_of_segments(&from.join("log"))?;
-            shape.map_or(Err(error), |shape| Reader::of_shape(from, shape))
+            let shape = match shape_of_segments(&from.join("log"))? {
+                None => shape_without_log(&Directory::at(from))?,
+                shape => shape,
+            };
+            match shape {
+                Some(shape) => Reader::of_shape(from, shape),
+                None if Directory::at(from).store().exists() => Err(unnamed(from)),
+                None => Err(error),
+            }
         }
         opened => opened,
     }
+}
+
+/// A store alone does not say whose it is.
+fn unnamed(from: &Path) -> Error {
+    let detail = "there is a store, and neither identity, log, archive nor checkpoints say which \
+                  one: put a copy of `identity` there (any backup of the same generation has it)";
+    Error::Foreign { directory: from.to_owned(), detail: detail.to_owned() }
 }
 
 /// What a damaged base still has, and what is wrong with it. A whole one is taken as it is;

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use backstitch_core::ids::StreamId;
 
+use super::ends::Ends;
 use super::{Gap, SalvageRequest, StoreEvidence};
 use crate::archive::base::layout::Entry;
-use crate::backup::BackupEnd;
-use crate::commit::Head;
 use crate::error::Error;
 use crate::keys;
 use crate::pending::unpack;
@@ -26,12 +25,6 @@ pub(super) struct StoredRecord {
     pub body: Vec<u8>,
 }
 
-/// Where the chains end, as far as they were found and as a backup says.
-pub(super) struct Ends<'a> {
-    pub heads: &'a [Head],
-    pub promised: &'a [BackupEnd],
-}
-
 /// The store's records in the gaps, by partition and position.
 pub(super) struct StoredRecords {
     pub evidence: StoreEvidence,
@@ -40,20 +33,14 @@ pub(super) struct StoredRecords {
 
 impl StoredRecords {
     /// Looks into a copy of the store, if something is missing or it may reach further than
-    /// the log. Adds a gap where a chain's end is known to be missing.
+    /// the log.
     pub(super) fn find(
         reader: &Reader,
         request: &SalvageRequest,
-        ends: &Ends<'_>,
+        ends: &mut Ends,
         gaps: &mut [Vec<Gap>],
         heard: &mut OnProgress<'_>,
     ) -> Result<Self, Error> {
-        let Ends { heads, promised } = ends;
-        for (index, end) in promised.iter().enumerate() {
-            if heads.get(index).is_some_and(|head| head.sequence < end.sequence) {
-                gaps[index].push(Gap { before: heads[index], next_position: None });
-            }
-        }
         let mut found = Self { evidence: StoreEvidence::NotNeeded, records: BTreeMap::new() };
         if !reader.directory.store().exists() {
             if gaps.iter().any(|gaps| !gaps.is_empty()) {
@@ -67,12 +54,7 @@ impl StoredRecords {
             found.evidence = StoreEvidence::NotProven;
             return Ok(found);
         };
-        for (index, &applied) in applied.iter().enumerate() {
-            let behind = heads[index].sequence < applied;
-            if behind && gaps[index].last().is_none_or(|gap| gap.next_position.is_some()) {
-                gaps[index].push(Gap { before: heads[index], next_position: None });
-            }
-        }
+        ends.take_stored(applied);
         if gaps.iter().all(|gaps| gaps.is_empty()) {
             store.close();
             return Ok(found);
@@ -109,6 +91,11 @@ impl StoredRecords {
                 self.records.insert((index, position), StoredRecord { stream, version, body });
             }
         })
+    }
+
+    /// Whether it has nothing that is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
     /// Takes the records of a gap, in order.

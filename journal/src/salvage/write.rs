@@ -241,6 +241,7 @@ impl<'a> Writing<'a> {
             runs_cut,
             others_cut,
             store: self.stored.evidence,
+            missing_segment: None,
             base: None,
         };
         Ok((report, heads))

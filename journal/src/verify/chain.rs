@@ -25,6 +25,7 @@ use crate::pending::unpack;
 use crate::reader::Reader;
 use crate::record;
 use crate::removal;
+use crate::witnesses::{Witness, furthest};
 
 /// One check under way.
 pub(super) struct Check {
@@ -278,9 +279,21 @@ impl Check {
         Ok(())
     }
 
+    /// A segment behind all that are there is gone, and with it whatever was written to it.
+    pub(super) fn end_is_gone(&mut self, segment: u64) {
+        let detail = format!(
+            "the segment file is missing: segment {} was sealed, so the log went on behind it",
+            segment - 1
+        );
+        let known = self.report.problems.iter().any(|own| own.damage.segment == segment);
+        if !known {
+            self.lost(Damage { segment, offset: 0, partition: None, sequence: None, detail }, None);
+        }
+    }
+
     /// Once everything was read: where a backup should end by its manifest, and where the log
-    /// should by what the store has applied.
-    pub(super) fn ends(&mut self, manifest: Option<&Manifest>, applied: &[u64]) {
+    /// should by what others have applied.
+    pub(super) fn ends(&mut self, manifest: Option<&Manifest>, witnesses: &[Witness]) {
         for (partition, end) in (0..).zip(manifest.into_iter().flat_map(|found| &found.ends)) {
             let head = self.chains.heads.get(usize::from(partition)).copied().unwrap_or_default();
             let other = head.sequence == end.sequence && head.hash.to_string() != end.hash;
@@ -290,10 +303,14 @@ impl Check {
                 self.lost(Damage { segment: 0, offset: 0, partition, sequence, detail }, None);
             }
         }
-        for (partition, &applied) in (0..).zip(applied) {
+        for (partition, known) in (0..).zip(furthest(witnesses, self.chains.heads.len())) {
             let head = self.chains.heads.get(usize::from(partition)).copied().unwrap_or_default();
-            if head.sequence < applied {
-                let detail = format!("the log ends here, but the store has applied {applied}");
+            if let Some((applied, who)) = known.filter(|(applied, _)| head.sequence < *applied) {
+                let detail = format!(
+                    "the log ends here, but {who} had come to commit {applied}: commits {} to \
+                     {applied} are missing",
+                    head.sequence + 1
+                );
                 let (sequence, partition) = (Some(head.sequence), Some(partition));
                 self.lost(Damage { segment: 0, offset: 0, partition, sequence, detail }, None);
             }

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::log::wal::walk::{Flaw, Found, walk};
 use crate::progress::{Meter, OnProgress, unheard};
 use crate::reader::Reader;
+use crate::witnesses::missing_segment;
 use chain::Check;
 use store::StoredHistories;
 
@@ -75,7 +76,7 @@ fn run(
 ) -> Result<VerifyReport, Error> {
     let mut check = Check::new(reader);
     // Before the log, which may grow meanwhile.
-    let applied = reader.applied_by_store()?;
+    let witnesses = reader.witnesses()?;
     let (manifest, unlike) = check_manifest(reader, &mut check, heard)?;
     let stored = match options.store && reader.directory.store().exists() {
         true => check_store(reader, options, &mut check, heard)?,
@@ -84,7 +85,10 @@ fn run(
     begin(reader, &mut check, stored.is_some())?;
     follow(reader, &mut check, stored.as_ref(), heard)?;
     check.contents(&reader.directory.path)?;
-    check.ends(manifest.as_ref(), &applied.unwrap_or_default());
+    check.ends(manifest.as_ref(), &witnesses);
+    if let Some(segment) = missing_segment(&reader.directory, &reader.sources)? {
+        check.end_is_gone(segment);
+    }
     check.unlike_manifest(unlike);
     Ok(check.finish(stored.as_ref()))
 }

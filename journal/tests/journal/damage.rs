@@ -220,6 +220,7 @@ fn a_torn_tail_is_cut_and_reported() {
     let opened = Journal::open(directory.path(), options()).unwrap();
     assert_eq!(opened.report.torn_tail, torn.torn_tail);
     drop(opened);
+    assert_eq!(verify(directory.path()).unwrap().torn_tail, None, "nothing is left of it");
     check_open(directory.path(), options(), &acknowledged).unwrap();
 }
 

@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use backstitch_core::ids::PartitionId;
 use backstitch_core::time::Timestamp;
-use backstitch_journal::{Chain, EventQuery, Journal, Reader, Record, events};
+use backstitch_journal::{Chain, Error, EventQuery, Journal, Reader, Record, events};
 
+use crate::archive::{settle, small};
+use crate::cut::cut_now;
 use crate::workload::{Dice, Writer, nobody, options};
 
 /// Committed at, partition, position: the order of the whole history.
@@ -19,7 +21,8 @@ fn all(chain: &dyn Chain) -> Vec<Key> {
             keys.extend(commit.records().iter().map(|record| (at, partition, record.position)));
             ControlFlow::Continue(())
         };
-        chain.commits_after(PartitionId(partition), 0, visit).expect("the chain is whole");
+        let begun = chain.beginning().expect("it is read")[usize::from(partition)].position;
+        chain.commits_after(PartitionId(partition), begun, visit).expect("the chain is whole");
     }
     keys.sort_unstable();
     keys
@@ -40,8 +43,8 @@ fn paged(
         if !page.more {
             return keys;
         }
-        assert!(page.positions != query.after, "every page gets somewhere");
-        query.after = page.positions;
+        assert!(Some(&page.positions) != query.after.as_ref(), "every page gets somewhere");
+        query.after = Some(page.positions);
     }
 }
 
@@ -65,7 +68,7 @@ fn check(chain: &dyn Chain) {
             key.2 > after[at] && key.2 <= until[at]
         };
         let expected: Vec<_> = all.iter().copied().filter(inside).collect();
-        let range = EventQuery { after: after.clone(), until: Some(until.clone()), ..query };
+        let range = EventQuery { after: Some(after.clone()), until: Some(until.clone()), ..query };
         assert_eq!(paged(chain, &range, &mut |_| true), expected);
         let one = EventQuery { partition: Some(PartitionId(2)), ..range };
         let expected: Vec<_> = expected.into_iter().filter(|key| key.1 == 2).collect();
@@ -96,11 +99,59 @@ fn pages_read_while_it_is_written_miss_nothing_and_repeat_nothing() {
         query.rows_max = 1 + dice.below(40) as usize;
         let page = events(&writer.journal, &query, &mut |_| true).expect("whole");
         seen.extend(page.rows.iter().map(|row| (row.partition.0, row.record.position)));
-        query.after = page.positions;
+        query.after = Some(page.positions);
     }
     for partition in 0..4 {
         let own = seen.iter().filter(|(of, _)| *of == partition).map(|(_, position)| *position);
         let head = writer.journal.heads()[usize::from(partition)].position;
         assert!(own.eq(1..=head), "every event of partition {partition} once and in order");
     }
+}
+
+/// Everything behind the cut, and a word wherever something before it is asked for.
+fn check_behind_a_cut(chain: &dyn Chain) {
+    let begins = chain.beginning().expect("it is read");
+    let cut_until = begins.iter().map(|head| head.committed_at).max().expect("partitions");
+    let whole = EventQuery { rows_max: 50, scan_bytes_max: 1 << 20, ..EventQuery::default() };
+    let left = paged(chain, &whole, &mut |_| true);
+    assert_eq!(left, all(chain));
+    let page = events(chain, &whole, &mut |_| true).expect("it begins behind the cut");
+    assert_eq!(page.beginning, begins);
+    let zeros = EventQuery { after: Some(vec![0; begins.len()]), ..whole.clone() };
+    let refused = events(chain, &zeros, &mut |_| true);
+    let cut = begins.iter().position(|head| head.position > 0).expect("something was cut");
+    assert!(matches!(
+        refused,
+        Err(Error::Cut { partition, position })
+            if usize::from(partition) == cut && position == begins[cut].position
+    ));
+    // Nothing of it is asked for: it is of another partition, or all older, or all newer.
+    let late = EventQuery { from: Some(Timestamp(cut_until.0 + 1)), ..zeros.clone() };
+    let expected: Vec<_> = left.iter().copied().filter(|key| key.0 > cut_until).collect();
+    assert_eq!(paged(chain, &late, &mut |_| true), expected);
+    let until = EventQuery { until: Some(vec![0; begins.len()]), ..zeros.clone() };
+    assert_eq!(paged(chain, &until, &mut |_| true), []);
+    let mut after: Vec<u64> = vec![0; begins.len()];
+    after[1] = begins[1].position;
+    let partition = Some(PartitionId(1));
+    let one = EventQuery { after: Some(after.clone()), partition, ..whole };
+    let page = events(chain, &one, &mut |_| true).expect("what was cut is of others");
+    assert_eq!(page.positions[0], after[0], "what was not asked for was not passed over");
+    let expected: Vec<_> = left.iter().copied().filter(|key| key.1 == 1).collect();
+    assert_eq!(paged(chain, &one, &mut |_| true), expected);
+}
+
+#[test]
+fn the_history_begins_behind_a_cut_and_refuses_places_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = Journal::open(directory.path(), small()).unwrap();
+    let mut writer = Writer::take_over(opened, 13);
+    writer.write(400, &nobody()).unwrap();
+    settle(&writer.journal, directory.path(), 1);
+    cut_now(&mut writer);
+    writer.write(60, &nobody()).unwrap();
+    check_behind_a_cut(&writer.journal);
+    writer.journal.close().unwrap();
+    drop(writer);
+    check_behind_a_cut(&Reader::open(directory.path()).unwrap());
 }

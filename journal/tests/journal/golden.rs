@@ -342,6 +342,16 @@ fn golden_commits_decode_for_ever() {
 }
 
 #[test]
+fn no_changed_byte_of_a_commit_is_taken() {
+    let good = commit_1().bytes().to_vec();
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        assert!(Commit::decode(bytes).is_err(), "byte {at} of {}", good.len());
+    }
+}
+
+#[test]
 fn no_bytes_make_decoding_panic() {
     let good = commit_1().bytes().to_vec();
     let mut dice = Dice(3);

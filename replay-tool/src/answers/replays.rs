@@ -118,6 +118,9 @@ fn words(replay: &Value, screen: &Screen) -> String {
             replay["delivered"], replay["rate_per_second"]
         ));
     }
+    if let Some(until) = replay["cut_until"].as_str() {
+        shown.push_str(&format!("events up to {until} had been cut: it begins behind them\n"));
+    }
     let (by, at) = (text(&replay["requested_by"]), text(&replay["requested_at"]));
     shown.push_str(&format!("asked for by {} at {at}\n", printable(by)));
     if let Some(reason) = replay["stopped"]["reason"].as_str() {

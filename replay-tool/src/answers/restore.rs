@@ -87,6 +87,7 @@ fn text(report: &RestoreReport, to: &Path, screen: &Screen) -> String {
         shown.push_str(&format!("{}\n", screen.paint(Style::Bad, &line)));
     }
     runs(report, screen, &mut shown);
+    returned(report, screen, &mut shown);
     effects(report, screen, &mut shown);
     shown
 }
@@ -118,6 +119,22 @@ fn runs(report: &RestoreReport, screen: &Screen, shown: &mut String) {
     }
     shown.push_str(&table.print(screen, 2));
     more(report.runs.len() as u64, shown);
+}
+
+/// Runs that retention had removed since.
+fn returned(report: &RestoreReport, screen: &Screen, shown: &mut String) {
+    if report.runs_returned == 0 {
+        return;
+    }
+    let count = counted(report.runs_returned, "RUN").to_uppercase();
+    shown.push_str(&screen.heading(&format!("{count} REMOVED SINCE, BACK AGAIN")));
+    let mut table = Table::bare();
+    for run in report.returned.iter().take(ROWS_SHOWN_MAX) {
+        let removed = format!("removed at {} by `{}`", run.removed_at, printable(&run.rule));
+        table.row([(run.execution.clone(), Style::Plain), (removed, Style::Waiting)]);
+    }
+    shown.push_str(&table.print(screen, 2));
+    more(report.runs_returned, shown);
 }
 
 /// What becomes of a history that is kept up to a version.

@@ -30,8 +30,15 @@ pub(crate) fn answer(request: &SalvageRequest, form: &Form) -> Result<Answer, Er
         true => Answer::report(&report),
         false => Answer::text(text(&report, request, &form.screen)),
     };
-    let lost = report.partitions.iter().any(|own| own.records_lost + own.records_dropped > 0);
-    if lost || !report.runs_cut.is_empty() || !report.others_cut.is_empty() {
+    let lost = report
+        .partitions
+        .iter()
+        .any(|own| own.records_lost + own.records_dropped + own.commits_lost_at_end > 0);
+    if lost
+        || report.missing_segment.is_some()
+        || !report.runs_cut.is_empty()
+        || !report.others_cut.is_empty()
+    {
         answer.code = exit::NO;
     }
     Ok(answer)
@@ -82,10 +89,27 @@ fn text(report: &SalvageReport, request: &SalvageRequest, screen: &Screen) -> St
     if any {
         shown.push_str(&format!("\n{}", table.print(screen, 2)));
     }
+    end(report, screen, &mut shown);
     base(report, screen, &mut shown);
     cut(&report.runs_cut, "CUT SHORT: THE ENGINE GOES ON FROM THERE", screen, &mut shown);
     cut(&report.others_cut, "OTHER HISTORIES CUT SHORT", screen, &mut shown);
     shown
+}
+
+/// What stood behind the end of all that was found.
+fn end(report: &SalvageReport, screen: &Screen, shown: &mut String) {
+    for own in report.partitions.iter().filter(|own| own.commits_lost_at_end > 0) {
+        let commits = counted(own.commits_lost_at_end, "commit");
+        let line = format!("partition {}: {commits} lost at its end", own.partition);
+        shown.push_str(&format!("{}\n", screen.paint(Style::Bad, &line)));
+    }
+    if let Some(segment) = report.missing_segment {
+        let line = format!(
+            "segment {segment} and what came behind it is gone; of what was written there only \
+             what the store has is kept"
+        );
+        shown.push_str(&format!("{}\n", screen.paint(Style::Bad, &line)));
+    }
 }
 
 /// What a damaged base held: where the store does not have it, it is lost.

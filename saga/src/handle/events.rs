@@ -2,9 +2,10 @@
 
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::PartitionId;
+use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    ChainCursor, ChainEvent, EventPage, EventQuery, Generations, Journal, PAGE_SCAN_BYTES_MAX,
-    events,
+    ChainCursor, ChainEvent, Error as JournalError, EventPage, EventQuery, Generations, Head,
+    Journal, PAGE_SCAN_BYTES_MAX, events,
 };
 use serde_json::Value;
 
@@ -21,14 +22,37 @@ pub struct EventRows {
     pub next: ChainCursor,
     /// Whether there may be more already.
     pub more: bool,
+    /// What is not there any more, if the log was cut.
+    pub cut: Option<HistoryCut>,
+}
+
+/// What was cut off the whole history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryCut {
+    /// The place behind it: what is left follows.
+    pub cursor: ChainCursor,
+    /// When the newest commit that is gone was made.
+    pub until: Timestamp,
+}
+
+impl HistoryCut {
+    /// What is missing of a history that begins so, if anything is.
+    pub(crate) fn of(generation: u32, beginning: &[Head]) -> Option<Self> {
+        let cut = beginning.iter().filter(|head| head.sequence > 0);
+        let until = cut.map(|head| head.committed_at).max()?;
+        let positions = beginning.iter().map(|head| head.position).collect();
+        Some(Self { cursor: ChainCursor { generation, positions }, until })
+    }
 }
 
 impl Handle {
-    /// A page of the whole history.
+    /// A page of the whole history. Without a place to begin behind, or with the very first one,
+    /// it begins with the first event that is left.
     ///
     /// # Errors
     /// [`Error::CursorOutdated`] for a cursor of another generation or another store,
-    /// [`Error::Journal`] where the chain is not whole.
+    /// [`Error::HistoryCut`] if some of what is asked for was cut, [`Error::Journal`] where the
+    /// chain is not whole.
     pub async fn events(
         &self,
         filter: EventFilter,
@@ -36,7 +60,7 @@ impl Handle {
         until: Option<ChainCursor>,
         rows_max: usize,
     ) -> Result<EventRows, Error> {
-        let after = after.map(|own| self.positions(own)).transpose()?.unwrap_or_default();
+        let after = self.begun(after)?;
         let until = until.map(|own| self.positions(own)).transpose()?;
         let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
         let generation = journal.origin().generation;
@@ -46,7 +70,8 @@ impl Handle {
             let page = page(&journal, &mut owners, &filter, range)?;
             let rows = page.rows.iter().map(|row| row_json(row, &mut owners)).collect();
             let next = ChainCursor { generation, positions: page.positions };
-            Ok(EventRows { rows, next, more: page.more })
+            let cut = HistoryCut::of(generation, &page.beginning);
+            Ok(EventRows { rows, next, more: page.more, cut })
         })
         .await?
     }
@@ -68,6 +93,15 @@ impl Handle {
         Ok(blocking(move || journal.generations(partition)).await??)
     }
 
+    /// The positions to begin behind; none for the beginning, which the very first place is.
+    ///
+    /// # Errors
+    /// [`Error::CursorOutdated`].
+    pub(super) fn begun(&self, after: Option<ChainCursor>) -> Result<Option<Vec<u64>>, Error> {
+        let positions = after.map(|own| self.positions(own)).transpose()?;
+        Ok(positions.filter(|own| own.iter().any(|position| *position > 0)))
+    }
+
     /// The positions of a cursor, if it was given out by this store as it is.
     ///
     /// # Errors
@@ -85,7 +119,8 @@ impl Handle {
 
 /// Where a page lies.
 pub(crate) struct Range {
-    pub(crate) after: Vec<u64>,
+    /// Where the chain begins, without.
+    pub(crate) after: Option<Vec<u64>>,
     pub(crate) until: Option<Vec<u64>>,
     pub(crate) rows_max: usize,
 }
@@ -97,20 +132,49 @@ pub(crate) fn page(
     filter: &EventFilter,
     range: Range,
 ) -> Result<EventPage, Error> {
-    let query = EventQuery {
-        after: range.after,
-        until: range.until,
-        from: filter.from,
-        to: filter.to,
-        // A run's events are all in its own partition.
-        partition: filter.run().map(|run| run.partition),
-        rows_max: range.rows_max,
-        scan_bytes_max: PAGE_SCAN_BYTES_MAX,
-    };
+    let query = range.query(filter);
     let mut counts = |record: &backstitch_journal::Record| {
         filter.passes(&record.stream, &record.event, |run| owners.owner(run))
     };
-    Ok(events(journal, &query, &mut counts)?)
+    events(journal, &query, &mut counts).map_err(|error| unread(journal, error))
+}
+
+/// The positions that a range begins behind, and what was cut before.
+pub(crate) fn beginning(
+    journal: &Journal,
+    filter: &EventFilter,
+    range: Range,
+) -> Result<(Vec<u64>, Option<HistoryCut>), Error> {
+    let beginning = journal.beginning()?;
+    let positions =
+        range.query(filter).begin(&beginning).map_err(|error| unread(journal, error))?;
+    Ok((positions, HistoryCut::of(journal.origin().generation, &beginning)))
+}
+
+/// Names the place where what is left begins.
+fn unread(journal: &Journal, error: JournalError) -> Error {
+    let JournalError::Cut { partition, position } = error else { return error.into() };
+    let cut = |beginning: Vec<Head>| HistoryCut::of(journal.origin().generation, &beginning);
+    match journal.beginning().map(cut) {
+        Ok(Some(cut)) => Error::HistoryCut { partition, position, cut },
+        Ok(None) => JournalError::Cut { partition, position }.into(),
+        Err(error) => error.into(),
+    }
+}
+
+impl Range {
+    fn query(self, filter: &EventFilter) -> EventQuery {
+        EventQuery {
+            after: self.after,
+            until: self.until,
+            from: filter.from,
+            to: filter.to,
+            // A run's events are all in its own partition.
+            partition: filter.run().map(|run| run.partition),
+            rows_max: self.rows_max,
+            scan_bytes_max: PAGE_SCAN_BYTES_MAX,
+        }
+    }
 }
 
 /// An event as the API prints it.

@@ -12,7 +12,8 @@ use backstitch_core::replays::{
 };
 use backstitch_journal::{ChainCursor, ViewName};
 
-use super::{Handle, unexpected};
+use super::events::{Range, beginning};
+use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
@@ -35,7 +36,7 @@ pub struct ReplayWish {
     pub namespace: Arc<str>,
     /// Where the events go.
     pub target: ReplayTarget,
-    /// Begin behind this place; with the first event if unsaid.
+    /// Begin behind this place; with the first event that is left if unsaid.
     pub after: Option<ChainCursor>,
     /// End with this place; with the newest event there is now if unsaid.
     pub until: Option<ChainCursor>,
@@ -53,18 +54,13 @@ impl Handle {
     /// Begins a replay. When this answers, it is durable.
     ///
     /// # Errors
-    /// [`Error::InvalidSubmission`], [`Error::CursorOutdated`], [`Error::ReplayRejected`],
-    /// [`Error::Draining`], [`Error::Stopped`].
+    /// [`Error::InvalidSubmission`], [`Error::CursorOutdated`], [`Error::HistoryCut`],
+    /// [`Error::ReplayRejected`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn request_replay(&self, wish: ReplayWish) -> Result<(ReplayId, ReplayState), Error> {
         let problems = check(&wish);
         if !problems.is_empty() {
             return Err(Error::InvalidSubmission(problems));
         }
-        let partitions = usize::from(self.shared.journal.partition_count());
-        let after = match wish.after {
-            Some(cursor) => self.positions(cursor)?,
-            None => vec![0; partitions],
-        };
         let newest = self.newest_cursor().positions;
         let until = match wish.until {
             Some(cursor) => self.positions(cursor)?,
@@ -72,6 +68,14 @@ impl Handle {
         };
         // What is still to come is no part of a replay: it would follow its own records.
         let until = until.into_iter().zip(newest).map(|(until, newest)| until.min(newest));
+        let until: Vec<u64> = until.collect();
+        let after = self.begun(wish.after)?;
+        let asks_for_the_first = after.is_none();
+        let range = Range { after, until: Some(until.clone()), rows_max: 0 };
+        let (journal, filter) = (self.shared.journal.clone(), wish.filter.clone());
+        let (after, cut) = blocking(move || beginning(&journal, &filter, range)).await??;
+        let from = wish.filter.from;
+        let cut = cut.filter(|cut| asks_for_the_first && from.is_none_or(|from| from <= cut.until));
         let (url, view) = match wish.target {
             ReplayTarget::Webhook(url) => (url, None),
             ReplayTarget::View(view) => (String::new(), Some(view.word().to_owned())),
@@ -80,8 +84,14 @@ impl Handle {
             namespace: wish.namespace,
             url,
             after,
-            until: until.collect(),
-            filter: Terms { filter: wish.filter, max_attempts: wish.attempts_max, view }.payload(),
+            until,
+            filter: Terms {
+                filter: wish.filter,
+                max_attempts: wish.attempts_max,
+                cut_until: cut.filter(|_| view.is_none()).map(|cut| cut.until),
+                view,
+            }
+            .payload(),
             rate_per_second: wish.rate_per_second,
             actor: wish.actor,
         });

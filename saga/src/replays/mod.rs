@@ -105,7 +105,7 @@ impl Job {
         let rate = state.request.rate_per_second.max(1);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let Terms { filter, max_attempts, view } = Terms::of_payload(&state.request.filter);
+        let Terms { filter, max_attempts, view, .. } = Terms::of_payload(&state.request.filter);
         let receiver = Receiver::new(id, &state, max_attempts, replays.registry.clone());
         let recorded = (state.delivered, Instant::now());
         Self { replays, id, state, filter, view, receiver, pace, recorded }
@@ -180,7 +180,7 @@ impl Job {
         let (after, until) = (self.state.positions.clone(), self.state.request.until.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let mut owners = Owners::new(&replays.journal, &replays.catalog);
-            let range = Range { after, until: Some(until), rows_max: ROWS_PER_PAGE };
+            let range = Range { after: Some(after), until: Some(until), rows_max: ROWS_PER_PAGE };
             let page = page(&replays.journal, &mut owners, &filter, range)?;
             let with_body = |row: ChainEvent| {
                 let body = row_json(&row, &mut owners);
@@ -190,10 +190,12 @@ impl Job {
         });
         match reading.await {
             Ok(Ok(page)) => Ok(page),
-            Ok(Err(error)) => {
-                let error: crate::Error = error;
-                Err(format!("the history can't be read: {error}"))
-            }
+            Ok(Err(crate::Error::HistoryCut { partition, position, cut })) => Err(format!(
+                "what comes next was cut: the history of partition {partition} begins behind \
+                 position {position}. Begin another replay from {}, or from {}",
+                cut.cursor, cut.until
+            )),
+            Ok(Err(error)) => Err(format!("the history can't be read: {error}")),
             Err(error) => Err(format!("the history can't be read: {error}")),
         }
     }

@@ -16,7 +16,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_saga::catalog::{Chosen, NotChosen};
 use backstitch_saga::keys::KeySeat;
 use backstitch_saga::partition::{
-    Abandon, Answer, Histories, Input, Order, Partition, Post, Release, StagedRecord, fold,
+    Abandon, Answer, Histories, Input, Order, Partition, Post, Release, Stage, StagedRecord, fold,
 };
 use backstitch_saga::slots::SlotSeat;
 use backstitch_saga::turns::Seat;
@@ -233,16 +233,21 @@ impl Bench {
     pub fn flush(&mut self) {
         self.quiescent.clear();
         if let Some(stage) = self.partition.stage() {
-            self.quiescent = stage.quiescent;
-            self.rows += stage.changes.len();
-            for record in stage.records {
-                self.disk.write(&record);
-                self.records.push(record);
-            }
-            let releases = self.partition.committed(stage.id);
-            self.let_out(releases);
+            self.commit(stage);
         }
         let releases = self.partition.releases();
+        self.let_out(releases);
+    }
+
+    /// Makes one stage durable, and lets out what waited for it.
+    pub fn commit(&mut self, stage: Stage) {
+        self.quiescent = stage.quiescent;
+        self.rows += stage.changes.len();
+        for record in stage.records {
+            self.disk.write(&record);
+            self.records.push(record);
+        }
+        let releases = self.partition.committed(stage.id);
         self.let_out(releases);
     }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod cached;
 mod control;
+mod durable;
 mod limits;
 mod posts;
 mod redrives;
@@ -13,7 +14,8 @@ use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::failure::Failure;
-use backstitch_saga::partition::{Input, Order};
+use backstitch_core::ids::Digest;
+use backstitch_saga::partition::{Answer, Input, Order};
 use serde_json::json;
 
 use bench::{Bench, RUN, START, plan, submission};
@@ -121,4 +123,18 @@ fn a_derived_run_begins_once() {
         .filter(|record| matches!(record.event, Event::Run(RunEvent::Submitted(_))))
         .count();
     assert_eq!((begun, bench.answers.len()), (1, 2));
+}
+
+#[test]
+fn another_request_with_a_known_id_is_a_conflict() {
+    let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let records = bench.records.len();
+    let mut other = submission(RUN, &plan, None);
+    other.submitted.request = Digest::of(b"another");
+    let answer = bench.take_and_answer(Input::Submit(other, ()));
+    assert!(matches!(answer, Answer::KeyConflict(RUN)), "{answer:?}");
+    assert_eq!(bench.records.len(), records, "nothing is recorded");
 }

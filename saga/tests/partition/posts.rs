@@ -165,3 +165,14 @@ fn a_run_whose_key_was_free_again_has_children_of_its_own() {
     assert_eq!((all.len(), completed), (4, 2));
     assert!(all[2..].iter().all(|own| !first.contains(own)), "{all:?}");
 }
+
+#[test]
+fn what_a_child_says_is_answered_and_not_said_again() {
+    let (mut bench, post) = asked(&json!({ "workflow": "below", "input": { "n": 1 } }));
+    bench.take(Input::Post(post), START);
+    settle(&mut bench, START);
+    assert_eq!(life_of(&bench, RUN).1, 1, "the parent has its answer");
+    bench.partition.fire(START.plus_ms(RESEND_AFTER_MS));
+    bench.flush();
+    assert!(bench.posts.is_empty(), "{:?}", bench.posts);
+}

@@ -190,3 +190,18 @@ fn one_event_takes_so_many_runs() {
     assert_eq!(removed.len(), RUNS_PER_REMOVAL_MAX);
     assert_eq!(held, [(runs[RUNS_PER_REMOVAL_MAX], Held::TooMany)]);
 }
+
+#[test]
+fn what_changed_since_or_has_a_key_that_counts_stays() {
+    let plan = at_once();
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let seen = candidate(&bench, RUN);
+    let earlier = Candidate { version: seen.version - 1, ..seen };
+    assert_eq!(remove(&mut bench, vec![earlier]), (vec![], vec![(RUN, Held::Changed)]));
+    let until = START.plus_ms(1_000);
+    let counts = Candidate { not_before: until, ..seen };
+    assert_eq!(remove(&mut bench, vec![counts]), (vec![], vec![(RUN, Held::Key(until))]));
+    assert_eq!(remove(&mut bench, vec![seen]).0, [RUN]);
+}

@@ -1,5 +1,5 @@
 //! Rules about the sources that no compiler checks: layers, lengths, licences, advisories, links,
-//! error pages, paths, merges; and that the documents name what there is: routes, flags, words.
+//! error pages, paths, merges, mutants; and that the documents name what there is: routes, flags, words.
 //!
 //! Each rule is a function from texts to a list of problems, tried on wrong input as well as on the
 //! project, and it reports everything it finds at once. Lints, formatting and the length of
@@ -14,6 +14,7 @@ mod length;
 mod licences;
 mod links;
 mod machine_paths;
+mod mutants;
 mod packages;
 mod policy;
 mod routes;

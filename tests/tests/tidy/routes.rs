@@ -1,4 +1,4 @@
-//! Every route of the API is in `docs/api.md` with its method, and every path that the documents
+//! Every route of the API is in `docs/api.md` or `docs/documents-paths.md` with its method, and every path that the documents
 //! name is served.
 //!
 //! A document names a path in a code span or at the beginning of a line of a code block:
@@ -6,70 +6,49 @@
 
 use std::collections::BTreeSet;
 
+use backstitch_api::http;
+
 use super::sources::{self, Source};
 
 const API: &str = "docs/api.md";
+/// The pages that tell of routes.
+const TELL: [&str; 2] = [API, "docs/documents-paths.md"];
+/// Where routers are made of declared routes.
+const DECLARATIONS: &str = "api/src/http/routes.rs";
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 
 /// A path, and the method if it is said.
 type Named = (Option<&'static str>, String);
 
-fn problems(sources: &[Source]) -> Vec<String> {
-    let routes: BTreeSet<_> = (sources.iter())
-        .filter(|source| source.is_rust() && source.path.starts_with("api/src/http/"))
-        .flat_map(|source| routes(&source.text))
-        .collect();
+fn problems(routes: &[(&'static str, &str)], sources: &[Source]) -> Vec<String> {
+    let routes: BTreeSet<_> = routes.iter().copied().collect();
     let pages = sources.iter().filter(|source| is_page(&source.path));
-    let mut problems = Vec::new();
+    let (mut problems, mut told) = (Vec::new(), Vec::new());
     for page in pages {
         let named = named(&page.text);
         for (method, path) in &named {
-            let fits = |own: &&(&str, String)| {
-                method.is_none_or(|method| method == own.0) && is_served(path, &own.1)
+            let fits = |own: &&(&str, &str)| {
+                method.is_none_or(|method| method == own.0) && is_served(path, own.1)
             };
             if !routes.iter().any(|own| fits(&own)) {
                 let method = method.map_or_else(String::new, |method| format!("{method} "));
                 problems.push(format!("{}: `{method}{path}` is not served", page.path));
             }
         }
-        if page.path == API {
-            let told = |own: &&(&str, String)| {
-                named.iter().any(|(method, path)| *method == Some(own.0) && tells(path, &own.1))
-            };
-            let missing = routes.iter().filter(|own| !told(own));
-            problems.extend(
-                missing.map(|(method, path)| format!("{API}: `{method} {path}` is missing")),
-            );
+        if TELL.contains(&page.path.as_str()) {
+            told.extend(named);
         }
     }
+    let is_told = |own: &&(&str, &str)| {
+        told.iter().any(|(method, path)| *method == Some(own.0) && tells(path, own.1))
+    };
+    let missing = routes.iter().filter(|own| !is_told(own));
+    problems.extend(missing.map(|(method, path)| format!("{API}: `{method} {path}` is missing")));
     problems
 }
 
 fn is_page(path: &str) -> bool {
     path == "README.md" || (path.starts_with("docs/") && path.ends_with(".md"))
-}
-
-/// Methods and paths of the calls `.route("PATH", get(..).post(..))`.
-fn routes(text: &str) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    for call in text.split(".route(").skip(1) {
-        let Some((_, rest)) = call.split_once('"') else { continue };
-        let Some((path, rest)) = rest.split_once('"') else { continue };
-        let mut depth = 1;
-        let end = rest.find(|c| {
-            depth += i32::from(c == '(') - i32::from(c == ')');
-            depth == 0
-        });
-        let handlers = &rest[..end.unwrap_or(rest.len())];
-        let is_called = |method: &&str| {
-            let call = format!("{}(", method.to_lowercase());
-            handlers
-                .match_indices(&call)
-                .any(|(at, _)| !handlers[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
-        };
-        found.extend(METHODS.into_iter().filter(is_called).map(|own| (own, path.to_owned())));
-    }
-    found
 }
 
 /// Every path that a page names, without its query.
@@ -124,36 +103,48 @@ fn agree(path: &str, route: &str, segments_agree: impl Fn(&str, &str) -> bool) -
 }
 
 #[test]
+fn only_declared_routes_are_served() {
+    let by_hand = |source: &&Source| {
+        let own = source.path.starts_with("api/src/http/") && source.is_rust();
+        own && source.path != DECLARATIONS && source.text.contains(".route(")
+    };
+    let sources = sources::all();
+    let problems: Vec<_> = (sources.iter().filter(by_hand))
+        .map(|source| format!("{}: declare it in `Routes`, with its permission", source.path))
+        .collect();
+    super::assert_none("routes without a guard", &problems);
+}
+
+#[test]
 fn every_route_is_documented_and_every_documented_path_is_served() {
-    super::assert_none("routes and documents differ", &problems(&sources::all()));
+    let routes: Vec<_> = http::routes().iter().map(|own| (own.method, own.path)).collect();
+    super::assert_none("routes and documents differ", &problems(&routes, &sources::all()));
 }
 
 #[test]
 fn routes_and_paths_that_have_no_other_side_are_found() {
-    let code = r#"
-        Router::new()
-            .route("/api/v1/things/{thing_id}", get(things::target).delete(things::end))
-            .route(
-                "/api/v1/things",
-                post(things::make),
-            )
-    "#;
+    let routes = [
+        ("GET", "/api/v1/things/{thing_id}"),
+        ("DELETE", "/api/v1/things/{thing_id}"),
+        ("POST", "/api/v1/things"),
+    ];
     let page = "| `GET /api/v1/things/{id}?form=` | one |\n`POST\n/api/v1/things`, `.../{id}`, `/v2/x`\n\
                 ```http\nPUT /api/v1/things/7\n{ \"a\": 1 }\n```\n`GET .../parts/all`, `/api/v1/thing`";
-    let found = problems(&[
-        Source::new("api/src/http/mod.rs", code),
-        Source::new("api/src/server.rs", ".route(\"/elsewhere\", get(x))"),
-        Source::new("docs/api.md", page),
-        Source::new("docs/more.md", "`DELETE /api/v1/things/ID`, `POST /api/v1/things/ID`"),
-    ]);
+    let found = problems(
+        &routes,
+        &[
+            Source::new("docs/api.md", page),
+            Source::new("docs/more.md", "`DELETE /api/v1/things/ID`, `POST /api/v1/things/ID`"),
+        ],
+    );
     assert_eq!(
         found,
         [
             "docs/api.md: `PUT /api/v1/things/7` is not served",
             "docs/api.md: `GET .../parts/all` is not served",
             "docs/api.md: `/api/v1/thing` is not served",
-            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
             "docs/more.md: `POST /api/v1/things/ID` is not served",
+            "docs/api.md: `DELETE /api/v1/things/{thing_id}` is missing",
         ]
     );
 }

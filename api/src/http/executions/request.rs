@@ -1,6 +1,5 @@
 //! From a request to execute a workflow to what the engine is asked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -11,7 +10,7 @@ use backstitch_core::report::callback_word;
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
 
-use super::super::ACTOR;
+use super::super::caller::Caller;
 use super::super::document::Document;
 use super::super::fields::{Fields, kind};
 use super::super::refusal::Refusal;
@@ -42,7 +41,7 @@ const CALLBACK_EVENTS: [CallbackEvent; 5] = [
 
 /// What is asked of the engine, and how long its client waits.
 pub(super) fn read(
-    namespace: Arc<str>,
+    caller: &Caller,
     workflow: String,
     headers: &HeaderMap,
     document: Document,
@@ -59,9 +58,9 @@ pub(super) fn read(
     let priority = priority(&mut fields);
     let faults = faults(&mut fields);
     fields.finish()?;
-    let actor = ACTOR.to_owned();
+    let actor = caller.actor();
     let request = Request {
-        namespace,
+        namespace: caller.namespace().clone(),
         workflow,
         revision: revision.and_then(|own| u32::try_from(own).ok()),
         input,

@@ -23,6 +23,9 @@ pub(crate) fn path_of(directory: &Path, number: u64) -> PathBuf {
 
 /// The numbers of the segments there are, ascending.
 pub(crate) fn numbers(directory: &Path) -> Result<Vec<u64>, Error> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
     let mut numbers = Vec::new();
     for name in files::names(directory)? {
         if let Some(number) = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok()) {

@@ -1,0 +1,69 @@
+//! The id of a request: taken from its header or drawn, in every line logged about it, and in its
+//! answer.
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+
+/// The header of the id, in requests and answers.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken, in bytes.
+const ID_BYTES_MAX: usize = 128;
+
+/// Gives a request an id. One that its client chose is kept if it fits on a line of a log.
+pub(super) async fn give(request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id)).cloned();
+    let id = given.unwrap_or_else(drawn);
+    let shown = id.to_str().unwrap_or_default().to_owned();
+    let span = tracing::info_span!("request", request_id = %shown);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if changes {
+        let actor = response.extensions().get::<ActedBy>().map(|own| own.0.clone());
+        let _entered = span.entered();
+        tracing::info!(
+            %method,
+            %path,
+            status = response.status().as_u16(),
+            actor = actor.as_deref().unwrap_or("nobody"),
+            "a request to change something",
+        );
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// On an answer: who asked.
+#[derive(Debug, Clone)]
+pub(super) struct ActedBy(pub(super) std::sync::Arc<str>);
+
+fn is_plain(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+    (1..=ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(plain)
+}
+
+fn drawn() -> HeaderValue {
+    let mut bytes = [0_u8; 16];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        tracing::warn!(%error, "the system gives no random numbers; a request has id 0");
+    }
+    let text = u128::from_be_bytes(bytes);
+    HeaderValue::from_str(&format!("req_{text:032x}")).expect("hex digits fit into a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_forge_a_line_of_a_log_are_not_taken() {
+        let plain = |id: &str| is_plain(&HeaderValue::from_str(id).expect("a header"));
+        assert!(plain("a-B_1.2:3") && plain(&"x".repeat(128)));
+        assert!(!plain("") && !plain("a b") && !plain("a\"b") && !plain(&"x".repeat(129)));
+        assert!(is_plain(&drawn()) && drawn() != drawn());
+    }
+}

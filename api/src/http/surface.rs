@@ -1,0 +1,198 @@
+//! Every path of the API, what is behind it, and the permission that it needs.
+
+use backstitch_core::access::Permission::{
+    AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
+    ExecutionsSignal, HistoryImport, HistoryRead, LettersRead, LettersWrite, OperationsRead,
+    PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite, WorkflowsCancel,
+    WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+};
+
+use super::routes::Access::Open;
+use super::routes::Routes;
+use super::{
+    admin, audit, backups, breakers, cache, control, cut, database, documents, executions, forks,
+    history, items, letter_groups, letters, limits, migrations, payloads, redrives, rehearsals,
+    replays, retention, rollouts, statistics, status, telemetry, transfer, travel, undos,
+    workflows,
+};
+
+/// Every route.
+pub(super) fn routes() -> Routes {
+    server()
+        .merge(definitions())
+        .merge(runs())
+        .merge(control_of_runs())
+        .merge(dead_letters())
+        .merge(store())
+        .merge(replayed())
+        .merge(documents::routes())
+}
+
+/// The server itself, and what its node knows.
+fn server() -> Routes {
+    Routes::new()
+        .get("/health", Open, status::health)
+        .get("/ready", Open, status::ready)
+        .get("/info", OperationsRead, status::info)
+        .get("/metrics", OperationsRead, telemetry::show)
+        .get("/api/v1/stats/db", OperationsRead, database::show)
+        .get("/v1/stats/db", OperationsRead, database::show)
+        .get("/api/v1/limits", OperationsRead, limits::show)
+        .get("/api/v1/breakers", OperationsRead, breakers::list)
+        .get("/api/v1/breakers/{key}", OperationsRead, breakers::show)
+        .post("/api/v1/breakers/{key}/{order}", BreakersWrite, breakers::order)
+        .merge(Routes::with_queries().get("/api/v1/cache", OperationsRead, cache::show).delete(
+            "/api/v1/cache",
+            CacheWrite,
+            cache::empty,
+        ))
+}
+
+/// Workflows, and which revision new runs get.
+fn definitions() -> Routes {
+    const ROLLOUT: &str = "/api/v1/workflows/{workflow_id}/rollout";
+    Routes::new()
+        .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
+        .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
+        .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
+        .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
+        .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
+        .get("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
+        .get("/api/v1/statistics", WorkflowsRead, statistics::all)
+        .get("/api/v1/workflows/{workflow_id}/statistics", WorkflowsRead, statistics::of_workflow)
+        .get(ROLLOUT, WorkflowsRead, rollouts::show)
+        .put(ROLLOUT, WorkflowsWrite, rollouts::set)
+        .delete(ROLLOUT, WorkflowsWrite, rollouts::end)
+        .post("/api/v1/workflows/{workflow_id}/rollout/kill", WorkflowsWrite, rollouts::kill)
+        .merge(
+            Routes::with_queries()
+                .get("/api/v1/workflows", WorkflowsRead, workflows::list)
+                .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
+                .post(
+                    "/api/v1/workflows/{workflow_id}/migrate",
+                    ExecutionsControl,
+                    migrations::all,
+                ),
+        )
+}
+
+/// Runs: begun, read, cancelled.
+fn runs() -> Routes {
+    const RUN: &str = "/api/v1/executions/{execution_id}";
+    Routes::new()
+        .post("/api/v1/workflows/{workflow_id}/execute", WorkflowsExecute, executions::execute)
+        .post("/api/v1/executions/{execution_id}/cancel", WorkflowsCancel, executions::cancel)
+        .get(
+            "/api/v1/executions/{execution_id}/compare/{other_id}",
+            ExecutionsRead,
+            travel::compare,
+        )
+        .get("/api/v1/executions/{execution_id}/why", ExecutionsRead, control::why)
+        .merge(
+            Routes::with_queries()
+                .get("/api/v1/executions", ExecutionsRead, executions::list)
+                .get(RUN, ExecutionsRead, executions::show)
+                .get("/api/v1/executions/{execution_id}/events", ExecutionsRead, executions::events)
+                .get(
+                    "/api/v1/executions/{execution_id}/steps/{step_id}/items",
+                    ExecutionsRead,
+                    items::list,
+                )
+                .get(
+                    "/api/v1/executions/{execution_id}/rollback",
+                    ExecutionsRead,
+                    control::unwind_plan,
+                )
+                .get("/api/v1/executions/{execution_id}/diff", ExecutionsRead, travel::diff)
+                .get(
+                    "/api/v1/executions/{execution_id}/export",
+                    ExecutionsRead,
+                    transfer::export_one,
+                ),
+        )
+}
+
+/// What is done to a run under way.
+fn control_of_runs() -> Routes {
+    use ExecutionsControl as Control;
+    Routes::new()
+        .post("/api/v1/executions/{execution_id}/pause", Control, control::pause)
+        .post("/api/v1/executions/{execution_id}/resume", Control, control::resume)
+        .post("/api/v1/executions/{execution_id}/undos/done", Control, undos::done)
+        .post("/api/v1/executions/{execution_id}/undos/accept", Control, undos::accept)
+        .post("/api/v1/executions/{execution_id}/undos/set-aside", Control, undos::set_aside)
+        .post("/api/v1/executions/{execution_id}/steps/{step_id}/skip", Control, control::skip_step)
+        .post(
+            "/api/v1/executions/{execution_id}/steps/{step_id}/set-output",
+            Control,
+            control::set_output,
+        )
+        .post("/api/v1/executions/{execution_id}/fork", Control, forks::fork)
+        .post("/api/v1/executions/{execution_id}/signals/{name}", ExecutionsSignal, control::signal)
+        .merge(
+            Routes::with_queries()
+                .post("/api/v1/executions/{execution_id}/rollback", Control, control::roll_back)
+                .post("/api/v1/executions/{execution_id}/migrate", Control, migrations::one),
+        )
+}
+
+/// Dead letters, one by one and by a filter.
+fn dead_letters() -> Routes {
+    Routes::new()
+        .get("/api/v1/dlq/stats", LettersRead, letter_groups::statistics)
+        .get("/api/v1/dlq/retries", LettersRead, redrives::list)
+        .post("/api/v1/dlq/retries", LettersWrite, redrives::begin)
+        .get("/api/v1/dlq/retries/{redrive_id}", LettersRead, redrives::show)
+        .post("/api/v1/dlq/retries/{redrive_id}/pause", LettersWrite, redrives::pause)
+        .post("/api/v1/dlq/retries/{redrive_id}/resume", LettersWrite, redrives::resume)
+        .post("/api/v1/dlq/retries/{redrive_id}/cancel", LettersWrite, redrives::cancel)
+        .get("/api/v1/dlq/{letter_id}", LettersRead, letters::show)
+        .post("/api/v1/dlq/{letter_id}/retry", LettersWrite, letters::retry)
+        .post("/api/v1/dlq/{letter_id}/discard", LettersWrite, letters::discard)
+        .post("/api/v1/dlq/{letter_id}/assign", LettersWrite, letters::assign)
+        .post("/api/v1/dlq/{letter_id}/notes", LettersWrite, letters::note)
+        .merge(Routes::with_queries().get("/api/v1/dlq", LettersRead, letters::list).get(
+            "/api/v1/dlq/groups",
+            LettersRead,
+            letter_groups::list,
+        ))
+}
+
+/// The store as a whole: what is kept, for how long, and who did what.
+fn store() -> Routes {
+    const POLICY: &str = "/api/v1/admin/retention/policy";
+    const APPLY: &str = "/api/v1/admin/retention/apply";
+    const BACKUPS: &str = "/api/v1/admin/backups";
+    Routes::new()
+        .post("/api/v1/import", HistoryImport, transfer::import)
+        .post("/api/v1/admin/payloads/collect", PayloadsAdmin, payloads::collect)
+        .get("/api/v1/admin/payloads/{digest}", PayloadsAdmin, payloads::show)
+        .post("/api/v1/admin/payloads/{digest}/erase", PayloadsAdmin, payloads::erase)
+        .get(POLICY, OperationsRead, retention::policy)
+        .put(POLICY, RetentionWrite, retention::set_policy)
+        .post("/api/v1/admin/cut", RetentionWrite, cut::cut)
+        .post("/api/v1/admin/retention/plan", OperationsRead, retention::plan)
+        .get(APPLY, OperationsRead, retention::progress)
+        .post(APPLY, RetentionWrite, retention::apply)
+        .get("/api/v1/admin/views", OperationsRead, admin::views)
+        .post("/api/v1/admin/views/rebuild", ViewsWrite, admin::rebuild_view)
+        .get(BACKUPS, OperationsRead, backups::show)
+        .post(BACKUPS, BackupsWrite, backups::begin)
+        .delete(BACKUPS, BackupsWrite, backups::cancel)
+        .merge(
+            Routes::with_queries()
+                .get("/api/v1/audit", AuditRead, audit::list)
+                .get("/api/v1/export", HistoryRead, transfer::export)
+                .get("/api/v1/events", HistoryRead, history::events),
+        )
+}
+
+/// Recorded events delivered anew.
+fn replayed() -> Routes {
+    Routes::new()
+        .get("/api/v1/replays", ReplaysRead, replays::list)
+        .post("/api/v1/replays", ReplaysWrite, replays::begin)
+        .get("/api/v1/replays/{replay_id}", ReplaysRead, replays::show)
+        .post("/api/v1/replays/{replay_id}/stop", ReplaysWrite, replays::stop)
+        .post("/api/v1/replays/{replay_id}/resume", ReplaysWrite, replays::resume)
+}

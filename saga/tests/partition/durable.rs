@@ -1,0 +1,63 @@
+//! What rests on a stage that is not durable yet, and so must not be seen or given away.
+
+use std::sync::Arc;
+
+use backstitch_core::command::{AttemptResult, Command};
+use backstitch_core::effect::Effect;
+use backstitch_core::payload::Payload;
+use backstitch_saga::keys::Keys;
+use backstitch_saga::partition::{Answer, Input, Order};
+use backstitch_saga::slots::{Settings, Slots};
+use backstitch_saga::turns::Pool;
+use serde_json::json;
+
+use crate::bench::{Bench, OTHER, RUN, START, plan, submission};
+
+fn succeeds(order: &Order) -> Command {
+    let Effect::RunStep { step, attempt } = order.effect else { panic!("only steps here") };
+    let result = AttemptResult::Answered(Ok(Payload::null()));
+    Command::ReportStep { step, attempt, result, retry_delay_ms: 0 }
+}
+
+#[test]
+fn nothing_is_answered_that_rests_on_a_stage_under_way() {
+    let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    assert!(bench.partition.releases().is_empty(), "it is not even staged");
+    let stage = bench.partition.stage().expect("the run's beginning");
+    bench.take(Input::Command(RUN, Command::Continue, Some(())), START);
+    assert!(bench.partition.releases().is_empty(), "the run is not durable yet");
+    bench.commit(stage);
+    bench.flush();
+    let [Answer::Submitted { .. }, Answer::Done { .. }] = &bench.answers[..] else {
+        panic!("{:?}", bench.answers)
+    };
+    assert_eq!(bench.orders.len(), 1, "and only now is it begun");
+}
+
+#[test]
+fn what_a_run_held_is_anothers_once_its_end_is_durable() {
+    let plan = plan(json!({ "id": "w", "concurrency": { "max_runs": 1 }, "steps": [
+        { "id": "a", "type": "task", "limits": [{ "key": "k", "max": 1 }] },
+    ]}));
+    let (slots, keys) = (Slots::new(Settings::default()), Keys::default());
+    let turns = Pool::new(2).seat(Arc::new(|| {}));
+    let seats = (slots.seat(Arc::new(|| {})), keys.seat(Arc::new(|| {})));
+    let mut bench = Bench::new(START, &[&plan]).seated(turns, seats.0, seats.1);
+    let slot = || slots.limits().workflows[0].holders.iter().map(|own| own.run).collect::<Vec<_>>();
+    let place = || keys.shown("default", 1).0.first().map(|own| own.holders[0].0);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let order = bench.orders.pop().expect("it runs");
+    bench.take(Input::Submit(submission(OTHER, &plan, None), ()), START);
+    let before = bench.partition.stage().expect("the other's beginning");
+    bench.take(Input::Command(RUN, succeeds(&order), None), START);
+    bench.commit(before);
+    assert_eq!((slot(), place()), (vec![RUN], Some(RUN)), "a crash would find it under way");
+    bench.flush();
+    assert_eq!((slot(), place()), (vec![OTHER], None));
+    bench.partition.fire(START);
+    bench.flush();
+    assert_eq!((bench.orders[0].execution, place()), (OTHER, Some(OTHER)));
+}

@@ -136,11 +136,13 @@ fn a_bank_is_asked_again_after_a_kill_and_what_it_finds_is_refunded() {
         let undo = &shown["steps"]["pay"]["undo"];
         assert_eq!(undo["check"]["took_effect"], true, "{shown:#}");
         assert_eq!((&undo["attempts"], &undo["check"]["attempts"]), (&json!(1), &json!(2)));
-        let bank = shared.lock().expect("no panic");
-        let question = (format!("key={id}/pay/1"), format!("{id}/pay/1/check"));
-        assert_eq!(bank.asked, [question.clone(), question], "twice, under one key");
-        assert_eq!(bank.paid, [format!("{id}/pay/1")]);
-        assert_eq!(bank.refunded, ["/refund/p-1"]);
+        {
+            let bank = shared.lock().expect("no panic");
+            let question = (format!("key={id}/pay/1"), format!("{id}/pay/1/check"));
+            assert_eq!(bank.asked, [question.clone(), question], "twice, under one key");
+            assert_eq!(bank.paid, [format!("{id}/pay/1")]);
+            assert_eq!(bank.refunded, ["/refund/p-1"]);
+        }
 
         let (_, shown, shared) = run("lost").await;
         assert_eq!(shown["status"], "compensated", "{shown:#}");

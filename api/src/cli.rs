@@ -210,6 +210,9 @@ pub struct ServeFlags {
     /// How old an open dead letter may be: off or a duration [default: 24h]
     #[arg(long, value_name = "DURATION")]
     pub dlq_alarm_age: Option<String>,
+    /// Under which names /metrics prints: all, or only our own [default: all]
+    #[arg(long, value_name = "NAMES")]
+    pub metrics_names: Option<String>,
     /// How long runs are kept: a retention policy as JSON [default: for ever]
     #[arg(long, value_name = "POLICY")]
     pub retention: Option<String>,
@@ -261,6 +264,7 @@ impl ServeFlags {
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),
             ("dlq_alarm_age", self.dlq_alarm_age.clone()),
+            ("metrics_names", self.metrics_names.clone()),
             ("retention", self.retention.clone()),
             ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),

@@ -163,6 +163,7 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         fsync: settings.fsync_word(),
         backup_directory: settings.backup_directory.clone(),
         letter_alarm: settings.letter_alarm,
+        metric_names: settings.metric_names,
     }
 }
 

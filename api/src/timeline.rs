@@ -70,6 +70,7 @@ impl Timeline {
         let data = &event["data"];
         let (subject, words, tone) = match kind.strip_prefix("Undo") {
             Some(turn) => self.undo(turn, data, at)?,
+            None if kind.starts_with("Check") => self.check(kind, data, at)?,
             None => match kind.strip_prefix("Step") {
                 Some(turn) => self.step(turn, data, at)?,
                 None => self.run(kind, data, at)?,
@@ -143,6 +144,25 @@ impl Timeline {
             _ => return None,
         };
         Some((step, words, tone))
+    }
+
+    /// What becomes of asking whether there is anything to undo; its attempts are the undo's.
+    fn check(&mut self, kind: &str, data: &Value, at: Timestamp) -> Option<(String, String, Tone)> {
+        let step = format!("undo {}", text(&data["step"]));
+        let (words, tone) = match kind {
+            "CheckReady" => {
+                ("nobody knows whether the step took effect: its service is asked", Tone::Faint)
+            }
+            "CheckAnswered" => {
+                self.took(&step, at);
+                return None;
+            }
+            "CheckConcluded" if data["took_effect"] == true => {
+                ("its service says that it took effect", Tone::Odd)
+            }
+            _ => ("its service says that it did not: there is nothing to undo", Tone::Odd),
+        };
+        Some((step, words.to_owned(), tone))
     }
 
     fn run(&mut self, kind: &str, data: &Value, at: Timestamp) -> Option<(String, String, Tone)> {
@@ -317,6 +337,26 @@ mod tests {
                 "set by hand: skipped by ada: done",
                 "paused by ada: done",
                 "resumed by ada",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_service_says_of_an_unknown_outcome_is_told() {
+        let step = json!({ "step": "a", "attempt": 1 });
+        let no = json!({ "step": "a", "took_effect": false });
+        let told = words(&[
+            ("CheckReady", step.clone()),
+            ("UndoStarted", step.clone()),
+            ("CheckAnswered", step),
+            ("CheckConcluded", no),
+        ]);
+        assert_eq!(
+            told,
+            [
+                "nobody knows whether the step took effect: its service is asked",
+                "attempt 1 begins",
+                "its service says that it did not: there is nothing to undo",
             ]
         );
     }

@@ -89,7 +89,8 @@ impl State {
             Effect::UndoStep { step, .. } => (step, true),
             Effect::DeliverCallback { .. } | Effect::Send { .. } => return None,
         };
-        let asked = self.step(of).check().filter(|_| undoes).map_or(0, |check| check.attempts);
+        let undo = self.step(of).undo.as_ref().filter(|_| undoes);
+        let asked = undo.map_or(0, |undo| undo.attempts_before());
         let number = effect.attempt().saturating_sub(asked);
         let meets = |own: &&Fault| {
             let this = own.attempt.is_none_or(|attempt| attempt == number);

@@ -17,6 +17,7 @@ mod problem_tests;
 mod replay_safety;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod wait;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
 pub use priority::{PlanPriority, priority_of};
 pub use replay_safety::ReplaySafety;
+pub use unknown::Unknown;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
 /// A workflow ready to run.
@@ -352,6 +354,15 @@ impl PlanStep {
     /// `EXPRESSION_FAILED`.
     pub fn condition_holds(&self, scope: &dyn Scope, work: &mut Work) -> Result<bool, Failure> {
         self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scope, work))
+    }
+}
+
+impl PlanStep {
+    /// How its service is asked whether it took effect; of a `foreach`, that of an item.
+    #[must_use]
+    pub fn check(&self) -> Option<&PlanCheck> {
+        let own = self.each.as_ref().map_or(self, |each| &*each.body);
+        own.undo.as_ref()?.check.as_deref()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::event::Compensation;
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
 use crate::payload::Payload;
-use crate::plan::{PlanUndo, TaskKind};
+use crate::plan::{PlanCheck, PlanUndo, TaskKind};
 use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
@@ -110,12 +110,31 @@ fn undo_json(state: &State, (step, wave): (StepIndex, u32), work: &mut Work) -> 
         made.insert("problem".to_owned(), problem.into());
         return made.into();
     };
+    let asked = own.check().and_then(|check| check.verdict.as_ref());
+    if asked.is_none()
+        && let Some(check) = state.to_ask(step)
+    {
+        let check =
+            json!({ "type": check.task_type, "input": asked_with(state, step, check, work) });
+        made.insert("asked_first".to_owned(), check);
+        return made.into();
+    }
     let told = match own.undo.as_ref().and_then(|undo| undo.input.as_ref()) {
         Some(input) => ("input", input.value()),
         None => input_of(state, step, undo, work),
     };
     made.insert(told.0.to_owned(), told.1);
     made.into()
+}
+
+/// What the service would be asked; nothing if that is not to be had.
+fn asked_with(state: &State, step: StepIndex, check: &PlanCheck, work: &mut Work) -> Value {
+    if work.units >= RENDER_WORK_PER_DECISION_MAX {
+        return Value::Null;
+    }
+    let item = ItemScope::of(state, step);
+    let scope: &dyn Scope = item.as_ref().map_or(state, |item| item);
+    check.render_input(scope, work).map_or(Value::Null, |input| input.value())
 }
 
 /// What the undo would be given, or the problem it would fail of.
@@ -125,7 +144,7 @@ fn input_of(
     undo: &PlanUndo,
     work: &mut Work,
 ) -> (&'static str, Value) {
-    if state.step(step).output.is_none() && undo.reads_own_output {
+    if state.step(step).output_to_undo().is_none() && undo.reads_own_output {
         return ("problem", "it reads an output that nobody has: undo it by hand".into());
     }
     if work.units >= RENDER_WORK_PER_DECISION_MAX {

@@ -187,6 +187,7 @@ fn prepare(
         }
     };
     let archive = directory.archive_at(options.archive_directory.as_deref())?;
+    segments::refuse_gone(&directory.log())?;
     segments::remove_unfinished(&directory.log())?;
     directory.settle_names(&archive)?;
     let (store_tree, store_applied) = open_store(directory, &shape, options, report)?;

@@ -221,7 +221,7 @@ impl Reading {
 
     /// Answers whether the event is drawn as part of a step or an undo.
     fn take(&mut self, fact: &Fact<'_>) -> bool {
-        match fact.kind.starts_with("Undo") {
+        match fact.kind.starts_with("Undo") || fact.kind.starts_with("Check") {
             true => self.take_undo(fact),
             false => self.take_step(fact) || self.take_wait(fact),
         }
@@ -280,9 +280,14 @@ impl Reading {
         use Way::Back;
         let (step, at) = (&fact.data["step"], fact.at);
         match fact.kind {
-            "UndoReady" => self.ready(Back, step, at),
+            "UndoReady" | "CheckReady" => self.ready(Back, step, at),
             "UndoStarted" => self.start(Back, fact),
             "UndoSucceeded" => self.lane(Back, step, at).settle(at, Ended::Succeeded, "succeeded"),
+            "CheckAnswered" => self.lane(Back, step, at).settle(at, Ended::Succeeded, "checking"),
+            "CheckConcluded" => {
+                let word = if fact.data["took_effect"] == true { "checking" } else { "skipped" };
+                self.lane(Back, step, at).word = word.to_owned();
+            }
             "UndoAttemptFailed" => self.fault(Back, step, at, ended(fact)),
             "UndoRetryScheduled" => {
                 self.lane(Back, step, at).begin(Doing::RetryWait, at, "retrying");

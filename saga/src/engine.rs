@@ -41,7 +41,7 @@ use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
-use crate::{clock, metrics};
+use crate::{clock, document_metrics, metrics};
 
 pub(crate) use common::Common;
 pub(crate) use rebuild::rebuild_view;
@@ -115,6 +115,7 @@ impl Engine {
     /// it can't be read.
     pub fn open(config: Config) -> Result<Self, Error> {
         metrics::describe();
+        document_metrics::describe();
         let opened = Journal::open(&config.data_dir, config.journal)?;
         open_report::tell(&opened.report);
         let catalog = Arc::new(Catalog::default());

@@ -356,6 +356,12 @@ impl Handle {
         PartitionId(u16::try_from(drawn % partitions).unwrap_or(0))
     }
 
+    /// The run that an idempotency key of a workflow leads to, whether or not there is one.
+    #[must_use]
+    pub fn run_of_key(&self, namespace: &str, workflow: &str, key: &str) -> ExecutionId {
+        self.id_of(&[namespace, workflow, key])
+    }
+
     /// The id whose digits are a hash of some words: the same words, the same run.
     fn id_of(&self, words: &[&str]) -> ExecutionId {
         ExecutionId::derived(words, self.shared.mailboxes.len())

@@ -7,6 +7,7 @@ pub mod breakers;
 pub mod cache;
 pub mod catalog;
 pub mod clock;
+pub mod document_metrics;
 pub mod driver;
 pub mod engine;
 pub mod error;

@@ -9,6 +9,7 @@ use backstitch_journal::{Part, ScrubState, Statistics};
 
 use backstitch_core::event::RedriveOutcome;
 
+use crate::document_metrics;
 use crate::partition::Order;
 
 /// Runs accepted.
@@ -149,6 +150,7 @@ pub(crate) fn circuits([closed, open, half_open]: [usize; 3], waiting: usize) {
 
 /// A step asked the result cache.
 pub(crate) fn cache_asked(hit: bool) {
+    document_metrics::asked("result", hit);
     metrics::counter!(if hit { CACHE_HITS } else { CACHE_MISSES }).increment(1);
 }
 
@@ -254,6 +256,7 @@ pub(crate) fn committed(took: Duration, committed: Committed) {
         metrics::counter!(CALLS_STOPPED, "result" => result).increment(calls as u64);
     }
     metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+    document_metrics::written(took);
 }
 
 pub(crate) fn replay_delivered(taken: bool) {

@@ -32,6 +32,7 @@ mod resting;
 mod rollouts;
 mod stage;
 mod timers;
+mod told;
 mod turns;
 mod waiters;
 
@@ -73,6 +74,7 @@ pub use resting::{RestPolicy, Rested};
 pub use rollouts::{RolloutAct, RolloutOrder};
 pub use stage::{Release, Stage, StagedRecord};
 pub use timers::TIMERS_PER_FIRE_MAX;
+pub use told::Told;
 
 /// One partition.
 pub struct Partition<T> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::forms::Compiled;
+use backstitch_core::plan::Unknown;
 use backstitch_executors::{HttpConfig, Registry};
 use backstitch_saga::handle::compile;
 use clap::Args;
@@ -45,6 +46,7 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
                 "workflow_id": plan.workflow,
                 "steps": plan.steps.len(),
                 "digest": plan.digest.to_string(),
+                "unknown_outcomes": plan.unknown_outcomes_json(),
                 "problems": [],
             })
             .to_string(),
@@ -60,7 +62,16 @@ pub fn run(flags: &Flags) -> Result<(), Error> {
             terminal.line(&format!(
                 "{file}: workflow `{workflow}`, form {form}, {steps}, valid{warned}"
             ))?;
-            warnings.iter().try_for_each(|one| terminal.line(&format!("warning: {one}")))
+            warnings.iter().try_for_each(|one| terminal.line(&format!("warning: {one}")))?;
+            let all = plan.unknown_outcomes();
+            let mut waiting = all.filter(|(_, then)| *then == Unknown::Suspends);
+            waiting.try_for_each(|(step, _)| {
+                terminal.line(&format!(
+                    "note: if nobody knows whether `{}` took effect, its undo waits for a person: it \
+                     reads the step's output; a `check` can ask the service",
+                    step.id
+                ))
+            })
         }
         Err(problems) => {
             show(&terminal, flags, &problems)?;

@@ -3,6 +3,7 @@
 //! One page each in `docs/errors`. A code keeps its meaning for ever.
 
 use axum::http::StatusCode;
+use backstitch_core::failure::codes as failures;
 
 /// No workflow of that id, or no such revision of it.
 pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
@@ -130,13 +131,15 @@ pub const INSUFFICIENT_RESOURCES: &str = "INSUFFICIENT_RESOURCES";
 pub const ORCHESTRATOR_UNAVAILABLE: &str = "ORCHESTRATOR_UNAVAILABLE";
 /// The run's history can't be folded; the run is set aside.
 pub const EXECUTION_QUARANTINED: &str = "EXECUTION_QUARANTINED";
+/// A run that somebody waited for failed.
+pub const WORKFLOW_EXECUTION_FAILED: &str = failures::WORKFLOW_EXECUTION_FAILED;
 /// The path is one of a document whose part this server does not have yet.
 pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 /// A bug in the server; its log has more.
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 65] = [
+pub const ALL: [(&str, StatusCode); 66] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -200,6 +203,7 @@ pub const ALL: [(&str, StatusCode); 65] = [
     (BACKUPS_OFF, StatusCode::FORBIDDEN),
     (ORCHESTRATOR_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
     (EXECUTION_QUARANTINED, StatusCode::INTERNAL_SERVER_ERROR),
+    (WORKFLOW_EXECUTION_FAILED, StatusCode::UNPROCESSABLE_ENTITY),
     (NOT_IMPLEMENTED, StatusCode::NOT_IMPLEMENTED),
     (INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),
 ];

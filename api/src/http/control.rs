@@ -12,11 +12,12 @@ use serde_json::Value;
 use super::answer;
 use super::caller::Caller;
 use super::document::Document;
-use super::executions::{accepted, read_id};
+use super::executions::accepted;
 use super::fields::Fields;
 use super::path::{PathId, TwoIds};
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 /// Reads a body that has a reason only.
 pub(super) fn reason(document: Document) -> Result<String, Refusal> {
@@ -32,7 +33,7 @@ pub(super) async fn pause(
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let (reason, actor) = (reason(document)?, caller.actor());
     accepted(engine, run, Command::Pause { reason, actor }).await
 }
@@ -43,7 +44,7 @@ pub(super) async fn resume(
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let (reason, actor) = (reason(document)?, caller.actor());
     accepted(engine, run, Command::Resume { reason, actor }).await
 }
@@ -56,7 +57,7 @@ pub(super) async fn roll_back(
     uri: Uri,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     Parameters::of(&uri, &[])?;
     let mut fields = Fields::of(document, &["to", "accept_unsafe", "reason"]);
     let (to, accept_unsafe) = (fields.text("to"), fields.truth("accept_unsafe").unwrap_or(false));
@@ -75,7 +76,7 @@ pub(super) async fn unwind_plan(
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let parameters = Parameters::of(&uri, &["to"])?;
     Ok(answer::ok(&engine.unwind_plan(run, parameters.text("to")).await?))
 }
@@ -86,7 +87,7 @@ pub(super) async fn skip_step(
     TwoIds(id, step): TwoIds,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let (reason, actor) = (reason(document)?, caller.actor());
     accepted(engine, run, Command::OverrideStep { step, output: None, reason, actor }).await
 }
@@ -97,7 +98,7 @@ pub(super) async fn set_output(
     TwoIds(id, step): TwoIds,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let mut fields = Fields::of(document, &["output", "reason"]);
     let (reason, actor) = (fields.words("reason"), caller.actor());
     let output = fields.take("output").unwrap_or(Value::Null);
@@ -112,7 +113,7 @@ pub(super) async fn signal(
     TwoIds(id, name): TwoIds,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let mut fields = Fields::of(document, &["payload", "id"]);
     let id = Some(fields.words("id")).filter(|id| !id.is_empty());
     let payload = Payload::of(&fields.take("payload").unwrap_or(Value::Null));
@@ -126,6 +127,6 @@ pub(super) async fn signal(
 
 /// `GET /api/v1/executions/{id}/why`: one sentence for each thing the run waits for.
 pub(super) async fn why(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     Ok(answer::ok(&engine.why(run).await?))
 }

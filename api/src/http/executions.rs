@@ -24,7 +24,8 @@ use super::fields::Fields;
 use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
-use super::{answer, codes, history, travel};
+use super::run_names::find;
+use super::{answer, history, travel};
 
 /// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
 /// 200 and the whole run, if it ends by then.
@@ -72,7 +73,7 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     match travel::point(&Parameters::of(&uri, &["version", "at"])?)? {
         Some(point) => Ok(answer::ok(&engine.execution_at(run, point).await?)),
         None => Ok(answer::ok(&*engine.execution(run).await?)),
@@ -139,7 +140,7 @@ pub(super) async fn events(
     let filter = history::filter(&asked)?;
     let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
     let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     let (records, plan) = engine.history(run).await?;
     let generations = engine.generations(run.partition).await?;
     let behind = records.partition_point(|record| record.version <= after);
@@ -196,7 +197,7 @@ pub(super) async fn cancel(
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     let mut fields = Fields::of(document, &["reason", "compensate", "force"]);
     let reason = fields.words("reason");
     let compensate = fields.truth("compensate");
@@ -215,11 +216,6 @@ pub(super) async fn accepted(
     let status = engine.command(run, command).await?;
     let body = json!({ "execution_id": run.to_string(), "status": status });
     Ok(located(StatusCode::ACCEPTED, run, &body))
-}
-
-/// What is no execution id is the id of no execution.
-pub(super) fn read_id(text: &str) -> Result<ExecutionId, Refusal> {
-    text.parse().map_err(|bad| Refusal::new(codes::EXECUTION_NOT_FOUND, format!("{bad}")))
 }
 
 /// Payloads that one page of events holds, in bytes, if it holds more than one event.

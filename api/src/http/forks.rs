@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::answer;
 use super::caller::Caller;
 use super::document::Document;
-use super::executions::{idempotency_key, read_id};
+use super::executions::idempotency_key;
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 const FIELDS: [&str; 8] = [
     "from_step",
@@ -33,7 +34,7 @@ pub(super) async fn fork(
     headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let wish = read(&caller, &headers, document)?;
     let made = engine.fork(run, wish).await?;
     let warnings: Vec<Value> = made.again.iter().map(|step| warning(step)).collect();

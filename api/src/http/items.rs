@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::answer;
 use super::caller::Caller;
-use super::executions::read_id;
 use super::path::TwoIds;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 /// `GET`: items by their number, those that have begun and those beside them.
 pub(super) async fn list(
@@ -18,7 +18,7 @@ pub(super) async fn list(
     TwoIds(id, step): TwoIds,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let asked = Parameters::of(&uri, &["limit", "cursor"])?;
     let from = asked.number("cursor", 0..=ITEMS_MAX as u64)?.unwrap_or(0);
     let page = engine.items(run, &step, from, asked.limit()?).await?;

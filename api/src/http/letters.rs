@@ -178,6 +178,6 @@ pub(super) async fn note(
     Ok(answer::ok(&engine.letter(letter).await?))
 }
 
-fn read_id(text: &str) -> Result<LetterId, Refusal> {
+pub(super) fn read_id(text: &str) -> Result<LetterId, Refusal> {
     text.parse().map_err(|bad| Refusal::new(codes::DEAD_LETTER_NOT_FOUND, format!("{bad}")))
 }

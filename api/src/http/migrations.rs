@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::answer;
 use super::caller::Caller;
 use super::document::Document;
-use super::executions::read_id;
 use super::fields::Fields;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 /// `POST /api/v1/executions/{id}/migrate?dry_run=`.
 pub(super) async fn one(
@@ -24,7 +24,7 @@ pub(super) async fn one(
     uri: Uri,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(&id)?);
+    let (engine, run) = (caller.engine()?, find(&caller, &id)?);
     let dry_run = dry_run(&uri)?;
     let mut fields = Fields::of(document, &["revision", "reason"]);
     let wish = wish(&caller, &mut fields, "revision", dry_run);

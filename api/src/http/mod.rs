@@ -42,6 +42,7 @@ mod retention;
 mod rollouts;
 mod room;
 mod routes;
+mod run_names;
 mod shield;
 mod spool;
 mod statistics;

@@ -121,8 +121,10 @@ impl Routes {
     }
 
     /// The router, with the guard in front of every handler.
-    pub(super) fn into_router(self, app: &App) -> Router<App> {
+    pub(super) fn into_router(mut self, app: &App) -> Router<App> {
         let mut router = Router::new();
+        // `Allow` names a path's methods in the order in which they are added.
+        self.declared.sort_by_key(|(route, _)| route.method);
         for (route, mut handler) in self.declared {
             if !route.takes_query {
                 handler = handler.route_layer(from_fn(query::take_none));

@@ -39,7 +39,7 @@ pub(super) async fn all(caller: Caller) -> Result<Response, Refusal> {
     Ok(answer::ok(&json!({ "total": runs_json(&total), "workflows": workflows })))
 }
 
-fn workflow_json(workflow: &str, own: &WorkflowStatistics) -> Value {
+pub(super) fn workflow_json(workflow: &str, own: &WorkflowStatistics) -> Value {
     let mut shown = json!({
         "workflow_id": workflow,
         "last_execution": own.last.as_ref().map(run_row_json),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::{App, alarms, answer, codes};
-use crate::settings::LetterAlarm;
+use crate::settings::{LetterAlarm, MetricNames};
 
 /// How the server is set up, as `GET /info` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -26,6 +26,8 @@ pub struct About {
     pub backup_directory: Option<std::path::PathBuf>,
     /// When open dead letters are too many, or too old.
     pub letter_alarm: LetterAlarm,
+    /// Under which names metrics are printed.
+    pub metric_names: MetricNames,
 }
 
 /// `GET /health`: the process is alive, and what somebody should look at.

@@ -34,25 +34,24 @@ fn server() -> Routes {
         .get("/health", Open, status::health)
         .get("/ready", Open, status::ready)
         .get("/info", OperationsRead, status::info)
-        .get("/metrics", OperationsRead, telemetry::show)
         .get("/api/v1/stats/db", OperationsRead, database::show)
         .get("/v1/stats/db", OperationsRead, database::show)
         .get("/api/v1/limits", OperationsRead, limits::show)
         .get("/api/v1/breakers", OperationsRead, breakers::list)
         .get("/api/v1/breakers/{key}", OperationsRead, breakers::show)
         .post("/api/v1/breakers/{key}/{order}", BreakersWrite, breakers::order)
-        .merge(Routes::with_queries().get("/api/v1/cache", OperationsRead, cache::show).delete(
-            "/api/v1/cache",
-            CacheWrite,
-            cache::empty,
-        ))
+        .merge(
+            Routes::with_queries()
+                .get("/metrics", OperationsRead, telemetry::show)
+                .get("/api/v1/cache", OperationsRead, cache::show)
+                .delete("/api/v1/cache", CacheWrite, cache::empty),
+        )
 }
 
 /// Workflows, and which revision new runs get.
 fn definitions() -> Routes {
     const ROLLOUT: &str = "/api/v1/workflows/{workflow_id}/rollout";
     Routes::new()
-        .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
         .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
         .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
         .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
@@ -67,6 +66,7 @@ fn definitions() -> Routes {
         .merge(
             Routes::with_queries()
                 .get("/api/v1/workflows", WorkflowsRead, workflows::list)
+                .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
                 .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .post(
                     "/api/v1/workflows/{workflow_id}/migrate",

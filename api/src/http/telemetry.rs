@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -15,7 +15,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use backstitch_saga::metrics::kept_beside;
 
 use super::App;
+use super::documents::gauges;
+use super::query::Parameters;
+use super::refusal::Refusal;
 use crate::archive_watch;
+use crate::settings::MetricNames;
 use crate::traffic::Traffic;
 
 /// Requests answered, by `method`, `route` and `status`.
@@ -31,6 +35,10 @@ pub const VIEW_LAG_SECONDS: &str = "backstitch_view_lag_seconds";
 /// Upper bounds of the buckets of durations, in seconds.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// Upper bounds of the buckets of durations, in milliseconds.
+const MS_BUCKETS: [f64; 14] = [
+    0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 100.0, 250.0, 1_000.0, 5_000.0, 30_000.0, 300_000.0,
+];
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What was recorded in this process. The first call sets the recorder up, for the whole
@@ -41,6 +49,8 @@ pub fn recorded() -> &'static PrometheusHandle {
         let suffix = Matcher::Suffix("_duration_seconds".to_owned());
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(suffix, &SECONDS_BUCKETS)
+            .expect("there are buckets")
+            .set_buckets_for_metric(Matcher::Suffix("_ms".to_owned()), &MS_BUCKETS)
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
@@ -56,6 +66,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         metrics::describe_gauge!(VIEW_LAG_SECONDS, "seconds a view's tree has been behind");
         archive_watch::describe();
         super::alarms::describe();
+        gauges::describe();
         handle
     })
 }
@@ -66,8 +77,11 @@ pub fn traffic() -> &'static Traffic {
     TRAFFIC.get_or_init(Traffic::default)
 }
 
-/// `GET /metrics`.
-pub(super) async fn show(State(app): State<App>) -> Response {
+/// `GET /metrics`: with the names of the documents, unless only our own are asked for or configured.
+pub(super) async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["names"])?;
+    let names =
+        asked.word("names", &MetricNames::WORDS.map(|(word, _)| word), MetricNames::of_word)?;
     if let Ok(engine) = app.engine() {
         let (contents, bytes) = engine.journal().kept_beside_all();
         kept_beside(contents, bytes);
@@ -83,8 +97,14 @@ pub(super) async fn show(State(app): State<App>) -> Response {
         }
     }
     super::alarms::record(&app);
+    gauges::record(&app);
     recorded.run_upkeep();
-    ([(CONTENT_TYPE, TEXT_FORMAT)], recorded.render()).into_response()
+    let all = recorded.render();
+    let text = match names.unwrap_or(app.about().metric_names) {
+        MetricNames::All => all,
+        MetricNames::Own => gauges::without_documents(&all),
+    };
+    Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }
 
 /// Counts and times every request.

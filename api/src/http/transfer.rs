@@ -18,10 +18,11 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::caller::Caller;
-use super::executions::{self, read_id};
+use super::executions;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::run_names::find;
 use super::spool::{Broken, Laid, Spool};
 use super::{answer, codes};
 
@@ -47,7 +48,7 @@ pub(super) async fn export_one(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     let redaction = redaction(&Parameters::of(&uri, &["redact"])?)?;
     let (export, header) = engine.export(redaction);
     let (export, lines) = export.run(run).await?;

@@ -8,10 +8,10 @@ use backstitch_core::travel::Point;
 
 use super::answer;
 use super::caller::Caller;
-use super::executions::read_id;
 use super::path::{PathId, TwoIds};
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 /// `GET /api/v1/executions/{id}/diff?from=&to=`.
 pub(super) async fn diff(
@@ -20,7 +20,7 @@ pub(super) async fn diff(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     let asked = Parameters::of(&uri, &["from", "to"])?;
     let (from, to) = (either(&asked, "from")?, either(&asked, "to")?);
     Ok(answer::ok(&engine.execution_diff(run, from, to).await?))
@@ -32,7 +32,7 @@ pub(super) async fn compare(
     TwoIds(id, other): TwoIds,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    Ok(answer::ok(&engine.compare(read_id(&id)?, read_id(&other)?).await?))
+    Ok(answer::ok(&engine.compare(find(&caller, &id)?, find(&caller, &other)?).await?))
 }
 
 /// The point that `version` or `at` names; nothing if neither is there.

@@ -8,10 +8,11 @@ use backstitch_core::event::UndoSettlement;
 
 use super::caller::Caller;
 use super::document::Document;
-use super::executions::{accepted, read_id};
+use super::executions::accepted;
 use super::fields::Fields;
 use super::path::PathId;
 use super::refusal::Refusal;
+use super::run_names::find;
 
 /// `POST .../undos/done`: a person undid by hand what the step did.
 pub(super) async fn done(
@@ -46,7 +47,7 @@ async fn settle(
     settlement: UndoSettlement,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (caller.engine()?, read_id(id)?);
+    let (engine, run) = (caller.engine()?, find(caller, id)?);
     let mut fields = Fields::of(document, &["step", "note"]);
     let step = Some(fields.words("step")).filter(|step| !step.is_empty());
     let note = fields.words("note");

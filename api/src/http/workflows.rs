@@ -1,9 +1,10 @@
 //! `/api/v1/workflows`: definitions and their revisions.
 
 use axum::http::header::LOCATION;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::forms::{Compiled, Form};
+use backstitch_core::ids::ExecutionId;
 use backstitch_core::yaml::{self, Format};
 use backstitch_saga::catalog::Revision;
 use backstitch_saga::handle::Defined;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::document::{Document, SourceDocument};
+use super::documents::omnihub;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
@@ -47,11 +49,19 @@ pub(super) async fn defined(
     Ok(defined?)
 }
 
-/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
+/// `POST /api/v1/workflows`: 201 for new content, 200 for a revision there is; with `execute` a
+/// run is begun, too.
+pub(super) async fn define(
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["execute"])?;
+    let execute = asked.word("execute", &["true", "false"], |word| word.parse::<bool>().ok())?;
     let defined = defined(&caller, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = json!({
+    let mut body = json!({
         "workflow_id": defined.workflow,
         "revision": defined.revision,
         "digest": defined.digest.to_string(),
@@ -59,6 +69,12 @@ pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<
         "form": defined.form.word(),
         "warnings": defined.warnings,
     });
+    if execute == Some(true) {
+        let begun = omnihub::begin(&caller, &headers, &defined.workflow).await?;
+        body["execution_id"] = begun.execution.to_string().into();
+        body["status"] = begun.status.into();
+        body["repeated"] = begun.repeated.into();
+    }
     let location = format!("/api/v1/workflows/{}", defined.workflow);
     Ok(answer::with_header(answer::json(status, &body), LOCATION, &location))
 }
@@ -81,23 +97,37 @@ pub(super) async fn validate(caller: Caller, document: Document) -> Result<Respo
         "workflow_id": plan.workflow,
         "digest": plan.digest.to_string(),
         "steps": plan.steps.len(),
+        "unknown_outcomes": plan.unknown_outcomes_json(),
     })))
 }
 
-/// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked.
+/// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked. Active
+/// ones are those with runs that have not ended, which are shown with them.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["tag"])?;
+    let asked = Parameters::of(&uri, &["tag", "status"])?;
+    let active = asked.word("status", &["active"], |word| (word == "active").then_some(()))?;
     let all = caller.engine()?.catalog().all(caller.namespace());
     let has = |own: &&Revision| match asked.text("tag") {
         Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
         None => true,
     };
-    let rows: Vec<_> = all.iter().filter(has).map(row).collect();
-    Ok(answer::ok(&json!({ "workflows": rows })))
+    let mut rows: Vec<_> = all.iter().filter(has).map(row).collect();
+    let mut body = json!({});
+    if active.is_some() {
+        let (mut runs, more) = omnihub::active(&caller).await?;
+        rows.retain_mut(|row| {
+            let own = row["workflow_id"].as_str().and_then(|id| runs.remove(id));
+            row["executions"] = json!(own);
+            own.is_some()
+        });
+        body["more_executions"] = more.into();
+    }
+    body["workflows"] = rows.into();
+    Ok(answer::ok(&body))
 }
 
 /// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for, in the canonical
-/// form or as it was submitted.
+/// form or as it was submitted. The id of an execution shows that.
 pub(super) async fn show(
     caller: Caller,
     PathId(workflow): PathId,
@@ -110,6 +140,9 @@ pub(super) async fn show(
         SUBMITTED => Some(true),
         _ => None,
     })?;
+    if let Ok(run) = workflow.parse::<ExecutionId>() {
+        return Ok(answer::ok(&*caller.engine()?.execution(run).await?));
+    }
     let mut revisions = revisions_of(&caller, &workflow)?;
     let found = match number {
         None => revisions.pop(),
@@ -122,6 +155,8 @@ pub(super) async fn show(
     let catalog = caller.engine()?.catalog();
     let source = catalog.source(caller.namespace(), &workflow, revision.plan.digest);
     let mut shown = row(&revision);
+    let standing = omnihub::standing(&caller, &workflow).await?;
+    shown.as_object_mut().into_iter().for_each(|fields| fields.extend(standing.clone()));
     let canonical = || serde_json::from_str(&revision.text).unwrap_or(Value::Null);
     shown["submitted_form"] = source.as_ref().map_or(CANONICAL, |source| &*source.form).into();
     match (as_submitted.unwrap_or(false), source) {

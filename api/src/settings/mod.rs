@@ -26,6 +26,28 @@ pub enum LogFormat {
     Json,
 }
 
+/// Under which names metrics are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricNames {
+    /// Our own and those of the documents.
+    #[default]
+    All,
+    /// Our own.
+    Own,
+}
+
+impl MetricNames {
+    /// Each with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("all", Self::All), ("own", Self::Own)];
+
+    /// What a word means.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::WORDS.into_iter().find(|(own, _)| *own == word).map(|(_, names)| names)
+    }
+}
+
 /// When open dead letters are too many, or too old: then the server says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct LetterAlarm {
@@ -81,6 +103,8 @@ pub struct Settings {
     pub retention: backstitch_saga::retention::Settings,
     /// When open dead letters are too many, or too old.
     pub letter_alarm: LetterAlarm,
+    /// Under which names metrics are printed.
+    pub metric_names: MetricNames,
     /// Where backups asked for by HTTP may go; without it they are off.
     pub backup_directory: Option<PathBuf>,
 }
@@ -106,6 +130,7 @@ impl Default for Settings {
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),
             letter_alarm: LetterAlarm::default(),
+            metric_names: MetricNames::default(),
             backup_directory: None,
         }
     }

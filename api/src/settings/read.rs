@@ -14,7 +14,7 @@ use backstitch_journal::{Fsync, PARTITIONS_MAX};
 use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
-use super::{Authentication, LogFormat, Settings, Sources};
+use super::{Authentication, LogFormat, MetricNames, Settings, Sources};
 use crate::error::Error;
 
 /// The longest time between syncs.
@@ -69,6 +69,9 @@ impl Settings {
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "dlq_alarm_letters", &mut settings.letter_alarm.letters, letters)?;
         put(sources, "dlq_alarm_age", &mut settings.letter_alarm.age_ms, age)?;
+        put(sources, "metrics_names", &mut settings.metric_names, |text| {
+            MetricNames::of_word(text).ok_or_else(|| "all or own".to_owned())
+        })?;
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use backstitch_core::yaml::{Format, parse};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::nearest::unknown;
@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 34] = [
+pub const KEYS: [&str; 35] = [
     "data_dir",
     "listen",
     "fsync",
@@ -47,6 +47,7 @@ pub const KEYS: [&str; 34] = [
     "node",
     "dlq_alarm_letters",
     "dlq_alarm_age",
+    "metrics_names",
     "retention",
     "retention_interval",
     "archive_keep_for",
@@ -130,7 +131,7 @@ impl Sources {
             Value::Object(values) => values,
             _ => return Err(wrong("must hold `key: value` lines".to_owned())),
         };
-        for (name, value) in values {
+        for (name, value) in flat(values) {
             let Some(key) = KEYS.into_iter().find(|key| *key == name) else {
                 return Err(wrong(unknown("setting", &name, &KEYS)));
             };
@@ -144,6 +145,17 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// What is written below `metrics` as if it were beside it.
+fn flat(values: Map<String, Value>) -> Vec<(String, Value)> {
+    let flatten = |(name, value): (String, Value)| match value {
+        Value::Object(own) if name == "metrics" => {
+            own.into_iter().map(|(below, value)| (format!("{name}_{below}"), value)).collect()
+        }
+        value => vec![(name, value)],
+    };
+    values.into_iter().flat_map(flatten).collect()
 }
 
 /// A scalar as it would be written in a flag; a list of them as its words with commas.

@@ -31,15 +31,16 @@ pub(super) enum Wish {
     Do,
     /// It is to be taken back.
     Undo,
+    /// Whether it took place is asked.
+    Ask,
 }
 
 impl ActId {
-    /// Reads `run/step[/item]/round[/undo]`.
+    /// Reads `run/step[/item]/round[/undo or /check]`.
     pub(super) fn read(key: &str) -> Option<(Self, Wish)> {
-        let (key, wish) = match key.strip_suffix("/undo") {
-            Some(key) => (key, Wish::Undo),
-            None => (key, Wish::Do),
-        };
+        let asked = || key.strip_suffix("/check").map(|key| (key, Wish::Ask));
+        let undone = key.strip_suffix("/undo").map(|key| (key, Wish::Undo));
+        let (key, wish) = undone.or_else(asked).unwrap_or((key, Wish::Do));
         let parts: Vec<&str> = key.split('/').collect();
         let (run, step, item, round) = match parts.as_slice() {
             [run, step, round] => (run, step, None, round),
@@ -91,6 +92,9 @@ impl Books {
         is_idempotent: bool,
         took: Took,
     ) -> Option<Value> {
+        if wish == Wish::Ask {
+            return None;
+        }
         if self.acts.len() >= ACTS_MAX && !self.acts.contains_key(id) {
             return None;
         }
@@ -98,8 +102,8 @@ impl Books {
         // There is nothing to take back of what was never done.
         let counts = wish == Wish::Do || act.done > 0;
         let (times, answered) = match wish {
-            Wish::Do => (&mut act.done, &mut act.answered),
             Wish::Undo => (&mut act.undone, &mut act.undo_answered),
+            Wish::Do | Wish::Ask => (&mut act.done, &mut act.answered),
         };
         if is_idempotent && answered.is_some() {
             return answered.clone();
@@ -111,6 +115,11 @@ impl Books {
             answered.get_or_insert(value);
         }
         None
+    }
+
+    /// Whether the effect took place.
+    pub(super) fn took_effect(&self, id: &ActId) -> bool {
+        self.acts.get(id).is_some_and(|act| act.done > 0)
     }
 
     /// What became of each effect that runs asked for.
@@ -152,6 +161,7 @@ mod tests {
         assert_eq!(read("e/s/0"), Some((own("e"), own("s"), None, own("0"), Wish::Do)));
         let item = Some(own("17"));
         assert_eq!(read("e/s/17/1/undo"), Some((own("e"), own("s"), item, own("1"), Wish::Undo)));
+        assert_eq!(read("e/s/0/check"), Some((own("e"), own("s"), None, own("0"), Wish::Ask)));
         assert_eq!(read("nonsense"), None);
     }
 
@@ -172,6 +182,17 @@ mod tests {
         assert_eq!(entered(true, &[("e/s/0", Took::Nothing)]), (0, 0));
         let early = [("e/s/0/undo", effect())];
         assert_eq!(entered(false, &early), (0, 0), "there was nothing to take back");
+    }
+
+    #[test]
+    fn a_question_changes_nothing_and_is_answered_by_the_books() {
+        let asked = [("e/s/0/check", effect())];
+        assert_eq!(entered(true, &asked), (0, 0));
+        let mut books = Books::default();
+        let (id, wish) = ActId::read("e/s/0").expect("a key");
+        assert!(!books.took_effect(&id));
+        books.enter(&id, wish, true, Took::EffectUnheard);
+        assert!(books.took_effect(&id), "nobody heard of it");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::books::{ActId, Books, Took, Wish};
-use super::mocks::Mocks;
+use super::mocks::{Mocks, Operation};
 use crate::error::Error;
 
 /// Where calls are made.
@@ -108,9 +108,13 @@ async fn answer(State(shared): State<Arc<Shared>>, Json(call): Json<Call>) -> Js
     let Some((id, wish)) = ActId::read(&call.key) else {
         return Json(json!({ "output": {} }));
     };
-    let is_undo = wish == Wish::Undo;
+    let operation = match wish {
+        Wish::Do => Operation::Step,
+        Wish::Undo => Operation::Undo,
+        Wish::Ask => Operation::Check { took_effect: shared.books().took_effect(&id) },
+    };
     let input = Payload::of(&call.input);
-    let said = shared.mocks.answer(&id.step, is_undo, call.attempt, &input);
+    let said = shared.mocks.answer(&id.step, operation, call.attempt, &input);
     let (took, answer) = match said.reply {
         Reply::Output(output) => {
             (Took::Effect(output.value()), json!({ "output": output.value() }))
@@ -122,7 +126,7 @@ async fn answer(State(shared): State<Arc<Shared>>, Json(call): Json<Call>) -> Js
         }
         Reply::TimedOut | Reply::Lost => (Took::EffectUnheard, json!({ "failure": {} })),
     };
-    let name = if is_undo { format!("{}/undo", id.step) } else { id.step.clone() };
+    let name = operation.name(&id.step);
     let is_idempotent = shared.mocks.is_idempotent(&name);
     let before = shared.books().enter(&id, wish, is_idempotent, took);
     if let Some(output) = before {

@@ -1,10 +1,12 @@
 //! Mocks of a test: what each step and undo comes to, and whether its service can be trusted.
 //!
-//! The form is that of a dry run, with two words more: `idempotent`, whether a repeated call under
-//! the same key changes nothing, and `acts`, whether there is anything to undo behind it. Steps of
+//! The form is that of a dry run, with four words more: `idempotent`, whether a repeated call under
+//! the same key changes nothing, `acts`, whether there is anything to undo behind it, and of a check
+//! `took_effect` and `no_effect`, what it answers by what the books say. Steps of
 //! other definitions are named `workflow:step`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::failure::{Failure, codes as failures};
@@ -39,7 +41,34 @@ pub(crate) struct Mocks {
 #[derive(Debug)]
 struct Part {
     steps: BTreeSet<String>,
+    /// Types of checks, by step.
+    checks: BTreeMap<String, Arc<str>>,
     script: Script,
+    /// What checks answer of steps that took effect, and of those that did not.
+    found: Script,
+    missing: Script,
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// The step itself.
+    Step,
+    /// Its undo.
+    Undo,
+    /// Its check, and what the books say.
+    Check { took_effect: bool },
+}
+
+impl Operation {
+    /// Its name in a file of mocks.
+    pub(super) fn name(self, step: &str) -> String {
+        match self {
+            Self::Step => step.to_owned(),
+            Self::Undo => Script::undo_of(step),
+            Self::Check { .. } => Script::check_of(step),
+        }
+    }
 }
 
 impl Mocks {
@@ -76,14 +105,24 @@ impl Mocks {
         }
         for (at, plan) in subject.plans().enumerate() {
             let prefix = if at == 0 { String::new() } else { format!("{}:", plan.workflow) };
-            let own = taken(&mut rest, &prefix, at == 0);
-            match Script::read(&Value::Object(own), plan, &Shell) {
-                Ok(script) => {
-                    let steps = plan.steps.iter().map(|own| own.id.to_string()).collect();
-                    mocks.parts.push(Part { steps, script });
-                }
-                Err(wrong) => problems.extend(wrong.into_iter().map(|own| below(own, &prefix))),
-            }
+            let mut own = taken(&mut rest, &prefix, at == 0);
+            let found = answers(&mut own, "took_effect");
+            let missing = answers(&mut own, "no_effect");
+            let mut read = |own| {
+                let script = Script::read(&Value::Object(own), plan, &Shell);
+                script.unwrap_or_else(|wrong| {
+                    problems.extend(wrong.into_iter().map(|own| below(own, &prefix)));
+                    Script::default()
+                })
+            };
+            let (script, found, missing) = (read(own), read(found), read(missing));
+            let steps = plan.steps.iter().map(|own| own.id.to_string()).collect();
+            let checks = plan
+                .steps
+                .iter()
+                .filter_map(|own| Some((own.id.to_string(), own.check()?.task_type.clone())));
+            let checks = checks.collect();
+            mocks.parts.push(Part { steps, checks, script, found, missing });
         }
         problems.extend(rest.keys().map(|name| {
             let message =
@@ -101,8 +140,8 @@ impl Mocks {
             let path = format!("mocks.{name}.{word}");
             match fields.remove(word) {
                 None => {}
-                Some(Value::Bool(_)) if word == "acts" && name.ends_with("/undo") => {
-                    let message = "belongs to the step, not to its undo".to_owned();
+                Some(Value::Bool(_)) if word == "acts" && name.contains('/') => {
+                    let message = "belongs to the step, not to its undo or its check".to_owned();
                     problems.push(Problem { path, code: codes::BAD_VALUE, message });
                 }
                 Some(Value::Bool(acts)) if word == "acts" => {
@@ -134,7 +173,7 @@ impl Mocks {
 
     /// What the signal carries that a step waits for; nothing if none comes.
     pub(super) fn signal(&self, step: &str) -> Option<Value> {
-        match self.answer(step, false, 1, &Payload::null()).reply {
+        match self.answer(step, Operation::Step, 1, &Payload::null()).reply {
             Reply::Output(output) => Some(output.value()),
             Reply::Failure(_) | Reply::TimedOut | Reply::Lost => None,
         }
@@ -144,13 +183,13 @@ impl Mocks {
     pub(super) fn answer(
         &self,
         step: &str,
-        is_undo: bool,
+        operation: Operation,
         attempt: u16,
         input: &Payload,
     ) -> Answer {
-        let name = if is_undo { Script::undo_of(step) } else { step.to_owned() };
+        let name = operation.name(step);
         let part = self.parts.iter().find(|part| part.steps.contains(step));
-        let said = part.and_then(|part| part.script.answer(&name, attempt, input)).cloned();
+        let said = part.and_then(|part| part.answer(operation, step, attempt, input));
         said.unwrap_or_else(|| {
             Answer::at_once(match self.unmocked {
                 Unmocked::Empty => Reply::Output(Payload::of(&json!({}))),
@@ -161,6 +200,44 @@ impl Mocks {
             })
         })
     }
+}
+
+impl Part {
+    /// What an attempt comes to, as far as anything is said of it. A check by HTTP of which
+    /// nothing is said tells by its status what the books say.
+    fn answer(
+        &self,
+        operation: Operation,
+        step: &str,
+        attempt: u16,
+        input: &Payload,
+    ) -> Option<Answer> {
+        let name = operation.name(step);
+        let Operation::Check { took_effect } = operation else {
+            return self.script.answer(&name, attempt, input).cloned();
+        };
+        let (own, status) = if took_effect { (&self.found, 200) } else { (&self.missing, 404) };
+        let said = own.answer(&name, attempt, input);
+        let said = said.or_else(|| self.script.answer(&name, attempt, input));
+        said.cloned().or_else(|| {
+            self.checks.get(step).filter(|own| &***own == "http")?;
+            let answer = json!({ "status": status, "headers": {}, "body": null });
+            Some(Answer::at_once(Reply::Output(Payload::of(&answer))))
+        })
+    }
+}
+
+/// What mocks of checks have under one of the words that only they have; a mock of which nothing
+/// else is left says no more.
+fn answers(own: &mut Map<String, Value>, word: &str) -> Map<String, Value> {
+    let mut found = Map::new();
+    for (name, mock) in own.iter_mut().filter(|(name, _)| name.ends_with("/check")) {
+        let Some(fields) = mock.as_object_mut() else { continue };
+        found.extend(fields.remove(word).map(|answer| (name.clone(), answer)));
+    }
+    let empty = |mock: &Value| mock.as_object().is_some_and(Map::is_empty);
+    own.retain(|name, mock| !(found.contains_key(name) && empty(mock)));
+    found
 }
 
 /// A name without its workflow.

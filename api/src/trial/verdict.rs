@@ -172,6 +172,7 @@ fn by_journal(subject: &Subject, evidence: &Evidence) -> Vec<Left> {
             let (what, words) = match own["status"].as_str().unwrap_or_default() {
                 "succeeded" if place.stands() => continue,
                 "undone" => continue,
+                _ if own["undo"]["check"]["took_effect"] == false => continue,
                 "succeeded" | "undo_failed" => ("not_undone", "took effect and was not undone"),
                 _ if unsure => ("unknown", "may have taken effect and was not undone"),
                 _ => continue,

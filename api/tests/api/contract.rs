@@ -45,6 +45,7 @@ async fn workflows_are_defined_shown_and_revised() {
     let before = server.records().await;
     let (status, valid) = server.post("/api/v1/workflows/validate", &definition).await;
     assert_eq!((status, &valid["valid"]), (StatusCode::OK, &json!(true)));
+    assert_eq!(valid["unknown_outcomes"], json!([]), "nothing of it is undone");
     assert_eq!(server.records().await, before);
     server.stop().await;
 }

@@ -160,6 +160,24 @@ steps:
 }
 
 #[test]
+fn a_check_is_answered_by_the_books_of_the_mocks() {
+    let example = |name: &str| format!("{}/../examples/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (definition, mocks) = (example("payment.yaml"), example("mocks/payment.yaml"));
+    let input = json!({ "guest": "ada", "amount": 5 }).to_string();
+    let every = ["--every-fault", "--input", &input, "--mocks"];
+    let told = told(&[&[&*definition], &every[..], &[&*mocks]].concat(), 0);
+    let runs = told["runs"].as_array().expect("a list");
+    let late = runs.iter().find(|run| run["words"] == "pay acts, then fails").expect("a run");
+    assert_eq!(late["status"], "compensated", "{late:#}");
+    assert_eq!((&told["clean"], &told["never_undone"]), (&json!(true), &json!([])));
+    // A bank that cannot say leaves the payment to a person.
+    let folder = folder();
+    let silent = file(&folder, "silent.yaml", "pay/check: { error: { status: 422 } }");
+    let told = self::told(&[&[&*definition], &every[..], &[&*silent]].concat(), 1);
+    assert!(told["left_behind_by"].as_array().expect("a list").contains(&json!("pay")), "{told:#}");
+}
+
+#[test]
 fn what_cannot_be_tested_is_said_with_its_place() {
     let folder = folder();
     let bad = file(&folder, "bad.yaml", "id: w\nsteps: [{id: a, type: noop, timeout: soon}]");

@@ -187,7 +187,11 @@ impl Play<'_> {
     fn undo_step(&mut self, step: StepIndex, attempt: u16) {
         let Some(own) = &self.state.step(step).undo else { return };
         let (tries, input) = (own.tries.saturating_add(1), own.input.clone());
-        let answer = self.answer(&self.undo_part_of(step), attempt, input);
+        let (name, number) = match own.asks() {
+            true => (self.check_part_of(step), attempt),
+            false => (self.undo_part_of(step), attempt - own.attempts_before()),
+        };
+        let answer = self.answer(&name, number, input);
         let (delay_ms, result) = in_time(&answer, self.state.undo_timeout_ms(step));
         let retry_delay_ms =
             self.retry_delay_ms(&answer, &self.state.undo_retries(step).policy, tries);

@@ -2,10 +2,10 @@
 //!
 //! Attempts that never ended are left out, as are answers that are kept no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::{Answer, Part, Reply, Script};
-use crate::event::{ControlEvent, Event, ForkEvent, GraphEvent, KeptStatus, RunEvent};
+use crate::event::{ControlEvent, Event, ForkEvent, GraphEvent, KeptStatus, RunEvent, UnwindEvent};
 use crate::failure::Failure;
 use crate::ids::StepIndex;
 use crate::payload::Payload;
@@ -16,7 +16,13 @@ impl Script {
     /// What a run did, each part for the input it was recorded with; `plan` is the run's.
     #[must_use]
     pub fn recorded(plan: &Plan, events: &[(Event, Timestamp)]) -> Self {
-        let mut recording = Recording { plan, script: Self::default(), began: BTreeMap::new() };
+        let mut recording = Recording {
+            plan,
+            script: Self::default(),
+            began: BTreeMap::new(),
+            asking: BTreeSet::new(),
+            asked: BTreeMap::new(),
+        };
         for (event, at) in events {
             if let Event::Run(event) = event {
                 recording.take(event, *at);
@@ -31,6 +37,10 @@ struct Recording<'a> {
     script: Script,
     /// When the attempt under way began, by name.
     began: BTreeMap<String, Timestamp>,
+    /// Steps whose service is being asked whether they took effect.
+    asking: BTreeSet<StepIndex>,
+    /// The attempt that was answered, of those whose service was.
+    asked: BTreeMap<StepIndex, u16>,
 }
 
 impl Recording<'_> {
@@ -52,14 +62,27 @@ impl Recording<'_> {
             RunEvent::StepAttemptLost { step, attempt } => {
                 self.end(self.name(*step), *attempt, Some(Reply::Lost), None, at);
             }
-            RunEvent::UndoReady { step, input } => self.input(self.undo(*step), input),
+            RunEvent::UndoReady { step, input } => {
+                self.asking.remove(step);
+                self.input(self.undo(*step), input);
+            }
             RunEvent::UndoStarted { step, .. } => self.begin(self.undo(*step), at),
             RunEvent::UndoSucceeded { step, attempt, output } => {
-                self.end(self.undo(*step), *attempt, output_of(output), None, at);
+                let attempt = self.undo_attempt(*step, *attempt);
+                self.end(self.undo(*step), attempt, output_of(output), None, at);
             }
             RunEvent::UndoAttemptFailed { step, attempt, failure, retry_delay_ms } => {
-                let reply = Some(Reply::Failure(failure.clone()));
-                self.end(self.undo(*step), *attempt, reply, Some(*retry_delay_ms), at);
+                let (reply, attempt) =
+                    (Some(Reply::Failure(failure.clone())), self.undo_attempt(*step, *attempt));
+                self.end(self.undo(*step), attempt, reply, Some(*retry_delay_ms), at);
+            }
+            RunEvent::Unwind(UnwindEvent::CheckReady { step, input }) => {
+                self.asking.insert(*step);
+                self.input(self.undo(*step), input);
+            }
+            RunEvent::Unwind(UnwindEvent::CheckAnswered { step, attempt, output }) => {
+                self.end(self.undo(*step), *attempt, output_of(output), None, at);
+                self.asked.insert(*step, *attempt);
             }
             RunEvent::Graph(event) => self.take_graph(event, at),
             RunEvent::Control(ControlEvent::StepOverridden {
@@ -105,7 +128,16 @@ impl Recording<'_> {
     }
 
     fn undo(&self, step: StepIndex) -> String {
-        Script::undo_of(&self.name(step))
+        match self.asking.contains(&step) {
+            true => Script::check_of(&self.name(step)),
+            false => Script::undo_of(&self.name(step)),
+        }
+    }
+
+    /// The number of an undo's attempt among its own: those of its check came before.
+    fn undo_attempt(&self, step: StepIndex, attempt: u16) -> u16 {
+        let before = self.asked.get(&step).filter(|_| !self.asking.contains(&step));
+        attempt.saturating_sub(before.copied().unwrap_or(0))
     }
 
     /// The input of a step that is evaluated is nobody's to compare.

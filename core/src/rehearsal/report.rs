@@ -111,9 +111,7 @@ fn entry(event: &Event, at: Timestamp, plan: &Plan) -> Value {
 fn undo_order(rehearsed: &Rehearsed) -> Vec<Value> {
     let plan = &rehearsed.state.plan;
     let began = |event: &Event| match event {
-        Event::Run(RunEvent::UndoStarted { step, attempt: 1 }) => {
-            Some(Value::from(&*plan.step(*step).id))
-        }
+        Event::Run(RunEvent::UndoReady { step, .. }) => Some(Value::from(&*plan.step(*step).id)),
         _ => None,
     };
     rehearsed.events.iter().filter_map(|(event, _)| began(event)).collect()

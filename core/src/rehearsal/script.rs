@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 use crate::payload::Payload;
 
-/// What attempts come to, by the step's id, or `<step>/undo`.
+/// What attempts come to, by the step's id, `<step>/undo` or `<step>/check`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script {
     parts: BTreeMap<String, Part>,
@@ -62,6 +62,12 @@ impl Script {
     #[must_use]
     pub fn undo_of(step: &str) -> String {
         format!("{step}/undo")
+    }
+
+    /// The name of a check's part.
+    #[must_use]
+    pub fn check_of(step: &str) -> String {
+        format!("{step}/check")
     }
 
     /// Lays another script over this one: what it says counts.

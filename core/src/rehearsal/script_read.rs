@@ -18,7 +18,8 @@ const ANSWER_FIELDS: [&str; 3] = ["output", "error", "delay_ms"];
 const ERROR_FIELDS: [&str; 6] = ["code", "message", "class", "effect", "status", "details"];
 
 impl Script {
-    /// Reads the mocks of a plan: an object of `step` or `step/undo` to what it comes to.
+    /// Reads the mocks of a plan: an object of `step`, `step/undo` or `step/check` to what it
+    /// comes to.
     ///
     /// # Errors
     /// Every problem, with paths below `mocks`.
@@ -50,8 +51,8 @@ impl Script {
 
 /// Why a plan has nothing of a name that a script could answer for.
 pub(super) fn problem(plan: &Plan, name: &str) -> Option<(&'static str, String)> {
-    let of_undo = || {
-        let step = plan.index_of(name.strip_suffix("/undo")?)?;
+    let named = |suffix: &str| {
+        let step = plan.index_of(name.strip_suffix(suffix)?)?;
         Some(plan.step(step))
     };
     if let Some(step) = plan.index_of(name) {
@@ -63,13 +64,18 @@ pub(super) fn problem(plan: &Plan, name: &str) -> Option<(&'static str, String)>
         let message = format!("step `{name}` is {what}: it is evaluated, so nothing is mocked");
         return Some((codes::BAD_VALUE, message));
     }
-    if let Some(step) = of_undo() {
+    if let Some(step) = named("/undo") {
         let message = format!("step `{}` has no undo", step.id);
         return step.undo.is_none().then_some((codes::BAD_VALUE, message));
     }
+    if let Some(step) = named("/check") {
+        let message = format!("step `{}` has no check", step.id);
+        return step.check().is_none().then_some((codes::BAD_VALUE, message));
+    }
     let shown: String = name.chars().take(64).collect();
     let known = plan.steps.iter().map(|step| &*step.id);
-    let hint = nearest(name.strip_suffix("/undo").unwrap_or(name), known)
+    let bare = name.strip_suffix("/undo").or_else(|| name.strip_suffix("/check"));
+    let hint = nearest(bare.unwrap_or(name), known)
         .map_or_else(String::new, |near| format!("; is it `{near}`?"));
     Some((codes::UNKNOWN_STEP, format!("the workflow has no step `{shown}`{hint}")))
 }

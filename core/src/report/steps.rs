@@ -7,7 +7,7 @@ use super::{failure_json, instant};
 use crate::arrows::{StepStatus, UndoStatus};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
-use crate::state::{State, Subject, UndoState};
+use crate::state::{CheckState, CheckVerdict, State, Subject, UndoState};
 
 pub(super) fn step_json(state: &State, step: StepIndex) -> Value {
     let own = state.step(step);
@@ -55,15 +55,20 @@ pub(super) fn handled_failures_json(state: &State) -> Value {
 fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
     let mut made = json!({
         "status": own.word(),
-        "attempts": own.attempt,
-        "started_at": instant(own.started_at),
+        "attempts": own.attempt.saturating_sub(own.attempts_before()),
+        "started_at": Value::Null,
         "completed_at": instant(own.completed_at),
         "due_at": instant(own.due_at.filter(|_| own.status != UndoStatus::Ready)),
-        "input": own.input.as_ref().map(Payload::value),
+        "input": Value::Null,
         "output": own.output.as_ref().map(Payload::value),
         "error": own.failure.as_deref().map(failure_json),
         "held": held_json(state, Subject::Undo(step)),
+        "check": own.check.as_deref().map(|check| check_json(own, check)),
     });
+    if !own.asks() {
+        made["started_at"] = json!(instant(own.started_at));
+        made["input"] = json!(own.input.as_ref().map(Payload::value));
+    }
     if let Some(by_hand) = own.by_hand.as_deref() {
         made["by_hand"] = json!({
             "settlement": by_hand.settlement.word(),
@@ -73,4 +78,21 @@ fn undo_json(state: &State, step: StepIndex, own: &UndoState) -> Value {
         });
     }
     made
+}
+
+/// Whether the step took effect, as its service said; nothing as long as it did not.
+fn check_json(undo: &UndoState, own: &CheckState) -> Value {
+    let (input, started_at) = match undo.asks() {
+        true => (&undo.input, undo.started_at),
+        false => (&own.input, own.started_at),
+    };
+    json!({
+        "took_effect": own.verdict.as_ref().map(|own| *own != CheckVerdict::NoEffect),
+        "attempts": undo.attempts_before(),
+        "started_at": instant(started_at),
+        "completed_at": instant(own.completed_at),
+        "input": input.as_ref().map(Payload::value),
+        "answer": own.answer.as_ref().map(Payload::value),
+        "output": own.found().map(Payload::value),
+    })
 }

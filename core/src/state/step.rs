@@ -198,6 +198,16 @@ impl CheckState {
 }
 
 impl UndoState {
+    /// How many attempts its check had: those of the undo itself come after them.
+    #[must_use]
+    pub fn attempts_before(&self) -> u16 {
+        match &self.check {
+            Some(_) if self.asks() => self.attempt,
+            Some(check) => check.attempts,
+            None => 0,
+        }
+    }
+
     /// Whether a service is being asked whether there is anything to undo, or was and did not say.
     #[must_use]
     pub fn asks(&self) -> bool {
@@ -227,6 +237,7 @@ impl UndoState {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self.status {
+            status if self.asks() && !status.is_settled() => "checking",
             UndoStatus::Pending => "pending",
             UndoStatus::Ready => "ready",
             UndoStatus::Running | UndoStatus::Answered => "running",

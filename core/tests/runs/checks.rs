@@ -302,3 +302,40 @@ fn a_check_that_nobody_needs_or_that_reads_what_nobody_has_is_refused() {
                    took_effect: 'true', retry: { max_attempts: '{{ input.n }}' } }";
     assert_eq!(refused(numbers), ["steps[0].check.retry"]);
 }
+
+#[test]
+fn a_definition_says_what_follows_of_unknown_outcomes() {
+    let text = "
+id: w
+steps:
+  - { id: a, type: task, undo: { type: free, with: '{{ input.n }}' } }
+  - { id: b, type: task, undo: { type: free, with: '{{ steps.b.output }}' } }
+  - { id: c, type: task, undo: { type: free }, check: { type: find, took_effect: steps.c.check } }
+  - { id: d, type: task }
+  - { id: e, type: transform, with: 1 }
+";
+    let told = plan(text).unknown_outcomes_json();
+    let expected = json!([
+        { "step": "a", "then": "undone" },
+        { "step": "b", "then": "suspends" },
+        { "step": "c", "then": "asked" },
+    ]);
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_unwind_plan_says_what_is_asked_first() {
+    let text = ASKED
+        .replace("retry: none\n    undo", "retry: none\n    allow_failure: true\n    undo")
+        .replace("\n  - id: pay", "\n  - { id: last, type: task, needs: pay }\n  - id: pay");
+    let mut life = Life::begin(&text, json!({ "n": 7 }));
+    life.succeeds("seat").report("pay", AttemptResult::TimedOut);
+    let preview = unwind_plan_json(&life.state, None);
+    let pay = preview["undos"].as_array().expect("a list").iter().find(|own| own["step"] == "pay");
+    let pay = pay.expect("it may have acted");
+    let input = json!({ "key": format!("{}/pay/1", life.state.id), "n": 7 });
+    assert_eq!(pay["asked_first"], json!({ "type": "find", "input": input }));
+    let why = asked();
+    let sentences: Vec<_> = blockers(&why.state).into_iter().map(|own| own.sentence).collect();
+    assert!(sentences.iter().any(|own| own.contains("the check of step `pay`")), "{sentences:?}");
+}

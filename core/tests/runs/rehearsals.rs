@@ -87,6 +87,50 @@ fn attempts_fail_one_by_one_and_wait_between() {
 }
 
 #[test]
+fn a_check_is_played_with_its_own_mock() {
+    let definition = "
+id: w
+steps:
+  - id: pay
+    type: task
+    retry: none
+    undo: { type: refund, with: { id: '{{ steps.pay.output.id }}' } }
+    check: { type: find, took_effect: steps.pay.check.found, with: '{{ input }}' }
+";
+    let unknown = json!({ "effect": "unknown", "class": "permanent" });
+    let mocks = |found: bool| {
+        json!({
+            "pay": { "error": unknown },
+            "pay/check": { "attempts": [
+                { "error": { "status": 503 } }, { "output": { "found": found, "id": 7 } },
+            ] },
+            "pay/undo": { "attempts": [{ "error": { "status": 503 } }, {}] },
+        })
+    };
+    let shown = rehearsed(definition, &mocks(true));
+    assert_eq!((&shown["status"], &shown["unmocked"]), (&json!("compensated"), &json!([])));
+    let undo = &shown["steps"]["pay"]["undo"];
+    assert_eq!((&undo["attempts"], &undo["check"]["attempts"]), (&json!(2), &json!(2)), "{undo:#}");
+    assert_eq!(
+        (&undo["input"], &undo["check"]["took_effect"]),
+        (&json!({ "id": 7 }), &json!(true))
+    );
+    assert_eq!(shown["undo_order"], json!(["pay"]));
+    let shown = rehearsed(definition, &mocks(false));
+    assert_eq!(shown["unused"], json!(["pay/undo"]), "there is nothing to undo");
+    assert_eq!(shown["steps"]["pay"]["undo"]["status"], "skipped");
+    // What was recorded is played again, attempt by attempt.
+    let first = play(question(definition, &json!({}), &mocks(true)));
+    let mut again = question(definition, &json!({}), &json!({}));
+    again.script = Script::recorded(&first.state.plan, &first.events);
+    let again = play(again);
+    let kinds = |own: &Rehearsed| -> Vec<_> {
+        own.events.iter().map(|(event, _)| backstitch_core::report::event_type(event)).collect()
+    };
+    assert_eq!(kinds(&first), kinds(&again));
+}
+
+#[test]
 fn a_failure_is_undone_in_order_and_callbacks_are_told() {
     let definition =
         format!("{CHAIN}callbacks: [{{ event: workflow.failed, url: 'http://a.test/x' }}]\n");

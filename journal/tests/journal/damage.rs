@@ -205,6 +205,17 @@ fn a_missing_segment_is_refused() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_refused_and_not_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    quiet_directory(directory.path(), 40);
+    fs::remove_dir_all(directory.path().join("log")).unwrap();
+    let error = Journal::open(directory.path(), options()).err().expect("it is damaged");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("salvage"), "{error}");
+    assert!(!directory.path().join("log").exists(), "nothing was changed");
+}
+
+#[test]
 fn a_torn_tail_is_cut_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let acknowledged = quiet_directory(directory.path(), 40);

@@ -87,6 +87,19 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         "CompensationTimedOut" => {
             ("undos too long", Style::Bad, format!("longer than {} ms", data["limit_ms"]))
         }
+        "CheckReady" => ("check ready", Style::Dim, step_name(&data["step"])),
+        "CheckAnswered" => {
+            let what = format!("{}, attempt {}", step_name(&data["step"]), data["attempt"]);
+            ("check answered", Style::Plain, what)
+        }
+        "CheckConcluded" => {
+            let took_effect = data["took_effect"] == true;
+            let (style, what) = match took_effect {
+                true => (Style::Undo, "took effect, and is undone"),
+                false => (Style::Good, "took no effect: there is nothing to undo"),
+            };
+            ("checked", style, format!("{} {what}", step_name(&data["step"])))
+        }
         "PartialUnwindingEnded" => ("doing anew", Style::Plain, words(&data["steps"])),
         "PartialUnwindingStarted" => ("undoing a part", Style::Undo, words(&data["steps"])),
         "CancelForced" => ("cancel forced", Style::Waiting, who(data)),

@@ -184,6 +184,9 @@ fn undo(undo: &Value) -> String {
     if let Some(count) = attempts(undo) {
         words.push_str(&format!(", {}", counted(count, "attempt")));
     }
+    if let Some(took_effect) = undo["check"]["took_effect"].as_bool() {
+        words.push_str(if took_effect { ", took effect" } else { ", no effect" });
+    }
     let took = took(undo);
     if took.is_empty() { words } else { format!("{words}, {took}") }
 }

@@ -353,12 +353,14 @@ impl Source for Server {
         if !info["journal"].is_object() {
             return Err(self.client.no_backstitch("no `journal` in its `/info`"));
         }
-        let statistics = match self.client.get(&["api", "v1", "statistics"], &[]) {
+        let counts = |path: &[&str]| match self.client.get(path, &[]) {
             // An older server keeps none.
-            Err(Error::NoBackstitch { .. }) => Value::Null,
-            statistics => statistics?,
+            Err(Error::NoBackstitch { .. }) => Ok(Value::Null),
+            counts => counts,
         };
-        let mut document = super::sizes::of_info(&info, &statistics);
+        let statistics = counts(&["api", "v1", "statistics"])?;
+        let letters = counts(&[&LETTERS[..], &["stats"]].concat())?;
+        let mut document = super::sizes::of_info(&info, &statistics, &letters);
         if database {
             document["database"] = self.client.get(&["api", "v1", "stats", "db"], &[])?;
         }

@@ -44,8 +44,8 @@ pub(super) fn document(directory: &Path, archive: &Archive, listing: &Listing) -
     })
 }
 
-/// Of a server, from its `/info` and its statistics.
-pub(super) fn of_info(info: &Value, statistics: &Value) -> Value {
+/// Of a server, from its `/info` and its statistics of runs and of letters.
+pub(super) fn of_info(info: &Value, statistics: &Value, letters: &Value) -> Value {
     let journal = &info["journal"];
     let fields = journal.as_object().into_iter().flatten();
     let mut bytes: Map<_, _> = fields
@@ -66,7 +66,7 @@ pub(super) fn of_info(info: &Value, statistics: &Value) -> Value {
         "partitions": journal["partitions"],
         "records": journal["records"],
         "runs": runs,
-        "dead_letters": null,
+        "dead_letters": letters["by_status"].is_object().then(|| held(&letters["by_status"])),
         "bytes": bytes,
         "server": info,
     })
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_archive_of_a_server_is_counted() {
         let info = json!({ "journal": { "log_bytes": 5, "archive": { "bytes": 7 } } });
-        let document = of_info(&info, &Value::Null);
+        let document = of_info(&info, &Value::Null, &Value::Null);
         assert_eq!(document["bytes"], json!({ "log": 5, "archive": 7 }));
     }
 }

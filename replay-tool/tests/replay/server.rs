@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread::{JoinHandle, spawn};
 
 use replay_tool::{Screen, run};
+use serde_json::{Value, json};
 
 use crate::directory::Printed;
 use crate::runs::day;
@@ -88,6 +89,21 @@ fn a_run_that_has_not_ended_is_drawn_until_now() {
     assert_eq!((asked.code, asked.complaints.as_str()), (0, ""));
     let head = asked.out.lines().next().unwrap();
     assert!(head.contains(" so far") && !head.contains("700ms"), "{head}");
+}
+
+#[test]
+fn a_server_counts_letters_as_its_directory_does() {
+    let info = r#"{"journal": {"store_id": "ab", "log_bytes": 7}}"#;
+    let runs = r#"{"total": {"executions": 3, "by_status": {"failed": 2, "completed": 1}}}"#;
+    let letters = r#"{"by_status": {"open": 2, "retried": 1, "discarded": 0}}"#;
+    let (url, thread) = answering_each(&[info, runs, letters].map(str::to_owned));
+    let asked = ask(&url, &["--json", "stats"]);
+    let questions = thread.join().unwrap();
+    assert!(questions.contains("/api/v1/dlq/stats"), "{questions}");
+    assert_eq!((asked.code, asked.complaints.as_str()), (0, ""));
+    let shown: Value = serde_json::from_str(&asked.out).unwrap();
+    assert_eq!(shown["dead_letters"], json!({ "open": 2, "retried": 1 }));
+    assert_eq!(shown["runs"]["total"], 3);
 }
 
 #[test]

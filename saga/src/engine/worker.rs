@@ -15,11 +15,11 @@ use crate::engine::Common;
 use crate::engine::commits::{counted, push};
 use crate::handle::Ticket;
 use crate::hold::Hold;
-use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage};
+use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, Told};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::turns;
-use crate::{clock, metrics};
+use crate::{clock, document_metrics, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
 const STAGES_IN_FLIGHT_MAX: usize = 4;
@@ -90,7 +90,7 @@ pub(crate) struct Worker {
     redrives: Redrives,
     stopping: watch::Receiver<bool>,
     hold: Hold,
-    staged_at: std::collections::VecDeque<(Instant, metrics::Committed)>,
+    staged_at: std::collections::VecDeque<(Instant, metrics::Committed, Vec<Told>)>,
     resident: metrics::Resident,
     checkpointed_at: Instant,
 }
@@ -256,8 +256,9 @@ impl Worker {
                 self.partition.take(Input::Command(run, command, None), clock::now());
             }
             Notice::Committed(stage) => {
-                if let Some((since, events)) = self.staged_at.pop_front() {
+                if let Some((since, events, told)) = self.staged_at.pop_front() {
                     metrics::committed(since.elapsed(), events);
+                    document_metrics::told(&told);
                 }
                 let releases = self.partition.committed(stage);
                 if self.partition.stages_in_flight() == 0 && self.hold.is_silent() {
@@ -347,9 +348,9 @@ impl Worker {
 
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
-        let Stage { id, at, records, quiescent, changes } = stage;
+        let Stage { id, at, records, quiescent, changes, told } = stage;
         self.hold.count(records.len());
-        self.staged_at.push_back((Instant::now(), counted(&records)));
+        self.staged_at.push_back((Instant::now(), counted(&records), told));
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {

@@ -1,7 +1,7 @@
 //! Reading runs: from memory where they are, from the journal where they are not.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backstitch_core::command::Rejection;
 use backstitch_core::event::{Event, RunEvent};
@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::blocked::with_shared;
 use super::{Handle, blocking, unexpected};
+use crate::document_metrics;
 use crate::engine::JournalHistories;
 use crate::error::Error;
 use crate::partition::{Answer, Histories, Input, fold};
@@ -54,11 +55,16 @@ impl Handle {
     /// [`Error::ExecutionNotFound`], [`Error::ExecutionRemoved`], [`Error::Quarantined`],
     /// [`Error::Stopped`].
     pub async fn execution(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
-        match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
-            Answer::Shown(state) => self.print(state).await,
-            Answer::NotResident => self.print_history(run).await,
-            answer => Err(unexpected(answer, Some(run))),
-        }
+        let began = Instant::now();
+        let answer = self.ask(run.partition, |ticket| Input::Show(run, ticket)).await?;
+        let (in_memory, shown) = match answer {
+            Answer::Shown(state) => (true, self.print(state).await),
+            Answer::NotResident => (false, self.print_history(run).await),
+            answer => return Err(unexpected(answer, Some(run))),
+        };
+        document_metrics::asked("execution", in_memory);
+        document_metrics::read("get_execution", began.elapsed());
+        shown
     }
 
     /// The tenant of a run.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::rollout::{Applicant, InForce, RolloutWish};
@@ -9,6 +10,7 @@ use backstitch_core::statistics::RunStatistics;
 
 use super::{Handle, Request, blocking, unexpected};
 use crate::catalog::{Chosen, NotChosen};
+use crate::document_metrics;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Answer, Input, RolloutAct, RolloutOrder};
@@ -113,7 +115,10 @@ impl Handle {
         wanted: Option<u32>,
         applicant: &Applicant<'_>,
     ) -> Result<Chosen, Error> {
+        let began = Instant::now();
         let chosen = self.catalog().choose(namespace, workflow, wanted, applicant);
+        document_metrics::asked("workflow", chosen.is_ok());
+        document_metrics::read("get_workflow", began.elapsed());
         let (workflow, revision) = (workflow.to_owned(), wanted.unwrap_or_default());
         chosen.map_err(|why| match why {
             NotChosen::NoWorkflow => Error::WorkflowNotFound { workflow },

@@ -13,6 +13,7 @@ use super::cell::Cell;
 use super::fold::guarded;
 use super::keyed::Asking;
 use super::stage::StagedRecord;
+use super::told;
 use super::turns::{SlotOf, Turns};
 use super::{Abandon, Answer, Partition};
 use crate::slots::Claim;
@@ -123,6 +124,7 @@ impl<T: Abandon> Partition<T> {
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let (stream, cut) = (StreamId::Execution(id), decision.cut);
         run.stage_rows(&decision.events, &mut self.open);
+        told::tell(&run.state, &decision.events, moment.stamp, &mut self.open.told);
         self.learn(id, &decision.events, moment.stamp);
         let Some(Cell::Run(run)) = self.runs.get_mut(&id) else { return };
         let changed = !decision.events.is_empty();

@@ -14,7 +14,7 @@ use super::fold::fold;
 use super::{Abandon, Answer, Partition};
 
 /// Why and by whom runs are cancelled when the node shuts down so.
-const SHUTDOWN: &str = "shutdown";
+pub(super) const SHUTDOWN: &str = "shutdown";
 
 impl<T: Abandon> Partition<T> {
     /// Takes in a run that was found at start-up. Call [`Partition::recover`] after all.

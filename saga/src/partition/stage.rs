@@ -11,7 +11,7 @@ use backstitch_core::rollout::InForce;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 
-use super::{Answer, Definition, Order, Post};
+use super::{Answer, Definition, Order, Post, Told};
 use crate::catalog::Name;
 
 /// Records to be made durable together, in order. Too many for one commit are spread over
@@ -29,6 +29,8 @@ pub struct Stage {
     pub quiescent: Vec<StreamId>,
     /// Rows of views that these records change.
     pub changes: Vec<ViewChange>,
+    /// What is counted of them.
+    pub told: Vec<Told>,
 }
 
 /// One record of a stage.

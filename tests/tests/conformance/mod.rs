@@ -8,7 +8,11 @@
 //!
 //! `cargo test -p backstitch-tests --test main -- conformance --nocapture` prints the rows.
 
+mod ecosystem;
+mod names;
+mod omnihub;
 mod report;
+mod swarmguard;
 mod unified;
 
 use std::net::SocketAddr;
@@ -55,8 +59,34 @@ impl Scene {
 
     /// Sends a body byte for byte; an answer that is no JSON is a text.
     async fn send(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let headers = [("content-type", "application/json")];
-        let request = request(method, path, &headers, body.as_bytes());
+        self.send_with(&[], method, path, body).await
+    }
+
+    /// The same as another format than JSON.
+    async fn send_yaml(&self, path: &str, body: &str) -> (u16, Value) {
+        self.exchange(&[("content-type", "application/yaml")], "POST", path, body).await
+    }
+
+    /// The same with more headers.
+    async fn send_with(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        self.exchange(&headers, method, path, body).await
+    }
+
+    async fn exchange(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let request = request(method, path, headers, body.as_bytes());
         let mut connection = Connection::open(self.at()).await.expect("the server listens");
         let answer = connection.send(&request).await.expect("the server answers");
         let text = String::from_utf8(answer.body).expect("it answers text");
@@ -87,6 +117,11 @@ fn printed(name: &str) -> Value {
     serde_json::from_str(&printed_text(name)).expect("the document prints JSON")
 }
 
+/// The code of an error.
+fn code(told: &Value) -> &str {
+    told["error_code"].as_str().unwrap_or_default()
+}
+
 #[test]
 fn the_documents_are_answered_as_printed_row_by_row() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
@@ -94,6 +129,10 @@ fn the_documents_are_answered_as_printed_row_by_row() {
     runtime.block_on(async {
         let scene = Scene::open().await;
         unified::ask(&scene, &mut report).await;
+        omnihub::ask(&scene, &mut report).await;
+        ecosystem::ask(&scene, &mut report).await;
+        swarmguard::ask(&scene, &mut report).await;
+        names::ask(&scene, &mut report).await;
     });
     let problems = report.problems(include_str!("rows.toml"));
     println!("{}", report.told(include_str!("rows.toml")));

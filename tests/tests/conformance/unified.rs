@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::report::Report;
-use super::{Scene, printed, printed_text};
+use super::{Scene, code, printed, printed_text};
 
 const WORKFLOWS: &str = "/orchestrator/workflows";
 const EXECUTIONS: &str = "/orchestrator/workflows/executions";
@@ -392,8 +392,4 @@ async fn later(scene: &Scene, report: &mut Report) {
         let (status, told) = scene.send(method, &path, &body).await;
         report.holds("000-120", [(status == 501 && code(&told) == "NOT_IMPLEMENTED", &told)]);
     }
-}
-
-fn code(told: &Value) -> &str {
-    told["error_code"].as_str().unwrap_or_default()
 }

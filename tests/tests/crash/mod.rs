@@ -8,6 +8,7 @@
 
 mod breakers;
 mod cached;
+mod checked;
 mod children;
 mod clients;
 mod controlled;

@@ -49,6 +49,7 @@ fn mocks_fit_their_schema() {
         json!({ "a": { "output": 1, "error": {} } }),
         json!({ "a": { "error": { "status": 99 } } }),
         json!({ "a/redo": {} }),
+        json!({ "a/check": { "took_effect": true } }),
         json!({ "a": { "idempotent": "no" } }),
     ] {
         assert!(plan.check_input(&wrong).is_err(), "{wrong}");

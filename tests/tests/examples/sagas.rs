@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::{Json, Router};
 use backstitch_api::demo::shop::{Shop, ShopConfig};
 use backstitch_tests::binaries;
@@ -54,15 +54,22 @@ async fn answer(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> (StatusCode, Json<Value>) {
+    if (method.as_str(), uri.path()) == ("GET", "/payments") {
+        let key = uri.query().and_then(|query| query.strip_prefix("key=")).unwrap_or_default();
+        let found = books(&shared).done.contains_key(&key.replace("%2F", "/"));
+        let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        return (status, Json(json!({ "id": "id-1" })));
+    }
     if method == Method::GET {
         let customers = json!([
             { "id": "a", "amount": 5 }, { "id": "b", "amount": 0 }, { "id": "c", "amount": 7 }
         ]);
-        return Json(match uri.path() {
+        let answer = match uri.path() {
             "/balance" => balance(&books(&shared)),
             _ => json!({ "customers": customers }),
-        });
+        };
+        return (StatusCode::OK, Json(answer));
     }
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     let key = key.expect("every effect has a key");
@@ -72,7 +79,7 @@ async fn answer(
         Some(done) => drop(books.undone.insert(done.to_owned())),
         None => drop(books.done.entry(key.to_owned()).or_insert_with(|| uri.path().to_owned())),
     }
-    Json(json!({ "id": "id-1", "charge_id": "ch-1", "seat": 17 }))
+    (StatusCode::OK, Json(json!({ "id": "id-1", "charge_id": "ch-1", "seat": 17 })))
 }
 
 /// A service at every path, for as long as the runtime is there.
@@ -150,6 +157,12 @@ async fn an_order_balances() {
     let input = json!({ "order_id": "o-{{ run }}", "item": "x", "quantity": 1, "amount": 5 });
     let told = balances("order", &[], input, 3).await;
     assert_eq!(statuses(&told, "undo_repeated").len(), 3);
+}
+
+/// The refund needs what the payment answered: where nobody heard that, the bank is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_service_is_asked_balances() {
+    balances("payment", &[], json!({ "guest": "ada", "amount": 5 }), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,7 @@ impl World {
 
     /// A stage becomes one commit, or several.
     fn split(&mut self, at: usize, stage: Stage) {
-        let Stage { id, at: _, mut records, quiescent, changes } = stage;
+        let Stage { id, at: _, mut records, quiescent, changes, told: _ } = stage;
         while records.len() > 1 && self.random.chance(25) {
             let mut cut = 1 + self.random.index(records.len() - 1);
             // A run is tagged, and its origin told, in the commit that begins it.

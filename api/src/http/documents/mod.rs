@@ -4,10 +4,15 @@
 //! status, windows of lists, runs as tasks. Decides nothing, keeps nothing, and knows nothing of
 //! how runs come about.
 
+mod ecosystem;
+pub(super) mod gauges;
 mod monitoring;
+pub(super) mod omnihub;
 mod runs;
+mod swarmguard;
 mod tasks;
 mod unified;
+mod updates;
 mod window;
 mod words;
 
@@ -21,7 +26,7 @@ use super::routes::Routes;
 
 /// Every path of the documents.
 pub(super) fn routes() -> Routes {
-    unified::routes()
+    unified::routes().merge(ecosystem::routes()).merge(swarmguard::routes())
 }
 
 /// The handler of a path whose part comes later.

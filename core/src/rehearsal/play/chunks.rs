@@ -140,6 +140,11 @@ impl Play<'_> {
         Some(Payload::of(&answer))
     }
 
+    /// The name of a check's part of the script.
+    pub(super) fn check_part_of(&self, step: StepIndex) -> String {
+        Script::check_of(&self.part_of(step))
+    }
+
     /// The name of an undo's part of the script.
     pub(super) fn undo_part_of(&self, step: StepIndex) -> String {
         Script::undo_of(&self.part_of(step))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::files;
 
 const ZEROS_BYTES: usize = 1024 * 1024;
@@ -34,6 +34,15 @@ pub(crate) fn numbers(directory: &Path) -> Result<Vec<u64>, Error> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Refuses a log whose directory is gone: what has an identity had one, and it is not begun anew.
+pub(crate) fn refuse_gone(directory: &Path) -> Result<(), Error> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let detail = format!("there is no {}", directory.display());
+    Err(Damage { segment: 0, offset: 0, partition: None, sequence: None, detail }.into())
 }
 
 /// Removes what an interrupted [`create`] left.

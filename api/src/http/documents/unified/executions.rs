@@ -21,11 +21,12 @@ use crate::http::documents::runs::{listed, shown, usual_ms};
 use crate::http::documents::tasks::{Run, minutes, seconds};
 use crate::http::documents::window::{self, Window};
 use crate::http::documents::words::Word;
-use crate::http::executions::{idempotency_key, read_id};
+use crate::http::executions::idempotency_key;
 use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
+use crate::http::run_names::find;
 
 /// Rows unless told otherwise.
 const LIMIT_DEFAULT: usize = 50;
@@ -163,7 +164,7 @@ fn outline(engine: &Handle, run: &Value, usually_ms: Option<u64>) -> Value {
 /// `GET /orchestrator/workflows/executions/{id}`.
 pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = engine.execution(read_id(&id)?).await?;
+    let run = engine.execution(find(&caller, &id)?).await?;
     let own = Run(&run);
     let workflow = run["workflow_id"].as_str().unwrap_or_default();
     let usually_ms = usual_ms(engine, caller.namespace(), workflow).await?;
@@ -189,7 +190,7 @@ pub(super) async fn cancel(
     document: Document,
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let run = read_id(&id)?;
+    let run = find(&caller, &id)?;
     let mut fields = Fields::of(document, &["reason", "force"]);
     let (reason, force) = (fields.words("reason"), fields.truth("force").unwrap_or(false));
     fields.finish()?;

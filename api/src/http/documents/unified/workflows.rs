@@ -2,8 +2,7 @@
 
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use backstitch_core::yaml::{self, Format};
-use backstitch_saga::catalog::{Catalog, Revision};
+use backstitch_saga::catalog::Revision;
 use backstitch_saga::handle::WorkflowStatistics;
 use serde_json::{Value, json};
 
@@ -11,6 +10,7 @@ use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::SourceDocument;
 use crate::http::documents::tasks::minutes;
+use crate::http::documents::updates;
 use crate::http::documents::window::{self, Window};
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
@@ -47,7 +47,7 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
     let enabled = asked.word("enabled", &["true", "false"], |word| word.parse::<bool>().ok())?;
     let catalog = engine.catalog();
     let all = catalog.all(caller.namespace()).into_iter().map(|own| {
-        let source = submitted(catalog, caller.namespace(), &own);
+        let source = updates::submitted(catalog, caller.namespace(), &own);
         (own, source)
     });
     let fits = |(_, source): &(Revision, Value)| {
@@ -64,16 +64,6 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
     });
     let rows: Vec<_> = rows.collect();
     Ok(answer::ok(&json!({ "workflows": rows, "pagination": pagination })))
-}
-
-/// What the revision was submitted as; its canonical form if nobody says.
-fn submitted(catalog: &Catalog, namespace: &str, own: &Revision) -> Value {
-    let source = catalog.source(namespace, &own.plan.workflow, own.plan.digest);
-    let read = source.and_then(|source| {
-        let format = if &*source.format == "json" { Format::Json } else { Format::Yaml };
-        yaml::parse(source.text.as_bytes(), format).ok()
-    });
-    read.or_else(|| serde_json::from_str(&own.text).ok()).unwrap_or(Value::Null)
 }
 
 fn triggers(source: &Value) -> impl Iterator<Item = &Value> {

@@ -1,0 +1,43 @@
+//! Document 001: its paths are those of our own API.
+
+use serde_json::{Value, json};
+
+use super::Scene;
+use super::report::Report;
+
+pub async fn ask(scene: &Scene, report: &mut Report) {
+    let steps = json!([{ "id": "hold", "adapter": "wait", "with": { "duration": "1h" } }]);
+    let body = json!({ "workflow": { "name": "held-up", "steps": steps } });
+    let (status, made) = scene.post("/api/v1/workflows", &body).await;
+    let (again, begun) = scene.post("/api/v1/workflows?execute=true", &body).await;
+    report.holds(
+        "001-64",
+        [
+            (status == 201 && made.get("execution_id").is_none(), &made),
+            (again == 200 && begun["execution_id"].is_string(), &begun),
+        ],
+    );
+    let run = begun["execution_id"].as_str().unwrap_or_default();
+    let shown =
+        scene.until("/api/v1/workflows/held-up", |told| told["active_executions"] == 1).await;
+    let (_, execution) = scene.get(&format!("/api/v1/workflows/{run}")).await;
+    report.holds(
+        "001-65",
+        [
+            (shown["status"] == "active" && shown["last_execution"]["execution_id"] == run, &shown),
+            (execution["execution_id"] == run && execution["steps"].is_object(), &execution),
+        ],
+    );
+    let (_, active) = scene.get("/api/v1/workflows?status=active").await;
+    let mut own = active["workflows"].as_array().into_iter().flatten();
+    let own = own.find(|own| own["workflow_id"] == "held-up").cloned().unwrap_or(Value::Null);
+    let (_, all) = scene.get("/api/v1/workflows").await;
+    let count = |told: &Value| told["workflows"].as_array().map_or(0, Vec::len);
+    report.holds(
+        "001-66",
+        [
+            (own["executions"][0]["execution_id"] == run, &active),
+            (count(&active) < count(&all), &active),
+        ],
+    );
+}

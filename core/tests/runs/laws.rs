@@ -254,11 +254,17 @@ proptest! {
     }
 }
 
-/// What is left of a state but for the words that a migration changes.
+/// What is left of a state but for the words that a migration changes. How many needs of a pruned
+/// step were done is read by nobody, and depends on which of them were settled before it.
 fn told(state: &State) -> Value {
     let mut told = serde_json::to_value(Checkpoint::of(state)).expect("plain data");
     for name in ["submitted", "migrations", "version", "updated_at"] {
         told[name] = Value::Null;
+    }
+    for (at, step) in state.steps.iter().enumerate() {
+        if step.status == StepStatus::Pruned {
+            told["steps"][at]["done_needs"] = Value::Null;
+        }
     }
     told
 }

@@ -273,6 +273,8 @@ async fn a_key_survives_a_kill_until_it_is_revoked_and_stands_nowhere() {
     );
     server.start_again();
     assert_eq!(answer(define(&server)).await.0, StatusCode::UNAUTHORIZED);
+    server.process.kill().expect("it can be killed");
+    server.process.wait().expect("it ends");
     for found in files(&server.folder.path().join("data")) {
         let bytes = std::fs::read(&found).expect("a file");
         // Segments are filled with zeros ahead.

@@ -273,6 +273,8 @@ async fn a_key_survives_a_kill_until_it_is_revoked_and_stands_nowhere() {
     );
     server.start_again();
     assert_eq!(answer(define(&server)).await.0, StatusCode::UNAUTHORIZED);
+    server.process.kill().expect("it can be killed");
+    server.process.wait().expect("it ends");
     for found in files(&server.folder.path().join("data")) {
         let bytes = std::fs::read(&found).expect("a file");
         // Segments are filled with zeros ahead.
@@ -323,6 +325,11 @@ async fn nobody_gives_away_more_than_they_have_or_sees_another_tenant() {
             let (status, body) = server.get(&format!("{}{below}", path(run)), foreign).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{below}: {body}");
         }
+        let id = run["execution_id"].as_str().expect("an id");
+        let saga = server.get(&format!("/infrastructure/saga/{id}"), foreign).await;
+        assert_eq!(saga.0, StatusCode::NOT_FOUND);
+        let cancel = server.post(&format!("/v1/cancel/{id}"), foreign, &json!({})).await;
+        assert_eq!(cancel.0, StatusCode::NOT_FOUND);
         let (_, list) = server.get("/api/v1/executions", foreign).await;
         assert_eq!(list["executions"].as_array().map(Vec::len), Some(1));
     }

@@ -11,7 +11,7 @@ use crate::http::document::Document;
 use crate::http::fields::Fields;
 use crate::http::query::LIMIT_MAX;
 use crate::http::refusal::Refusal;
-use crate::http::{answer, letters, redrives};
+use crate::http::{answer, gate, letters, redrives};
 
 /// `POST /infrastructure/dlq/retry`: dead letters by their ids, or by a filter as a redrive. All of
 /// them only if a filter says so.
@@ -37,7 +37,10 @@ async fn by_ids(caller: &Caller, document: Document) -> Result<Response, Refusal
     let mut told = Vec::new();
     for id in ids {
         let retried = match letters::read_id(&id) {
-            Ok(letter) => engine.retry_letter(letter, &caller.actor()).await.map_err(Refusal::from),
+            Ok(letter) => match gate::own(caller, &id).await {
+                Ok(()) => engine.retry_letter(letter, &caller.actor()).await.map_err(Refusal::from),
+                Err(refusal) => Err(refusal),
+            },
             Err(refusal) => Err(refusal),
         };
         told.push(match retried {

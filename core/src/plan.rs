@@ -357,15 +357,6 @@ impl PlanStep {
     }
 }
 
-impl PlanStep {
-    /// How its service is asked whether it took effect; of a `foreach`, that of an item.
-    #[must_use]
-    pub fn check(&self) -> Option<&PlanCheck> {
-        let own = self.each.as_ref().map_or(self, |each| &*each.body);
-        own.undo.as_ref()?.check.as_deref()
-    }
-}
-
 impl PlanUndo {
     /// Whether the step's child undoes itself, rather than an executor.
     #[must_use]
@@ -376,12 +367,7 @@ impl PlanUndo {
     /// Notes all that its templates read, and those of its check.
     fn note_reads(&self, reads: &mut Reads) {
         reads.absorb(self.input.reads());
-        let Some(check) = &self.check else { return };
-        reads.absorb(check.input.reads());
-        check.output.iter().for_each(|own| reads.absorb(own.reads()));
-        if let Meaning::Said(condition) = &check.means {
-            reads.absorb(condition.reads());
-        }
+        self.check.iter().for_each(|check| check.note_reads(reads));
     }
 
     /// The undo's input; `work` grows by what rendering took.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::bounded;
+use super::{PlanStep, bounded};
 use crate::breaker::BreakerPolicy;
 use crate::failure::{Failure, codes};
 use crate::payload::Payload;
 use crate::retry_policy::Retries;
 use crate::scope::Scope;
-use crate::template::{Condition, Template, Work};
+use crate::template::{Condition, Reads, Template, Work};
 
 /// How a service is asked whether a step took effect, where nobody knows.
 #[derive(Debug, Clone)]
@@ -52,7 +52,25 @@ pub struct Concluded {
 /// The status of an answer that says that there is no such thing.
 const NOT_FOUND: u64 = 404;
 
+impl PlanStep {
+    /// How its service is asked whether it took effect; of a `foreach`, that of an item.
+    #[must_use]
+    pub fn check(&self) -> Option<&PlanCheck> {
+        let own = self.each.as_ref().map_or(self, |each| &*each.body);
+        own.undo.as_ref()?.check.as_deref()
+    }
+}
+
 impl PlanCheck {
+    /// Notes all that its templates read.
+    pub(super) fn note_reads(&self, reads: &mut Reads) {
+        reads.absorb(self.input.reads());
+        self.output.iter().for_each(|own| reads.absorb(own.reads()));
+        if let Meaning::Said(condition) = &self.means {
+            reads.absorb(condition.reads());
+        }
+    }
+
     /// The check's input; `work` grows by what rendering took.
     ///
     /// # Errors

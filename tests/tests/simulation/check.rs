@@ -290,7 +290,9 @@ impl Run<'_> {
             if unwound && plan.undo.is_some() && done && !elsewhere && !by_hand {
                 self.check(undone.is_some(), "something done was not undone");
             }
+            let due = undo.is_some() || !super::undos::leaves_the_rest(self.state);
             if ending.compensation == Compensation::Failed
+                && due
                 && plan.undo.is_some()
                 && applied.is_some()
                 && undone.is_none()

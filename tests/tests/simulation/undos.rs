@@ -119,10 +119,13 @@ fn dependants(state: &State, step: StepIndex) -> BTreeSet<StepIndex> {
     found
 }
 
-/// Whether everything that could be undone is. A run that was stopped as it is, after a part of
-/// it was undone, leaves the rest.
+/// Whether everything that could be undone is.
 pub fn is_unwound(state: &State, ending: &Ending) -> bool {
-    let stopped = state.failing.as_ref().is_some_and(|own| own.recourse == Recourse::Halt);
     let done = ending.compensation == Compensation::Done;
-    !stopped && (done || ending.outcome == Outcome::Compensated)
+    !leaves_the_rest(state) && (done || ending.outcome == Outcome::Compensated)
+}
+
+/// Whether the run was stopped as it is, after a part of it was undone at most: the rest stays.
+pub fn leaves_the_rest(state: &State) -> bool {
+    state.failing.as_ref().is_some_and(|own| own.recourse == Recourse::Halt)
 }

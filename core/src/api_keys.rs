@@ -79,17 +79,31 @@ impl ApiKeyWish {
             let words = "must name at least one permission, or `*` for all of them";
             problems.push(("permissions".to_owned(), words.to_owned()));
         }
-        for (at, word) in self.permissions.iter().enumerate() {
-            if word != EVERYTHING && Permission::of_word(word).is_none() {
-                let known: Vec<_> = Permission::WORDS.iter().map(|(_, word)| *word).collect();
-                let message = format!("is none of {EVERYTHING}, {}", known.join(", "));
-                problems.push((format!("permissions[{at}]"), message));
-            }
-        }
+        problems.extend(self.problems_of_permissions());
         if self.expires_at.is_some_and(|at| at <= now) {
             problems.push(("expires_at".to_owned(), "must be still to come".to_owned()));
         }
         problems
+    }
+
+    /// A list that has more words than there are is not looked at word by word.
+    fn problems_of_permissions(&self) -> Vec<(String, String)> {
+        let words = Permission::WORDS.map(|(_, word)| word);
+        let most = words.len() + 1;
+        if self.permissions.len() > most {
+            let many = format!("has {} words, at most {most}", self.permissions.len());
+            return vec![("permissions".to_owned(), many)];
+        }
+        let known = |word: &str| word == EVERYTHING || Permission::of_word(word).is_some();
+        let problem = |(at, word): (usize, &String)| {
+            let message = match known(word) {
+                true if self.permissions[..at].contains(word) => "is said twice".to_owned(),
+                true => return None,
+                false => format!("is none of {EVERYTHING}, {}", words.join(", ")),
+            };
+            Some((format!("permissions[{at}]"), message))
+        };
+        self.permissions.iter().enumerate().filter_map(problem).collect()
     }
 }
 
@@ -151,6 +165,9 @@ mod tests {
         };
         assert_eq!(named(&wrong), ["name", "namespace", "permissions[1]", "expires_at"]);
         assert_eq!(named(&wish(&[])), ["permissions", "expires_at"]);
+        let twice = wish(&["keys:write", "*", "keys:write"]);
+        assert_eq!(named(&twice), ["permissions[2]", "expires_at"]);
+        assert_eq!(named(&wish(&["keys:write"; 12_000])), ["permissions", "expires_at"]);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "data_dir": about.data_dir,
         "fsync": about.fsync,
         "backup_directory": about.backup_directory,
-        "authentication": "none",
+        "authentication": if app.gate().is_required() { "required" } else { "none" },
         "features": ["local"],
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),

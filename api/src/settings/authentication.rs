@@ -152,7 +152,11 @@ impl Jwt {
             .collect();
         let key_set = place.transpose()?.map(|place| KeySet { place, refresh });
         if secret.is_none() && key_set.is_none() {
-            return Ok(None);
+            let idle = ["jwt_issuer", "jwt_audience"].into_iter();
+            return match idle.clone().find(|key| sources.get(key).is_some()) {
+                Some(key) => Err(wrong(sources, key, "needs jwt_secret or jwt_jwks")),
+                None => Ok(None),
+            };
         }
         // An issuer with public keys serves others, too: a token for them is none for this server.
         if key_set.is_some() && (issuer.is_none() || audience.is_empty()) {
@@ -271,6 +275,7 @@ mod tests {
         assert_eq!(whole.jwt.map(|jwt| jwt.audience.len()), Some(2));
         assert!(read(&[(url, "https://id/keys"), issuer]).is_err());
         assert!(read(&[(url, "https://id/keys"), audience]).is_err());
+        assert!(read(&[issuer]).is_err_and(|why| why.contains("needs jwt_secret or jwt_jwks")));
         assert!(read(&[(url, "http://id/keys"), issuer, audience]).is_err());
         assert!(read(&[(url, "http://127.0.0.1:9/keys"), issuer, audience]).is_ok());
     }

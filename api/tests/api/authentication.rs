@@ -303,6 +303,8 @@ async fn nobody_gives_away_more_than_they_have_or_sees_another_tenant() {
     assert_eq!(server.post(keys, &maker, &wish(&["workflows:read"])).await.0, StatusCode::CREATED);
     let (status, _) = server.post(keys, FIRST_KEY, &wish(&["workflow:read"])).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (status, _) = server.post(keys, &maker, &wish(&["keys:write"; 12_000])).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
 
     let (id, other) = server.key(&["*"], "other").await;
     let define = |token: &str| {

@@ -222,7 +222,7 @@ fn prepare(
     }
     // A base holds histories, not commits to read the audit off.
     if audit_missing || report.store_rebuilt.is_some() {
-        make_audit(&store, &views)?;
+        views.make_audit(&store)?;
     }
     let mut awaited = Views::executions(seen.keys());
     if report.views_missing {
@@ -283,16 +283,6 @@ fn new_store(
     let (path, marks) = (directory.store(), directory.store_marks());
     let tree = FencedTree::create(&path, &marks, options.tree(), &encode_applied(&applied))?;
     Ok((tree, applied))
-}
-
-/// Reads the audit off every history: its tree is behind the store's.
-fn make_audit(store: &Store, views: &Views) -> Result<(), Error> {
-    for stream in store.all_streams()? {
-        if let Some(records) = store.history(&stream)? {
-            views.audit_history(&stream, &records);
-        }
-    }
-    Ok(())
 }
 
 fn start(

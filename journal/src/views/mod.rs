@@ -204,13 +204,6 @@ impl Views {
         }
     }
 
-    /// Takes the audit's rows of a whole history.
-    pub(crate) fn audit_history(&self, stream: &StreamId, records: &[Record]) {
-        for row in audit::rows_of_history(stream, records) {
-            self.audit.put(row);
-        }
-    }
-
     /// Takes rows that recovery folded, but for those older than what is known.
     pub(crate) fn supply(&self, changes: Vec<ViewChange>) {
         let mut progress = lock(&self.progress);

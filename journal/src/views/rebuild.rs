@@ -56,6 +56,22 @@ impl Views {
         }
     }
 
+    /// Reads the audit off every history into the table in force, whose tree is behind the store's.
+    /// How far the tree has come stays as it is, so that a crash meanwhile has it read again.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the tree not be written.
+    pub(crate) fn make_audit(&self, store: &Store) -> Result<(), Error> {
+        for stream in store.all_streams()? {
+            let records = store.history(&stream)?.unwrap_or_default();
+            for row in rows_of_history(&stream, &records) {
+                self.audit.put(row);
+            }
+            self.audit.table().spill()?;
+        }
+        Ok(())
+    }
+
     fn rebuild_with<R: Row>(
         &self,
         view: &View<R>,

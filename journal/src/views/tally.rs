@@ -27,6 +27,8 @@ const SLOTS: usize = 64;
 const ROWS_AT_ONCE: usize = 256;
 /// Bytes of rows that go into the tree together.
 const UNIT_BYTES: usize = 20 * 1024;
+/// Rows that what is made of all histories keeps in memory before it writes them.
+pub(super) const ROWS_SPILLED: usize = 4_096;
 
 /// Counts by what is counted together.
 #[derive(Debug)]
@@ -170,6 +172,19 @@ impl<R: Row> Table<R> {
             }
             rest = later;
         }
+    }
+
+    /// Writes what changed if it is much: what is made of all histories keeps so little in memory.
+    /// How far the tree has come stays as it is.
+    ///
+    /// # Errors
+    /// If the tree cannot be read or written; it must not be used any more then.
+    pub(super) fn spill(&self) -> Result<(), Error> {
+        if self.changed_count() < ROWS_SPILLED {
+            return Ok(());
+        }
+        let applied = lock(&self.applied).clone();
+        self.tick(&applied)
     }
 
     /// The rows that changed, in the order of lists: what goes into the tree together then

@@ -11,6 +11,7 @@ use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary, ViewChange}
 use backstitch_core::time::Timestamp;
 
 use super::row::Filter;
+use super::tally::ROWS_SPILLED;
 use super::{Cursor, LetterFilter, Order, Page, Range, RunFilter, Views};
 use crate::directory::Directory;
 use crate::error::Error;
@@ -368,4 +369,24 @@ fn what_left_during_a_rebuild_does_not_come_back() {
     views.letters.finish(<[u64]>::to_vec, switching).unwrap();
     assert_eq!(views.run(&fresh.execution).unwrap(), Some(fresh));
     assert_eq!(views.letter(&closed.letter).unwrap(), None);
+}
+
+/// What is made of all histories goes into the tree as it is read; how far the tree has come
+/// stays as it is, so that a crash before the end has it made again.
+#[test]
+fn many_rows_spill_into_the_tree_before_it_counts_as_further() {
+    let folder = tempfile::tempdir().unwrap();
+    let views = open(&Directory::at(folder.path()));
+    let mut dice = Dice(7);
+    let rows = ROWS_SPILLED as u64;
+    for number in 1..rows {
+        views.runs.put(row(number, 1, &mut dice));
+        views.runs.table().spill().unwrap();
+    }
+    assert_eq!(views.pending_rows(), ROWS_SPILLED - 1);
+    views.runs.put(row(rows, 1, &mut dice));
+    views.runs.table().spill().unwrap();
+    assert_eq!(views.pending_rows(), 0);
+    assert_eq!(views.runs.applied(), [0, 0, 0]);
+    assert!(views.run(&run_id(rows)).unwrap().is_some_and(|row| row.version == 1));
 }

@@ -13,9 +13,6 @@ use crate::views::home::{Found, Home};
 use crate::views::row::Row;
 use crate::views::table::Table;
 
-/// Rows that a rebuild keeps in memory before it writes them.
-const ROWS_PER_TICK: usize = 4_096;
-
 /// How a rebuild goes.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
@@ -190,12 +187,7 @@ impl<R: Row> View<R> {
     /// If the new tree cannot be written, or the journal was closed.
     pub(super) fn tick_beside(&self) -> Result<(), Error> {
         let table = lock(&self.beside).as_ref().map(|beside| beside.table.clone());
-        let table = table.ok_or(Error::Closed)?;
-        if table.changed_count() < ROWS_PER_TICK {
-            return Ok(());
-        }
-        let applied = lock(&table.applied).clone();
-        table.tick(&applied)
+        table.ok_or(Error::Closed)?.spill()
     }
 
     /// Puts the new table into force. `applied` answers how far both tables have come;

@@ -87,6 +87,7 @@ fn text(report: &RestoreReport, to: &Path, screen: &Screen) -> String {
         shown.push_str(&format!("{}\n", screen.paint(Style::Bad, &line)));
     }
     runs(report, screen, &mut shown);
+    others(report, screen, &mut shown);
     returned(report, screen, &mut shown);
     effects(report, screen, &mut shown);
     shown
@@ -101,7 +102,7 @@ pub(super) fn oldest(oldest: &Oldest) -> String {
 }
 
 fn runs(report: &RestoreReport, screen: &Screen, shown: &mut String) {
-    if report.runs.is_empty() && report.others.is_empty() {
+    if report.runs.is_empty() {
         return;
     }
     let (vanish, back) = (report.runs_vanished, report.runs_gone_back);
@@ -113,12 +114,23 @@ fn runs(report: &RestoreReport, screen: &Screen, shown: &mut String) {
         let from = format!("from version {}", run.lost_version);
         table.row([(run.execution.clone(), Style::Plain), (what, style), (from, Style::Dim)]);
     }
+    shown.push_str(&table.print(screen, 2));
+    more(report.runs.len() as u64, shown);
+}
+
+/// Histories of workflows, replays and partitions.
+fn others(report: &RestoreReport, screen: &Screen, shown: &mut String) {
+    if report.others.is_empty() {
+        return;
+    }
+    shown.push_str(&screen.heading("OTHER HISTORIES THAT VANISH OR GO BACK"));
+    let mut table = Table::bare();
     for (stream, version) in report.others.iter().take(ROWS_SHOWN_MAX) {
         let (what, style) = gone(*version);
         table.row([(stream.clone(), Style::Plain), (what, style)]);
     }
     shown.push_str(&table.print(screen, 2));
-    more(report.runs.len() as u64, shown);
+    more(report.others.len() as u64, shown);
 }
 
 /// Runs that retention had removed since.

@@ -32,6 +32,9 @@ const ENDS_RATES: usize = 30;
 /// Bytes of commits after which what may be pending is, however fast the store takes it over
 /// meanwhile.
 const BURST_BYTES: u64 = 2 * PENDING_BYTES_MAX as u64;
+/// How long the store may take to come to the log's end, and how often it is asked.
+const DRAIN_LIMIT: Duration = Duration::from_secs(120);
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
 const PARTITION: PartitionId = PartitionId(0);
 
 /// Events a second, the time of a commit, and what becomes of an event on disk.
@@ -59,7 +62,8 @@ pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, St
 
 /// Appends so many records, and answers how the rate at the end compares with that of the
 /// beginning, and what an event takes on disk. The beginning is where appends wait for the store
-/// behind the log, once what may be pending is: before it the log's own rate shows, the burst.
+/// behind the log, once what may be pending is: before it the log's own rate shows, the burst. That
+/// is measured once more behind all records, when the store has them.
 ///
 /// # Errors
 /// Of the journal.
@@ -69,18 +73,8 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     let begun = Instant::now();
     let (mut burst, mut sustained) = (Vec::new(), Vec::new());
     while writer.written < records {
-        let (since, used_us, before) = (Instant::now(), processor_us(), writer.written);
         let waits = writer.record_bytes > BURST_BYTES;
-        while writer.written < records.min(before + rate_records) {
-            let asked = Instant::now();
-            writer.commit(GROW_RECORDS)?;
-            took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
-        }
-        let window = Window {
-            events: writer.written - before,
-            time: since.elapsed(),
-            processor_us: processor_us() - used_us,
-        };
+        let window = writer.grow_by(rate_records.min(records - writer.written), &mut took_us)?;
         if waits {
             sustained.push(window)
         } else {
@@ -88,8 +82,11 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
         };
     }
     let (commits, elapsed) = (took_us.len() as u64, begun.elapsed());
-    let mut measured = Measured::of(took_us, commits, elapsed);
     let written = writer.written as f64;
+    writer.drain()?;
+    let stored = begun.elapsed();
+    let again = writer.grow_by(rate_records, &mut Vec::new())?;
+    let mut measured = Measured::of(took_us, commits, elapsed);
     measured.per_second = written / elapsed.as_secs_f64();
     writer.journal.close().map_err(|error| error.to_string())?;
     if sustained.is_empty() {
@@ -97,16 +94,19 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     }
     let ends = sustained.len().min(ENDS_RATES);
     let (first, last) = (&sustained[..ends], &sustained[sustained.len() - ends..]);
-    let each = |name: &str| size_bytes(&folder.join(name)) as f64 / written;
+    let all = writer.written as f64;
+    let each = |name: &str| size_bytes(&folder.join(name)) as f64 / all;
+    let burst = rate(&burst[..burst.len().min(1)]);
     measured.extra.extend([
-        ("burst_per_second", rate(&burst[..burst.len().min(1)])),
-        ("stored_per_second", written / begun.elapsed().as_secs_f64()),
+        ("burst_per_second", burst),
+        ("burst_behind_all_of_burst", rate(&[again]) / burst),
+        ("stored_per_second", written / stored.as_secs_f64()),
         ("first_per_second", rate(first)),
         ("last_per_second", rate(last)),
         ("last_of_first", rate(last) / rate(first)),
         ("first_processor_us", processor_us_each(first)),
         ("last_processor_us", processor_us_each(last)),
-        ("payload_bytes", writer.payload_bytes as f64 / written),
+        ("payload_bytes", writer.payload_bytes as f64 / all),
         ("log_bytes", each("log")),
         ("archive_bytes", each("archive")),
         ("store_bytes", each("store") + each("views")),
@@ -200,6 +200,34 @@ impl Writer {
         self.journal.append(Batch { commit, quiescent, changes }, callback);
         let answer = answered.recv().map_err(|_| "an append was never answered".to_owned())?;
         answer.map_err(|error| error.to_string())
+    }
+
+    /// Appends so many records, and adds what each commit took.
+    fn grow_by(&mut self, records: u64, took_us: &mut Vec<u32>) -> Result<Window, String> {
+        let (since, used_us, before) = (Instant::now(), processor_us(), self.written);
+        while self.written < before + records {
+            let asked = Instant::now();
+            self.commit(GROW_RECORDS)?;
+            took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        Ok(Window {
+            events: self.written - before,
+            time: since.elapsed(),
+            processor_us: processor_us() - used_us,
+        })
+    }
+
+    /// Waits until the store has everything.
+    fn drain(&self) -> Result<(), String> {
+        let until = Instant::now() + DRAIN_LIMIT;
+        while Instant::now() < until {
+            let info = self.journal.info();
+            if info.pending_bytes == 0 && info.pending_rows == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(DRAIN_LOOK_EVERY);
+        }
+        Err(format!("the store has not come to the log's end within {DRAIN_LIMIT:?}"))
     }
 
     /// A clock that counts events: the journal's own times are not what is measured.

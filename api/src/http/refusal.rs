@@ -201,6 +201,9 @@ impl From<Error> for Refusal {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))
             }
+            Error::RecordTooLarge { max } => {
+                Self::new(codes::PAYLOAD_TOO_LARGE, message).with(json!({ "bytes_max": max }))
+            }
             Error::PayloadNotFound(_) => Self::new(codes::PAYLOAD_NOT_FOUND, message),
             Error::PayloadAbsent(why) => match why.code.as_str() {
                 codes::PAYLOAD_ERASED => Self::new(codes::PAYLOAD_ERASED, message),

@@ -234,7 +234,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message)
         }
         // Only runs send messages, and no run is a client of the API.
-        Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::MessageRefused { .. } | Rejection::NoSuchRun { .. } => {
+            Refusal::new(codes::INTERNAL, message)
+        }
         Rejection::PartOfRun { run } | Rejection::UndoneWithParent { run } => {
             Refusal::new(codes::PART_OF_EXECUTION, message)
                 .with(json!({ "execution_id": run.to_string() }))

@@ -50,7 +50,8 @@ impl Handle {
         reason: String,
         actor: String,
     ) -> Result<KeptPayload, Error> {
-        self.to_its_end(move |handle| async move { handle.erase(digest, reason, actor).await }).await
+        self.to_its_end(move |handle| async move { handle.erase(digest, reason, actor).await })
+            .await
     }
 
     async fn erase(

@@ -129,9 +129,8 @@ impl<T: Abandon> Partition<T> {
         let (to, namespace) = (parcel.to, parcel.namespace.clone());
         let retry_delay_ms = self.retry_delay_ms(&parcel);
         let command = Command::Receive { parcel: Box::new(parcel), retry_delay_ms };
-        let refused = |why: Rejection| {
-            Some(Err(Failure::permanent(codes::MESSAGE_REFUSED, why.to_string())))
-        };
+        let refused =
+            |why: Rejection| Some(Err(Failure::permanent(codes::MESSAGE_REFUSED, why.to_string())));
         match self.carry_out(to, command, moment) {
             Answer::Done { .. } => Some(Ok(())),
             Answer::Rejected(rejection) => refused(rejection),

@@ -27,7 +27,8 @@ pub async fn define(server: &Guarded, token: &str, yaml: &str) {
 /// A new run, as it stands after so many seconds at most.
 pub async fn run(server: &Guarded, token: &str, workflow: &str, input: &Value, wait: u8) -> Value {
     let path = format!("/api/v1/workflows/{workflow}/execute");
-    let (_, run) = server.post(&path, token, &json!({ "input": input, "wait_seconds": wait })).await;
+    let (_, run) =
+        server.post(&path, token, &json!({ "input": input, "wait_seconds": wait })).await;
     assert!(run["execution_id"].is_string(), "{run}");
     run
 }

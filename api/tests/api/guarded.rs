@@ -22,6 +22,7 @@ pub struct Guarded {
     pub client: Client,
     pub folder: TempDir,
     pub issuer: Issuer,
+    settings: Vec<&'static str>,
 }
 
 impl Drop for Guarded {
@@ -33,19 +34,25 @@ impl Drop for Guarded {
 
 impl Guarded {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further flags.
+    pub fn start_with(settings: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let issuer = Issuer::new();
         let keys = folder.path().join("keys.json");
         std::fs::write(keys, issuer.key_set().to_string()).expect("a file");
-        let (process, url) = serve(folder.path());
-        Self { process, url, client: crate::forms::client(), folder, issuer }
+        let (process, url) = serve(folder.path(), settings);
+        let (client, settings) = (crate::forms::client(), settings.to_vec());
+        Self { process, url, client, folder, issuer, settings }
     }
 
     /// `kill -9`, and again over the same data.
     pub fn start_again(&mut self) {
         self.process.kill().expect("it can be killed");
         self.process.wait().expect("it ends");
-        (self.process, self.url) = serve(self.folder.path());
+        (self.process, self.url) = serve(self.folder.path(), &self.settings);
     }
 
     pub fn ask(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
@@ -72,11 +79,12 @@ impl Guarded {
     }
 }
 
-fn serve(folder: &Path) -> (Child, String) {
+fn serve(folder: &Path, settings: &[&str]) -> (Child, String) {
     let keys = folder.join("keys.json").display().to_string();
     let mut process = backstitch(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-leeway", "0s"])
         .args(["--jwt-secret", "env:TEST_JWT_SECRET", "--jwt-jwks", &keys])
+        .args(settings)
         .arg("--data-dir")
         .arg(folder.join("data"))
         .env("TEST_JWT_SECRET", SECRET)

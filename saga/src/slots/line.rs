@@ -95,7 +95,7 @@ impl Line {
     }
 
     pub(super) fn holders(&self) -> impl Iterator<Item = (ExecutionId, Held)> + '_ {
-        self.holders.iter().map(|(run, held)| (*run, *held))
+        self.holders.iter().map(|(run, held)| (*run, held.clone()))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Arc<str>, &Key)> {

@@ -57,3 +57,23 @@ async fn a_step_signals_no_run_of_another_tenant() {
     let own = run(&server, FIRST_KEY, "signals", &json!({ "to": target }), 60).await;
     assert_eq!(own["status"], "completed", "{own}");
 }
+
+#[tokio::test]
+async fn why_and_limits_count_other_tenants_and_name_none() {
+    let server = Guarded::start_with(&["--max-parallel-workflows", "1"]);
+    let (_, other) = server.key(&["*"], "other").await;
+    define(&server, FIRST_KEY, WAITS).await;
+    define(&server, &other, WAITS).await;
+    let holder = run(&server, FIRST_KEY, "waits", &json!({}), 0).await;
+    let holder = holder["execution_id"].as_str().expect("an id");
+    let waiting = run(&server, &other, "waits", &json!({}), 0).await;
+    let path = format!("/api/v1/executions/{}/why", waiting["execution_id"].as_str().expect("id"));
+    let (_, why) = server.get(&path, &other).await;
+    let said = why["summary"].as_str().expect("a sentence");
+    assert!(said.contains("held by 1 of other namespaces since 20"), "{said}");
+    assert!(!why.to_string().contains(holder), "{why}");
+    let own = run(&server, FIRST_KEY, "waits", &json!({}), 0).await;
+    let path = format!("/api/v1/executions/{}/why", own["execution_id"].as_str().expect("an id"));
+    let (_, why) = server.get(&path, FIRST_KEY).await;
+    assert!(why["summary"].as_str().is_some_and(|said| said.contains(holder)), "{why}");
+}

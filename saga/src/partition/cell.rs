@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
 use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent, UnwindEvent};
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::ids::StepIndex;
 use backstitch_core::links::parcel;
-use backstitch_core::payload::Payload;
 use backstitch_core::report::{letter_summary, run_summary};
 use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{RunStatus, ViewChange};

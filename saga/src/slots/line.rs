@@ -137,12 +137,12 @@ impl Line {
         self.overtake(claim);
         let held = Held::of(seat, claim);
         if claim.whole {
-            self.holders.insert(claim.run, held);
+            self.holders.insert(claim.run, held.clone());
         }
         for own in &claim.keys {
             let key = self.keys.entry(own.key.clone()).or_default();
             let before = key.holders.len();
-            key.holders.insert(claim.run, held);
+            key.holders.insert(claim.run, held.clone());
             self.counted(&own.key, before);
         }
     }

@@ -49,7 +49,7 @@ async fn a_step_signals_no_run_of_another_tenant() {
     for to in [target, &absent] {
         let sent = run(&server, &other, "signals", &json!({ "to": to }), 60).await;
         assert_eq!(sent["status"], "failed", "{sent}");
-        told.push(sent["error"].to_string().replace(to, "ID"));
+        told.push(sent["error"]["details"]["cause"].to_string().replace(to, "ID"));
     }
     assert_eq!(told[0], told[1]);
     let path = format!("/api/v1/executions/{target}");

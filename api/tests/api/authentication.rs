@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::guarded::{FIRST_KEY, Guarded, is_refused};
 use crate::process::backstitch;
 use crate::server::{TWO_STEPS, answer};
-use crate::tokens::{AUDIENCE, ISSUER, Issuer, SECRET, claims, hs256, hs256_with, now, signed};
+use crate::tokens::{SECRET, claims, hs256, hs256_with, now, signed};
 
 /// A route's path with something in place of its parameters.
 fn filled(path: &str) -> String {

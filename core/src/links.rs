@@ -34,6 +34,8 @@ pub use signal::SignalWish;
 pub struct Parcel {
     /// From whom.
     pub from: ExecutionId,
+    /// The sender's tenant: for a receiver of another there is nothing to hear.
+    pub namespace: Arc<str>,
     /// The sender's number.
     pub message: u32,
     /// To whom.
@@ -88,7 +90,8 @@ pub fn parcel(state: &State, message: u32) -> Option<Parcel> {
         Message::Ended { .. } => (None, state.ending.as_ref().and_then(|end| end.output.clone())),
         _ => (None, None),
     };
-    Some(Parcel { from: state.id, message, to, posted_at, body, start, output })
+    let (from, namespace) = (state.id, state.submitted.namespace.clone());
+    Some(Parcel { from, namespace, message, to, posted_at, body, start, output })
 }
 
 /// The facts of an answer for a message.

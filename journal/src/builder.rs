@@ -31,6 +31,18 @@ pub enum Fit {
 /// The longest a stream's key may be: a workflow's namespace and id and a few bytes.
 pub const STREAM_KEY_BYTES_MAX: usize = 1_024;
 
+/// Whether an event can ever be a record of a stream: alone in a commit, at any version and time.
+#[must_use]
+pub fn record_fits(stream: &StreamId, event: &Event) -> bool {
+    let mut body = Vec::new();
+    record::encode(stream, u64::MAX, Timestamp(i64::MAX), event, &mut body);
+    keys::stream_key_bytes(stream) <= STREAM_KEY_BYTES_MAX && fits_alone(body.len())
+}
+
+fn fits_alone(body_bytes: usize) -> bool {
+    HEADER_BYTES + HASH_BYTES + RECORD_END_BYTES + body_bytes <= COMMIT_BYTES_MAX
+}
+
 /// A commit under construction.
 #[derive(Debug)]
 pub struct CommitBuilder {
@@ -75,11 +87,11 @@ impl CommitBuilder {
         let start = self.bodies.len();
         record::encode(stream, version, recorded_at, event, &mut self.bodies);
         let end = self.bodies.len();
-        let fixed = HEADER_BYTES + HASH_BYTES;
-        if fixed + RECORD_END_BYTES + (end - start) > COMMIT_BYTES_MAX {
+        if !fits_alone(end - start) {
             self.bodies.truncate(start);
             return Fit::TooLarge;
         }
+        let fixed = HEADER_BYTES + HASH_BYTES;
         if fixed + RECORD_END_BYTES * (self.entries.len() + 1) + end > COMMIT_BYTES_MAX {
             self.bodies.truncate(start);
             return Fit::Full;

@@ -57,7 +57,7 @@ pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use backup::{BackupEnd, BackupReport, FileEntry, Manifest, backup};
 pub use blobs::check::{BLOB_AGE_MIN, BlobReport, Collected, Named, check as check_blobs};
 pub use blobs::writer::BLOB_QUEUE_BYTES_MAX;
-pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX};
+pub use builder::{CommitBuilder, Fit, STREAM_KEY_BYTES_MAX, record_fits};
 pub use bytes::Malformed;
 pub use commit::{COMMIT_BYTES_MAX, COMMIT_FORMAT, Commit, Head, Origin};
 pub use directory::archives;

@@ -69,7 +69,8 @@ impl Driver {
     pub fn perform(&self, order: Order, report: Report) {
         let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
         let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
-        let (step, since) = (order.step.clone(), clock::now());
+        let (namespace, step) = (order.namespace.clone(), order.step.clone());
+        let since = clock::now();
         let fault = order.fault.clone().filter(|_| self.faults);
         // Held while the attempt is noted, so that it can't end before it is.
         let mut noted = self.flights.lock();
@@ -90,7 +91,7 @@ impl Driver {
             };
             pending.report(result);
         });
-        noted.insert(key, Flying { abort: task.abort_handle(), step, since });
+        noted.insert(key, Flying { abort: task.abort_handle(), namespace, step, since });
     }
 
     /// Stops an attempt that is no longer owed; nothing is reported of it. One that has ended

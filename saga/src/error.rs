@@ -154,6 +154,12 @@ pub enum Error {
         /// Allowed.
         max: usize,
     },
+    /// What is to be recorded is larger than one record may be.
+    #[error("what is to be recorded is larger than a record may be, which is {max} bytes")]
+    RecordTooLarge {
+        /// Allowed.
+        max: usize,
+    },
     /// No record names a content of that digest, and none is kept.
     #[error("no payload {0} is kept beside the records")]
     PayloadNotFound(Digest),

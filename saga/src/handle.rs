@@ -4,6 +4,7 @@ mod api_keys;
 mod blocked;
 mod breakers;
 mod cached;
+mod changes;
 mod define;
 pub(crate) mod events;
 mod forks;
@@ -35,7 +36,7 @@ use backstitch_core::plan::priority_of;
 use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
-use backstitch_journal::Journal;
+use backstitch_journal::{COMMIT_BYTES_MAX, Journal};
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -382,6 +383,7 @@ pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
         (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
         (Answer::Quarantined(why), _) => Error::Quarantined(why),
         (Answer::Full(full), _) => Error::Full(full),
+        (Answer::TooLarge, _) => Error::RecordTooLarge { max: COMMIT_BYTES_MAX },
         (Answer::Draining, _) => Error::Draining,
         (answer, _) => Error::Fold(format!("the partition answered {answer:?}")),
     }

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod handle;
 pub mod hold;
+pub mod holders;
 pub mod keys;
 pub mod metrics;
 mod owners;

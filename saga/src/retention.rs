@@ -131,12 +131,17 @@ impl Handle {
     /// Sets the policy: durable when this answers, and stronger than the settings'.
     ///
     /// # Errors
-    /// [`Error::Draining`], [`Error::Stopped`].
+    /// [`Error::RecordTooLarge`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn set_retention_policy(
         &self,
         policy: Policy,
         actor: &str,
     ) -> Result<InForce, Error> {
+        let actor = actor.to_owned();
+        self.to_its_end(move |handle| async move { handle.set_policy(policy, &actor).await }).await
+    }
+
+    async fn set_policy(&self, policy: Policy, actor: &str) -> Result<InForce, Error> {
         let event = PartitionEvent::RetentionPolicySet {
             policy: policy.to_text(),
             actor: actor.to_owned(),
@@ -156,7 +161,7 @@ impl Handle {
     /// Records an event of a partition's own stream; answers its version once it is durable.
     ///
     /// # Errors
-    /// [`Error::Draining`], [`Error::Stopped`].
+    /// [`Error::RecordTooLarge`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn record(
         &self,
         partition: backstitch_core::ids::PartitionId,

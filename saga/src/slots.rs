@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use backstitch_core::ids::ExecutionId;
 
 use crate::catalog::Name;
+use crate::holders::Holders;
 use crate::turns::Wake;
 pub use circle::Circle;
 pub use claim::{Claim, Full};
@@ -148,12 +149,17 @@ impl Slots {
         }
     }
 
-    /// How many runs the node lets go on, if that is limited, the first of those that do, and how
-    /// many there are.
+    /// How many runs the node lets go on, if that is limited.
     #[must_use]
-    pub fn of_node(&self, most: usize) -> (Option<usize>, Vec<SlotHolder>, usize) {
-        let inner = self.lock();
-        (inner.settings.runs_max, inner.node.first(most), inner.node.holders.len())
+    pub fn runs_max(&self) -> Option<usize> {
+        self.lock().settings.runs_max
+    }
+
+    /// Those that hold a slot of the node, as a tenant is told: the longest of its own first.
+    #[must_use]
+    pub fn of_node(&self, namespace: &str, most: usize) -> Holders<SlotHolder> {
+        let all = self.lock().node.shown();
+        Holders::of(namespace, all, most)
     }
 
     /// Whether somebody waits who may begin.

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use backstitch_core::event::PartitionEvent;
+use backstitch_core::api_keys::ApiKeyWish;
+use backstitch_core::event::{BreakerOrder, PartitionEvent};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId, LetterId, PartitionId};
 use backstitch_core::retention::{Asked, Held, Plan, Policy};
@@ -259,4 +261,42 @@ async fn a_cut_does_not_wait_for_ticks() {
     assert!(done.records > 0);
     node.stop().await;
     assert!(backstitch_journal::verify(directory.path()).expect("it is there").ok);
+}
+
+/// Asks, and goes away before there is an answer.
+async fn abandon<T>(asking: impl Future<Output = T>) {
+    let mut asking = Box::pin(asking);
+    let asked = std::future::poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx)));
+    assert!(asked.await.is_pending(), "nothing is durable at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_durable_counts_although_whoever_asked_has_gone() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let node = Node::start(directory.path(), Settings::default());
+    let policy = Policy::read(&json!({ "rules": [{ "name": "day", "keep_for": "1d" }] }));
+    let policy = policy.expect("a right policy");
+    abandon(node.handle.set_retention_policy(policy.clone(), "op")).await;
+    let (breaker, said) = (("default".into(), "svc".into()), ("down".to_owned(), "op".to_owned()));
+    abandon(node.handle.order_breaker(breaker, BreakerOrder::Open, said)).await;
+    let wish = ApiKeyWish {
+        name: "ci".to_owned(),
+        namespace: "default".into(),
+        permissions: vec!["*".to_owned()],
+        expires_at: None,
+    };
+    abandon(node.handle.create_api_key(wish, "op".to_owned())).await;
+    let all_count = || {
+        node.handle.retention_policy().policy == policy
+            && node.handle.breakers().forced() == 1
+            && node.handle.api_keys("default").len() == 1
+    };
+    let waiting = async {
+        while !all_count() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    assert!(seen.is_ok(), "what is durable counts only after the next start");
+    node.stop().await;
 }

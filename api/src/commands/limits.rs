@@ -80,5 +80,8 @@ fn holders(own: &Value) -> String {
     if holders.len() > HOLDERS_SHOWN_MAX {
         shown.push(format!("and {} more", holders.len() - HOLDERS_SHOWN_MAX));
     }
+    if let Some(others @ 1..) = own["other_namespaces"]["holders"].as_u64() {
+        shown.push(format!("{others} of other namespaces"));
+    }
     if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
 }

@@ -7,7 +7,7 @@ use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_core::report::api_key_json;
 use backstitch_core::time::{Timestamp, parse_duration_ms};
-use backstitch_saga::{Error as EngineError, clock};
+use backstitch_saga::clock;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
@@ -42,9 +42,7 @@ pub(super) async fn create(caller: Caller, document: Document) -> Result<Respons
         let message = "keys of another namespace are made from the namespace `default` only";
         return Err(Refusal::new(codes::PERMISSION_DENIED, message));
     }
-    let (engine, actor) = (engine.clone(), caller.actor());
-    let creating = async move { engine.create_api_key(wish, actor).await };
-    let (key, text) = to_its_end(creating).await?;
+    let (key, text) = engine.create_api_key(wish, caller.actor()).await?;
     let mut body = api_key_json(&key, clock::now());
     body["token"] = text.into();
     Ok(answer::json(StatusCode::CREATED, &body))
@@ -57,20 +55,10 @@ pub(super) async fn revoke(
     document: Document,
 ) -> Result<Response, Refusal> {
     let said = (reason(document)?, caller.actor());
-    let (engine, namespace) = (caller.engine()?.clone(), caller.namespace().clone());
-    let revoking = async move { engine.revoke_api_key(&namespace, &id, said).await };
-    let key = to_its_end(revoking).await?;
+    let key = caller.engine()?.revoke_api_key(caller.namespace(), &id, said).await?;
     let mut body = api_key_json(&key, clock::now());
     body["revoked"] = true.into();
     Ok(answer::ok(&body))
-}
-
-/// A change goes on when its client goes away: what is durable counts at once.
-async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, EngineError>> + Send + 'static,
-) -> Result<T, Refusal> {
-    let changed = tokio::spawn(change).await;
-    Ok(changed.map_err(|_| Refusal::new(codes::INTERNAL, "not changed"))??)
 }
 
 fn read(caller: &Caller, document: Document) -> Result<ApiKeyWish, Refusal> {

@@ -5,6 +5,7 @@ use axum::response::Response;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::driver::UnderWay;
+use backstitch_saga::holders::Holders;
 use backstitch_saga::keys::KeyShown;
 use backstitch_saga::slots::{Full, KeyedRuns, Limit, SlotHolder};
 use backstitch_saga::turns::Class;
@@ -26,18 +27,23 @@ pub(super) async fn show(caller: Caller) -> Result<Response, Refusal> {
     let (turns, limits) = (engine.turns(), engine.limits());
     let classes = Class::ALL.map(Class::word);
     let (keys, keys_more) = engine.keyed_limits(caller.namespace(), KEYS_SHOWN_MAX);
-    let own = limits.workflows.iter().filter(|own| *own.namespace == **caller.namespace());
+    let namespace = caller.namespace();
+    let own = limits.workflows.iter().filter(|own| own.namespace == *namespace);
+    let under_way = engine.under_way(namespace, HOLDERS_SHOWN_MAX);
+    let going_on = limits.runs_max.map(|_| engine.going_on(namespace, HOLDERS_SHOWN_MAX));
     Ok(answer::ok(&json!({
         "workers": {
             "max": turns.size,
             "in_use": turns.used,
-            "holders": engine.under_way(HOLDERS_SHOWN_MAX).iter().map(attempt).collect::<Vec<_>>(),
+            "holders": under_way.named.iter().map(attempt).collect::<Vec<_>>(),
+            "other_namespaces": elsewhere(&under_way),
             "waiting": by_word(&classes, &turns.waiting),
         },
         "runs": {
             "max": limits.runs_max,
             "running": limits.runs_max.map(|_| limits.running),
-            "holders": limits.runs_max.map(|_| runs(&engine.going_on(HOLDERS_SHOWN_MAX))),
+            "holders": going_on.as_ref().map(|own| runs(&own.named)),
+            "other_namespaces": going_on.as_ref().map(elsewhere),
             "waiting": priorities(&limits.waiting),
             "queue_max": limits.queue_max,
         },
@@ -45,6 +51,12 @@ pub(super) async fn show(caller: Caller) -> Result<Response, Refusal> {
         "keys": keys.iter().map(key).collect::<Vec<_>>(),
         "keys_more": keys_more,
     })))
+}
+
+/// How many of others hold what all share, and since when.
+fn elsewhere<T>(holders: &Holders<T>) -> Value {
+    let since = holders.others_since.map(|at| at.to_string());
+    json!({ "holders": holders.others, "since": since })
 }
 
 fn workflow(own: &Limit) -> Value {

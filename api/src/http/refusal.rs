@@ -201,6 +201,9 @@ impl From<Error> for Refusal {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)
                     .with(json!({ "bytes": bytes, "bytes_max": max }))
             }
+            Error::RecordTooLarge { max } => {
+                Self::new(codes::PAYLOAD_TOO_LARGE, message).with(json!({ "bytes_max": max }))
+            }
             Error::PayloadNotFound(_) => Self::new(codes::PAYLOAD_NOT_FOUND, message),
             Error::PayloadAbsent(why) => match why.code.as_str() {
                 codes::PAYLOAD_ERASED => Self::new(codes::PAYLOAD_ERASED, message),
@@ -231,7 +234,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message)
         }
         // Only runs send messages, and no run is a client of the API.
-        Rejection::MessageRefused { .. } => Refusal::new(codes::INTERNAL, message),
+        Rejection::MessageRefused { .. } | Rejection::NoSuchRun { .. } => {
+            Refusal::new(codes::INTERNAL, message)
+        }
         Rejection::PartOfRun { run } | Rejection::UndoneWithParent { run } => {
             Refusal::new(codes::PART_OF_EXECUTION, message)
                 .with(json!({ "execution_id": run.to_string() }))

@@ -124,6 +124,7 @@ async fn a_node_lets_the_urgent_in_first_and_takes_no_more_than_may_wait() {
         limits["runs"],
         json!({
             "max": 1, "running": 1, "holders": holders, "waiting": waiting, "queue_max": 2,
+            "other_namespaces": { "holders": 0, "since": null },
         })
     );
     let (status, wrong) = execute(&server, "any", json!({ "priority": "urgent" })).await;

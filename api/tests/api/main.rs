@@ -1,5 +1,6 @@
 //! The API and the binary from outside: a real server on a free port, over a real journal.
 
+mod attacks;
 mod authentication;
 mod backups;
 mod breakers;
@@ -10,6 +11,7 @@ mod cut_history;
 mod faults;
 mod forks;
 mod forms;
+mod guarded;
 mod letters;
 mod limits;
 mod lists;

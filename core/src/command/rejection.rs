@@ -60,6 +60,12 @@ pub enum Rejection {
         /// Why.
         why: String,
     },
+    /// For whoever sent the message there is no such run: it is another tenant's.
+    #[error("there is no run {run}")]
+    NoSuchRun {
+        /// The run that the message is for.
+        run: ExecutionId,
+    },
     /// The time in which an ended run can be rolled back is over.
     #[error("the run could be rolled back until {until}, as its workflow says")]
     RollbackWindowOver {

@@ -5,12 +5,16 @@ use super::{
     Definition, EXPORT_FORMAT, EXPORT_VERSION, Header, LINE_BYTES_MAX, Line, RUN_BYTES_MAX,
     RUN_EVENTS_MAX, Run, Skipped, Trailer,
 };
+use crate::api_keys::is_namespace;
 use crate::event::{Event, RunEvent};
 use crate::ids::{Digest, ExecutionId};
 use crate::lineage::lineage_of;
 use crate::plan::Plan;
 use crate::report::event_type;
 use crate::time::Timestamp;
+
+/// The longest id of a store, in bytes: 16 bytes in hex.
+const STORE_BYTES_MAX: usize = 32;
 
 /// Why a line was not taken. Everything that came out before it stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +160,9 @@ impl Importer {
                 "the export has version {given}, this program knows up to {EXPORT_VERSION}"
             )));
         }
+        if header.store.len() > STORE_BYTES_MAX {
+            return Err(self.bad("the store that it says it comes from is none"));
+        }
         self.header = Some(header);
         Ok(())
     }
@@ -170,6 +177,9 @@ impl Importer {
         })?;
         if *plan.workflow != *definition.workflow_id {
             return Err(self.bad("the definition is one of another workflow"));
+        }
+        if !is_namespace(&definition.namespace) {
+            return Err(self.bad("the definition's namespace can't name a tenant"));
         }
         self.definitions += 1;
         Ok(Item::Definition(Box::new(ImportedDefinition { definition, plan })))
@@ -207,6 +217,9 @@ impl Importer {
             return Err(bad("its version does not follow"));
         }
         match (&event, own.version) {
+            (Event::Run(RunEvent::Submitted(run)), 1) if !is_namespace(&run.namespace) => {
+                return Err(bad("its namespace can't name a tenant"));
+            }
             (Event::Run(RunEvent::Submitted(_)), 1) | (Event::Run(_), 2..) => {}
             (_, 1) => return Err(bad("a run begins with its submission")),
             _ => return Err(bad("it is no event of a run")),

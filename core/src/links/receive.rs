@@ -18,13 +18,17 @@ use crate::state::State;
 /// The facts of a message that has come in; none if it came before.
 ///
 /// # Errors
-/// [`Rejection`] when the run is not the one to have it; that is final.
+/// [`Rejection`] when the run is not the one to have it, which is final. A run of another tenant
+/// answers as if it were not there.
 pub(crate) fn receive(
     state: &State,
     parcel: Parcel,
     retry_delay_ms: u64,
 ) -> Result<Vec<RunEvent>, Rejection> {
-    let Parcel { from, message, body, output, .. } = parcel;
+    let Parcel { from, namespace, message, body, output, .. } = parcel;
+    if namespace != state.submitted.namespace {
+        return Err(Rejection::NoSuchRun { run: state.id });
+    }
     let links = state.links.as_ref();
     if links.is_some_and(|links| links.received.contains(&(from, message))) {
         return Ok(Vec::new());

@@ -289,7 +289,8 @@ impl Play<'_> {
             }
             _ => 0,
         };
-        let parcel = Parcel { from, message, to, posted_at, body, start: None, output };
+        let (namespace, start) = (self.state.submitted.namespace.clone(), None);
+        let parcel = Parcel { from, namespace, message, to, posted_at, body, start, output };
         self.later(delay_ms, Command::Receive { parcel: Box::new(parcel), retry_delay_ms });
     }
 

@@ -56,7 +56,8 @@ fn receive(
 ) -> Result<(), Rejection> {
     let output = Some(Payload::of(&json!({ "sum": 3 })));
     let (to, posted_at, start) = (life.state.id, life.now, None);
-    let parcel = Parcel { from, message, to, posted_at, body, start, output };
+    let namespace = life.state.submitted.namespace.clone();
+    let parcel = Parcel { from, namespace, message, to, posted_at, body, start, output };
     life.act(Command::Receive { parcel: Box::new(parcel), retry_delay_ms: 1_000 })
 }
 

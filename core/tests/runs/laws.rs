@@ -180,7 +180,9 @@ fn child_ends(life: &Life, answer: u8) -> Option<Command> {
     let (from, body) = links.children.iter().find_map(waits)?;
     let message = u32::try_from(links.received.len()).expect("few");
     let (to, posted_at, start, output) = (RUN, life.now, None, None);
-    let parcel = Box::new(Parcel { from, message, to, posted_at, body, start, output });
+    let namespace = life.state.submitted.namespace.clone();
+    let parcel = Parcel { from, namespace, message, to, posted_at, body, start, output };
+    let parcel = Box::new(parcel);
     Some(Command::Receive { parcel, retry_delay_ms: 1_000 })
 }
 

@@ -8,6 +8,8 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
 use tokio::task::AbortHandle;
 
+use crate::holders::{Holder, Holders};
+
 /// One attempt of one run.
 pub(super) type Key = (ExecutionId, Effect);
 
@@ -20,6 +22,7 @@ pub struct Flights {
 #[derive(Debug)]
 pub(super) struct Flying {
     pub(super) abort: AbortHandle,
+    pub(super) namespace: Arc<str>,
     pub(super) step: Arc<str>,
     pub(super) since: Timestamp,
 }
@@ -29,6 +32,8 @@ pub(super) struct Flying {
 pub struct UnderWay {
     /// Whose.
     pub run: ExecutionId,
+    /// The run's tenant.
+    pub namespace: Arc<str>,
     /// The step's id.
     pub step: Arc<str>,
     /// Whether it is the step's undo.
@@ -37,16 +42,26 @@ pub struct UnderWay {
     pub since: Timestamp,
 }
 
+impl Holder for UnderWay {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        Some(self.since)
+    }
+}
+
 impl Flights {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flying>> {
         // The map is whole between any two statements, whoever panicked.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The attempts of steps and undos, those under way longest first, and how many there are
-    /// in all.
+    /// The attempts of steps and undos, as a tenant is told: those of its own that are under way
+    /// longest first.
     #[must_use]
-    pub fn first(&self, most: usize) -> (Vec<UnderWay>, usize) {
+    pub fn shown(&self, namespace: &str, most: usize) -> Holders<UnderWay> {
         let inner = self.lock();
         let shown = |(&(run, effect), own): (&Key, &Flying)| {
             let undo = match effect {
@@ -54,15 +69,14 @@ impl Flights {
                 Effect::UndoStep { .. } => true,
                 Effect::DeliverCallback { .. } | Effect::Send { .. } => return None,
             };
-            Some(UnderWay { run, step: own.step.clone(), undo, since: own.since })
+            let (namespace, step) = (own.namespace.clone(), own.step.clone());
+            Some(UnderWay { run, namespace, step, undo, since: own.since })
         };
         let mut found: Vec<_> = inner.iter().filter_map(shown).collect();
         drop(inner);
-        let count = found.len();
         found.sort_unstable_by(|one, other| {
             (one.since, one.run, &one.step).cmp(&(other.since, other.run, &other.step))
         });
-        found.truncate(most);
-        (found, count)
+        Holders::of(namespace, found, most)
     }
 }

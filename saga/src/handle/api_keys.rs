@@ -79,6 +79,14 @@ impl Handle {
         wish: ApiKeyWish,
         actor: String,
     ) -> Result<(Arc<ApiKey>, String), Error> {
+        self.to_its_end(move |handle| async move { handle.make_key(wish, actor).await }).await
+    }
+
+    async fn make_key(
+        &self,
+        wish: ApiKeyWish,
+        actor: String,
+    ) -> Result<(Arc<ApiKey>, String), Error> {
         let problems = wish.problems(clock::now());
         if !problems.is_empty() {
             let problem = |(path, message): (String, String)| Problem {
@@ -124,6 +132,17 @@ impl Handle {
     /// # Errors
     /// [`Error::ApiKeyNotFound`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn revoke_api_key(
+        &self,
+        namespace: &str,
+        id: &str,
+        said: (String, String),
+    ) -> Result<Arc<ApiKey>, Error> {
+        let (namespace, id) = (namespace.to_owned(), id.to_owned());
+        self.to_its_end(move |handle| async move { handle.revoke(&namespace, &id, said).await })
+            .await
+    }
+
+    async fn revoke(
         &self,
         namespace: &str,
         id: &str,

@@ -13,6 +13,7 @@ use super::Shared;
 use crate::breakers::{CircuitShown, Forced};
 use crate::clock;
 use crate::driver::UnderWay;
+use crate::holders::Holders;
 use crate::keys::KeyShown;
 use crate::slots::{Claim, KeyedRuns, SlotHolder, Waits};
 use crate::turns::{Class, Usage};
@@ -42,8 +43,12 @@ fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocke
     if state.waits_to_begin() {
         let claim = Claim::of(state);
         let found = shared.limits.slots.waits_for(&claim);
-        let of_node = shared.limits.slots.of_node(HOLDERS_NAMED_MAX);
-        return found.map(|found| slots(&claim, &found, of_node)).unwrap_or_default();
+        let namespace = &state.submitted.namespace;
+        let of_node = || {
+            let slots = &shared.limits.slots;
+            (slots.runs_max(), slots.of_node(namespace, HOLDERS_NAMED_MAX))
+        };
+        return found.map(|found| slots(&claim, &found, of_node())).unwrap_or_default();
     }
     let keyed = || state.keyed.iter().flat_map(|own| own.wanted()).map(|(step, _)| step);
     let limits = keyed().flat_map(|step| {
@@ -59,7 +64,10 @@ fn shared_blockers(shared: &Shared, state: &State, now: Timestamp) -> Vec<Blocke
             (shared.limits.pool.usage(), shared.limits.pool.before(state.id, class));
         let first = first_without_turn(state, wanted, now);
         let first = first.map(|(step, since)| (state.plan.step(step).id.clone(), since));
-        let held = || under_way(shared.limits.flights.first(HOLDERS_NAMED_MAX).0, usage.used);
+        let held = || {
+            let flights = &shared.limits.flights;
+            under_way(&flights.shown(&state.submitted.namespace, HOLDERS_NAMED_MAX))
+        };
         found.extend(
             (usage.used >= usage.size).then(|| turn(first, usage, held(), (class, before))),
         );
@@ -113,11 +121,11 @@ fn limit(state: &State, step: StepIndex, key: &KeyShown, before: usize) -> Block
 }
 
 /// One sentence for each limit that has no room, and one for the line if all have. `of_node` is
-/// the node's own limit, the first that hold a slot of it, and how many do.
+/// the node's own limit, and those that hold a slot of it.
 fn slots(
     claim: &Claim,
     found: &Waits,
-    (runs_max, of_node, going_on): (Option<usize>, Vec<SlotHolder>, usize),
+    (runs_max, of_node): (Option<usize>, Holders<SlotHolder>),
 ) -> Vec<Blocker> {
     let Waits { limit, keys, before, waiting } = found;
     let workflow = &limit.workflow;
@@ -139,7 +147,7 @@ fn slots(
         ));
     }
     if sentences.is_empty() {
-        let held = held_by(", held by ", runs(&of_node), going_on);
+        let held = of_node.sentence(", held by ", run);
         sentences.push(match runs_max {
             Some(max) => format!(
                 "waits for a slot of the node, which lets {max} run(s) go on at a time{held}; \
@@ -155,21 +163,23 @@ fn slots(
     sentences.into_iter().map(blocker).collect()
 }
 
-fn runs(holders: &[SlotHolder]) -> Vec<String> {
-    let shown = |own: &SlotHolder| match own.since {
+fn run(own: &SlotHolder) -> String {
+    match own.since {
         Some(since) => format!("{} since {since}", own.run),
         None => own.run.to_string(),
-    };
-    holders.iter().take(HOLDERS_NAMED_MAX).map(shown).collect()
+    }
 }
 
-/// The attempts that hold turns, of so many in all.
-fn under_way(holders: Vec<UnderWay>, in_use: usize) -> String {
-    let shown = |own: &UnderWay| {
+fn runs(holders: &[SlotHolder]) -> Vec<String> {
+    holders.iter().take(HOLDERS_NAMED_MAX).map(run).collect()
+}
+
+/// The attempts that hold turns.
+fn under_way(holders: &Holders<UnderWay>) -> String {
+    holders.sentence(", held by ", |own| {
         let of = if own.undo { "undo of " } else { "" };
         format!("{} ({of}`{}`) since {}", own.run, own.step, own.since)
-    };
-    held_by(", held by ", holders.iter().map(shown).collect(), in_use)
+    })
 }
 
 /// Those that are named, and how many more of all there are.

@@ -27,6 +27,16 @@ impl Handle {
         &self,
         name: Name,
         order: BreakerOrder,
+        said: (String, String),
+    ) -> Result<Option<CircuitShown>, Error> {
+        self.to_its_end(move |handle| async move { handle.set_breaker(name, order, said).await })
+            .await
+    }
+
+    async fn set_breaker(
+        &self,
+        name: Name,
+        order: BreakerOrder,
         (reason, actor): (String, String),
     ) -> Result<Option<CircuitShown>, Error> {
         let _one_at_a_time = self.shared.ordering.lock().await;

@@ -22,7 +22,10 @@ impl Handle {
     /// [`Error::Draining`], [`Error::Stopped`].
     pub async fn empty_cache(&self, reason: String, actor: String) -> Result<usize, Error> {
         let emptied = PartitionEvent::CacheEmptied { reason, actor };
-        self.record(WORKFLOWS_PARTITION, emptied).await?;
-        Ok(self.shared.cache.empty(clock::now()))
+        self.to_its_end(|handle| async move {
+            handle.record(WORKFLOWS_PARTITION, emptied).await?;
+            Ok(handle.shared.cache.empty(clock::now()))
+        })
+        .await
     }
 }

@@ -50,6 +50,16 @@ impl Handle {
         reason: String,
         actor: String,
     ) -> Result<KeptPayload, Error> {
+        self.to_its_end(move |handle| async move { handle.erase(digest, reason, actor).await })
+            .await
+    }
+
+    async fn erase(
+        &self,
+        digest: Digest,
+        reason: String,
+        actor: String,
+    ) -> Result<KeptPayload, Error> {
         // Two at a time would both record it.
         let _turn = self.shared.erasing.lock().await;
         let known = self.payload(digest).await?;

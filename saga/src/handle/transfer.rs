@@ -15,7 +15,7 @@ use backstitch_core::plan::Plan;
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
-use backstitch_journal::{Fit, Head, Record};
+use backstitch_journal::{Record, record_fits};
 
 use super::{Handle, blocking, unexpected};
 use crate::clock;
@@ -219,13 +219,9 @@ impl Handle {
             let known = known.iter().map(|record| (&record.event, record.recorded_at));
             return Ok(Ready::Here(is_same(known, &events)));
         }
-        let head = Head::default();
-        for (event, at) in &events {
-            let mut builder = self.shared.journal.commit_builder(execution.partition, 1, &head);
-            if builder.push(&stream, 1, *at, event) != Fit::Fits {
-                let why = format!("an event of {execution} is larger than a record may be");
-                return Ok(Ready::Broken(why));
-            }
+        if !events.iter().all(|(event, _)| record_fits(&stream, event)) {
+            let why = format!("an event of {execution} is larger than a record may be");
+            return Ok(Ready::Broken(why));
         }
         let rows = std::iter::once(ViewChange::Run(run_summary(&state)))
             .chain(letter_summaries(&state).map(ViewChange::Letter))

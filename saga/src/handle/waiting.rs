@@ -3,6 +3,7 @@
 use super::Handle;
 use crate::clock;
 use crate::driver::UnderWay;
+use crate::holders::Holders;
 use crate::keys::KeyShown;
 use crate::slots::{Limits, SlotHolder};
 use crate::turns::{Class, Usage};
@@ -14,16 +15,16 @@ impl Handle {
         self.shared.limits.pool.usage()
     }
 
-    /// The attempts that hold turns, those under way longest first.
+    /// The attempts that hold turns, as a tenant is told of them.
     #[must_use]
-    pub fn under_way(&self, most: usize) -> Vec<UnderWay> {
-        self.shared.limits.flights.first(most).0
+    pub fn under_way(&self, namespace: &str, most: usize) -> Holders<UnderWay> {
+        self.shared.limits.flights.shown(namespace, most)
     }
 
-    /// The first of the runs that hold a slot of the node.
+    /// The runs that hold a slot of the node, as a tenant is told of them.
     #[must_use]
-    pub fn going_on(&self, most: usize) -> Vec<SlotHolder> {
-        self.shared.limits.slots.of_node(most).1
+    pub fn going_on(&self, namespace: &str, most: usize) -> Holders<SlotHolder> {
+        self.shared.limits.slots.of_node(namespace, most)
     }
 
     /// Every limit of runs at a time, with who holds and who waits.

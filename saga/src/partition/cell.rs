@@ -2,25 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed, owed_by};
-use backstitch_core::event::{ControlEvent, FaultKind, LetterSubject, RunEvent, UnwindEvent};
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::event::{ControlEvent, LetterSubject, RunEvent, UnwindEvent};
+use backstitch_core::ids::StepIndex;
 use backstitch_core::links::parcel;
-use backstitch_core::payload::Payload;
-use backstitch_core::plan::TaskKind;
 use backstitch_core::report::{letter_summary, run_summary};
-use backstitch_core::retry_policy::RetryPolicy;
 use backstitch_core::state::{State, Subject};
 use backstitch_core::summary::{RunStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 
 use super::Post;
+use super::order::order;
 use super::stage::{Release, Stage};
 use super::turns::{SlotOf, Standing};
-use crate::retry::CALLBACK_POLICY;
 use crate::slots::Claim;
 
 /// A place in the partition's table.
@@ -96,38 +92,6 @@ fn shown(state: &State) -> Shown {
     let ended_at = state.ending.as_ref().map(|ending| ending.at);
     (state.status(), ended_at, state.submitted.revision)
 }
-
-/// An effect with everything needed to perform it, so that the performer asks nobody.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// Whose.
-    pub execution: ExecutionId,
-    /// What, and which attempt.
-    pub effect: Effect,
-    /// The step's id; of a callback, the word of its event.
-    pub step: Arc<str>,
-    /// Which executor performs it; nothing for a callback.
-    pub task_type: Option<Arc<str>>,
-    /// The rendered input; of a callback, its body.
-    pub input: Payload,
-    /// Of a callback: where it goes.
-    pub url: Option<String>,
-    /// The same for every attempt of a round.
-    pub idempotency_key: String,
-    /// Carried along.
-    pub correlation_id: Arc<str>,
-    /// How long the attempt may take.
-    pub timeout_ms: u64,
-    /// How the next attempt's wait is drawn, should this one fail.
-    pub retry: RetryPolicy,
-    /// Attempts of this round that count, this one included.
-    pub tries: u16,
-    /// What goes wrong with it on purpose.
-    pub fault: Option<FaultKind>,
-}
-
-/// How long one attempt to deliver a callback may take.
-pub const CALLBACK_TIMEOUT_MS: u64 = 10_000;
 
 /// Every attempt that a subject may have in flight; there is at most one.
 fn attempts(subject: Subject) -> Option<RangeInclusive<Effect>> {
@@ -294,72 +258,9 @@ impl Run {
                 let parcel = parcel(&self.state, message)?;
                 Some(Release::Post(Post::Deliver(Box::new(parcel))))
             }
-            _ => Some(Release::Perform(Box::new(self.order(effect)?))),
+            _ => Some(Release::Perform(Box::new(order(&self.state, effect)?))),
         };
         given_up.chain(fresh.into_iter().filter_map(release)).collect()
-    }
-
-    fn order(&self, effect: Effect) -> Option<Order> {
-        let state = &self.state;
-        let idempotency_key = state.idempotency_key(effect.subject());
-        let (execution, correlation_id) = (state.id, state.submitted.correlation_id.clone());
-        let fault = state.fault_of(effect).cloned();
-        Some(match effect {
-            Effect::RunStep { step, .. } => {
-                let (plan, own) = (&state.plan.steps[step.at()], state.step(step));
-                let TaskKind::Effect(task_type) = &plan.task else { return None };
-                Order {
-                    execution,
-                    effect,
-                    step: plan.id.clone(),
-                    task_type: Some(task_type.clone()),
-                    input: own.input.clone().unwrap_or_else(Payload::null),
-                    url: None,
-                    idempotency_key,
-                    correlation_id,
-                    timeout_ms: state.timeout_ms(step),
-                    retry: state.retries(step).policy,
-                    tries: own.tries.saturating_add(1),
-                    fault,
-                }
-            }
-            Effect::UndoStep { step, .. } => {
-                let plan = &state.plan.steps[step.at()];
-                let own = state.step(step).undo.as_ref()?;
-                Order {
-                    execution,
-                    effect,
-                    step: plan.id.clone(),
-                    task_type: state.undo_type(step).cloned(),
-                    input: own.input.clone().unwrap_or_else(Payload::null),
-                    url: None,
-                    idempotency_key,
-                    correlation_id,
-                    timeout_ms: state.undo_timeout_ms(step),
-                    retry: state.undo_retries(step).policy,
-                    tries: own.tries.saturating_add(1),
-                    fault,
-                }
-            }
-            Effect::Send { .. } => return None,
-            Effect::DeliverCallback { delivery, .. } => {
-                let own = state.deliveries.get(delivery as usize)?;
-                Order {
-                    execution,
-                    effect,
-                    step: backstitch_core::report::callback_word(own.event).into(),
-                    task_type: None,
-                    input: own.body.clone(),
-                    url: Some(own.url.clone()),
-                    idempotency_key,
-                    correlation_id,
-                    timeout_ms: CALLBACK_TIMEOUT_MS,
-                    retry: CALLBACK_POLICY,
-                    tries: own.tries.saturating_add(1),
-                    fault,
-                }
-            }
-        })
     }
 
     /// The rows that a decision changes: the run's, when its status does, and its letters'.

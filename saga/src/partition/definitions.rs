@@ -8,6 +8,7 @@ use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::time::{Moment, Timestamp};
 use backstitch_core::workflow::{self, Source, WorkflowState};
+use backstitch_journal::record_fits;
 
 use super::stage::{Release, Stage, StagedRecord};
 use super::{Abandon, Answer, Partition};
@@ -178,7 +179,7 @@ impl Workflows {
         let created = events.iter().any(|event| matches!(event, WorkflowEvent::Defined { .. }));
         match self.append(&stream, events, now, stage) {
             Ok(()) => answer(created, self.state(&stream)),
-            Err(why) => Answer::Quarantined(why),
+            Err(answer) => answer,
         }
     }
 
@@ -189,18 +190,23 @@ impl Workflows {
         events: Vec<WorkflowEvent>,
         now: Timestamp,
         stage: &mut Stage,
-    ) -> Result<(), String> {
+    ) -> Result<(), Answer> {
+        let events: Vec<_> = events.into_iter().map(Event::Workflow).collect();
+        if !events.iter().all(|event| record_fits(stream, event)) {
+            return Err(Answer::TooLarge);
+        }
         let (state, version) = self.states.entry(stream.clone()).or_default();
         let before = state.clone();
         for event in &events {
+            let Event::Workflow(event) = event else { continue };
             if let Err(why) = workflow::evolve(state, event, now) {
                 *state = before;
-                return Err(why.to_string());
+                return Err(Answer::Quarantined(why.to_string()));
             }
         }
         for event in events {
             *version += 1;
-            let (stream, event) = (stream.clone(), Event::Workflow(event));
+            let stream = stream.clone();
             stage.records.push(StagedRecord { stream, version: *version, at: now, event });
         }
         Ok(())

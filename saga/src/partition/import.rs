@@ -61,8 +61,11 @@ impl<T: Abandon> Partition<T> {
             return self.answer(ticket, Answer::Exists);
         }
         let Import { events, rows, source, actor, .. } = import;
-        let runs = vec![id];
-        self.stage_own(PartitionEvent::RunsImported { runs, source, actor }, moment);
+        let imported = PartitionEvent::RunsImported { runs: vec![id], source, actor };
+        if !self.fits_own(&imported) {
+            return self.answer(ticket, Answer::TooLarge);
+        }
+        self.stage_own(imported, moment);
         let stream = StreamId::Execution(id);
         let records = (1..).zip(events).map(|(version, (event, at))| {
             let stream = stream.clone();

@@ -197,6 +197,8 @@ pub enum Answer {
     NotFound,
     /// There is no room for the run, not even to wait; nothing is recorded.
     Full(Full),
+    /// What was asked for is larger than a record may be; nothing is recorded.
+    TooLarge,
     /// The idempotency key belongs to another request.
     KeyConflict(ExecutionId),
     /// The command is wrong where the run stands.

@@ -4,6 +4,7 @@ use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::StreamId;
 use backstitch_core::partition::{self, PartitionState};
 use backstitch_core::time::{Moment, Timestamp};
+use backstitch_journal::record_fits;
 
 use super::stage::StagedRecord;
 use super::{Abandon, Answer, Partition};
@@ -40,12 +41,18 @@ impl<T: Abandon> Partition<T> {
                 let why = "runs and redrives are removed by a decision, not by a record";
                 Answer::Quarantined(why.to_owned())
             }
+            event if !self.fits_own(&event) => Answer::TooLarge,
             event => Answer::Recorded { version: self.stage_own(event, moment) },
         };
         self.answer(ticket, answer);
     }
 
-    /// Folds and stages an event of the partition; answers its version.
+    /// Whether an event of the partition can be written at all.
+    pub(super) fn fits_own(&self, event: &PartitionEvent) -> bool {
+        record_fits(&StreamId::Partition(self.id), &Event::Partition(event.clone()))
+    }
+
+    /// Folds and stages an event of the partition that fits; answers its version.
     pub(super) fn stage_own(&mut self, event: PartitionEvent, moment: Moment) -> u64 {
         partition::evolve(&mut self.own, &event, moment.stamp);
         let (stream, version) = (StreamId::Partition(self.id), self.own.version);

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::{Message, Origin, Submitted};
+use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::event::{Event, Message, Origin, RunEvent, Submitted};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
 use backstitch_core::links::{Begins, Chunk, Parcel, Start, Wish, parcel};
@@ -126,17 +126,30 @@ impl<T: Abandon> Partition<T> {
 
     /// What the receiver has to say; nothing if it can't say anything that is final.
     fn hand_over(&mut self, parcel: Parcel, moment: Moment) -> Option<Result<(), Failure>> {
-        let to = parcel.to;
+        let (to, namespace) = (parcel.to, parcel.namespace.clone());
         let retry_delay_ms = self.retry_delay_ms(&parcel);
         let command = Command::Receive { parcel: Box::new(parcel), retry_delay_ms };
-        let refused = |why| Some(Err(Failure::permanent(codes::MESSAGE_REFUSED, why)));
+        let refused =
+            |why: Rejection| Some(Err(Failure::permanent(codes::MESSAGE_REFUSED, why.to_string())));
         match self.carry_out(to, command, moment) {
             Answer::Done { .. } => Some(Ok(())),
-            Answer::Rejected(rejection) => refused(rejection.to_string()),
+            Answer::Rejected(rejection) => refused(rejection),
             Answer::NotFound if self.is_passing(to) => None,
-            Answer::NotFound => refused(format!("there is no run {to}")),
+            Answer::NotFound => refused(Rejection::NoSuchRun { run: to }),
+            Answer::Quarantined(_) if !self.is_of(to, &namespace) => {
+                refused(Rejection::NoSuchRun { run: to })
+            }
             // Set aside: a later version may make it whole again.
             _ => None,
+        }
+    }
+
+    /// Whether a run that is set aside belongs to a tenant, or nobody can say.
+    fn is_of(&self, run: ExecutionId, namespace: &str) -> bool {
+        let Ok(Some(events)) = self.histories.history(run) else { return true };
+        match events.first() {
+            Some((Event::Run(RunEvent::Submitted(own)), _)) => *own.namespace == *namespace,
+            _ => true,
         }
     }
 

@@ -11,6 +11,7 @@ use backstitch_core::redrives::{
     RedriveStatus,
 };
 use backstitch_core::time::{Moment, Timestamp};
+use backstitch_journal::record_fits;
 
 use super::stage::{Release, StagedRecord};
 use super::{Abandon, Answer, Partition};
@@ -80,8 +81,8 @@ impl<T: Abandon> Partition<T> {
                 return Answer::RedriveRejected(RedriveRejection::TooMany);
             }
             let requested = matches!(event, RedriveEvent::Requested(_));
-            if let Err(why) = self.record_redrive(id, event, moment) {
-                return Answer::Quarantined(why);
+            if let Err(answer) = self.record_redrive(id, event, moment) {
+                return answer;
             }
             if requested {
                 self.forget_redrives(moment);
@@ -98,7 +99,11 @@ impl<T: Abandon> Partition<T> {
         id: RedriveId,
         event: RedriveEvent,
         moment: Moment,
-    ) -> Result<(), String> {
+    ) -> Result<(), Answer> {
+        let (stream, recorded) = (StreamId::Redrive(id), Event::Redrive(event.clone()));
+        if !record_fits(&stream, &recorded) {
+            return Err(Answer::TooLarge);
+        }
         let mut state = self.redrives.remove(&id);
         let known = state.clone();
         let folded = redrives::evolve(&mut state, &event, moment.stamp);
@@ -106,10 +111,10 @@ impl<T: Abandon> Partition<T> {
             matches!(event, RedriveEvent::Claimed { .. } | RedriveEvent::Observed { .. });
         let Some(state) = state.filter(|_| folded.is_ok()) else {
             self.redrives.extend(known.map(|known| (id, known)));
-            return Err(folded.err().map(|why| why.to_string()).unwrap_or_default());
+            let why = folded.err().map(|why| why.to_string()).unwrap_or_default();
+            return Err(Answer::Quarantined(why));
         };
-        let (stream, version, at) = (StreamId::Redrive(id), state.version, moment.stamp);
-        let event = Event::Redrive(event);
+        let (version, at, event) = (state.version, moment.stamp, recorded);
         self.open.records.push(StagedRecord { stream, version, at, event });
         if !progress {
             self.releases.push(Release::Redrive(id, Box::new(state.clone())));

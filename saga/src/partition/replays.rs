@@ -10,6 +10,7 @@ use backstitch_core::replays::{
     self, RUNNING_MAX, ReplayCommand, ReplayRejection, ReplayState, ReplayStatus,
 };
 use backstitch_core::time::{Moment, Timestamp};
+use backstitch_journal::record_fits;
 
 use super::stage::{Release, StagedRecord};
 use super::{Abandon, Answer, Partition};
@@ -74,8 +75,8 @@ impl<T: Abandon> Partition<T> {
             if begins && self.running_replays() >= RUNNING_MAX {
                 return Answer::ReplayRejected(ReplayRejection::TooMany);
             }
-            if let Err(why) = self.record_replay(id, event, moment) {
-                return Answer::Quarantined(why);
+            if let Err(answer) = self.record_replay(id, event, moment) {
+                return answer;
             }
         }
         match self.replays.get(&id) {
@@ -89,17 +90,21 @@ impl<T: Abandon> Partition<T> {
         id: ReplayId,
         event: ReplayEvent,
         moment: Moment,
-    ) -> Result<(), String> {
+    ) -> Result<(), Answer> {
+        let (stream, recorded) = (StreamId::Replay(id), Event::Replay(event.clone()));
+        if !record_fits(&stream, &recorded) {
+            return Err(Answer::TooLarge);
+        }
         let mut state = self.replays.remove(&id);
         let known = state.clone();
         let folded = replays::evolve(&mut state, &event, moment.stamp);
         let moved = !matches!(event, ReplayEvent::Advanced { .. });
         let Some(state) = state.filter(|_| folded.is_ok()) else {
             self.replays.extend(known.map(|known| (id, known)));
-            return Err(folded.err().map(|why| why.to_string()).unwrap_or_default());
+            let why = folded.err().map(|why| why.to_string()).unwrap_or_default();
+            return Err(Answer::Quarantined(why));
         };
-        let (stream, version, at) = (StreamId::Replay(id), state.version, moment.stamp);
-        let event = Event::Replay(event);
+        let (version, at, event) = (state.version, moment.stamp, recorded);
         self.open.records.push(StagedRecord { stream, version, at, event });
         if moved {
             self.releases.push(Release::Replay(id, Box::new(state.clone())));

@@ -80,8 +80,8 @@ impl Workflows {
         };
         let changed = !events.is_empty();
         let events = events.into_iter().map(WorkflowEvent::Rollout).collect();
-        if let Err(why) = self.append(&stream, events, now, stage) {
-            return Answer::Quarantined(why);
+        if let Err(answer) = self.append(&stream, events, now, stage) {
+            return answer;
         }
         let rollout = self.state(&stream).and_then(|own| own.rollout.clone()).map(Arc::new);
         Answer::RolledOut { rollout, changed }

@@ -42,7 +42,8 @@ impl Line {
             None => self.holders().collect(),
             Some(key) => {
                 let own = self.keys().filter(|(name, _)| *name == key);
-                own.flat_map(|(_, own)| own.holders.iter().map(|own| (*own.0, *own.1))).collect()
+                own.flat_map(|(_, own)| own.holders.iter().map(|(run, held)| (*run, held.clone())))
+                    .collect()
             }
         };
         let holders = holders.iter().map(|(run, held)| ((held.submitted_at, *run), held.seat));

@@ -95,7 +95,7 @@ impl Line {
     }
 
     pub(super) fn holders(&self) -> impl Iterator<Item = (ExecutionId, Held)> + '_ {
-        self.holders.iter().map(|(run, held)| (*run, *held))
+        self.holders.iter().map(|(run, held)| (*run, held.clone()))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Arc<str>, &Key)> {
@@ -137,12 +137,12 @@ impl Line {
         self.overtake(claim);
         let held = Held::of(seat, claim);
         if claim.whole {
-            self.holders.insert(claim.run, held);
+            self.holders.insert(claim.run, held.clone());
         }
         for own in &claim.keys {
             let key = self.keys.entry(own.key.clone()).or_default();
             let before = key.holders.len();
-            key.holders.insert(claim.run, held);
+            key.holders.insert(claim.run, held.clone());
             self.counted(&own.key, before);
         }
     }

@@ -1,6 +1,6 @@
 //! The node's own limit, and who of all that wait goes first.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use backstitch_core::event::Priority;
 use backstitch_core::ids::ExecutionId;
@@ -17,17 +17,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The first of those that hold a slot: those that go on longest. Looks at all of them; for
-    /// people only.
-    pub(super) fn first(&self, most: usize) -> Vec<SlotHolder> {
-        let mut first = BTreeSet::new();
-        for (run, held) in &self.holders {
-            first.insert((held.since.is_none(), held.since, *run));
-            if first.len() > most {
-                first.pop_last();
-            }
-        }
-        first.into_iter().map(|(_, since, run)| SlotHolder { run, since }).collect()
+    /// Those that hold a slot, those that go on longest first. Looks at all of them; for people
+    /// only.
+    pub(super) fn shown(&self) -> Vec<SlotHolder> {
+        let mut all: Vec<_> = self.holders.iter().map(Held::shown).collect();
+        all.sort_unstable_by_key(|own| (own.since.is_none(), own.since, own.run));
+        all
     }
 
     /// Who of the heads of all lines is next: by weight of its class, then by its time.

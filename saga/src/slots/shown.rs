@@ -6,6 +6,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::time::Timestamp;
 
 use super::claim::Claim;
+use crate::holders::Holder;
 
 /// Holders of one limit that are named; the count says how many there are.
 pub(super) const HOLDERS_SHOWN_MAX: usize = 100;
@@ -14,12 +15,24 @@ pub(super) const HOLDERS_SHOWN_MAX: usize = 100;
 pub(super) const KEYS_SHOWN_MAX: usize = 100;
 
 /// A run that holds a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotHolder {
     /// The run.
     pub run: ExecutionId,
+    /// Its tenant.
+    pub namespace: Arc<str>,
     /// Since when; unknown while it is about to begin.
     pub since: Option<Timestamp>,
+}
+
+impl Holder for SlotHolder {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
 }
 
 /// One workflow's runs at a time, for people.
@@ -87,9 +100,10 @@ pub struct Waits {
 }
 
 /// One that has begun and not ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) seat: u64,
+    pub(super) namespace: Arc<str>,
     pub(super) submitted_at: Timestamp,
     /// Since when it goes on; unknown while it is about to.
     pub(super) since: Option<Timestamp>,
@@ -97,10 +111,11 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn of(seat: u64, claim: &Claim) -> Self {
-        Self { seat, submitted_at: claim.submitted_at, since: claim.begun_at }
+        let (namespace, submitted_at) = (claim.workflow.0.clone(), claim.submitted_at);
+        Self { seat, namespace, submitted_at, since: claim.begun_at }
     }
 
     pub(super) fn shown((run, own): (&ExecutionId, &Self)) -> SlotHolder {
-        SlotHolder { run: *run, since: own.since }
+        SlotHolder { run: *run, namespace: own.namespace.clone(), since: own.since }
     }
 }

@@ -322,9 +322,12 @@ fn a_node_names_those_that_go_on_longest_and_since_when() {
         let begun_at = Some(Timestamp(at));
         seat.began(&Claim { max_runs: None, begun_at, ..own });
     }
-    let (max, holders, running) = slots.of_node(2);
-    assert_eq!((max, running), (Some(3), 3));
-    let shown: Vec<_> = holders.iter().map(|own| (own.run.digits, own.since)).collect();
+    let holders = slots.of_node("default", 2);
+    assert_eq!((slots.runs_max(), holders.more, holders.others), (Some(3), 1, 0));
+    let foreign = slots.of_node("other", 2);
+    assert_eq!((foreign.named.len(), foreign.others), (0, 3));
+    assert_eq!(foreign.others_since, Some(Timestamp(10)));
+    let shown: Vec<_> = holders.named.iter().map(|own| (own.run.digits, own.since)).collect();
     assert_eq!(shown, [(2, Some(Timestamp(10))), (3, Some(Timestamp(20)))]);
     let line = &slots.limits().workflows[0];
     assert!(line.holders.iter().all(|own| own.since.is_some()), "{line:?}");

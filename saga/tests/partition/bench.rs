@@ -214,6 +214,8 @@ impl Bench {
                 Input::Command(run, command, asked.map(|()| Ticket))
             }
             Input::Fork(fork, ()) => Input::Fork(fork, Ticket),
+            Input::Import(import, ()) => Input::Import(import, Ticket),
+            Input::Replay(id, command, asked) => Input::Replay(id, command, asked.map(|()| Ticket)),
             Input::Record(event, ()) => Input::Record(event, Ticket),
             Input::Remove(removal, ()) => Input::Remove(removal, Ticket),
             Input::Post(post) => Input::Post(post),

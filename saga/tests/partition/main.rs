@@ -9,6 +9,7 @@ mod posts;
 mod redrives;
 mod removal;
 mod rest;
+mod sizes;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;

@@ -3,7 +3,8 @@
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, LinkEvent, Message, Outcome, RunEvent};
-use backstitch_core::ids::{ExecutionId, StreamId};
+use backstitch_core::ids::{ExecutionId, StepIndex, StreamId};
+use backstitch_core::links::Parcel;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::retention::Candidate;
@@ -175,4 +176,52 @@ fn what_a_child_says_is_answered_and_not_said_again() {
     bench.partition.fire(START.plus_ms(RESEND_AFTER_MS));
     bench.flush();
     assert!(bench.posts.is_empty(), "{:?}", bench.posts);
+}
+
+/// What is answered to a message of a tenant's run.
+fn answered(bench: &mut Bench, to: ExecutionId, namespace: &str, body: Message) -> String {
+    let from = ExecutionId { partition: RUN.partition, digits: 77 };
+    let parcel = Parcel {
+        from,
+        namespace: namespace.into(),
+        message: 0,
+        to,
+        posted_at: START,
+        body,
+        start: None,
+        output: None,
+    };
+    bench.take(Input::Post(Post::Deliver(Box::new(parcel))), START);
+    bench.flush();
+    let Some(Post::Acknowledge { refused, .. }) = bench.posts.pop() else { panic!("no answer") };
+    format!("{refused:?}").replace(&to.to_string(), "ID")
+}
+
+#[test]
+fn another_tenants_run_answers_every_message_as_if_it_were_not_there() {
+    let plan = plan(json!({ "id": "w", "steps": [
+        { "id": "go", "type": "wait", "with": { "signal": "go" } },
+    ]}));
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    let (step, attempt, reason) = (StepIndex(0), 1, String::new());
+    let signal = Message::Signal { step, attempt, name: "go".to_owned() };
+    let (outcome, failure, compensate) = (Outcome::Completed, None, true);
+    let absent = ExecutionId { partition: RUN.partition, digits: 99 };
+    let records = bench.records.len();
+    for body in [
+        signal.clone(),
+        Message::Cancel { step, reason: reason.clone(), compensate },
+        Message::Force { step, reason, compensate },
+        Message::RollBack { step, attempt },
+        Message::Ended { step, attempt, outcome, failure: failure.clone() },
+        Message::RolledBack { step, attempt, failure },
+    ] {
+        let foreign = answered(&mut bench, RUN, "other", body.clone());
+        assert_eq!(foreign, answered(&mut bench, absent, "other", body));
+        assert!(foreign.contains("there is no run ID"), "{foreign}");
+    }
+    assert_eq!(bench.records.len(), records, "nothing is recorded of it");
+    assert_eq!(answered(&mut bench, RUN, "default", signal), "None");
 }

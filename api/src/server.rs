@@ -10,15 +10,15 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::error::Error;
 
 /// The most connections served at once; more wait to be accepted.
-pub const CONNECTIONS_MAX: usize = 4_096;
+pub const CONNECTIONS_MAX: usize = 12_288;
 /// How long a request's head may take to arrive, and how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most headers of a request.
@@ -29,6 +29,9 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long accepting rests when the system has no more files to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// One that may become a WebSocket.
+type HttpConnection = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
 
 /// Listens on an address.
 ///
@@ -46,7 +49,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let graceful = GracefulShutdown::new();
+    let (stop, stopping) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(connections_max()));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -60,9 +63,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = graceful.watch(connection(stream, &router));
+                let (connection, stopping) = (connection(stream, &router), stopping.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
+                    if let Err(error) = until_ended(connection, stopping).await {
                         tracing::debug!(%error, "a connection ended badly");
                     }
                     drop(slot);
@@ -71,16 +74,27 @@ pub async fn serve(
             Err(error) => refused(&error).await,
         }
     }
-    drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    drop((listener, stopping));
+    stop.send_replace(true);
+    if tokio::time::timeout(grace, stop.closed()).await.is_err() {
         tracing::warn!("some connections were cut off");
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    router: &Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+/// A connection to its end, which is behind the request under way once the server stops.
+async fn until_ended(
+    connection: HttpConnection,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), hyper::Error> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+fn connection(stream: TcpStream, router: &Router) -> HttpConnection {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
@@ -91,6 +105,7 @@ fn connection(
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+        .with_upgrades()
 }
 
 /// A connection that was lost before it was accepted concerns nobody; anything else is most
@@ -108,6 +123,15 @@ async fn refused(error: &io::Error) {
 pub(crate) fn connections_max() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     files_max(&limits).map_or(CONNECTIONS_MAX, |files| CONNECTIONS_MAX.min((files / 2).max(16)))
+}
+
+/// Has the system let this process open as many files as it may: the usual limit of 1,024 is there
+/// for old programs, and each connection is a file.
+pub(crate) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The soft limit of open files, from Linux's table of limits.

@@ -97,6 +97,9 @@ impl Service {
         if let Err(error) = connections.await {
             tracing::error!(%error, "serving connections met a bug");
         }
+        if tokio::time::timeout(ANSWERS_GRACE, app.streams_over()).await.is_err() {
+            tracing::warn!("some streams were cut off");
+        }
         ended
     }
 }

@@ -7,6 +7,7 @@ mod commits;
 mod common;
 mod journal_watch;
 mod open_report;
+mod published;
 mod rebuild;
 mod recovery;
 mod worker;
@@ -35,6 +36,7 @@ use crate::error::Error;
 use crate::handle::{Handle, Ticket};
 use crate::hold::Hold;
 use crate::keys::Keys;
+use crate::live::{self, Live};
 use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
@@ -148,7 +150,9 @@ impl Engine {
         );
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let limits = (shared.clone(), cache.clone());
+        let partitions = u16::try_from(starts.len()).expect("partitions are counted in u16");
+        let (live, news) = Live::new(partitions);
+        let limits = (shared.clone(), cache.clone(), live.clone());
         let handle = Handle::new(
             mailboxes,
             catalog.clone(),
@@ -171,7 +175,7 @@ impl Engine {
                 journal.clone(),
                 catalog.clone(),
                 (driver.clone(), &shared, &cache),
-                (replays.clone(), redrives.clone()),
+                (replays.clone(), redrives.clone(), live.clone()),
                 stopping.clone(),
             );
             ready.push(worker);
@@ -185,6 +189,7 @@ impl Engine {
         }
         let mut keepers = JoinSet::new();
         keepers.spawn(retention::keep_cut(handle.clone()));
+        keepers.spawn(live::hand_out(live, news, handle.clone()));
         cache.set_warming(true);
         keepers.spawn(warm::warm(handle.clone()));
         if let Some(every) = handle.retention().sweep_every() {
@@ -221,6 +226,7 @@ impl Engine {
             why = journal_watch::until_poisoned(&self.journal) => Some(why),
         };
         self.handle.draining().store(true, Ordering::SeqCst);
+        self.handle.live().close();
         drop(self.keepers.take());
         if let Some(why) = failed {
             return Err(why);

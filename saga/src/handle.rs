@@ -46,6 +46,7 @@ use crate::catalog::{Catalog, Chosen};
 use crate::clock;
 use crate::engine::{Common, JournalHistories};
 use crate::error::Error;
+use crate::live::Live;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
@@ -108,6 +109,7 @@ struct Shared {
     /// Held by whoever erases a payload.
     erasing: Mutex<()>,
     api_keys: api_keys::ApiKeys,
+    live: Live,
 }
 
 /// Large runs whose JSON is made at the same time.
@@ -121,11 +123,9 @@ impl Handle {
         registry: Arc<Registry>,
         draining: Arc<AtomicBool>,
         retention: Retention,
-        (limits, cache): (Common, ResultCache),
+        (limits, cache, live): (Common, ResultCache, Live),
     ) -> Self {
         let large_prints = Semaphore::new(LARGE_PRINTS_MAX);
-        let naming = Mutex::new(());
-        let erasing = Mutex::new(());
         let shared = Shared {
             mailboxes,
             catalog,
@@ -137,9 +137,10 @@ impl Handle {
             limits,
             cache,
             ordering: Mutex::new(()),
-            naming,
-            erasing,
+            naming: Mutex::new(()),
+            erasing: Mutex::new(()),
             api_keys: api_keys::ApiKeys::default(),
+            live,
         };
         Self { shared: Arc::new(shared) }
     }

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod hold;
 pub mod holders;
 pub mod keys;
+pub mod live;
 pub mod metrics;
 mod owners;
 pub mod partition;

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::ServeFlags;
 use crate::error::Error;
 use crate::parent::{self, EXIT_WITH_PARENT, Said};
+use crate::server::raise_file_limit;
 use crate::service::Service;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::Signals;
@@ -19,6 +20,7 @@ use crate::trial::stand_ins::{self, STAND_INS};
 pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let settings = flags.settings()?;
     log(&settings);
+    raise_file_limit();
     let signals = Signals::catch()?;
     // Only where faults are, can services be stood in for.
     let stood_in = std::env::var(STAND_INS).ok().filter(|_| settings.fault_injection);

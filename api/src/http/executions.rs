@@ -21,6 +21,7 @@ pub(super) use request::idempotency_key;
 use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
+use super::live::Form;
 use super::path::PathId;
 use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
@@ -129,12 +130,17 @@ pub(super) fn filter(caller: &Caller, asked: &Parameters) -> Result<RunFilter, R
     })
 }
 
-/// `GET /api/v1/executions/{id}/events`: the history, in order.
+/// `GET /api/v1/executions/{id}/events`: the history, in order, or a stream of it.
 pub(super) async fn events(
     caller: Caller,
     PathId(id): PathId,
     uri: Uri,
+    Form(stream): Form,
 ) -> Result<Response, Refusal> {
+    if let Some(stream) = stream {
+        let run = find(&caller, &id)?;
+        return stream.of_run(caller, run, &uri).await;
+    }
     let engine = caller.engine()?;
     let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
     let filter = history::filter(&asked)?;

@@ -9,23 +9,63 @@ use backstitch_journal::ChainCursor;
 use backstitch_saga::handle::HistoryCut;
 use serde_json::{Value, json};
 
-use super::answer;
 use super::caller::Caller;
+use super::live::Form;
+use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::travel::instant;
+use super::{answer, executions, workflows};
 use crate::nearest::unknown;
 
 const PARAMETERS: [&str; 9] =
     ["after", "until", "from", "to", "type", "workflow_id", "execution_id", "namespace", "limit"];
 
-/// `GET /api/v1/events`: oldest first.
-pub(super) async fn events(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let engine = caller.engine()?;
+/// `GET /api/v1/events`: oldest first, or a stream of what happens.
+pub(super) async fn events(
+    caller: Caller,
+    uri: Uri,
+    Form(stream): Form,
+) -> Result<Response, Refusal> {
+    if let Some(stream) = stream {
+        return stream.of_all(caller, &uri);
+    }
     let asked = Parameters::of(&uri, &PARAMETERS)?;
+    page(&caller, &asked, filter(&asked)?).await
+}
+
+/// `GET /api/v1/workflows/{id}/events`: of a workflow and all of its runs, oldest first, or a
+/// stream of them. The id of an execution asks for that run's.
+pub(super) async fn of_workflow(
+    caller: Caller,
+    PathId(workflow): PathId,
+    uri: Uri,
+    form: Form,
+) -> Result<Response, Refusal> {
+    if workflow.parse::<ExecutionId>().is_ok() {
+        return executions::events(caller, PathId(workflow), uri, form).await;
+    }
+    workflows::revisions_of(&caller, &workflow)?;
+    if let Some(stream) = form.0 {
+        return stream.of_workflow(caller, workflow, &uri);
+    }
+    let asked = Parameters::of(&uri, &["after", "until", "from", "to", "type", "limit"])?;
+    let of_workflow = EventFilter {
+        workflow: Some(workflow),
+        namespace: Some(caller.namespace().to_string()),
+        ..filter(&asked)?
+    };
+    page(&caller, &asked, of_workflow).await
+}
+
+async fn page(
+    caller: &Caller,
+    asked: &Parameters,
+    filter: EventFilter,
+) -> Result<Response, Refusal> {
     let (after, until) =
         (cursor(asked.text("after"), "after")?, cursor(asked.text("until"), "until")?);
-    let page = engine.events(filter(&asked)?, after, until, asked.limit()?).await?;
+    let page = caller.engine()?.events(filter, after, until, asked.limit()?).await?;
     Ok(answer::ok(&json!({
         "events": page.rows,
         "next_cursor": page.next.to_string(),

@@ -29,9 +29,11 @@ mod jwt;
 mod letter_groups;
 mod letters;
 mod limits;
+mod live;
 mod migrations;
 mod path;
 mod payloads;
+mod pieces;
 mod query;
 mod redrives;
 mod refusal;
@@ -64,6 +66,7 @@ use backstitch_saga::engine::Recovered;
 
 use crate::machine::Meter;
 use backups::Backups;
+use live::Streams;
 use room::Room;
 
 pub use document::BODY_BYTES_MAX;
@@ -86,6 +89,7 @@ struct Parts {
     room: Room,
     backups: Backups,
     machine: Meter,
+    streams: Streams,
 }
 
 struct Opened {
@@ -100,7 +104,8 @@ impl App {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
         let machine = Meter::default();
-        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups, machine }))
+        let streams = Streams::new();
+        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups, machine, streams }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -111,6 +116,15 @@ impl App {
         if self.0.engine.set(Opened { handle, recovered }).is_err() {
             tracing::warn!("the engine was opened twice; the first one is used");
         }
+    }
+
+    /// Completes when every stream of events is over.
+    pub async fn streams_over(&self) {
+        self.streams().over().await;
+    }
+
+    fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     fn engine(&self) -> Result<&Handle, Refusal> {

@@ -68,6 +68,7 @@ fn definitions() -> Routes {
                 .get("/api/v1/workflows", WorkflowsRead, workflows::list)
                 .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
                 .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
+                .get("/api/v1/workflows/{workflow_id}/events", ExecutionsRead, history::of_workflow)
                 .post(
                     "/api/v1/workflows/{workflow_id}/migrate",
                     ExecutionsControl,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -14,12 +13,12 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_journal::RunFilter;
 use backstitch_saga::handle::Export;
 use backstitch_saga::{Error, Handle};
-use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::caller::Caller;
 use super::executions;
 use super::path::PathId;
+use super::pieces::{Piece, Pieces};
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::run_names::find;
@@ -80,8 +79,6 @@ pub(super) async fn export(caller: Caller, uri: Uri) -> Result<Response, Refusal
     Ok(as_file("executions", Body::new(Pieces(receiver))))
 }
 
-type Piece = Result<String, std::io::Error>;
-
 /// Writes run after run. A reader that goes away ends it.
 async fn write_all(
     engine: &Handle,
@@ -136,23 +133,6 @@ fn as_file(name: &str, body: Body) -> Response {
     let response = (StatusCode::OK, [kind], body).into_response();
     let disposition = format!("attachment; filename=\"{name}.jsonl\"");
     answer::with_header(response, CONTENT_DISPOSITION, &disposition)
-}
-
-/// A body of pieces that come one by one.
-struct Pieces(mpsc::Receiver<Piece>);
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(context).map(|piece| {
-            piece.map(|piece| piece.map(|text| Frame::data(Bytes::from(text.into_bytes()))))
-        })
-    }
 }
 
 /// `POST /api/v1/import`: 200 with what became of each run. Nothing is taken of a file that was

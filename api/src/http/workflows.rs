@@ -209,7 +209,7 @@ pub(super) async fn revisions(
     Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
 }
 
-fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revision>, Refusal> {
+pub(super) fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revision>, Refusal> {
     let revisions = caller.engine()?.catalog().revisions(caller.namespace(), workflow);
     if revisions.is_empty() {
         let workflow = workflow.chars().take(256).collect();

@@ -1,10 +1,30 @@
-//! From staged records to commits: what must be in one, and what is counted of them.
+//! From staged records to commits: what must be in one, and what is said of them once they are durable.
+
+use std::time::Instant;
 
 use backstitch_core::event::{Event, GraphEvent, RunEvent, ServiceEvent};
 use backstitch_journal::{CommitBuilder, Fit};
 
-use crate::metrics;
-use crate::partition::StagedRecord;
+use crate::live::{Live, News};
+use crate::partition::{StagedRecord, Told};
+use crate::{document_metrics, metrics};
+
+/// What is to be said of a stage once it is durable.
+pub(super) struct Staged {
+    pub(super) since: Instant,
+    pub(super) events: metrics::Committed,
+    pub(super) told: Vec<Told>,
+    pub(super) news: News,
+}
+
+impl Staged {
+    /// It is durable.
+    pub(super) fn tell(self, live: &Live) {
+        metrics::committed(self.since.elapsed(), self.events);
+        document_metrics::told(&self.told);
+        live.hear(self.news);
+    }
+}
 
 /// What is counted of records once they are durable.
 pub(super) fn counted(records: &[StagedRecord]) -> metrics::Committed {

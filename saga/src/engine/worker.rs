@@ -9,17 +9,19 @@ use backstitch_journal::{Batch, Commit, CommitBuilder, Fit, Head, Journal};
 use tokio::sync::{mpsc, watch};
 
 use crate::cache::ResultCache;
-use crate::catalog::{Catalog, Revision};
+use crate::catalog::Catalog;
 use crate::driver::Driver;
 use crate::engine::Common;
-use crate::engine::commits::{counted, push};
+use crate::engine::commits::{Staged, counted, push};
+use crate::engine::published::publish;
 use crate::handle::Ticket;
 use crate::hold::Hold;
-use crate::partition::{Answer, Definition, Input, Partition, Post, Release, Stage, Told};
+use crate::live::{Live, News};
+use crate::partition::{Input, Partition, Post, Release, Stage};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::turns;
-use crate::{clock, document_metrics, metrics};
+use crate::{clock, metrics};
 
 /// Stages under way before a partition gathers more instead of staging at once.
 const STAGES_IN_FLIGHT_MAX: usize = 4;
@@ -88,9 +90,10 @@ pub(crate) struct Worker {
     driver: Driver,
     replays: Replays,
     redrives: Redrives,
+    live: Live,
     stopping: watch::Receiver<bool>,
     hold: Hold,
-    staged_at: std::collections::VecDeque<(Instant, metrics::Committed, Vec<Told>)>,
+    staged: std::collections::VecDeque<Staged>,
     resident: metrics::Resident,
     checkpointed_at: Instant,
 }
@@ -102,7 +105,7 @@ impl Worker {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         (driver, shared, cache): (Driver, &Common, &ResultCache),
-        (replays, redrives): (Replays, Redrives),
+        (replays, redrives, live): (Replays, Redrives, Live),
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let Mail { inputs, posts, peers } = mail;
@@ -131,9 +134,10 @@ impl Worker {
             driver,
             replays,
             redrives,
+            live,
             stopping,
             hold: shared.hold.clone(),
-            staged_at: std::collections::VecDeque::new(),
+            staged: std::collections::VecDeque::new(),
             resident,
             checkpointed_at: Instant::now(),
         }
@@ -256,9 +260,8 @@ impl Worker {
                 self.partition.take(Input::Command(run, command, None), clock::now());
             }
             Notice::Committed(stage) => {
-                if let Some((since, events, told)) = self.staged_at.pop_front() {
-                    metrics::committed(since.elapsed(), events);
-                    document_metrics::told(&told);
+                if let Some(staged) = self.staged.pop_front() {
+                    staged.tell(&self.live);
                 }
                 let releases = self.partition.committed(stage);
                 if self.partition.stages_in_flight() == 0 && self.hold.is_silent() {
@@ -297,7 +300,9 @@ impl Worker {
                 Release::Post(post) => self.post(post),
                 Release::Replay(id, state) => self.replays.follow(id, *state),
                 Release::Redrive(id, state) => self.redrives.follow(id, *state),
-                Release::Publish(definition, answer) => self.publish(&definition, &answer),
+                Release::Publish(definition, answer) => {
+                    publish(&self.catalog, &definition, &answer)
+                }
                 Release::PublishRollout(name, rollout) => self.catalog.roll_out(name, rollout),
                 Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
@@ -324,33 +329,11 @@ impl Worker {
         }
     }
 
-    fn publish(&self, definition: &Definition, answer: &Answer) {
-        let revision = match answer {
-            Answer::Defined { revision, .. } => revision,
-            Answer::Kept => {
-                return self.catalog.keep(definition.plan.clone(), definition.text.clone());
-            }
-            _ => return,
-        };
-        let revision = Revision {
-            number: *revision,
-            plan: definition.plan.clone(),
-            text: definition.text.clone(),
-            defined_at: definition.defined_at,
-            actor: definition.actor.clone(),
-        };
-        let name = (definition.namespace.clone(), definition.workflow.clone());
-        if let Some(source) = &definition.source {
-            self.catalog.keep_source(name.clone(), definition.plan.digest, source.clone());
-        }
-        self.catalog.add(name, revision);
-    }
-
     /// Makes the stage one commit, or several if it is large; the last one answers for all.
     fn append(&mut self, stage: Stage) -> Result<(), String> {
         let Stage { id, at, records, quiescent, changes, told } = stage;
         self.hold.count(records.len());
-        self.staged_at.push_back((Instant::now(), counted(&records), told));
+        let (since, events, first) = (Instant::now(), counted(&records), self.head.position + 1);
         let mut builder = self.builder();
         let mut rest = records.as_slice();
         while let Some(record) = rest.first() {
@@ -366,7 +349,13 @@ impl Worker {
             }
             rest = &rest[taken..];
         }
-        self.send(builder.finish(at), quiescent, changes, Some(id));
+        let commit = builder.finish(at);
+        let news = match self.live.is_followed() {
+            true => News::Durable(self.partition.id(), first, records),
+            false => News::Missed,
+        };
+        self.staged.push_back(Staged { since, events, told, news });
+        self.send(commit, quiescent, changes, Some(id));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Handle, blocking};
 use crate::error::Error;
+use crate::live::{Live, Told, tell};
 use crate::owners::Owners;
 
 /// Events as they are printed, and where the next page goes on.
@@ -72,6 +73,34 @@ impl Handle {
             let next = ChainCursor { generation, positions: page.positions };
             let cut = HistoryCut::of(generation, &page.beginning);
             Ok(EventRows { rows, next, more: page.more, cut })
+        })
+        .await?
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.shared.live
+    }
+
+    /// Some events behind a place as followers get them, the place behind what was looked at, and
+    /// whether there may be more already.
+    ///
+    /// # Errors
+    /// As [`Handle::events`].
+    pub(crate) async fn events_told(
+        &self,
+        filter: EventFilter,
+        after: Option<ChainCursor>,
+        rows_max: usize,
+    ) -> Result<(Vec<Told>, Vec<u64>, bool), Error> {
+        let after = self.begun(after)?;
+        let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
+        blocking(move || {
+            let mut owners = Owners::new(&journal, &catalog);
+            let range = Range { after, until: None, rows_max };
+            let page = page(&journal, &mut owners, &filter, range)?;
+            let tell =
+                |row: &ChainEvent| tell(&row.record, row.partition, row.generation, &mut owners);
+            Ok((page.rows.iter().map(tell).collect(), page.positions, page.more))
         })
         .await?
     }

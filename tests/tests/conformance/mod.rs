@@ -22,11 +22,16 @@ use backstitch_tests::binaries;
 use backstitch_tests::http::{Connection, request};
 use backstitch_tests::server::Server;
 use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use report::Report;
 
 /// Questions until something that follows has to be there; each waits for the server.
 const QUESTIONS_MAX: usize = 100_000;
+
+/// A WebSocket to the server.
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A server on an empty directory.
 struct Scene {
@@ -91,6 +96,11 @@ impl Scene {
         let answer = connection.send(&request).await.expect("the server answers");
         let text = String::from_utf8(answer.body).expect("it answers text");
         (answer.status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn socket(&self, path: &str) -> Socket {
+        let url = format!("ws://{}{path}", self.at());
+        tokio_tungstenite::connect_async(url).await.expect("a WebSocket").0
     }
 
     /// Asks until an answer is as wanted; the last one if it never is.

@@ -1,9 +1,11 @@
 //! Document 001: its paths are those of our own API.
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
-use super::Scene;
 use super::report::Report;
+use super::{Scene, Socket};
 
 pub async fn ask(scene: &Scene, report: &mut Report) {
     let steps = json!([{ "id": "hold", "adapter": "wait", "with": { "duration": "1h" } }]);
@@ -40,4 +42,40 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
             (count(&active) < count(&all), &active),
         ],
     );
+    streams(scene, report, run).await;
+}
+
+/// The WebSocket: with a run's id and with a workflow's.
+async fn streams(scene: &Scene, report: &mut Report, run: &str) {
+    let (_, listed) = scene.get(&format!("/api/v1/executions/{run}/events")).await;
+    let listed = listed["events"].as_array().cloned().unwrap_or_default();
+    let mut of_run = scene.socket(&format!("/api/v1/workflows/{run}/events")).await;
+    let mut of_workflow = scene.socket("/api/v1/workflows/held-up/events").await;
+    let mut told = Vec::new();
+    while told.len() < listed.len() {
+        told.push(next(&mut of_run).await["position"].clone());
+    }
+    let positions: Vec<Value> = listed.iter().map(|own| own["position"].clone()).collect();
+    let (_, begun) = scene.post("/api/v1/workflows/held-up/execute", &json!({})).await;
+    let first = next(&mut of_workflow).await;
+    report.holds(
+        "001-68",
+        [
+            (!positions.is_empty() && told == positions, &json!(told)),
+            (first["stream"] == begun["execution_id"], &first),
+            (first["type"] == "ExecutionSubmitted", &first),
+        ],
+    );
+}
+
+/// The next event that a WebSocket tells.
+async fn next(socket: &mut Socket) -> Value {
+    loop {
+        let message = socket.next().await.expect("it goes on").expect("a message");
+        let Message::Text(text) = message else { continue };
+        let told: Value = serde_json::from_str(&text).expect("JSON");
+        if told["event"].is_object() {
+            return told["event"].clone();
+        }
+    }
 }

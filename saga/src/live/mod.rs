@@ -1,0 +1,102 @@
+//! Events as they become durable, for whoever follows them.
+//!
+//! While anybody follows, partitions hand what became durable to one task, which gives every event
+//! to those whose filter it passes. Each of them has a mailbox of its own, which has a bound: who
+//! does not empty it in time is let go, and reads the journal until it has caught up, as it does
+//! at its beginning. So nothing is lost, and a slow one holds up nobody.
+
+mod desk;
+mod follower;
+mod hall;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use backstitch_core::ids::PartitionId;
+use tokio::sync::mpsc;
+
+use crate::partition::StagedRecord;
+use desk::Desk;
+
+pub(crate) use follower::Told;
+pub use follower::{Follower, Heard};
+pub(crate) use hall::{hand_out, tell};
+
+/// Pieces of news that may wait to be handed out.
+const NEWS_MAX: usize = 4_096;
+
+/// What became durable. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Live(Arc<Inner>);
+
+struct Inner {
+    /// How many follow, with a mailbox or without.
+    following: AtomicUsize,
+    news: mpsc::Sender<News>,
+    /// Whether news found no room.
+    lost: AtomicBool,
+    desk: Mutex<Desk>,
+}
+
+/// What a partition has to say.
+pub(crate) enum News {
+    /// Records that became durable, the first of them at a position.
+    Durable(PartitionId, u64, Vec<StagedRecord>),
+    /// Something became durable that nobody kept, since nobody followed when it was written.
+    Missed,
+}
+
+impl Live {
+    /// Nobody follows yet. What comes out at the other end is to be handed out.
+    pub(crate) fn new(partitions: u16) -> (Self, mpsc::Receiver<News>) {
+        let (news, handed) = mpsc::channel(NEWS_MAX);
+        let inner = Inner {
+            following: AtomicUsize::new(0),
+            news,
+            lost: AtomicBool::new(false),
+            desk: Mutex::new(Desk::of(usize::from(partitions))),
+        };
+        (Self(Arc::new(inner)), handed)
+    }
+
+    /// Whether what is written now has to be kept until it is durable.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.0.following.load(Ordering::SeqCst) > 0
+    }
+
+    /// Takes news from a partition.
+    pub(crate) fn hear(&self, news: News) {
+        if self.is_followed() && self.0.news.try_send(news).is_err() {
+            self.0.lost.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Ends every follower: the engine stops.
+    pub(crate) fn close(&self) {
+        self.desk().close();
+    }
+
+    fn take_lost(&self) -> bool {
+        self.0.lost.swap(false, Ordering::SeqCst)
+    }
+
+    fn desk(&self) -> std::sync::MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One that follows, for as long as it does.
+struct Following(Live);
+
+impl Following {
+    fn begin(live: &Live) -> Self {
+        live.0.following.fetch_add(1, Ordering::SeqCst);
+        Self(live.clone())
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.0.following.fetch_sub(1, Ordering::SeqCst);
+    }
+}

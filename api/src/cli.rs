@@ -198,6 +198,9 @@ pub struct ServeFlags {
     /// How far clocks may differ from those of who signs tokens [default: 60s]
     #[arg(long, value_name = "DURATION")]
     pub jwt_leeway: Option<String>,
+    /// Whether a token must name its namespace: on or off [default: off, which is `default`]
+    #[arg(long, value_name = "ON")]
+    pub jwt_require_namespace: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -260,6 +263,7 @@ impl ServeFlags {
             ("jwt_issuer", self.jwt_issuer.clone()),
             ("jwt_audience", self.jwt_audience.clone()),
             ("jwt_leeway", self.jwt_leeway.clone()),
+            ("jwt_require_namespace", self.jwt_require_namespace.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

@@ -4,8 +4,21 @@
 
 use std::collections::BTreeSet;
 
+use crate::api_keys::KEY_ID_PREFIX;
+
 /// The word that stands for every permission, those still to come included.
 pub const EVERYTHING: &str = "*";
+
+/// Names under which the program itself acts, or somebody whom it does not know.
+const OWN_NAMES: [&str; 4] = ["anonymous", "backstitch", "retention", "shutdown"];
+/// What the ids of runs, redrives, replays and keys begin with, which act, too.
+const OWN_PREFIXES: [&str; 4] = ["exec_", "redrive_", "replay_", KEY_ID_PREFIX];
+
+/// Whether nobody from outside may be called so: what they do would look like somebody else's deed.
+#[must_use]
+pub fn is_taken_name(name: &str) -> bool {
+    OWN_NAMES.contains(&name) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
 /// One thing that a caller may be allowed. None of them includes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,13 +43,19 @@ pub enum Permission {
     LettersWrite,
     /// Change and read schedules.
     SchedulesAdmin,
+    /// Register and steer services and executors of tasks.
+    ServicesAdmin,
     /// Read the audit.
     AuditRead,
     /// List API keys.
     KeysRead,
     /// Make and revoke API keys.
     KeysWrite,
-    /// Read metrics, the state of the server, limits, breakers, caches, backups and policies.
+    /// Make, list and revoke API keys of other namespaces.
+    NamespacesAdmin,
+    /// Read limits, who holds them, and breakers.
+    LimitsRead,
+    /// Read metrics, the state of the server, caches, backups and policies.
     OperationsRead,
     /// Open, close, release and reset breakers.
     BreakersWrite,
@@ -62,7 +81,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission and its word.
-    pub const WORDS: [(Self, &'static str); 24] = [
+    pub const WORDS: [(Self, &'static str); 27] = [
         (Self::WorkflowsRead, "workflows:read"),
         (Self::WorkflowsWrite, "workflows:write"),
         (Self::WorkflowsExecute, "workflows:execute"),
@@ -73,9 +92,12 @@ impl Permission {
         (Self::LettersRead, "letters:read"),
         (Self::LettersWrite, "letters:write"),
         (Self::SchedulesAdmin, "schedules:admin"),
+        (Self::ServicesAdmin, "services:admin"),
         (Self::AuditRead, "audit:read"),
         (Self::KeysRead, "keys:read"),
         (Self::KeysWrite, "keys:write"),
+        (Self::NamespacesAdmin, "namespaces:admin"),
+        (Self::LimitsRead, "limits:read"),
         (Self::OperationsRead, "operations:read"),
         (Self::BreakersWrite, "breakers:write"),
         (Self::CacheWrite, "cache:write"),
@@ -116,11 +138,14 @@ impl Permission {
             | Self::LettersRead
             | Self::LettersWrite
             | Self::SchedulesAdmin
+            | Self::AuditRead
             | Self::KeysRead
-            | Self::KeysWrite => false,
-            Self::AuditRead
+            | Self::KeysWrite
+            | Self::LimitsRead
+            | Self::BreakersWrite => false,
+            Self::ServicesAdmin
+            | Self::NamespacesAdmin
             | Self::OperationsRead
-            | Self::BreakersWrite
             | Self::CacheWrite
             | Self::HistoryRead
             | Self::HistoryImport
@@ -192,7 +217,7 @@ mod tests {
     fn every_permission_has_one_word_of_its_own() {
         let words: BTreeSet<_> = Permission::WORDS.iter().map(|(_, word)| word).collect();
         let permissions: BTreeSet<_> = Permission::WORDS.iter().map(|(own, _)| own).collect();
-        assert_eq!((words.len(), permissions.len()), (24, 24));
+        assert_eq!((words.len(), permissions.len()), (27, 27));
         for (own, word) in Permission::WORDS {
             assert_eq!((Permission::of_word(word), own.word()), (Some(own), word));
         }

@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 
 /// The most keys that are not revoked at a time.
 pub const API_KEYS_MAX: usize = 1_000;
+/// The most of them of one tenant.
+pub const API_KEYS_PER_NAMESPACE_MAX: usize = 250;
 /// The longest name of a key, in bytes.
 pub const KEY_NAME_BYTES_MAX: usize = 128;
 /// The longest namespace of a key or token, in bytes.

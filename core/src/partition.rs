@@ -19,6 +19,9 @@ pub const PARTITION_WORDS_BYTES_MAX: usize = 1_024;
 /// The most breakers that operators have be open or closed at a time.
 pub const BREAKERS_SET_MAX: usize = 1_000;
 
+/// The most of them of one tenant.
+pub const BREAKERS_SET_PER_NAMESPACE_MAX: usize = 250;
+
 /// The most bytes of a retention policy.
 pub const POLICY_BYTES_MAX: usize = 32 * 1024;
 

@@ -21,7 +21,9 @@ pub use terms::{
 };
 
 /// Redrives under way at a time in a store.
-pub const RUNNING_MAX: usize = 4;
+pub const RUNNING_MAX: usize = 16;
+/// Redrives of one tenant under way at a time.
+pub const RUNNING_PER_NAMESPACE_MAX: usize = 4;
 /// Letters that one claim names.
 pub const LETTERS_PER_CLAIM_MAX: usize = 256;
 /// Causes that canaries tell apart; a redrive of more has to be cut into several.
@@ -82,8 +84,11 @@ pub enum RedriveRejection {
         status: &'static str,
     },
     /// The node's work is bounded.
-    #[error("{RUNNING_MAX} redrives are under way, which is the most; wait for one or pause one")]
-    TooMany,
+    #[error("{max} redrives are under way, which is the most; wait for one or pause one")]
+    TooMany {
+        /// So many there may be, of a tenant or in all.
+        max: usize,
+    },
 }
 
 /// An event that does not fit the state: the journal is damaged, or of another stream.

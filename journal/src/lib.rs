@@ -84,7 +84,7 @@ pub use recoverable::Recoverable;
 pub use removal::RemovedRun;
 pub use restore::{
     Effect, EffectKind, LostPartition, LostRun, Oldest, RestorePoint, RestoreReport,
-    RestoreRequest, ReturnedRun, oldest_point, restore,
+    RestoreRequest, RestoredKey, ReturnedRun, oldest_point, restore,
 };
 pub use salvage::{
     CutRun, DamagedBase, SalvageReport, SalvageRequest, SalvagedPartition, StoreEvidence, salvage,

@@ -51,7 +51,7 @@ use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 use request::{check_words, deadline, request_digest};
 
-pub use api_keys::is_key_text;
+pub use api_keys::{MadeWithIt, is_key_text};
 pub use backstitch_core::export::ImportReport;
 pub use define::compile;
 pub use events::{EventRows, HistoryCut};

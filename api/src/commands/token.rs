@@ -1,5 +1,6 @@
 //! `backstitch token`: API keys of a server.
 
+use backstitch_core::api_keys::is_namespace;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub enum Token {
     /// Make a key, and print it
     Create(CreateFlags),
     /// Show the keys that were not revoked
-    List(At),
+    List(ListFlags),
     /// Have a key count no more
     Revoke(RevokeFlags),
 }
@@ -51,6 +52,17 @@ pub struct CreateFlags {
     pub at: At,
 }
 
+/// What `token list` takes.
+#[derive(Debug, Args)]
+pub struct ListFlags {
+    /// The tenant whose keys are shown [default: that of whoever asks]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Where and how.
+    #[command(flatten)]
+    pub at: At,
+}
+
 /// What `token revoke` takes.
 #[derive(Debug, Args)]
 pub struct RevokeFlags {
@@ -60,6 +72,9 @@ pub struct RevokeFlags {
     /// Why, for the audit
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
+    /// Let the keys stay that were made with it
+    #[arg(long)]
+    pub keep_made: bool,
     /// Where and how.
     #[command(flatten)]
     pub at: At,
@@ -82,15 +97,24 @@ pub async fn run(token: Token) -> Result<(), Error> {
             let answer = flags.at.client()?.post(KEYS, &body).await?;
             flags.at.show(&answer, || text(&answer["token"]))
         }
-        Token::List(at) => {
-            let answer = at.client()?.get(KEYS).await?;
+        Token::List(ListFlags { namespace, at }) => {
+            let path = match &namespace {
+                // Nothing else can name a tenant, and the server says so.
+                Some(own) if is_namespace(own) => format!("{KEYS}?namespace={own}"),
+                Some(own) => return Err(Error::Setting(format!("`{own}` can't name a tenant"))),
+                None => KEYS.to_owned(),
+            };
+            let answer = at.client()?.get(&path).await?;
             at.show(&answer, || table(&answer))
         }
         Token::Revoke(flags) => {
             let path = path_of(&["api", "v1", "admin", "api-keys", &flags.id]);
-            let body = json!({ "reason": flags.reason });
+            let body = json!({ "reason": flags.reason, "keep_made": flags.keep_made });
             let answer = flags.at.client()?.delete(&path, &body).await?;
-            flags.at.show(&answer, || format!("{}: revoked", flags.id))
+            let made = list(&answer, "made_with_it").iter().map(text);
+            let lines = [flags.id.clone()].into_iter().chain(made);
+            let lines = || lines.map(|id| format!("{id}: revoked")).collect::<Vec<_>>().join("\n");
+            flags.at.show(&answer, lines)
         }
     }
 }

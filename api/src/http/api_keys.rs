@@ -1,29 +1,34 @@
-//! `/api/v1/admin/api-keys`: keys of the caller's tenant.
+//! `/api/v1/admin/api-keys`: keys of the caller's tenant, and of others for those who administer them.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::api_keys::ApiKeyWish;
 use backstitch_core::definition::problem::codes as problems;
-use backstitch_core::ids::DEFAULT_NAMESPACE;
 use backstitch_core::report::api_key_json;
 use backstitch_core::time::{Timestamp, parse_duration_ms};
-use backstitch_saga::clock;
+use backstitch_saga::handle::MadeWithIt;
+use backstitch_saga::{Error as EngineError, clock};
 use serde_json::{Value, json};
 
 use super::caller::Caller;
-use super::control::reason;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
+use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{answer, codes};
 
 const FIELDS: [&str; 5] = ["name", "permissions", "namespace", "expires_in", "expires_at"];
 
-/// `GET /api/v1/admin/api-keys`: those that were not revoked.
-pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+/// `GET /api/v1/admin/api-keys`: those that were not revoked, of the caller's tenant or of the
+/// one asked for.
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["namespace"])?;
+    let namespace = asked.text("namespace").unwrap_or(caller.namespace());
+    reaches(&caller, namespace)?;
     let now = clock::now();
-    let keys = caller.engine()?.api_keys(caller.namespace());
+    let keys = caller.engine()?.api_keys(namespace);
     let rows: Vec<_> = keys.iter().map(|key| api_key_json(key, now)).collect();
     Ok(answer::ok(&json!({ "api_keys": rows })))
 }
@@ -32,33 +37,58 @@ pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
 pub(super) async fn create(caller: Caller, document: Document) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
     let wish = read(&caller, document)?;
-    let lacking = caller.permissions().lack(&wish.permissions);
-    if !lacking.is_empty() {
-        let message = format!("nobody gives away what they may not do: {}", lacking.join(", "));
-        let refusal = Refusal::new(codes::PERMISSION_DENIED, message);
-        return Err(refusal.with(json!({ "permissions": lacking })));
-    }
-    if wish.namespace != *caller.namespace() && **caller.namespace() != *DEFAULT_NAMESPACE {
-        let message = "keys of another namespace are made from the namespace `default` only";
-        return Err(Refusal::new(codes::PERMISSION_DENIED, message));
-    }
+    has_all(&caller, &wish.permissions, "gives away")?;
+    reaches(&caller, &wish.namespace)?;
     let (key, text) = engine.create_api_key(wish, caller.actor()).await?;
     let mut body = api_key_json(&key, clock::now());
     body["token"] = text.into();
     Ok(answer::json(StatusCode::CREATED, &body))
 }
 
-/// `DELETE /api/v1/admin/api-keys/{key_id}`: it counts no more.
+/// `DELETE /api/v1/admin/api-keys/{key_id}`: it counts no more, and neither does what was made
+/// with it, unless that is to stay.
 pub(super) async fn revoke(
     caller: Caller,
     PathId(id): PathId,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let said = (reason(document)?, caller.actor());
-    let key = caller.engine()?.revoke_api_key(caller.namespace(), &id, said).await?;
+    let mut fields = Fields::of(document, &["reason", "keep_made"]);
+    let said = (fields.words("reason"), caller.actor());
+    let made = match fields.truth("keep_made") {
+        Some(true) => MadeWithIt::Stays,
+        _ => MadeWithIt::Ends,
+    };
+    fields.finish()?;
+    let engine = caller.engine()?;
+    let key = engine.api_key(&id)?;
+    if key.namespace != *caller.namespace() && !caller.may(Permission::NamespacesAdmin) {
+        return Err(EngineError::ApiKeyNotFound(id.chars().take(64).collect()).into());
+    }
+    has_all(&caller, &key.permissions, "takes away")?;
+    let ended = engine.revoke_api_key(&id, made, said).await?;
     let mut body = api_key_json(&key, clock::now());
     body["revoked"] = true.into();
+    body["made_with_it"] = ended[1..].iter().map(|key| json!(&*key.id)).collect();
     Ok(answer::ok(&body))
+}
+
+/// Fails if a key is of another tenant, and the caller has to do with their own only.
+fn reaches(caller: &Caller, namespace: &str) -> Result<(), Refusal> {
+    if *namespace == **caller.namespace() {
+        return Ok(());
+    }
+    caller.needs(Permission::NamespacesAdmin)
+}
+
+/// Fails if a key allows what the caller may not do.
+fn has_all(caller: &Caller, permissions: &[String], does: &str) -> Result<(), Refusal> {
+    let lacking = caller.permissions().lack(permissions);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nobody {does} what they may not do: {}", lacking.join(", "));
+    let refusal = Refusal::new(codes::PERMISSION_DENIED, message);
+    Err(refusal.with(json!({ "permissions": lacking })))
 }
 
 fn read(caller: &Caller, document: Document) -> Result<ApiKeyWish, Refusal> {
@@ -71,13 +101,25 @@ fn read(caller: &Caller, document: Document) -> Result<ApiKeyWish, Refusal> {
         true => caller.namespace().clone(),
         false => namespace.into(),
     };
-    let expires_at = expiry(&mut fields);
+    let expires_at = no_longer_than(caller, &mut fields);
     let wish = ApiKeyWish { name, namespace, permissions, expires_at };
     for (path, message) in wish.problems(clock::now()) {
         fields.problem(path, problems::BAD_VALUE, message);
     }
     fields.finish()?;
     Ok(wish)
+}
+
+/// When the key is to end: not after the one that it is made with.
+fn no_longer_than(caller: &Caller, fields: &mut Fields) -> Option<Timestamp> {
+    let (wanted, own) = (expiry(fields), caller.key().and_then(|key| key.expires_at));
+    if let (Some(wanted), Some(own)) = (wanted, own)
+        && wanted > own
+    {
+        let message = format!("must not be after {own}, when the key that makes it expires");
+        fields.problem("expires_at", problems::BAD_VALUE, message);
+    }
+    wanted.or(own)
 }
 
 /// When the key is to end: an instant, or how long from now.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use backstitch_core::access::Permissions;
+use backstitch_core::access::{Permission, Permissions};
+use backstitch_core::api_keys::ApiKey;
+use backstitch_core::ids::DEFAULT_NAMESPACE;
 
-use super::App;
 use super::refusal::Refusal;
+use super::routes::Route;
+use super::{App, gate};
 
 /// Who somebody is, where, and what they may do.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub(super) struct Identity {
     pub(super) namespace: Arc<str>,
     /// What they may do.
     pub(super) permissions: Permissions,
+    /// The API key by which they prove it, if it is one of the journal.
+    pub(super) key: Option<Arc<ApiKey>>,
 }
 
 /// The application, as whoever sent the request sees it. Only routes declared in
@@ -27,11 +32,12 @@ pub(super) struct Identity {
 pub(super) struct Caller {
     app: App,
     identity: Identity,
+    route: Arc<Route>,
 }
 
 impl Caller {
-    pub(super) fn new(app: App, identity: Identity) -> Self {
-        Self { app, identity }
+    pub(super) fn new(app: App, identity: Identity, route: Arc<Route>) -> Self {
+        Self { app, identity, route }
     }
 
     /// Who what is done is recorded as done by.
@@ -47,6 +53,38 @@ impl Caller {
     /// What the caller may do.
     pub(super) fn permissions(&self) -> &Permissions {
         &self.identity.permissions
+    }
+
+    /// The API key by which the caller proves who they are.
+    pub(super) fn key(&self) -> Option<&ApiKey> {
+        self.identity.key.as_deref()
+    }
+
+    /// Whether the caller has a permission, where they act.
+    pub(super) fn has(&self, permission: Permission) -> bool {
+        let here = !permission.is_of_the_store() || **self.namespace() == *DEFAULT_NAMESPACE;
+        here && self.permissions().allow(permission)
+    }
+
+    /// Whether the caller has a further permission of the route, for a part of an answer.
+    ///
+    /// # Panics
+    /// If the route does not declare it: what a handler asks for stands in the table.
+    pub(super) fn may(&self, permission: Permission) -> bool {
+        let declared = self.route.further.iter().any(|own| own.permission == permission);
+        assert!(declared, "{} does not declare {}", self.route.path, permission.word());
+        self.has(permission)
+    }
+
+    /// Fails unless the caller has a further permission of the route.
+    ///
+    /// # Errors
+    /// 403.
+    ///
+    /// # Panics
+    /// As [`Caller::may`].
+    pub(super) fn needs(&self, permission: Permission) -> Result<(), Refusal> {
+        if self.may(permission) { Ok(()) } else { Err(gate::lacking(self, permission)) }
     }
 }
 

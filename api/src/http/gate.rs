@@ -4,6 +4,8 @@
 //! carries one API key or one JSON Web Token, which says who sent it, for which tenant, and what
 //! they may do. A run, letter or redrive of another tenant is not there.
 
+use std::sync::Arc;
+
 use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -16,6 +18,7 @@ use serde_json::json;
 use super::caller::{Caller, Identity};
 use super::jwt::Jwt;
 use super::refusal::Refusal;
+use super::routes::{Access, Route};
 use super::{App, codes};
 use crate::error::Error;
 use crate::settings::Authentication;
@@ -82,6 +85,7 @@ impl Gate {
                 actor: CONFIGURED_KEY.into(),
                 namespace: DEFAULT_NAMESPACE.into(),
                 permissions: Permissions::everything(),
+                key: None,
             });
         }
         if is_key_text(text) {
@@ -92,6 +96,7 @@ impl Gate {
                 actor: key.id.clone(),
                 namespace: key.namespace.clone(),
                 permissions: Permissions::of_words(key.permissions.iter().map(String::as_str)),
+                key: Some(key),
             });
         }
         match &self.jwt {
@@ -101,29 +106,45 @@ impl Gate {
     }
 }
 
-/// Who sent a request, if they may have what they ask for.
-pub(super) async fn admit(
+/// Who sent a request.
+///
+/// # Errors
+/// 401; 503 while nobody can say.
+pub(super) async fn identify(
     app: &App,
-    needed: Permission,
+    route: &Arc<Route>,
     headers: &HeaderMap,
-    parameters: Option<&RawPathParams>,
 ) -> Result<Caller, Refusal> {
     let gate = app.gate();
-    if !gate.required {
-        return Ok(Caller::new(app.clone(), unproven(headers)?));
-    }
-    let caller = Caller::new(app.clone(), gate.identity(app, headers).await?);
-    let elsewhere = **caller.namespace() != *DEFAULT_NAMESPACE;
-    if !caller.permissions().allow(needed) || (needed.is_of_the_store() && elsewhere) {
-        return Err(lacking(&caller, needed));
-    }
-    for (_, value) in parameters.into_iter().flatten() {
-        own(&caller, value).await?;
-    }
-    Ok(caller)
+    let identity = match gate.required {
+        true => gate.identity(app, headers).await?,
+        false => unproven(headers)?,
+    };
+    Ok(Caller::new(app.clone(), identity, route.clone()))
 }
 
-fn lacking(caller: &Caller, needed: Permission) -> Refusal {
+/// Fails unless they may have what they ask for.
+///
+/// # Errors
+/// 403; 404 for what is another tenant's.
+pub(super) async fn admit(
+    caller: &Caller,
+    route: &Route,
+    parameters: Option<&RawPathParams>,
+) -> Result<(), Refusal> {
+    if let Access::Needs(needed) = route.access
+        && !caller.has(needed)
+    {
+        return Err(lacking(caller, needed));
+    }
+    for (_, value) in parameters.into_iter().flatten() {
+        own(caller, value).await?;
+    }
+    Ok(())
+}
+
+/// What somebody is told who lacks a permission.
+pub(super) fn lacking(caller: &Caller, needed: Permission) -> Refusal {
     let word = needed.word();
     tracing::info!(actor = caller.actor(), permission = word, "a request was refused");
     let message = match caller.permissions().allow(needed) {
@@ -142,21 +163,26 @@ pub(super) async fn own(caller: &Caller, id: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let engine = caller.engine()?;
-    let (namespace, foreign) = if let Ok(run) = id.parse::<ExecutionId>() {
-        (engine.namespace_of(run).await?, EngineError::ExecutionNotFound(run))
+    let (run, foreign) = if let Ok(run) = id.parse::<ExecutionId>() {
+        (run, EngineError::ExecutionNotFound(run))
     } else if let Ok(letter) = id.parse::<LetterId>() {
-        let foreign = EngineError::LetterNotFound(letter);
-        match engine.namespace_of(letter.execution).await {
-            Err(EngineError::ExecutionNotFound(_)) => return Err(foreign.into()),
-            found => (found?, foreign),
-        }
+        (letter.execution, EngineError::LetterNotFound(letter))
     } else if let Ok(redrive) = id.parse::<RedriveId>() {
         let namespace = engine.redrive(redrive).await?.request.namespace.clone();
-        (namespace, EngineError::RedriveNotFound(redrive))
+        let foreign = || EngineError::RedriveNotFound(redrive).into();
+        return if namespace == *caller.namespace() { Ok(()) } else { Err(foreign()) };
     } else {
         return Ok(());
     };
-    if namespace == *caller.namespace() { Ok(()) } else { Err(foreign.into()) }
+    match engine.namespace_of(run).await {
+        Ok(namespace) if namespace == *caller.namespace() => Ok(()),
+        // Whose it was is gone with it: only who reads the whole history may know that it was.
+        Err(EngineError::ExecutionRemoved { .. }) if caller.has(Permission::HistoryRead) => Ok(()),
+        Ok(_) | Err(EngineError::ExecutionNotFound(_) | EngineError::ExecutionRemoved { .. }) => {
+            Err(foreign.into())
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The one text by which a request says who sent it.
@@ -209,6 +235,7 @@ fn unproven(headers: &HeaderMap) -> Result<Identity, Refusal> {
         actor: actor.into(),
         namespace: DEFAULT_NAMESPACE.into(),
         permissions: Permissions::everything(),
+        key: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::BadFingerprint;
@@ -158,7 +159,7 @@ pub(super) async fn assign(
     let reason = fields.words("reason");
     fields.finish()?;
     engine.assign_letter(letter, assignee, reason, caller.actor()).await?;
-    Ok(answer::ok(&engine.letter(letter).await?))
+    changed(&caller, letter).await
 }
 
 /// `POST /api/v1/dlq/{id}/notes`: something is written down about it.
@@ -175,7 +176,15 @@ pub(super) async fn note(
     }
     fields.finish()?;
     engine.note_letter(letter, text, caller.actor()).await?;
-    Ok(answer::ok(&engine.letter(letter).await?))
+    changed(&caller, letter).await
+}
+
+/// The letter with its whole context, for whoever may read letters; its id for others.
+async fn changed(caller: &Caller, letter: LetterId) -> Result<Response, Refusal> {
+    if !caller.may(Permission::LettersRead) {
+        return Ok(answer::ok(&json!({ "letter_id": letter.to_string() })));
+    }
+    Ok(answer::ok(&caller.engine()?.letter(letter).await?))
 }
 
 pub(super) fn read_id(text: &str) -> Result<LetterId, Refusal> {

@@ -74,7 +74,7 @@ pub use gate::Gate;
 pub use hosts::Hosts;
 pub use query::{LIMIT_DEFAULT, LIMIT_MAX};
 pub use refusal::Refusal;
-pub use routes::{Access, Route};
+pub use routes::{Access, Further, Route};
 pub use status::About;
 
 /// What every route works with. Cheap to clone.

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstitch_core::command::{NOTES_PER_LETTER_MAX, Rejection, SIGNALS_KEPT_MAX};
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::redrives::{self, RedriveRejection};
+use backstitch_core::redrives::RedriveRejection;
 use backstitch_core::replays::{RUNNING_MAX, ReplayRejection};
 use backstitch_core::travel::NoSuchPoint;
 use backstitch_journal::Error as JournalError;
@@ -172,9 +172,8 @@ impl From<Error> for Refusal {
             Error::RedriveRejected(RedriveRejection::Over { status }) => {
                 Self::new(codes::REDRIVE_OVER, message).with(json!({ "status": status }))
             }
-            Error::RedriveRejected(RedriveRejection::TooMany) => {
-                Self::new(codes::TOO_MANY_REDRIVES, message)
-                    .with(json!({ "max": redrives::RUNNING_MAX }))
+            Error::RedriveRejected(RedriveRejection::TooMany { max }) => {
+                Self::new(codes::TOO_MANY_REDRIVES, message).with(json!({ "max": max }))
             }
             Error::FaultsNotAllowed => Self::new(codes::FAULTS_NOT_ALLOWED, message),
             Error::TooManyBreakers { max } => {

@@ -1,6 +1,7 @@
 //! `/api/v1/workflows/{id}/dry-run`: a run played with mocks; nothing is recorded.
 
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::rehearsal::Unmocked;
@@ -35,6 +36,9 @@ pub(super) async fn dry_run(
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
     let wish = read(workflow, document)?;
+    if wish.recorded.is_some() || wish.input_of.is_some() {
+        caller.needs(Permission::ExecutionsRead)?;
+    }
     Ok(answer::ok(&engine.rehearse(caller.namespace(), wish).await?))
 }
 

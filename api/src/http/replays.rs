@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::{ExecutionId, ReplayId};
@@ -23,6 +24,10 @@ use super::refusal::Refusal;
 use super::{answer, codes};
 use crate::nearest::unknown;
 
+/// What beginning a replay needs beside its own permission: it tells what it delivers.
+pub(super) const TO_A_URL: &str = "with `url`";
+pub(super) const INTO_A_VIEW: &str = "with `view`";
+
 const FIELDS: [&str; 7] =
     ["url", "view", "from", "to", "filter", "rate_per_second", "max_attempts"];
 const FILTER_FIELDS: [&str; 4] = ["type", "workflow_id", "execution_id", "namespace"];
@@ -31,6 +36,10 @@ const FILTER_FIELDS: [&str; 4] = ["type", "workflow_id", "execution_id", "namesp
 pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
     let wish = read(&caller, document)?;
+    caller.needs(match wish.target {
+        ReplayTarget::Webhook(_) => Permission::HistoryRead,
+        ReplayTarget::View(_) => Permission::ViewsWrite,
+    })?;
     let (id, state) = engine.request_replay(wish).await?;
     let response = answer::json(StatusCode::ACCEPTED, &replay_json(id, &state));
     Ok(answer::with_header(response, LOCATION, &format!("/api/v1/replays/{id}")))

@@ -12,13 +12,17 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The longest id that is taken, in bytes.
 const ID_BYTES_MAX: usize = 128;
 
+/// What a line of the log has of a path at most.
+const PATH_CHARS_MAX: usize = 256;
+
 /// Gives a request an id. One that its client chose is kept if it fits on a line of a log.
 pub(super) async fn give(request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id)).cloned();
     let id = given.unwrap_or_else(drawn);
     let shown = id.to_str().unwrap_or_default().to_owned();
     let span = tracing::info_span!("request", request_id = %shown);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
+    let method = request.method().clone();
     let mut response = next.run(request).instrument(span.clone()).await;
     let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     if changes {

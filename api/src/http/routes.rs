@@ -3,6 +3,8 @@
 //!
 //! Whatever else is to be said of a route (its description for OpenAPI) belongs to [`Route`].
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
@@ -30,8 +32,17 @@ impl From<Permission> for Access {
     }
 }
 
-/// What is said of a route.
+/// A further permission that some requests of a route need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Further {
+    /// Which.
+    pub permission: Permission,
+    /// For what, as the table of permissions prints it.
+    pub what_for: &'static str,
+}
+
+/// What is said of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
@@ -39,6 +50,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// What its handler asks for beside that: it can ask for nothing else.
+    pub further: Vec<Further>,
     /// Whether its handler reads the query; it takes none otherwise.
     pub takes_query: bool,
 }
@@ -104,8 +117,16 @@ impl Routes {
         access: Access,
         handler: H,
     ) -> Self {
-        let route = Route { method, path, access, takes_query: self.take_queries };
+        let takes_query = self.take_queries;
+        let route = Route { method, path, access, further: Vec::new(), takes_query };
         self.declared.push((route, on(filter, handler)));
+        self
+    }
+
+    /// The route declared last asks some requests for a further permission.
+    pub(super) fn further(mut self, permission: Permission, what_for: &'static str) -> Self {
+        let (route, _) = self.declared.last_mut().expect("a route was declared before");
+        route.further.push(Further { permission, what_for });
         self
     }
 
@@ -117,7 +138,7 @@ impl Routes {
 
     /// What is said of each.
     pub(super) fn table(&self) -> Vec<Route> {
-        self.declared.iter().map(|(route, _)| *route).collect()
+        self.declared.iter().map(|(route, _)| route.clone()).collect()
     }
 
     /// The router, with the guard in front of every handler.
@@ -129,8 +150,9 @@ impl Routes {
             if !route.takes_query {
                 handler = handler.route_layer(from_fn(query::take_none));
             }
-            let guarded = from_fn_with_state((app.clone(), route.access), guard);
-            router = router.route(route.path, handler.route_layer(guarded));
+            let path = route.path;
+            let guarded = from_fn_with_state((app.clone(), Arc::new(route)), guard);
+            router = router.route(path, handler.route_layer(guarded));
         }
         router
     }
@@ -138,22 +160,28 @@ impl Routes {
 
 /// Lets a request through to its handler, with who sent it, or refuses it.
 async fn guard(
-    State((app, access)): State<(App, Access)>,
+    State((app, route)): State<(App, Arc<Route>)>,
     parameters: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Access::Needs(permission) = access else { return next.run(request).await };
+    if route.access == Access::Open {
+        return next.run(request).await;
+    }
+    let caller = match gate::identify(&app, &route, request.headers()).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let acted_by = ActedBy(caller.actor().into());
     // A path that can't be decoded is refused by its handler.
     let parameters = parameters.ok();
-    match gate::admit(&app, permission, request.headers(), parameters.as_ref()).await {
-        Ok(caller) => {
-            let acted_by = ActedBy(caller.actor().into());
+    let mut response = match gate::admit(&caller, &route, parameters.as_ref()).await {
+        Ok(()) => {
             request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            response.extensions_mut().insert(acted_by);
-            response
+            next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    response.extensions_mut().insert(acted_by);
+    response
 }

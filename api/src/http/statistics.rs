@@ -1,6 +1,7 @@
 //! Statistics of workflows: how many runs, how they ended, how long they took.
 
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::report::run_row_json;
 use backstitch_core::statistics::{DURATION_ERROR_PERCENT_MAX, RunStatistics};
 use backstitch_core::summary::RunStatus;
@@ -12,6 +13,9 @@ use super::caller::Caller;
 use super::path::PathId;
 use super::refusal::Refusal;
 
+/// What the last run of a workflow is shown with.
+pub(super) const LAST_RUN: &str = "for `last_execution`";
+
 /// The percentile of durations that is shown.
 const PERCENT: u64 = 95;
 
@@ -22,7 +26,7 @@ pub(super) async fn of_workflow(
 ) -> Result<Response, Refusal> {
     let mut all = caller.engine()?.statistics(caller.namespace()).await?;
     match all.remove(&workflow) {
-        Some(own) => Ok(answer::ok(&workflow_json(&workflow, &own))),
+        Some(own) => Ok(answer::ok(&workflow_json(&caller, &workflow, &own))),
         None => {
             let workflow = workflow.chars().take(256).collect();
             Err(backstitch_saga::Error::WorkflowNotFound { workflow }.into())
@@ -35,14 +39,17 @@ pub(super) async fn all(caller: Caller) -> Result<Response, Refusal> {
     let all = caller.engine()?.statistics(caller.namespace()).await?;
     let mut total = RunStatistics::default();
     all.values().for_each(|own| total.merge(&own.runs));
-    let workflows: Vec<_> = all.iter().map(|(name, own)| workflow_json(name, own)).collect();
+    let workflows: Vec<_> =
+        all.iter().map(|(name, own)| workflow_json(&caller, name, own)).collect();
     Ok(answer::ok(&json!({ "total": runs_json(&total), "workflows": workflows })))
 }
 
-pub(super) fn workflow_json(workflow: &str, own: &WorkflowStatistics) -> Value {
+/// The last run is shown to whoever may read runs.
+pub(super) fn workflow_json(caller: &Caller, workflow: &str, own: &WorkflowStatistics) -> Value {
+    let last = own.last.as_ref().filter(|_| caller.may(Permission::ExecutionsRead));
     let mut shown = json!({
         "workflow_id": workflow,
-        "last_execution": own.last.as_ref().map(run_row_json),
+        "last_execution": last.map(run_row_json),
     });
     if let Some(fields) = shown.as_object_mut() {
         fields.extend(runs_json(&own.runs));

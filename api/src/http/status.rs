@@ -30,8 +30,12 @@ pub struct About {
     pub metric_names: MetricNames,
 }
 
-/// `GET /health`: the process is alive, and what somebody should look at.
+/// `GET /health`: the process is alive, and what somebody should look at; where callers have to
+/// prove who they are, that is told with the permission, by `/info`.
 pub(super) async fn health(State(app): State<App>) -> Response {
+    if app.gate().is_required() {
+        return answer::ok(&json!({ "status": "healthy" }));
+    }
     answer::ok(&json!({ "status": "healthy", "warnings": alarms::warnings(&app) }))
 }
 
@@ -42,7 +46,8 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Refusal> {
         return Ok(answer::ok(&json!({ "status": "ready" })));
     }
     let stopping = || "the server is shutting down".to_owned();
-    Err(Refusal::unavailable(app.journal_failure().unwrap_or_else(stopping)))
+    let told = app.journal_failure().filter(|_| !app.gate().is_required());
+    Err(Refusal::unavailable(told.unwrap_or_else(stopping)))
 }
 
 /// `GET /info`.

@@ -3,8 +3,8 @@
 use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
     ExecutionsSignal, HistoryImport, HistoryRead, KeysRead, KeysWrite, LettersRead, LettersWrite,
-    OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite,
-    WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+    LimitsRead, NamespacesAdmin, OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite,
+    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
@@ -36,9 +36,9 @@ fn server() -> Routes {
         .get("/info", OperationsRead, status::info)
         .get("/api/v1/stats/db", OperationsRead, database::show)
         .get("/v1/stats/db", OperationsRead, database::show)
-        .get("/api/v1/limits", OperationsRead, limits::show)
-        .get("/api/v1/breakers", OperationsRead, breakers::list)
-        .get("/api/v1/breakers/{key}", OperationsRead, breakers::show)
+        .get("/api/v1/limits", LimitsRead, limits::show)
+        .get("/api/v1/breakers", LimitsRead, breakers::list)
+        .get("/api/v1/breakers/{key}", LimitsRead, breakers::show)
         .post("/api/v1/breakers/{key}/{order}", BreakersWrite, breakers::order)
         .merge(
             Routes::with_queries()
@@ -54,11 +54,14 @@ fn definitions() -> Routes {
     Routes::new()
         .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
         .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
+        .further(ExecutionsRead, "with `recorded` or `input_of`")
         .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
         .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
         .get("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
         .get("/api/v1/statistics", WorkflowsRead, statistics::all)
+        .further(ExecutionsRead, statistics::LAST_RUN)
         .get("/api/v1/workflows/{workflow_id}/statistics", WorkflowsRead, statistics::of_workflow)
+        .further(ExecutionsRead, statistics::LAST_RUN)
         .get(ROLLOUT, WorkflowsRead, rollouts::show)
         .put(ROLLOUT, WorkflowsWrite, rollouts::set)
         .delete(ROLLOUT, WorkflowsWrite, rollouts::end)
@@ -66,8 +69,11 @@ fn definitions() -> Routes {
         .merge(
             Routes::with_queries()
                 .get("/api/v1/workflows", WorkflowsRead, workflows::list)
+                .further(ExecutionsRead, "with `status=active`")
                 .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
+                .further(WorkflowsExecute, "with `execute=true`")
                 .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
+                .further(ExecutionsRead, "for the id of an execution, and `last_execution`")
                 .get("/api/v1/workflows/{workflow_id}/events", ExecutionsRead, history::of_workflow)
                 .post(
                     "/api/v1/workflows/{workflow_id}/migrate",
@@ -139,6 +145,7 @@ fn control_of_runs() -> Routes {
 
 /// Dead letters, one by one and by a filter.
 fn dead_letters() -> Routes {
+    const LETTER_SHOWN: &str = "for the letter in the answer";
     Routes::new()
         .get("/api/v1/dlq/stats", LettersRead, letter_groups::statistics)
         .get("/api/v1/dlq/retries", LettersRead, redrives::list)
@@ -151,7 +158,9 @@ fn dead_letters() -> Routes {
         .post("/api/v1/dlq/{letter_id}/retry", LettersWrite, letters::retry)
         .post("/api/v1/dlq/{letter_id}/discard", LettersWrite, letters::discard)
         .post("/api/v1/dlq/{letter_id}/assign", LettersWrite, letters::assign)
+        .further(LettersRead, LETTER_SHOWN)
         .post("/api/v1/dlq/{letter_id}/notes", LettersWrite, letters::note)
+        .further(LettersRead, LETTER_SHOWN)
         .merge(Routes::with_queries().get("/api/v1/dlq", LettersRead, letters::list).get(
             "/api/v1/dlq/groups",
             LettersRead,
@@ -164,11 +173,13 @@ fn store() -> Routes {
     const POLICY: &str = "/api/v1/admin/retention/policy";
     const APPLY: &str = "/api/v1/admin/retention/apply";
     const BACKUPS: &str = "/api/v1/admin/backups";
+    const ELSEWHERE: &str = "for keys of other namespaces";
     Routes::new()
         .post("/api/v1/import", HistoryImport, transfer::import)
-        .get("/api/v1/admin/api-keys", KeysRead, api_keys::list)
         .post("/api/v1/admin/api-keys", KeysWrite, api_keys::create)
+        .further(NamespacesAdmin, ELSEWHERE)
         .delete("/api/v1/admin/api-keys/{key_id}", KeysWrite, api_keys::revoke)
+        .further(NamespacesAdmin, ELSEWHERE)
         .post("/api/v1/admin/payloads/collect", PayloadsAdmin, payloads::collect)
         .get("/api/v1/admin/payloads/{digest}", PayloadsAdmin, payloads::show)
         .post("/api/v1/admin/payloads/{digest}/erase", PayloadsAdmin, payloads::erase)
@@ -185,8 +196,10 @@ fn store() -> Routes {
         .delete(BACKUPS, BackupsWrite, backups::cancel)
         .merge(
             Routes::with_queries()
+                .get("/api/v1/admin/api-keys", KeysRead, api_keys::list)
+                .further(NamespacesAdmin, ELSEWHERE)
                 .get("/api/v1/audit", AuditRead, audit::list)
-                .get("/api/v1/export", HistoryRead, transfer::export)
+                .get("/api/v1/export", ExecutionsRead, transfer::export)
                 .get("/api/v1/events", HistoryRead, history::events),
         )
 }
@@ -196,6 +209,8 @@ fn replayed() -> Routes {
     Routes::new()
         .get("/api/v1/replays", ReplaysRead, replays::list)
         .post("/api/v1/replays", ReplaysWrite, replays::begin)
+        .further(HistoryRead, replays::TO_A_URL)
+        .further(ViewsWrite, replays::INTO_A_VIEW)
         .get("/api/v1/replays/{replay_id}", ReplaysRead, replays::show)
         .post("/api/v1/replays/{replay_id}/stop", ReplaysWrite, replays::stop)
         .post("/api/v1/replays/{replay_id}/resume", ReplaysWrite, replays::resume)

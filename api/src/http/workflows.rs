@@ -3,6 +3,7 @@
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use backstitch_core::access::Permission;
 use backstitch_core::forms::{Compiled, Form};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::yaml::{self, Format};
@@ -59,6 +60,9 @@ pub(super) async fn define(
 ) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["execute"])?;
     let execute = asked.word("execute", &["true", "false"], |word| word.parse::<bool>().ok())?;
+    if execute == Some(true) {
+        caller.needs(Permission::WorkflowsExecute)?;
+    }
     let defined = defined(&caller, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     let mut body = json!({
@@ -106,6 +110,9 @@ pub(super) async fn validate(caller: Caller, document: Document) -> Result<Respo
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["tag", "status"])?;
     let active = asked.word("status", &["active"], |word| (word == "active").then_some(()))?;
+    if active.is_some() {
+        caller.needs(Permission::ExecutionsRead)?;
+    }
     let all = caller.engine()?.catalog().all(caller.namespace());
     let has = |own: &&Revision| match asked.text("tag") {
         Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
@@ -141,6 +148,7 @@ pub(super) async fn show(
         _ => None,
     })?;
     if let Ok(run) = workflow.parse::<ExecutionId>() {
+        caller.needs(Permission::ExecutionsRead)?;
         return Ok(answer::ok(&*caller.engine()?.execution(run).await?));
     }
     let mut revisions = revisions_of(&caller, &workflow)?;

@@ -47,6 +47,8 @@ pub struct Jwt {
     pub audience: Vec<String>,
     /// How far clocks may differ.
     pub leeway: Duration,
+    /// Whether a token must name the tenant: one that does not is otherwise of the default one.
+    pub namespace_required: bool,
 }
 
 /// Where the public keys of an issuer are.
@@ -144,6 +146,14 @@ impl Jwt {
             Some(given) => duration(&given.text, 0..=LEEWAY_MS_MAX)
                 .ok_or_else(|| wrong(sources, "jwt_leeway", "must be a duration up to 5m"))?,
         };
+        let namespace_required = match sources.get("jwt_require_namespace") {
+            None => false,
+            Some(given) => match given.text.trim() {
+                "on" | "true" => true,
+                "off" | "false" => false,
+                _ => return Err(wrong(sources, "jwt_require_namespace", "must be on or off")),
+            },
+        };
         let issuer = sources.get("jwt_issuer").map(|given| given.text.trim().to_owned());
         let audience: Vec<_> = (sources.get("jwt_audience").into_iter())
             .flat_map(|given| given.text.split(','))
@@ -152,7 +162,7 @@ impl Jwt {
             .collect();
         let key_set = place.transpose()?.map(|place| KeySet { place, refresh });
         if secret.is_none() && key_set.is_none() {
-            let idle = ["jwt_issuer", "jwt_audience"].into_iter();
+            let idle = ["jwt_issuer", "jwt_audience", "jwt_require_namespace"].into_iter();
             return match idle.clone().find(|key| sources.get(key).is_some()) {
                 Some(key) => Err(wrong(sources, key, "needs jwt_secret or jwt_jwks")),
                 None => Ok(None),
@@ -164,7 +174,7 @@ impl Jwt {
                        would count here";
             return Err(wrong(sources, "jwt_jwks", why));
         }
-        Ok(Some(Self { secret, key_set, issuer, audience, leeway }))
+        Ok(Some(Self { secret, key_set, issuer, audience, leeway, namespace_required }))
     }
 }
 
@@ -275,6 +285,10 @@ mod tests {
         assert_eq!(whole.jwt.map(|jwt| jwt.audience.len()), Some(2));
         assert!(read(&[(url, "https://id/keys"), issuer]).is_err());
         assert!(read(&[(url, "https://id/keys"), audience]).is_err());
+        let strict = ("BACKSTITCH_JWT_REQUIRE_NAMESPACE", "on");
+        let whole = read(&[(url, "https://id/keys"), issuer, audience, strict]);
+        assert!(whole.is_ok_and(|own| own.jwt.is_some_and(|own| own.namespace_required)));
+        assert!(read(&[strict]).is_err_and(|why| why.contains("needs jwt_secret or jwt_jwks")));
         assert!(read(&[issuer]).is_err_and(|why| why.contains("needs jwt_secret or jwt_jwks")));
         assert!(read(&[(url, "http://id/keys"), issuer, audience]).is_err());
         assert!(read(&[(url, "http://127.0.0.1:9/keys"), issuer, audience]).is_ok());

@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 35] = [
+pub const KEYS: [&str; 36] = [
     "data_dir",
     "listen",
     "fsync",
@@ -43,6 +43,7 @@ pub const KEYS: [&str; 35] = [
     "jwt_issuer",
     "jwt_audience",
     "jwt_leeway",
+    "jwt_require_namespace",
     "allowed_hosts",
     "node",
     "dlq_alarm_letters",

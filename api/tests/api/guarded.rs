@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -23,12 +24,22 @@ pub struct Guarded {
     pub folder: TempDir,
     pub issuer: Issuer,
     settings: Vec<&'static str>,
+    log: Log,
 }
+
+/// What the server has logged since it got ready.
+type Log = Arc<Mutex<Vec<String>>>;
 
 impl Drop for Guarded {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
+        if !std::thread::panicking() {
+            // It must not have what callers send to prove who they are.
+            for line in &*self.log.lock().expect("no panic") {
+                assert!(!line.contains(FIRST_KEY) && !line.contains("bst_"), "{line}");
+            }
+        }
     }
 }
 
@@ -43,16 +54,29 @@ impl Guarded {
         let issuer = Issuer::new();
         let keys = folder.path().join("keys.json");
         std::fs::write(keys, issuer.key_set().to_string()).expect("a file");
-        let (process, url) = serve(folder.path(), settings);
+        let log = Log::default();
+        let (process, url) = serve(folder.path(), settings, &log);
         let (client, settings) = (crate::forms::client(), settings.to_vec());
-        Self { process, url, client, folder, issuer, settings }
+        Self { process, url, client, folder, issuer, settings, log }
     }
 
     /// `kill -9`, and again over the same data.
     pub fn start_again(&mut self) {
         self.process.kill().expect("it can be killed");
         self.process.wait().expect("it ends");
-        (self.process, self.url) = serve(self.folder.path(), &self.settings);
+        (self.process, self.url) = serve(self.folder.path(), &self.settings, &self.log);
+    }
+
+    /// The fields of the first line of the log that has such texts, once it is there.
+    pub fn logged(&self, texts: [&str; 2]) -> Value {
+        let has = |line: &&String| texts.iter().all(|text| line.contains(text));
+        loop {
+            if let Some(line) = self.log.lock().expect("no panic").iter().find(has) {
+                let line: Value = serde_json::from_str(line).expect("a JSON line");
+                return line["fields"].clone();
+            }
+            std::thread::yield_now();
+        }
     }
 
     pub fn ask(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
@@ -79,7 +103,7 @@ impl Guarded {
     }
 }
 
-fn serve(folder: &Path, settings: &[&str]) -> (Child, String) {
+fn serve(folder: &Path, settings: &[&str], log: &Log) -> (Child, String) {
     let keys = folder.join("keys.json").display().to_string();
     let mut process = backstitch(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-leeway", "0s"])
@@ -92,15 +116,16 @@ fn serve(folder: &Path, settings: &[&str]) -> (Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let log = BufReader::new(process.stderr.take().expect("a pipe"));
-    let mut lines = log.lines().map(|line| line.expect("text"));
+    let mut lines = BufReader::new(process.stderr.take().expect("a pipe"))
+        .lines()
+        .map(|line| line.expect("text"));
     let ready = lines.find(|line| line.contains("is ready")).expect("it gets ready");
     let ready: Value = serde_json::from_str(&ready).expect("a JSON line");
     let address = ready["fields"]["address"].as_str().expect("an address").to_owned();
-    // Whatever it goes on to log must not have what callers send to prove who they are.
+    let log = log.clone();
     std::thread::spawn(move || {
         for line in lines {
-            assert!(!line.contains(FIRST_KEY) && !line.contains("bst_"), "{line}");
+            log.lock().expect("no panic").push(line);
         }
     });
     (process, format!("http://{address}"))

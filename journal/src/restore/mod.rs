@@ -7,6 +7,7 @@
 
 mod build;
 mod effects;
+mod keys;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::error::{Damage, Error};
 use crate::progress::{Meter, OnProgress};
 use crate::reader::Reader;
 use crate::target::Target;
+pub use keys::RestoredKey;
 use plan::Plan;
 
 /// Runs and effects beyond this many are counted and not listed.
@@ -98,6 +100,9 @@ pub struct RestoreReport {
     /// Payloads that were erased after the point: they stay erased, and the restored store
     /// says so.
     pub erasures_kept: Vec<String>,
+    /// API keys that count in the restored store. One that was revoked after the source was made
+    /// counts again.
+    pub api_keys: Vec<RestoredKey>,
     /// The oldest point that the source can be restored to.
     pub oldest: Oldest,
     /// Payloads kept outside the log that go along.

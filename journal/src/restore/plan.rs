@@ -9,6 +9,7 @@ use backstitch_core::event::{
 };
 use backstitch_core::ids::{PartitionId, StepIndex, StreamId};
 
+use super::keys::Keys;
 use super::{Error, Meter, OnProgress};
 use super::{
     LISTED_MAX, LostPartition, LostRun, Oldest, Reader, RestorePoint, RestoreReport, ReturnedRun,
@@ -36,6 +37,7 @@ pub(super) struct Plan {
     pub effects_of: BTreeSet<StreamId>,
     /// Bytes of the commits read.
     pub bytes: u64,
+    keys: Keys,
     partitions: Vec<LostPartition>,
     lost: BTreeMap<StreamId, (u64, u64)>,
     /// Runs removed behind the point of which something is kept.
@@ -97,6 +99,9 @@ impl Plan {
         for index in 0..self.heads.len() {
             let partition = u16::try_from(index).expect("an identity counts them in u16");
             let own = base.entries_of(&StreamId::Partition(PartitionId(partition)))?;
+            for entry in &own {
+                self.keys.take(entry.decode()?);
+            }
             if let Some(last) = own.last() {
                 self.own_versions[index] = last.first_version + u64::from(last.records) - 1;
             }
@@ -124,6 +129,7 @@ impl Plan {
             held_to: Vec::new(),
             effects_of: BTreeSet::new(),
             bytes: 0,
+            keys: Keys::default(),
             partitions: (0..counted).map(partition).collect(),
             lost: BTreeMap::new(),
             returned: BTreeMap::new(),
@@ -139,6 +145,7 @@ impl Plan {
         let own = StreamId::Partition(commit.partition());
         if let Some(entry) = commit.entries.iter().rfind(|entry| entry.stream == own) {
             self.own_versions[index] = entry.version;
+            self.keys.take(commit.records_of(|stream| *stream == own));
         }
         let partition = &mut self.partitions[index];
         partition.commits_kept += 1;
@@ -270,6 +277,7 @@ impl Plan {
             effects: Vec::new(),
             effect_count: 0,
             erasures_kept: self.held_to.iter().filter_map(|(_, own)| digest_of(own)).collect(),
+            api_keys: self.keys.in_force(self.held_to.iter().map(|(_, event)| event)),
             oldest: Oldest {
                 positions: self.oldest.iter().map(|head| head.position).collect(),
                 at: self.oldest.iter().map(|head| head.committed_at).max().filter(|_| cut),

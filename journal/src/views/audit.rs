@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use backstitch_core::audit::{AuditAction, AuditRow, deed};
-use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::event::{Event, RedriveEvent, ReplayEvent, RunEvent};
+use backstitch_core::ids::{DEFAULT_NAMESPACE, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
 use crate::commit::Commit;
@@ -130,7 +130,8 @@ impl Filter for AuditFilter {
         let about = |target: &String| {
             *target == row.target || row.execution.is_some_and(|run| run.to_string() == *target)
         };
-        (row.namespace.is_empty() || *row.namespace == self.namespace)
+        let of_the_store = row.namespace.is_empty() && self.namespace == DEFAULT_NAMESPACE;
+        (of_the_store || *row.namespace == self.namespace)
             && self.actor.as_ref().is_none_or(|actor| *actor == row.actor)
             && self.action.is_none_or(|action| action == row.action)
             && self.target.as_ref().is_none_or(about)
@@ -165,10 +166,10 @@ fn is_of_interest(kind: (u32, u32)) -> bool {
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
-/// The rows of a commit. `namespace_of` says whose a run is.
+/// The rows of a commit. `namespace_of` says whose a run, replay or redrive is.
 pub(super) fn rows_of_commit(
     commit: &Commit,
-    namespace_of: &dyn Fn(&ExecutionId) -> Option<Arc<str>>,
+    namespace_of: &dyn Fn(&StreamId) -> Option<Arc<str>>,
 ) -> Vec<AuditRow> {
     let mut rows = Vec::new();
     for entry in &commit.entries {
@@ -190,14 +191,16 @@ pub(super) fn rows_of_history(stream: &StreamId, records: &[Record]) -> Vec<Audi
         StreamId::Workflow { .. } | StreamId::Replay(_) | StreamId::Redrive(_) => PartitionId(0),
     };
     let namespace = namespace_in(records);
-    let namespace_of = |_: &ExecutionId| namespace.clone();
+    let namespace_of = |_: &StreamId| namespace.clone();
     records.iter().filter_map(|record| row(partition, record, &namespace_of)).collect()
 }
 
-/// Whose a run is, from its history.
+/// Whose a run, replay or redrive is, from its history.
 pub(super) fn namespace_in(records: &[Record]) -> Option<Arc<str>> {
     match records.first().map(|record| &record.event) {
         Some(Event::Run(RunEvent::Submitted(own))) => Some(own.namespace.clone()),
+        Some(Event::Replay(ReplayEvent::Requested(own))) => Some(own.namespace.clone()),
+        Some(Event::Redrive(RedriveEvent::Requested(own))) => Some(own.namespace.clone()),
         _ => None,
     }
 }
@@ -205,14 +208,14 @@ pub(super) fn namespace_in(records: &[Record]) -> Option<Arc<str>> {
 fn row(
     partition: PartitionId,
     record: &Record,
-    namespace_of: &dyn Fn(&ExecutionId) -> Option<Arc<str>>,
+    namespace_of: &dyn Fn(&StreamId) -> Option<Arc<str>>,
 ) -> Option<AuditRow> {
     let deed = deed(&record.stream, &record.event)?;
     let execution = match &record.stream {
         StreamId::Execution(run) => Some(*run),
         _ => None,
     };
-    let namespace = deed.namespace.or_else(|| namespace_of(execution.as_ref()?));
+    let namespace = deed.namespace.or_else(|| namespace_of(&record.stream));
     Some(AuditRow {
         partition,
         position: record.position,
@@ -231,6 +234,7 @@ mod tests {
     use backstitch_core::event::{
         ControlEvent, ForkEvent, LetterEvent, UndoSettlement, UnwindEvent,
     };
+    use backstitch_core::ids::ExecutionId;
 
     use super::*;
 

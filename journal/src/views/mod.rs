@@ -180,15 +180,22 @@ impl Views {
         changes: &[ViewChange],
         history: impl Fn(&StreamId) -> Option<Vec<Record>>,
     ) -> Vec<AuditRow> {
-        let namespace_of = |run: &ExecutionId| {
+        let of_run = |run: &ExecutionId| {
             let fresh = changes.iter().find_map(|change| match change {
                 ViewChange::Run(row) if row.execution == *run => Some(row.namespace.clone()),
                 _ => None,
             });
             // A view that cannot be read says so at the next tick.
             let known = || self.run(run).ok().flatten().map(|row| row.namespace);
-            let read = || audit::namespace_in(&history(&StreamId::Execution(*run))?);
-            fresh.or_else(known).or_else(read)
+            fresh.or_else(known)
+        };
+        let namespace_of = |stream: &StreamId| {
+            let known = match stream {
+                StreamId::Execution(run) => of_run(run),
+                StreamId::Replay(_) | StreamId::Redrive(_) => None,
+                StreamId::Workflow { .. } | StreamId::Partition(_) => return None,
+            };
+            known.or_else(|| audit::namespace_in(&history(stream)?))
         };
         audit::rows_of_commit(commit, &namespace_of)
     }

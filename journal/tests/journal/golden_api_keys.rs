@@ -15,7 +15,8 @@ pub fn revoked() -> Event {
     Event::Partition(PartitionEvent::ApiKey(revoked))
 }
 
-fn created(expires_at: Option<Timestamp>) -> Event {
+/// Somebody had a key made.
+pub fn created(expires_at: Option<Timestamp>) -> Event {
     Event::Partition(PartitionEvent::ApiKey(ApiKeyEvent::Created {
         id: "key_0123456789abcdef".into(),
         name: "ci".to_owned(),

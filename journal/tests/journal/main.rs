@@ -48,6 +48,7 @@ mod removal_crash;
 mod removal_lives;
 mod removal_redrives;
 mod restore;
+mod restored_keys;
 mod returned;
 mod salvage;
 mod scrub;

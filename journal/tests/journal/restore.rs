@@ -282,7 +282,7 @@ fn damage_behind_the_point_does_not_matter_and_before_it_is_refused() {
 
 const RUN: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 7 };
 
-fn append(journal: &Journal, head: &mut Head, records: &[(StreamId, u64, Event)], at: i64) {
+pub fn append(journal: &Journal, head: &mut Head, records: &[(StreamId, u64, Event)], at: i64) {
     let mut builder = journal.commit_builder(PartitionId(0), 1, head);
     for (stream, version, event) in records {
         assert_eq!(builder.push(stream, *version, Timestamp(at), event), Fit::Fits);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backstitch_journal::{
-    EffectKind, Oldest, RestorePoint, RestoreReport, RestoreRequest, restore,
+    EffectKind, Oldest, RestorePoint, RestoreReport, RestoreRequest, RestoredKey, restore,
 };
 
 use super::Answer;
@@ -81,6 +81,7 @@ fn text(report: &RestoreReport, to: &Path, screen: &Screen) -> String {
     for digest in &report.erasures_kept {
         shown.push_str(&format!("payload {digest} was erased later and stays erased\n"));
     }
+    keys(&report.api_keys, screen, &mut shown);
     if let Some(damage) = &report.damage_behind {
         let damage = printable(&damage.to_string());
         let line = format!("damage behind the point, nothing there was counted: {damage}");
@@ -91,6 +92,20 @@ fn text(report: &RestoreReport, to: &Path, screen: &Screen) -> String {
     returned(report, screen, &mut shown);
     effects(report, screen, &mut shown);
     shown
+}
+
+/// The API keys that count then, as the source knows them.
+fn keys(keys: &[RestoredKey], screen: &Screen, shown: &mut String) {
+    if keys.is_empty() {
+        return;
+    }
+    let count = counted(keys.len() as u64, "API key");
+    let line = format!("{count} in force there: revoke again what was revoked since");
+    shown.push_str(&format!("{}\n", screen.paint(Style::Waiting, &line)));
+    for key in keys.iter().take(ROWS_SHOWN_MAX) {
+        let (name, namespace) = (printable(&key.name), printable(&key.namespace));
+        shown.push_str(&format!("  {} {name} of {namespace}\n", key.key_id));
+    }
 }
 
 /// The oldest point that can be restored.

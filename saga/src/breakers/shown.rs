@@ -106,6 +106,14 @@ impl Breakers {
         self.lock().circuits.values().filter(|own| own.forced.is_some()).count()
     }
 
+    /// How many of those are a tenant's.
+    #[must_use]
+    pub fn forced_in(&self, namespace: &str) -> usize {
+        let inner = self.lock();
+        let own = inner.circuits.iter().filter(|((own, _), _)| **own == *namespace);
+        own.filter(|(_, own)| own.forced.is_some()).count()
+    }
+
     /// How many circuits stand how, and how many calls wait: closed, open, half open, waiting.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> ([usize; 3], usize) {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use backstitch_core::api_keys::{API_KEYS_MAX, ApiKey, ApiKeyWish, KEY_ID_PREFIX};
+use backstitch_core::api_keys::{
+    API_KEYS_MAX, API_KEYS_PER_NAMESPACE_MAX, ApiKey, ApiKeyWish, KEY_ID_PREFIX,
+};
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{ApiKeyEvent, PartitionEvent};
 use backstitch_core::ids::Digest;
@@ -20,20 +22,35 @@ const ID_BYTES: usize = 8;
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
+/// Who lets expired keys go.
+const OWN_ACTOR: &str = "backstitch";
+
+/// Keys by their ids.
+type Known = BTreeMap<Arc<str>, Arc<ApiKey>>;
+
+/// What becomes of keys that were made with one that is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeWithIt {
+    /// They count no more either.
+    Ends,
+    /// They stay.
+    Stays,
+}
+
 /// The keys in force: a copy of what partition 0 tells.
 #[derive(Debug, Default)]
 pub(super) struct ApiKeys {
-    known: RwLock<BTreeMap<Arc<str>, Arc<ApiKey>>>,
+    known: RwLock<Known>,
     /// Held while one is made or revoked.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
 
 impl ApiKeys {
-    fn read<T>(&self, read: impl FnOnce(&BTreeMap<Arc<str>, Arc<ApiKey>>) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
         read(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, Arc<ApiKey>>)) {
+    fn change(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -97,9 +114,7 @@ impl Handle {
             return Err(Error::InvalidApiKey(problems.into_iter().map(problem).collect()));
         }
         let _one_at_a_time = self.shared.api_keys.changing.lock().await;
-        if self.shared.api_keys.read(BTreeMap::len) >= API_KEYS_MAX {
-            return Err(Error::TooManyApiKeys { max: API_KEYS_MAX });
-        }
+        self.make_room(&wish.namespace).await?;
         let (name, secret) = (drawn::<ID_BYTES>(), drawn::<SECRET_BYTES>());
         let text = format!("{TEXT_PREFIX}{name}_{secret}");
         let key = ApiKey {
@@ -127,37 +142,93 @@ impl Handle {
         Ok((key, text))
     }
 
-    /// Revokes a key of a tenant: it counts no more once that is durable.
+    /// Fails if there are as many keys as there may be; those that are expired make room.
+    async fn make_room(&self, namespace: &str) -> Result<(), Error> {
+        if self.full(namespace).is_none() {
+            return Ok(());
+        }
+        let now = clock::now();
+        let keys = |known: &Known| known.values().cloned().collect::<Vec<_>>();
+        let expired = self.shared.api_keys.read(keys).into_iter().filter(|key| key.is_expired(now));
+        for key in expired {
+            self.end(&key, "it is expired", OWN_ACTOR).await?;
+        }
+        self.full(namespace).map_or(Ok(()), |max| Err(Error::TooManyApiKeys { max }))
+    }
+
+    /// The bound that is reached, of all keys or of a tenant's.
+    fn full(&self, namespace: &str) -> Option<usize> {
+        let of_tenant =
+            |known: &Known| known.values().filter(|key| *key.namespace == *namespace).count();
+        let (all, own) = self.shared.api_keys.read(|known| (known.len(), of_tenant(known)));
+        let of_all = (all >= API_KEYS_MAX).then_some(API_KEYS_MAX);
+        of_all.or((own >= API_KEYS_PER_NAMESPACE_MAX).then_some(API_KEYS_PER_NAMESPACE_MAX))
+    }
+
+    /// A key that was not revoked.
+    ///
+    /// # Errors
+    /// [`Error::ApiKeyNotFound`].
+    pub fn api_key(&self, id: &str) -> Result<Arc<ApiKey>, Error> {
+        let known = self.shared.api_keys.read(|known| known.get(id).cloned());
+        known.ok_or_else(|| Error::ApiKeyNotFound(id.chars().take(64).collect()))
+    }
+
+    /// Revokes a key, and those that were made with it unless they are to stay: none counts any
+    /// more once that is durable. The key itself is the last, so that a crash before leaves
+    /// something to revoke again. Answers all of them, the key first.
     ///
     /// # Errors
     /// [`Error::ApiKeyNotFound`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn revoke_api_key(
         &self,
-        namespace: &str,
         id: &str,
+        made: MadeWithIt,
         said: (String, String),
-    ) -> Result<Arc<ApiKey>, Error> {
-        let (namespace, id) = (namespace.to_owned(), id.to_owned());
-        self.to_its_end(move |handle| async move { handle.revoke(&namespace, &id, said).await })
-            .await
+    ) -> Result<Vec<Arc<ApiKey>>, Error> {
+        let id = id.to_owned();
+        self.to_its_end(move |handle| async move { handle.revoke(&id, made, said).await }).await
     }
 
     async fn revoke(
         &self,
-        namespace: &str,
         id: &str,
+        made: MadeWithIt,
         (reason, actor): (String, String),
-    ) -> Result<Arc<ApiKey>, Error> {
+    ) -> Result<Vec<Arc<ApiKey>>, Error> {
         let _one_at_a_time = self.shared.api_keys.changing.lock().await;
-        let known = self.shared.api_keys.read(|known| known.get(id).cloned());
-        let Some(key) = known.filter(|key| *key.namespace == *namespace) else {
-            return Err(Error::ApiKeyNotFound(id.chars().take(64).collect()));
-        };
+        let mut ending = vec![self.api_key(id)?];
+        if made == MadeWithIt::Ends {
+            self.shared.api_keys.read(|known| add_made(known, &mut ending));
+        }
+        for key in ending[1..].iter().rev() {
+            self.end(key, &format!("{id}, with which it was made: {reason}"), &actor).await?;
+        }
+        self.end(&ending[0], &reason, &actor).await?;
+        Ok(ending)
+    }
+
+    /// A key counts no more.
+    async fn end(&self, key: &ApiKey, reason: &str, actor: &str) -> Result<(), Error> {
         let (id, namespace) = (key.id.clone(), key.namespace.clone());
+        let (reason, actor) = (reason.to_owned(), actor.to_owned());
         let revoked = ApiKeyEvent::Revoked { id, namespace, reason, actor };
         self.record(WORKFLOWS_PARTITION, PartitionEvent::ApiKey(revoked)).await?;
         self.shared.api_keys.change(|known| drop(known.remove(&key.id)));
-        Ok(key)
+        Ok(())
+    }
+}
+
+/// Adds what was made with each of some keys, and with those.
+fn add_made(known: &Known, ending: &mut Vec<Arc<ApiKey>>) {
+    let mut at = 0;
+    while let Some(maker) = ending.get(at).map(|key| key.id.clone()) {
+        // Nobody else is called as a key is.
+        let own = known.values().filter(|key| *key.created_by == *maker);
+        let new = own.filter(|key| !ending.iter().any(|one| one.id == key.id));
+        let new: Vec<_> = new.cloned().collect();
+        ending.extend(new);
+        at += 1;
     }
 }
 

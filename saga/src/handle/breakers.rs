@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::event::{BreakerOrder, PartitionEvent};
-use backstitch_core::partition::BREAKERS_SET_MAX;
+use backstitch_core::partition::{BREAKERS_SET_MAX, BREAKERS_SET_PER_NAMESPACE_MAX};
 
 use super::Handle;
 use crate::breakers::{Breakers, CircuitShown, Forced, Name};
@@ -43,8 +43,11 @@ impl Handle {
         let breakers = self.breakers();
         let forces = matches!(order, BreakerOrder::Open | BreakerOrder::Close);
         let known = breakers.find(&name, clock::now()).is_some_and(|own| own.forced.is_some());
-        if forces && !known && breakers.forced() >= BREAKERS_SET_MAX {
-            return Err(Error::TooManyBreakers { max: BREAKERS_SET_MAX });
+        let all = (breakers.forced(), BREAKERS_SET_MAX);
+        let own = (breakers.forced_in(&name.0), BREAKERS_SET_PER_NAMESPACE_MAX);
+        let full = [own, all].into_iter().find(|(forced, max)| forced >= max);
+        if let Some((_, max)) = full.filter(|_| forces && !known) {
+            return Err(Error::TooManyBreakers { max });
         }
         let (namespace, key): (Arc<str>, Arc<str>) = name.clone();
         let set = PartitionEvent::BreakerSet { namespace, key, order, reason, actor };

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use backstitch_core::event::{Event, PartitionEvent, RedriveEvent};
 use backstitch_core::ids::{RedriveId, StreamId};
 use backstitch_core::redrives::{
-    self, KEPT_MAX, KEPT_MS, RUNNING_MAX, RedriveCommand, RedriveRejection, RedriveState,
-    RedriveStatus,
+    self, KEPT_MAX, KEPT_MS, RUNNING_MAX, RUNNING_PER_NAMESPACE_MAX, RedriveCommand,
+    RedriveRejection, RedriveState, RedriveStatus,
 };
 use backstitch_core::time::{Moment, Timestamp};
 use backstitch_journal::record_fits;
@@ -76,9 +76,9 @@ impl<T: Abandon> Partition<T> {
             Err(rejection) => return Answer::RedriveRejected(rejection),
         };
         if let Some(event) = event {
-            let running = self.redrives.values().filter(|own| own.status == RedriveStatus::Running);
-            if begins && running.count() >= RUNNING_MAX {
-                return Answer::RedriveRejected(RedriveRejection::TooMany);
+            let full = if begins { self.full_of_redrives(id, &event) } else { None };
+            if let Some(max) = full {
+                return Answer::RedriveRejected(RedriveRejection::TooMany { max });
             }
             let requested = matches!(event, RedriveEvent::Requested(_));
             if let Err(answer) = self.record_redrive(id, event, moment) {
@@ -92,6 +92,22 @@ impl<T: Abandon> Partition<T> {
             Some(state) => Answer::Redrive(id, Box::new(state.clone())),
             None => Answer::RedriveRejected(RedriveRejection::Unknown),
         }
+    }
+
+    /// The bound that keeps a redrive from going on now: that of its tenant, or of all.
+    fn full_of_redrives(&self, id: RedriveId, event: &RedriveEvent) -> Option<usize> {
+        let namespace = match (event, self.redrives.get(&id)) {
+            (RedriveEvent::Requested(request), _) => &request.namespace,
+            (_, known) => &known?.request.namespace,
+        };
+        let running = || {
+            let all = self.redrives.values();
+            all.filter(|own| own.status == RedriveStatus::Running)
+        };
+        let own = running().filter(|own| own.request.namespace == *namespace).count();
+        let of_all = (running().count() >= RUNNING_MAX).then_some(RUNNING_MAX);
+        let of_tenant = own >= RUNNING_PER_NAMESPACE_MAX;
+        of_tenant.then_some(RUNNING_PER_NAMESPACE_MAX).or(of_all)
     }
 
     fn record_redrive(

@@ -6,12 +6,13 @@ mod workflows;
 
 use backstitch_core::access::Permission::{
     ExecutionsRead, HistoryRead, LettersRead, LettersWrite, OperationsRead, ReplaysWrite,
-    RetentionWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+    RetentionWrite, ServicesAdmin, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsRead,
+    WorkflowsWrite,
 };
 
 use super::{later, monitoring};
 use crate::http::routes::Routes;
-use crate::http::{history, letter_groups, replays, retention};
+use crate::http::{history, letter_groups, replays, retention, statistics};
 
 const TEMPLATES: &str = "templates";
 const ARCHIVING: &str = "archiving of workflows";
@@ -37,7 +38,8 @@ fn definitions() -> Routes {
                 .post("/workflows", WorkflowsWrite, workflows::define)
                 .get("/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .put("/workflows/{workflow_id}", WorkflowsWrite, workflows::update)
-                .get("/workflows/statistics", WorkflowsRead, workflows::statistics),
+                .get("/workflows/statistics", WorkflowsRead, workflows::statistics)
+                .further(ExecutionsRead, statistics::LAST_RUN),
         )
 }
 
@@ -69,6 +71,8 @@ fn infrastructure() -> Routes {
                 .get("/infrastructure/saga/stats", ExecutionsRead, infrastructure::sagas)
                 .get("/infrastructure/saga/{saga_id}", ExecutionsRead, executions::show)
                 .post("/infrastructure/events/replay", ReplaysWrite, replays::begin)
+                .further(HistoryRead, replays::TO_A_URL)
+                .further(ViewsWrite, replays::INTO_A_VIEW)
                 .post("/infrastructure/events/clear", RetentionWrite, retention::apply),
         )
 }
@@ -86,9 +90,9 @@ fn to_come() -> Routes {
         .post("/jobs/notify-consolidation", WorkflowsExecute, later(JOBS))
         .post("/docstore/save", WorkflowsExecute, later(JOBS))
         .get("/registry", OperationsRead, later(REGISTRY))
-        .post("/registry/register", OperationsRead, later(REGISTRY))
-        .post("/registry/sync-peers", OperationsRead, later(REGISTRY))
-        .post("/registry/poll-openapi", OperationsRead, later(REGISTRY))
+        .post("/registry/register", ServicesAdmin, later(REGISTRY))
+        .post("/registry/sync-peers", ServicesAdmin, later(REGISTRY))
+        .post("/registry/poll-openapi", ServicesAdmin, later(REGISTRY))
         .get("/peers", OperationsRead, later(PEERS))
         .get("/config/effective", OperationsRead, later(SETTINGS))
         .get("/infrastructure/tracing/stats", ExecutionsRead, later(TRACES))

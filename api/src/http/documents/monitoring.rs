@@ -84,7 +84,17 @@ fn resources(used: &Used) -> Value {
     })
 }
 
-/// `GET /orchestrator/health`: 200 while the process is alive; the words tell the rest.
+/// `GET /orchestrator/health`: 200 while the process is alive; whoever has to prove who they are is
+/// told the rest with the permission, by `/health/system`.
+pub(super) async fn alive(app: State<App>) -> Response {
+    if !app.gate().is_required() {
+        return health(app).await;
+    }
+    let ready = app.engine().is_ok_and(Handle::is_ready);
+    answer::ok(&json!({ "status": word(ready), "timestamp": clock::now().to_string() }))
+}
+
+/// `GET /health/system`: 200 while the process is alive; the words tell the rest.
 pub(super) async fn health(State(app): State<App>) -> Response {
     let used = app.machine().look(Path::new(&app.about().data_dir));
     let engine = app.engine().ok();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
+use backstitch_core::access::Permission;
 use backstitch_core::report::run_row_json;
 use backstitch_core::summary::{RunStatus, RunSummary};
 use backstitch_journal::RunFilter;
@@ -40,7 +41,8 @@ pub(in crate::http) async fn begin(
     Ok(caller.engine()?.submit(request).await?)
 }
 
-/// Where a workflow stands: how many of its runs have not ended, and the last one.
+/// Where a workflow stands: how many of its runs have not ended, and the last one, for whoever may
+/// read runs.
 ///
 /// # Errors
 /// As [`backstitch_saga::Handle::runs`].
@@ -53,8 +55,10 @@ pub(in crate::http) async fn standing(
     let live = RunStatus::ALL.into_iter().filter(|status| !status.is_ended());
     let active = runs.map_or(0, |own| live.map(|status| own.of_status(status)).sum::<u64>());
     let filter = RunFilter { workflow: Some(workflow.to_owned()), ..of(caller) };
-    let page = engine.runs(filter, None, 1).await?;
-    let last = page.rows.first().map(run_row_json);
+    let last = match caller.may(Permission::ExecutionsRead) {
+        true => engine.runs(filter, None, 1).await?.rows.first().map(run_row_json),
+        false => None,
+    };
     let fields = [
         ("status", json!("active")),
         ("active_executions", json!(active)),

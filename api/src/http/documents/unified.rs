@@ -5,8 +5,8 @@ mod executors;
 mod workflows;
 
 use backstitch_core::access::Permission::{
-    ExecutionsRead, OperationsRead, WorkflowsCancel, WorkflowsExecute, WorkflowsRead,
-    WorkflowsWrite,
+    ExecutionsRead, OperationsRead, ServicesAdmin, WorkflowsCancel, WorkflowsExecute,
+    WorkflowsRead, WorkflowsWrite,
 };
 
 use super::{later, monitoring};
@@ -20,14 +20,14 @@ const EXECUTORS: &str = "registration of task executors";
 pub(super) fn routes() -> Routes {
     Routes::with_queries()
         .get("/orchestrator/services", OperationsRead, later(SERVICES))
-        .post("/orchestrator/services", OperationsRead, later(SERVICES))
-        .post("/orchestrator/services/{service_id}/start", OperationsRead, later(SERVICES))
-        .post("/orchestrator/services/{service_id}/stop", OperationsRead, later(SERVICES))
-        .post("/orchestrator/services/{service_id}/restart", OperationsRead, later(SERVICES))
+        .post("/orchestrator/services", ServicesAdmin, later(SERVICES))
+        .post("/orchestrator/services/{service_id}/start", ServicesAdmin, later(SERVICES))
+        .post("/orchestrator/services/{service_id}/stop", ServicesAdmin, later(SERVICES))
+        .post("/orchestrator/services/{service_id}/restart", ServicesAdmin, later(SERVICES))
         .get("/orchestrator/services/{service_id}/health", OperationsRead, later(SERVICES))
         .get("/orchestrator/workflows", WorkflowsRead, workflows::list)
         .get("/orchestrator/workflows/executions", ExecutionsRead, executions::list)
-        .post("/orchestrator/task-executors", OperationsRead, later(EXECUTORS))
+        .post("/orchestrator/task-executors", ServicesAdmin, later(EXECUTORS))
         .merge(
             Routes::new()
                 .post("/orchestrator/workflows", WorkflowsWrite, workflows::define)
@@ -48,6 +48,6 @@ pub(super) fn routes() -> Routes {
                 )
                 .get("/orchestrator/task-executors", OperationsRead, executors::list)
                 .get("/orchestrator/metrics", OperationsRead, monitoring::metrics)
-                .get("/orchestrator/health", Open, monitoring::health),
+                .get("/orchestrator/health", Open, monitoring::alive),
         )
 }

@@ -7,8 +7,8 @@
 mod key_set;
 mod signatures;
 
-use backstitch_core::access::Permissions;
-use backstitch_core::api_keys::{KEY_ID_PREFIX, is_namespace};
+use backstitch_core::access::{Permissions, is_taken_name};
+use backstitch_core::api_keys::is_namespace;
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::caller::Identity;
-use super::gate::{ACTOR_BYTES_MAX, ANONYMOUS, NotIn};
+use super::gate::{ACTOR_BYTES_MAX, NotIn};
 use crate::error::Error;
 use crate::settings::authentication;
 use key_set::{KeySet, NoKey};
@@ -31,6 +31,7 @@ pub(super) struct Jwt {
     issuer: Option<String>,
     audience: Vec<String>,
     leeway_seconds: u64,
+    namespace_required: bool,
 }
 
 /// What a token says, as far as it is read.
@@ -54,6 +55,7 @@ impl Jwt {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway_seconds: settings.leeway.as_secs(),
+            namespace_required: settings.namespace_required,
         })
     }
 
@@ -78,6 +80,9 @@ impl Jwt {
         };
         let claims = decode::<Claims>(token, &key, &self.validation(header.alg));
         let claims = claims.map_err(|error| NotIn::Wrong(why(error.kind())))?.claims;
+        if self.namespace_required && claims.namespace.is_none() {
+            return Err(NotIn::Wrong("the token has no `namespace`, which this server requires"));
+        }
         identity_of(claims)
     }
 
@@ -102,8 +107,7 @@ impl Jwt {
 fn identity_of(claims: Claims) -> Result<Identity, NotIn> {
     let subject = claims.sub;
     let fits = (1..=ACTOR_BYTES_MAX).contains(&subject.len());
-    let taken = subject == ANONYMOUS || subject.starts_with(KEY_ID_PREFIX);
-    if !fits || taken || subject.chars().any(char::is_control) {
+    if !fits || is_taken_name(&subject) || subject.chars().any(char::is_control) {
         return Err(NotIn::Wrong("the token's `sub` can't name who acts"));
     }
     let namespace = claims.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
@@ -115,6 +119,7 @@ fn identity_of(claims: Claims) -> Result<Identity, NotIn> {
         actor: subject.into(),
         namespace: namespace.into(),
         permissions: Permissions::of_words(words.iter().copied()),
+        key: None,
     })
 }
 

@@ -1,4 +1,6 @@
 //! Attacks on a server that asks who is there: by those whom it lets in.
 
+mod keys;
+mod permissions;
 mod sizes;
 mod tenants;

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::guarded::{FIRST_KEY, Guarded};
-use crate::server::answer;
+use crate::server::{TWO_STEPS, answer};
 
 const WAITS: &str = "
 id: waits
@@ -76,4 +76,64 @@ async fn why_and_limits_count_other_tenants_and_name_none() {
     let path = format!("/api/v1/executions/{}/why", own["execution_id"].as_str().expect("an id"));
     let (_, why) = server.get(&path, FIRST_KEY).await;
     assert!(why["summary"].as_str().is_some_and(|said| said.contains(holder)), "{why}");
+}
+
+#[tokio::test]
+async fn a_tenant_reads_what_is_its_own_and_no_more() {
+    let server = Guarded::start();
+    let (_, other) = server.key(&["*"], "other").await;
+    define(&server, FIRST_KEY, WAITS).await;
+    define(&server, &other, TWO_STEPS).await;
+    let ours = run(&server, FIRST_KEY, "waits", &json!({}), 0).await;
+    let theirs = run(&server, &other, "two", &json!({}), 60).await;
+    let id = |run: &Value| run["execution_id"].as_str().expect("an id").to_owned();
+    for (token, own, foreign) in
+        [(other.as_str(), id(&theirs), id(&ours)), (FIRST_KEY, id(&ours), id(&theirs))]
+    {
+        let export = server.ask("GET", "/api/v1/export", token).send().await.expect("an answer");
+        let export = export.text().await.expect("a text");
+        assert!(export.contains(&own) && !export.contains(&foreign), "{export}");
+    }
+    let (_, audit) = server.get("/api/v1/audit?order=asc", &other).await;
+    let actions: Vec<_> = audit["audit"].as_array().expect("rows").iter().collect();
+    let actions: Vec<_> =
+        actions.iter().map(|row| row["action"].as_str().expect("a word")).collect();
+    assert_eq!(actions, ["key.created", "workflow.defined"]);
+    // Deeds about the store, and of others, are in the audit of `default` only.
+    assert_eq!(answer(server.ask("DELETE", "/api/v1/cache", FIRST_KEY)).await.0, StatusCode::OK);
+    let order = "/api/v1/breakers/svc/open";
+    assert_eq!(server.post(order, &other, &json!({ "reason": "theirs" })).await.0, StatusCode::OK);
+    let (_, audit) = server.get("/api/v1/audit", &other).await;
+    assert_eq!(audit["audit"].as_array().map(Vec::len), Some(3), "{audit}");
+    let (_, seen) = server.get("/api/v1/breakers", FIRST_KEY).await;
+    assert_eq!(seen["breakers"], json!([]), "another's order opens no circuit of ours");
+    let (_, seen) = server.get("/api/v1/breakers", &other).await;
+    assert_eq!(seen["breakers"][0]["forced"], "open");
+    let (status, limits) = server.get("/api/v1/limits", &other).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(!limits.to_string().contains(&id(&ours)), "{limits}");
+}
+
+#[tokio::test]
+async fn that_a_run_of_another_was_removed_is_told_to_nobody() {
+    let server = Guarded::start();
+    let (_, other) = server.key(&["*"], "other").await;
+    let (_, reader) = server.key(&["executions:read", "letters:read"], "default").await;
+    define(&server, FIRST_KEY, TWO_STEPS).await;
+    let gone = run(&server, FIRST_KEY, "two", &json!({}), 60).await;
+    let gone = gone["execution_id"].as_str().expect("an id");
+    let policy = json!({ "rules": [{ "name": "all", "keep_count": 0 }] });
+    let apply = json!({ "policy": policy, "confirm": true });
+    let path = "/api/v1/admin/retention/apply";
+    let (status, told) = server.post(path, FIRST_KEY, &apply).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{told}");
+    while server.get(path, FIRST_KEY).await.1["status"] != "done" {}
+    let path = format!("/api/v1/executions/{gone}");
+    assert_eq!(server.get(&path, FIRST_KEY).await.0, StatusCode::GONE);
+    let letter = format!("/api/v1/dlq/{}_0", gone.replace("exec_", "dlq_"));
+    for (token, path) in [(&other, &path), (&reader, &path), (&other, &letter), (&reader, &letter)]
+    {
+        let (status, told) = server.get(path, token).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{told}");
+    }
 }

@@ -137,7 +137,7 @@ pub(super) async fn statistics(caller: Caller) -> Result<Response, Refusal> {
     let by_state = |state: &str| if state == ACTIVE { count } else { 0 };
     let states: serde_json::Map<_, _> =
         STATES.iter().map(|state| ((*state).to_owned(), by_state(state).into())).collect();
-    let workflows: Vec<_> = all.iter().map(|(id, own)| workflow_json(id, own)).collect();
+    let workflows: Vec<_> = all.iter().map(|(id, own)| workflow_json(&caller, id, own)).collect();
     Ok(answer::ok(&json!({
         "total_workflows": count,
         "workflows_by_status": states,

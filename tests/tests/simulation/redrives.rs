@@ -74,7 +74,7 @@ impl World {
         let canary = self.random.chance(40).then_some(Canary { count: 1, wait_ms: 1_000 });
         let failures = self.random.chance(30).then(|| 1 + self.random.below(3));
         let stop_when = StopWhen { failures, ..StopWhen::default() };
-        let edit = (id.0 % EDITS_OF == 0).then(|| InputEdit::Replace(json!({ "n": 7 })));
+        let edit = id.0.is_multiple_of(EDITS_OF).then(|| InputEdit::Replace(json!({ "n": 7 })));
         Box::new(RedriveRequest {
             namespace: "default".into(),
             until: self.now,

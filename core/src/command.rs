@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::event::{Callback, Fault, Hold, Origin, Submitted, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
+use crate::letters::InputEdit;
 use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -158,12 +159,12 @@ pub enum Command {
         /// Who.
         actor: String,
     },
-    /// Have a dead letter's step run with another input when it is retried.
-    EditLetter {
+    /// Have a dead letter's step tried again where it stands, with another input.
+    RetryLetterWith {
         /// Which letter of the run.
         letter: u32,
-        /// The input.
-        input: Payload,
+        /// What becomes of its input.
+        edit: InputEdit,
         /// Why, in their words.
         reason: String,
         /// Who.

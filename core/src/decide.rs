@@ -7,6 +7,8 @@ mod letters;
 mod rollback;
 mod undos;
 
+pub use letters::edited_input;
+
 use crate::allot::admit;
 use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
@@ -71,8 +73,8 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             letters::assign(state, letter, assignee, reason, actor)?
         }
         Command::NoteLetter { letter, text, actor } => letters::note(state, letter, text, actor)?,
-        Command::EditLetter { letter, input, reason, actor } => {
-            letters::edit(state, letter, input, reason, actor)?
+        Command::RetryLetterWith { letter, edit, reason, actor } => {
+            letters::retry_with(state, letter, &edit, reason, actor)?
         }
         Command::SettleUndos { step, settlement, note, actor } => {
             undos::settle(state, step, settlement, note, actor)?

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 pub use kept::{KEPT_MAX, KEPT_MS, REMOVED_AT_ONCE_MAX, outdated};
 pub use progress::{Counts, Group, Pending, Place, RedriveState, RedriveStatus, place_of};
 pub use terms::{
-    CANARIES_MAX, CANARY_WAIT_MS_DEFAULT, CANARY_WAIT_MS_MAX, Canary, LetterChoice,
+    CANARIES_MAX, CANARY_WAIT_MS_DEFAULT, CANARY_WAIT_MS_MAX, Canary, EDIT_BYTES_MAX, LetterChoice,
     OUTCOMES_BEFORE_RATIO_DEFAULT, RATE_DEFAULT, RATE_MAX, StopWhen, Terms,
 };
 

@@ -5,8 +5,7 @@ use axum::response::Response;
 use backstitch_core::access::Permission;
 use backstitch_core::definition::problem::codes::MISSING_FIELD;
 use backstitch_core::ids::LetterId;
-use backstitch_core::letters::BadFingerprint;
-use backstitch_core::payload::Payload;
+use backstitch_core::letters::{BadFingerprint, InputEdit};
 use backstitch_core::report::{kind_word, letter_row_json, letter_word};
 use backstitch_core::summary::{LetterKind, LetterStatus};
 use backstitch_journal::LetterFilter;
@@ -112,7 +111,8 @@ pub(super) async fn retry(
         None => engine.retry_letter(letter, &caller.actor()).await?,
         // Another input is only taken where the step is retried in place.
         Some(input) => {
-            engine.retry_letter_with(letter, Payload::of(&input), reason, &caller.actor()).await?
+            let edit = InputEdit::Replace(input);
+            engine.retry_letter_with(letter, edit, reason, &caller.actor()).await?
         }
     };
     let body = json!({

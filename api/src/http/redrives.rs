@@ -5,7 +5,7 @@ use axum::http::header::LOCATION;
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::ids::RedriveId;
-use backstitch_core::letters::Fingerprint;
+use backstitch_core::letters::{Fingerprint, InputEdit};
 use backstitch_core::redrives::{
     CANARIES_MAX, CANARY_WAIT_MS_DEFAULT, Canary, LetterChoice, RATE_DEFAULT, RATE_MAX,
     RedriveCommand, StopWhen, Terms,
@@ -25,7 +25,8 @@ use super::refusal::Refusal;
 use super::{answer, codes};
 use crate::nearest::unknown;
 
-const FIELDS: [&str; 5] = ["filter", "rate_per_second", "canary", "stop_when", "reason"];
+const FIELDS: [&str; 7] =
+    ["filter", "rate_per_second", "canary", "stop_when", "input", "input_patch", "reason"];
 const FILTER_FIELDS: [&str; 10] = [
     "workflow_id",
     "step",
@@ -112,11 +113,12 @@ fn read(caller: &Caller, document: Document) -> Result<RedriveWish, Refusal> {
     let stop_when = read_rules(&mut fields, &rules);
     let rate = fields.whole("rate_per_second", u64::from(RATE_MAX));
     let rate = rate.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(RATE_DEFAULT);
+    let edit = read_edit(&mut fields);
     let reason = fields.words("reason");
     fields.finish()?;
     Ok(RedriveWish {
         namespace: caller.namespace().clone(),
-        terms: Terms { filter, canary, stop_when },
+        terms: Terms { filter, canary, stop_when, edit },
         rate_per_second: rate,
         reason,
         actor: caller.actor(),
@@ -208,6 +210,28 @@ fn read_rules(fields: &mut Fields, given: &Map<String, Value>) -> StopWhen {
         share
     });
     StopWhen { failures, failure_ratio, after_outcomes }
+}
+
+/// A whole input in place of each letter's, or a JSON merge patch of it.
+fn read_edit(fields: &mut Fields) -> Option<InputEdit> {
+    let whole = fields.take("input").map(InputEdit::Replace);
+    let patch = match fields.take("input_patch") {
+        None => return whole,
+        Some(Value::Object(patch)) => InputEdit::Merge(patch),
+        Some(other) => {
+            let message = format!(
+                "must be an object with what is to differ, not {}; a whole input goes into `input`",
+                super::fields::kind(&other)
+            );
+            fields.problem("input_patch", problems::WRONG_TYPE, message);
+            return whole;
+        }
+    };
+    if whole.is_some() {
+        let message = "takes no `input` beside it: one of them".to_owned();
+        fields.problem("input_patch", problems::BAD_VALUE, message);
+    }
+    Some(patch)
 }
 
 fn read_id(text: &str) -> Result<RedriveId, Refusal> {

@@ -5,6 +5,7 @@ use backstitch_api::settings::LetterAlarm;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::process::output;
 use crate::server::{Server, settings};
 
 /// Fails at `charge` with what it is told.
@@ -164,6 +165,54 @@ async fn letters_are_retried_by_a_filter_and_every_mistake_is_told() {
         let (status, _) = server.get(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_retried_by_a_filter_with_another_input() {
+    let server = Server::start().await;
+    server.define(&REFUSED.replace("id: refused", "id: refused\non_failure: suspend")).await;
+    for why in ["busy", "shut"] {
+        let body = json!({ "input": { "why": why } });
+        server.post("/api/v1/workflows/refused/execute", &body).await;
+    }
+    until(&server, "/api/v1/dlq/stats", |own| own["by_status"]["open"] == 2).await;
+    for (edit, path) in [
+        (json!({ "input_patch": 7 }), "input_patch"),
+        (json!({ "input_patch": { "fail": null }, "input": {} }), "input_patch"),
+        (json!({ "input": { "fial": {} } }), "input.fial"),
+    ] {
+        let mut wish = json!({ "filter": { "workflow_id": "refused" } });
+        wish.as_object_mut().expect("an object").extend(edit.as_object().expect("one").clone());
+        let (status, refused) = server.post("/api/v1/dlq/retries", &wish).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+        assert_eq!(refused["details"]["problems"][0]["path"], path, "{refused}");
+    }
+    let url = server.url.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let patch = r#"{"fail":null,"output":{"paid":true}}"#;
+        let wish = ["--workflow", "refused", "--input-patch", patch, "--reason", "new cards"];
+        let start = ["dlq", "redrive", "start", "--follow", "--json", "--server", &url];
+        output(&[&start[..], &wish[..]].concat())
+    });
+    let started = started.await.expect("no panic");
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    assert_eq!(started.status.code(), Some(0), "{said}");
+    let ended: Value = serde_json::from_slice(&started.stdout).expect("JSON");
+    assert_eq!(ended["letters"]["succeeded"], 2, "{ended}");
+    assert_eq!(ended["input_patch"], json!({ "fail": null, "output": { "paid": true } }));
+    assert_eq!((&ended["input"], &ended["filter"]["kind"]), (&Value::Null, &json!("step")));
+    let path = "/api/v1/executions?status=completed&workflow_id=refused";
+    let listed = until(&server, path, |own| own["executions"][1].is_object()).await;
+    for run in listed["executions"].as_array().expect("a list") {
+        let run = format!("/api/v1/executions/{}", text(&run["execution_id"]));
+        let (_, shown) = server.get(&run).await;
+        assert_eq!(shown["steps"]["charge"]["output"], json!({ "paid": true }), "{shown}");
+        assert_eq!(shown["dead_letters"][0]["edited_input"]["output"], json!({ "paid": true }));
+    }
+    let (_, audit) = server.get("/api/v1/audit?action=letter.edited").await;
+    assert_eq!(audit["audit"][1]["detail"], "new cards", "{audit}");
+    assert_eq!(audit["audit"][1]["actor"], ended["redrive_id"], "{audit}");
     server.stop().await;
 }
 

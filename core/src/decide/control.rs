@@ -66,7 +66,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::DiscardLetter { .. }
         | Command::AssignLetter { .. }
         | Command::NoteLetter { .. }
-        | Command::EditLetter { .. }
+        | Command::RetryLetterWith { .. }
         | Command::SettleUndos { .. }
         | Command::Receive { .. }
         | Command::Acknowledge { .. }

@@ -3,10 +3,11 @@
 use crate::arrows::Phase;
 use crate::command::{NOTES_PER_LETTER_MAX, Rejection};
 use crate::event::{LetterEvent, LetterSubject, RunEvent};
+use crate::ids::StepIndex;
+use crate::letters::InputEdit;
 use crate::payload::Payload;
 use crate::plan::TaskKind;
 use crate::state::State;
-use crate::summary::LetterStatus;
 
 use super::{can_go_on, fitting, open_letter};
 
@@ -56,15 +57,17 @@ pub(super) fn refuse_if_undone(state: &State, subject: LetterSubject) -> Result<
     if undone { Err(Rejection::UndoneWithParent { run: parent.run }) } else { Ok(()) }
 }
 
-/// Only a step that is retried where its run stands, and that certainly took no effect: another
-/// input is another effect, under another key.
-pub(super) fn edit(
+/// The step of a letter and the input that an edit makes of the one it has. Only of a step that is
+/// retried where its run stands, and that certainly took no effect: another input is another
+/// effect, under another key.
+///
+/// # Errors
+/// [`Rejection::InputNotEditable`], and what refuses the letter's retry.
+pub fn edited_input(
     state: &State,
     number: u32,
-    input: Payload,
-    reason: String,
-    actor: String,
-) -> Decided {
+    edit: &InputEdit,
+) -> Result<(StepIndex, Payload), Rejection> {
     let refused = |why: &'static str| Err(Rejection::InputNotEditable { why });
     let subject = open_letter(state, number)?;
     let LetterSubject::Step(step) = subject else {
@@ -85,11 +88,27 @@ pub(super) fn edit(
     if state.step(step).unsure {
         return refused("the step may have taken effect with the input it had: settle it by hand");
     }
-    let newest = state.letters_of(LetterSubject::Step(step)).last();
-    if newest != Some(number) || state.letters[number as usize].status != LetterStatus::Open {
+    if state.letters_of(LetterSubject::Step(step)).last() != Some(number) {
         return refused("the step has a newer letter");
     }
+    // An edit that was recorded without a retry, as it once could be.
+    let letter = state.letters[number as usize].handling.as_ref();
+    let given = letter.and_then(|own| own.edit.as_ref()).map(|own| &own.input);
+    let input = edit.of(given.or(state.step(step).input.as_ref()));
+    Ok((step, input.map_err(|why| Rejection::InputNotEditable { why })?))
+}
+
+/// Both facts together: no letter is left with an input that nobody runs.
+pub(super) fn retry_with(
+    state: &State,
+    letter: u32,
+    edit: &InputEdit,
+    reason: String,
+    actor: String,
+) -> Decided {
+    let (_, input) = edited_input(state, letter, edit)?;
     let input =
         fitting(state, input).map_err(|failure| Rejection::TooLarge { why: failure.message })?;
-    Ok(one(LetterEvent::InputEdited { letter: number, input, reason, actor }))
+    let edited = LetterEvent::InputEdited { letter, input, reason, actor: actor.clone() };
+    Ok(vec![RunEvent::Letter(edited), RunEvent::LetterRetried { letter, actor, linked: None }])
 }

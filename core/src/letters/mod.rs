@@ -5,6 +5,7 @@
 
 mod attempts;
 mod counts;
+mod edit;
 mod fate;
 mod fingerprint;
 mod groups;
@@ -12,6 +13,7 @@ mod normal;
 
 pub use attempts::{ATTEMPTS_TOLD_MAX, attempts_json};
 pub use counts::LetterCounts;
+pub use edit::InputEdit;
 pub use fate::{Fate, fate, fate_of_run};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use groups::{LetterCause, LetterGroup, groups};

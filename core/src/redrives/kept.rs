@@ -40,7 +40,7 @@ mod tests {
         let request = Box::new(RedriveRequest {
             namespace: "default".into(),
             until: moved_at,
-            terms: Terms { filter, canary: None, stop_when }.payload(),
+            terms: Terms { filter, canary: None, stop_when, edit: None }.payload(),
             rate_per_second: 1,
             reason: String::new(),
             actor: "ann".to_owned(),

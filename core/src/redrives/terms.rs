@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ExecutionId;
-use crate::letters::Fingerprint;
+use crate::letters::{Fingerprint, InputEdit};
 use crate::payload::Payload;
 use crate::summary::LetterKind;
 use crate::time::Timestamp;
@@ -16,6 +16,8 @@ pub const RATE_MAX: u32 = 1_000;
 pub const CANARIES_MAX: u32 = 100;
 /// How long canaries are waited for unless told otherwise.
 pub const CANARY_WAIT_MS_DEFAULT: u64 = 60_000;
+/// The most bytes of an edit of the letters' inputs.
+pub const EDIT_BYTES_MAX: usize = 32 * 1024;
 /// The longest that canaries are waited for.
 pub const CANARY_WAIT_MS_MAX: u64 = 24 * 3_600_000;
 /// Outcomes before a ratio of failures means something, unless told otherwise.
@@ -32,6 +34,9 @@ pub struct Terms {
     /// When it stops by itself.
     #[serde(default)]
     pub stop_when: StopWhen,
+    /// What becomes of each letter's input, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<InputEdit>,
 }
 
 /// Which open letters: those that all of it fits.

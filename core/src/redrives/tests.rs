@@ -1,15 +1,16 @@
 use std::cmp::Reverse;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::ids::{ExecutionId, PartitionId};
-use crate::letters::Fingerprint;
+use crate::letters::{Fingerprint, InputEdit};
 
 const CANARY: Canary = Canary { count: 2, wait_ms: 1_000 };
 
 fn terms(canary: Option<Canary>, stop_when: StopWhen) -> Terms {
-    Terms { filter: LetterChoice::default(), canary, stop_when }
+    Terms { filter: LetterChoice::default(), canary, stop_when, edit: None }
 }
 
 fn request(terms: &Terms) -> Box<RedriveRequest> {
@@ -158,7 +159,11 @@ fn terms_read_back() {
         },
         canary: Some(CANARY),
         stop_when: StopWhen { failure_ratio: Some(0.25), ..StopWhen::default() },
+        edit: Some(InputEdit::Replace(json!([1]))),
     };
+    assert_eq!(Terms::of_payload(&whole.payload()), Some(whole.clone()));
+    let patch = json!({ "card": null }).as_object().expect("an object").clone();
+    let whole = Terms { edit: Some(InputEdit::Merge(patch)), ..whole };
     assert_eq!(Terms::of_payload(&whole.payload()), Some(whole));
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::kind_word;
 use crate::event::{RedriveEvent, RedriveOutcome};
 use crate::ids::RedriveId;
+use crate::letters::InputEdit;
 use crate::redrives::{LetterChoice, RedriveState, RedriveStatus, Terms};
 
 /// A redrive: which letters it retries, how far it is, and why it stopped if it did.
@@ -54,10 +55,17 @@ fn terms_json(terms: &Terms) -> Map<String, Value> {
         "failure_ratio": rules.failure_ratio,
         "after_outcomes": rules.after_outcomes,
     });
+    let (input, input_patch) = match &terms.edit {
+        None => (Value::Null, Value::Null),
+        Some(InputEdit::Replace(whole)) => (whole.clone(), Value::Null),
+        Some(InputEdit::Merge(patch)) => (Value::Null, patch.clone().into()),
+    };
     let all = [
         ("filter", filter_json(&terms.filter)),
         ("canary", canary.unwrap_or(Value::Null)),
         ("stop_when", stop_when),
+        ("input", input),
+        ("input_patch", input_patch),
     ];
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -5,6 +5,7 @@ use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::letters::InputEdit;
 use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
 use serde_json::json;
@@ -212,9 +213,9 @@ fn what_a_parent_has_undone_is_not_retried() {
     halted.refuses("a");
     ask(&mut halted, 7);
     assert_eq!(halted.act(retry(0)), refused);
-    let input = Payload::of(&json!({}));
+    let edit = InputEdit::Replace(json!({}));
     let (reason, actor) = (String::new(), "ann".to_owned());
-    let edit = Command::EditLetter { letter: 0, input, reason, actor };
+    let edit = Command::RetryLetterWith { letter: 0, edit, reason, actor };
     assert_eq!(halted.act(edit), refused);
     halted.act(discard(0)).expect("it can be given up");
     // An undo is retried until it has worked, and the parent is told what came of it.

@@ -4,6 +4,7 @@ use backstitch_core::command::{Command, Rejection};
 use backstitch_core::effect::owed;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::StepIndex;
+use backstitch_core::letters::InputEdit;
 use backstitch_core::payload::Payload;
 use backstitch_core::report::letter_json;
 use backstitch_core::state::Subject;
@@ -152,7 +153,7 @@ callbacks: [{ event: workflow.failed, url: 'http://h/bad' }]
 
 fn edit(letter: u32, input: serde_json::Value) -> Command {
     let (reason, actor) = ("wrong amount".to_owned(), "ann".to_owned());
-    Command::EditLetter { letter, input: Payload::of(&input), reason, actor }
+    Command::RetryLetterWith { letter, edit: InputEdit::Replace(input), reason, actor }
 }
 
 #[test]
@@ -161,9 +162,9 @@ fn an_edited_input_is_a_new_round_and_stays_with_the_step() {
     life.succeeds("a").refuses("b");
     let step = StepIndex(1);
     let key = life.state.idempotency_key(Subject::Step(step));
-    life.act(edit(0, json!({ "amount": 5 }))).expect("it waits");
-    assert_eq!(life.state.idempotency_key(Subject::Step(step)), key, "nothing runs yet");
-    life.act(retry(0)).expect("in place");
+    let from = life.events.len();
+    life.act(edit(0, json!({ "amount": 5 }))).expect("in place");
+    assert!(life.told(from).join(", ").starts_with("DeadLetterEdited, DeadLetterRetried"));
     let own = life.state.step(step);
     assert_eq!(
         (own.round, own.input.as_ref().map(Payload::value)),

@@ -4,6 +4,7 @@ use backstitch_core::command::{AttemptResult, Command, Rejection};
 use backstitch_core::effect::owed;
 use backstitch_core::event::{ForkEvent, RunEvent, UndoSettlement};
 use backstitch_core::ids::StepIndex;
+use backstitch_core::letters::InputEdit;
 use backstitch_core::payload::Payload;
 use backstitch_core::state::Subject;
 use backstitch_core::summary::LetterStatus;
@@ -301,10 +302,9 @@ steps:
 fn an_input_that_was_edited_is_rendered_anew() {
     let mut life = Life::begin(&format!("{TRIP}on_failure: suspend"), json!({}));
     life.succeeds("who").succeeds("seat").succeeds("hotel").succeeds("mail").refuses("pay");
-    let (input, reason) = (Payload::of(&json!({ "by": "hand" })), "other card".to_owned());
-    let actor = "ann".to_owned();
-    life.act(Command::EditLetter { letter: 0, input, reason, actor }).expect("it is open");
-    life.act(retry(0)).expect("it is open");
+    let edit = InputEdit::Replace(json!({ "by": "hand" }));
+    let (reason, actor) = ("other card".to_owned(), "ann".to_owned());
+    life.act(Command::RetryLetterWith { letter: 0, edit, reason, actor }).expect("it is open");
     assert!(key(&life, 3).ends_with("/pay/2"));
     life.succeeds("pay");
     life.act(to("seat")).expect("it has completed");

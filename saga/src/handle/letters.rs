@@ -1,10 +1,12 @@
 //! Operating dead letters.
 
 use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::decide::edited_input;
+use backstitch_core::definition::problem::{Problem, codes as problems};
 use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
-use backstitch_core::letters::{LetterCause, LetterCounts, attempts_json};
-use backstitch_core::payload::Payload;
+use backstitch_core::letters::{InputEdit, LetterCause, LetterCounts, attempts_json};
+use backstitch_core::plan::TaskKind;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{LetterFilter, LetterGroups};
 use serde_json::Value;
@@ -153,22 +155,50 @@ impl Handle {
         Ok(Retried { execution: letter.execution, new_run: false, status })
     }
 
-    /// Has a dead letter's step run with another input, and tried again. What is answered by a
-    /// crash in between is the letter open, with the input that its next retry takes.
+    /// Has a dead letter's step tried again where it stands, with another input.
     ///
     /// # Errors
-    /// As [`Handle::retry_letter`]; [`Rejection::InputNotEditable`] where it can't be.
+    /// As [`Handle::check_edit`].
     pub async fn retry_letter_with(
         &self,
         letter: LetterId,
-        input: Payload,
+        edit: InputEdit,
         reason: String,
         actor: &str,
     ) -> Result<Retried, Error> {
-        let (number, by) = (letter.number, actor.to_owned());
-        let edit = Command::EditLetter { letter: number, input, reason, actor: by };
-        self.letter_command(letter, edit).await?;
-        self.retry_letter(letter, actor).await
+        self.check_edit(letter, &edit).await?;
+        let (number, actor) = (letter.number, actor.to_owned());
+        let command = Command::RetryLetterWith { letter: number, edit, reason, actor };
+        let status = self.letter_command(letter, command).await?;
+        Ok(Retried { execution: letter.execution, new_run: false, status })
+    }
+
+    /// Whether a dead letter's step can run with what an edit makes of its input. Nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// [`Error::LetterNotFound`]; [`Error::Rejected`] with [`Rejection::InputNotEditable`] where
+    /// no edit can be made; [`Error::InvalidSubmission`] where the step's executor takes no such
+    /// input.
+    pub async fn check_edit(&self, letter: LetterId, edit: &InputEdit) -> Result<(), Error> {
+        let state = match self.standing(letter.execution).await {
+            Err(Error::ExecutionNotFound(_)) => return Err(Error::LetterNotFound(letter)),
+            state => state?,
+        };
+        let (step, input) = match edited_input(&state, letter.number, edit) {
+            Err(Rejection::UnknownLetter { .. }) => return Err(Error::LetterNotFound(letter)),
+            edited => edited.map_err(Error::Rejected)?,
+        };
+        let TaskKind::Effect(task_type) = &state.plan.step(step).task else { return Ok(()) };
+        let wrong = self.registry().check(task_type, &input.value());
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let problem = |(path, message): (String, String)| {
+            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+            Problem { path: format!("input{dot}{path}"), code: problems::BAD_VALUE, message }
+        };
+        Err(Error::InvalidSubmission(wrong.into_iter().map(problem).collect()))
     }
 
     /// Says who is to see to a dead letter, or that nobody is any more.

@@ -1,22 +1,30 @@
 //! Asking for redrives of dead letters, watching them, stopping them, letting them go on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::RedriveRequest;
 use backstitch_core::ids::{ExecutionId, LetterId, RedriveId};
-use backstitch_core::letters::{Fate, fate, fate_of_run};
+use backstitch_core::letters::{Fate, InputEdit, fate, fate_of_run};
 use backstitch_core::redrives::{
-    CANARIES_MAX, CANARY_WAIT_MS_MAX, LetterChoice, RATE_MAX, RedriveCommand, RedriveRejection,
-    RedriveState, Terms,
+    CANARIES_MAX, CANARY_WAIT_MS_MAX, EDIT_BYTES_MAX, LetterChoice, RATE_MAX, RedriveCommand,
+    RedriveRejection, RedriveState, Terms,
 };
 use backstitch_core::state::State;
+use backstitch_core::summary::LetterKind;
+use backstitch_core::time::Timestamp;
+use serde_json::{Map, Value};
 
 use super::{Handle, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Answer, Input};
+use crate::redrives::wanted;
+
+/// The oldest letters of a redrive that are looked at for steps to try an edit on.
+const EDITS_TRIED_MAX: usize = 256;
 
 /// A wish for a redrive, as a client puts it.
 #[derive(Debug, Clone)]
@@ -41,13 +49,18 @@ impl Handle {
     /// [`Error::Stopped`].
     pub async fn request_redrive(
         &self,
-        wish: RedriveWish,
+        mut wish: RedriveWish,
     ) -> Result<(RedriveId, RedriveState), Error> {
         let problems = check(&wish);
         if !problems.is_empty() {
             return Err(Error::InvalidSubmission(problems));
         }
         let now = clock::now();
+        if let Some(edit) = &wish.terms.edit {
+            // Nothing else has an input that could be edited.
+            wish.terms.filter.kind = Some(LetterKind::Step);
+            self.try_edit(&wish, edit, now).await?;
+        }
         let request = Box::new(RedriveRequest {
             namespace: wish.namespace,
             until: now,
@@ -58,6 +71,36 @@ impl Handle {
         });
         let id = RedriveId(clock::draw_digits(now));
         self.redrive_command(id, RedriveCommand::Request(request)).await
+    }
+
+    /// Whether an edit fits the oldest letter of each step that a redrive would take: the first
+    /// that its executor would not take is told before any letter is touched. Letters that no
+    /// edit is for are left to the redrive, which has them refused one by one.
+    async fn try_edit(
+        &self,
+        wish: &RedriveWish,
+        edit: &InputEdit,
+        until: Timestamp,
+    ) -> Result<(), Error> {
+        let filter = wanted(&wish.namespace, &wish.terms.filter, None, until);
+        let page = self.letters(filter, None, EDITS_TRIED_MAX).await?;
+        let mut tried = BTreeSet::new();
+        for row in page.rows {
+            if !tried.insert((row.workflow, row.revision, row.subject)) {
+                continue;
+            }
+            match self.check_edit(row.letter, edit).await {
+                Err(Error::InvalidSubmission(mut problems)) => {
+                    for own in &mut problems {
+                        own.message.push_str(&format!(" (the input of {} by then)", row.letter));
+                    }
+                    return Err(Error::InvalidSubmission(problems));
+                }
+                Err(stopped @ (Error::Draining | Error::Stopped)) => return Err(stopped),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// A redrive as it stands.
@@ -124,7 +167,7 @@ impl Handle {
         Ok((found, actor))
     }
 
-    async fn standing(&self, run: ExecutionId) -> Result<Arc<State>, Error> {
+    pub(super) async fn standing(&self, run: ExecutionId) -> Result<Arc<State>, Error> {
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
             Answer::Shown(state) => Ok(state),
             Answer::NotResident => self.read_state(run).await,
@@ -173,6 +216,23 @@ fn check(wish: &RedriveWish) -> Vec<Problem> {
     if rules.failure_ratio.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
         let message = "must be above 0 and at most 1".to_owned();
         bad("stop_when.failure_ratio", codes::OUT_OF_RANGE, message);
+    }
+    if let Some(edit) = &terms.edit {
+        let (path, text) = match edit {
+            InputEdit::Replace(whole) => ("input", whole.to_string()),
+            InputEdit::Merge(patch) => ("input_patch", Value::from(patch.clone()).to_string()),
+        };
+        if *edit == InputEdit::Merge(Map::new()) {
+            bad(path, codes::BAD_VALUE, "must say what is to differ".to_owned());
+        }
+        if text.len() > EDIT_BYTES_MAX {
+            let message = format!("has {} bytes; at most {EDIT_BYTES_MAX} are taken", text.len());
+            bad(path, codes::OUT_OF_RANGE, message);
+        }
+        if terms.filter.kind.is_some_and(|kind| kind != LetterKind::Step) {
+            let message = "must be `step`: undos and callbacks keep the input they have";
+            bad("filter.kind", codes::BAD_VALUE, message.to_owned());
+        }
     }
     problems
 }

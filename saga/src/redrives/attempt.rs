@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstitch_core::command::Rejection;
 use backstitch_core::event::RedriveOutcome;
 use backstitch_core::ids::LetterId;
-use backstitch_core::letters::Fate;
+use backstitch_core::letters::{Fate, InputEdit};
 use backstitch_core::redrives::RedriveStatus;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -35,6 +35,8 @@ pub(super) struct Attempt {
     /// Where the redrive stands: only a running one retries, others see to what they left.
     pub(super) status: RedriveStatus,
     pub(super) in_flight: Arc<Semaphore>,
+    /// What becomes of the letter's input, and why.
+    pub(super) edit: Option<(InputEdit, String)>,
 }
 
 impl Attempt {
@@ -57,7 +59,12 @@ impl Attempt {
     async fn retry(&self) -> Result<bool, Gone> {
         let _turn = self.in_flight.acquire().await.map_err(|_| Gone)?;
         loop {
-            match self.handle.retry_letter(self.letter, &self.actor).await {
+            let (letter, actor) = (self.letter, &*self.actor);
+            let retried = match self.edit.clone() {
+                None => self.handle.retry_letter(letter, actor).await,
+                Some((edit, why)) => self.handle.retry_letter_with(letter, edit, why, actor).await,
+            };
+            match retried {
                 Ok(_) => return Ok(true),
                 Err(Error::Full(_)) => sleep(FULL_PAUSE).await,
                 Err(Error::Draining | Error::Stopped) => return Err(Gone),

@@ -15,9 +15,10 @@ use std::time::Duration;
 use backstitch_core::event::{ClaimedLetter, RedriveOutcome};
 use backstitch_core::ids::{LetterId, RedriveId};
 use backstitch_core::redrives::{
-    LETTERS_PER_CLAIM_MAX, RedriveCommand, RedriveState, RedriveStatus, Terms,
+    LETTERS_PER_CLAIM_MAX, LetterChoice, RedriveCommand, RedriveState, RedriveStatus, Terms,
 };
 use backstitch_core::summary::LetterStatus;
+use backstitch_core::time::Timestamp;
 use backstitch_journal::{LetterFilter, Order, Range};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -212,6 +213,7 @@ impl Job {
                 actor: self.id.to_string(),
                 status: self.state.status.clone(),
                 in_flight: self.in_flight.clone(),
+                edit: self.terms.edit.clone().map(|edit| (edit, self.state.request.reason.clone())),
             };
             self.attempts.spawn(attempt.run());
             while let Some(learned) = self.attempts.try_join_next() {
@@ -299,29 +301,8 @@ impl Job {
     /// The open letters behind the place reached, the oldest first: some of them, as long as
     /// there are any.
     async fn list(&self) -> Result<Vec<ClaimedLetter>, Error> {
-        let choice = &self.terms.filter;
-        let reached = self.state.place.map(|(at, _)| at);
-        let filter = LetterFilter {
-            namespace: self.state.request.namespace.to_string(),
-            status: Some(LetterStatus::Open),
-            workflow: choice.workflow.clone(),
-            step: choice.step.clone(),
-            kind: choice.kind,
-            code: choice.code.clone(),
-            fingerprint: choice.fingerprint,
-            tag: choice.tag.clone(),
-            assignee: choice.assignee.clone(),
-            execution: choice.run(),
-            opened: Range {
-                after: choice.opened_after.max(reached),
-                before: Some(
-                    choice
-                        .opened_before
-                        .map_or(self.state.request.until, |at| at.min(self.state.request.until)),
-                ),
-            },
-            order: Order::OldestFirst,
-        };
+        let (request, reached) = (&self.state.request, self.state.place.map(|(at, _)| at));
+        let filter = wanted(&request.namespace, &self.terms.filter, reached, request.until);
         let mut after = None;
         loop {
             let page = self
@@ -340,6 +321,32 @@ impl Job {
             }
             after = page.next;
         }
+    }
+}
+
+/// The open letters of a redrive, the oldest first, from an instant on.
+pub(crate) fn wanted(
+    namespace: &str,
+    choice: &LetterChoice,
+    from: Option<Timestamp>,
+    until: Timestamp,
+) -> LetterFilter {
+    LetterFilter {
+        namespace: namespace.to_owned(),
+        status: Some(LetterStatus::Open),
+        workflow: choice.workflow.clone(),
+        step: choice.step.clone(),
+        kind: choice.kind,
+        code: choice.code.clone(),
+        fingerprint: choice.fingerprint,
+        tag: choice.tag.clone(),
+        assignee: choice.assignee.clone(),
+        execution: choice.run(),
+        opened: Range {
+            after: choice.opened_after.max(from),
+            before: Some(choice.opened_before.map_or(until, |at| at.min(until))),
+        },
+        order: Order::OldestFirst,
     }
 }
 

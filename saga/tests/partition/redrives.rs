@@ -20,7 +20,7 @@ fn request() -> RedriveCommand {
     RedriveCommand::Request(Box::new(RedriveRequest {
         namespace: "default".into(),
         until: START,
-        terms: Terms { filter, canary: None, stop_when }.payload(),
+        terms: Terms { filter, canary: None, stop_when, edit: None }.payload(),
         rate_per_second: 10,
         reason: String::new(),
         actor: "ann".to_owned(),

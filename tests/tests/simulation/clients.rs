@@ -6,6 +6,7 @@ use backstitch_core::arrows::UndoStatus;
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{LetterSubject, Origin, Priority, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId};
+use backstitch_core::letters::InputEdit;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::{Plan, priority_of};
 use backstitch_core::retention::Candidate;
@@ -83,8 +84,8 @@ impl World {
                     }
                     1 => Command::NoteLetter { letter, text, actor: actor() },
                     _ => {
-                        let input = Payload::of(&json!({ "n": self.random.below(10) }));
-                        Command::EditLetter { letter, input, reason, actor: actor() }
+                        let edit = InputEdit::Replace(json!({ "n": self.random.below(10) }));
+                        Command::RetryLetterWith { letter, edit, reason, actor: actor() }
                     }
                 };
                 self.ask(run, Asked::Other, |t| Input::Command(run, command, Some(t)));

@@ -11,13 +11,14 @@ use backstitch_core::event::{
     ClaimedLetter, Event, RedriveEvent, RedriveOutcome, RedriveRequest, RunEvent,
 };
 use backstitch_core::ids::{LetterId, PartitionId, RedriveId};
-use backstitch_core::letters::{Fate, fate};
+use backstitch_core::letters::{Fate, InputEdit, fate};
 use backstitch_core::redrives::{
     self, Canary, LETTERS_PER_CLAIM_MAX, LetterChoice, RedriveCommand, RedriveState, RedriveStatus,
     StopWhen, Terms, place_of,
 };
 use backstitch_core::summary::{LetterStatus, ViewChange};
 use backstitch_saga::partition::Input;
+use serde_json::json;
 
 use super::disk::events_of;
 use super::world::{Asked, World};
@@ -33,6 +34,8 @@ pub const EVENT_KINDS: [&str; 7] = [
     "RedriveCompleted",
 ];
 
+/// One of so many redrives edits the inputs.
+const EDITS_OF: u128 = 4;
 /// The partition that has the redrives' streams.
 const REDRIVES_PARTITION: PartitionId = PartitionId(0);
 
@@ -54,7 +57,7 @@ impl World {
         let ids: Vec<_> = self.disk.lock().expect("no panic").redrives.keys().copied().collect();
         if ids.is_empty() || self.random.chance(30) {
             let id = RedriveId(self.random.next().into());
-            let request = self.redrive_request();
+            let request = self.redrive_request(id);
             return self.tell_redrive(id, RedriveCommand::Request(request));
         }
         let id = *self.random.pick(&ids);
@@ -67,14 +70,15 @@ impl World {
         self.tell_redrive(id, command);
     }
 
-    fn redrive_request(&mut self) -> Box<RedriveRequest> {
+    fn redrive_request(&mut self, id: RedriveId) -> Box<RedriveRequest> {
         let canary = self.random.chance(40).then_some(Canary { count: 1, wait_ms: 1_000 });
         let failures = self.random.chance(30).then(|| 1 + self.random.below(3));
         let stop_when = StopWhen { failures, ..StopWhen::default() };
+        let edit = id.0.is_multiple_of(EDITS_OF).then(|| InputEdit::Replace(json!({ "n": 7 })));
         Box::new(RedriveRequest {
             namespace: "default".into(),
             until: self.now,
-            terms: Terms { filter: LetterChoice::default(), canary, stop_when }.payload(),
+            terms: Terms { filter: LetterChoice::default(), canary, stop_when, edit }.payload(),
             rate_per_second: 10,
             reason: "as it goes".to_owned(),
             actor: "operator".to_owned(),
@@ -144,10 +148,16 @@ impl World {
                 Next::Known(outcome) => outcomes.push((letter, outcome)),
                 Next::Retry => {
                     self.jobs.get_mut(&id).expect("it is there").asked.insert(letter);
-                    let (letter, run) = (letter.number, letter.execution);
-                    let command =
-                        Command::RetryLetter { letter, actor: id.to_string(), linked: None };
-                    let asked = Asked::Redriven(id, LetterId { execution: run, number: letter });
+                    let (number, run, actor) = (letter.number, letter.execution, id.to_string());
+                    let terms = self.jobs[&id].state.terms().expect("as they were written");
+                    let command = match terms.edit {
+                        None => Command::RetryLetter { letter: number, actor, linked: None },
+                        Some(edit) => {
+                            let reason = "as it goes".to_owned();
+                            Command::RetryLetterWith { letter: number, edit, reason, actor }
+                        }
+                    };
+                    let asked = Asked::Redriven(id, letter);
                     self.ask(run, asked, |t| Input::Command(run, command, Some(t)));
                     return true;
                 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::KindWord;
 use crate::client::{Client, path_of};
+use crate::commands::read_json;
 use crate::commands::runs::At;
 use crate::commands::runs::table::{columns, list, text, words};
 use crate::error::Error;
@@ -17,10 +18,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const AFTER_START: &str = "\
 Only letters that are open when it begins are retried, the oldest first. With --canary, so many
 letters of each cause are retried before the rest of it, and the first that fails stops it.
+With --input or --input-patch each letter's step runs with another input, as a new round; letters
+whose input can't be edited are refused and stay open.
 
 Examples:
   backstitch dlq redrive start --fingerprint 3b8f02c4d5e6a7b9 --canary 3 --rate 50 --follow
   backstitch dlq redrive start --workflow order --stop-at-ratio 0.2 --reason 'the bank is back'
+  backstitch dlq redrive start --workflow order --step charge --canary 1 \\
+      --input-patch '{\"body\":{\"currency\":\"EUR\"}}' --reason 'the currency was missing'
   backstitch dlq redrive resume redrive_...";
 
 /// The commands of `dlq redrive`.
@@ -89,6 +94,12 @@ pub struct StartFlags {
     /// Stop with this share of failures, 0 to 1, after 20 outcomes
     #[arg(long, value_name = "SHARE")]
     pub stop_at_ratio: Option<f64>,
+    /// The input of each letter's step in place of what it had: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    pub input: Option<String>,
+    /// What is to differ in it, as a JSON merge patch (RFC 7396): JSON, or @FILE
+    #[arg(long, value_name = "JSON", conflicts_with = "input")]
+    pub input_patch: Option<String>,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
@@ -123,14 +134,19 @@ pub struct ActFlags {
 }
 
 impl StartFlags {
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value, Error> {
+        let json_of = |flag: &str, given: &Option<String>| {
+            given.as_ref().map(|text| read_json(flag, text)).transpose()
+        };
+        let input = json_of("--input", &self.input)?;
+        let input_patch = json_of("--input-patch", &self.input_patch)?;
         let kind = self.kind.and_then(|own| own.to_possible_value());
         let kind = kind.map(|own| own.get_name().to_owned());
         let canary = self.canary.map(|count| {
             let wait = self.canary_wait.as_ref().map(|wait| ("wait".to_owned(), json!(wait)));
             Map::from_iter(std::iter::once(("count".to_owned(), json!(count))).chain(wait))
         });
-        json!({
+        Ok(json!({
             "filter": {
                 "workflow_id": self.workflow,
                 "step": self.step,
@@ -149,8 +165,10 @@ impl StartFlags {
                 "failures": self.stop_at_failures,
                 "failure_ratio": self.stop_at_ratio,
             },
+            "input": input,
+            "input_patch": input_patch,
             "reason": self.reason,
-        })
+        }))
     }
 }
 
@@ -177,7 +195,7 @@ pub async fn run(redrive: Redrive) -> Result<(), Error> {
 
 async fn start(flags: &StartFlags) -> Result<(), Error> {
     let client = flags.at.client()?;
-    let begun = client.post(&path(&[]), &flags.body()).await?;
+    let begun = client.post(&path(&[]), &flags.body()?).await?;
     if !flags.follow {
         return flags.at.show(&begun, || one_line(&begun));
     }

@@ -5,9 +5,8 @@
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Origin, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
-use backstitch_core::letters::attempts_json;
+use backstitch_core::letters::{InputEdit, attempts_json};
 use backstitch_core::machine::{self, Refusal};
-use backstitch_core::payload::Payload;
 use backstitch_core::report::letter_json;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
@@ -37,13 +36,12 @@ impl Writing {
                 }))
             }
             Settling::Retry { input, reason, actor } => {
-                if let Some(input) = input {
-                    let (input, reason) = (Payload::of(input), reason.clone());
-                    let actor = word(actor);
-                    let command = Command::EditLetter { letter: number, input, reason, actor };
-                    self.command(letter, command)?;
-                }
-                self.retry(letter, &word(actor))
+                let Some(input) = input else { return self.retry(letter, &word(actor)) };
+                let (edit, reason) = (InputEdit::Replace(input.clone()), reason.clone());
+                let actor = word(actor);
+                let command = Command::RetryLetterWith { letter: number, edit, reason, actor };
+                let status = self.command(letter, command)?;
+                Ok(retried(letter, letter.execution, status))
             }
             Settling::Assign { assignee, reason, actor } => {
                 let (assignee, reason, actor) = (assignee.clone(), reason.clone(), word(actor));
@@ -79,20 +77,15 @@ impl Writing {
             linked,
         };
         let in_place = self.command(letter, retry(None));
-        let (execution, new_run, status) = match in_place {
+        let (execution, status) = match in_place {
             Err(Error::Rejected { why: Rejection::NeedsNewRun, .. }) => {
                 let (execution, status) = self.start_over(letter, actor)?;
                 self.command(letter, retry(Some(execution)))?;
-                (execution, true, status)
+                (execution, status)
             }
-            status => (letter.execution, false, status?),
+            status => (letter.execution, status?),
         };
-        Ok(json!({
-            "letter_id": letter.to_string(),
-            "execution_id": execution.to_string(),
-            "new_execution": new_run,
-            "status": status,
-        }))
+        Ok(retried(letter, execution, status))
     }
 
     /// Records the fact of a command; answers the run's status word after it.
@@ -186,4 +179,14 @@ impl Writing {
             .collect();
         self.append(state.id.partition, &records, rows(state), Vec::new(), at)
     }
+}
+
+/// A letter that was retried, and the run that goes on: its own, or the one that starts over.
+fn retried(letter: LetterId, execution: ExecutionId, status: &str) -> Value {
+    json!({
+        "letter_id": letter.to_string(),
+        "execution_id": execution.to_string(),
+        "new_execution": execution != letter.execution,
+        "status": status,
+    })
 }

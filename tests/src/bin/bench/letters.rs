@@ -118,7 +118,7 @@ async fn redrive(engine: &InProcess, sizes: Sizes) -> Result<Measured, String> {
     let filter = LetterChoice { workflow: Some(FAILING.to_owned()), ..LetterChoice::default() };
     let wish = RedriveWish {
         namespace: DEFAULT_NAMESPACE.into(),
-        terms: Terms { filter, canary: None, stop_when: StopWhen::default() },
+        terms: Terms { filter, canary: None, stop_when: StopWhen::default(), edit: None },
         rate_per_second: sizes.rate_per_second,
         reason: String::new(),
         actor: "bench".to_owned(),

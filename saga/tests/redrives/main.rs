@@ -1,6 +1,8 @@
 //! Redrives over a real journal: every letter once, at no more than was asked, stopped by its
 //! canaries and its rules, and gone on with after a stop.
 
+mod edits;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
@@ -49,8 +51,9 @@ impl Executor for Counter {
         })
     }
 
-    fn check(&self, _: &Value) -> Vec<InputProblem> {
-        Vec::new()
+    fn check(&self, with: &Value) -> Vec<InputProblem> {
+        let wrong = !with["n"].is_u64() && !with["n"].is_string();
+        wrong.then(|| ("n".to_owned(), "must be a number".to_owned())).into_iter().collect()
     }
 }
 
@@ -141,6 +144,10 @@ impl Node {
     }
 
     async fn begin(&self, terms: Terms, rate_per_second: u32) -> RedriveId {
+        self.ask(terms, rate_per_second).await.expect("a right wish")
+    }
+
+    async fn ask(&self, terms: Terms, rate_per_second: u32) -> Result<RedriveId, Error> {
         let wish = RedriveWish {
             namespace: DEFAULT_NAMESPACE.into(),
             terms,
@@ -148,7 +155,7 @@ impl Node {
             reason: "it is back".to_owned(),
             actor: "ann".to_owned(),
         };
-        self.handle.request_redrive(wish).await.expect("a right wish").0
+        self.handle.request_redrive(wish).await.map(|(id, _)| id)
     }
 
     /// The redrive, once it stands as wanted.
@@ -165,7 +172,7 @@ impl Node {
 
 fn all_of(workflow: &str) -> Terms {
     let filter = LetterChoice { workflow: Some(workflow.to_owned()), ..LetterChoice::default() };
-    Terms { filter, canary: None, stop_when: StopWhen::default() }
+    Terms { filter, canary: None, stop_when: StopWhen::default(), edit: None }
 }
 
 fn set_down(service: &Service, causes: &[&str]) {
@@ -311,6 +318,7 @@ async fn wrong_wishes_are_refused_in_every_place() {
                 failure_ratio: Some(1.5),
                 ..StopWhen::default()
             },
+            edit: None,
         },
         rate_per_second: 0,
         reason: String::new(),

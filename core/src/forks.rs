@@ -187,6 +187,12 @@ fn keep(
             return Err(format!("what step `{id}` was given or answered is not kept any more"));
         }
     }
+    let effect = matches!(old.task, TaskKind::Effect(_) | TaskKind::Workflow | TaskKind::Foreach);
+    let acted = effect && (own.status == StepStatus::Succeeded || own.unsure);
+    let now = parent.step(step);
+    if acted && now.round != own.round {
+        return Err(format!("what step `{id}` did was undone since, and it was done anew"));
+    }
     let rolls_back = old.undo.as_ref().is_some_and(|undo| undo.rolls_back());
     if take_over && rolls_back && parent.stands(step) {
         return Err(format!(
@@ -203,7 +209,8 @@ fn keep(
         input,
         output,
         failure: own.failure.as_deref().cloned(),
-        unsure: own.unsure && own.undo.is_none(),
+        // What was undone since is as good as never done.
+        unsure: own.unsure && now.undo.is_none(),
         undone_here: take_over && !parent.is_undone_elsewhere(step),
         led_to: led_to(plan, index, own.output.as_ref()),
     })

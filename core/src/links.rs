@@ -180,13 +180,14 @@ fn cancel_children(state: &State, links: &Links, post: &mut Post<'_>) {
     }
 }
 
-/// Whether anything of the run's steps is under way: a loop between two chunks has nothing.
-pub(crate) fn in_flight(state: &State) -> bool {
-    let links = state.links.as_deref();
-    let waits = |step: StepIndex| {
-        links.is_some_and(|own| own.to_start.contains(&step) && chunks::rests(state, own, step))
+/// Whether anything is under way that a part of the run waits for before it is undone: of the
+/// part, everything; of what is beside it, attempts. Runs below may wait for a person, and nothing
+/// of the part was done with what they do.
+pub(crate) fn in_flight(state: &State, part: &Partial) -> bool {
+    let is_run = |step: StepIndex| {
+        matches!(state.plan.step(step).task, TaskKind::Workflow | TaskKind::Foreach)
     };
-    state.sets.running.iter().any(|step| !waits(*step))
+    state.sets.running.iter().any(|step| part.steps.contains(step) || !is_run(*step))
 }
 
 /// A run that is rolled back to a step tells the children of what builds on it to stop.

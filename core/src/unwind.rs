@@ -1,8 +1,8 @@
 //! The way back: folding the events of undos, in graph order.
 //!
 //! A step is unwound when everything that needs it is unwound and, if it calls for one, its
-//! own undo has a result. Each unwound step lets go of what it needs, so the order costs one
-//! pass over the edges, and independent branches unwind at the same time.
+//! own undo has a result, be it from before. Each unwound step lets go of what it needs, so the
+//! order costs one pass over the edges, and independent branches unwind at the same time.
 
 mod checks;
 
@@ -155,7 +155,7 @@ pub(crate) fn look_again(state: &mut State) -> Result<(), String> {
 fn begin(state: &mut State, part: Option<&BTreeSet<StepIndex>>, at: Timestamp) {
     begin_timeout(state, at);
     let plan = state.plan.clone();
-    let (mut free, mut over) = (Vec::new(), Vec::new());
+    let mut free = Vec::new();
     for (index, own) in (0..).map(StepIndex).zip(&plan.steps) {
         let called = part.is_none_or(|part| part.contains(&index)) && state.stands(index);
         let step = &mut state.steps[index.at()];
@@ -163,31 +163,35 @@ fn begin(state: &mut State, part: Option<&BTreeSet<StepIndex>>, at: Timestamp) {
         if called {
             step.undo = Some(Box::new(UndoState::pending()));
             state.sets.undo_unfinished += 1;
-        } else if step.undo.is_some() {
-            over.push(index);
+        } else if let Some(undo) = &mut step.undo {
+            undo.released = false;
         }
         if own.dependants.is_empty() {
             free.push(index);
         }
     }
-    free.extend(over.into_iter().flat_map(|step| let_go(state, step)).collect::<Vec<_>>());
     open(state, free);
 }
 
-/// Opens the undos of steps that nothing holds back; those without one let go at once.
+/// Opens the undos of steps that nothing holds back; those that have none, or have its result,
+/// are unwound.
 fn open(state: &mut State, mut free: Vec<StepIndex>) {
     while let Some(step) = free.pop() {
         match state.steps[step.at()].undo.as_ref().map(|undo| undo.status) {
             Some(UndoStatus::Pending) => drop(state.sets.undo_open.insert(step)),
-            // It has its result, and has let go of its needs.
-            Some(_) => {}
-            None => free.extend(let_go(state, step)),
+            Some(own) if !own.is_settled() => {}
+            Some(_) | None => free.extend(let_go(state, step)),
         }
     }
 }
 
-/// The step is unwound: answers which of its needs nothing holds back any more.
+/// The step is unwound: answers which of its needs nothing holds back any more. What held none of
+/// them back any more before holds none of them back again.
 fn let_go(state: &mut State, step: StepIndex) -> Vec<StepIndex> {
+    let undo = state.steps[step.at()].undo.as_deref_mut();
+    if undo.is_some_and(|undo| std::mem::replace(&mut undo.released, true)) {
+        return Vec::new();
+    }
     let plan = state.plan.clone();
     let mut free = Vec::new();
     for &need in &plan.steps[step.at()].needs {
@@ -213,7 +217,9 @@ pub(crate) fn reopen(state: &mut State, step: StepIndex, at: Timestamp) -> Resul
     own.check = own.check.take().filter(|check| check.verdict.is_some());
     begin_timeout(state, at);
     state.sets.undo_unfinished += 1;
-    state.sets.undo_open.insert(step);
+    if state.step(step).unwind_open == 0 {
+        state.sets.undo_open.insert(step);
+    }
     Ok(())
 }
 
@@ -240,10 +246,8 @@ fn move_undo(
     }
     let due_at = own.due_at;
     let finished = to.is_settled();
-    let mut lets_go = false;
     if finished {
         own.completed_at = Some(at);
-        lets_go = !std::mem::replace(&mut own.released, true);
     }
     let sets = &mut state.sets;
     match from {
@@ -283,9 +287,8 @@ fn move_undo(
         sets.undo_unfinished -= 1;
     }
     crate::evolve::link::undo_moved(state, step);
-    if lets_go {
-        let free = let_go(state, step);
-        open(state, free);
+    if finished && state.step(step).unwind_open == 0 {
+        open(state, vec![step]);
     }
     Ok(())
 }

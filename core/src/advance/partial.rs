@@ -23,7 +23,7 @@ pub(super) fn settled(state: &State, work: &mut Work) -> RunEvent {
 }
 
 /// Before a part of the run is undone what is under way ends: of the part, nothing is tried
-/// again; of the rest, whatever waits goes on waiting.
+/// again; of the rest, whatever waits goes on waiting, and runs below go on.
 pub(super) fn stopping(state: &State, now: Timestamp, part: &Partial, events: &mut Vec<RunEvent>) {
     if let Some(event) = cancelled(state) {
         events.push(event);
@@ -43,7 +43,7 @@ pub(super) fn stopping(state: &State, now: Timestamp, part: &Partial, events: &m
         | StepStatus::Cancelled => false,
     });
     events.extend(given_up.map(|step| RunEvent::StepCancelled { step }));
-    if events.is_empty() && !links::in_flight(state) {
+    if events.is_empty() && !links::in_flight(state, part) {
         let steps = part.steps.iter().copied().collect();
         events.push(RunEvent::Unwind(UnwindEvent::PartialUnwindingStarted { steps }));
     }

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::arrows::UndoStatus;
-use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, RunEvent, UnwindEvent};
+use crate::event::{
+    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, UnwindEvent,
+};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
@@ -74,14 +76,25 @@ pub(super) fn unwinding(
         events.push(undo_opened(state, step, work));
     }
     if state.sets.undo_unfinished == 0 && events.is_empty() {
-        let counts = state.undo_counts();
-        events.push(if state.partial().is_some() {
-            partial::undone(state, work)
-        } else if counts.contains_key(&UndoStatus::Failed) {
-            ended(state, Outcome::CompensationFailed, Compensation::Failed)
-        } else {
-            ended(state, Outcome::Compensated, Compensation::Done)
+        events.push(match state.partial() {
+            Some(_) => partial::undone(state, work),
+            None => unwound(state),
         });
+    }
+}
+
+/// Every undo has its result. A run that was stopped as it is has only what a letter was retried
+/// of undone: as long as anything of it stands, that is still its word.
+fn unwound(state: &State) -> RunEvent {
+    let stopped = state.failing.as_ref().is_some_and(|why| why.recourse == Recourse::Halt);
+    let mut steps = (0..).map(StepIndex).take(state.steps.len());
+    if stopped && steps.any(|step| state.stands(step)) {
+        return ended(state, Outcome::Failed, Compensation::None);
+    }
+    if state.undo_counts().contains_key(&UndoStatus::Failed) {
+        ended(state, Outcome::CompensationFailed, Compensation::Failed)
+    } else {
+        ended(state, Outcome::Compensated, Compensation::Done)
     }
 }
 

@@ -10,7 +10,7 @@ use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
 use serde_json::json;
 
-use crate::stage::{Life, child, discard, plan_problems, retry};
+use crate::stage::{Life, child, discard, plan_problems, retry, roll_back_to};
 
 const PARENT: &str = "
 id: parent
@@ -310,4 +310,38 @@ fn only_the_child_answers_for_its_step() {
     assert_eq!(life.words(), "succeeded running pending");
     receive(&mut life, child, 0, body).expect("awaited");
     assert_eq!(life.words(), "succeeded succeeded running");
+}
+
+#[test]
+fn a_run_beside_what_is_rolled_back_is_not_waited_for() {
+    let text = "
+id: parent
+steps:
+  - { id: who, type: task }
+  - { id: seat, type: task, needs: who, undo: { type: free } }
+  - { id: sub, type: workflow, with: { workflow: other } }
+";
+    let rolled_back = || {
+        let mut life = Life::begin(text, json!({}));
+        life.succeeds("who").succeeds("seat");
+        let child = parcel(&life.state, 0).expect("owed").to;
+        life.act(roll_back_to("who")).expect("it runs");
+        assert_eq!(life.words(), "succeeded undoing running", "it may wait for a person");
+        (life, child)
+    };
+    let (mut life, _) = rolled_back();
+    life.undone("seat");
+    assert_eq!(life.words(), "succeeded running running");
+    let (mut life, child) = rolled_back();
+    let body = ended(&life, Outcome::Completed, None);
+    receive(&mut life, child, 0, body).expect("awaited");
+    assert_eq!(life.words(), "succeeded undoing succeeded");
+    life.undone("seat").succeeds("seat");
+    assert_eq!(life.status(), "completed");
+    let (mut life, child) = rolled_back();
+    let failure = Some(Failure::permanent("NO", "no"));
+    let body = ended(&life, Outcome::Failed, failure);
+    receive(&mut life, child, 0, body).expect("awaited");
+    life.undone("seat");
+    assert_eq!(life.words(), "succeeded cancelled failed", "the whole run fails of it");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::advance::advance;
-use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::command::{AttemptResult, Command, Rejection, Submission};
 use backstitch_core::event::{Event, ForkEvent, RunEvent, Submitted};
 use backstitch_core::forks::{Begun, ForkOrder, fork};
 use backstitch_core::ids::{ExecutionId, PartitionId, StepIndex};
@@ -15,7 +15,7 @@ use backstitch_core::state::State;
 use backstitch_core::time::Moment;
 use serde_json::json;
 
-use crate::stage::{CHAIN, Life, discard, pause, plan, roll_back};
+use crate::stage::{CHAIN, Life, discard, pause, plan, roll_back, roll_back_to};
 
 const FORK: ExecutionId = ExecutionId { partition: PartitionId(0), digits: 8 };
 
@@ -276,4 +276,38 @@ steps:
     let mut made = forked(&mut life, order);
     made.succeeds("other");
     assert_eq!(made.words(), "succeeded succeeded running pruned");
+}
+
+#[test]
+fn what_was_undone_since_is_neither_undone_again_nor_taken_for_done() {
+    let text = "
+id: w
+steps:
+  - { id: who, type: task }
+  - { id: gift, type: task, needs: who, retry: none, allow_failure: true, undo: { type: recall } }
+  - { id: last, type: task, needs: gift }
+";
+    let at = |life: &Life, point: &State| {
+        let order = ForkOrder { take_over: true, ..order(point, &point.plan, None) };
+        match fork(&life.state, point, order, Moment::at(life.now)) {
+            Ok(begun) => Ok(begun),
+            Err(Refusal::Rejected(why)) => Err(why),
+            Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),
+        }
+    };
+    let mut life = Life::begin(text, json!({}));
+    life.succeeds("who").report("gift", AttemptResult::TimedOut);
+    let point = life.state.clone();
+    assert!(point.step(StepIndex(1)).unsure);
+    life.succeeds("last").undone("gift");
+    assert_eq!(life.status(), "completed");
+    let begun = at(&life, &point).expect("it can be forked");
+    assert!(!begun.state.step(StepIndex(1)).unsure && begun.undoes.is_empty());
+    let mut life = Life::begin(text, json!({}));
+    life.succeeds("who").succeeds("gift");
+    let point = life.state.clone();
+    life.succeeds("last").act(roll_back_to("who")).expect("it has completed");
+    life.undone("gift").succeeds("gift").succeeds("last");
+    let refused = reasons(at(&life, &point));
+    assert_eq!(refused, ["what step `gift` did was undone since, and it was done anew"]);
 }

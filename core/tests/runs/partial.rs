@@ -3,7 +3,7 @@
 use backstitch_core::arrows::UndoStatus;
 use backstitch_core::command::{AttemptResult, Command, Rejection};
 use backstitch_core::effect::owed;
-use backstitch_core::event::UndoSettlement;
+use backstitch_core::event::{Compensation, Outcome, UndoSettlement};
 use backstitch_core::failure::codes;
 use backstitch_core::ids::StepIndex;
 use backstitch_core::summary::LetterStatus;
@@ -31,6 +31,23 @@ fn timed_out() -> Life {
     life.report("gift", AttemptResult::TimedOut).report("wrap", AttemptResult::TimedOut);
     assert_eq!(life.status(), "running");
     life.succeeds("ask");
+    life
+}
+
+/// `card` builds on `gift`, and that on `seat`; `gift` may act and fail.
+const CHAINED: &str = "
+id: chained
+steps:
+  - { id: seat, type: task, undo: { type: free } }
+  - { id: gift, type: task, needs: seat, retry: none, allow_failure: true, undo: { type: recall } }
+  - { id: card, type: task, needs: gift, undo: { type: tear } }
+";
+
+/// `gift` timed out and is being undone.
+fn chained() -> Life {
+    let mut life = Life::begin(CHAINED, json!({}));
+    life.succeeds("seat").report("gift", AttemptResult::TimedOut).succeeds("card");
+    assert_eq!(life.words(), "succeeded undoing succeeded");
     life
 }
 
@@ -139,6 +156,37 @@ fn what_was_undone_is_not_undone_again_with_the_whole_run() {
 }
 
 #[test]
+fn what_was_undone_before_does_not_let_go_of_its_needs_before_what_builds_on_it() {
+    let mut life = chained();
+    life.undone("gift").act(roll_back()).expect("what it did stands");
+    assert_eq!(life.words(), "succeeded undone undoing", "`card` builds on `seat`, too");
+    life.undone("card");
+    assert_eq!(life.words(), "undoing undone undone");
+    life.undone("seat");
+    assert_eq!(life.status(), "compensated");
+}
+
+#[test]
+fn a_retried_undo_waits_for_what_builds_on_its_step() {
+    let mut life = chained();
+    life.act(force()).expect("it has not ended");
+    assert_eq!(life.words(), "succeeded undo_failed undoing", "the whole run unwinds");
+    life.act(retry(0)).expect("it is open");
+    assert_eq!(life.words(), "succeeded failed undoing");
+    life.undone("card");
+    assert_eq!(life.words(), "succeeded undoing undone");
+    life.undone("gift");
+    assert_eq!(life.words(), "undoing undone undone");
+    life.undone("seat");
+    assert_eq!(life.status(), "cancelled");
+    let mut life = chained();
+    life.act(force()).expect("it has not ended");
+    life.undone("card").undone("seat").act(retry(0)).expect("it is open");
+    life.undone("gift");
+    assert_eq!((life.status(), life.words().as_str()), ("cancelled", "undone undone undone"));
+}
+
+#[test]
 fn a_cancel_has_the_whole_run_undone_once_the_undos_under_way_have_ended() {
     let mut life = timed_out();
     life.act(cancel(None)).expect("it has not ended");
@@ -167,6 +215,33 @@ fn force_gives_up_undos_and_a_cancel_without_compensation_undoes_no_more() {
         (life.status(), life.words().as_str()),
         ("cancelled", "succeeded undone undone undone succeeded")
     );
+}
+
+#[test]
+fn a_retried_undo_of_a_run_that_was_stopped_as_it_is_leaves_it_so() {
+    let stopped = || {
+        let mut life = chained();
+        let (reason, actor) = ("now".to_owned(), "me".to_owned());
+        life.act(Command::Cancel { reason, actor, compensate: Some(false), force: true })
+            .expect("it has not ended");
+        assert_eq!(life.words(), "succeeded undo_failed succeeded");
+        life.act(retry(0)).expect("it is open");
+        life
+    };
+    let word = |life: &Life| {
+        let end = life.state.ending.clone().expect("it has ended");
+        (end.outcome, end.compensation)
+    };
+    let mut life = stopped();
+    life.undone("gift");
+    assert_eq!(life.words(), "succeeded undone succeeded");
+    assert_eq!(word(&life), (Outcome::Cancelled, Compensation::None));
+    life.act(roll_back()).expect("the rest of it stands");
+    life.undone("card").undone("seat");
+    assert_eq!(word(&life), (Outcome::Compensated, Compensation::Done));
+    let mut life = stopped();
+    life.undo_refused("gift");
+    assert_eq!(word(&life), (Outcome::Cancelled, Compensation::None), "as before");
 }
 
 #[test]

@@ -25,6 +25,8 @@ use crate::breakers::{BreakerSeat, Called, Dependencies, Name, Order, Outcome};
 const GRANTS_PER_FIRE_MAX: usize = 1_024;
 /// When a callback that waits without an end in sight asks again.
 const CALLBACK_RECHECK_MS: u64 = 60_000;
+/// The same for one that has waited for long.
+const CALLBACK_RECHECK_MS_MAX: u64 = 3_600_000;
 
 /// Calls of one run that have to do with circuits.
 #[derive(Debug, Default)]
@@ -299,8 +301,9 @@ impl<T: Abandon> Partition<T> {
                 }
                 Err(hold) => {
                     run.ground(order.effect);
-                    let due_at = hold.until.unwrap_or(now.plus_ms(CALLBACK_RECHECK_MS));
-                    let due_at = due_at.max(Timestamp(now.0 + 1));
+                    let own = run.state.deliveries.get(delivery as usize);
+                    let since = own.map_or(now, |own| own.scheduled_at);
+                    let due_at = asks_again(&hold, since, now);
                     self.callbacks_held.insert((id, delivery), (hold, due_at));
                     false
                 }
@@ -318,5 +321,36 @@ impl<T: Abandon> Partition<T> {
     }
 }
 
+/// When a callback that is kept back asks again: not before its service may be tried, and once it
+/// has waited a quarter longer. All callbacks of a receiver that is gone would otherwise be
+/// recorded as kept back each time that one of them tries it.
+fn asks_again(hold: &Hold, since: Timestamp, now: Timestamp) -> Timestamp {
+    let waited_ms = u64::try_from(now.0.saturating_sub(since.0) / 1_000).unwrap_or_default();
+    let longer = now.plus_ms((waited_ms / 4).min(CALLBACK_RECHECK_MS_MAX));
+    let may = hold.until.unwrap_or(now.plus_ms(CALLBACK_RECHECK_MS));
+    may.max(longer).max(Timestamp(now.0 + 1))
+}
+
 /// Callbacks that wait to be told so, each once: for what they wait, and when they are due again.
 pub(super) type CallbacksHeld = BTreeMap<(ExecutionId, u32), (Hold, Timestamp)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstitch_core::event::HoldReason;
+
+    #[test]
+    fn a_callback_that_is_kept_back_for_long_asks_less_and_less_often() {
+        let (since, mut now, mut held) = (Timestamp(0), Timestamp(0), 0);
+        let hold = Hold { key: "dead".into(), why: HoldReason::Probing, until: None };
+        while now < since.plus_ms(24 * CALLBACK_RECHECK_MS_MAX) {
+            let next = asks_again(&hold, since, now);
+            assert!(next > now && next <= now.plus_ms(CALLBACK_RECHECK_MS_MAX));
+            (now, held) = (next, held + 1);
+        }
+        assert!(held < 60, "{held} records in a day");
+        let later = Some(now.plus_ms(7 * CALLBACK_RECHECK_MS_MAX));
+        let hold = Hold { until: later, why: HoldReason::Open, ..hold };
+        assert_eq!(Some(asks_again(&hold, since, now)), later, "not before it may be tried");
+    }
+}

@@ -17,6 +17,8 @@ use crate::catalog::Name;
 
 /// Younger runs that may go before one that waits for several keys, and take one of them; then
 /// its keys are kept for it. Without this it could wait for ever: they need not be free together.
+/// Children take them all the same: whoever is above one waits for it, and may hold what the older
+/// run waits for.
 const OVERTAKEN_MAX: u32 = 32;
 
 /// One workflow's runs.
@@ -70,7 +72,9 @@ impl Line {
 
     fn keys_have_room(&self, claim: &Claim) -> bool {
         let kept = self.kept_for.as_ref().is_some_and(|(run, lane)| {
-            *run != claim.run && claim.keys.iter().any(|own| lane.contains(&own.key))
+            *run != claim.run
+                && !claim.is_child()
+                && claim.keys.iter().any(|own| lane.contains(&own.key))
         });
         !kept && !claim.keys.iter().any(|own| self.is_key_full(own))
     }

@@ -190,6 +190,20 @@ fn a_run_of_several_keys_is_not_overtaken_for_ever() {
 }
 
 #[test]
+fn keys_that_are_kept_for_a_run_hold_up_no_child() {
+    let (_, seat) = slots(Some(1), 1_000);
+    let above = claim(1, "v", 10, Priority::Medium);
+    assert!(seat.begins(&above), "and the node is full");
+    seat.waits(&keyed(2, &[("1", 1), ("eu", 1)]));
+    // What is above has the node, so that whoever waits for that waits for these.
+    for digits in 10..100 {
+        let child = below(&above, keyed(digits, &[("1", 1)]));
+        assert!(seat.begins(&child), "child {digits} waits for what waits for it");
+        seat.forget(&child);
+    }
+}
+
+#[test]
 fn the_newest_has_the_oldest_make_room_once_its_waiting_is_durable() {
     let (_, seat) = slots(None, 10);
     let newest = |digits| {

@@ -290,10 +290,9 @@ impl World {
                         _ => Command::Resume { reason, actor },
                     }
                 }
-                None => match state.signals().and_then(|own| own.waiting().next()) {
+                None => match wanted_signal(&state) {
                     // Whatever waits for a signal alone has to be given it.
-                    Some(step) => {
-                        let name = state.awaits(step).expect("it waits").clone();
+                    Some(name) => {
                         let payload = Payload::of(&json!({ "by": "operator" }));
                         Command::Signal { name, payload, id: None, actor }
                     }
@@ -305,4 +304,12 @@ impl World {
         }
         false
     }
+}
+
+/// A signal that a step waits for and that has not come: a run of which a part is being undone
+/// takes none meanwhile.
+fn wanted_signal(state: &State) -> Option<Arc<str>> {
+    let signals = state.signals()?;
+    let names = signals.waiting().filter_map(|step| signals.awaited_by(step));
+    names.into_iter().find(|name| signals.wants(name)).cloned()
 }

@@ -87,6 +87,10 @@ fn undone_once(world: &World, fork: &State, parent: &State, undoes: &[StepIndex]
             world.books.applied.contains_key(&key)
         };
         let (here, there) = (done(fork), done(parent));
+        if here && there {
+            world.tell_history(parent.id);
+            world.tell_history(id);
+        }
         assert!(!(here && there), "seed {seed}: {id} and its parent undid step {}", step.0);
         let ours = undoes.contains(&step);
         assert!(ours || !here, "seed {seed}: {id} undid step {} of its parent", step.0);

@@ -14,11 +14,11 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     let steps: Vec<Value> = (0..count).map(|at| step(at, children, random)).collect();
     let mut steps = super::flow::lead(steps, random);
     if random.chance(10) {
-        steps.push(again(id));
+        steps.push(again(id, 4));
     }
     if random.chance(10) && id != "w0" {
         // Runs of two workflows that call each other may wait for each other's slots.
-        steps.push(again("w0"));
+        steps.push(again("w0", 6));
     }
     if random.chance(2) {
         // Wide enough that no decision takes all of it at once.
@@ -266,11 +266,12 @@ fn items(step: &mut Map<String, Value>, children: &[String], random: &mut Random
     }
 }
 
-/// A workflow once more, below itself, a few levels deep.
-fn again(id: &str) -> Value {
+/// A workflow once more, below itself, a few levels deep: as long as `n` is above so much.
+fn again(id: &str, above: u64) -> Value {
     let input = json!({ "n": "{{ input.n - 4 }}", "to": "{{ input.to }}" });
     json!({
-        "id": format!("again-{id}"), "type": "workflow", "when": "input.n > 4", "retry": "none",
+        "id": format!("again-{id}"), "type": "workflow", "when": format!("input.n > {above}"),
+        "retry": "none",
         "with": { "workflow": id, "input": input },
     })
 }

@@ -151,19 +151,35 @@ impl World {
     pub fn tell_around(&self, state: &State) {
         let children = state.links.iter().flat_map(|links| links.children.values().flatten());
         let kin = state.parent().map(|own| own.run).into_iter();
-        let disk = self.disk.lock().expect("no thread panicked");
         for run in kin.chain(children.map(|own| own.run)) {
-            for record in disk.runs.get(&run).into_iter().flatten() {
-                eprintln!("{run} {:4} {:?}", record.version, record.event);
-            }
+            self.tell_history(run);
         }
-        drop(disk);
+        self.tell_restless();
         let (circuits, _) = self.breakers.shown("default", usize::MAX, self.now);
         for own in circuits.iter().filter(|own| own.waiting + own.retries_waiting > 0) {
             eprintln!("{own:?}");
             for (run, _) in &own.probing {
                 eprintln!("{run} {:?}", backstitch_core::why::blockers(&self.live_state(*run)));
             }
+        }
+    }
+
+    /// Prints what a run recorded.
+    pub fn tell_history(&self, run: ExecutionId) {
+        let disk = self.disk.lock().expect("no thread panicked");
+        for record in disk.runs.get(&run).into_iter().flatten() {
+            eprintln!("{run} {:4} {:?}", record.version, record.event);
+        }
+    }
+
+    /// Prints what runs wait for that are not over.
+    pub fn tell_restless(&self) {
+        for run in self.watch.runs_that(|own| !own.is_quiescent()) {
+            let own = self.live_state(run);
+            let why = backstitch_core::why::blockers(&own);
+            let why: Vec<_> = why.iter().map(|own| own.sentence.as_str()).collect();
+            let (workflow, status) = (&own.submitted.workflow, own.status().word());
+            eprintln!("{run} of {workflow} is {status}: {why:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use backstitch_core::event::{
     Compensation, LetterSubject, Outcome, Recourse, RunEvent, UndoSettlement, UnwindEvent,
 };
 use backstitch_core::ids::StepIndex;
+use backstitch_core::plan::TaskKind;
 use backstitch_core::state::{Ending, State};
 
 use super::world::World;
@@ -104,6 +105,11 @@ pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEven
             _ => {}
         }
     }
+}
+
+/// Whether the step's attempts are calls of a service, and no other runs.
+pub fn calls(state: &State, step: StepIndex) -> bool {
+    matches!(state.plan.step(step).task, TaskKind::Effect(_))
 }
 
 fn dependants(state: &State, step: StepIndex) -> BTreeSet<StepIndex> {

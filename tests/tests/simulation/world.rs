@@ -225,6 +225,7 @@ impl World {
                 None => return,
             }
         }
+        self.tell_restless();
         panic!("seed {}: the world does not come to rest", self.seed);
     }
 

@@ -23,12 +23,6 @@ pub(super) struct Loop {
 }
 
 impl Model {
-    /// Whether no chunk of the loop is under way.
-    pub(super) fn is_between_chunks(&self, step: StepIndex) -> bool {
-        let is_loop = self.plan.step(step).each().is_some();
-        is_loop && self.loops.get(&step).is_none_or(|own| !own.under_way)
-    }
-
     /// What ties the run to others, as far as it has rules of its own.
     pub(super) fn linked(&mut self, event: &LinkEvent) -> Verdict {
         match event {

@@ -176,20 +176,30 @@ impl Model {
                 rule(forward || undone, "a run completes that did not go forward")
             }
             (Outcome::Compensated | Outcome::Cancelled, Compensation::Done) => {
-                rule(self.phase == Phase::Unwinding && all_undone, "not everything is undone")
+                let whole = all_undone && !self.anything_stands();
+                rule(self.phase == Phase::Unwinding && whole, "not everything is undone")
             }
             (Outcome::CompensationFailed | Outcome::Cancelled, Compensation::Failed) => {
                 let failed = self.phase == Phase::Unwinding && told && !all_undone;
                 rule(failed, "undos failed, or did not, or have no result")
             }
             (Outcome::Failed | Outcome::Cancelled, Compensation::None) => {
-                rule(self.phase == Phase::Failing, "a run fails that is not failing")?;
+                let stopped = self.phase == Phase::Unwinding
+                    && self.recourse == Some(Recourse::Halt)
+                    && told
+                    && self.anything_stands();
+                rule(self.phase == Phase::Failing || stopped, "a run fails that is not failing")?;
                 let owes = self.places().any(|step| self.wants_undo(step));
                 let undoes = self.recourse == Some(Recourse::Compensate);
                 rule(!(owes && undoes), "a run ends with something to be undone")
             }
             _ => Err(format!("{outcome:?} with {compensation:?}")),
         }
+    }
+
+    /// Whether anything calls for an undo that was never begun.
+    fn anything_stands(&self) -> bool {
+        self.places().any(|step| self.wants_undo(step) && self.steps[step.at()].undo.is_none())
     }
 
     pub(super) fn controlled(&mut self, event: &ControlEvent) -> Verdict {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use backstitch_core::arrows::{Phase, StepStatus, UndoStatus as U};
 use backstitch_core::event::LetterSubject;
 use backstitch_core::ids::StepIndex;
+use backstitch_core::plan::TaskKind;
 
 use super::{Model, Step, Undo, Verdict, rule};
 
@@ -51,12 +52,12 @@ impl Model {
         Ok(())
     }
 
-    /// What builds on the step is undone once nothing is in flight; a loop may be between chunks.
+    /// What builds on the step is undone once nothing is in flight but runs beside it.
     fn begin_behind(&mut self, part: &BTreeSet<StepIndex>) -> Verdict {
         rule(self.part.as_ref() == Some(part), "another part is undone than was asked for")?;
         let idle = |step: StepIndex| match self.status(step) {
             StepStatus::Faulted => false,
-            StepStatus::Running => !part.contains(&step) && self.is_between_chunks(step),
+            StepStatus::Running => !part.contains(&step) && self.is_a_run(step),
             _ => true,
         };
         rule(self.places().all(idle), "a part is undone with a step in flight")?;
@@ -71,6 +72,11 @@ impl Model {
             self.own(step).undo.get_or_insert(Undo::pending());
         }
         Ok(())
+    }
+
+    /// Whether the step is another run, or several.
+    fn is_a_run(&self, step: StepIndex) -> bool {
+        matches!(self.plan.step(step).task, TaskKind::Workflow | TaskKind::Foreach)
     }
 
     /// The part is pending again; what it led to is forgotten.

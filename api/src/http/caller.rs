@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use backstitch_core::access::{Permission, Permissions};
 use backstitch_core::api_keys::ApiKey;
@@ -43,6 +44,16 @@ impl Caller {
     /// Who what is done is recorded as done by.
     pub(super) fn actor(&self) -> String {
         self.identity.actor.to_string()
+    }
+
+    /// Asks again who the headers of the caller's request say that it is, and whether they may still use
+    /// its route.
+    ///
+    /// # Errors
+    /// As [`gate::identify`] and [`gate::admit`].
+    pub(super) async fn again(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let again = gate::identify(&self.app, &self.route, headers).await?;
+        gate::admit(&again, &self.route, None).await
     }
 
     /// The tenant that the caller belongs to.

@@ -17,7 +17,6 @@ use axum::http::header::{ACCEPT, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
-use backstitch_core::access::Permission;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ExecutionId;
 use backstitch_saga::live::Follower;
@@ -107,8 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
 /// What a stream goes by, beside what it follows.
 struct Terms {
     caller: Caller,
-    /// Asked again at every heartbeat: whoever may not read any more is cut off.
-    permission: Permission,
+    /// The request's. Whether they still let its caller read is asked at every heartbeat.
     headers: HeaderMap,
     heartbeat: Duration,
     /// The run whose end ends the stream, if one's does.
@@ -137,7 +135,7 @@ impl Wanted {
             return Err(Refusal::bad_request(message));
         }
         let follower = caller.engine()?.follow_run(run, filter, after).await?;
-        self.begin(caller, Permission::ExecutionsRead, &asked, follower, until_end_of)
+        self.begin(caller, &asked, follower, until_end_of)
     }
 
     /// The events of all runs of a workflow of the caller's namespace, from now on or behind a place.
@@ -156,7 +154,7 @@ impl Wanted {
             namespace: Some(caller.namespace().to_string()),
             ..history::filter(&asked)?
         };
-        self.of_filter(caller, Permission::ExecutionsRead, &asked, filter)
+        self.of_filter(caller, &asked, filter)
     }
 
     /// All events, through a filter, from now on or behind a place.
@@ -166,26 +164,24 @@ impl Wanted {
     pub(super) fn of_all(self, caller: Caller, uri: &Uri) -> Result<Response, Refusal> {
         let asked = Parameters::of(uri, &[&OF_STREAMS[..], &FILTERS[..]].concat())?;
         let filter = history::filter(&asked)?;
-        self.of_filter(caller, Permission::HistoryRead, &asked, filter)
+        self.of_filter(caller, &asked, filter)
     }
 
     fn of_filter(
         self,
         caller: Caller,
-        permission: Permission,
         asked: &Parameters,
         filter: EventFilter,
     ) -> Result<Response, Refusal> {
         let after = self.after(asked)?;
         let after = history::cursor(after.as_deref(), "after")?;
         let follower = caller.engine()?.follow(filter, after)?;
-        self.begin(caller, permission, asked, follower, None)
+        self.begin(caller, asked, follower, None)
     }
 
     fn begin(
         self,
         caller: Caller,
-        permission: Permission,
         asked: &Parameters,
         follower: Follower,
         until_end_of: Option<ExecutionId>,
@@ -194,7 +190,7 @@ impl Wanted {
         let seconds = asked.number("heartbeat_seconds", 1..=HEARTBEAT_SECONDS_MAX)?;
         let heartbeat = Duration::from_secs(seconds.unwrap_or(HEARTBEAT_SECONDS));
         let permit = caller.streams().begin()?;
-        let terms = Terms { caller, permission, headers, heartbeat, until_end_of, _permit: permit };
+        let terms = Terms { caller, headers, heartbeat, until_end_of, _permit: permit };
         Ok(match kind {
             Kind::ServerSentEvents => sse::answer(terms, follower),
             Kind::Socket(upgrade) => socket::answer(*upgrade, terms, follower),

@@ -9,7 +9,6 @@ use backstitch_saga::live::{Follower, Heard};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Terms;
-use crate::http::gate;
 use crate::http::refusal::Refusal;
 
 /// How long a reader may take for one piece. Then it is cut off.
@@ -83,9 +82,7 @@ async fn carry(
                 Err(error) => return Ok(Some(Over::Refused(error.into()))),
             },
             _ = beats.tick() => {
-                let again =
-                    gate::admit(&terms.caller, terms.permission, &terms.headers, None).await;
-                if let Err(refusal) = again {
+                if let Err(refusal) = terms.caller.again(&terms.headers).await {
                     return Ok(Some(Over::Refused(refusal)));
                 }
                 outlet.beat(follower.pass_over().then(|| follower.place())).await?;

@@ -142,7 +142,11 @@ pub(crate) fn follow(state: &State, moment: Moment, events: &mut Vec<RunEvent>) 
     }
     cancel_children(state, links, &mut post);
     if state.phase == Phase::Ended && state.sets.unlettered.is_empty() {
-        post.report(state, links);
+        match state.parent().filter(|_| links.roll_back.is_some() && state.anything_stands()) {
+            // However it came to end: whoever waits for it has it undone.
+            Some(parent) => post.events.push(receive::undone_by(parent.run)),
+            None => post.report(state, links),
+        }
     }
 }
 

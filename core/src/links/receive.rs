@@ -110,16 +110,21 @@ fn cancel(state: &State, from: ExecutionId, reason: String, compensate: bool) ->
 /// A child that has ended is opened again to unwind, once; one that somebody reopened is
 /// stopped first.
 fn roll_back(state: &State, from: ExecutionId) -> Vec<RunEvent> {
-    let (actor, reason) = (from.to_string(), "its parent is being undone".to_owned());
+    let reason = UNDONE_BY_PARENT.to_owned();
     match state.phase {
-        Phase::Ended if state.anything_stands() => {
-            let to = None;
-            vec![RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })]
-        }
+        Phase::Ended if state.anything_stands() => vec![undone_by(from)],
         Phase::Unwinding if state.partial().is_some() => cancel(state, from, reason, true),
         Phase::Ended | Phase::Unwinding => Vec::new(),
         Phase::Forward | Phase::Failing | Phase::Suspended => cancel(state, from, reason, true),
     }
+}
+
+const UNDONE_BY_PARENT: &str = "its parent is being undone";
+
+/// The child has ended and is opened again.
+pub(super) fn undone_by(parent: ExecutionId) -> RunEvent {
+    let (to, reason, actor) = (None, UNDONE_BY_PARENT.to_owned(), parent.to_string());
+    RunEvent::Control(ControlEvent::RollbackRequested { to, reason, actor })
 }
 
 /// What the child's ending is for the step.

@@ -1,6 +1,6 @@
 //! Steps that are runs of other workflows, and the messages that make them so.
 
-use backstitch_core::command::{Command, Rejection};
+use backstitch_core::command::{AttemptResult, Command, Rejection};
 use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
@@ -344,4 +344,29 @@ steps:
     receive(&mut life, child, 0, body).expect("awaited");
     life.undone("seat");
     assert_eq!(life.words(), "succeeded cancelled failed", "the whole run fails of it");
+}
+
+#[test]
+fn a_child_that_was_stopped_as_it_is_is_undone_whole_whatever_is_under_way_as_its_parent_asks() {
+    let above = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let text = "
+id: c
+steps:
+  - { id: seat, type: task, undo: { type: free } }
+  - { id: gift, type: task, retry: none, allow_failure: true, undo: { type: recall } }
+";
+    let mut life = child(text, above);
+    life.succeeds("seat").report("gift", AttemptResult::TimedOut);
+    let (reason, actor) = ("now".to_owned(), "me".to_owned());
+    let stop = Command::Cancel { reason, actor, compensate: Some(false), force: true };
+    life.act(stop).expect("it has not ended");
+    assert_eq!((life.status(), owes(&life)), ("cancelled", vec![(0, "ended")]));
+    acknowledge(&mut life, 0);
+    life.act(retry(0)).expect("it is open");
+    let step = life.state.parent().expect("a child").step;
+    receive(&mut life, above, 7, Message::RollBack { step, attempt: 1 }).expect("of the parent");
+    life.undone("gift");
+    assert_eq!((life.words().as_str(), owes(&life)), ("undoing undone", vec![]));
+    life.undone("seat");
+    assert_eq!((life.status(), owes(&life)), ("compensated", vec![(1, "rolled_back")]));
 }

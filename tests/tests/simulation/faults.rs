@@ -1,8 +1,9 @@
 //! Faults that runs are submitted with: what services do then, and what must come of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use backstitch_core::command::AttemptResult;
-use backstitch_core::effect::Effect;
-use backstitch_core::event::{Fault, FaultKind, RunEvent};
+use backstitch_core::event::{Fault, FaultKind, RunEvent, UnwindEvent};
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::plan::{Plan, TaskKind};
@@ -71,24 +72,27 @@ const FAULT: &str = codes::FAULT_INJECTED;
 
 /// An attempt that was to fail or to be lost and did not, or one that was not to and did.
 pub fn wrong_fault(state: &State, events: &[RunEvent]) -> Option<&'static str> {
-    let meets = |effect| state.fault_of(effect);
+    let mut asked = Asked::default();
     for event in events {
-        let (effect, answered, failure) = match event {
-            RunEvent::StepSucceeded { step, attempt, .. } => {
-                (Effect::RunStep { step: *step, attempt: *attempt }, true, None)
-            }
-            RunEvent::UndoSucceeded { step, attempt, .. } => {
-                (Effect::UndoStep { step: *step, attempt: *attempt }, true, None)
-            }
+        asked.hear(event);
+        let (step, undo, attempt, answered, failure) = match event {
+            RunEvent::StepSucceeded { step, attempt, .. } => (*step, false, *attempt, true, None),
+            RunEvent::UndoSucceeded { step, attempt, .. } => (*step, true, *attempt, true, None),
             RunEvent::StepAttemptFailed { step, attempt, failure, .. } => {
-                (Effect::RunStep { step: *step, attempt: *attempt }, false, Some(failure))
+                (*step, false, *attempt, false, Some(failure))
             }
             RunEvent::UndoAttemptFailed { step, attempt, failure, .. } => {
-                (Effect::UndoStep { step: *step, attempt: *attempt }, false, Some(failure))
+                (*step, true, *attempt, false, Some(failure))
             }
             _ => continue,
         };
-        let fault = meets(effect);
+        let number = attempt.saturating_sub(if undo { asked.attempts(step) } else { 0 });
+        let meets = |own: &&Fault| {
+            let this = own.attempt.is_none_or(|attempt| attempt == number);
+            (own.step, own.undo) == (step, undo) && this
+        };
+        let asks = undo && asked.asking.contains(&step);
+        let fault = state.faults().iter().filter(|_| !asks).find(meets).map(|own| &own.kind);
         let stops = matches!(fault, Some(FaultKind::Fail { .. } | FaultKind::CrashBeforeAck));
         if stops && answered {
             return Some("an attempt succeeds that was to fail or to be lost");
@@ -99,4 +103,37 @@ pub fn wrong_fault(state: &State, events: &[RunEvent]) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// Which undos are asked about, and how many attempts that took: those of the undo come after.
+#[derive(Default)]
+struct Asked {
+    asking: BTreeSet<StepIndex>,
+    attempts: BTreeMap<StepIndex, u16>,
+}
+
+impl Asked {
+    fn hear(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Unwind(UnwindEvent::CheckReady { step, .. }) => {
+                self.asking.insert(*step);
+            }
+            RunEvent::Unwind(UnwindEvent::CheckAnswered { step, attempt, .. }) => {
+                self.attempts.insert(*step, *attempt);
+            }
+            RunEvent::Unwind(UnwindEvent::CheckConcluded { step, .. }) => {
+                self.asking.remove(step);
+            }
+            // The next round counts anew.
+            RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps }) => {
+                self.asking.retain(|own| !steps.contains(own));
+                self.attempts.retain(|own, _| !steps.contains(own));
+            }
+            _ => {}
+        }
+    }
+
+    fn attempts(&self, step: StepIndex) -> u16 {
+        self.attempts.get(&step).copied().unwrap_or_default()
+    }
 }

@@ -53,8 +53,8 @@ pub struct Flags {
     /// The same key with the same input answers the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail, delay,
-    /// crash_before_ack or duplicate; and undo=true or check=true, attempt=N, permanent=true (of
+    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail,
+    /// delay, crash_before_ack or duplicate; and undo=true or check=true, attempt=N, permanent=true (of
     /// fail), delay=5s (of delay). The server must take faults
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,

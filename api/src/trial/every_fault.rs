@@ -1,10 +1,10 @@
 //! Which faults there are to meet, one run after the other.
 //!
 //! First a run without a fault, then each step in turn: it fails, it acts and then fails, it is
-//! called twice. Then each undo called twice, in a run that undoes it, and each check asked twice and
-//! asked again, in a run that asks. Last the server killed at
-//! each journal position, of the run without a fault and of the one that undoes most: between any
-//! two writes to the journal there are two moments, before the next one with all that the last one
+//! called twice. Then each undo called twice, in a run that undoes it, and each check called twice
+//! and its answer lost, in a run that asks. Last the server killed, if it is the test's own, at each
+//! journal position, of the run without a fault and of the one that undoes most: between any two
+//! writes to the journal there are two moments, before the next one with all that the last one
 //! brought about, and behind the last one with nothing of it.
 
 use std::collections::BTreeMap;

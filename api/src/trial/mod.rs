@@ -1,4 +1,5 @@
-//! Trials: a workflow is run again and again, meets one fault each time, and what every run leaves behind is told.
+//! Trials: a workflow is run again and again, meets one fault each time, and what every run leaves
+//! behind is told.
 //!
 //! - `subject`: the definitions under test, and which of their steps act;
 //! - `faults`: what a run meets;

@@ -57,7 +57,8 @@ pub enum Command {
     Validate(commands::validate::Flags),
     /// Play a run of a definition with mocks or past answers: nothing is called or recorded
     DryRun(commands::dry_run::Flags),
-    /// Run a definition in a server of its own under every fault, and say what is left behind
+    /// Run a definition under every fault, in a server of its own unless told otherwise, and say
+    /// what is left behind
     Test(commands::test::Flags),
     /// Define workflows at a running server, or make them new revisions; no run is begun
     Apply(commands::apply::Flags),

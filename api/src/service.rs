@@ -167,6 +167,7 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         backup_directory: settings.backup_directory.clone(),
         letter_alarm: settings.letter_alarm,
         metric_names: settings.metric_names,
+        fault_injection: settings.fault_injection,
     }
 }
 

@@ -20,12 +20,23 @@ pub const FAULT_DELAY_MS_MAX: u64 = 3_600_000;
 pub struct FaultWish {
     /// The step's id.
     pub step: String,
-    /// Whether it is the step's undo that meets it.
-    pub undo: bool,
+    /// Whose attempts meet it.
+    pub strikes: Struck,
     /// Which attempt, counted from 1; every one if unsaid.
     pub attempt: Option<u16>,
     /// What goes wrong.
     pub kind: FaultKind,
+}
+
+/// Whose attempts meet a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Struck {
+    /// The step's own.
+    Step,
+    /// Those of its undo.
+    Undo,
+    /// Those of the check before its undo.
+    Check,
 }
 
 /// The faults of a run of this plan.
@@ -59,17 +70,34 @@ fn fault_of(plan: &Plan, wish: &FaultWish) -> Result<Fault, String> {
         return Err(format!("there is no step `{shown}`{}", meant.unwrap_or_default()));
     };
     let own = plan.step(step);
-    let calls = match wish.undo {
-        true => own.undo.as_ref().is_some_and(|undo| !PlanUndo::rolls_back(undo)),
-        false => matches!(own.task, TaskKind::Effect(_)),
+    let undo = own.undo.as_ref().filter(|undo| !PlanUndo::rolls_back(undo));
+    let (calls, what) = match wish.strikes {
+        Struck::Step => (matches!(own.task, TaskKind::Effect(_)), "is no task"),
+        Struck::Undo => (undo.is_some(), "has no undo"),
+        Struck::Check => (undo.is_some_and(|undo| undo.check.is_some()), "has no check"),
     };
     if !calls {
-        let what = if wish.undo { "has no undo" } else { "is no task" };
         return Err(format!(
             "step `{name}` {what} with attempts of its own, so none of them can meet a fault"
         ));
     }
-    Ok(Fault { step, undo: wish.undo, attempt: wish.attempt, kind: wish.kind.clone() })
+    let kind = match wish.strikes {
+        Struck::Check => FaultKind::AtCheck(Box::new(wish.kind.clone())),
+        Struck::Step | Struck::Undo => wish.kind.clone(),
+    };
+    Ok(Fault { step, undo: wish.strikes != Struck::Step, attempt: wish.attempt, kind })
+}
+
+impl Fault {
+    /// Whose attempts meet it.
+    #[must_use]
+    pub fn strikes(&self) -> Struck {
+        match (self.undo, &self.kind) {
+            (false, _) => Struck::Step,
+            (true, FaultKind::AtCheck(_)) => Struck::Check,
+            (true, _) => Struck::Undo,
+        }
+    }
 }
 
 impl State {
@@ -82,20 +110,23 @@ impl State {
     /// What goes wrong with an attempt; the first fault that names it.
     #[must_use]
     pub fn fault_of(&self, effect: Effect) -> Option<&FaultKind> {
-        let (of, undoes) = match effect {
-            Effect::RunStep { step, .. } => (step, false),
-            // Faults count the attempts of the undo, not those of its check.
-            Effect::UndoStep { step, .. } if self.is_asking(step) => return None,
-            Effect::UndoStep { step, .. } => (step, true),
+        let (of, struck) = match effect {
+            Effect::RunStep { step, .. } => (step, Struck::Step),
+            Effect::UndoStep { step, .. } if self.is_asking(step) => (step, Struck::Check),
+            Effect::UndoStep { step, .. } => (step, Struck::Undo),
             Effect::DeliverCallback { .. } | Effect::Send { .. } => return None,
         };
-        let undo = self.step(of).undo.as_ref().filter(|_| undoes);
-        let asked = undo.map_or(0, |undo| undo.attempts_before());
-        let number = effect.attempt().saturating_sub(asked);
+        // Attempts of an undo are counted on from those of its check.
+        let undo = self.step(of).undo.as_ref().filter(|_| struck == Struck::Undo);
+        let before = undo.map_or(0, |undo| undo.attempts_before());
+        let number = effect.attempt().saturating_sub(before);
         let meets = |own: &&Fault| {
             let this = own.attempt.is_none_or(|attempt| attempt == number);
-            own.step == of && own.undo == undoes && this
+            own.step == of && own.strikes() == struck && this
         };
-        self.faults().iter().find(meets).map(|own| &own.kind)
+        self.faults().iter().find(meets).map(|own| match &own.kind {
+            FaultKind::AtCheck(kind) => &**kind,
+            kind => kind,
+        })
     }
 }

@@ -160,7 +160,7 @@ pub fn execution_json(state: &State) -> Value {
     })
 }
 
-fn instant(at: Option<Timestamp>) -> Value {
+pub(crate) fn instant(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| at.to_string().into())
 }
 

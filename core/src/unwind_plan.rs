@@ -15,6 +15,7 @@ use crate::ids::StepIndex;
 use crate::items::ItemScope;
 use crate::payload::Payload;
 use crate::plan::{PlanCheck, PlanUndo, TaskKind};
+use crate::report::instant;
 use crate::scope::Scope;
 use crate::state::State;
 use crate::template::Work;
@@ -45,6 +46,7 @@ pub fn unwind_plan_json(state: &State, to: Option<StepIndex>) -> Value {
     let mut plan = json!({
         "execution_id": state.id.to_string(),
         "status": state.status().word(),
+        "rollback_until": instant(state.rollback_until()),
         "waves": waves,
         "undos": undos,
         "more_undos": undone.len().saturating_sub(UNWIND_STEPS_MAX),

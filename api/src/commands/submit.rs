@@ -53,9 +53,9 @@ pub struct Flags {
     /// The same key with the same input answers the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail, delay,
-    /// crash_before_ack or duplicate; and undo=true, attempt=N, permanent=true (of fail), delay=5s
-    /// (of delay). The server must take faults
+    /// What goes wrong on purpose, any number of times: step=ID,kind=KIND, where KIND is fail,
+    /// delay, crash_before_ack or duplicate; and undo=true or check=true, attempt=N, permanent=true (of
+    /// fail), delay=5s (of delay). The server must take faults
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,
     /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
@@ -159,8 +159,8 @@ fn fault(text: &str) -> Result<Value, Error> {
         let (name, value) = (name.trim(), value.trim());
         let value = match (name, value) {
             ("attempt", number) => number.parse::<u64>().map_or_else(|_| number.into(), Into::into),
-            ("undo" | "permanent", "true") => true.into(),
-            ("undo" | "permanent", "false") => false.into(),
+            ("undo" | "check" | "permanent", "true") => true.into(),
+            ("undo" | "check" | "permanent", "false") => false.into(),
             (_, text) => Value::from(text),
         };
         if own.insert(name.to_owned(), value).is_some() {

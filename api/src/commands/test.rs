@@ -12,19 +12,20 @@ use clap::Args;
 use serde_json::json;
 
 use super::dry_run::{UnmockedWord, read_mocks};
-use super::{format_of, read_file, read_json};
+use super::{Server, format_of, read_file, read_json};
 use crate::error::Error;
 use crate::terminal::Terminal;
 use crate::trial::{self, Known, Mocks, RUN_TIMEOUT, RUNS_MAX, Subject, Test, Unmocked};
 
 const AFTER_HELP: &str = "\
-It runs in a server of its own, of which nothing stays. Without --mocks its services are called:
-name a test instance of them, such as by --variables.
+It runs in a server of its own, of which nothing stays, unless --server names one. Without --mocks
+its services are called: name a test instance of them, such as by --variables.
 
 Examples:
   backstitch test order.yaml --mocks mocks.yaml --every-fault --input @order.json
   backstitch test order.yaml --every-fault --variables '{\"shop_url\":\"http://127.0.0.1:9001\"}' \\
       --balance http://127.0.0.1:9001/balance
+  backstitch test order.yaml --every-fault --server http://127.0.0.1:8080
 
 Exit codes: 0 nothing is left behind, 1 something is or not all runs were made, 2 what is given
 can't be used";
@@ -35,8 +36,9 @@ can't be used";
 pub struct Flags {
     /// The definition: YAML, or JSON if the file is called so
     pub file: PathBuf,
-    /// Meet every fault: each step fails, acts and then fails, and is called twice, each undo is
-    /// called twice, the server is killed at each journal position
+    /// Meet every fault: each step fails, acts and then fails, and is called twice, each undo and
+    /// each check is called twice, a check's answer is lost, the server is killed at each journal
+    /// position
     #[arg(long)]
     pub every_fault: bool,
     /// The input of every run: JSON, or @FILE
@@ -58,6 +60,13 @@ pub struct Flags {
     /// What a service answers with the same words before and behind a run that leaves nothing
     #[arg(long, value_name = "URL")]
     pub balance: Option<String>,
+    /// Run it at this server, which must take faults, in place of one of the test's own: nothing is
+    /// killed, and the definition stays there
+    #[arg(long, value_name = "URL", conflicts_with = "mocks")]
+    pub server: Option<String>,
+    /// A token or an API key that says who asks it [default: BACKSTITCH_TOKEN]
+    #[arg(long, value_name = "TOKEN", requires = "server")]
+    pub token: Option<String>,
     /// The most runs
     #[arg(long, value_name = "N", default_value_t = RUNS_MAX)]
     pub runs_max: u32,
@@ -79,6 +88,8 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let variables = read_json("--variables", &flags.variables)?;
     let mocks = flags.mocks.as_deref().map(read_mocks).transpose()?;
     let run_timeout = flags.run_timeout.as_deref().map_or(Ok(RUN_TIMEOUT), read_timeout)?;
+    let at = |url: &String| Server { server: Some(url.clone()), token: flags.token.clone() };
+    let server = flags.server.as_ref().map(|url| at(url).client()).transpose()?;
     let terminal = Terminal::of_stdout();
     let own = match read_known(&flags.file)? {
         Ok(known) => known,
@@ -110,6 +121,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
         input,
         variables,
         mocks,
+        server,
         balance: flags.balance,
         every_fault: flags.every_fault,
         runs_max: flags.runs_max,

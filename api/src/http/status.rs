@@ -28,6 +28,8 @@ pub struct About {
     pub letter_alarm: LetterAlarm,
     /// Under which names metrics are printed.
     pub metric_names: MetricNames,
+    /// Whether runs may be submitted with faults.
+    pub fault_injection: bool,
 }
 
 /// `GET /health`: the process is alive, and what somebody should look at; where callers have to
@@ -71,6 +73,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "journal": journal_json(&journal),
         "views": engine.views(),
         "letter_alarm": about.letter_alarm,
+        "fault_injection": about.fault_injection,
         "warnings": alarms::warnings(&app),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))

@@ -8,42 +8,20 @@ use std::time::Duration;
 
 use backstitch_saga::hold::{Held, Moment};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::balance::{self, Balance};
 use super::desk::Desk;
 use super::evidence::Evidence;
 use super::faults::Fault;
 use super::given::{numbered, send_signals};
-use super::stand_ins::STAND_INS;
+use super::host::Host;
 use super::subject::Subject;
 use super::verdict::{self, Left};
 use crate::client::{Client, PATIENCE, path_of};
 use crate::error::Error;
-use crate::orchestrator::{Orchestrator, Setup};
-use crate::parent::Heard;
 
 /// How often a run is asked whether it has ended.
 const END_POLL: Duration = Duration::from_millis(5);
-/// Flags of the server under test. What a killed process wrote outlives it without a sync, and no
-/// circuit that one run opens may hold up the next one.
-const FLAGS: [&str; 15] = [
-    "--fault-injection",
-    "--node",
-    "test",
-    "--partitions",
-    "1",
-    "--fsync",
-    "never",
-    "--archive",
-    "false",
-    "--breakers",
-    "off",
-    "--drain",
-    "1s",
-    "--log-level",
-    "error",
-];
 /// What a run is that goes on no more; a suspended one waits for a person, who is not there.
 const AT_REST: [&str; 6] =
     ["completed", "failed", "compensated", "compensation_failed", "cancelled", "suspended"];
@@ -98,32 +76,20 @@ pub(super) struct Course {
     input: Value,
     variables: Value,
     number: u32,
-    folder: TempDir,
-    orchestrator: Orchestrator,
+    host: Host,
 }
 
 impl Course {
-    /// Starts the server and defines what is tested.
-    pub(super) async fn open(
+    /// What is tested, at a server that knows it.
+    pub(super) fn at(
+        host: Host,
         subject: Subject,
         desk: Option<Desk>,
         balance: Option<Balance>,
         run_timeout: Duration,
-    ) -> Result<Self, Error> {
-        let (folder, orchestrator) = started(desk.as_ref(), &subject).await?;
+    ) -> Self {
         let (input, variables) = (json!({}), json!({}));
-        Ok(Self {
-            subject,
-            desk,
-            balance,
-            usual: None,
-            run_timeout,
-            input,
-            variables,
-            number: 0,
-            folder,
-            orchestrator,
-        })
+        Self { subject, desk, balance, usual: None, run_timeout, input, variables, number: 0, host }
     }
 
     /// What every run is given.
@@ -136,10 +102,14 @@ impl Course {
         &self.subject
     }
 
-    /// Ends the server and removes all it wrote.
+    /// Whether its server can be killed.
+    pub(super) fn can_be_killed(&self) -> bool {
+        self.host.is_own()
+    }
+
+    /// Ends the server if it is the test's own, and removes all it wrote.
     pub(super) async fn close(self) -> Result<(), Error> {
-        self.orchestrator.end().await?;
-        self.folder.close().map_err(Error::io("removing the temporary folder"))
+        self.host.end().await
     }
 
     /// Makes a run that meets a fault, and looks at it.
@@ -159,22 +129,21 @@ impl Course {
         let during = Box::new(during.clone());
         let body = self.body(&during);
         let before = self.asked().await?;
-        self.orchestrator.tell(Heard::Hold(records, moment)).await?;
+        self.host.hold(records, moment).await?;
         let killed = |records| Fault::Killed { records, moment, during };
         match self.go(&body).await? {
             Went::Held(held) => {
-                self.orchestrator.kill().await?;
-                self.orchestrator.start_again().await?;
+                self.host.restart().await?;
                 let trial = self.finished(killed(held.recorded), &body, before).await?;
                 Ok(Kill::Struck(trial, held))
             }
             // The hold is still set: nothing of it may be left for the next run.
             Went::On(_) => {
-                self.orchestrator.tell(Heard::Lift).await?;
+                self.host.lift().await?;
                 Ok(Kill::NotReached)
             }
             Went::Late(run) => {
-                self.orchestrator.tell(Heard::Lift).await?;
+                self.host.lift().await?;
                 Ok(Kill::Late(self.judged(killed(records), run, before).await?))
             }
         }
@@ -196,7 +165,9 @@ impl Course {
     fn body(&mut self, fault: &Fault) -> Value {
         self.number += 1;
         let input = numbered(&self.input, self.number);
-        let mut body = json!({ "input": input, "variables": self.variables });
+        let mut body = json!({
+            "input": input, "variables": self.variables, "revision": self.host.revision(),
+        });
         let wishes = fault.wishes();
         if !wishes.is_empty() {
             body["faults"] = wishes.into();
@@ -206,9 +177,8 @@ impl Course {
 
     /// Has the server go on with the run of a submission, as far as it does.
     async fn go(&mut self, body: &Value) -> Result<Went, Error> {
-        let client = self.orchestrator.client().clone().with_patience(PATIENCE);
-        let (workflow, key) =
-            (self.subject.plan().workflow.clone(), format!("run-{}", self.number));
+        let client = self.host.client().clone().with_patience(PATIENCE);
+        let (workflow, key) = (self.subject.plan().workflow.clone(), self.host.key(self.number));
         let (timeout, desk) = (self.run_timeout, self.desk.as_ref());
         let ended = async {
             // Under its key it is the same run before and behind a kill.
@@ -234,7 +204,7 @@ impl Course {
         };
         tokio::select! {
             biased;
-            held = self.orchestrator.held() => Ok(Went::Held(held?)),
+            held = self.host.held() => Ok(Went::Held(held?)),
             ended = ended => ended,
         }
     }
@@ -253,7 +223,7 @@ impl Course {
         run: String,
         before: Option<Value>,
     ) -> Result<Trial, Error> {
-        let client = self.orchestrator.client();
+        let client = self.host.client();
         let evidence = Evidence::gather(client, &run).await?;
         let mut left = verdict::left(&self.subject, &evidence, self.desk.as_ref());
         let has_ended = AT_REST.contains(&evidence.status());
@@ -269,9 +239,9 @@ impl Course {
             }
         }
         if !has_ended {
-            self.begin_anew().await?;
+            self.host.begin_anew(self.desk.as_ref(), &self.subject).await?;
         }
-        let called = |step: &str| evidence.was_called(step, fault.is_of_undo());
+        let called = |step: &str| evidence.was_called(step, fault.strikes());
         let is_met = fault.step().is_none_or(called);
         let status = evidence.status().to_owned();
         Ok(Trial { number: self.number, fault, run, status, is_met, left, evidence })
@@ -283,25 +253,6 @@ impl Course {
         let summary = why["summary"].as_str().unwrap_or_default();
         Ok(format!("the run did not end within {} s: {summary}", self.run_timeout.as_secs_f64()))
     }
-
-    async fn begin_anew(&mut self) -> Result<(), Error> {
-        self.orchestrator.kill().await?;
-        (self.folder, self.orchestrator) = started(self.desk.as_ref(), &self.subject).await?;
-        Ok(())
-    }
-}
-
-/// A server over a new folder that knows what is tested.
-async fn started(desk: Option<&Desk>, subject: &Subject) -> Result<(TempDir, Orchestrator), Error> {
-    let folder = tempfile::Builder::new().prefix("backstitch-test-").tempdir();
-    let folder = folder.map_err(Error::io("making a temporary folder"))?;
-    let variables = desk.map(|desk| (STAND_INS, desk.url().to_owned())).into_iter().collect();
-    let setup = Setup { folder: folder.path().to_owned(), flags: FLAGS.to_vec(), variables };
-    let orchestrator = Orchestrator::start(setup).await?;
-    for known in subject.in_order() {
-        orchestrator.client().define(known.source.clone(), known.media_type).await?;
-    }
-    Ok((folder, orchestrator))
 }
 
 fn is_at_rest(run: &Value) -> bool {

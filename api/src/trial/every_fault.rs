@@ -1,9 +1,10 @@
 //! Which faults there are to meet, one run after the other.
 //!
 //! First a run without a fault, then each step in turn: it fails, it acts and then fails, it is
-//! called twice. Then each undo called twice, in a run that undoes it. Last the server killed at
-//! each journal position, of the run without a fault and of the one that undoes most: between any
-//! two writes to the journal there are two moments, before the next one with all that the last one
+//! called twice. Then each undo called twice, in a run that undoes it, and each check called twice
+//! and its answer lost, in a run that asks. Last the server killed, if it is the test's own, at each
+//! journal position, of the run without a fault and of the one that undoes most: between any two
+//! writes to the journal there are two moments, before the next one with all that the last one
 //! brought about, and behind the last one with nothing of it.
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ struct Made<'a> {
     runs_max: u32,
     /// By step: a run that undoes it.
     undoing: BTreeMap<String, Fault>,
+    /// By step: a run that asks whether it took effect.
+    asking: BTreeMap<String, Fault>,
     /// The run that undoes most.
     most: Option<(usize, Fault)>,
 }
@@ -41,11 +44,14 @@ pub(super) async fn run(
     table: &mut Table,
     bounds: &Bounds,
 ) -> Result<(), Error> {
-    let (calls, undos) = (course.subject().calls(), course.subject().undos());
-    let planned = 1 + if bounds.every_fault { 3 * calls.len() + undos.len() } else { 0 };
-    table.begin(planned, bounds.every_fault)?;
-    let undoing = BTreeMap::new();
-    let mut made = Made { course, table, runs: 0, runs_max: bounds.runs_max, undoing, most: None };
+    let subject = course.subject();
+    let (calls, undos, checks) = (subject.calls(), subject.undos(), subject.checks());
+    let faults = 3 * calls.len() + undos.len() + 2 * checks.len();
+    let planned = 1 + if bounds.every_fault { faults } else { 0 };
+    table.begin(planned, bounds.every_fault && course.can_be_killed())?;
+    let (undoing, asking) = (BTreeMap::new(), BTreeMap::new());
+    let runs_max = bounds.runs_max;
+    let mut made = Made { course, table, runs: 0, runs_max, undoing, asking, most: None };
     let Some(first) = made.run(Fault::None).await? else { return Ok(()) };
     if !bounds.every_fault {
         return Ok(());
@@ -73,6 +79,20 @@ pub(super) async fn run(
             None => made.table.never_undone(&step)?,
         }
     }
+    for step in checks {
+        let Some(beside) = made.asking.get(&step).cloned() else {
+            made.table.never_asked(&step)?;
+            continue;
+        };
+        for fault in [Fault::CheckRepeated, Fault::CheckLost] {
+            if made.run(fault(step.clone(), Box::new(beside.clone()))).await?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+    if !made.course.can_be_killed() {
+        return Ok(());
+    }
     made.kill_at_each_position(&first, &Fault::None).await?;
     if let Some((_, most)) = made.most.take() {
         let Some(unkilled) = made.quiet(most.clone()).await? else { return Ok(()) };
@@ -92,6 +112,9 @@ impl Made<'_> {
         }
         for step in undone {
             self.undoing.entry(step).or_insert_with(|| trial.fault.clone());
+        }
+        for step in trial.evidence.asked() {
+            self.asking.entry(step).or_insert_with(|| trial.fault.clone());
         }
         Ok(Some(trial))
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backstitch_core::faults::Struck;
 use serde_json::Value;
 
 use crate::client::{Client, path_of};
@@ -87,10 +88,21 @@ impl Evidence {
         undone.map(|(step, _)| step.clone()).collect()
     }
 
-    /// Whether a step, or its undo, had an attempt.
-    pub(super) fn was_called(&self, step: &str, is_undo: bool) -> bool {
+    /// Steps of the run whose services were asked whether they took effect.
+    pub(super) fn asked(&self) -> BTreeSet<String> {
+        let steps = self.run()["steps"].as_object();
+        let steps = steps.into_iter().flatten().map(|(step, _)| step);
+        steps.filter(|step| self.was_called(step, Struck::Check)).cloned().collect()
+    }
+
+    /// Whether a step, its undo or its check had an attempt.
+    pub(super) fn was_called(&self, step: &str, struck: Struck) -> bool {
         let own = &self.run()["steps"][step];
-        let own = if is_undo { &own["undo"] } else { own };
+        let own = match struck {
+            Struck::Step => own,
+            Struck::Undo => &own["undo"],
+            Struck::Check => &own["undo"]["check"],
+        };
         own["attempts"].as_u64().is_some_and(|attempts| attempts > 0)
     }
 }

@@ -1,5 +1,6 @@
 //! What a run meets in a trial: as words, as JSON, and as the server is asked for it.
 
+use backstitch_core::faults::Struck;
 use backstitch_saga::hold::Moment;
 use serde_json::{Value, json};
 
@@ -16,6 +17,10 @@ pub(super) enum Fault {
     Repeated(String),
     /// Every attempt of an undo calls its service twice, in a run that meets another fault too.
     UndoRepeated(String, Box<Fault>),
+    /// Every attempt of a check asks its service twice, in a run that meets another fault too.
+    CheckRepeated(String, Box<Fault>),
+    /// The first answer of a check is lost, in a run that meets another fault too.
+    CheckLost(String, Box<Fault>),
     /// The server is killed, in a run that may meet another fault too.
     Killed { records: u64, moment: Moment, during: Box<Fault> },
 }
@@ -36,6 +41,17 @@ impl Fault {
                 wishes.push(json!({ "step": step, "undo": true, "kind": "duplicate" }));
                 wishes
             }
+            Self::CheckRepeated(step, beside) => {
+                let mut wishes = beside.wishes();
+                wishes.push(json!({ "step": step, "check": true, "kind": "duplicate" }));
+                wishes
+            }
+            Self::CheckLost(step, beside) => {
+                let mut wishes = beside.wishes();
+                let lost = "crash_before_ack";
+                wishes.push(json!({ "step": step, "check": true, "kind": lost, "attempt": 1 }));
+                wishes
+            }
             Self::Killed { during, .. } => during.wishes(),
         }
     }
@@ -49,6 +65,12 @@ impl Fault {
             Self::Repeated(step) => format!("{step} is called twice"),
             Self::UndoRepeated(step, beside) => {
                 format!("undo of {step} is called twice{}", beside.beside())
+            }
+            Self::CheckRepeated(step, beside) => {
+                format!("check of {step} is called twice{}", beside.beside())
+            }
+            Self::CheckLost(step, beside) => {
+                format!("answer of the check of {step} is lost{}", beside.beside())
             }
             Self::Killed { records, during, .. } => {
                 format!("killed at record {records}, {}{}", self.follows(), during.beside())
@@ -82,6 +104,12 @@ impl Fault {
             Self::UndoRepeated(step, beside) => {
                 json!({ "kind": "undo_repeated", "step": step, "beside": beside.json() })
             }
+            Self::CheckRepeated(step, beside) => {
+                json!({ "kind": "check_repeated", "step": step, "beside": beside.json() })
+            }
+            Self::CheckLost(step, beside) => {
+                json!({ "kind": "check_lost", "step": step, "beside": beside.json() })
+            }
             Self::Killed { records, moment, during } => {
                 let moment = match moment {
                     Moment::Before => "before_next",
@@ -101,13 +129,19 @@ impl Fault {
             Self::Fails(step)
             | Self::FailsLate(step)
             | Self::Repeated(step)
-            | Self::UndoRepeated(step, _) => Some(step),
+            | Self::UndoRepeated(step, _)
+            | Self::CheckRepeated(step, _)
+            | Self::CheckLost(step, _) => Some(step),
             Self::None | Self::Killed { .. } => None,
         }
     }
 
-    /// Whether it is the undo of its step that meets it.
-    pub(super) fn is_of_undo(&self) -> bool {
-        matches!(self, Self::UndoRepeated(..))
+    /// Whose attempts of its step meet it.
+    pub(super) fn strikes(&self) -> Struck {
+        match self {
+            Self::UndoRepeated(..) => Struck::Undo,
+            Self::CheckRepeated(..) | Self::CheckLost(..) => Struck::Check,
+            _ => Struck::Step,
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! Trials: a workflow is run again and again in a server of its own, meets one fault each time,
-//! and what every run leaves behind is told.
+//! Trials: a workflow is run again and again, meets one fault each time, and what every run leaves
+//! behind is told.
 //!
 //! - `subject`: the definitions under test, and which of their steps act;
 //! - `faults`: what a run meets;
 //! - `mocks`, `books`, `desk`: who answers in place of services, and what took effect there;
 //! - `stand_ins`: the executors of the server under test, which ask the desk;
 //! - `given`: the input of a run, and the signals it waits for;
+//! - `host`: the server, one of the test's own or one that runs;
 //! - `course`: runs made, killed and waited for;
 //! - `evidence`, `balance`, `verdict`: what is known of a run afterwards, and what it left behind;
 //! - `table`: all of it for a person or a program;
@@ -21,6 +22,7 @@ mod every_fault;
 mod evidence;
 mod faults;
 mod given;
+mod host;
 mod mocks;
 pub(crate) mod stand_ins;
 mod subject;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::signals::Signals;
 use crate::terminal::Terminal;
@@ -39,6 +42,7 @@ use course::Course;
 use desk::Desk;
 use every_fault::Bounds;
 pub(crate) use given::numbered;
+use host::Host;
 pub(crate) use mocks::{Mocks, Unmocked};
 pub(crate) use subject::{Known, Subject};
 use table::Table;
@@ -58,6 +62,8 @@ pub(crate) struct Test {
     pub(crate) variables: Value,
     /// Who answers in place of services; without them the real ones are called.
     pub(crate) mocks: Option<Mocks>,
+    /// Where it is run; in a server of its own if unsaid.
+    pub(crate) server: Option<Client>,
     /// What answers the same before and behind a run that leaves nothing.
     pub(crate) balance: Option<String>,
     /// Whether runs meet faults, beside the one that meets none.
@@ -85,7 +91,11 @@ pub(crate) async fn run(test: Test) -> Result<(), Error> {
         None => None,
     };
     let balance = balance.map(|url| Balance::at(&url)).transpose()?;
-    let mut course = Course::open(subject, desk, balance, test.run_timeout).await?;
+    let host = match test.server {
+        Some(client) => Host::running(client, &subject, test.every_fault).await?,
+        None => Host::own(desk.as_ref(), &subject).await?,
+    };
+    let mut course = Course::at(host, subject, desk, balance, test.run_timeout);
     course.gives(&input, &variables);
     let bounds = Bounds { runs_max: test.runs_max, every_fault: test.every_fault };
     let made = tokio::select! {

@@ -86,6 +86,14 @@ impl Subject {
         steps.map(|own| own.id.to_string()).collect()
     }
 
+    /// Steps whose services can be asked whether they took effect.
+    pub(crate) fn checks(&self) -> Vec<String> {
+        let asks = |own: &&PlanStep| own.undo.as_ref().is_some_and(|undo| undo.check.is_some());
+        let loops = |own: &&PlanStep| own.each.is_none();
+        let steps = self.plan().steps.iter().filter(asks).filter(loops);
+        steps.map(|own| own.id.to_string()).collect()
+    }
+
     /// Whether a step of a workflow leaves something behind that its run answers for; a step that
     /// nobody knows does.
     pub(crate) fn acts(&self, workflow: &str, step: &str) -> bool {

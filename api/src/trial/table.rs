@@ -36,6 +36,7 @@ pub(super) struct Table {
     /// By step, or nothing for a run as a whole: in how many runs something was left.
     left: BTreeMap<Option<String>, u32>,
     never_undone: Vec<String>,
+    never_asked: Vec<String>,
     kills: Kills,
     stopped: Option<String>,
 }
@@ -54,15 +55,16 @@ impl Table {
             runs: Vec::new(),
             left: BTreeMap::new(),
             never_undone: Vec::new(),
+            never_asked: Vec::new(),
             kills: Kills::default(),
             stopped: None,
         }
     }
 
     /// Says how many runs there will be.
-    pub(super) fn begin(&self, planned: usize, every_fault: bool) -> Result<(), Error> {
+    pub(super) fn begin(&self, planned: usize, kills: bool) -> Result<(), Error> {
         let services = if self.about["mocked"] == true { "mocks" } else { "its services" };
-        let kills = if every_fault { ", then one for each moment of a kill" } else { "" };
+        let kills = if kills { ", then one for each moment of a kill" } else { "" };
         let runs =
             if planned == 1 { "1 run".to_owned() } else { format!("at most {planned} runs") };
         self.say(&format!("Workflow `{}` against {services}: {runs}{kills}", self.workflow))?;
@@ -85,7 +87,16 @@ impl Table {
     /// No run undid a step, so that its undo was not called twice.
     pub(super) fn never_undone(&mut self, step: &str) -> Result<(), Error> {
         self.never_undone.push(step.to_owned());
-        let words = format!("undo of {step} is called twice");
+        self.not_met(&format!("undo of {step} is called twice"))
+    }
+
+    /// No run asked whether a step took effect, so that no check met a fault.
+    pub(super) fn never_asked(&mut self, step: &str) -> Result<(), Error> {
+        self.never_asked.push(step.to_owned());
+        self.not_met(&format!("check of {step} is called twice"))
+    }
+
+    fn not_met(&self, words: &str) -> Result<(), Error> {
         self.say(&format!("- {words:<FAULT_CHARS$} {:<STATUS_CHARS$} -", "not met"))
     }
 
@@ -161,6 +172,7 @@ impl Table {
             self.about["clean"] = sentences.is_empty().into();
             self.about["left_behind_by"] = json!(steps);
             self.about["never_undone"] = json!(self.never_undone);
+            self.about["never_asked"] = json!(self.never_asked);
             self.about["stopped"] = json!(self.stopped);
             self.about["runs"] = std::mem::take(&mut self.runs).into();
             self.terminal.line(&self.about.to_string())?;

@@ -50,7 +50,10 @@ async fn an_attempt_that_fails_on_purpose_calls_nobody_and_opens_no_circuit() {
     let shown = run(&server, faults).await;
     assert_eq!(shown["status"], "completed", "{shown}");
     assert_eq!(shown["steps"]["charge"]["attempts"], 2, "{shown}");
-    let recorded = json!([{ "step": "charge", "undo": false, "attempt": 1, "kind": "fail", "permanent": false }]);
+    let recorded = json!([{
+        "step": "charge", "undo": false, "check": false, "attempt": 1, "kind": "fail",
+        "permanent": false,
+    }]);
     assert_eq!(shown["faults"], recorded);
     assert_eq!(called(&service), (vec!["/charge".to_owned(), "/ship".to_owned()], 2));
     let (_, breakers) = server.get("/api/v1/breakers").await;
@@ -116,6 +119,52 @@ async fn an_answer_that_comes_too_late_took_effect_and_counts_as_timed_out() {
     let (_, events) = server.get(&format!("/api/v1/executions/{id}/events")).await;
     let events = events["events"].as_array().expect("a list");
     assert!(events.iter().any(|event| event["type"] == "StepTimedOut"), "{events:#?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_meets_each_kind_and_its_undo_none_of_them() {
+    let (server, service) = (server().await, Service::start().await);
+    let retry = "retry: { max_attempts: 3, initial: 1ms, max: 1ms }";
+    let at = |path: &str| format!("with: {{ method: POST, url: '{}' }}", service.url(path));
+    let undo = format!("undo: {{ type: http, {retry}, {} }}", at("refund"));
+    let check = format!("check: {{ type: http, {retry}, timeout: 2s, {} }}", at("find"));
+    let pay = format!("{{ id: pay, type: http, retry: none, {}, {undo}, {check} }}", at("pay"));
+    server.define(&format!("id: saga\nsteps:\n  - {pay}\n")).await;
+    // By kind: attempts of the check, and how often its service was asked.
+    for (fault, attempts, asked) in [
+        (json!({ "kind": "fail", "attempt": 1 }), 2, 1),
+        (json!({ "kind": "delay", "delay": "1h", "attempt": 1 }), 2, 2),
+        (json!({ "kind": "crash_before_ack", "attempt": 1 }), 2, 2),
+        (json!({ "kind": "duplicate" }), 1, 2),
+    ] {
+        let mut fault = fault;
+        fault["step"] = "pay".into();
+        fault["check"] = true.into();
+        let before = service.calls().len();
+        let faults = json!([{ "step": "pay", "kind": "crash_before_ack" }, fault]);
+        let shown = run(&server, faults).await;
+        assert_eq!(shown["status"], "compensated", "{shown:#}");
+        let undo = &shown["steps"]["pay"]["undo"];
+        assert_eq!(undo["check"]["attempts"], attempts, "{shown:#}");
+        assert_eq!(undo["check"]["took_effect"], true, "{shown:#}");
+        let calls: Vec<_> = service.calls().split_off(before);
+        let of = |path: &str| calls.iter().filter(|(own, _)| own == path).count();
+        assert_eq!((of("/pay"), of("/find"), of("/refund")), (1, asked, 1), "{fault}: {calls:?}");
+    }
+    // What fails for good leaves the payment to a person.
+    let faults = json!([
+        { "step": "pay", "kind": "crash_before_ack" },
+        { "step": "pay", "check": true, "kind": "fail", "permanent": true },
+    ]);
+    let shown = run(&server, faults).await;
+    assert_eq!(shown["status"], "compensation_failed", "{shown:#}");
+    let path = "/api/v1/workflows/saga/execute";
+    let both =
+        json!({ "faults": [{ "step": "pay", "undo": true, "check": true, "kind": "fail" }] });
+    let (status, answer) = server.post(path, &both).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    assert_eq!(answer["details"]["problems"][0]["path"], "faults[0].check", "{answer}");
     server.stop().await;
 }
 

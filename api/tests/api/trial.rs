@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use backstitch_api::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{backstitch, folder, output};
+use crate::server::{Server, settings};
 use crate::service::Service;
 
 /// A payment that nothing takes back, before a ticket.
@@ -121,6 +123,36 @@ async fn real_services_are_called_and_the_journal_says_what_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_runs_tests_a_definition_if_it_takes_faults() {
+    let (folder, service) = (folder(), Service::start().await);
+    let definition = file(&folder, "booking.yaml", &booking(&service.url("")));
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let settings = Settings { fault_injection: true, ..settings(&temporary) };
+    let (takes, refuses) = (Server::start_with(settings, temporary).await, Server::start().await);
+    let (url, other) = (takes.url.clone(), refuses.url.clone());
+    let testing = tokio::task::spawn_blocking(move || {
+        let refused = output(&["test", &definition, "--every-fault", "--server", &other]);
+        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+        assert!(said(&refused).contains("takes no runs with faults"), "{}", said(&refused));
+        // Twice: what an earlier test left there is another test's.
+        [(); 2].map(|()| told(&[&definition, "--every-fault", "--server", &url], 1))
+    });
+    for told in testing.await.expect("no panic") {
+        let runs = told["runs"].as_array().expect("a list");
+        assert!(runs.len() >= 8, "{told:#}");
+        assert!(runs.iter().all(|run| run["fault"]["kind"] != "killed"), "{told:#}");
+        assert_eq!((&told["stopped"], &told["mocked"]), (&Value::Null, &json!(false)));
+        assert!(left(&told).iter().any(|own| own.0 == "ticket fails"), "{told:#}");
+    }
+    let (_, known) = refuses.get("/api/v1/workflows/booking").await;
+    assert_eq!(known["error_code"], "WORKFLOW_NOT_FOUND", "nothing was defined there");
+    let (_, known) = takes.get("/api/v1/workflows/booking").await;
+    assert_eq!(known["revision"], 1, "the same text is the same revision");
+    takes.stop().await;
+    refuses.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_does_not_end_is_left_with_what_it_waits_for() {
     let folder = folder();
     let text = "id: asks\nsteps:\n  - { id: ask, type: wait, with: { signal: yes-please } }\n";
@@ -169,6 +201,12 @@ fn a_check_is_answered_by_the_books_of_the_mocks() {
     let runs = told["runs"].as_array().expect("a list");
     let late = runs.iter().find(|run| run["words"] == "pay acts, then fails").expect("a run");
     assert_eq!(late["status"], "compensated", "{late:#}");
+    for words in ["check of pay is called twice", "answer of the check of pay is lost"] {
+        let words = format!("{words}; pay acts, then fails");
+        let run = runs.iter().find(|run| run["words"] == words).expect("a run");
+        assert_eq!((&run["status"], &run["met"]), (&json!("compensated"), &json!(true)), "{run:#}");
+    }
+    assert_eq!(told["never_asked"], json!([]));
     assert_eq!((&told["clean"], &told["never_undone"]), (&json!(true), &json!([])));
     // A bank that cannot say leaves the payment to a person.
     let folder = folder();

@@ -34,6 +34,8 @@ pub enum FaultKind {
     CrashBeforeAck,
     /// The call is made twice under the same key, one after the other; the second answer counts.
     Duplicate,
+    /// Of a fault of an undo: it is the attempts of the undo's check that meet this.
+    AtCheck(Box<Self>),
 }
 
 impl FaultKind {
@@ -49,6 +51,7 @@ impl FaultKind {
             Self::Delay { .. } => delay,
             Self::CrashBeforeAck => crash,
             Self::Duplicate => duplicate,
+            Self::AtCheck(kind) => kind.word(),
         }
     }
 }

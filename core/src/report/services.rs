@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::instant;
 use crate::event::{Fault, FaultKind, Hold, ServiceEvent};
+use crate::faults::Struck;
 use crate::ids::StepIndex;
 use crate::state::{HeldCall, State, Subject};
 
@@ -29,15 +30,29 @@ pub(super) fn data(event: &ServiceEvent, id: &dyn Fn(&StepIndex) -> Value) -> Va
 }
 
 fn fault(own: &Fault, id: &dyn Fn(&StepIndex) -> Value) -> Value {
+    let strikes = own.strikes();
     let mut shown = json!({
-        "step": id(&own.step), "undo": own.undo, "attempt": own.attempt, "kind": own.kind.word(),
+        "step": id(&own.step),
+        "undo": strikes == Struck::Undo,
+        "check": strikes == Struck::Check,
+        "attempt": own.attempt,
+        "kind": own.kind.word(),
     });
-    match own.kind {
-        FaultKind::Fail { permanent } => shown["permanent"] = permanent.into(),
-        FaultKind::Delay { ms } => shown["delay_ms"] = ms.into(),
-        FaultKind::CrashBeforeAck | FaultKind::Duplicate => {}
+    let (name, value) = bounds(&own.kind);
+    if let Some(value) = value {
+        shown[name] = value;
     }
     shown
+}
+
+/// What a kind says beside its word.
+fn bounds(kind: &FaultKind) -> (&'static str, Option<Value>) {
+    match kind {
+        FaultKind::Fail { permanent } => ("permanent", Some((*permanent).into())),
+        FaultKind::Delay { ms } => ("delay_ms", Some((*ms).into())),
+        FaultKind::CrashBeforeAck | FaultKind::Duplicate => ("", None),
+        FaultKind::AtCheck(kind) => bounds(kind),
+    }
 }
 
 /// What the run's attempts meet on purpose.

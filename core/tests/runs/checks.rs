@@ -3,8 +3,9 @@
 use backstitch_core::arrows::UndoStatus;
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::{Effect, owed};
-use backstitch_core::event::{Fault, FaultKind, LetterSubject, UndoSettlement};
+use backstitch_core::event::{FaultKind, LetterSubject, UndoSettlement};
 use backstitch_core::failure::codes;
+use backstitch_core::faults::{FaultWish, Struck, faults_of};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::machine;
 use backstitch_core::payload::Payload;
@@ -223,21 +224,40 @@ fn a_run_completes_and_goes_on_from_a_step_that_took_no_effect() {
 }
 
 #[test]
-fn faults_count_the_attempts_of_the_undo_and_not_of_its_check() {
-    let faults =
-        vec![Fault { step: PAY, undo: true, attempt: Some(1), kind: FaultKind::CrashBeforeAck }];
+fn faults_strike_a_check_by_its_own_attempts_and_an_undo_by_its_own() {
+    let plan = plan(ASKED);
+    let wish = |strikes, attempt, kind| FaultWish { step: "pay".into(), strikes, attempt, kind };
+    let wishes = [
+        wish(Struck::Undo, Some(1), FaultKind::CrashBeforeAck),
+        wish(Struck::Check, Some(1), FaultKind::Fail { permanent: false }),
+        wish(Struck::Check, Some(2), FaultKind::Delay { ms: 9 }),
+    ];
+    let faults = faults_of(&plan, &wishes).expect("there is a check");
     let submission = backstitch_core::command::Submission {
         faults,
-        ..submission(plan(ASKED), &json!({ "n": 7 }))
+        ..submission(plan.clone(), &json!({ "n": 7 }))
     };
     let mut life = Life::begin(ASKED, json!({ "n": 7 }));
     let (state, decision) = machine::submit(submission, Moment::at(life.now)).expect("legal");
     (life.state, life.events) = (state, decision.events);
     life.succeeds("seat").report("pay", AttemptResult::TimedOut);
-    assert!(life.state.fault_of(Effect::UndoStep { step: PAY, attempt: 1 }).is_none());
+    let met = |life: &Life, attempt| {
+        life.state.fault_of(Effect::UndoStep { step: PAY, attempt }).cloned()
+    };
+    assert_eq!(met(&life, 1), Some(FaultKind::Fail { permanent: false }));
+    assert_eq!(met(&life, 2), Some(FaultKind::Delay { ms: 9 }));
+    assert_eq!(met(&life, 3), None);
     answers(&mut life, json!({ "found": true, "payment": { "id": "p1" } }));
-    let fault = life.state.fault_of(Effect::UndoStep { step: PAY, attempt: 2 });
-    assert_eq!(fault, Some(&FaultKind::CrashBeforeAck));
+    assert_eq!(met(&life, 2), Some(FaultKind::CrashBeforeAck), "the undo's first");
+    assert_eq!(met(&life, 3), None);
+    let shown = execution_json(&life.state)["faults"].clone();
+    let strikes: Vec<_> = shown.as_array().expect("a list").iter().collect();
+    assert_eq!((&strikes[0]["undo"], &strikes[0]["check"]), (&json!(true), &json!(false)));
+    assert_eq!((&strikes[2]["undo"], &strikes[2]["check"]), (&json!(false), &json!(true)));
+    assert_eq!((&strikes[2]["kind"], &strikes[2]["delay_ms"]), (&json!("delay"), &json!(9)));
+    let none = FaultWish { step: "seat".into(), ..wishes[1].clone() };
+    let refused = faults_of(&plan, &[none]).expect_err("it has no check");
+    assert!(refused[0].message.contains("has no check"), "{refused:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, Fault, FaultKind, RunEvent, ServiceEvent};
-use backstitch_core::faults::{FAULTS_MAX, FaultWish, faults_of};
+use backstitch_core::faults::{FAULTS_MAX, FaultWish, Struck, faults_of};
 use backstitch_core::ids::StepIndex;
 use backstitch_core::machine::{replay, submit};
 use backstitch_core::report::execution_json;
@@ -23,7 +23,8 @@ steps:
 ";
 
 fn wish(step: &str, undo: bool, attempt: Option<u16>, kind: FaultKind) -> FaultWish {
-    FaultWish { step: step.to_owned(), undo, attempt, kind }
+    let strikes = if undo { Struck::Undo } else { Struck::Step };
+    FaultWish { step: step.to_owned(), strikes, attempt, kind }
 }
 
 #[test]
@@ -52,7 +53,10 @@ fn faults_are_told_last_when_a_run_begins_and_the_first_that_names_an_attempt_co
     assert_eq!(state.fault_of(Effect::DeliverCallback { delivery: 0, attempt: 1 }), None);
     assert_eq!(
         execution_json(&state)["faults"][2],
-        json!({ "step": "charge", "undo": true, "attempt": 1, "kind": "fail", "permanent": true })
+        json!({
+            "step": "charge", "undo": true, "check": false, "attempt": 1, "kind": "fail",
+            "permanent": true,
+        })
     );
 
     let events: Vec<_> = decision.events.into_iter().map(Event::Run).collect();

@@ -132,3 +132,13 @@ fn an_undo_that_could_not_be_made_is_told_as_such() {
     let problem = told["undos"][0]["problem"].as_str().expect("a problem");
     assert!(problem.contains("an output that nobody has"), "{problem}");
 }
+
+#[test]
+fn the_plan_says_until_when_it_can_be_carried_out() {
+    let text = "{ id: w, rollback_window: 5s, steps: [{ id: a, type: task, undo: { type: u } }] }";
+    let mut life = Life::begin(text, json!({}));
+    assert_eq!(plan(&life)["rollback_until"], json!(null), "it goes on");
+    life.succeeds("a");
+    let until = life.now.plus_ms(5_000).to_string();
+    assert_eq!(plan(&life)["rollback_until"], until.as_str());
+}

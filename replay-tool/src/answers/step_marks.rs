@@ -129,7 +129,11 @@ fn error(data: &Value) -> String {
 }
 
 fn fault(own: &Value) -> String {
-    let way = if own["undo"] == true { "undo of " } else { "step " };
+    let way = match (own["undo"] == true, own["check"] == true) {
+        (true, _) => "undo of ",
+        (false, true) => "check of ",
+        (false, false) => "step ",
+    };
     let which = match &own["attempt"] {
         Value::Null => "every attempt".to_owned(),
         attempt => format!("attempt {attempt}"),

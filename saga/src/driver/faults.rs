@@ -39,6 +39,7 @@ pub(super) async fn spoilt(registry: &Registry, order: &Order, fault: &FaultKind
             };
             within(order.timeout_ms, twice).await
         }
+        FaultKind::AtCheck(kind) => Box::pin(spoilt(registry, order, kind)).await,
     }
 }
 

@@ -96,6 +96,9 @@ fn circuit(own: &CircuitShown) -> Blocker {
         (None, "half_open") => {
             format!("half open: {} of {} calls try it now", own.probing.len(), own.probes)
         }
+        (None, _) if own.retries_waiting > 0 => {
+            "closed, and its budget of retries is spent: first calls go on".to_owned()
+        }
         (None, _) => "closed: calls go on".to_owned(),
     };
     let waiting = own.waiting + own.retries_waiting;

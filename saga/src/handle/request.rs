@@ -8,7 +8,7 @@ use backstitch_core::command::{
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, Priority};
 use backstitch_core::failure::Failure;
-use backstitch_core::faults::FaultWish;
+use backstitch_core::faults::{FaultWish, Struck};
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -167,7 +167,14 @@ pub(super) fn request_digest(request: &Request) -> Digest {
         parts.push(json!({ "revision": revision }));
     }
     if let (false, Value::Array(parts)) = (request.faults.is_empty(), &mut whole) {
-        let words = |own: &FaultWish| json!([own.step, own.undo, own.attempt, own.kind]);
+        let words = |own: &FaultWish| {
+            let strikes = match own.strikes {
+                Struck::Step => Value::Bool(false),
+                Struck::Undo => Value::Bool(true),
+                Struck::Check => "check".into(),
+            };
+            json!([own.step, strikes, own.attempt, own.kind])
+        };
         parts.push(json!({ "faults": request.faults.iter().map(words).collect::<Vec<_>>() }));
     }
     Digest::of(whole.to_string().as_bytes())

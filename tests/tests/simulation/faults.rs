@@ -63,8 +63,9 @@ pub fn spoil(flight: Flight, now: Timestamp) -> Flight {
             Flight { lands_at: late.min(last), result, ..flight }
         }
         FaultKind::CrashBeforeAck => Flight { result: AttemptResult::Lost, ..flight },
-        // Services that honour keys answer a repeat as they answered before.
-        FaultKind::Duplicate => flight,
+        // Services that honour keys answer a repeat as they answered before. Which fault an attempt
+        // meets is said without `AtCheck`.
+        FaultKind::Duplicate | FaultKind::AtCheck(_) => flight,
     }
 }
 

@@ -136,6 +136,9 @@ pub fn why(answer: &Value) -> String {
 /// The waves of an unwind plan, then what nothing would undo.
 pub fn unwind_plan(answer: &Value) -> String {
     let mut shown = format!("{}  {}\n", text(&answer["execution_id"]), text(&answer["status"]));
+    if let Some(until) = answer["rollback_until"].as_str() {
+        shown.push_str(&format!("it can be rolled back until {until}\n"));
+    }
     if list(answer, "undos").is_empty() {
         shown.push_str("nothing would be undone\n");
     }
@@ -149,7 +152,9 @@ pub fn unwind_plan(answer: &Value) -> String {
             line.push_str(&format!("  {status}"));
         }
         if let Some(problem) = own["problem"].as_str() {
-            line.push_str(&format!("  would fail: {problem}"));
+            // Without an undo nothing fails: it waits.
+            let word = if own["type"].is_null() { "" } else { "would fail: " };
+            line.push_str(&format!("  {word}{problem}"));
         }
         shown.push_str(&format!("{line}\n"));
     }

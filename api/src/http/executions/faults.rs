@@ -2,7 +2,7 @@
 
 use backstitch_core::definition::problem::codes;
 use backstitch_core::event::FaultKind;
-use backstitch_core::faults::{FAULT_DELAY_MS_MAX, FAULTS_MAX, FaultWish};
+use backstitch_core::faults::{FAULT_DELAY_MS_MAX, FAULTS_MAX, FaultWish, Struck};
 use backstitch_core::time::parse_duration_ms;
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use super::super::fields::{Fields, kind};
 use crate::nearest::unknown;
 
 /// What a fault has: `permanent` belongs to `fail`, `delay` to `delay`.
-const FIELDS: [&str; 6] = ["step", "undo", "attempt", "kind", "permanent", "delay"];
+const FIELDS: [&str; 7] = ["step", "undo", "check", "attempt", "kind", "permanent", "delay"];
 
 /// Every fault that can be read; the others are noted.
 pub(super) fn faults(fields: &mut Fields) -> Vec<FaultWish> {
@@ -27,7 +27,7 @@ pub(super) fn faults(fields: &mut Fields) -> Vec<FaultWish> {
 fn fault(fields: &mut Fields, path: &str, value: Value) -> Option<FaultWish> {
     let mut given = fields.object(path, value, &FIELDS)?;
     let step = text(fields, path, &mut given, "step");
-    let undo = truth(fields, path, &mut given, "undo").unwrap_or(false);
+    let strikes = strikes(fields, path, &mut given);
     let attempt = given.remove("attempt").and_then(|value| {
         let number = fields.whole_of(&format!("{path}.attempt"), &value, u64::from(u16::MAX));
         number.and_then(|number| u16::try_from(number).ok())
@@ -61,7 +61,22 @@ fn fault(fields: &mut Fields, path: &str, value: Value) -> Option<FaultWish> {
             return None;
         }
     };
-    Some(FaultWish { step: step?, undo, attempt, kind })
+    Some(FaultWish { step: step?, strikes, attempt, kind })
+}
+
+/// Whose attempts meet it: the step's own, unless it says another's.
+fn strikes(fields: &mut Fields, path: &str, given: &mut Map<String, Value>) -> Struck {
+    let undo = truth(fields, path, given, "undo").unwrap_or(false);
+    let check = truth(fields, path, given, "check").unwrap_or(false);
+    if undo && check {
+        let message = "is of the undo already: one fault for the undo, one for its check";
+        fields.problem(format!("{path}.check"), codes::BAD_VALUE, message.to_owned());
+    }
+    match (undo, check) {
+        (_, true) => Struck::Check,
+        (true, false) => Struck::Undo,
+        (false, false) => Struck::Step,
+    }
 }
 
 fn text(

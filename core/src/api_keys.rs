@@ -21,6 +21,13 @@ pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// What the ids of keys begin with.
 pub const KEY_ID_PREFIX: &str = "key_";
 
+/// What the texts of keys begin with; their id and their secret follow.
+pub const KEY_TEXT_PREFIX: &str = "bst_";
+/// Random bytes of an id.
+const ID_BYTES: usize = 8;
+/// Random bytes that a new key is made of: those of its id, and those of its secret.
+pub const KEY_DRAWN_BYTES: usize = ID_BYTES + 32;
+
 /// A key that was not revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -48,6 +55,32 @@ impl ApiKey {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+
+    /// That it was made.
+    #[must_use]
+    pub fn created(&self) -> ApiKeyEvent {
+        ApiKeyEvent::Created {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            digest: self.digest,
+            permissions: self.permissions.clone(),
+            expires_at: self.expires_at,
+            actor: self.created_by.clone(),
+        }
+    }
+}
+
+/// The bound that is reached, of all keys or of a tenant's.
+#[must_use]
+pub fn full(keys: &BTreeMap<Arc<str>, Arc<ApiKey>>, namespace: &str) -> Option<usize> {
+    let own = keys.values().filter(|key| *key.namespace == *namespace).count();
+    let of_all = (keys.len() >= API_KEYS_MAX).then_some(API_KEYS_MAX);
+    of_all.or((own >= API_KEYS_PER_NAMESPACE_MAX).then_some(API_KEYS_PER_NAMESPACE_MAX))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A key that somebody wants.
@@ -64,6 +97,30 @@ pub struct ApiKeyWish {
 }
 
 impl ApiKeyWish {
+    /// The key as it is made of bytes that were drawn, and its text, which is kept nowhere.
+    #[must_use]
+    pub fn key(
+        self,
+        drawn: &[u8; KEY_DRAWN_BYTES],
+        created_by: String,
+        created_at: Timestamp,
+    ) -> (ApiKey, String) {
+        let (name, secret) = drawn.split_at(ID_BYTES);
+        let (name, secret) = (hex(name), hex(secret));
+        let text = format!("{KEY_TEXT_PREFIX}{name}_{secret}");
+        let key = ApiKey {
+            id: format!("{KEY_ID_PREFIX}{name}").into(),
+            name: self.name,
+            namespace: self.namespace,
+            digest: Digest::of(text.as_bytes()),
+            permissions: self.permissions,
+            created_at,
+            expires_at: self.expires_at,
+            created_by,
+        };
+        (key, text)
+    }
+
     /// What is wrong with it: a field, and a sentence about it.
     #[must_use]
     pub fn problems(&self, now: Timestamp) -> Vec<(String, String)> {
@@ -170,6 +227,43 @@ mod tests {
         let twice = wish(&["keys:write", "*", "keys:write"]);
         assert_eq!(named(&twice), ["permissions[2]", "expires_at"]);
         assert_eq!(named(&wish(&["keys:write"; 12_000])), ["permissions", "expires_at"]);
+    }
+
+    #[test]
+    fn a_key_is_made_of_what_was_drawn_and_knows_the_hash_of_its_text_only() {
+        let mut drawn = [7; KEY_DRAWN_BYTES];
+        drawn[0] = 255;
+        let (key, text) = wish(&["*"]).key(&drawn, "ann".to_owned(), Timestamp(1));
+        assert_eq!((&*key.id, text.len()), ("key_ff07070707070707", 4 + 16 + 1 + 64));
+        assert!(
+            text.starts_with("bst_ff07070707070707_0707")
+                && key.digest == Digest::of(text.as_bytes())
+        );
+        let mut known = BTreeMap::new();
+        evolve(&mut known, &key.created(), Timestamp(1));
+        assert_eq!(known.into_values().next().as_deref(), Some(&key));
+        assert!(!format!("{key:?}").contains(&text[21..]));
+    }
+
+    #[test]
+    fn a_tenant_has_its_own_bound_below_that_of_all() {
+        let mut known = BTreeMap::new();
+        let mut make = |namespace: &str, count: usize| {
+            for _ in 0..count {
+                let mut drawn = [0; KEY_DRAWN_BYTES];
+                drawn[..8].copy_from_slice(&known.len().to_le_bytes());
+                let wish = ApiKeyWish { namespace: namespace.into(), ..wish(&["*"]) };
+                let (key, _) = wish.key(&drawn, "ann".to_owned(), Timestamp(1));
+                known.insert(key.id.clone(), Arc::new(key));
+            }
+            (full(&known, "a"), full(&known, "e"))
+        };
+        assert_eq!(make("a", API_KEYS_PER_NAMESPACE_MAX - 1), (None, None));
+        assert_eq!(make("a", 1), (Some(API_KEYS_PER_NAMESPACE_MAX), None));
+        for other in ["b", "c"] {
+            make(other, API_KEYS_PER_NAMESPACE_MAX);
+        }
+        assert_eq!(make("d", API_KEYS_PER_NAMESPACE_MAX).1, Some(API_KEYS_MAX));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod cut;
 mod dlq;
 mod fork;
+mod key;
 mod list;
 mod payload;
 mod replays;
@@ -27,6 +28,7 @@ use crate::source::Standing;
 pub use cut::{Cut, CutWanted};
 pub use dlq::{Dlq, LettersWanted};
 pub use fork::ForkWanted;
+pub use key::KeyWanted;
 pub use list::{FilterWanted, ListWanted};
 pub use payload::Payload;
 pub use replays::{ReplayWanted, Replays};
@@ -263,6 +265,9 @@ pub enum Command {
     /// names. Online only.
     #[command(subcommand, after_help = help::PAYLOAD)]
     Payload(Payload),
+    /// Make an API key: the first one, or one in place of the last that was lost. Offline only.
+    #[command(after_help = help::KEY)]
+    Key(KeyWanted),
     /// Print completions for a shell.
     #[command(after_help = help::COMPLETIONS)]
     Completions {

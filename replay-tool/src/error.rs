@@ -205,6 +205,21 @@ pub enum Error {
         /// What is wrong, with its places.
         problems: Vec<Problem>,
     },
+    /// The key can't be as it is wanted.
+    #[error("the API key is wrong: {}", of_key(.problems))]
+    BadKey {
+        /// Fields, and a sentence about each.
+        problems: Vec<(String, String)>,
+    },
+    /// As many keys as there may be are not revoked.
+    #[error("there are {max} API keys already; revoke some first")]
+    TooManyKeys {
+        /// So many there may be.
+        max: usize,
+    },
+    /// The system gives no random numbers, which a key is made of.
+    #[error("the system gives no random numbers")]
+    NoRandom,
     /// Nothing is done as of an instant that is still to come.
     #[error("{at} is in the future: name an instant that has come")]
     Future {
@@ -331,6 +346,12 @@ pub enum Error {
         /// The server's sentence.
         message: String,
     },
+}
+
+fn of_key(problems: &[(String, String)]) -> String {
+    let all: Vec<_> =
+        problems.iter().map(|(field, message)| format!("{field} {message}")).collect();
+    all.join("; ")
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -218,6 +218,14 @@ Examples:
 Offline and online. Recorded in every partition first; a cut that was broken off is finished by
 the next one, or when a server starts.";
 
+/// `key`
+pub const KEY: &str = "\
+Examples:
+  replay-tool --data-dir backstitch-data key --name operator --permission '*' --expires 90d
+
+Offline only; a server makes keys by `backstitch token create`. The key is printed once and kept
+nowhere: only its hash is recorded. Start the server with --authentication on.";
+
 /// `fork`
 pub const FORK: &str = "\
 Examples:

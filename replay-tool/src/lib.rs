@@ -35,7 +35,7 @@ pub use text::{Screen, WIDTH_DEFAULT};
 use backstitch_journal::{SalvageRequest, VerifyOptions};
 
 use answers::{
-    archive, backup, cut, events, export, fork, import, letter_groups, letters, list, manual,
+    archive, backup, cut, events, export, fork, import, key, letter_groups, letters, list, manual,
     payload, rebuild, replays, restore, retention, salvage, show, stats, timeline, travel, verify,
     why,
 };
@@ -148,6 +148,7 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
         Command::Rebuild { view } => rebuild::answer(&holder()?, view.as_deref(), &form),
         Command::Export(wanted) => export::answer(&holder()?, wanted, &form),
         Command::Import(wanted) => import::answer(&holder()?, wanted, &form),
+        Command::Key(wanted) => key::answer(&files(arguments, "key")?, wanted, &form),
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::man(directory.as_deref(), &form),
     }

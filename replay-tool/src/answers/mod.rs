@@ -9,6 +9,7 @@ pub mod events;
 pub mod export;
 pub mod fork;
 pub mod import;
+pub mod key;
 pub mod letter_groups;
 pub mod letters;
 pub mod list;

@@ -30,6 +30,9 @@ impl Error {
             | Self::ImportStopped { .. }
             | Self::NoFile { .. }
             | Self::BadPolicy { .. }
+            | Self::BadKey { .. }
+            | Self::TooManyKeys { .. }
+            | Self::NoRandom
             | Self::NoPolicy
             | Self::Future { .. }
             | Self::Unread { .. }

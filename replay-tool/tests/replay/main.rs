@@ -11,6 +11,7 @@ mod damage;
 mod directory;
 mod export;
 mod import;
+mod key;
 mod letters;
 mod look;
 mod process;

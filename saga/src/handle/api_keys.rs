@@ -4,23 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use backstitch_core::api_keys::{
-    API_KEYS_MAX, API_KEYS_PER_NAMESPACE_MAX, ApiKey, ApiKeyWish, KEY_ID_PREFIX,
+    ApiKey, ApiKeyWish, KEY_DRAWN_BYTES, KEY_ID_PREFIX, KEY_TEXT_PREFIX, full,
 };
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{ApiKeyEvent, PartitionEvent};
-use backstitch_core::ids::Digest;
 
 use super::Handle;
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-
-/// What the texts of keys begin with; their id and their secret follow.
-const TEXT_PREFIX: &str = "bst_";
-/// Random bytes of an id.
-const ID_BYTES: usize = 8;
-/// Random bytes of a secret.
-const SECRET_BYTES: usize = 32;
 
 /// Who lets expired keys go.
 const OWN_ACTOR: &str = "backstitch";
@@ -58,7 +50,7 @@ impl ApiKeys {
 /// Whether a text is written like the one of a key.
 #[must_use]
 pub fn is_key_text(text: &str) -> bool {
-    text.starts_with(TEXT_PREFIX)
+    text.starts_with(KEY_TEXT_PREFIX)
 }
 
 impl Handle {
@@ -78,7 +70,7 @@ impl Handle {
     /// text is right: only hashes are compared.
     #[must_use]
     pub fn api_key_of(&self, text: &str) -> Option<Arc<ApiKey>> {
-        let (id, _) = text.strip_prefix(TEXT_PREFIX)?.split_once('_')?;
+        let (id, _) = text.strip_prefix(KEY_TEXT_PREFIX)?.split_once('_')?;
         let key = self
             .shared
             .api_keys
@@ -115,27 +107,10 @@ impl Handle {
         }
         let _one_at_a_time = self.shared.api_keys.changing.lock().await;
         self.make_room(&wish.namespace).await?;
-        let (name, secret) = (drawn::<ID_BYTES>(), drawn::<SECRET_BYTES>());
-        let text = format!("{TEXT_PREFIX}{name}_{secret}");
-        let key = ApiKey {
-            id: format!("{KEY_ID_PREFIX}{name}").into(),
-            name: wish.name,
-            namespace: wish.namespace,
-            digest: Digest::of(text.as_bytes()),
-            permissions: wish.permissions,
-            created_at: clock::now(),
-            expires_at: wish.expires_at,
-            created_by: actor,
-        };
-        let created = ApiKeyEvent::Created {
-            id: key.id.clone(),
-            name: key.name.clone(),
-            namespace: key.namespace.clone(),
-            digest: key.digest,
-            permissions: key.permissions.clone(),
-            expires_at: key.expires_at,
-            actor: key.created_by.clone(),
-        };
+        let mut drawn = [0_u8; KEY_DRAWN_BYTES];
+        getrandom::fill(&mut drawn).expect("the system has random numbers");
+        let (key, text) = wish.key(&drawn, actor, clock::now());
+        let created = key.created();
         self.record(WORKFLOWS_PARTITION, PartitionEvent::ApiKey(created)).await?;
         let key = Arc::new(key);
         self.keep_api_keys(vec![key.clone()]);
@@ -144,7 +119,8 @@ impl Handle {
 
     /// Fails if there are as many keys as there may be; those that are expired make room.
     async fn make_room(&self, namespace: &str) -> Result<(), Error> {
-        if self.full(namespace).is_none() {
+        let full = || self.shared.api_keys.read(|known| full(known, namespace));
+        if full().is_none() {
             return Ok(());
         }
         let now = clock::now();
@@ -153,16 +129,7 @@ impl Handle {
         for key in expired {
             self.end(&key, "it is expired", OWN_ACTOR).await?;
         }
-        self.full(namespace).map_or(Ok(()), |max| Err(Error::TooManyApiKeys { max }))
-    }
-
-    /// The bound that is reached, of all keys or of a tenant's.
-    fn full(&self, namespace: &str) -> Option<usize> {
-        let of_tenant =
-            |known: &Known| known.values().filter(|key| *key.namespace == *namespace).count();
-        let (all, own) = self.shared.api_keys.read(|known| (known.len(), of_tenant(known)));
-        let of_all = (all >= API_KEYS_MAX).then_some(API_KEYS_MAX);
-        of_all.or((own >= API_KEYS_PER_NAMESPACE_MAX).then_some(API_KEYS_PER_NAMESPACE_MAX))
+        full().map_or(Ok(()), |max| Err(Error::TooManyApiKeys { max }))
     }
 
     /// A key that was not revoked.
@@ -229,22 +196,5 @@ fn add_made(known: &Known, ending: &mut Vec<Arc<ApiKey>>) {
         let new: Vec<_> = new.cloned().collect();
         ending.extend(new);
         at += 1;
-    }
-}
-
-fn drawn<const BYTES: usize>() -> String {
-    let mut bytes = [0_u8; BYTES];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_of_keys_differ_and_are_as_long_as_promised() {
-        assert_eq!((drawn::<32>().len(), drawn::<8>().len()), (64, 16));
-        assert_ne!(drawn::<32>(), drawn::<32>());
     }
 }

@@ -7,6 +7,7 @@
 
 mod cut;
 mod import;
+mod keys;
 mod letters;
 mod retention;
 mod views;

@@ -136,7 +136,8 @@ impl Follower {
                     });
                     told
                 }
-                _ => self.catch_up().await?,
+                // A follower waits for most of its life, and need not hold what reading takes.
+                _ => Box::pin(self.catch_up()).await?,
             };
             if !told.is_empty() {
                 return Ok(told.into_iter().map(|own| self.hear(own)).collect());
@@ -197,10 +198,13 @@ impl Follower {
         if self.live.desk().is_closed() {
             return Err(Error::Stopped);
         }
+        let live = self.live.clone();
+        let turn = live.turn().await;
         let (told, more) = match self.run {
             Some(run) => self.read_run(run).await?,
             None => self.read_all().await?,
         };
+        drop(turn);
         if told.is_empty() && !more {
             self.caught_up = self.seat.is_some();
             if self.seat.is_none() {
@@ -211,6 +215,10 @@ impl Follower {
     }
 
     async fn read_all(&mut self) -> Result<(Vec<Told>, bool), Error> {
+        let newest = self.handle.newest_cursor().positions;
+        if self.positions.iter().zip(&newest).all(|(seen, newest)| seen >= newest) {
+            return Ok((Vec::new(), false));
+        }
         let (generation, positions) = (self.generation, self.positions.clone());
         let after = Some(ChainCursor { generation, positions });
         let filter = EventFilter::clone(&self.filter);

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::PartitionId;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::partition::StagedRecord;
 use desk::Desk;
@@ -24,6 +24,8 @@ pub(crate) use hall::{hand_out, tell};
 
 /// Pieces of news that may wait to be handed out.
 const NEWS_MAX: usize = 4_096;
+/// Followers that read the journal at the same time: many may come again at once, after a restart.
+const READING_MAX: usize = 8;
 
 /// What became durable. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ struct Inner {
     /// Whether news found no room.
     lost: AtomicBool,
     desk: Mutex<Desk>,
+    /// Turns of those that read the journal.
+    reading: Semaphore,
 }
 
 /// What a partition has to say.
@@ -55,6 +59,7 @@ impl Live {
             news,
             lost: AtomicBool::new(false),
             desk: Mutex::new(Desk::of(usize::from(partitions))),
+            reading: Semaphore::new(READING_MAX),
         };
         (Self(Arc::new(inner)), handed)
     }
@@ -74,6 +79,12 @@ impl Live {
     /// Ends every follower: the engine stops.
     pub(crate) fn close(&self) {
         self.desk().close();
+    }
+
+    /// A turn at reading the journal.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.0.reading.acquire().await.ok()
     }
 
     fn take_lost(&self) -> bool {

@@ -68,7 +68,7 @@ async fn carry(
         if let Some(run) = terms.until_end_of
             && seen_end
             && follower.is_idle()
-            && has_ended(terms, run).await
+            && Box::pin(has_ended(terms, run)).await
         {
             return Ok(Some(Over::Ended));
         }
@@ -82,7 +82,8 @@ async fn carry(
                 Err(error) => return Ok(Some(Over::Refused(error.into()))),
             },
             _ = beats.tick() => {
-                if let Err(refusal) = terms.caller.again(&terms.headers).await {
+                // Boxed, since what it takes is large and a stream waits for most of its life.
+                if let Err(refusal) = Box::pin(terms.caller.again(&terms.headers)).await {
                     return Ok(Some(Over::Refused(refusal)));
                 }
                 outlet.beat(follower.pass_over().then(|| follower.place())).await?;

@@ -35,6 +35,9 @@ const RUNS_PER_PAGE: usize = 100;
 const TRANSFERS_MAX: usize = 2;
 /// How long the next piece of an import may take to arrive.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a body after it was refused: so many bytes, for so long.
+const REST_BYTES_MAX: usize = 16 * 1024 * 1024;
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest file that is imported at once: it is laid down before anything of it is taken.
 const IMPORT_BYTES_MAX: u64 = 16 * 1_024 * 1_024 * 1_024;
 
@@ -183,7 +186,21 @@ async fn lay_down(directory: &Path, mut body: Body) -> Result<Laid, Broken> {
         };
         let broke = |_| Broken::Here(Refusal::bad_request("the body broke off"));
         let Ok(data) = frame.map_err(broke)?.into_data() else { continue };
-        spool.take(&data).await?;
+        if let Err(broken) = spool.take(&data).await {
+            drop(tokio::time::timeout(REST_TIMEOUT, pass_over(&mut body)).await);
+            return Err(broken);
+        }
+    }
+}
+
+/// Reads what is left of a body, if that is not much: who is still sending when the connection
+/// ends may never see the answer.
+async fn pass_over(body: &mut Body) {
+    let mut left = REST_BYTES_MAX;
+    while left > 0 {
+        let next = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        let Some(Ok(frame)) = next.await else { return };
+        left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
     }
 }
 

@@ -294,3 +294,31 @@ async fn who_may_not_read_any_more_is_cut_off() {
         assert_eq!(answered, status, "{path}: {body}");
     }
 }
+
+/// What a reader was told is durable: behind a `kill -9` it goes on where it was, and every event
+/// comes once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_behind_a_kill() {
+    let mut guarded = Guarded::start();
+    let step = json!({ "id": "go", "type": "wait", "with": { "signal": "go", "timeout": "2d" } });
+    let workflow = json!({ "id": "waiting", "steps": [step] });
+    guarded.post("/api/v1/workflows", FIRST_KEY, &workflow).await;
+    let (_, run) = guarded.post("/api/v1/workflows/waiting/execute", FIRST_KEY, &json!({})).await;
+    let run = run["execution_id"].as_str().expect("an id");
+    let path = format!("/api/v1/executions/{run}/events");
+    let stream = format!("{path}?until=end");
+    let mut before = Sse::open(guarded.ask("GET", &stream, FIRST_KEY)).await;
+    let mut heard = before.until("StepAwaitsSignal").await;
+    let seen = before.last_id.take().expect("an id");
+    guarded.start_again();
+    let again = guarded.ask("GET", &stream, FIRST_KEY).header("last-event-id", seen);
+    let mut after = Sse::open(again).await;
+    let signal = format!("/api/v1/executions/{run}/signals/go");
+    let (status, sent) = guarded.post(&signal, FIRST_KEY, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{sent}");
+    heard.extend(after.until("end").await);
+    heard.pop();
+    let (_, page) = guarded.get(&path, FIRST_KEY).await;
+    let listed = page["events"].as_array().expect("events");
+    assert_eq!(positions(&data(&heard)), positions(listed));
+}

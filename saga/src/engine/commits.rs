@@ -14,7 +14,7 @@ pub(super) struct Staged {
     pub(super) since: Instant,
     pub(super) events: metrics::Committed,
     pub(super) told: Vec<Told>,
-    pub(super) news: News,
+    pub(super) news: Option<News>,
 }
 
 impl Staged {

@@ -350,10 +350,8 @@ impl Worker {
             rest = &rest[taken..];
         }
         let commit = builder.finish(at);
-        let news = match self.live.is_followed() {
-            true => News::Durable(self.partition.id(), first, records),
-            false => News::Missed,
-        };
+        let partition = self.partition.id();
+        let news = self.live.is_followed().then_some(News { partition, first, records });
         self.staged.push_back(Staged { since, events, told, news });
         self.send(commit, quiescent, changes, Some(id));
         Ok(())

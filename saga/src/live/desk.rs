@@ -1,6 +1,6 @@
 //! Who follows what, and how far what became durable has been handed out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use backstitch_core::history::EventFilter;
@@ -16,16 +16,23 @@ const MAILBOX_MAX: usize = 256;
 #[derive(Clone)]
 pub(super) struct Seat {
     pub(super) number: u64,
-    pub(super) filter: Arc<EventFilter>,
     pub(super) mailbox: mpsc::Sender<Told>,
 }
 
-/// All seats, those that follow one run by that run.
+/// Those that follow the same. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Group {
+    pub(super) filter: Arc<EventFilter>,
+    pub(super) seats: Arc<Vec<Seat>>,
+}
+
+/// All seats: those that follow one run by that run, so that an event is looked at once for all
+/// that follow the same, and not at all for those of other runs.
 pub(super) struct Desk {
     closed: bool,
     next: u64,
-    of_runs: HashMap<ExecutionId, Vec<Seat>>,
-    others: Vec<Seat>,
+    of_runs: HashMap<ExecutionId, Vec<Group>>,
+    others: Vec<Group>,
     /// The last position handed out, of each partition.
     positions: Vec<u64>,
 }
@@ -37,52 +44,48 @@ impl Desk {
     }
 
     /// A seat for a filter: its number, and where its events come out. None if the engine stops.
-    pub(super) fn take(&mut self, filter: Arc<EventFilter>) -> Option<(u64, mpsc::Receiver<Told>)> {
+    pub(super) fn take(
+        &mut self,
+        filter: &Arc<EventFilter>,
+    ) -> Option<(u64, mpsc::Receiver<Told>)> {
         if self.closed {
             return None;
         }
         self.next += 1;
         let (mailbox, events) = mpsc::channel(MAILBOX_MAX);
-        let (number, run) = (self.next, filter.run());
-        let seat = Seat { number, filter, mailbox };
-        match run {
-            Some(run) => self.of_runs.entry(run).or_default().push(seat),
-            None => self.others.push(seat),
+        let seat = Seat { number: self.next, mailbox };
+        let groups = match filter.run() {
+            Some(run) => self.of_runs.entry(run).or_default(),
+            None => &mut self.others,
+        };
+        match groups.iter_mut().find(|group| group.filter == *filter) {
+            Some(group) => Arc::make_mut(&mut group.seats).push(seat),
+            None => {
+                groups.push(Group { filter: filter.clone(), seats: Arc::new(vec![seat]) });
+            }
         }
-        Some((number, events))
+        Some((self.next, events))
     }
 
-    /// Takes a seat back.
-    pub(super) fn leave(&mut self, number: u64, run: Option<ExecutionId>) {
-        let Some(run) = run else { return self.others.retain(|seat| seat.number != number) };
-        if let Some(seats) = self.of_runs.get_mut(&run) {
-            seats.retain(|seat| seat.number != number);
-            if seats.is_empty() {
+    /// Takes a seat back, or lets it go: its mailbox ends.
+    pub(super) fn leave(&mut self, number: u64, filter: &EventFilter) {
+        let Some(run) = filter.run() else { return remove(&mut self.others, number, filter) };
+        if let Some(groups) = self.of_runs.get_mut(&run) {
+            remove(groups, number, filter);
+            if groups.is_empty() {
                 self.of_runs.remove(&run);
             }
         }
     }
 
-    /// The seats that follow a run.
-    pub(super) fn of_run(&self, run: &ExecutionId) -> &[Seat] {
+    /// Those that follow a run.
+    pub(super) fn of_run(&self, run: &ExecutionId) -> &[Group] {
         self.of_runs.get(run).map_or(&[], Vec::as_slice)
     }
 
-    /// The seats that follow more than one run.
-    pub(super) fn others(&self) -> &[Seat] {
+    /// Those that follow more than one run.
+    pub(super) fn others(&self) -> &[Group] {
         &self.others
-    }
-
-    /// Lets some go: their mailboxes end.
-    pub(super) fn let_go(&mut self, numbers: &HashSet<u64>) {
-        if numbers.is_empty() {
-            return;
-        }
-        self.others.retain(|seat| !numbers.contains(&seat.number));
-        self.of_runs.retain(|_, seats| {
-            seats.retain(|seat| !numbers.contains(&seat.number));
-            !seats.is_empty()
-        });
     }
 
     /// Lets all go.
@@ -111,4 +114,11 @@ impl Desk {
     pub(super) fn positions(&self) -> &[u64] {
         &self.positions
     }
+}
+
+fn remove(groups: &mut Vec<Group>, number: u64, filter: &EventFilter) {
+    for group in groups.iter_mut().filter(|group| *group.filter == *filter) {
+        Arc::make_mut(&mut group.seats).retain(|seat| seat.number != number);
+    }
+    groups.retain(|group| !group.seats.is_empty());
 }

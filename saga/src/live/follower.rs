@@ -208,7 +208,7 @@ impl Follower {
         if told.is_empty() && !more {
             self.caught_up = self.seat.is_some();
             if self.seat.is_none() {
-                self.seat = self.live.desk().take(self.filter.clone());
+                self.seat = self.live.desk().take(&self.filter);
             }
         }
         Ok(told)
@@ -262,7 +262,7 @@ impl Follower {
     fn leave(&mut self) {
         self.caught_up = false;
         if let Some((number, _)) = self.seat.take() {
-            self.live.desk().leave(number, self.run);
+            self.live.desk().leave(number, &self.filter);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The task that hands out what became durable.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::{PartitionId, StreamId};
 use backstitch_journal::Record;
 use tokio::sync::mpsc;
 
-use super::desk::Seat;
+use super::desk::Group;
 use super::follower::Told;
 use super::{Live, News};
 use crate::handle::{Handle, blocking};
@@ -24,63 +24,71 @@ const EVENT_BYTES_MAX: usize = 64 * 1024;
 pub(crate) async fn hand_out(live: Live, mut news: mpsc::Receiver<News>, handle: Handle) {
     let mut some = Vec::new();
     while news.recv_many(&mut some, NEWS_AT_ONCE_MAX).await > 0 {
-        let (live, handle) = (live.clone(), handle.clone());
         let batch = std::mem::take(&mut some);
+        let (own, handle) = (live.clone(), handle.clone());
         let handed = move || {
             let mut owners = Owners::new(handle.journal(), handle.catalog());
             let generation = handle.journal().origin().generation;
-            batch.into_iter().for_each(|one| live.hand_one(one, generation, &mut owners));
+            batch.into_iter().for_each(|one| own.hand_one(one, generation, &mut owners));
         };
         if blocking(handed).await.is_err() {
-            return;
+            // An event that can't be printed is a bug, and each follower's to meet by itself.
+            live.desk().let_all_go();
         }
     }
 }
 
 impl Live {
     fn hand_one(&self, news: News, generation: u32, owners: &mut Owners<'_>) {
-        if self.take_lost() {
-            self.desk().let_all_go();
-        }
-        let News::Durable(partition, first, staged) = news else {
-            return self.desk().let_all_go();
-        };
-        let Some(last) = (first + staged.len() as u64).checked_sub(1) else { return };
-        let mut gone = HashSet::new();
-        for (record, seats) in self.wanted(first, staged) {
+        let News { partition, first, records } = news;
+        let last = first + records.len() as u64 - 1;
+        let mut gone = BTreeMap::new();
+        let (of_runs, others) = self.wanted(first, records);
+        for (record, of_run) in of_runs {
             let told = &mut None;
-            for seat in seats {
-                if gone.contains(&seat.number) || !passes(&seat.filter, &record, owners) {
+            for Group { filter, seats } in of_run.iter().chain(&others) {
+                if !passes(filter, &record, owners) {
                     continue;
                 }
                 let told = told.get_or_insert_with(|| tell(&record, partition, generation, owners));
                 let is_large = told.json.len() > EVENT_BYTES_MAX;
-                if is_large || seat.mailbox.try_send(told.clone()).is_err() {
-                    gone.insert(seat.number);
+                for seat in seats.iter() {
+                    if gone.contains_key(&seat.number) {
+                        continue;
+                    }
+                    if is_large || seat.mailbox.try_send(told.clone()).is_err() {
+                        gone.insert(seat.number, filter.clone());
+                    }
                 }
             }
         }
+        drop(others);
         let mut desk = self.desk();
-        desk.let_go(&gone);
+        gone.iter().for_each(|(number, filter)| desk.leave(*number, filter));
         desk.reached(partition, last);
     }
 
-    /// The records that somebody may want, with who.
-    fn wanted(&self, first: u64, staged: Vec<StagedRecord>) -> Vec<(Record, Vec<Seat>)> {
+    /// The records that somebody may want, each with who follows its run, and who follows more.
+    fn wanted(
+        &self,
+        first: u64,
+        records: Vec<StagedRecord>,
+    ) -> (Vec<(Record, Vec<Group>)>, Vec<Group>) {
         let desk = self.desk();
-        let placed = (first..).zip(staged).map(|(position, staged)| {
+        let placed = (first..).zip(records).map(|(position, staged)| {
             let StagedRecord { stream, version, at, event } = staged;
             Record { stream, version, position, recorded_at: at, event }
         });
-        let with_seats = placed.map(|record| {
+        let with_groups = placed.map(|record| {
             let of_run = match &record.stream {
-                StreamId::Execution(run) => desk.of_run(run),
-                _ => &[],
+                StreamId::Execution(run) => desk.of_run(run).to_vec(),
+                _ => Vec::new(),
             };
-            let seats = of_run.iter().chain(desk.others()).cloned().collect();
-            (record, seats)
+            (record, of_run)
         });
-        with_seats.filter(|(_, seats): &(_, Vec<Seat>)| !seats.is_empty()).collect()
+        let nobody_else = desk.others().is_empty();
+        let wanted = with_groups.filter(|(_, of_run)| !(nobody_else && of_run.is_empty()));
+        (wanted.collect(), desk.others().to_vec())
     }
 }
 

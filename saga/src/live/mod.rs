@@ -9,7 +9,7 @@ mod desk;
 mod follower;
 mod hall;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::PartitionId;
@@ -35,19 +35,17 @@ struct Inner {
     /// How many follow, with a mailbox or without.
     following: AtomicUsize,
     news: mpsc::Sender<News>,
-    /// Whether news found no room.
-    lost: AtomicBool,
     desk: Mutex<Desk>,
     /// Turns of those that read the journal.
     reading: Semaphore,
 }
 
-/// What a partition has to say.
-pub(crate) enum News {
-    /// Records that became durable, the first of them at a position.
-    Durable(PartitionId, u64, Vec<StagedRecord>),
-    /// Something became durable that nobody kept, since nobody followed when it was written.
-    Missed,
+/// Records of a partition that became durable, in order.
+pub(crate) struct News {
+    pub(crate) partition: PartitionId,
+    /// The position of the first.
+    pub(crate) first: u64,
+    pub(crate) records: Vec<StagedRecord>,
 }
 
 impl Live {
@@ -57,7 +55,6 @@ impl Live {
         let inner = Inner {
             following: AtomicUsize::new(0),
             news,
-            lost: AtomicBool::new(false),
             desk: Mutex::new(Desk::of(usize::from(partitions))),
             reading: Semaphore::new(READING_MAX),
         };
@@ -69,10 +66,11 @@ impl Live {
         self.0.following.load(Ordering::SeqCst) > 0
     }
 
-    /// Takes news from a partition.
-    pub(crate) fn hear(&self, news: News) {
-        if self.is_followed() && self.0.news.try_send(news).is_err() {
-            self.0.lost.store(true, Ordering::SeqCst);
+    /// Takes news from a partition; none where nobody followed as it was written. Who follows and
+    /// does not hear of something is let go, and finds it in the journal.
+    pub(crate) fn hear(&self, news: Option<News>) {
+        if self.is_followed() && news.is_none_or(|news| self.0.news.try_send(news).is_err()) {
+            self.desk().let_all_go();
         }
     }
 
@@ -85,10 +83,6 @@ impl Live {
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // Nobody closes it.
         self.0.reading.acquire().await.ok()
-    }
-
-    fn take_lost(&self) -> bool {
-        self.0.lost.swap(false, Ordering::SeqCst)
     }
 
     fn desk(&self) -> std::sync::MutexGuard<'_, Desk> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::runs;
 use crate::settings::{Settings, Sources};
@@ -17,6 +17,7 @@ Examples:
   backstitch test order.yaml --every-fault         every step fails, every moment is a crash
   backstitch apply workflows/                      define what is in a folder, begin nothing
   backstitch submit order.yaml --input '{\"order_id\":\"o-1\",\"amount\":5}' --follow
+  backstitch follow exec_...                       a run live, from its beginning to its end
   backstitch list --active                         runs that have not ended
   backstitch why exec_...                          what a run waits for, and since when
 
@@ -38,6 +39,11 @@ Examples:
   backstitch serve
   backstitch serve --listen 127.0.0.1:9000 --data-dir ./data --log-format json
   BACKSTITCH_FSYNC=interval:10 backstitch serve";
+
+const AFTER_COMPLETION: &str = "\
+Examples:
+  backstitch completion bash > /etc/bash_completion.d/backstitch
+  backstitch completion zsh > ~/.zfunc/_backstitch";
 
 /// A durable orchestrator: every step of a workflow is in a journal before anything acts on it.
 #[derive(Debug, Parser)]
@@ -63,7 +69,11 @@ pub enum Command {
     /// Define workflows at a running server, or make them new revisions; no run is begun
     Apply(commands::apply::Flags),
     /// Define a workflow at a running server and begin a run of it
-    Submit(commands::submit::Flags),
+    Submit(commands::submit::SubmitFlags),
+    /// The same, and show the run until it ends; exit 0 if it completes, 1 otherwise
+    Run(commands::submit::Flags),
+    /// Show a run, a workflow or everything live
+    Follow(commands::follow::Flags),
     /// Show a run as it stands
     Get(runs::OneFlags),
     /// List runs, the newest first
@@ -110,8 +120,18 @@ pub enum Command {
     /// Operate a server or its data directory
     #[command(subcommand)]
     Admin(commands::admin::Admin),
+    /// Print completions for a shell
+    Completion(CompletionFlags),
     /// Show it at work: a shop, its orders, a kill -9 halfway, and the books at the end
     Demo(demo::Flags),
+}
+
+/// What `completion` takes.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_COMPLETION)]
+pub struct CompletionFlags {
+    /// Which shell
+    pub shell: clap_complete::Shell,
 }
 
 /// What `serve` takes. Texts: they are read together with environment and file.
@@ -292,7 +312,9 @@ impl Command {
             Self::DryRun(flags) => commands::dry_run::run(&flags).await,
             Self::Test(flags) => commands::test::run(flags).await,
             Self::Apply(flags) => commands::apply::run(flags).await,
-            Self::Submit(flags) => commands::submit::run(flags).await,
+            Self::Submit(flags) => commands::submit::submit(flags).await,
+            Self::Run(flags) => commands::submit::run(flags).await,
+            Self::Follow(flags) => commands::follow::run(flags).await,
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,
             Self::Items(flags) => runs::items(flags).await,
@@ -314,6 +336,11 @@ impl Command {
             Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Token(token) => commands::token::run(token).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
+            Self::Completion(flags) => {
+                let (cli, mut stdout) = (&mut Cli::command(), std::io::stdout());
+                clap_complete::generate(flags.shell, cli, "backstitch", &mut stdout);
+                Ok(())
+            }
             Self::Demo(flags) => demo::run(flags).await,
         }
     }

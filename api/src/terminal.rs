@@ -21,6 +21,12 @@ pub enum Tone {
     Bad,
 }
 
+/// A text without control characters, which could tell a terminal what to do.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|own| !own.is_control()).collect()
+}
+
 /// Standard output.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {

@@ -10,7 +10,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_executors::codes::HTTP_STATUS;
 use serde_json::Value;
 
-use crate::terminal::Tone;
+use crate::terminal::{Tone, printable};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub struct Line {
     pub words: String,
     /// How it is meant.
     pub tone: Tone,
+}
+
+/// An event that is of no run, by its type.
+#[must_use]
+pub fn named(event: &Value) -> Option<Line> {
+    let at = Timestamp::parse(event["recorded_at"].as_str()?)?;
+    let words = event["type"].as_str().map(printable)?;
+    Some(Line { time: time_of_day(at), subject: String::new(), words, tone: Tone::Faint })
 }
 
 /// Reads the events of one run in order.
@@ -76,6 +84,7 @@ impl Timeline {
                 None => self.run(kind, data, at)?,
             },
         };
+        let (subject, words) = (printable(&subject), printable(&words));
         Some(Line { time: time_of_day(at), subject, words, tone })
     }
 

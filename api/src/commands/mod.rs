@@ -5,6 +5,7 @@ pub mod apply;
 pub mod breakers;
 pub mod dlq;
 pub mod dry_run;
+pub mod follow;
 pub mod limits;
 pub mod rollout;
 pub mod runs;

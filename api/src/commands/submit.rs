@@ -1,20 +1,16 @@
 //! `backstitch submit`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::follow::{Shown, to_its_end};
 use super::{Server, media_type_of, read_file, read_json};
 use crate::client::{Client, PATIENCE};
 use crate::error::Error;
-use crate::terminal::{Terminal, Tone};
-use crate::timeline::Timeline;
-
-/// How often the server is asked what is new.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+use crate::terminal::Terminal;
 
 const AFTER: &str = "\
 Examples:
@@ -25,6 +21,17 @@ Examples:
 /// What `submit` takes.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
+pub struct SubmitFlags {
+    /// What is begun.
+    #[command(flatten)]
+    pub run: Flags,
+    /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// What `run` takes: which run is begun, and where.
+#[derive(Debug, Args)]
 pub struct Flags {
     /// The definition: YAML, or JSON if the file is called so
     #[arg(value_name = "FILE", required_unless_present = "workflow", conflicts_with_all = ["workflow", "revision"])]
@@ -58,9 +65,6 @@ pub struct Flags {
     /// fail), delay=5s (of delay). The server must take faults
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,
-    /// Show the run live until it ends; exit 0 if it completes, 1 otherwise
-    #[arg(long)]
-    pub follow: bool,
     /// The server, and who asks it.
     #[command(flatten)]
     pub server: Server,
@@ -104,9 +108,25 @@ impl Flags {
 /// Defines the workflow, begins a run, prints its id, and follows it if asked.
 ///
 /// # Errors
+/// As [`run`]; [`Error::Failed`] only if the run is followed.
+pub async fn submit(flags: SubmitFlags) -> Result<(), Error> {
+    if flags.follow {
+        return run(flags.run).await;
+    }
+    begin(&flags.run).await.map(drop)
+}
+
+/// Defines the workflow, begins a run, prints its id, and shows the run until it ends.
+///
+/// # Errors
 /// [`Error::Refused`]; [`Error::Failed`] when the run does not complete; [`Error::Unreachable`],
 /// [`Error::Foreign`], [`Error::File`], [`Error::Setting`].
 pub async fn run(flags: Flags) -> Result<(), Error> {
+    let (client, run) = begin(&flags).await?;
+    to_its_end(&client, &run, &Shown::lines(Terminal::of_stdout())).await
+}
+
+async fn begin(flags: &Flags) -> Result<(Client, String), Error> {
     let body = flags.body()?;
     let client = flags.server.client()?.with_patience(PATIENCE);
     let (workflow, defined) = match &flags.file {
@@ -115,9 +135,8 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     };
     let begun = client.execute(&workflow, &body, flags.idempotency_key.as_deref()).await;
     let run = begun.map_err(|error| but_defined(error, defined))?;
-    let terminal = Terminal::of_stdout();
-    terminal.line(&run)?;
-    if flags.follow { follow(&client, &terminal, &run).await } else { Ok(()) }
+    Terminal::of_stdout().line(&run)?;
+    Ok((client, run))
 }
 
 /// The id of the workflow that a file defines, and a sentence that says that it is defined.
@@ -169,24 +188,4 @@ fn fault(text: &str) -> Result<Value, Error> {
         }
     }
     Ok(own.into())
-}
-
-async fn follow(client: &Client, terminal: &Terminal, run: &str) -> Result<(), Error> {
-    let mut timeline = Timeline::default();
-    loop {
-        for event in client.events(run, timeline.version()).await? {
-            if let Some(line) = timeline.read(&event) {
-                let at = terminal.paint(Tone::Faint, &line.time);
-                let words = terminal.paint(line.tone, &line.words);
-                terminal.line(&format!("{at}  {:<24}  {words}", line.subject))?;
-            }
-        }
-        if let Some(status) = timeline.ended() {
-            return match status {
-                "completed" => Ok(()),
-                other => Err(Error::Failed(format!("the run ended: {other}"))),
-            };
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
 }

@@ -69,7 +69,7 @@ async fn a_run_is_followed_from_its_beginning_to_its_end_each_event_once() {
     let server = Server::start().await;
     server.define(WAITING).await;
     let run = begin(&server, "waiting").await;
-    let path = format!("/api/v1/executions/{run}/events?until=end");
+    let path = format!("/api/v1/executions/{run}/events?until=end&heartbeat_seconds=60");
     let mut stream = Sse::open(server.request(Method::GET, &path)).await;
     let mut heard = stream.until("StepAwaitsSignal").await;
     server.post(&format!("/api/v1/executions/{run}/signals/go"), &json!({})).await;
@@ -105,7 +105,7 @@ async fn a_stream_that_was_cut_off_goes_on_behind_the_last_event_that_was_seen()
     let folder = server.stop().await;
     // By the header of browsers and by the query, and behind a restart.
     let server = Server::start_in(folder).await;
-    let by_header = server.request(Method::GET, &format!("{path}?until=end"));
+    let by_header = server.request(Method::GET, &format!("{path}?until=end&heartbeat_seconds=60"));
     let by_query = server.request(Method::GET, &format!("{path}?until=end&after={seen}"));
     for request in [by_header.header("last-event-id", &seen), by_query] {
         let mut heard = Sse::open(request).await.until("end").await;
@@ -187,8 +187,11 @@ async fn a_web_socket_tells_the_same_and_says_why_it_closes() {
     let run = run["execution_id"].as_str().expect("an id");
     // Document 001 names a run where its path has a workflow.
     for path in ["workflows", "executions"] {
-        let mut socket =
-            socket(&server.url, &format!("/api/v1/{path}/{run}/events?until=end")).await;
+        let mut socket = socket(
+            &server.url,
+            &format!("/api/v1/{path}/{run}/events?until=end&heartbeat_seconds=60"),
+        )
+        .await;
         let mut heard = Vec::new();
         let closed = loop {
             match socket.next().await.expect("a close").expect("a message") {
@@ -306,7 +309,7 @@ async fn a_stream_goes_on_behind_a_kill() {
     let (_, run) = guarded.post("/api/v1/workflows/waiting/execute", FIRST_KEY, &json!({})).await;
     let run = run["execution_id"].as_str().expect("an id");
     let path = format!("/api/v1/executions/{run}/events");
-    let stream = format!("{path}?until=end");
+    let stream = format!("{path}?until=end&heartbeat_seconds=60");
     let mut before = Sse::open(guarded.ask("GET", &stream, FIRST_KEY)).await;
     let mut heard = before.until("StepAwaitsSignal").await;
     let seen = before.last_id.take().expect("an id");

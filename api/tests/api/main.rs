@@ -9,6 +9,7 @@ mod contract;
 mod control;
 mod cut_history;
 mod faults;
+mod following;
 mod forks;
 mod forms;
 mod guarded;

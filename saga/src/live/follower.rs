@@ -116,7 +116,8 @@ impl Follower {
         }
     }
 
-    /// The next events: some at least. Nothing is lost if this is dropped while it waits.
+    /// The next events; none where all that was there has just been given out. Nothing is lost if
+    /// this is dropped while it waits.
     ///
     /// # Errors
     /// [`Error::Stopped`] when the engine stops; what reading the journal fails with.
@@ -139,7 +140,7 @@ impl Follower {
                 // A follower waits for most of its life, and need not hold what reading takes.
                 _ => Box::pin(self.catch_up()).await?,
             };
-            if !told.is_empty() {
+            if !told.is_empty() || self.is_idle() {
                 return Ok(told.into_iter().map(|own| self.hear(own)).collect());
             }
         }

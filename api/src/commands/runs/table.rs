@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-/// A value as one word: a text as it is, nothing as `-`. Control characters, which could tell
-/// a terminal what to do, are left out.
+use crate::terminal::printable;
+
+/// A value as one word: a text as it is printed, nothing as `-`.
 pub fn text(value: &Value) -> String {
-    let shown = match value {
+    match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         other => other.to_string(),
-    };
-    shown.chars().filter(|own| !own.is_control()).collect()
+    }
 }
 
 /// Rows in columns as wide as their widest word.

@@ -1,14 +1,19 @@
-//! The API from outside: what `submit` and the demo ask of a server.
+//! The API from outside: what commands and the demo ask of a server.
+
+mod sse;
+mod stream;
 
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client as Http, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client as Http, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
+
+pub use stream::Stream;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -125,8 +130,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn get_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
-        let url = Url::parse_with_params("http://server", query).expect("a URL");
-        self.get(&format!("{path}?{}", url.query().unwrap_or_default())).await
+        self.get(&with_query(path, query)).await
     }
 
     /// What a path answers to a body.
@@ -175,9 +179,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`], [`Error::Unreachable`].
     pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
-        let url = Url::parse_with_params("http://server", query).expect("a URL");
-        let query = url.query().unwrap_or_default();
-        self.send(self.http.delete(format!("{}{path}?{query}", self.url))).await
+        self.send(self.http.delete(format!("{}{}", self.url, with_query(path, query)))).await
     }
 
     /// Whether the server takes work.
@@ -185,20 +187,38 @@ impl Client {
         self.get("/ready").await.is_ok()
     }
 
-    async fn send(&self, mut request: RequestBuilder) -> Result<Value, Error> {
+    async fn send(&self, request: RequestBuilder) -> Result<Value, Error> {
+        let answer = self.answer(request).await?;
+        let status = answer.status();
+        match self.body(answer).await? {
+            body if body.is_object() => Ok(body),
+            _ => Err(Error::Foreign { url: self.url.clone(), status }),
+        }
+    }
+
+    /// What a request is answered, unless it is refused.
+    async fn answer(&self, mut request: RequestBuilder) -> Result<Response, Error> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
         }
-        let gone = |source| Error::Unreachable { url: self.url.clone(), source };
-        let answer = self.attempt(request).await.map_err(gone)?;
+        let answer = self.attempt(request).await.map_err(|source| self.gone(source))?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(gone)?;
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        match status.is_success() {
-            true if body.is_object() => Ok(body),
-            false if body["error_code"].is_string() => Err(refused(status, &body)),
+        if status.is_success() {
+            return Ok(answer);
+        }
+        match self.body(answer).await? {
+            body if body["error_code"].is_string() => Err(refused(status, &body)),
             _ => Err(Error::Foreign { url: self.url.clone(), status }),
         }
+    }
+
+    async fn body(&self, answer: Response) -> Result<Value, Error> {
+        let bytes = answer.bytes().await.map_err(|source| self.gone(source))?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    fn gone(&self, source: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.url.clone(), source }
     }
 
     /// Sends a request, again while patience lasts and the server is not there or has no time.
@@ -227,10 +247,14 @@ pub(crate) fn plain(timeout: Duration) -> Result<Http, Error> {
 }
 
 fn build(timeout: Duration, redirects: Policy) -> Result<Http, reqwest::Error> {
+    builder(redirects).timeout(timeout).build()
+}
+
+fn builder(redirects: Policy) -> ClientBuilder {
     let provider = rustls::crypto::ring::default_provider();
     // An error says that another provider is in place already, which serves as well.
     drop(provider.install_default());
-    Http::builder().timeout(timeout).redirect(redirects).no_proxy().build()
+    Http::builder().redirect(redirects).no_proxy()
 }
 
 /// A path of segments, each with what it needs escaped.
@@ -241,6 +265,13 @@ pub fn path_of(segments: &[&str]) -> String {
         path.clear().extend(segments);
     }
     url.path().to_owned()
+}
+
+/// A path with a query.
+#[must_use]
+pub fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    let url = Url::parse_with_params("http://server", query).expect("a URL");
+    url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 /// Refuses what is no URL of a server, and says what to write.

@@ -29,6 +29,9 @@ const GROW_RECORDS: usize = 512;
 /// hundred thousand records, and has sled write a snapshot every four million, which takes a
 /// second: fewer would show where those fall instead.
 const ENDS_RATES: usize = 30;
+/// Bursts that are averaged: one takes a seventh of a second, and what it meets of the store's
+/// ticks is chance.
+const BURSTS: usize = 10;
 /// Bytes of commits after which what may be pending is, however fast the store takes it over
 /// meanwhile.
 const BURST_BYTES: u64 = 2 * PENDING_BYTES_MAX as u64;
@@ -62,45 +65,41 @@ pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, St
 
 /// Appends so many records, and answers how the rate at the end compares with that of the
 /// beginning, and what an event takes on disk. The beginning is where appends wait for the store
-/// behind the log, once what may be pending is: before it the log's own rate shows, the burst. That
-/// is measured once more behind all records, when the store has them.
+/// behind the log, once what may be pending is. The log's own rate shows in bursts, each once the
+/// store has what was before it: some behind the first few records, as many behind all.
 ///
 /// # Errors
 /// Of the journal.
 pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, String> {
     let mut writer = Writer::open(folder)?;
-    let mut took_us = Vec::new();
-    let begun = Instant::now();
-    let (mut burst, mut sustained) = (Vec::new(), Vec::new());
-    while writer.written < records {
-        let waits = writer.record_bytes > BURST_BYTES;
-        let window = writer.grow_by(rate_records.min(records - writer.written), &mut took_us)?;
-        if waits {
-            sustained.push(window)
-        } else {
-            burst.push(window)
-        };
+    let few = writer.bursts(rate_records)?;
+    let (mut took_us, mut windows, begun) = (Vec::new(), Vec::new(), Instant::now());
+    let bytes_before = writer.record_bytes;
+    let (mut unhindered, end) = (0, writer.written + records);
+    while writer.written < end {
+        if writer.record_bytes - bytes_before <= BURST_BYTES {
+            unhindered = windows.len();
+        }
+        windows.push(writer.grow_by(rate_records.min(end - writer.written), &mut took_us)?);
     }
     let (commits, elapsed) = (took_us.len() as u64, begun.elapsed());
-    let written = writer.written as f64;
+    let grown = events(&windows);
+    // One at least, however few they are.
+    let sustained = windows.split_off(unhindered);
     writer.drain()?;
     let stored = begun.elapsed();
-    let again = writer.grow_by(rate_records, &mut Vec::new())?;
+    let many = writer.bursts(rate_records)?;
     let mut measured = Measured::of(took_us, commits, elapsed);
-    measured.per_second = written / elapsed.as_secs_f64();
+    measured.per_second = grown / elapsed.as_secs_f64();
     writer.journal.close().map_err(|error| error.to_string())?;
-    if sustained.is_empty() {
-        sustained.clone_from(&burst);
-    }
     let ends = sustained.len().min(ENDS_RATES);
     let (first, last) = (&sustained[..ends], &sustained[sustained.len() - ends..]);
     let all = writer.written as f64;
     let each = |name: &str| size_bytes(&folder.join(name)) as f64 / all;
-    let burst = rate(&burst[..burst.len().min(1)]);
     measured.extra.extend([
-        ("burst_per_second", burst),
-        ("burst_behind_all_of_burst", rate(&[again]) / burst),
-        ("stored_per_second", written / stored.as_secs_f64()),
+        ("burst_per_second", rate(&few)),
+        ("burst_behind_all_of_burst", rate(&many) / rate(&few)),
+        ("stored_per_second", grown / stored.as_secs_f64()),
         ("first_per_second", rate(first)),
         ("last_per_second", rate(last)),
         ("last_of_first", rate(last) / rate(first)),
@@ -215,6 +214,17 @@ impl Writer {
             time: since.elapsed(),
             processor_us: processor_us() - used_us,
         })
+    }
+
+    /// Appends in bursts, each once the store has what was before it. The first one comes before
+    /// there is anything, and is not among them.
+    fn bursts(&mut self, records: u64) -> Result<Vec<Window>, String> {
+        self.grow_by(records, &mut Vec::new())?;
+        let one = |_| {
+            self.drain()?;
+            self.grow_by(records, &mut Vec::new())
+        };
+        (0..BURSTS).map(one).collect()
     }
 
     /// Waits until the store has everything.

@@ -222,6 +222,15 @@ pub struct ServeFlags {
     /// Whether a token must name its namespace: on or off [default: off, which is `default`]
     #[arg(long, value_name = "ON")]
     pub jwt_require_namespace: Option<String>,
+    /// The port's certificate, in PEM, with those that lead to its authority; it has TLS then
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Authorities, in PEM, of whom clients need a certificate: mutual TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -285,6 +294,9 @@ impl ServeFlags {
             ("jwt_audience", self.jwt_audience.clone()),
             ("jwt_leeway", self.jwt_leeway.clone()),
             ("jwt_require_namespace", self.jwt_require_namespace.clone()),
+            ("tls_certificate", self.tls_certificate.clone()),
+            ("tls_key", self.tls_key.clone()),
+            ("tls_client_ca", self.tls_client_ca.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

@@ -29,6 +29,7 @@ pub mod settings;
 mod signals;
 pub mod terminal;
 pub mod timeline;
+mod tls;
 pub mod traffic;
 pub mod trial;
 

@@ -12,10 +12,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::Error;
+use crate::tls::Acceptor;
 
 /// The most connections served at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 12_288;
@@ -31,7 +33,12 @@ const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One that may become a WebSocket.
-type HttpConnection = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type HttpConnection<S> = http1::UpgradeableConnection<TokioIo<S>, TowerToHyperService<Router>>;
+
+/// What bytes come and go through.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// Listens on an address.
 ///
@@ -43,9 +50,10 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Serves until `shutdown` completes; then finishes the requests under way, for at most
 /// `grace`.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Acceptor>,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -63,10 +71,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let (connection, stopping) = (connection(stream, &router), stopping.clone());
+                let talk = converse(stream, router.clone(), tls.clone(), stopping.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = until_ended(connection, stopping).await {
-                        tracing::debug!(%error, "a connection ended badly");
+                    if let Err(error) = talk.await {
+                        tracing::debug!(error, "a connection ended badly");
                     }
                     drop(slot);
                 });
@@ -81,9 +89,29 @@ pub async fn serve(
     }
 }
 
+/// A connection from its handshake to its end.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    tls: Option<Acceptor>,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    let Some(tls) = tls else {
+        return Ok(until_ended(connection(stream, router), stopping).await?);
+    };
+    let stream = tokio::select! {
+        stream = tls.accept(stream) => stream?,
+        _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+    };
+    Ok(until_ended(connection(stream, router), stopping).await?)
+}
+
 /// A connection to its end, which is behind the request under way once the server stops.
-async fn until_ended(
-    connection: HttpConnection,
+async fn until_ended<S: Stream>(
+    connection: HttpConnection<S>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let mut connection = std::pin::pin!(connection);
@@ -94,17 +122,14 @@ async fn until_ended(
     connection.await
 }
 
-fn connection(stream: TcpStream, router: &Router) -> HttpConnection {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its delay");
-    }
+fn connection<S: Stream>(stream: S, router: Router) -> HttpConnection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades()
 }
 

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, telemetry};
 use crate::server;
 use crate::settings::Settings;
+use crate::tls;
 
 /// How long answers under way may take to be read once the engine has stopped.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +33,7 @@ pub struct Service {
     address: SocketAddr,
     hold: Hold,
     gate: Gate,
+    tls: Option<(tls::Acceptor, tls::Keeper)>,
 }
 
 impl Service {
@@ -40,7 +42,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotLoopback`], [`Error::Listen`], [`Error::Executors`]; [`Error::Setting`] for keys of
-    /// an issuer that can't be read.
+    /// an issuer or files of TLS that can't be read.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         if !settings.listen.ip().is_loopback()
             && !settings.allow_unauthenticated
@@ -49,10 +51,11 @@ impl Service {
             return Err(Error::NotLoopback(settings.listen));
         }
         let gate = Gate::of(&settings.authentication)?;
+        let tls = settings.tls.clone().map(tls::open).transpose()?;
         let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
-        Ok(Self { settings, registry, listener, address, hold: Hold::default(), gate })
+        Ok(Self { settings, registry, listener, address, hold: Hold::default(), gate, tls })
     }
 
     /// Where it listens.
@@ -82,18 +85,21 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate } = self;
+        let Self { settings, registry, listener, address, hold, gate, tls } = self;
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
         let app = App::new(about(&settings, address), hosts, gate);
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
-        let connections =
-            tokio::spawn(server::serve(listener, router, stopped(stopping), ANSWERS_GRACE));
+        let (acceptor, keeper) = tls.unzip();
+        let keeper = tokio::spawn(keep(keeper));
+        let served = server::serve(listener, router, acceptor, stopped(stopping), ANSWERS_GRACE);
+        let connections = tokio::spawn(served);
         let upkeep = tokio::spawn(keep_metrics(app.clone()));
         let ended = serve(&settings, (registry, hold), address, &app, shutdown).await;
         stop.send_replace(true);
         upkeep.abort();
+        keeper.abort();
         if let Err(error) = connections.await {
             tracing::error!(%error, "serving connections met a bug");
         }
@@ -175,6 +181,13 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("nobody is left to stop the server");
+    }
+}
+
+async fn keep(keeper: Option<tls::Keeper>) {
+    let Some(keeper) = keeper else { return };
+    if let Err(error) = keeper.keep().await {
+        tracing::error!(error = error.sentence(), "TLS keeps its certificate until a restart");
     }
 }
 

@@ -79,6 +79,16 @@ pub struct Where {
     /// Who asks the server, sent as a bearer token [env: BACKSTITCH_TOKEN].
     #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "data_dir")]
     pub token: Option<String>,
+
+    /// Authorities, in PEM, that count in place of the system's for a server with TLS [env:
+    /// BACKSTITCH_CA_CERTIFICATE].
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data_dir")]
+    pub ca_certificate: Option<PathBuf>,
+
+    /// A certificate with its private key, in PEM, for a server that asks for one [env:
+    /// BACKSTITCH_CLIENT_CERTIFICATE].
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data_dir")]
+    pub client_certificate: Option<PathBuf>,
 }
 
 /// How to answer.

@@ -300,6 +300,15 @@ pub enum Error {
          ASCII (--token, BACKSTITCH_TOKEN)"
     )]
     BadToken,
+    /// A file for TLS holds something else.
+    #[error(
+        "{} holds no certificate that can be used; --ca-certificate names authorities, \
+         --client-certificate a certificate with its private key, both in PEM", path.display()
+    )]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// No answer came.
     #[error("no answer from {url}; is the server running, and is this its address?")]
     Unreachable {

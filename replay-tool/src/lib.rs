@@ -157,9 +157,7 @@ pub fn answer(arguments: &Arguments, screen: &Screen) -> Result<Answer, Error> {
 /// Who carries out what a server does in one way and is done to files in another.
 fn holder(arguments: &Arguments, form: &Form) -> Result<Holder, Error> {
     Ok(match Place::of(&arguments.place, &variable) {
-        Place::Server { url, token } => {
-            Holder::Server(Box::new(Server::at(&url, token, form.watched())?))
-        }
+        Place::Server(peer) => Holder::Server(Box::new(Server::at(peer, form.watched())?)),
         Place::Directory(path) => Holder::Files(path),
     })
 }
@@ -199,10 +197,10 @@ fn dlq(command: &Dlq, source: &dyn Source, form: &Form) -> Result<Answer, Error>
 /// What the question goes to.
 fn source(arguments: &Arguments, form: &Form) -> Result<Box<dyn Source>, Error> {
     match Place::of(&arguments.place, &variable) {
-        Place::Server { url, token } if !arguments.before_damage => {
-            Ok(Box::new(Server::at(&url, token, form.watched())?))
+        Place::Server(peer) if !arguments.before_damage => {
+            Ok(Box::new(Server::at(peer, form.watched())?))
         }
-        Place::Server { .. } => {
+        Place::Server(_) => {
             Ok(Box::new(directory(files(arguments, "--before-damage")?, arguments, form)))
         }
         Place::Directory(path) => Ok(Box::new(directory(path, arguments, form))),
@@ -219,8 +217,7 @@ fn directory(path: std::path::PathBuf, arguments: &Arguments, form: &Form) -> Di
 
 /// The server of a command that only a server can carry out.
 fn server(arguments: &Arguments, form: &Form, command: &str) -> Result<Server, Error> {
-    let (url, token) = Place::server_only(&arguments.place, &variable, command)?;
-    Server::at(&url, token, form.watched())
+    Server::at(Place::server_only(&arguments.place, &variable, command)?, form.watched())
 }
 
 /// The directory of a command that works on files alone.

@@ -13,6 +13,9 @@ use crate::error::Error;
 pub const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
 /// The caller's token in the environment.
 pub const TOKEN_VARIABLE: &str = "BACKSTITCH_TOKEN";
+/// The variables that name files for a server with TLS.
+const CA_VARIABLE: &str = "BACKSTITCH_CA_CERTIFICATE";
+const CERTIFICATE_VARIABLE: &str = "BACKSTITCH_CLIENT_CERTIFICATE";
 /// The data directory in the environment.
 pub const DATA_DIR_VARIABLE: &str = "BACKSTITCH_DATA_DIR";
 /// The data directory where nobody says.
@@ -24,12 +27,20 @@ pub enum Place {
     /// To the files of a server that does not run.
     Directory(PathBuf),
     /// To a running server.
-    Server {
-        /// Its address.
-        url: String,
-        /// Who asks, if that is to be said.
-        token: Option<String>,
-    },
+    Server(Peer),
+}
+
+/// A running server, and what is needed to talk to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Its address.
+    pub url: String,
+    /// Who asks, if that is to be said.
+    pub token: Option<String>,
+    /// Authorities, in PEM, that count in place of the system's.
+    pub ca_certificate: Option<PathBuf>,
+    /// A certificate with its private key, in PEM, for a server that asks for one.
+    pub client_certificate: Option<PathBuf>,
 }
 
 impl Place {
@@ -42,8 +53,15 @@ impl Place {
         let named = || SERVER_VARIABLES.iter().find_map(|name| environment(name));
         match given.server.clone().or_else(named) {
             Some(url) => {
-                let token = given.token.clone().or_else(|| environment(TOKEN_VARIABLE));
-                Self::Server { url, token }
+                let path = |flag: &Option<PathBuf>, name| {
+                    flag.clone().or_else(|| environment(name).map(PathBuf::from))
+                };
+                Self::Server(Peer {
+                    url,
+                    token: given.token.clone().or_else(|| environment(TOKEN_VARIABLE)),
+                    ca_certificate: path(&given.ca_certificate, CA_VARIABLE),
+                    client_certificate: path(&given.client_certificate, CERTIFICATE_VARIABLE),
+                })
             }
             None => Self::Directory(directory(given, environment)),
         }
@@ -57,9 +75,9 @@ impl Place {
         given: &Where,
         environment: &dyn Fn(&str) -> Option<String>,
         command: &str,
-    ) -> Result<(String, Option<String>), Error> {
+    ) -> Result<Peer, Error> {
         match Self::of(given, environment) {
-            Self::Server { url, token } => Ok((url, token)),
+            Self::Server(peer) => Ok(peer),
             Self::Directory(_) => Err(Error::Misplaced {
                 command: format!("`{command}`"),
                 why: "is carried out by a running server: name it with --server URL, or start \
@@ -78,7 +96,7 @@ impl Place {
         actor: Option<&str>,
     ) -> Result<(), Error> {
         match (Self::of(given, environment), actor) {
-            (Self::Server { .. }, Some(_)) => Err(Error::Misplaced {
+            (Self::Server(_), Some(_)) => Err(Error::Misplaced {
                 command: "`--actor`".to_owned(),
                 why: "works offline only: a server records its caller; leave it out, or name \
                       the directory with --data-dir",
@@ -126,7 +144,7 @@ mod tests {
         Where {
             data_dir: data_dir.map(PathBuf::from),
             server: server.map(str::to_owned),
-            token: None,
+            ..Where::default()
         }
     }
 
@@ -142,9 +160,9 @@ mod tests {
     #[test]
     fn the_command_line_counts_before_the_environment() {
         let directory = |path: &str| Place::Directory(path.into());
-        let server = |url: &str, token: Option<&str>| Place::Server {
-            url: url.to_owned(),
-            token: token.map(str::to_owned),
+        let server = |url: &str, token: Option<&str>| {
+            let (url, token) = (url.to_owned(), token.map(str::to_owned));
+            Place::Server(Peer { url, token, ..Peer::default() })
         };
         assert_eq!(Place::of(&given(None, None), &|_| None), directory(DATA_DIR_DEFAULT));
         assert_eq!(Place::of(&given(Some("d"), None), &both), directory("d"));

@@ -2,6 +2,7 @@
 
 mod sse;
 mod stream;
+mod tls;
 
 use std::time::Duration;
 
@@ -13,7 +14,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
+use tls::Trust;
+
 pub use stream::Stream;
+pub use tls::TlsFiles;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +33,7 @@ pub struct Client {
     http: Http,
     url: String,
     token: Option<HeaderValue>,
+    trust: Trust,
     patience: Duration,
 }
 
@@ -41,9 +46,22 @@ impl Client {
     pub fn new(url: &str) -> Result<Self, Error> {
         check_url(url)?;
         let url = url.trim_end_matches('/').to_owned();
-        match build(ANSWER_TIMEOUT, Policy::default()) {
-            Ok(http) => Ok(Self { http, url, token: None, patience: Duration::ZERO }),
+        let trust = Trust::default();
+        match build(ANSWER_TIMEOUT, Policy::default(), &trust) {
+            Ok(http) => Ok(Self { http, url, token: None, trust, patience: Duration::ZERO }),
             Err(source) => Err(Error::Unreachable { url, source }),
+        }
+    }
+
+    /// The same, with what it has for TLS.
+    ///
+    /// # Errors
+    /// [`Error::File`] and [`Error::Setting`] for files that can't be used.
+    pub fn with_tls(self, files: &TlsFiles) -> Result<Self, Error> {
+        let trust = Trust::read(files)?;
+        match build(ANSWER_TIMEOUT, Policy::default(), &trust) {
+            Ok(http) => Ok(Self { http, trust, ..self }),
+            Err(source) => Err(Error::Unreachable { url: self.url, source }),
         }
     }
 
@@ -242,19 +260,19 @@ impl Client {
 
 /// A client that follows no redirect, for keys of an issuer.
 pub(crate) fn plain(timeout: Duration) -> Result<Http, Error> {
-    build(timeout, Policy::none())
+    build(timeout, Policy::none(), &Trust::default())
         .map_err(|source| Error::Unreachable { url: "https".to_owned(), source })
 }
 
-fn build(timeout: Duration, redirects: Policy) -> Result<Http, reqwest::Error> {
-    builder(redirects).timeout(timeout).build()
+fn build(timeout: Duration, redirects: Policy, trust: &Trust) -> Result<Http, reqwest::Error> {
+    builder(redirects, trust).timeout(timeout).build()
 }
 
-fn builder(redirects: Policy) -> ClientBuilder {
+fn builder(redirects: Policy, trust: &Trust) -> ClientBuilder {
     let provider = rustls::crypto::ring::default_provider();
     // An error says that another provider is in place already, which serves as well.
     drop(provider.install_default());
-    Http::builder().redirect(redirects).no_proxy()
+    trust.over(Http::builder().redirect(redirects).no_proxy())
 }
 
 /// A path of segments, each with what it needs escaped.

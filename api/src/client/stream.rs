@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::sse::{Event, Parser};
+use super::tls::Trust;
 use super::{ATTEMPT_PAUSE, Client, builder};
 use crate::error::Error;
 
@@ -39,7 +40,7 @@ impl Client {
     /// [`Error::Refused`], [`Error::Unreachable`], [`Error::Foreign`].
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
         let url = self.url.clone();
-        let http = streaming().map_err(|source| Error::Unreachable { url, source })?;
+        let http = streaming(&self.trust).map_err(|source| Error::Unreachable { url, source })?;
         let mut stream = Stream {
             client: Self { http, ..self.clone() },
             path: path.to_owned(),
@@ -128,8 +129,8 @@ impl Stream {
 }
 
 /// An answer may take for ever as long as something comes.
-fn streaming() -> Result<Http, reqwest::Error> {
-    builder(Policy::default()).read_timeout(SILENCE_MAX).connect_timeout(SILENCE_MAX).build()
+fn streaming(trust: &Trust) -> Result<Http, reqwest::Error> {
+    builder(Policy::default(), trust).read_timeout(SILENCE_MAX).connect_timeout(SILENCE_MAX).build()
 }
 
 fn is_stream(answer: &Response) -> bool {

@@ -16,14 +16,14 @@ pub mod token;
 pub mod validate;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::yaml::{self, Format};
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Client, TlsFiles};
 use crate::error::Error;
 
 /// What stands for standard input in place of a file's name.
@@ -37,6 +37,10 @@ const SERVER_VARIABLES: [&str; 2] = ["BACKSTITCH_SERVER", "ORCHESTRATOR_URL"];
 /// The variable that has the token or API key of whoever asks.
 const TOKEN_VARIABLE: &str = "BACKSTITCH_TOKEN";
 
+/// The variables that name files for a server with TLS.
+const CA_VARIABLE: &str = "BACKSTITCH_CA_CERTIFICATE";
+const CERTIFICATE_VARIABLE: &str = "BACKSTITCH_CLIENT_CERTIFICATE";
+
 /// Where the server is, and who asks it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Server {
@@ -46,15 +50,32 @@ pub struct Server {
     /// A token or an API key that says who asks [default: BACKSTITCH_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// Authorities, in PEM, that count in place of the system's for a server with TLS [default:
+    /// BACKSTITCH_CA_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_certificate: Option<PathBuf>,
+    /// A certificate with its private key, in PEM, for a server that asks for one [default:
+    /// BACKSTITCH_CLIENT_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
 }
 
 impl Server {
     /// How to talk to it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a server that is no URL and a token that is none.
+    /// [`Error::Setting`] for a server that is no URL, a token that is none and files that hold no
+    /// certificate; [`Error::File`].
     pub fn client(&self) -> Result<Client, Error> {
-        let client = Client::new(&server_url(self.server.as_ref()))?;
+        let path = |flag: &Option<PathBuf>, name| {
+            let told = || std::env::var_os(name).filter(|path| !path.is_empty()).map(Into::into);
+            flag.clone().or_else(told)
+        };
+        let files = TlsFiles {
+            ca_certificate: path(&self.ca_certificate, CA_VARIABLE),
+            client_certificate: path(&self.client_certificate, CERTIFICATE_VARIABLE),
+        };
+        let client = Client::new(&server_url(self.server.as_ref()))?.with_tls(&files)?;
         let told = || std::env::var(TOKEN_VARIABLE).ok();
         let token = self.token.clone().or_else(told).filter(|token| !token.is_empty());
         client.with_token(token.as_deref())

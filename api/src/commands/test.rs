@@ -88,7 +88,11 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let variables = read_json("--variables", &flags.variables)?;
     let mocks = flags.mocks.as_deref().map(read_mocks).transpose()?;
     let run_timeout = flags.run_timeout.as_deref().map_or(Ok(RUN_TIMEOUT), read_timeout)?;
-    let at = |url: &String| Server { server: Some(url.clone()), token: flags.token.clone() };
+    let at = |url: &String| Server {
+        server: Some(url.clone()),
+        token: flags.token.clone(),
+        ..Server::default()
+    };
     let server = flags.server.as_ref().map(|url| at(url).client()).transpose()?;
     let terminal = Terminal::of_stdout();
     let own = match read_known(&flags.file)? {

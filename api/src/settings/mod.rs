@@ -6,6 +6,7 @@
 pub mod authentication;
 mod read;
 mod sources;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use backstitch_saga::Shutdown;
 
 pub use authentication::Authentication;
 pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
+pub use tls::Tls;
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,8 @@ pub struct Settings {
     pub allow_unauthenticated: bool,
     /// How callers prove who they are.
     pub authentication: Authentication,
+    /// The port's TLS, if it has any.
+    pub tls: Option<Tls>,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -126,6 +130,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             allow_unauthenticated: false,
             authentication: Authentication::default(),
+            tls: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

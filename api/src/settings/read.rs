@@ -14,7 +14,7 @@ use backstitch_journal::{Fsync, PARTITIONS_MAX};
 use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
-use super::{Authentication, LogFormat, MetricNames, Settings, Sources};
+use super::{Authentication, LogFormat, MetricNames, Settings, Sources, Tls};
 use crate::error::Error;
 
 /// The longest time between syncs.
@@ -79,6 +79,7 @@ impl Settings {
             if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
         })?;
         settings.authentication = Authentication::read(sources)?;
+        settings.tls = Tls::read(sources)?;
         Ok(settings)
     }
 }

@@ -16,7 +16,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 36] = [
+pub const KEYS: [&str; 39] = [
     "data_dir",
     "listen",
     "fsync",
@@ -44,6 +44,9 @@ pub const KEYS: [&str; 36] = [
     "jwt_audience",
     "jwt_leeway",
     "jwt_require_namespace",
+    "tls_certificate",
+    "tls_key",
+    "tls_client_ca",
     "allowed_hosts",
     "node",
     "dlq_alarm_letters",

@@ -73,7 +73,7 @@ fn following_goes_on_over_a_kill_of_the_server_and_tells_each_event_once() {
     program.until("StepAwaitsSignal");
     server.kill().expect("it can be killed");
     server.wait().expect("it ends");
-    let (mut server, ..) = serve_at(url.trim_start_matches("http://"), &data);
+    let (mut server, ..) = serve_at(url.trim_start_matches("http://"), &data, &[]);
     tell(&url, &["signal", &run, "go"]);
 
     let (said, code) = person.ended();

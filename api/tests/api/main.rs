@@ -31,6 +31,7 @@ mod savepoints;
 mod server;
 mod service;
 mod streams;
+mod tls;
 mod tokens;
 mod transfer;
 mod travel;

@@ -52,14 +52,15 @@ pub fn serve(data_dir: &Path) -> (Child, String) {
 
 /// The same over whatever there is, with how many runs go on.
 pub fn serve_again(data_dir: &Path) -> (Child, String, u64) {
-    serve_at("127.0.0.1:0", data_dir)
+    serve_at("127.0.0.1:0", data_dir, &[])
 }
 
-/// The same at an address.
-pub fn serve_at(address: &str, data_dir: &Path) -> (Child, String, u64) {
+/// The same at an address, with further flags.
+pub fn serve_at(address: &str, data_dir: &Path, flags: &[&str]) -> (Child, String, u64) {
     let data_dir = data_dir.to_str().expect("a path in UTF-8");
     let mut server = backstitch(&["serve", "--data-dir", data_dir, "--listen", address])
         .args(["--log-format", "json"])
+        .args(flags)
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");

@@ -13,6 +13,7 @@ impl Error {
             Self::BadId { .. }
             | Self::BadServer { .. }
             | Self::BadToken
+            | Self::BadCertificate { .. }
             | Self::Misplaced { .. } => exit::USAGE,
             Self::NotFound { .. }
             | Self::Ambiguous { .. }

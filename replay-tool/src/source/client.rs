@@ -2,15 +2,17 @@
 //!
 //! Knows the error envelope; not what the paths mean.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::blocking::{Body, Client as Http, RequestBuilder, Response};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
+use reqwest::{Certificate, Identity, StatusCode, Url};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::place::Peer;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,26 +34,34 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at a URL.
+    /// A client of a server.
     ///
     /// # Errors
     /// [`Error::BadServer`] for what is no URL of a server, [`Error::BadToken`] for a token that
-    /// cannot be sent.
-    pub fn new(given: &str, token: Option<String>) -> Result<Self, Error> {
-        let url = read_url(given)?;
+    /// cannot be sent, [`Error::BadCertificate`] and [`Error::File`] for files of TLS.
+    pub fn new(peer: Peer) -> Result<Self, Error> {
+        let Peer { url: given, token, ca_certificate, client_certificate } = peer;
+        let url = read_url(&given)?;
         if token.as_deref().is_some_and(|own| HeaderValue::from_str(own).is_err()) {
             return Err(Error::BadToken);
         }
         // An error says that another provider is in place already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let built = Http::builder()
+        let mut http = Http::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .redirect(Policy::none())
-            .no_proxy()
-            .build();
-        let unreachable = |source| Error::Unreachable { url: given.to_owned(), source };
-        Ok(Self { http: built.map_err(unreachable)?, url, token })
+            .no_proxy();
+        if let Some(path) = ca_certificate {
+            http = http.tls_certs_only(of_file(&path, |pem| {
+                Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty())
+            })?);
+        }
+        if let Some(path) = client_certificate {
+            http = http.identity(of_file(&path, |pem| Identity::from_pem(pem).ok())?);
+        }
+        let unreachable = |source| Error::Unreachable { url: given, source };
+        Ok(Self { http: http.build().map_err(unreachable)?, url, token })
     }
 
     /// Where the server is.
@@ -169,6 +179,13 @@ impl Client {
     }
 }
 
+/// What a file of TLS holds.
+fn of_file<T>(path: &Path, of_pem: impl Fn(&[u8]) -> Option<T>) -> Result<T, Error> {
+    let file = |source| Error::File { action: "reading", path: path.to_owned(), source };
+    let pem = std::fs::read(path).map_err(file)?;
+    of_pem(&pem).ok_or_else(|| Error::BadCertificate { path: path.to_owned() })
+}
+
 fn read(answer: Response) -> Result<String, reqwest::Error> {
     Ok(String::from_utf8_lossy(&answer.bytes()?).into_owned())
 }
@@ -204,9 +221,13 @@ fn read_url(given: &str) -> Result<Url, Error> {
 mod tests {
     use super::*;
 
+    fn peer(url: &str, token: Option<String>) -> Peer {
+        Peer { url: url.to_owned(), token, ..Peer::default() }
+    }
+
     #[test]
     fn paths_are_escaped_and_stay_below_the_server() {
-        let client = Client::new("http://127.0.0.1:9/below/", None).unwrap();
+        let client = Client::new(peer("http://127.0.0.1:9/below/", None)).unwrap();
         let query = [("workflow_id", "a&b".to_owned())];
         let url = client.at(&["api", "v1", "a/../b"], &query);
         assert_eq!(url.as_str(), "http://127.0.0.1:9/below/api/v1/a%2F..%2Fb?workflow_id=a%26b");
@@ -215,14 +236,14 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_sent_is_named() {
         let token = Some("a\nb".to_owned());
-        let refused = Client::new("http://127.0.0.1:9", token).unwrap_err();
+        let refused = Client::new(peer("http://127.0.0.1:9", token)).unwrap_err();
         assert!(matches!(refused, Error::BadToken) && refused.exit_code() == 2, "{refused}");
     }
 
     #[test]
     fn what_is_no_server_is_refused() {
         for bad in ["127.0.0.1:8080", "localhost", "ftp://host", "http://host?x=1", ""] {
-            assert!(matches!(Client::new(bad, None), Err(Error::BadServer { .. })), "{bad}");
+            assert!(matches!(Client::new(peer(bad, None)), Err(Error::BadServer { .. })), "{bad}");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{CANDIDATES_MAX, Need, Prefix, Rows, Run, Settled, Settling, Source};
 use crate::arguments::{LettersWanted, ListWanted};
 use crate::clock;
 use crate::error::Error;
+use crate::place::Peer;
 use crate::progress::Progress;
 
 /// Rows asked for at a time: the most that the API gives.
@@ -32,12 +33,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at a URL; it is asked when something is asked.
+    /// A server; it is asked when something is asked.
     ///
     /// # Errors
-    /// [`Error::BadServer`]
-    pub fn at(url: &str, token: Option<String>, watched: bool) -> Result<Self, Error> {
-        Ok(Self { client: Client::new(url, token)?, watched })
+    /// As [`Client::new`].
+    pub fn at(peer: Peer, watched: bool) -> Result<Self, Error> {
+        Ok(Self { client: Client::new(peer)?, watched })
     }
 
     /// Its HTTP.

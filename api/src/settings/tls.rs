@@ -1,0 +1,37 @@
+//! The port's TLS, as it is set.
+
+use std::path::PathBuf;
+
+use super::Sources;
+use crate::error::Error;
+
+/// Which files TLS is made of, all in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The server's certificate, and those that lead to an authority that clients know.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities. A client needs a certificate of one of them then.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    pub(super) fn read(sources: &Sources) -> Result<Option<Self>, Error> {
+        let path = |key| sources.get(key).map(|given| PathBuf::from(given.text.trim()));
+        let client_ca = path("tls_client_ca");
+        match (path("tls_certificate"), path("tls_key")) {
+            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key, client_ca })),
+            (None, None) if client_ca.is_none() => Ok(None),
+            (None, _) => Err(missing(sources, "tls_certificate")),
+            (_, None) => Err(missing(sources, "tls_key")),
+        }
+    }
+}
+
+/// TLS is whole or not there: a port that was meant to have it must not go without.
+fn missing(sources: &Sources, key: &str) -> Error {
+    let given = ["tls_certificate", "tls_key", "tls_client_ca"].into_iter();
+    let origin = given.filter_map(|key| sources.get(key)).map(|given| given.origin.as_str()).next();
+    Error::Setting(format!("{}: needs {key}, too", origin.unwrap_or_default()))
+}

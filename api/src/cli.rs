@@ -189,7 +189,8 @@ pub struct ServeFlags {
     /// text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// The configuration file [default: backstitch.yaml, if it is there]
+    /// The configuration file [default: backstitch.yaml, else config/orchestrator.yaml or
+    /// config/app.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Listen beyond loopback although there is no authentication
@@ -243,6 +244,9 @@ pub struct ServeFlags {
     /// How old an open dead letter may be: off or a duration [default: 24h]
     #[arg(long, value_name = "DURATION")]
     pub dlq_alarm_age: Option<String>,
+    /// Whether there is /metrics: true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub metrics: Option<String>,
     /// Under which names /metrics prints: all, or only our own [default: all]
     #[arg(long, value_name = "NAMES")]
     pub metrics_names: Option<String>,
@@ -301,6 +305,7 @@ impl ServeFlags {
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),
             ("dlq_alarm_age", self.dlq_alarm_age.clone()),
+            ("metrics", self.metrics.clone()),
             ("metrics_names", self.metrics_names.clone()),
             ("retention", self.retention.clone()),
             ("archive_keep_for", self.archive_keep_for.clone()),

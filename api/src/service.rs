@@ -172,8 +172,10 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         fsync: settings.fsync_word(),
         backup_directory: settings.backup_directory.clone(),
         letter_alarm: settings.letter_alarm,
+        metrics: settings.metrics,
         metric_names: settings.metric_names,
         fault_injection: settings.fault_injection,
+        settings: settings.effective.clone(),
     }
 }
 

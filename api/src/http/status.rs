@@ -26,10 +26,14 @@ pub struct About {
     pub backup_directory: Option<std::path::PathBuf>,
     /// When open dead letters are too many, or too old.
     pub letter_alarm: LetterAlarm,
+    /// Whether there are metrics.
+    pub metrics: bool,
     /// Under which names metrics are printed.
     pub metric_names: MetricNames,
     /// Whether runs may be submitted with faults.
     pub fault_injection: bool,
+    /// Every setting with its origin, as `GET /config/effective` shows them.
+    pub settings: Value,
 }
 
 /// `GET /health`: the process is alive, and what somebody should look at; where callers have to
@@ -77,6 +81,12 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "warnings": alarms::warnings(&app),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
+}
+
+/// `GET /api/v1/config/effective`: every setting, where it comes from, and what was said to no
+/// effect.
+pub(super) async fn config(State(app): State<App>) -> Response {
+    answer::ok(&app.about().settings)
 }
 
 fn journal_json(journal: &Info) -> Value {

@@ -34,6 +34,7 @@ fn server() -> Routes {
         .get("/health", Open, status::health)
         .get("/ready", Open, status::ready)
         .get("/info", OperationsRead, status::info)
+        .get("/api/v1/config/effective", OperationsRead, status::config)
         .get("/api/v1/stats/db", OperationsRead, database::show)
         .get("/v1/stats/db", OperationsRead, database::show)
         .get("/api/v1/limits", LimitsRead, limits::show)

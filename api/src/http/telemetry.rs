@@ -14,10 +14,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use backstitch_saga::metrics::kept_beside;
 
-use super::App;
 use super::documents::gauges;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::{App, codes};
 use crate::archive_watch;
 use crate::settings::MetricNames;
 use crate::traffic::Traffic;
@@ -79,6 +79,9 @@ pub fn traffic() -> &'static Traffic {
 
 /// `GET /metrics`: with the names of the documents, unless only our own are asked for or configured.
 pub(super) async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    if !app.about().metrics {
+        return Err(Refusal::new(codes::NOT_FOUND, "metrics are off: see the setting `metrics`"));
+    }
     let asked = Parameters::of(&uri, &["names"])?;
     let names =
         asked.word("names", &MetricNames::WORDS.map(|(word, _)| word), MetricNames::of_word)?;

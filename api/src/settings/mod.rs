@@ -4,6 +4,8 @@
 //! Read once; the rest of the program gets plain data. A wrong value names its origin.
 
 pub mod authentication;
+mod effective;
+mod foreign;
 mod read;
 mod sources;
 mod tls;
@@ -16,7 +18,8 @@ use backstitch_journal::{Fsync, Options};
 use backstitch_saga::Shutdown;
 
 pub use authentication::Authentication;
-pub use sources::{CONFIG_FILE, Given, KEYS, Sources};
+pub use foreign::Idle;
+pub use sources::{CONFIG_FILES, Given, KEYS, Sources};
 pub use tls::Tls;
 
 /// How logs are written.
@@ -107,11 +110,18 @@ pub struct Settings {
     pub retention: backstitch_saga::retention::Settings,
     /// When open dead letters are too many, or too old.
     pub letter_alarm: LetterAlarm,
+    /// Whether there are metrics.
+    pub metrics: bool,
     /// Under which names metrics are printed.
     pub metric_names: MetricNames,
     /// Where backups asked for by HTTP may go; without it they are off.
     pub backup_directory: Option<PathBuf>,
+    /// All of this as it was said, and by whom.
+    pub effective: serde_json::Value,
 }
+
+/// Where to listen if nobody says otherwise.
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
 impl Default for Settings {
     fn default() -> Self {
@@ -135,8 +145,10 @@ impl Default for Settings {
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),
             letter_alarm: LetterAlarm::default(),
+            metrics: true,
             metric_names: MetricNames::default(),
             backup_directory: None,
+            effective: serde_json::Value::Null,
         }
     }
 }

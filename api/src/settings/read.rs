@@ -14,6 +14,7 @@ use backstitch_journal::{Fsync, PARTITIONS_MAX};
 use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
+use super::effective::effective;
 use super::{Authentication, LogFormat, MetricNames, Settings, Sources, Tls};
 use crate::error::Error;
 
@@ -69,6 +70,7 @@ impl Settings {
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "dlq_alarm_letters", &mut settings.letter_alarm.letters, letters)?;
         put(sources, "dlq_alarm_age", &mut settings.letter_alarm.age_ms, age)?;
+        put(sources, "metrics", &mut settings.metrics, truth)?;
         put(sources, "metrics_names", &mut settings.metric_names, |text| {
             MetricNames::of_word(text).ok_or_else(|| "all or own".to_owned())
         })?;
@@ -80,6 +82,7 @@ impl Settings {
         })?;
         settings.authentication = Authentication::read(sources)?;
         settings.tls = Tls::read(sources)?;
+        settings.effective = effective(sources);
         Ok(settings)
     }
 }

@@ -6,17 +6,23 @@ use std::path::Path;
 use backstitch_core::yaml::{Format, parse};
 use serde_json::{Map, Value};
 
+use super::LISTEN_DEFAULT;
+use super::foreign::{self, Idle, SECTIONS, Said};
 use crate::error::Error;
 use crate::nearest::unknown;
 
-/// The file that is read if it is there and no other is named.
-pub const CONFIG_FILE: &str = "backstitch.yaml";
+/// The files of which the first that is there is read if no other is named: our own, and those
+/// that document 002 names.
+pub const CONFIG_FILES: [&str; 3] =
+    ["backstitch.yaml", "config/orchestrator.yaml", SHARED_CONFIG_FILE];
+/// A file that other programs have a part in, so that it has sections which are not ours.
+const SHARED_CONFIG_FILE: &str = "config/app.yaml";
 /// Names the configuration file from the environment.
 const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 40] = [
     "data_dir",
     "listen",
     "fsync",
@@ -51,16 +57,13 @@ pub const KEYS: [&str; 39] = [
     "node",
     "dlq_alarm_letters",
     "dlq_alarm_age",
+    "metrics",
     "metrics_names",
     "retention",
     "retention_interval",
     "archive_keep_for",
     "backup_directory",
 ];
-
-/// Variables of document 002 that hold a secret, and the settings that name them then.
-const SECRET_VARIABLES: [(&str, &str); 2] =
-    [("ORCHESTRATOR_JWT_SECRET", "jwt_secret"), ("ORCHESTRATOR_API_KEY", "api_key")];
 
 /// A value as it was given, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct Given {
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     given: BTreeMap<&'static str, Given>,
+    idle: Vec<Idle>,
+    wants_tls: Option<String>,
 }
 
 impl Sources {
@@ -91,15 +96,12 @@ impl Sources {
         let mut sources = Self::default();
         match &named {
             Some(path) => sources.add_file(path)?,
-            None if Path::new(CONFIG_FILE).is_file() => sources.add_file(Path::new(CONFIG_FILE))?,
-            None => {}
-        }
-        for (origin, key) in SECRET_VARIABLES {
-            if variable(origin).is_some_and(|text| !text.is_empty()) {
-                let (text, origin) = (format!("env:{origin}"), origin.to_owned());
-                sources.given.insert(key, Given { text, origin });
+            None => {
+                let there = CONFIG_FILES.into_iter().map(Path::new).find(|path| path.is_file());
+                there.map_or(Ok(()), |path| sources.add_file(path))?;
             }
         }
+        sources.add_foreign(&Said::of_variables(&variable));
         for key in KEYS {
             let origin = format!("BACKSTITCH_{}", key.to_uppercase());
             if let Some(text) = variable(&origin).filter(|text| !text.is_empty()) {
@@ -121,6 +123,25 @@ impl Sources {
         self.given.get(key)
     }
 
+    /// What was said to no effect.
+    pub(super) fn idle(&self) -> &[Idle] {
+        &self.idle
+    }
+
+    /// Who wants TLS, in the words of a document.
+    pub(super) fn wants_tls(&self) -> Option<&str> {
+        self.wants_tls.as_deref()
+    }
+
+    /// What documents' words mean, over what was given before.
+    fn add_foreign(&mut self, said: &[Said]) {
+        let listen = self.given.get("listen").map_or(LISTEN_DEFAULT, |own| own.text.as_str());
+        let meant = foreign::meant(said, listen);
+        self.given.extend(meant.given);
+        self.idle.extend(meant.idle);
+        self.wants_tls = meant.wants_tls.or(self.wants_tls.take());
+    }
+
     fn add_file(&mut self, path: &Path) -> Result<(), Error> {
         let file = path.display().to_string();
         let text = std::fs::read(path)
@@ -135,9 +156,21 @@ impl Sources {
             Value::Object(values) => values,
             _ => return Err(wrong("must hold `key: value` lines".to_owned())),
         };
+        let is_shared = path == Path::new(SHARED_CONFIG_FILE);
+        let mut said = Vec::new();
         for (name, value) in flat(values) {
             let Some(key) = KEYS.into_iter().find(|key| *key == name) else {
-                return Err(wrong(unknown("setting", &name, &KEYS)));
+                let text = as_text(&value).unwrap_or_default();
+                match Said::of_file(&name, text, &file) {
+                    Some(own) if own.is_empty() => {}
+                    Some(own) => said.push(own),
+                    None if is_shared => {}
+                    None => {
+                        let known: Vec<_> = KEYS.into_iter().chain(foreign::names()).collect();
+                        return Err(wrong(unknown("setting", &name, &known)));
+                    }
+                }
+                continue;
             };
             // Rules are more than a word.
             let ruled = ["retention", "breakers"].contains(&key) && value.is_object();
@@ -147,15 +180,20 @@ impl Sources {
                 .ok_or_else(|| wrong(format!("`{key}` must be a single value, not {value}")))?;
             self.given.insert(key, Given { text, origin: format!("`{key}` in {file}") });
         }
+        self.add_foreign(&said);
         Ok(())
     }
 }
 
-/// What is written below `metrics` as if it were beside it.
+/// What is written below `metrics` as if it were beside it, and what is in a document's section
+/// with its name.
 fn flat(values: Map<String, Value>) -> Vec<(String, Value)> {
     let flatten = |(name, value): (String, Value)| match value {
         Value::Object(own) if name == "metrics" => {
             own.into_iter().map(|(below, value)| (format!("{name}_{below}"), value)).collect()
+        }
+        Value::Object(own) if SECTIONS.contains(&name.as_str()) => {
+            own.into_iter().map(|(below, value)| (format!("{name}.{below}"), value)).collect()
         }
         value => vec![(name, value)],
     };

@@ -22,7 +22,12 @@ impl Tls {
         let client_ca = path("tls_client_ca");
         match (path("tls_certificate"), path("tls_key")) {
             (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key, client_ca })),
-            (None, None) if client_ca.is_none() => Ok(None),
+            (None, None) if client_ca.is_none() => match sources.wants_tls() {
+                None => Ok(None),
+                Some(origin) => {
+                    Err(Error::Setting(format!("{origin}: needs tls_certificate and tls_key, too")))
+                }
+            },
             (None, _) => Err(missing(sources, "tls_certificate")),
             (_, None) => Err(missing(sources, "tls_key")),
         }

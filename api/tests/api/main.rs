@@ -30,6 +30,7 @@ mod rollouts;
 mod savepoints;
 mod server;
 mod service;
+mod settings;
 mod streams;
 mod tls;
 mod tokens;

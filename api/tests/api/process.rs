@@ -64,6 +64,12 @@ pub fn serve_at(address: &str, data_dir: &Path, flags: &[&str]) -> (Child, Strin
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let (url, recovered) = listening(&mut server);
+    (server, url, recovered)
+}
+
+/// Where a server listens once it is ready, as its own log says, and how many runs go on.
+pub fn listening(server: &mut Child) -> (String, u64) {
     let log = BufReader::new(server.stderr.take().expect("a pipe"));
     let mut lines = log.lines().map(|line| line.expect("text"));
     let ready = lines.find(|line| line.contains("is ready")).expect("it gets ready");
@@ -73,7 +79,7 @@ pub fn serve_at(address: &str, data_dir: &Path, flags: &[&str]) -> (Child, Strin
     let recovered = fields["recovered"].as_u64().expect("a number");
     std::thread::spawn(move || lines.for_each(drop));
     let address = fields["address"].as_str().expect("an address").to_owned();
-    (server, format!("http://{address}"), recovered)
+    (format!("http://{address}"), recovered)
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod ecosystem;
 mod names;
 mod omnihub;
 mod report;
+mod settings;
 mod swarmguard;
 mod unified;
 
@@ -41,8 +42,12 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
+        Self::open_as(Command::new(binaries::backstitch())).await
+    }
+
+    /// The same as a program that is set up already.
+    async fn open_as(program: Command) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let program = Command::new(binaries::backstitch());
         let (data, words) = (folder.path().join("data"), folder.path().join("words"));
         let mut server = Server::spawn(program, &data, &words).expect("the server can be started");
         server.ready().await.expect("the server opens its journal");
@@ -143,6 +148,7 @@ fn the_documents_are_answered_as_printed_row_by_row() {
         ecosystem::ask(&scene, &mut report).await;
         swarmguard::ask(&scene, &mut report).await;
         names::ask(&scene, &mut report).await;
+        settings::ask(&mut report).await;
     });
     let problems = report.problems(include_str!("rows.toml"));
     println!("{}", report.told(include_str!("rows.toml")));

@@ -12,7 +12,7 @@ use backstitch_core::access::Permission::{
 
 use super::{later, monitoring};
 use crate::http::routes::Routes;
-use crate::http::{history, letter_groups, replays, retention, statistics};
+use crate::http::{history, letter_groups, replays, retention, statistics, status};
 
 const TEMPLATES: &str = "templates";
 const ARCHIVING: &str = "archiving of workflows";
@@ -22,7 +22,6 @@ const REPORTS: &str = "reports";
 const REGISTRY: &str = "registry of services";
 const PEERS: &str = "peers";
 const TRACES: &str = "traces";
-const SETTINGS: &str = "effective configuration";
 
 /// Its routes.
 pub(super) fn routes() -> Routes {
@@ -64,6 +63,7 @@ fn infrastructure() -> Routes {
         .get("/infrastructure/events/history", HistoryRead, history::events)
         .merge(
             Routes::new()
+                .get("/config/effective", OperationsRead, status::config)
                 .get("/workflows/health", OperationsRead, monitoring::health)
                 .get("/health/system", OperationsRead, monitoring::health)
                 .get("/infrastructure/dlq/stats", LettersRead, letter_groups::statistics)
@@ -94,7 +94,6 @@ fn to_come() -> Routes {
         .post("/registry/sync-peers", ServicesAdmin, later(REGISTRY))
         .post("/registry/poll-openapi", ServicesAdmin, later(REGISTRY))
         .get("/peers", OperationsRead, later(PEERS))
-        .get("/config/effective", OperationsRead, later(SETTINGS))
         .get("/infrastructure/tracing/stats", ExecutionsRead, later(TRACES))
         .get("/infrastructure/tracing/trace/{trace_id}", ExecutionsRead, later(TRACES))
         .get("/infrastructure/tracing/service/{service_name}", ExecutionsRead, later(TRACES))

@@ -263,7 +263,7 @@ impl Run<'_> {
         if !links::keys_are_its_own(self.world, self.state) {
             return;
         }
-        super::undos::earlier_rounds_are_undone(self.world, self.state, self.events);
+        super::undos::agree(self.world, self.state, self.events);
         for step in self.steps() {
             let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
             if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {

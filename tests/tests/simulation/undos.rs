@@ -7,7 +7,7 @@ use backstitch_core::event::{
 };
 use backstitch_core::ids::StepIndex;
 use backstitch_core::plan::TaskKind;
-use backstitch_core::state::{Ending, State};
+use backstitch_core::state::{CheckVerdict, Ending, State, Subject};
 
 use super::world::World;
 
@@ -73,8 +73,22 @@ fn called_for(events: &[RunEvent]) -> BTreeSet<StepIndex> {
     called.collect()
 }
 
+/// The services' books against what was undone, in this round and the ones before.
+pub fn agree(world: &World, state: &State, events: &[RunEvent]) {
+    earlier_rounds_are_undone(world, state, events);
+    let applied = |subject| world.books.applied.contains_key(&state.idempotency_key(subject));
+    for step in (0..).map(StepIndex).take(state.steps.len()) {
+        let Some(check) = state.step(step).check() else { continue };
+        let found = matches!(check.verdict, Some(CheckVerdict::TookEffect(_)));
+        let wrong =
+            if found { !applied(Subject::Step(step)) } else { applied(Subject::Undo(step)) };
+        let (seed, run) = (world.seed, state.id);
+        assert!(!wrong, "seed {seed}: {run}: step {} is not undone as its check says", step.0);
+    }
+}
+
 /// What a step did before it was done anew was undone, unless a person settled that.
-pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEvent]) {
+fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEvent]) {
     let (mut rounds, mut settled) = (BTreeMap::new(), BTreeSet::new());
     for event in events {
         match event {

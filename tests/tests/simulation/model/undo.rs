@@ -82,6 +82,9 @@ impl Model {
             }
             RunEvent::UndoFailed { step, .. } => {
                 self.has_its_turn(*step)?;
+                let own = self.undo(*step)?;
+                let heard = own.status != U::Answered || own.said.is_none();
+                rule(heard, "a service said what it was asked and a person is asked again")?;
                 self.move_undo(*step, &[U::Pending, U::Faulted, U::Answered], U::Failed)
             }
             other => Err(format!("{other:?} undoes nothing")),
@@ -119,14 +122,17 @@ impl Model {
                 own.asks = true;
                 self.move_undo(*step, &[U::Pending], U::Ready)
             }
-            UnwindEvent::CheckAnswered { step, attempt, .. } => {
+            UnwindEvent::CheckAnswered { step, attempt, output } => {
                 let own = self.undo(*step)?;
                 rule(*attempt == own.attempt, "an old attempt counts for nothing")?;
                 rule(own.asks, "somebody answers who was not asked")?;
+                own.said = output.value()["found"].as_bool();
                 self.move_undo(*step, &[U::Running], U::Answered)
             }
             UnwindEvent::CheckConcluded { step, took_effect, .. } => {
                 let own = self.undo(*step)?;
+                let said = own.said == Some(*took_effect);
+                rule(said, "it is concluded what the service did not say")?;
                 (own.asks, own.found, own.tries) = (false, *took_effect, 0);
                 let to = if *took_effect { U::Pending } else { U::Skipped };
                 self.move_undo(*step, &[U::Answered], to)

@@ -277,7 +277,7 @@ impl Run<'_> {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
-            let by_hand = own.undo.as_ref().is_some_and(|undo| undo.by_hand.is_some());
+            let by_hand = super::undos::is_by_hand(self.state, step);
             if undo == Some(UndoStatus::Succeeded) && !by_hand {
                 self.check(undone.is_some(), "a step is undone and the service knows nothing");
             }

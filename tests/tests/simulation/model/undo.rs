@@ -172,8 +172,10 @@ impl Model {
         let wanted: Vec<_> = self.places().filter(|step| self.wants_undo(*step)).collect();
         rule(!wanted.is_empty(), "unwinding begins with nothing to undo")?;
         for step in wanted {
-            // What was undone before is not undone again.
-            self.own(step).undo.get_or_insert(Undo::pending());
+            let left = self.is_left_undone(step);
+            // What was undone before is not undone again, and what a person settled then stands.
+            let undo = self.own(step).undo.get_or_insert(Undo::pending());
+            undo.stands = undo.status == U::Failed && !left;
         }
         Ok(())
     }

@@ -264,14 +264,12 @@ impl Run<'_> {
             return;
         }
         super::undos::agree(self.world, self.state, self.events);
-        for step in self.steps() {
+        for step in self.steps().filter(|step| super::undos::calls(self.state, *step)) {
             let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
-            if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {
-                continue;
-            }
-            let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
-            let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
             let kept = forks::is_kept(self.state, step);
+            let applied = |subject| self.world.books.applied.get(&self.key(subject));
+            let undone = applied(Subject::Undo(step));
+            let applied = applied(Subject::Step(step)).filter(|_| !kept);
             let asked = self.state.cache_source(step).is_none() && !own.by_hand && !kept;
             if own.status == StepStatus::Succeeded && asked {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");

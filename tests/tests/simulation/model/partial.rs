@@ -89,7 +89,6 @@ impl Model {
         self.end_part();
         for &step in &part {
             let attempt = self.steps[step.at()].attempt;
-            self.forks.forget(step);
             *self.own(step) = Step { attempt, ..Step::pending() };
             self.close_letters(LetterSubject::Step(step));
             self.close_letters(LetterSubject::Undo(step));

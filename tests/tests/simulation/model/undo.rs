@@ -23,7 +23,7 @@ impl Model {
         let own = &self.steps[step.at()];
         let unknown = own.unsure && own.status != StepStatus::Succeeded;
         let undo = self.plan.step(step).undo.as_ref();
-        unknown && undo.is_some_and(|undo| undo.check.is_some()) && !self.forks.has_kept(step)
+        unknown && undo.is_some_and(|undo| undo.check.is_some())
     }
 
     pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {

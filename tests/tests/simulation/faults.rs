@@ -72,6 +72,18 @@ pub fn own_faults(execution: ExecutionId, plan: &Plan) -> Vec<Fault> {
     faults
 }
 
+/// What can be planned for a check.
+pub fn of_checks() -> impl Iterator<Item = &'static str> {
+    FaultKind::WORDS.into_iter().chain([SAYS_NOTHING])
+}
+
+/// What is planned for an attempt of a check, if it is one.
+pub fn strikes_check(order: &Order) -> Option<&'static str> {
+    order.input.value().get("asks")?;
+    let nothing = || says_nothing(order).then_some(SAYS_NOTHING);
+    order.fault.as_ref().map(FaultKind::word).or_else(nothing)
+}
+
 /// Whether a service answers this question without saying what it was asked.
 pub fn says_nothing(order: &Order) -> bool {
     let Effect::UndoStep { step, attempt } = order.effect else { return false };
@@ -106,6 +118,7 @@ pub fn spoil(flight: Flight, now: Timestamp) -> Flight {
     }
 }
 
+const SAYS_NOTHING: &str = "says_nothing";
 const FAULT: &str = codes::FAULT_INJECTED;
 
 /// An attempt that was to fail or to be lost and did not, or one that was not to and did.

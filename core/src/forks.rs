@@ -200,6 +200,15 @@ fn keep(
              out"
         ));
     }
+    let undone_here = take_over && !parent.is_undone_elsewhere(step);
+    // What was undone since is as good as never done.
+    let unsure = own.unsure && now.undo.is_none();
+    if undone_here && unsure && parent.kept_from(step).is_some() {
+        return Err(format!(
+            "step `{id}` may have taken effect before the run was forked itself, and only it knows \
+             by which key: leave `take_over` out"
+        ));
+    }
     let (input, output) = (own.input.clone(), own.output.clone());
     Ok(KeptStep {
         step: index,
@@ -209,9 +218,8 @@ fn keep(
         input,
         output,
         failure: own.failure.as_deref().cloned(),
-        // What was undone since is as good as never done.
-        unsure: own.unsure && now.undo.is_none(),
-        undone_here: take_over && !parent.is_undone_elsewhere(step),
+        unsure,
+        undone_here,
         led_to: led_to(plan, index, own.output.as_ref()),
     })
 }

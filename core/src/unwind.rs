@@ -156,6 +156,7 @@ fn begin(state: &mut State, part: Option<&BTreeSet<StepIndex>>, at: Timestamp) {
     begin_timeout(state, at);
     let plan = state.plan.clone();
     let mut free = Vec::new();
+    let left = state.left_undone();
     for (index, own) in (0..).map(StepIndex).zip(&plan.steps) {
         let called = part.is_none_or(|part| part.contains(&index)) && state.stands(index);
         let step = &mut state.steps[index.at()];
@@ -165,6 +166,7 @@ fn begin(state: &mut State, part: Option<&BTreeSet<StepIndex>>, at: Timestamp) {
             state.sets.undo_unfinished += 1;
         } else if let Some(undo) = &mut step.undo {
             undo.released = false;
+            undo.stands = undo.status == UndoStatus::Failed && !left.contains(&index);
         }
         if own.dependants.is_empty() {
             free.push(index);

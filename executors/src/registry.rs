@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::plan::TaskTypes;
 use serde_json::Value;
 
@@ -55,6 +56,17 @@ impl Registry {
     #[must_use]
     pub fn check(&self, task_type: &str, with: &Value) -> Vec<InputProblem> {
         self.executors.get(task_type).map_or_else(Vec::new, |executor| executor.check(with))
+    }
+
+    /// The same of an input that somebody gave a step in place of the rendered one, by its places
+    /// below `input`.
+    #[must_use]
+    pub fn check_input(&self, task_type: &str, input: &Value) -> Vec<Problem> {
+        let problem = |(path, message): InputProblem| {
+            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+            Problem { path: format!("input{dot}{path}"), code: codes::BAD_VALUE, message }
+        };
+        self.check(task_type, input).into_iter().map(problem).collect()
     }
 }
 

@@ -87,6 +87,17 @@ pub enum Error {
         /// Why not.
         why: Rejection,
     },
+    /// The step's executor takes no such input.
+    #[error("{letter} is not retried, its step takes no such input: {}", listed(.problems))]
+    BadInput {
+        /// The letter.
+        letter: LetterId,
+        /// What is wrong, with its places.
+        problems: Vec<Problem>,
+    },
+    /// The executors, which are asked about an input, cannot be had.
+    #[error("the executors cannot be set up")]
+    Executors(#[from] backstitch_executors::Error),
     /// The run does not fold, so nothing can be decided about it.
     #[error("{run} does not fold ({why}), so nothing can be decided about it")]
     Quarantined {

@@ -91,7 +91,8 @@ fn unwound(state: &State) -> RunEvent {
     if stopped && steps.any(|step| state.stands(step)) {
         return ended(state, Outcome::Failed, Compensation::None);
     }
-    if state.undo_counts().contains_key(&UndoStatus::Failed) {
+    let mut undos = state.steps.iter().filter_map(|step| step.undo.as_ref());
+    if undos.any(|own| own.status == UndoStatus::Failed && !own.stands) {
         ended(state, Outcome::CompensationFailed, Compensation::Failed)
     } else {
         ended(state, Outcome::Compensated, Compensation::Done)

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{Begins, SignalWish, Start, chunks};
-use crate::arrows::UndoStatus;
 use crate::event::{Compensation, Items, Outcome, Parent};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -161,9 +160,8 @@ pub(super) fn failure(state: &State) -> Option<Failure> {
 /// Why a run that was to be undone is not, as its parent sees it.
 pub(super) fn not_undone(state: &State) -> Option<Failure> {
     let ending = state.ending.as_ref()?;
-    // One that completed may have an undo that failed and was accepted: that stands.
-    let failed = state.undo_counts().contains_key(&UndoStatus::Failed);
-    if ending.compensation != Compensation::Failed && !failed {
+    // What a person accepted as it is stands, and is settled for those above, too.
+    if ending.compensation != Compensation::Failed && state.left_undone().is_empty() {
         return None;
     }
     let message = format!(

@@ -16,13 +16,11 @@ impl State {
         own.unsure && own.status != StepStatus::Succeeded
     }
 
-    /// How the step's service is asked whether there is anything to undo, if it is to be: a step
-    /// that a fork has kept has its key from another run.
+    /// How the step's service is asked whether there is anything to undo, if it is to be.
     #[must_use]
     pub fn to_ask(&self, step: StepIndex) -> Option<&PlanCheck> {
-        let kept = self.forks.as_ref().is_some_and(|forks| forks.kept.contains(&step));
         let check = self.plan.step(step).undo.as_ref()?.check.as_deref()?;
-        (self.outcome_is_unknown(step) && !kept).then_some(check)
+        self.outcome_is_unknown(step).then_some(check)
     }
 
     /// Whether the service is being asked.

@@ -30,6 +30,13 @@ impl State {
         self.forks.as_ref()?.origin.as_ref()
     }
 
+    /// The run that a step was kept from; another round is this run's own.
+    #[must_use]
+    pub fn kept_from(&self, step: StepIndex) -> Option<ExecutionId> {
+        let forks = self.forks.as_ref().filter(|forks| forks.kept.contains(&step))?;
+        Some(forks.origin.as_ref()?.run)
+    }
+
     /// Whether the run is a fork of which not everything is told: nothing of it goes on, and a
     /// start that finds one removes it.
     #[must_use]

@@ -6,7 +6,8 @@ impl State {
     /// The key an effect of the step carries, the same for all attempts of a round:
     /// `execution/step/round`, of an item of a loop `execution/step/item/round` by the run and
     /// the step it belongs to; for its undo with `/undo`, for asking whether there is anything to
-    /// undo with `/check`.
+    /// undo with `/check`. A step that a fork has kept has the key of the run it was kept from: by
+    /// that its service knows it.
     #[must_use]
     pub fn idempotency_key(&self, subject: Subject) -> String {
         let (step, suffix) = match subject {
@@ -29,6 +30,8 @@ impl State {
             let (run, index, round) = (parent.run, part.index(step), state.round);
             return format!("{run}/{}/{index}/{round}{suffix}", whole.id);
         }
-        format!("{}/{}/{}{suffix}", self.id, plan.id, state.round)
+        let kept_from = self.kept_from(step).filter(|_| subject == Subject::Step(step));
+        let run = kept_from.unwrap_or(self.id);
+        format!("{run}/{}/{}{suffix}", plan.id, state.round)
     }
 }

@@ -106,13 +106,32 @@ impl State {
     /// person, and the run with it.
     #[must_use]
     pub fn unsettled_undo(&self) -> Option<StepIndex> {
-        let failed = |step: &&StepIndex| {
-            let undo = self.step(**step).undo.as_deref();
-            let newest = self.letters_of(LetterSubject::Undo(**step)).last();
-            let letter = newest.and_then(|number| self.letters.get(number as usize));
+        let left = self.left_undone();
+        self.partial()?.steps.iter().copied().find(|step| left.contains(step))
+    }
+
+    /// The steps whose undo failed, and nobody has accepted that or given its letter up.
+    #[must_use]
+    pub fn left_undone(&self) -> BTreeSet<StepIndex> {
+        let failed = |step: &StepIndex| {
+            let undo = self.step(*step).undo.as_deref();
             undo.is_some_and(|own| own.status == UndoStatus::Failed)
-                && letter.is_none_or(|own| own.status == LetterStatus::Open)
         };
-        self.partial()?.steps.iter().find(failed).copied()
+        let steps = (0..).map(StepIndex).take(self.steps.len());
+        let mut left: BTreeSet<_> = steps.filter(failed).collect();
+        let failed = left.clone();
+        for letter in &self.letters {
+            // The newest of an undo counts: others may be of a round before.
+            match (letter.subject, letter.status) {
+                (LetterSubject::Undo(step), LetterStatus::Resolved | LetterStatus::Discarded) => {
+                    left.remove(&step);
+                }
+                (LetterSubject::Undo(step), _) if failed.contains(&step) => {
+                    left.insert(step);
+                }
+                _ => {}
+            }
+        }
+        left
     }
 }

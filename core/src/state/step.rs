@@ -80,6 +80,9 @@ pub struct UndoState {
     pub by_hand: Option<Box<UndoByHand>>,
     /// What became of asking whether there is anything to undo, once that was begun.
     pub check: Option<Box<CheckState>>,
+    /// Whether it failed and a person settled that before the whole run was undone: it counts as
+    /// failed no more.
+    pub(crate) stands: bool,
     /// Whether what the step needs has been let go: once, at the first result.
     pub(crate) released: bool,
 }
@@ -229,6 +232,7 @@ impl UndoState {
             failure: None,
             by_hand: None,
             check: None,
+            stands: false,
             released: false,
         }
     }

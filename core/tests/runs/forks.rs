@@ -11,7 +11,7 @@ use backstitch_core::machine::{Refusal, replay};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::Plan;
 use backstitch_core::report::execution_json;
-use backstitch_core::state::State;
+use backstitch_core::state::{State, Subject};
 use backstitch_core::time::Moment;
 use serde_json::json;
 
@@ -310,4 +310,66 @@ steps:
     life.undone("gift").succeeds("gift").succeeds("last");
     let refused = reasons(at(&life, &point));
     assert_eq!(refused, ["what step `gift` did was undone since, and it was done anew"]);
+}
+
+/// `pay` may have acted, may fail, and is kept by a fork from `mail` on.
+const UNKNOWN: &str = "
+id: w
+on_failure: halt
+steps:
+  - id: pay
+    type: task
+    retry: none
+    allow_failure: true
+    undo: { type: refund, with: { id: '{{ steps.pay.output.id }}' } }
+    check:
+      type: find
+      with: { key: '{{ steps.pay.idempotency_key }}' }
+      took_effect: steps.pay.check.found
+  - { id: mail, type: task, needs: pay, retry: none }
+";
+
+#[test]
+fn a_fork_asks_about_what_it_keeps_by_the_key_it_was_called_with() {
+    let pay = StepIndex(0);
+    let halted = || {
+        let mut life = Life::begin(UNKNOWN, json!({}));
+        life.report("pay", AttemptResult::TimedOut).refuses("mail");
+        assert_eq!(life.status(), "failed");
+        life
+    };
+    let taking =
+        |of: &Life| ForkOrder { take_over: true, ..order(&of.state, &of.state.plan, Some("mail")) };
+    let given = |of: &Life| {
+        let undo = of.state.step(pay).undo.as_ref().expect("it is undone");
+        undo.input.as_ref().expect("rendered").value()
+    };
+    let mut life = halted();
+    let order = taking(&life);
+    let mut made = forked(&mut life, order);
+    made.succeeds("mail");
+    assert_eq!(given(&made), json!({ "key": format!("{}/pay/1", life.state.id) }));
+    let answer = Payload::of(&json!({ "found": true, "id": "p1" }));
+    made.undo("pay", AttemptResult::Answered(Ok(answer)));
+    assert_eq!(given(&made), json!({ "id": "p1" }));
+    assert_eq!(made.state.idempotency_key(Subject::Undo(pay)), format!("{FORK}/pay/1/undo"));
+    made.undone("pay");
+    assert_eq!((made.status(), made.words().as_str()), ("completed", "undone succeeded"));
+    // The fork of a fork would not know whose key it is.
+    let mut life = halted();
+    let order = taking(&life);
+    let mut made = forked(&mut life, order);
+    made.refuses("mail");
+    let refused = reasons(try_fork(&made, taking(&made)));
+    assert!(refused[0].contains("leave `take_over` out"), "{refused:?}");
+    let left = ForkOrder { take_over: false, ..taking(&made) };
+    assert!(try_fork(&made, left).is_ok());
+    // What its service never did is not undone.
+    let mut life = halted();
+    let order = taking(&life);
+    let mut made = forked(&mut life, order);
+    made.succeeds("mail");
+    let answer = Payload::of(&json!({ "found": false }));
+    made.undo("pay", AttemptResult::Answered(Ok(answer)));
+    assert_eq!((made.status(), made.words().as_str()), ("completed", "failed succeeded"));
 }

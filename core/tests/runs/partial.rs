@@ -156,6 +156,43 @@ fn what_was_undone_is_not_undone_again_with_the_whole_run() {
 }
 
 #[test]
+fn a_failed_undo_that_a_person_settled_is_settled_when_the_whole_run_is_undone() {
+    for given_up in [false, true] {
+        let mut life = timed_out();
+        life.undone("wrap").undone("gift").undo_refused("pay");
+        let settled = match given_up {
+            true => discard(0),
+            false => settle("pay", UndoSettlement::Accepted),
+        };
+        life.act(settled).expect("it failed");
+        assert_eq!((life.status(), life.state.steps[1].word()), ("completed", "undo_failed"));
+        life.act(roll_back()).expect("what it did stands");
+        assert_eq!(life.words(), "undoing undo_failed undone undone succeeded");
+        life.undone("seat");
+        assert_eq!(life.status(), "compensated");
+        let ending = life.state.ending.clone().expect("it has ended");
+        assert_eq!(ending.compensation, Compensation::Done);
+    }
+    // What fails then counts, be the other settled or not.
+    let mut life = timed_out();
+    life.undone("wrap").undone("gift").undo_refused("pay");
+    life.act(settle("pay", UndoSettlement::Accepted)).expect("it failed");
+    life.act(roll_back()).expect("what it did stands");
+    life.undo_refused("seat");
+    assert_eq!(life.status(), "compensation_failed");
+    life.act(retry(1)).expect("it is open");
+    life.undone("seat");
+    assert_eq!(life.status(), "compensated");
+    // What is settled only then is of a run that was not undone whole.
+    let mut life = timed_out();
+    life.undone("wrap").undone("gift").undo_refused("pay");
+    life.act(roll_back()).expect("it is suspended");
+    life.act(settle("pay", UndoSettlement::Accepted)).expect("it failed");
+    life.undone("seat");
+    assert_eq!(life.status(), "compensation_failed");
+}
+
+#[test]
 fn what_was_undone_before_does_not_let_go_of_its_needs_before_what_builds_on_it() {
     let mut life = chained();
     life.undone("gift").act(roll_back()).expect("what it did stands");

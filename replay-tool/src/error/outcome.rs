@@ -21,6 +21,8 @@ impl Error {
             | Self::NoPoint { .. }
             | Self::NoLetter { .. }
             | Self::Rejected { .. }
+            | Self::BadInput { .. }
+            | Self::Executors(_)
             | Self::Quarantined { .. }
             | Self::NotRecorded { .. }
             | Self::File { .. }

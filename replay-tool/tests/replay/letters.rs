@@ -220,6 +220,14 @@ fn an_input_is_edited_where_nothing_may_have_happened() {
     std::fs::write(&file, "url: http://payment/v2/charge").unwrap();
     let edited = ["--input", file.to_str().unwrap(), "--reason", "they moved"];
     let retry = [&["dlq", "retry", &letter], &edited[..]].concat();
+    // The step's executor takes no such input, so nothing is recorded.
+    let before = written.json(&["events", &run]);
+    std::fs::write(&file, "uri: http://payment/v2/charge").unwrap();
+    let printed = written.ask(&retry);
+    assert_eq!(printed.code, 1);
+    assert!(printed.out.contains("takes no such input: input."), "{printed:?}");
+    assert_eq!(written.json(&["events", &run]), before);
+    std::fs::write(&file, "url: http://payment/v2/charge").unwrap();
     assert_eq!(written.json(&retry)["letters"][0]["status"], "running");
     let events = written.json(&["events", &run]);
     let last: Vec<_> = events["events"].as_array().unwrap().iter().rev().take(2).collect();

@@ -2,7 +2,6 @@
 
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::decide::edited_input;
-use backstitch_core::definition::problem::{Problem, codes as problems};
 use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::{InputEdit, LetterCause, LetterCounts, attempts_json};
@@ -190,15 +189,8 @@ impl Handle {
             edited => edited.map_err(Error::Rejected)?,
         };
         let TaskKind::Effect(task_type) = &state.plan.step(step).task else { return Ok(()) };
-        let wrong = self.registry().check(task_type, &input.value());
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let problem = |(path, message): (String, String)| {
-            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-            Problem { path: format!("input{dot}{path}"), code: problems::BAD_VALUE, message }
-        };
-        Err(Error::InvalidSubmission(wrong.into_iter().map(problem).collect()))
+        let wrong = self.registry().check_input(task_type, &input.value());
+        if wrong.is_empty() { Ok(()) } else { Err(Error::InvalidSubmission(wrong)) }
     }
 
     /// Says who is to see to a dead letter, or that nobody is any more.

@@ -263,21 +263,19 @@ impl Run<'_> {
         if !links::keys_are_its_own(self.world, self.state) {
             return;
         }
-        super::undos::earlier_rounds_are_undone(self.world, self.state, self.events);
-        for step in self.steps() {
+        super::undos::agree(self.world, self.state, self.events);
+        for step in self.steps().filter(|step| super::undos::calls(self.state, *step)) {
             let (plan, own) = (&self.plan().steps[step.at()], self.state.step(step));
-            if !matches!(plan.task, backstitch_core::plan::TaskKind::Effect(_)) {
-                continue;
-            }
-            let applied = self.world.books.applied.get(&self.key(Subject::Step(step)));
-            let undone = self.world.books.applied.get(&self.key(Subject::Undo(step)));
             let kept = forks::is_kept(self.state, step);
+            let applied = |subject| self.world.books.applied.get(&self.key(subject));
+            let undone = applied(Subject::Undo(step));
+            let applied = applied(Subject::Step(step)).filter(|_| !kept);
             let asked = self.state.cache_source(step).is_none() && !own.by_hand && !kept;
             if own.status == StepStatus::Succeeded && asked {
                 self.check(applied.is_some(), "a step succeeded and the service knows nothing");
             }
             let undo = own.undo.as_ref().map(|undo| undo.status);
-            let by_hand = own.undo.as_ref().is_some_and(|undo| undo.by_hand.is_some());
+            let by_hand = super::undos::is_by_hand(self.state, step);
             if undo == Some(UndoStatus::Succeeded) && !by_hand {
                 self.check(undone.is_some(), "a step is undone and the service knows nothing");
             }

@@ -140,6 +140,7 @@ fn undone(seed: u64, state: &State) {
             let nothing = own.check().and_then(|check| check.verdict.as_ref());
             let whole = match undo {
                 Some(UndoStatus::Skipped) => nothing == Some(&CheckVerdict::NoEffect),
+                Some(UndoStatus::Failed) => super::undos::is_by_hand(state, step),
                 undo => undo == Some(UndoStatus::Succeeded),
             };
             assert!(whole, "seed {seed}: {}: {} is {undo:?}", state.id, plan.id);

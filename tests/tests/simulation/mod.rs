@@ -57,6 +57,7 @@ const SEEDS_PER_WORD: u64 = 1_000;
 struct Reached {
     kinds: BTreeSet<&'static str>,
     arrows: BTreeSet<Arrow>,
+    struck: BTreeSet<&'static str>,
     checkpoints_used: u64,
     rested: u64,
 }
@@ -65,6 +66,7 @@ impl Reached {
     fn join(&mut self, other: Self) {
         self.kinds.extend(other.kinds);
         self.arrows.extend(other.arrows);
+        self.struck.extend(other.struck);
         self.checkpoints_used += other.checkpoints_used;
         self.rested += other.rested;
     }
@@ -80,7 +82,8 @@ fn life(seed: u64) -> Reached {
     world.settle();
     check::all(&world);
     let (kinds, checkpoints_used) = (world.event_kinds(), world.checkpoints_used);
-    Reached { kinds, arrows: world.watch.arrows, checkpoints_used, rested: world.rested }
+    let (arrows, struck) = (world.watch.arrows, world.watch.struck);
+    Reached { kinds, arrows, struck, checkpoints_used, rested: world.rested }
 }
 
 /// Lives the seeds that are left, one after the other, beside others who do.
@@ -136,6 +139,8 @@ fn seeds() {
     assert!(all.checkpoints_used > 0, "no seed below {seeds} used a checkpoint");
     assert!(all.rested > 0, "no seed below {seeds} saw a run at rest");
     assert!(missing.is_empty(), "no seed below {seeds} reached {missing:?}");
+    let missing: Vec<_> = faults::of_checks().filter(|own| !all.struck.contains(own)).collect();
+    assert!(missing.is_empty(), "no check below seed {seeds} met {missing:?}");
     let missing = arrows::every().into_iter().filter(|(own, _)| !all.arrows.contains(own));
     let missing: Vec<_> = missing.map(|(_, words)| words).collect();
     assert!(missing.is_empty(), "no seed below {seeds} followed {missing:#?}");

@@ -84,8 +84,12 @@ struct Undo {
     due_at: Option<Timestamp>,
     /// Whether it ever had a result: it holds nothing back from then on.
     had_result: bool,
+    /// Whether it failed and a person settled that before the whole run was undone.
+    stands: bool,
     /// Whether its attempts ask whether there is anything to undo.
     asks: bool,
+    /// What the service said to that, if it said it.
+    said: Option<bool>,
     /// Whether it is known by that that there is.
     found: bool,
 }
@@ -93,8 +97,9 @@ struct Undo {
 impl Undo {
     fn pending() -> Self {
         let status = UndoStatus::Pending;
-        let (attempt, tries, due_at) = (0, 0, None);
-        Self { status, attempt, tries, due_at, had_result: false, asks: false, found: false }
+        let (attempt, tries, due_at, said) = (0, 0, None, None);
+        let (had_result, stands, asks, found) = (false, false, false, false);
+        Self { status, attempt, tries, due_at, had_result, stands, asks, said, found }
     }
 }
 

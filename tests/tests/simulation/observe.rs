@@ -42,6 +42,7 @@ impl World {
             flight.order.execution == order.execution && same
         });
         assert!(!twin, "seed {}: {order:?} is in flight already", self.seed);
+        self.watch.struck.extend(super::faults::strikes_check(&order));
         let faults =
             if self.outages.strikes(&order, self.now) { Faults::Down } else { self.days() };
         let flight = fly(order, self.now, &mut self.random, faults);

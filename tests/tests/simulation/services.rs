@@ -90,7 +90,7 @@ pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) ->
         (false, Faults::None) => 0,
     };
     // An answer to a question need not say anything.
-    let vague = faults == Faults::Some && draw < 8;
+    let vague = faults == Faults::Some && draw < 8 || super::faults::says_nothing(&order);
     let receipt = json!({ "receipt": order.idempotency_key, "status": 200, "vague": vague });
     let receipt = Payload::of(&receipt);
     let (takes_effect, lands_at, result) = match draw {

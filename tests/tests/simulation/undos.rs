@@ -7,7 +7,8 @@ use backstitch_core::event::{
 };
 use backstitch_core::ids::StepIndex;
 use backstitch_core::plan::TaskKind;
-use backstitch_core::state::{Ending, State};
+use backstitch_core::state::{CheckVerdict, Ending, Letter, State, Subject};
+use backstitch_core::summary::LetterStatus;
 
 use super::world::World;
 
@@ -73,8 +74,23 @@ fn called_for(events: &[RunEvent]) -> BTreeSet<StepIndex> {
     called.collect()
 }
 
+/// The services' books against what was undone, in this round and the ones before.
+pub fn agree(world: &World, state: &State, events: &[RunEvent]) {
+    earlier_rounds_are_undone(world, state, events);
+    let applied = |subject| world.books.applied.contains_key(&state.idempotency_key(subject));
+    for step in (0..).map(StepIndex).take(state.steps.len()) {
+        let Some(check) = state.step(step).check() else { continue };
+        let found = matches!(check.verdict, Some(CheckVerdict::TookEffect(_)));
+        // What was done before a fork may be forgotten, with the run that did it.
+        let known = applied(Subject::Step(step)) || super::forks::is_kept(state, step);
+        let wrong = if found { !known } else { applied(Subject::Undo(step)) };
+        let (seed, run) = (world.seed, state.id);
+        assert!(!wrong, "seed {seed}: {run}: step {} is not undone as its check says", step.0);
+    }
+}
+
 /// What a step did before it was done anew was undone, unless a person settled that.
-pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEvent]) {
+fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEvent]) {
     let (mut rounds, mut settled) = (BTreeMap::new(), BTreeSet::new());
     for event in events {
         match event {
@@ -105,6 +121,15 @@ pub fn earlier_rounds_are_undone(world: &World, state: &State, events: &[RunEven
             _ => {}
         }
     }
+}
+
+/// Whether a person said what became of the step's undo, or gave its letter up.
+pub fn is_by_hand(state: &State, step: StepIndex) -> bool {
+    let given_up = |own: &Letter| {
+        own.subject == LetterSubject::Undo(step) && own.status == LetterStatus::Discarded
+    };
+    let undo = state.step(step).undo.as_deref();
+    undo.is_some_and(|own| own.by_hand.is_some()) || state.letters.iter().any(given_up)
 }
 
 /// Whether the step's attempts are calls of a service, and no other runs.

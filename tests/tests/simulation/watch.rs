@@ -22,6 +22,8 @@ pub struct Watch {
     pub slots: Slots,
     /// The arrows that any run followed.
     pub arrows: BTreeSet<Arrow>,
+    /// What was planned for checks and struck one.
+    pub struck: BTreeSet<&'static str>,
 }
 
 struct Watched {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::event::{BreakerOrder, Submitted};
+use backstitch_core::effect::Effect;
+use backstitch_core::event::{BreakerOrder, FaultKind, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId};
 use backstitch_core::plan::Plan;
 use backstitch_core::state::State;
@@ -310,13 +311,21 @@ impl World {
         }
         let mut flight = self.flights.swap_remove(*self.random.pick(&landed));
         self.books.land(&mut flight);
+        let asks = matches!(flight.order.effect, Effect::UndoStep { .. })
+            && flight.order.input.value().get("asks").is_some();
+        let fault = flight.order.fault.clone();
+        if self.faults && asks && fault == Some(FaultKind::CrashBeforeAck) {
+            // The process dies with the answer in its hand.
+            self.crash();
+            return true;
+        }
         let drawn = u32::try_from(self.random.next() >> 32).expect("32 bits");
         let (order, result) = (&flight.order, &flight.result);
         let wait_ms = retry::wait_after_ms(&order.retry, order.tries, drawn, result);
         let run = flight.order.execution;
         let at = usize::from(run.partition.0);
         self.take(at, Input::Command(run, report(&flight, wait_ms), None));
-        if self.faults && self.random.chance(5) {
+        if fault == Some(FaultKind::Duplicate) || (self.faults && self.random.chance(5)) {
             self.take(at, Input::Command(run, report(&flight, wait_ms), None));
         }
         true

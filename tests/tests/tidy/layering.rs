@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("executors", &["backstitch-core"]),
     ("saga", &["backstitch-core", "backstitch-journal", "backstitch-executors"]),
     ("api", &["backstitch-core", "backstitch-journal", "backstitch-executors", "backstitch-saga"]),
-    ("replay-tool", &["backstitch-core", "backstitch-journal"]),
+    ("replay-tool", &["backstitch-core", "backstitch-journal", "backstitch-executors"]),
     (
         "tests",
         &[

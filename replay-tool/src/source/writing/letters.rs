@@ -3,13 +3,16 @@
 //! Folds the run and records only the fact that somebody decided.
 
 use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::decide::edited_input;
 use backstitch_core::event::{Event, Origin, RunEvent, Submitted};
 use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
 use backstitch_core::letters::{InputEdit, attempts_json};
 use backstitch_core::machine::{self, Refusal};
+use backstitch_core::plan::TaskKind;
 use backstitch_core::report::letter_json;
 use backstitch_core::state::State;
 use backstitch_core::time::Timestamp;
+use backstitch_executors::{HttpConfig, Registry};
 use serde_json::{Value, json};
 
 use super::super::Settling;
@@ -39,6 +42,7 @@ impl Writing {
                 let Some(input) = input else { return self.retry(letter, &word(actor)) };
                 let (edit, reason) = (InputEdit::Replace(input.clone()), reason.clone());
                 let actor = word(actor);
+                self.check_edit(letter, &edit)?;
                 let command = Command::RetryLetterWith { letter: number, edit, reason, actor };
                 let status = self.command(letter, command)?;
                 Ok(retried(letter, letter.execution, status))
@@ -88,6 +92,19 @@ impl Writing {
         Ok(retried(letter, execution, status))
     }
 
+    /// Asks the step's executor, as the server does, whether it takes what the edit makes of the
+    /// input.
+    fn check_edit(&mut self, letter: LetterId, edit: &InputEdit) -> Result<(), Error> {
+        let none = || Error::NoLetter { letter };
+        let state = self.state(letter.execution)?.ok_or_else(none)?;
+        let edited = edited_input(&state, letter.number, edit);
+        let (step, input) = edited.map_err(|why| refused(letter, why))?;
+        let TaskKind::Effect(task_type) = &state.plan.step(step).task else { return Ok(()) };
+        let registry = Registry::builtin(HttpConfig::default())?;
+        let problems = registry.check_input(task_type, &input.value());
+        if problems.is_empty() { Ok(()) } else { Err(Error::BadInput { letter, problems }) }
+    }
+
     /// Records the fact of a command; answers the run's status word after it.
     fn command(&mut self, letter: LetterId, command: Command) -> Result<&'static str, Error> {
         let run = letter.execution;
@@ -95,8 +112,7 @@ impl Writing {
         let mut state = self.state(run)?.ok_or_else(none)?;
         let (version, moment) = (state.version, self.moment(run.partition));
         let decision = machine::record(&mut state, command, moment).map_err(|why| match why {
-            Refusal::Rejected(Rejection::UnknownLetter { .. }) => none(),
-            Refusal::Rejected(why) => Error::Rejected { what: letter.to_string(), why },
+            Refusal::Rejected(why) => refused(letter, why),
             Refusal::Illegal(why) => {
                 Error::Quarantined { run: run.to_string(), why: why.to_string() }
             }
@@ -178,6 +194,13 @@ impl Writing {
             })
             .collect();
         self.append(state.id.partition, &records, rows(state), Vec::new(), at)
+    }
+}
+
+fn refused(letter: LetterId, why: Rejection) -> Error {
+    match why {
+        Rejection::UnknownLetter { .. } => Error::NoLetter { letter },
+        why => Error::Rejected { what: letter.to_string(), why },
     }
 }
 

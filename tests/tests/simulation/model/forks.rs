@@ -15,8 +15,6 @@ pub(super) struct Forks {
     to_come: Option<u32>,
     /// Steps whose undo is another run's.
     elsewhere: BTreeSet<StepIndex>,
-    /// Steps whose effects have another run's keys.
-    kept: BTreeSet<StepIndex>,
     given: BTreeMap<ExecutionId, Vec<StepIndex>>,
 }
 
@@ -24,15 +22,6 @@ impl Forks {
     /// Whether not everything is told that is kept.
     pub(super) fn waits(&self) -> bool {
         self.to_come.is_some()
-    }
-
-    pub(super) fn has_kept(&self, step: StepIndex) -> bool {
-        self.kept.contains(&step)
-    }
-
-    /// The step is done anew, by this run.
-    pub(super) fn forget(&mut self, step: StepIndex) {
-        self.kept.remove(&step);
     }
 
     pub(super) fn is_elsewhere(&self, step: StepIndex) -> bool {
@@ -55,7 +44,6 @@ impl Model {
                 if !kept.undone_here {
                     self.forks.elsewhere.insert(step);
                 }
-                self.forks.kept.insert(step);
                 self.routes.extend(kept.led_to.clone().map(|to| (step, to)));
                 let own = self.own(step);
                 (own.attempt, own.unsure) = (kept.attempt, kept.unsure);

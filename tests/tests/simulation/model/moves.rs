@@ -162,8 +162,8 @@ impl Model {
         rule(!moves, "a run ends with a step under way")?;
         let undos: Vec<_> = self.steps.iter().filter_map(|own| own.undo.as_ref()).collect();
         let gone = |own: &UndoStatus| matches!(own, UndoStatus::Succeeded | UndoStatus::Skipped);
-        let all_undone = undos.iter().all(|own| gone(&own.status));
-        let told = undos.iter().all(|own| gone(&own.status) || own.status == UndoStatus::Failed);
+        let all_undone = undos.iter().all(|own| gone(&own.status) || own.stands);
+        let told = undos.iter().all(|own| own.status.is_settled());
         match (outcome, compensation) {
             (Outcome::Completed, Compensation::None) => {
                 let settled = self.places().all(|step| self.settled(step));
@@ -195,6 +195,13 @@ impl Model {
             }
             _ => Err(format!("{outcome:?} with {compensation:?}")),
         }
+    }
+
+    /// Whether the step's undo failed, and nobody accepted that or gave its letter up.
+    pub(super) fn is_left_undone(&self, step: StepIndex) -> bool {
+        let undo = self.steps[step.at()].undo.as_ref();
+        undo.is_some_and(|own| own.status == UndoStatus::Failed)
+            && self.has_open_letter(LetterSubject::Undo(step))
     }
 
     /// Whether anything calls for an undo that was never begun.

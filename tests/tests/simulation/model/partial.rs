@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backstitch_core::arrows::{Phase, StepStatus, UndoStatus as U};
+use backstitch_core::arrows::{Phase, StepStatus};
 use backstitch_core::event::LetterSubject;
 use backstitch_core::ids::StepIndex;
 use backstitch_core::plan::TaskKind;
@@ -89,7 +89,6 @@ impl Model {
         self.end_part();
         for &step in &part {
             let attempt = self.steps[step.at()].attempt;
-            self.forks.forget(step);
             *self.own(step) = Step { attempt, ..Step::pending() };
             self.close_letters(LetterSubject::Step(step));
             self.close_letters(LetterSubject::Undo(step));
@@ -126,12 +125,7 @@ impl Model {
 
     /// Whether an undo of the part failed and nobody settled that.
     pub(super) fn part_failed(&self) -> bool {
-        let failed = |step: &StepIndex| {
-            let undo = self.steps[step.at()].undo.as_ref();
-            undo.is_some_and(|own| own.status == U::Failed)
-                && self.has_open_letter(LetterSubject::Undo(*step))
-        };
-        self.part.iter().flatten().any(failed)
+        self.part.iter().flatten().any(|step| self.is_left_undone(*step))
     }
 
     /// Whether every undo of the part has its result.

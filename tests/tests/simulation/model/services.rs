@@ -3,6 +3,7 @@
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus as S, UndoStatus as U};
 use backstitch_core::breaker::{BreakerPolicy, OnOpen};
 use backstitch_core::event::{Fault, ServiceEvent};
+use backstitch_core::faults::Struck;
 use backstitch_core::plan::TaskKind;
 use backstitch_core::time::Timestamp;
 
@@ -51,8 +52,12 @@ impl Model {
             ServiceEvent::FaultsPlanned { faults } => {
                 let calls = |own: &Fault| {
                     let plan = self.plan.step(own.step);
-                    let undo = plan.undo.as_ref().is_some_and(|undo| !undo.rolls_back());
-                    if own.undo { undo } else { matches!(plan.task, TaskKind::Effect(_)) }
+                    let undo = plan.undo.as_ref().filter(|undo| !undo.rolls_back());
+                    match own.strikes() {
+                        Struck::Step => matches!(plan.task, TaskKind::Effect(_)),
+                        Struck::Undo => undo.is_some(),
+                        Struck::Check => undo.is_some_and(|undo| undo.check.is_some()),
+                    }
                 };
                 rule(faults.iter().all(calls), "a fault is planned for what calls nobody")
             }

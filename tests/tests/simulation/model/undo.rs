@@ -23,7 +23,7 @@ impl Model {
         let own = &self.steps[step.at()];
         let unknown = own.unsure && own.status != StepStatus::Succeeded;
         let undo = self.plan.step(step).undo.as_ref();
-        unknown && undo.is_some_and(|undo| undo.check.is_some()) && !self.forks.has_kept(step)
+        unknown && undo.is_some_and(|undo| undo.check.is_some())
     }
 
     pub(super) fn unwound(&mut self, event: &RunEvent, at: Timestamp) -> Verdict {
@@ -82,6 +82,9 @@ impl Model {
             }
             RunEvent::UndoFailed { step, .. } => {
                 self.has_its_turn(*step)?;
+                let own = self.undo(*step)?;
+                let heard = own.status != U::Answered || own.said.is_none();
+                rule(heard, "a service said what it was asked and a person is asked again")?;
                 self.move_undo(*step, &[U::Pending, U::Faulted, U::Answered], U::Failed)
             }
             other => Err(format!("{other:?} undoes nothing")),
@@ -119,14 +122,17 @@ impl Model {
                 own.asks = true;
                 self.move_undo(*step, &[U::Pending], U::Ready)
             }
-            UnwindEvent::CheckAnswered { step, attempt, .. } => {
+            UnwindEvent::CheckAnswered { step, attempt, output } => {
                 let own = self.undo(*step)?;
                 rule(*attempt == own.attempt, "an old attempt counts for nothing")?;
                 rule(own.asks, "somebody answers who was not asked")?;
+                own.said = output.value()["found"].as_bool();
                 self.move_undo(*step, &[U::Running], U::Answered)
             }
             UnwindEvent::CheckConcluded { step, took_effect, .. } => {
                 let own = self.undo(*step)?;
+                let said = own.said == Some(*took_effect);
+                rule(said, "it is concluded what the service did not say")?;
                 (own.asks, own.found, own.tries) = (false, *took_effect, 0);
                 let to = if *took_effect { U::Pending } else { U::Skipped };
                 self.move_undo(*step, &[U::Answered], to)
@@ -166,8 +172,10 @@ impl Model {
         let wanted: Vec<_> = self.places().filter(|step| self.wants_undo(*step)).collect();
         rule(!wanted.is_empty(), "unwinding begins with nothing to undo")?;
         for step in wanted {
-            // What was undone before is not undone again.
-            self.own(step).undo.get_or_insert(Undo::pending());
+            let left = self.is_left_undone(step);
+            // What was undone before is not undone again, and what a person settled then stands.
+            let undo = self.own(step).undo.get_or_insert(Undo::pending());
+            undo.stands = undo.status == U::Failed && !left;
         }
         Ok(())
     }

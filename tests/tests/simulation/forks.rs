@@ -1,7 +1,9 @@
 //! Clients that have ended runs go on from a step, and what must hold of that.
 
+use std::collections::BTreeSet;
+
 use backstitch_core::command::Submission;
-use backstitch_core::event::{Event, ForkEvent, RunEvent, Submitted};
+use backstitch_core::event::{Event, ForkEvent, RunEvent, Submitted, UnwindEvent};
 use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{Digest, ExecutionId, StepIndex};
 use backstitch_core::state::{State, Subject};
@@ -61,7 +63,9 @@ pub fn forks_agree(world: &World, state: &State) {
     let Some(forks) = state.forks.as_deref() else { return };
     if let Some(origin) = &forks.origin {
         assert!(forks.started, "seed {seed}: {id} was left before it started");
-        assert_eq!(origin.kept as usize, forks.kept.len(), "seed {seed}: {id}");
+        let (told, stands) = told_kept(world, id);
+        assert_eq!(origin.kept as usize, told, "seed {seed}: {id} was told of them all");
+        assert_eq!(forks.kept, stands, "seed {seed}: {id} keeps what was not rolled back");
         let exists = world.disk.lock().expect("no panic").runs.contains_key(&origin.run);
         if exists {
             let parent = world.live_state(origin.run);
@@ -77,6 +81,25 @@ pub fn forks_agree(world: &World, state: &State) {
         let known = disk.runs.contains_key(fork) || disk.removed.contains_key(fork);
         assert!(known, "seed {seed}: {id} was left to a fork that is not there: {fork}");
     }
+}
+
+/// How many steps a fork was told to keep, and which of them it did not run again since, for
+/// what is rolled back is its own from then on.
+fn told_kept(world: &World, fork: ExecutionId) -> (usize, BTreeSet<StepIndex>) {
+    let (mut told, mut stands) = (0, BTreeSet::new());
+    for record in &world.disk.lock().expect("no thread panicked").runs[&fork] {
+        match &record.event {
+            Event::Run(RunEvent::Fork(ForkEvent::StepKept(own))) => {
+                told += 1;
+                stands.insert(own.step);
+            }
+            Event::Run(RunEvent::Unwind(UnwindEvent::PartialUnwindingEnded { steps })) => {
+                stands.retain(|step| !steps.contains(step));
+            }
+            _ => {}
+        }
+    }
+    (told, stands)
 }
 
 fn undone_once(world: &World, fork: &State, parent: &State, undoes: &[StepIndex]) {

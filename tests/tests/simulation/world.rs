@@ -42,8 +42,9 @@ const RUNS_MAX: usize = 5;
 const MOMENTS: usize = 400;
 /// How often all runs in memory and at rest are looked at: each is folded for that.
 const LOOKS_AT_RUNS_PERCENT: u64 = 4;
-/// Steps a settled world may take to come to rest.
-const SETTLE_MOMENTS_MAX: usize = 200_000;
+/// Steps a settled world may take to come to rest: workflows that call each other in loops, retried
+/// one after the other, make lives of a few thousand runs, each of some sixty steps.
+const SETTLE_MOMENTS_MAX: usize = 1_000_000;
 
 /// A client's question; the answer names it.
 #[derive(Debug, Clone, Copy)]

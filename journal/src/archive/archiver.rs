@@ -163,7 +163,7 @@ impl Drop for Archiver {
 impl Work {
     fn run(&self, signals: &Signals) {
         let mut progress = Progress::default();
-        while let Some(told) = signals.next(lock(&self.info).failure.is_some()) {
+        while let Some(told) = signals.next(self.has_failed()) {
             let done = self.work(signals, &mut progress, &told);
             self.note(done);
         }
@@ -313,6 +313,10 @@ impl Work {
             lock(&self.info).segments_removed += 1;
         }
         Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        lock(&self.info).failure.is_some()
     }
 
     /// Shows a failure, until it is over.

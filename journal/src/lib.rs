@@ -51,7 +51,7 @@ mod views;
 mod watchdog;
 mod witnesses;
 
-pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo};
+pub use archive::archiver::{ARCHIVE_RETRY_MS, ArchiveInfo, LAST_CONTENTS_MS};
 pub use archive::base::sort::{MERGE_WIDTH, RUN_BYTES_MAX};
 pub use archive::cut::{Anchor, CutPlan, CutPoint};
 pub use backup::{BackupEnd, BackupReport, FileEntry, Manifest, backup};

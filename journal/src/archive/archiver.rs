@@ -6,9 +6,10 @@
 
 mod contents;
 mod info;
+mod signals;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,55 +22,18 @@ use crate::archive::scrub;
 use crate::blobs::Files;
 use crate::error::Error;
 use crate::files;
-use crate::locks::{lock, wait, wait_ms};
-use crate::log::wal::segments;
+use crate::locks::lock;
+use crate::log::wal::{End, segments};
 use crate::open;
-use crate::sources::Sources;
+use crate::sources::{Place, Sources};
 
+pub use contents::LAST_CONTENTS_MS;
 pub use info::ArchiveInfo;
+pub(crate) use signals::Signals;
+use signals::Told;
 
 /// How long to wait before what failed is tried again.
 pub const ARCHIVE_RETRY_MS: u64 = 5_000;
-
-/// What others tell the archiver.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The last segment that is sealed.
-    sealed: u64,
-    /// Up to these commits store and views have everything.
-    applied: Vec<u64>,
-    news: bool,
-    closing: bool,
-}
-
-impl Signals {
-    /// A segment is sealed, and with it all before.
-    pub(crate) fn sealed(&self, number: u64) {
-        self.tell(|state| state.sealed = number);
-    }
-
-    /// Store and views have everything up to these commits, synced.
-    pub(crate) fn applied(&self, sequences: Vec<u64>) {
-        self.tell(|state| state.applied = sequences);
-    }
-
-    fn tell(&self, change: impl FnOnce(&mut State)) {
-        let mut state = lock(&self.state);
-        change(&mut state);
-        state.news = true;
-        self.changed.notify_all();
-    }
-
-    fn is_closing(&self) -> bool {
-        lock(&self.state).closing
-    }
-}
 
 /// The archiver of an open journal.
 pub(crate) struct Archiver {
@@ -106,6 +70,10 @@ struct Progress {
     archived: Option<u64>,
     /// Everything up to this archived segment has its contents in the archive, too.
     contents: u64,
+    /// And everything up to this place of the log.
+    contents_in_log: Place,
+    /// Up to here the log was there when this began.
+    found: Option<End>,
     scrubbed: bool,
     /// The oldest segment in the log.
     oldest: u64,
@@ -168,14 +136,13 @@ impl Archiver {
 
     /// How far store and views have come.
     fn applied(&self) -> Result<Vec<u64>, Error> {
-        let state = lock(&self.signals.state);
-        if state.closing { Err(Error::Closed) } else { Ok(state.applied.clone()) }
+        self.signals.told().map(|told| told.applied).ok_or(Error::Closed)
     }
 
-    /// Ends the thread behind the segment it is at, and waits for a cut under way.
+    /// Ends the thread behind the segment it is at and the last contents, and waits for a cut
+    /// under way.
     pub(crate) fn close(&self) {
-        lock(&self.signals.state).closing = true;
-        self.signals.changed.notify_all();
+        self.signals.close();
         if let Some(thread) = lock(&self.thread).take() {
             // What it has not done the next start does.
             drop(thread.join());
@@ -196,9 +163,12 @@ impl Drop for Archiver {
 impl Work {
     fn run(&self, signals: &Signals) {
         let mut progress = Progress::default();
-        while let Some((sealed, applied)) = self.next(signals) {
-            let done = self.work(signals, &mut progress, sealed, &applied);
+        while let Some(told) = signals.next(self.has_failed()) {
+            let done = self.work(signals, &mut progress, &told);
             self.note(done);
+        }
+        if let Some(rests) = signals.rests_at() {
+            self.note(self.archive_last_contents(&mut progress, rests));
         }
     }
 
@@ -211,13 +181,8 @@ impl Work {
         Ok(())
     }
 
-    fn work(
-        &self,
-        signals: &Signals,
-        progress: &mut Progress,
-        sealed: u64,
-        applied: &[u64],
-    ) -> Result<(), Error> {
+    fn work(&self, signals: &Signals, progress: &mut Progress, told: &Told) -> Result<(), Error> {
+        let sealed = told.sealed;
         if progress.archived != Some(sealed) {
             self.archive_up_to(sealed, signals)?;
             progress.archived = Some(sealed);
@@ -230,29 +195,12 @@ impl Work {
             progress.scrubbed = true;
         }
         self.contents.remove_left_over()?;
-        self.archive_contents(progress, signals)?;
-        self.remove_applied(progress, sealed, applied)
-    }
-
-    /// Waits for news; behind a failure, until it may be over.
-    fn next(&self, signals: &Signals) -> Option<(u64, Vec<u64>)> {
-        let failed = lock(&self.info).failure.is_some();
-        let begun = Instant::now();
-        let mut state = lock(&signals.state);
-        while !state.closing && (failed || !state.news) {
-            if !failed {
-                state = wait(&signals.changed, state);
-                continue;
-            }
-            let waited_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let Some(left_ms) = ARCHIVE_RETRY_MS.checked_sub(waited_ms).filter(|left| *left > 0)
-            else {
-                break;
-            };
-            state = wait_ms(&signals.changed, state, left_ms).0;
+        self.archive_contents(progress, &|| !signals.is_closing())?;
+        self.remove_applied(progress, sealed, &told.applied)?;
+        match told.rests_at {
+            Some(rests) => self.archive_contents_at_rest(progress, rests, signals),
+            None => Ok(()),
         }
-        state.news = false;
-        (!state.closing).then(|| (state.sealed, state.applied.clone()))
     }
 
     /// Archives every sealed segment of the log that is not archived yet, in order.
@@ -365,6 +313,10 @@ impl Work {
             lock(&self.info).segments_removed += 1;
         }
         Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        lock(&self.info).failure.is_some()
     }
 
     /// Shows a failure, until it is over.

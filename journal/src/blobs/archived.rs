@@ -47,8 +47,8 @@ impl Copies {
         (Digest::of(&bytes) == *digest).then_some(bytes)
     }
 
-    /// Makes a copy, durably, in place of one that may be there.
-    pub(super) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes a copy beside its place, durably, and gives it no name yet.
+    pub(super) fn prepare(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
         let path = path_of(&self.path, digest);
         files::make_directories(files::parent(&path))?;
         let beside = path.with_extension("new");
@@ -57,9 +57,19 @@ impl Copies {
             file.write_all(&zstd::bulk::compress(bytes, LEVEL)?)?;
             file.sync_all()
         };
-        write().map_err(|e| Error::io("writing", &beside, e))?;
-        fs::rename(&beside, &path).map_err(|e| Error::io("renaming to", &path, e))?;
-        files::sync_directory(files::parent(&path))
+        write().map_err(|e| Error::io("writing", &beside, e))
+    }
+
+    /// Puts what was prepared in place of a copy that may be there.
+    pub(super) fn put(&self, digest: &Digest) -> Result<(), Error> {
+        let path = path_of(&self.path, digest);
+        fs::rename(path.with_extension("new"), &path)
+            .map_err(|e| Error::io("renaming to", &path, e))
+    }
+
+    /// Makes durable that a copy is there.
+    pub(super) fn settle(&self, digest: &Digest) -> Result<(), Error> {
+        files::sync_directory(files::parent(&path_of(&self.path, digest)))
     }
 
     /// Removes a copy and what was being written of it, durably.

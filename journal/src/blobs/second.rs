@@ -86,6 +86,11 @@ impl Files {
         Ok(())
     }
 
+    /// Whether a content has a copy, whole or not.
+    pub(crate) fn has_copy(&self, digest: &Digest) -> bool {
+        self.copies.as_ref().is_some_and(|copies| copies.has(digest))
+    }
+
     /// Has a copy of a content in the archive; with `compare` both are read, and one that is not
     /// whole is made anew from the other.
     pub(crate) fn pair(&self, digest: &Digest, compare: bool) -> Result<Pair, Error> {
@@ -106,11 +111,17 @@ impl Files {
             (Some(_), Some(_)) | (None, None) => return Ok(Pair::AsItWas),
             (Some(bytes), None) => bytes,
         };
-        let _taking = lock(&self.taking);
-        if !path.exists() {
-            return Ok(Pair::AsItWas);
+        // Whoever keeps contents waits while files are taken: so the copy is made before.
+        copies.prepare(digest, &bytes)?;
+        {
+            let _taking = lock(&self.taking);
+            if !path.exists() {
+                copies.remove(digest)?;
+                return Ok(Pair::AsItWas);
+            }
+            copies.put(digest)?;
         }
-        copies.write(digest, &bytes)?;
+        copies.settle(digest)?;
         Ok(if has { Pair::Healed } else { Pair::Archived })
     }
 

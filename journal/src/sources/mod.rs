@@ -10,6 +10,7 @@ mod chain;
 pub(crate) mod evidence;
 mod feed;
 mod links;
+mod onward;
 mod piece;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use crate::pending::unpack;
 use crate::record::{self, Record};
 use bookmarks::Bookmarks;
 use chain::Follower;
+pub(crate) use onward::Place;
 use piece::Piece;
 
 /// The chain of one store.

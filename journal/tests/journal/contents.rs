@@ -19,7 +19,7 @@ use crate::restore::restored;
 /// Records that fill more than two segments.
 const FILLERS: u64 = 12;
 
-fn copy_of(directory: &Path, digest: &Digest) -> PathBuf {
+pub fn copy_of(directory: &Path, digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
     directory.join("archive/contents").join(&hex[..2]).join(&hex)
 }
@@ -28,11 +28,11 @@ fn keeping() -> Options {
     Options { log_segments_kept: 100, ..small() }
 }
 
-fn open(directory: &Path, options: Options) -> Life {
+pub fn open(directory: &Path, options: Options) -> Life {
     Life::of(Journal::open(directory, options).expect("it opens"))
 }
 
-fn wait_until(is_so: impl Fn() -> bool) {
+pub fn wait_until(is_so: impl Fn() -> bool) {
     while !is_so() {
         std::thread::yield_now();
     }
@@ -59,14 +59,14 @@ fn spoil(directory: &Path, [lost, flipped]: &[Payload; 2]) {
     flip(&file_of(directory, &digest_of(flipped)));
 }
 
-fn flip(path: &Path) {
+pub fn flip(path: &Path) {
     let mut bytes = fs::read(path).expect("it is there");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
     fs::write(path, bytes).expect("there is space");
 }
 
-fn are_whole(directory: &Path, contents: &[Payload; 2]) -> bool {
+pub fn are_whole(directory: &Path, contents: &[Payload; 2]) -> bool {
     contents.iter().all(|own| {
         fs::read(file_of(directory, &digest_of(own)))
             .is_ok_and(|text| text == own.text().as_bytes())

@@ -12,6 +12,7 @@ mod checkpoints;
 mod child;
 mod conformance;
 mod contents;
+mod contents_at_rest;
 mod crash;
 mod cut;
 mod cut_restore;

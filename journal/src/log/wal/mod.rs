@@ -146,15 +146,14 @@ impl Wal {
         recovered: &Recovered,
         signals: Arc<Signals>,
     ) -> Result<Self, Error> {
+        let end = End { segment: recovered.segment, offset: recovered.offset };
         signals.sealed(recovered.segment - 1);
+        signals.rests(end);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             room: Condvar::new(),
-            durable: Mutex::new(Durable {
-                heads: recovered.heads.clone(),
-                end: End { segment: recovered.segment, offset: recovered.offset },
-            }),
+            durable: Mutex::new(Durable { heads: recovered.heads.clone(), end }),
             counters: Counters::default(),
             signals,
         });

@@ -225,7 +225,11 @@ impl Writer {
     fn publish(&self) {
         let mut durable = lock(&self.shared.durable);
         durable.heads.clone_from(&self.heads);
-        durable.end = End { segment: self.segment, offset: self.offset };
+        durable.end = self.end();
+    }
+
+    fn end(&self) -> End {
+        End { segment: self.segment, offset: self.offset }
     }
 
     /// Whether a commit continues its chain; moves the staged head if so.
@@ -252,6 +256,9 @@ impl Writer {
     fn write_group(&mut self, commits: &[&Commit], heads_before: &[Head]) -> Result<(), Error> {
         if commits.is_empty() {
             return Ok(());
+        }
+        if !self.unmarked {
+            self.shared.signals.goes_on();
         }
         let payload: usize = commits.iter().map(|c| layout::commit_bytes_in_group(c)).sum();
         self.make_room(GROUP_HEADER_BYTES + payload, heads_before)?;
@@ -290,7 +297,9 @@ impl Writer {
         self.write(&[])?;
         self.shared.counters.markers.fetch_add(1, Ordering::Relaxed);
         self.unmarked = false;
-        self.sync_now()
+        self.sync_now()?;
+        self.shared.signals.rests(self.end());
+        Ok(())
     }
 
     /// Goes on to the next segment if this one has no room for so many bytes.

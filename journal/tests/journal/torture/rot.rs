@@ -1,12 +1,11 @@
 //! Bit rot over a whole directory at rest: each flipped bit is refused, healed, reported or
 //! harmless, and with the archive everything comes back by salvage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::ids::StreamId;
-use backstitch_core::payload::AbsentWhy;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
     Error, Journal, Reader, SalvageRequest, VerifyOptions, salvage, unheard, verify_with,
@@ -34,9 +33,7 @@ struct Tally {
     healed: u32,
     reported: u32,
     harmless: u32,
-    content_named: u32,
     salvaged_whole: u32,
-    salvaged_but_the_content: u32,
     identity_lost: u32,
 }
 
@@ -61,7 +58,16 @@ fn quiet(directory: &Path) -> Histories {
     for part in ["archive/base.arc", "log", "blobs", "store", "views", "checkpoints", "identity"] {
         assert!(directory.join(part).exists(), "{part}");
     }
+    assert!(files_of(&directory.join("blobs")) == files_of(&directory.join("archive/contents")));
     histories
+}
+
+/// The files below a directory, by what stands behind it in their paths.
+fn files_of(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut files = Vec::new();
+    files_below(directory, &mut files);
+    let below = |file: &PathBuf| file.strip_prefix(directory).expect("it is below").to_owned();
+    files.iter().map(below).collect()
 }
 
 /// Every history, compared with what was written.
@@ -76,28 +82,17 @@ fn histories(journal: &Journal) -> Result<Histories, String> {
     wrong.map_or(Ok(found), Err)
 }
 
-/// The histories of a chain; at most one content may be missing, and says so.
-fn kept(directory: &Path, lost_max: usize) -> Histories {
-    let (mut found, mut lost) = (Histories::new(), Vec::new());
+/// The histories of a chain, all of it there.
+fn kept(directory: &Path) -> Histories {
+    let mut found = Histories::new();
     let reader = Reader::open(directory).expect("it is a data directory");
     let read = reader.for_each_record(|record| {
         let StreamId::Execution(run) = record.stream else { return true };
-        let mut absent = None;
-        record.event.for_each_payload(&mut |payload| {
-            let own = payload.absent().filter(|own| own.why != AbsentWhy::Erased);
-            absent = absent.or(own.map(|own| own.digest));
-        });
-        match absent {
-            Some(digest) => lost.push(digest),
-            None => assert!(record.event == event_of(&run, record.version), "{run}"),
-        }
+        assert!(record.event == event_of(&run, record.version), "{run}");
         found.insert(StreamId::Execution(run), record.version);
         true
     });
     read.expect("it is whole");
-    lost.sort_unstable();
-    lost.dedup();
-    assert!(lost.len() <= lost_max, "{} contents are lost", lost.len());
     found
 }
 
@@ -115,12 +110,6 @@ impl Flip<'_> {
         self.file.starts_with("blobs")
     }
 
-    /// Whether a content's other copy is in the archive.
-    fn has_copy(&self) -> bool {
-        let name = self.file.strip_prefix("blobs").unwrap_or(self.file);
-        self.damaged.join("archive/contents").join(name).exists()
-    }
-
     /// What verify says of it; nothing is changed.
     fn is_reported(&self) -> bool {
         let whole = VerifyOptions { store: true, scratch: Some(self.work.join("scratch")) };
@@ -131,7 +120,7 @@ impl Flip<'_> {
         }
     }
 
-    /// Salvage gives everything back, but for a content that is itself what was flipped.
+    /// Salvage gives everything back.
     fn salvage(&self, tally: &mut Tally) {
         let to = self.work.join("salvaged");
         drop(fs::remove_dir_all(&to));
@@ -149,12 +138,8 @@ impl Flip<'_> {
             tally.identity_lost += 1;
             return;
         }
-        let kept = kept(&to, usize::from(self.is_content() && !self.has_copy()));
-        assert!(&kept == self.expected, "{}: salvage lost something", self.place);
-        match self.is_content() && !self.has_copy() {
-            true => tally.salvaged_but_the_content += 1,
-            false => tally.salvaged_whole += 1,
-        }
+        assert!(&kept(&to) == self.expected, "{}: salvage lost something", self.place);
+        tally.salvaged_whole += 1;
     }
 
     /// What a start does with it.
@@ -172,16 +157,10 @@ impl Flip<'_> {
         let healed = opened.report.store_rebuilt.is_some() || opened.report.views_emptied.is_some();
         let served = histories(&opened.journal);
         drop(opened);
-        if self.is_content() && self.has_copy() {
+        if self.is_content() {
             assert!(reported && !self.is_reported(), "{place}: it is not put back");
             assert!(served.as_ref() == Ok(self.expected), "{place}");
             tally.healed += 1;
-            return;
-        }
-        if self.is_content() {
-            assert!(reported && served.is_err(), "{place}: a content was served");
-            assert!(&kept(&self.damaged, 1) == self.expected, "{place}");
-            tally.content_named += 1;
             return;
         }
         let served = served.unwrap_or_else(|wrong| panic!("{place}: {wrong}"));

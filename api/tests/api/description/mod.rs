@@ -165,6 +165,8 @@ impl Filled {
             ("{step_id}", "first"),
             ("{order}", "open"),
             ("{digest}", &"0".repeat(64)),
+            ("{redrive_id}", &format!("redrive_{}", "0".repeat(32))),
+            ("{replay_id}", &format!("replay_{}", "0".repeat(32))),
         ];
         let filled = named.iter().fold(path, |path, (name, value)| path.replace(name, value));
         filled.replace(['{', '}'], "")

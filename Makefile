@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture mutants binaries
+.PHONY: help check test sim bench run demo fmt torture mutants openapi binaries
 
 CARGO ?= cargo
 SEED ?=
@@ -59,6 +59,9 @@ torture: binaries ## the long tests of kills, power cuts, broken disks and bit r
 
 mutants: ## deliberate faults, one at a time, each caught by its test; ONLY=name for some
 	python3 tests/mutants/run.py $(ONLY)
+
+openapi: ## write docs/openapi.json, the document that the server serves
+	BACKSTITCH_WRITE_DOCS=1 $(CARGO) test --locked -p backstitch-api --test api -- the_kept_document
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

@@ -1,7 +1,7 @@
 //! How a route is declared: its method, path and handler, and who may use it. The router and the
 //! table of all routes are made of the same declarations, so that neither can lack one.
 //!
-//! Whatever else is to be said of a route (its description for OpenAPI) belongs to [`Route`].
+//! What else is said of a route, for OpenAPI, is in `api/openapi`: see [`super::reference`].
 
 use std::sync::Arc;
 

@@ -12,8 +12,8 @@ use super::routes::Routes;
 use super::{
     admin, api_keys, audit, backups, breakers, cache, control, cut, database, documents,
     executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
-    redrives, rehearsals, replays, retention, rollouts, statistics, status, telemetry, transfer,
-    travel, undos, workflows,
+    redrives, reference, rehearsals, replays, retention, rollouts, statistics, status, telemetry,
+    transfer, travel, undos, workflows,
 };
 
 /// Every route.
@@ -33,6 +33,10 @@ fn server() -> Routes {
     Routes::new()
         .get("/health", Open, status::health)
         .get("/ready", Open, status::ready)
+        .get("/openapi.json", Open, reference::document)
+        .get("/docs", Open, reference::page)
+        .get("/docs/page.css", Open, reference::style)
+        .get("/docs/page.js", Open, reference::script)
         .get("/info", OperationsRead, status::info)
         .get("/api/v1/config/effective", OperationsRead, status::config)
         .get("/api/v1/stats/db", OperationsRead, database::show)

@@ -37,7 +37,9 @@ async fn only_life_and_readiness_are_told_to_everybody() {
     }
     let open: Vec<_> = routes().into_iter().filter(|own| own.access == Access::Open).collect();
     let open: Vec<_> = open.iter().map(|own| own.path).collect();
-    assert_eq!(open, ["/health", "/ready", "/orchestrator/health"]);
+    let described = ["/openapi.json", "/docs", "/docs/page.css", "/docs/page.js"];
+    let expected = [&["/health", "/ready"][..], &described, &["/orchestrator/health"]].concat();
+    assert_eq!(open, expected);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod commands;
 mod contract;
 mod control;
 mod cut_history;
+mod description;
 mod faults;
 mod following;
 mod forks;

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::description::answers::check;
+
 /// A workflow of two steps that do nothing.
 pub const TWO_STEPS: &str = "
 id: two
@@ -110,10 +112,17 @@ impl Server {
     }
 }
 
-/// Sends a request; answers its status and JSON body.
+/// Sends a request; answers its status and JSON body, if they are what the API is described to answer.
 pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
-    let response = request.send().await.expect("an answer");
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.expect("an answer");
     let status = response.status();
+    let kind = response.headers().get("content-type").and_then(|own| own.to_str().ok());
+    let kind = kind.unwrap_or_default().to_owned();
     let text = response.text().await.expect("a text");
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    check(method.as_str(), &path, (status.as_u16(), &kind), &body);
+    (status, body)
 }

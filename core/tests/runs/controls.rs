@@ -188,6 +188,24 @@ fn a_run_that_its_timeout_suspended_is_led_out() {
 }
 
 #[test]
+fn resuming_lifts_the_timeout_of_a_run_that_its_policy_suspended_and_of_no_other() {
+    let definition = format!("{}\ntimeout: 10m", suspending());
+    let mut life = Life::begin(&definition, json!({}));
+    life.refuses("a").act(set("a", None)).expect("suspended");
+    assert!(life.state.failing.is_some());
+    life.act(resume()).expect("no step has failed");
+    assert!(life.state.failing.is_none());
+    life.later(600_000);
+    assert_eq!(life.status(), "running");
+
+    let mut life = Life::begin(&definition, json!({}));
+    life.act(pause()).expect("it runs");
+    life.act(resume()).expect("it is paused");
+    life.later(600_000);
+    assert_eq!(life.status(), "suspended");
+}
+
+#[test]
 fn a_run_that_its_outputs_suspended_renders_them_again() {
     let definition = "
 id: o

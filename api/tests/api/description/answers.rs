@@ -52,9 +52,15 @@ fn route_of(method: &str, path: &str) -> Option<&'static str> {
     fitting.map(|own| own.path).min_by_key(|own| own.matches('{').count())
 }
 
+/// A path or a head that is too long is refused below the router, by whoever speaks HTTP.
+const BELOW_THE_ROUTER: [u16; 2] = [414, 431];
+
 /// Fails unless the document says that the request may be answered so.
 pub fn check(method: &str, path: &str, (status, kind): (u16, &str), body: &Value) {
     let Some(route) = route_of(method, path) else { return };
+    if BELOW_THE_ROUTER.contains(&status) && body == "" {
+        return;
+    }
     let operation = &openapi()["paths"][route][method.to_lowercase()];
     if operation.is_null() {
         assert!(status >= 400, "{method} {route} is in no document, and works: {status}");

@@ -70,6 +70,14 @@ pub struct Flight {
     pub result: AttemptResult,
 }
 
+impl Flight {
+    /// Whether it is a check: it asks a service what became of a step.
+    pub fn asks(&self) -> bool {
+        matches!(self.order.effect, Effect::UndoStep { .. })
+            && self.order.input.value().get("asks").is_some()
+    }
+}
+
 /// How services do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Faults {

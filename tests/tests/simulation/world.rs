@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::effect::Effect;
 use backstitch_core::event::{BreakerOrder, FaultKind, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId};
 use backstitch_core::plan::Plan;
@@ -312,10 +311,8 @@ impl World {
         }
         let mut flight = self.flights.swap_remove(*self.random.pick(&landed));
         self.books.land(&mut flight);
-        let asks = matches!(flight.order.effect, Effect::UndoStep { .. })
-            && flight.order.input.value().get("asks").is_some();
         let fault = flight.order.fault.clone();
-        if self.faults && asks && fault == Some(FaultKind::CrashBeforeAck) {
+        if self.faults && flight.asks() && fault == Some(FaultKind::CrashBeforeAck) {
             // The process dies with the answer in its hand.
             self.crash();
             return true;

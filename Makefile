@@ -38,7 +38,7 @@ test: binaries ## every test, with nextest where it is installed, and the doc te
 		$(TEST) --lib --bins --tests; \
 	fi
 	$(TEST) --doc
-	python3 tests/openapi/schemathesis.py --short --if-reachable
+	python3 tests/openapi/requests_made.py --short --if-reachable
 
 sim: ## the simulation; SEED=n repeats one run, SEEDS=n tries so many
 	$(if $(SEED),BACKSTITCH_SEED=$(SEED)) $(if $(SEEDS),BACKSTITCH_SEEDS=$(SEEDS)) $(TEST) --test main -- simulation:: --nocapture
@@ -65,7 +65,7 @@ openapi: ## write docs/openapi.json, the document that the server serves
 	BACKSTITCH_WRITE_DOCS=1 $(CARGO) test --locked -p backstitch-api --test api -- the_kept_document
 
 schemathesis: binaries ## 5,000 requests and more made of the OpenAPI document against a real server (needs PyPI)
-	python3 tests/openapi/schemathesis.py
+	python3 tests/openapi/requests_made.py
 
 clients: binaries ## clients generated from the OpenAPI document, against a real server (needs PyPI and npm)
 	python3 tests/openapi/clients.py

@@ -33,7 +33,7 @@ def run(tool, server, *more):
         tool, "--config-file", HERE / "schemathesis.toml", "run", server.url + "/openapi.json", "--checks", "all",
         "--seed", os.environ.get("SEED") or SEED, "--workers", "2", "--request-timeout", "60",
         "--suppress-health-check", "all", "--continue-on-failure", *more]
-    variables = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
+    variables = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=server.folder.name, env=variables) as process:
         told = []
         for line in process.stdout:

@@ -38,7 +38,6 @@ test: binaries ## every test, with nextest where it is installed, and the doc te
 		$(TEST) --lib --bins --tests; \
 	fi
 	$(TEST) --doc
-	python3 tests/openapi/requests_made.py --short --if-reachable
 
 sim: ## the simulation; SEED=n repeats one run, SEEDS=n tries so many
 	$(if $(SEED),BACKSTITCH_SEED=$(SEED)) $(if $(SEEDS),BACKSTITCH_SEEDS=$(SEEDS)) $(TEST) --test main -- simulation:: --nocapture

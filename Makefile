@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture mutants openapi binaries
+.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients binaries
 
 CARGO ?= cargo
 SEED ?=
@@ -62,6 +62,12 @@ mutants: ## deliberate faults, one at a time, each caught by its test; ONLY=name
 
 openapi: ## write docs/openapi.json, the document that the server serves
 	BACKSTITCH_WRITE_DOCS=1 $(CARGO) test --locked -p backstitch-api --test api -- the_kept_document
+
+schemathesis: binaries ## 5,000 requests and more made of the OpenAPI document against a real server (needs PyPI)
+	python3 tests/openapi/requests_made.py
+
+clients: binaries ## clients generated from the OpenAPI document, against a real server (needs PyPI and npm)
+	python3 tests/openapi/clients.py
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
+
 import urllib.request
 import venv
 

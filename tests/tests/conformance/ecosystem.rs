@@ -244,7 +244,6 @@ async fn later(scene: &Scene, report: &mut Report) {
         ("POST", "/registry/sync-peers"),
         ("POST", "/registry/poll-openapi"),
         ("GET", "/peers"),
-        ("GET", "/config/effective"),
         ("GET", "/infrastructure/tracing/stats"),
         ("GET", "/infrastructure/tracing/trace/one"),
         ("GET", "/infrastructure/tracing/service/one"),

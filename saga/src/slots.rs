@@ -65,6 +65,9 @@ struct Inner {
     lines: BTreeMap<Name, Line>,
     /// The run above each child that has begun or waits, with the child's seat.
     above: HashMap<ExecutionId, (u64, ExecutionId)>,
+    /// Runs that have ended and hold their slots until that is durable, with their seats: they
+    /// hold nothing for what is below them.
+    ending: HashMap<ExecutionId, u64>,
     /// The children that wait, and which of them are below each run.
     waits_in: BTreeMap<ExecutionId, circle::Waits>,
     below: BTreeMap<ExecutionId, BTreeSet<ExecutionId>>,
@@ -91,6 +94,7 @@ impl Slots {
             node: Node::default(),
             lines: BTreeMap::new(),
             above: HashMap::new(),
+            ending: HashMap::new(),
             waits_in: BTreeMap::new(),
             below: BTreeMap::new(),
             seats: HashMap::new(),
@@ -212,6 +216,7 @@ impl Inner {
     /// The run holds what it wants and no run above it holds for it.
     fn hold(&mut self, seat: u64, claim: &Claim) {
         self.note_left(claim.run);
+        self.ending.remove(&claim.run);
         let wanted = self.wanted(claim).into_owned();
         if wanted.whole || !wanted.keys.is_empty() {
             self.lines.entry(claim.workflow.clone()).or_default().hold(seat, &wanted);
@@ -267,6 +272,7 @@ impl Inner {
     fn forget(&mut self, claim: &Claim) {
         self.note_left(claim.run);
         self.above.remove(&claim.run);
+        self.ending.remove(&claim.run);
         self.node.holders.remove(&claim.run);
         if let Some(line) = self.lines.get_mut(&claim.workflow) {
             line.leave(claim);

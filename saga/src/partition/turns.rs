@@ -172,6 +172,7 @@ impl<T: Abandon> Partition<T> {
                 self.settled.push_back((self.next_stage, now, claim));
             }
             SlotOf::Neither => {
+                self.slots.ends(&claim);
                 self.endings.insert(id, self.next_stage);
                 self.settled.push_back((self.next_stage, now, claim));
             }

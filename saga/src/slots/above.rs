@@ -19,14 +19,19 @@ impl Inner {
         std::iter::successors(parent, next).take(usize::from(DEPTH_MAX) + 1)
     }
 
+    /// Those of them that have not ended.
+    fn lasting_above(&self, parent: Option<ExecutionId>) -> impl Iterator<Item = ExecutionId> + '_ {
+        self.all_above(parent).filter(move |run| !self.ending.contains_key(run))
+    }
+
     /// What a run wants that no run above it holds for it.
     pub(super) fn wanted<'a>(&self, claim: &'a Claim) -> Cow<'a, Claim> {
         let Some(line) = self.lines.get(&claim.workflow).filter(|_| claim.is_child()) else {
             return Cow::Borrowed(claim);
         };
-        let within = self.all_above(claim.parent).any(|run| line.is_held_by(run));
-        let of_key =
-            |key: &str| self.all_above(claim.parent).any(|run| line.is_key_held_by(key, run));
+        let above = || self.lasting_above(claim.parent);
+        let within = above().any(|run| line.is_held_by(run));
+        let of_key = |key: &str| above().any(|run| line.is_key_held_by(key, run));
         if !within && !claim.keys.iter().any(|own| of_key(&own.key)) {
             return Cow::Borrowed(claim);
         }
@@ -40,7 +45,8 @@ impl Inner {
     pub(super) fn release_within(&mut self) {
         let (mut whole, mut keyed) = (Vec::new(), Vec::new());
         for (name, line) in &self.lines {
-            let above = |run: ExecutionId| self.all_above(self.above.get(&run).map(|own| own.1));
+            let parent = |run: ExecutionId| self.above.get(&run).map(|own| own.1);
+            let above = |run: ExecutionId| self.lasting_above(parent(run));
             let own = line.holders().map(|(run, _)| run);
             let own = own.filter(|run| above(*run).any(|above| line.is_held_by(above)));
             whole.extend(own.map(|run| (name.clone(), run)));

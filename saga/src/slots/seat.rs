@@ -158,6 +158,14 @@ impl SlotSeat {
         woken.iter().for_each(|wake| wake());
     }
 
+    /// The run has ended, and that is not durable yet: it holds its slots, and what is below it and
+    /// comes to go on takes its own.
+    pub fn ends(&self, claim: &Claim) {
+        if !self.passes(claim) {
+            self.slots.lock().ending.insert(claim.run, self.number);
+        }
+    }
+
     /// The run neither holds nor waits any more, and that is durable.
     pub fn forget(&self, claim: &Claim) {
         if self.passes(claim) {
@@ -250,6 +258,7 @@ impl Drop for SlotSeat {
         let own = self.number;
         inner.seats.remove(&own);
         inner.above.retain(|_, (seat, _)| *seat != own);
+        inner.ending.retain(|_, seat| *seat != own);
         let waiting = inner.waits_in.iter().filter(|(_, waits)| waits.seat == own);
         let waiting: Vec<_> = waiting.map(|(run, _)| *run).collect();
         waiting.into_iter().for_each(|run| inner.note_left(run));

@@ -117,6 +117,36 @@ fn what_is_below_gives_back_what_it_claimed_before_what_is_above() {
     assert_eq!((shown.running, runs(&shown.holders)), (1, vec![above.run]));
 }
 
+#[test]
+fn what_is_reopened_below_a_run_that_has_ended_takes_its_own_slot() {
+    let (slots, seat) = slots(None, 10);
+    let above = claim(1, "a", 1, Priority::Medium);
+    let below = Claim { parent: Some(above.run), ..claim(2, "a", 1, Priority::Medium) };
+    assert!(seat.begins(&above) && seat.begins(&below));
+    seat.forget(&below);
+    seat.ends(&above);
+    seat.holds(&below);
+    let waiting = claim(3, "a", 1, Priority::High);
+    seat.waits(&waiting);
+    seat.forget(&above);
+    assert_eq!(runs(&slots.limits().workflows[0].holders), [below.run]);
+    assert_eq!(seat.next_granted(), None, "what was reopened goes on");
+    seat.forget(&below);
+    assert_eq!(seat.next_granted(), Some(waiting.run));
+}
+
+#[test]
+fn a_run_that_goes_on_again_holds_for_what_is_below_it() {
+    let (slots, seat) = slots(None, 10);
+    let above = claim(1, "a", 1, Priority::Medium);
+    assert!(seat.begins(&above));
+    seat.ends(&above);
+    seat.holds(&above);
+    let below = Claim { parent: Some(above.run), ..claim(2, "a", 1, Priority::Medium) };
+    assert!(seat.begins(&below));
+    assert_eq!(runs(&slots.limits().workflows[0].holders), [above.run]);
+}
+
 fn keyed(digits: u128, keys: &[(&str, u32)]) -> Claim {
     let on_limit = OnLimit::Queue;
     let key = |&(key, max_runs): &(&str, u32)| SlotKey { key: key.into(), max_runs, on_limit };

@@ -289,7 +289,8 @@ pub fn path_of(segments: &[&str]) -> String {
 #[must_use]
 pub fn with_query(path: &str, query: &[(&str, String)]) -> String {
     let url = Url::parse_with_params("http://server", query).expect("a URL");
-    url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    let query = url.query().filter(|query| !query.is_empty());
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 /// Refuses what is no URL of a server, and says what to write.

@@ -24,15 +24,16 @@ pub(super) struct Parser {
 impl Parser {
     /// The events that a piece completes.
     pub(super) fn read(&mut self, piece: &[u8]) -> Vec<Event> {
-        self.rest.extend_from_slice(piece);
         let mut events = Vec::new();
-        let mut begin = 0;
-        while let Some(length) = self.rest[begin..].iter().position(|byte| *byte == b'\n') {
-            let line = String::from_utf8_lossy(&self.rest[begin..begin + length]).into_owned();
+        let mut lines = piece.split(|byte| *byte == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        for end in lines {
+            self.rest.extend_from_slice(end);
+            let line = std::mem::take(&mut self.rest);
+            let line = String::from_utf8_lossy(&line);
             events.extend(self.line(line.strip_suffix('\r').unwrap_or(&line)));
-            begin += length + 1;
         }
-        self.rest.drain(..begin);
+        self.rest.extend_from_slice(last);
         events
     }
 

@@ -91,6 +91,10 @@ impl Stream {
         };
         let Some(piece) = piece else {
             self.answer = None;
+            if self.seen.elapsed() > RETURN_PATIENCE {
+                // It answers, and each time ends before it has said anything.
+                return Err(self.foreign());
+            }
             sleep(ATTEMPT_PAUSE).await;
             return Ok(());
         };

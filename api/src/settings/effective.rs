@@ -49,11 +49,14 @@ pub(super) fn effective(sources: &Sources) -> Value {
     json!({ "settings": settings, "without_effect": sources.idle() })
 }
 
-/// A URL may have a name and a password in it.
+/// A URL may have a name and a password in it, or a secret in its query.
 fn shown(key: &str, text: &str) -> String {
     let Some(mut url) = reqwest::Url::parse(text).ok().filter(|_| key == "jwt_jwks") else {
         return text.to_owned();
     };
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
     match url.set_username("").and(url.set_password(None)) {
         Ok(()) => url.to_string(),
         // It has no place for them.
@@ -82,7 +85,9 @@ mod tests {
     #[test]
     fn every_setting_is_shown_with_its_origin_and_no_password() {
         let variable = |name: &str| match name {
-            "BACKSTITCH_JWT_JWKS" => Some("https://me:secret@id.example.com/keys".to_owned()),
+            "BACKSTITCH_JWT_JWKS" => {
+                Some("https://me:secret@id.example.com/keys?token=secret".to_owned())
+            }
             "PORT" => Some("9000".to_owned()),
             "REDIS_HOST" => Some("redis".to_owned()),
             _ => None,
@@ -92,7 +97,7 @@ mod tests {
         assert_eq!(settings.len(), KEYS.len());
         assert_eq!(settings["listen"], json!({ "value": "127.0.0.1:9000", "origin": "PORT" }));
         assert_eq!(settings["drain"], json!({ "value": "10s", "origin": "default" }));
-        assert_eq!(settings["jwt_jwks"]["value"], "https://id.example.com/keys");
+        assert_eq!(settings["jwt_jwks"]["value"], "https://id.example.com/keys?...");
         assert_eq!(shown["without_effect"][0]["name"], "REDIS_HOST");
     }
 }

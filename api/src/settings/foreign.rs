@@ -97,8 +97,8 @@ pub struct Idle {
 pub(super) struct Meant {
     pub(super) given: Vec<(&'static str, Given)>,
     pub(super) idle: Vec<Idle>,
-    /// Who wants TLS.
-    pub(super) wants_tls: Option<String>,
+    /// Whether TLS is switched on or off, and by whom.
+    pub(super) tls: Option<(bool, String)>,
 }
 
 impl Said {
@@ -138,8 +138,9 @@ pub(super) fn meant(said: &[Said], listen: &str) -> Meant {
     let is_tls = |own: &&Said| {
         WORDS.iter().any(|(name, does)| *name == own.name && matches!(does, Does::Tls))
     };
-    let switch = said.iter().rfind(is_tls).filter(|own| truthy(&own.text));
-    meant.wants_tls = switch.map(|own| own.origin.clone());
+    let switch = said.iter().rfind(is_tls);
+    meant.tls = switch.map(|own| (truthy(&own.text), own.origin.clone()));
+    let has_tls = meant.tls.as_ref().is_some_and(|(on, _)| *on);
     for (name, does) in WORDS {
         let Some(own) = said.iter().find(|own| own.name == name) else { continue };
         let mut give = |key, text| {
@@ -152,7 +153,7 @@ pub(super) fn meant(said: &[Said], listen: &str) -> Meant {
                 give(key, if truthy(&own.text) { "on" } else { "off" }.to_owned());
             }
             Does::Level => give("log_level", own.text.to_lowercase()),
-            Does::TlsPath(key) if switch.is_some() => give(key, own.text.clone()),
+            Does::TlsPath(key) if has_tls => give(key, own.text.clone()),
             Does::Host => (host, listens_by) = (&own.text, Some(own)),
             Does::Port => (port, listens_by) = (&own.text, Some(own)),
             Does::TlsPath(_) => {
@@ -201,10 +202,10 @@ mod tests {
         let path = ("ORCHESTRATOR_TLS_CERT_PATH", "server.crt");
         let on = said(&[path, ("ORCHESTRATOR_ENABLE_TLS", "true")]);
         assert_eq!(given(&on), [("tls_certificate", "server.crt")]);
-        assert!(on.wants_tls.is_some() && on.idle.is_empty());
+        assert!(on.tls.is_some_and(|(on, _)| on) && on.idle.is_empty());
         for off in [said(&[path]), said(&[path, ("ORCHESTRATOR_ENABLE_TLS", "false")])] {
             assert_eq!((given(&off), off.idle.len()), (vec![], 1));
-            assert_eq!(off.wants_tls, None);
+            assert!(!off.tls.is_some_and(|(on, _)| on));
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::LISTEN_DEFAULT;
 use super::foreign::{self, Idle, SECTIONS, Said};
+use super::tls::KEYS as TLS_KEYS;
 use crate::error::Error;
 use crate::nearest::unknown;
 
@@ -139,7 +140,12 @@ impl Sources {
         let meant = foreign::meant(said, listen);
         self.given.extend(meant.given);
         self.idle.extend(meant.idle);
-        self.wants_tls = meant.wants_tls.or(self.wants_tls.take());
+        if let Some((on, origin)) = meant.tls {
+            if !on {
+                TLS_KEYS.into_iter().for_each(|key| drop(self.given.remove(key)));
+            }
+            self.wants_tls = on.then_some(origin);
+        }
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), Error> {

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use super::Sources;
 use crate::error::Error;
 
+/// The settings that it is made of.
+pub(super) const KEYS: [&str; 3] = ["tls_certificate", "tls_key", "tls_client_ca"];
+
 /// Which files TLS is made of, all in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -36,7 +39,10 @@ impl Tls {
 
 /// TLS is whole or not there: a port that was meant to have it must not go without.
 fn missing(sources: &Sources, key: &str) -> Error {
-    let given = ["tls_certificate", "tls_key", "tls_client_ca"].into_iter();
-    let origin = given.filter_map(|key| sources.get(key)).map(|given| given.origin.as_str()).next();
+    let origin = KEYS
+        .into_iter()
+        .filter_map(|key| sources.get(key))
+        .map(|given| given.origin.as_str())
+        .next();
     Error::Setting(format!("{}: needs {key}, too", origin.unwrap_or_default()))
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -67,16 +66,13 @@ fn following_goes_on_over_a_kill_of_the_server_and_tells_each_event_once() {
     fs::write(&file, WAITING).expect("a file");
     let (mut server, url) = serve(&data);
     let file = file.to_str().expect("UTF-8");
+    tell(&url, &["submit", file]);
     let mut everything = Following::start(&url, &["follow", "--workflow", "waiting"]);
-    let hears = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !hears.load(Ordering::SeqCst) {
-                tell(&url, &["submit", file]);
-            }
-        });
-        everything.until("accepted");
-        hears.store(true, Ordering::SeqCst);
+        let hears = scope.spawn(|| everything.until("accepted"));
+        while !hears.is_finished() {
+            tell(&url, &["submit", file]);
+        }
     });
     let run = tell(&url, &["submit", file]);
     let mut person = Following::start(&url, &["follow", &run]);

@@ -16,7 +16,8 @@ pub fn backstitch(arguments: &[&str]) -> Command {
         .args(arguments)
         .stdin(Stdio::null())
         .env_remove("BACKSTITCH_SERVER")
-        .env_remove("ORCHESTRATOR_URL");
+        .env_remove("ORCHESTRATOR_URL")
+        .env_remove("PORT");
     command
 }
 

@@ -102,8 +102,15 @@ fn what_the_documents_settings_cannot_be_is_refused_by_name() {
     refused(&[on, certificate], "ORCHESTRATOR_TLS_CERT_PATH: needs tls_key");
     let key = ("ORCHESTRATOR_TLS_KEY_PATH", "./certs/server.key");
     refused(&[on, certificate, key], "./certs/server.crt");
-    refused(&[("ORCHESTRATOR_MAX_WORKERS", "many")], "ORCHESTRATOR_MAX_WORKERS: `many`");
-    fs::write(folder.path().join("backstitch.yaml"), "monitoring: { enable: true }")
+    let file = folder.path().join("backstitch.yaml");
+    fs::write(&file, "security: { enable_tls: true, tls_cert_path: a, tls_key_path: b }")
         .expect("a file");
+    refused(&[], "a can't be read");
+    let off = ("ORCHESTRATOR_ENABLE_TLS", "false");
+    let own = ("BACKSTITCH_TLS_KEY", "b");
+    refused(&[off, own], "BACKSTITCH_TLS_KEY: needs tls_certificate");
+    fs::remove_file(&file).expect("it is there");
+    refused(&[("ORCHESTRATOR_MAX_WORKERS", "many")], "ORCHESTRATOR_MAX_WORKERS: `many`");
+    fs::write(&file, "monitoring: { enable: true }").expect("a file");
     refused(&[], "did you mean `monitoring.enabled`");
 }

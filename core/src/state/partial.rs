@@ -106,8 +106,9 @@ impl State {
     /// person, and the run with it.
     #[must_use]
     pub fn unsettled_undo(&self) -> Option<StepIndex> {
+        let part = self.partial()?;
         let left = self.left_undone();
-        self.partial()?.steps.iter().copied().find(|step| left.contains(step))
+        part.steps.iter().copied().find(|step| left.contains(step))
     }
 
     /// The steps whose undo failed, and nobody has accepted that or given its letter up.

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::figures::Measured;
 use crate::load::{Pace, blocking_loop};
 use crate::machine::{peak_mib, processor_us};
+use crate::scale::Sizes;
 
 /// Records a commit.
 pub const RECORDS: [usize; 4] = [1, 8, 64, 512];
@@ -29,9 +30,6 @@ const GROW_RECORDS: usize = 512;
 /// hundred thousand records, and has sled write a snapshot every four million, which takes a
 /// second: fewer would show where those fall instead.
 const ENDS_RATES: usize = 30;
-/// Bursts that are averaged: one takes a seventh of a second, and what it meets of the store's
-/// ticks is chance.
-const BURSTS: usize = 10;
 /// Bytes of commits after which what may be pending is, however fast the store takes it over
 /// meanwhile.
 const BURST_BYTES: u64 = 2 * PENDING_BYTES_MAX as u64;
@@ -70,9 +68,10 @@ pub fn measure(folder: &Path, records: usize, pace: Pace) -> Result<Measured, St
 ///
 /// # Errors
 /// Of the journal.
-pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, String> {
+pub fn grow(folder: &Path, sizes: Sizes) -> Result<Measured, String> {
+    let Sizes { records, rate_records, .. } = sizes;
     let mut writer = Writer::open(folder)?;
-    let few = writer.bursts(rate_records)?;
+    let few = writer.bursts(sizes)?;
     let (mut took_us, mut windows, begun) = (Vec::new(), Vec::new(), Instant::now());
     let bytes_before = writer.record_bytes;
     let (mut unhindered, end) = (0, writer.written + records);
@@ -88,7 +87,7 @@ pub fn grow(folder: &Path, records: u64, rate_records: u64) -> Result<Measured, 
     let sustained = windows.split_off(unhindered);
     writer.drain()?;
     let stored = begun.elapsed();
-    let many = writer.bursts(rate_records)?;
+    let many = writer.bursts(sizes)?;
     let mut measured = Measured::of(took_us, commits, elapsed);
     measured.per_second = grown / elapsed.as_secs_f64();
     writer.journal.close().map_err(|error| error.to_string())?;
@@ -218,13 +217,13 @@ impl Writer {
 
     /// Appends in bursts, each once the store has what was before it. The first one comes before
     /// there is anything, and is not among them.
-    fn bursts(&mut self, records: u64) -> Result<Vec<Window>, String> {
-        self.grow_by(records, &mut Vec::new())?;
+    fn bursts(&mut self, sizes: Sizes) -> Result<Vec<Window>, String> {
+        self.grow_by(sizes.rate_records, &mut Vec::new())?;
         let one = |_| {
             self.drain()?;
-            self.grow_by(records, &mut Vec::new())
+            self.grow_by(sizes.rate_records, &mut Vec::new())
         };
-        (0..BURSTS).map(one).collect()
+        (0..sizes.bursts).map(one).collect()
     }
 
     /// Waits until the store has everything.

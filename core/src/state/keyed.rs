@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::advance::alone::Gate;
 use crate::arrows::StepStatus;
 use crate::event::{LimitKey, SlotKey};
 use crate::ids::StepIndex;
@@ -65,6 +66,13 @@ impl State {
     #[must_use]
     pub fn wanted(&self, step: StepIndex) -> Option<&Wanted> {
         self.keyed.as_ref()?.wanted.get(&step)
+    }
+
+    /// Which steps those that run alone let start at `now`. One that they keep back holds no places
+    /// and waits for none: it may be kept back until a child has ended that needs the same ones.
+    pub fn let_start(&self, now: Timestamp) -> impl Fn(StepIndex) -> bool + '_ {
+        let gate = Gate::of(self, now);
+        move |step| gate.lets(self, step)
     }
 
     /// Whether an attempt of the step is under way, which takes its places.

@@ -86,7 +86,8 @@ impl Keyed {
     }
 
     /// After a start: what the run's attempts hold, and what waits.
-    pub(super) fn claim(&mut self, state: &State, seat: &KeySeat) {
+    pub(super) fn claim(&mut self, state: &State, seat: &KeySeat, now: Timestamp) {
+        let lets = state.let_start(now);
         for (step, _) in state.keyed.iter().flat_map(|keyed| keyed.wanted()) {
             let at = state.step(step).started_at.unwrap_or(state.updated_at);
             let Some(ask) = Ask::of(state, step, at) else { continue };
@@ -96,6 +97,7 @@ impl Keyed {
             } else if state.phase == Phase::Forward
                 && state.step(step).status == StepStatus::Ready
                 && state.held_call(Subject::Step(step)).is_none()
+                && lets(step)
             {
                 self.waiting.insert(step);
                 seat.waited(ask);
@@ -104,7 +106,8 @@ impl Keyed {
     }
 
     /// Steps that need nothing any more: those that waited, and those that held places.
-    /// One whose service is not to be called now lets others go first.
+    /// One whose service is not to be called now lets others go first, and so does one that others
+    /// of its run keep back because they run alone.
     fn given_up(
         &mut self,
         state: &State,
@@ -112,26 +115,24 @@ impl Keyed {
         now: Timestamp,
     ) -> (Vec<StepIndex>, Vec<StepIndex>) {
         let mut looked_at = std::mem::take(&mut self.touched);
-        if state.phase != Phase::Forward {
+        if state.phase != Phase::Forward || state.plan.has_exclusive {
             looked_at = self.held.iter().chain(&self.waiting).copied().collect();
         } else if state.calls.is_some() {
             // A call that was let on and then kept back again leaves no event behind.
             let waits = |step: &&StepIndex| state.held_call(Subject::Step(**step)).is_some();
             looked_at.extend(self.held.iter().filter(waits));
         }
+        let lets = state.let_start(now);
         let over = |step: &StepIndex| {
             let own = state.step(*step);
             let call = Subject::Step(*step);
             let waits = state.held_call(call).is_some();
             let needs = match own.status {
                 StepStatus::Running | StepStatus::Faulted => true,
-                StepStatus::Ready | StepStatus::Retrying if waits => {
-                    state.phase == Phase::Forward && calls.may(call)
-                }
-                StepStatus::Ready => state.phase == Phase::Forward,
-                StepStatus::Retrying => {
-                    state.phase == Phase::Forward && own.due_at.is_some_and(|at| at <= now)
-                }
+                _ if state.phase != Phase::Forward || !lets(*step) => false,
+                StepStatus::Ready | StepStatus::Retrying if waits => calls.may(call),
+                StepStatus::Ready => true,
+                StepStatus::Retrying => own.due_at.is_some_and(|at| at <= now),
                 _ => false,
             };
             !needs || state.wanted(*step).is_none()

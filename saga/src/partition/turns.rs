@@ -149,7 +149,7 @@ impl<T: Abandon> Partition<T> {
                     SlotOf::Waits => self.slots.waited(&Claim::of(&run.state)),
                     SlotOf::Neither => {}
                 }
-                run.standing.keys.claim(&run.state, &self.keys);
+                run.standing.keys.claim(&run.state, &self.keys, self.last_at);
                 run.standing.calls.claim(&run.state, &self.breakers, self.last_at);
             }
         }

@@ -183,3 +183,53 @@ fn a_call_that_was_let_on_and_is_kept_back_again_lets_its_key_go() {
     assert!(bench.orders.is_empty(), "the circuit is open again");
     assert_eq!(held(), Vec::<String>::new(), "whoever waits for a service holds no key");
 }
+
+#[test]
+fn a_step_that_another_keeps_back_by_running_alone_lets_its_key_go() {
+    let holder = plan(json!({ "id": "holder", "steps": [
+        { "id": "a", "type": "task", "limits": [{ "key": "k", "max": 1 }] },
+    ]}));
+    let kept_back = plan(json!({ "id": "kept_back", "steps": [
+        { "id": "long", "type": "task" },
+        { "id": "keyed", "type": "task", "limits": [{ "key": "k", "max": 1 }] },
+        { "id": "short", "type": "task" },
+        { "id": "alone", "type": "task", "needs": ["short"], "exclusive": true },
+    ]}));
+    let (pool, slots) = (Pool::new(9), Slots::new(Settings::default()));
+    let keys = Keys::default();
+    let mut bench = keyed(&pool, &slots, &keys, &[&holder, &kept_back]);
+    let ordered = |bench: &mut Bench, run: ExecutionId, step: u32| {
+        let at = bench.orders.iter().position(|order| {
+            let own = matches!(order.effect, Effect::RunStep { step: own, .. } if own.0 == step);
+            order.execution == run && own
+        });
+        at.map(|at| bench.orders.swap_remove(at))
+    };
+    let ended = |bench: &mut Bench, order: &Order| {
+        bench.take(Input::Command(order.execution, succeeds(order), None), START);
+        bench.flush();
+        bench.partition.fire(START);
+        bench.flush();
+    };
+    for (run, plan) in [(OTHER, &holder), (RUN, &kept_back)] {
+        bench.take(Input::Submit(submission(run, plan, None), ()), START);
+        bench.flush();
+    }
+    let short = ordered(&mut bench, RUN, 2).expect("it has started");
+    ended(&mut bench, &short);
+    let holds = ordered(&mut bench, OTHER, 0).expect("it has the place");
+    ended(&mut bench, &holds);
+    assert!(ordered(&mut bench, RUN, 1).is_none(), "another step is to run alone before it");
+    bench.take(Input::Submit(submission(THIRD, &holder, None), ()), START);
+    bench.flush();
+    let third = ordered(&mut bench, THIRD, 0).expect("nobody holds the place");
+    let long = ordered(&mut bench, RUN, 0).expect("it has started");
+    ended(&mut bench, &long);
+    let alone = ordered(&mut bench, RUN, 3).expect("nothing else is under way");
+    ended(&mut bench, &alone);
+    assert!(ordered(&mut bench, RUN, 1).is_none(), "the place is taken");
+    ended(&mut bench, &third);
+    let keyed = ordered(&mut bench, RUN, 1).expect("its turn has come");
+    ended(&mut bench, &keyed);
+    assert_eq!(bench.folded(RUN).status().word(), "completed");
+}

@@ -232,6 +232,12 @@ pub struct ServeFlags {
     /// Authorities, in PEM, of whom clients need a certificate: mutual TLS
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<String>,
+    /// How often one address may ask: off, or such as 100/s or 6000/m, burst 500 [default: off]
+    #[arg(long, value_name = "RATE")]
+    pub rate_limit_address: Option<String>,
+    /// How often one key or token's subject may ask: as for addresses [default: off]
+    #[arg(long, value_name = "RATE")]
+    pub rate_limit_caller: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -301,6 +307,8 @@ impl ServeFlags {
             ("tls_certificate", self.tls_certificate.clone()),
             ("tls_key", self.tls_key.clone()),
             ("tls_client_ca", self.tls_client_ca.clone()),
+            ("rate_limit_address", self.rate_limit_address.clone()),
+            ("rate_limit_caller", self.rate_limit_caller.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

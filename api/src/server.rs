@@ -2,21 +2,27 @@
 //!
 //! Knows sockets and deadlines; what is answered is the router's.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::Error;
+use crate::http::Peer;
 use crate::tls::Acceptor;
 
 /// The most connections served at once; more wait to be accepted.
@@ -33,7 +39,25 @@ const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One that may become a WebSocket.
-type HttpConnection<S> = http1::UpgradeableConnection<TokioIo<S>, TowerToHyperService<Router>>;
+type HttpConnection<S> = http1::UpgradeableConnection<TokioIo<S>, OfPeer>;
+
+/// The router, for the requests of one connection.
+#[derive(Clone)]
+struct OfPeer {
+    router: TowerToHyperService<Router>,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for OfPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = TowerToHyperServiceFuture<Router, Request<Incoming>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.router.call(request)
+    }
+}
 
 /// What bytes come and go through.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -70,8 +94,12 @@ pub(crate) async fn serve(
             next = next => next,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let talk = converse(stream, router.clone(), tls.clone(), stopping.clone());
+            Ok((stream, peer)) => {
+                let service = OfPeer {
+                    router: TowerToHyperService::new(router.clone()),
+                    peer: Peer(peer.ip()),
+                };
+                let talk = converse(stream, service, tls.clone(), stopping.clone());
                 tokio::spawn(async move {
                     if let Err(error) = talk.await {
                         tracing::debug!(error, "a connection ended badly");
@@ -92,7 +120,7 @@ pub(crate) async fn serve(
 /// A connection from its handshake to its end.
 async fn converse(
     stream: TcpStream,
-    router: Router,
+    service: OfPeer,
     tls: Option<Acceptor>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -100,13 +128,13 @@ async fn converse(
         tracing::debug!(%error, "a connection keeps its delay");
     }
     let Some(tls) = tls else {
-        return Ok(until_ended(connection(stream, router), stopping).await?);
+        return Ok(until_ended(connection(stream, service), stopping).await?);
     };
     let stream = tokio::select! {
         stream = tls.accept(stream) => stream?,
         _ = stopping.wait_for(|stop| *stop) => return Ok(()),
     };
-    Ok(until_ended(connection(stream, router), stopping).await?)
+    Ok(until_ended(connection(stream, service), stopping).await?)
 }
 
 /// A connection to its end, which is behind the request under way once the server stops.
@@ -122,14 +150,14 @@ async fn until_ended<S: Stream>(
     connection.await
 }
 
-fn connection<S: Stream>(stream: S, router: Router) -> HttpConnection<S> {
+fn connection<S: Stream>(stream: S, service: OfPeer) -> HttpConnection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
-use crate::http::{self, About, App, Gate, Hosts, telemetry};
+use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
 use crate::server;
 use crate::settings::Settings;
 use crate::tls;
@@ -88,7 +88,8 @@ impl Service {
         let Self { settings, registry, listener, address, hold, gate, tls } = self;
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
-        let app = App::new(about(&settings, address), hosts, gate);
+        let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
+        let app = App::new(about(&settings, address), hosts, gate, rates);
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
         let (acceptor, keeper) = tls.unzip();

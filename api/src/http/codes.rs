@@ -125,6 +125,8 @@ pub const BACKUP_RUNNING: &str = "BACKUP_RUNNING";
 pub const BACKUPS_OFF: &str = "BACKUPS_OFF";
 /// The workflow takes no more runs at a time, and lets none wait.
 pub const QUEUE_FULL: &str = "QUEUE_FULL";
+/// The address, or the caller, asks too often.
+pub const RATE_LIMITED: &str = "RATE_LIMITED";
 /// Too many runs wait to begin.
 pub const INSUFFICIENT_RESOURCES: &str = "INSUFFICIENT_RESOURCES";
 /// The server is starting, stopping, or can't write its journal.
@@ -139,7 +141,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 66] = [
+pub const ALL: [(&str, StatusCode); 67] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -159,6 +161,7 @@ pub const ALL: [(&str, StatusCode); 66] = [
     (REPLAY_COMPLETED, StatusCode::CONFLICT),
     (REPLAY_INTO_VIEW, StatusCode::CONFLICT),
     (QUEUE_FULL, StatusCode::TOO_MANY_REQUESTS),
+    (RATE_LIMITED, StatusCode::TOO_MANY_REQUESTS),
     (INSUFFICIENT_RESOURCES, StatusCode::SERVICE_UNAVAILABLE),
     (TOO_MANY_REPLAYS, StatusCode::TOO_MANY_REQUESTS),
     (CURSOR_OUTDATED, StatusCode::GONE),

@@ -35,6 +35,7 @@ mod path;
 mod payloads;
 mod pieces;
 mod query;
+mod rates;
 mod redrives;
 mod reference;
 mod refusal;
@@ -74,6 +75,7 @@ pub use document::BODY_BYTES_MAX;
 pub use gate::Gate;
 pub use hosts::Hosts;
 pub use query::{LIMIT_DEFAULT, LIMIT_MAX};
+pub use rates::{Peer, Rates};
 pub use reference::openapi;
 pub use refusal::Refusal;
 pub use routes::{Access, Further, Route};
@@ -88,6 +90,7 @@ struct Parts {
     about: About,
     hosts: Hosts,
     gate: Gate,
+    rates: Rates,
     room: Room,
     backups: Backups,
     machine: Meter,
@@ -102,12 +105,12 @@ struct Opened {
 impl App {
     /// An application whose engine is still being opened: it is alive and not ready.
     #[must_use]
-    pub fn new(about: About, hosts: Hosts, gate: Gate) -> Self {
+    pub fn new(about: About, hosts: Hosts, gate: Gate, rates: Rates) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
         let machine = Meter::default();
         let streams = Streams::new();
-        Self(Arc::new(Parts { engine, about, hosts, gate, room, backups, machine, streams }))
+        Self(Arc::new(Parts { engine, about, hosts, gate, rates, room, backups, machine, streams }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -160,6 +163,10 @@ impl App {
 
     fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     fn room(&self) -> &Room {

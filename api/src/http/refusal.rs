@@ -105,7 +105,9 @@ impl IntoResponse for Refusal {
         if let Some(challenge) = challenge(&self) {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE || self.code == codes::QUEUE_FULL {
+        if let Some(seconds) = self.details["retry_after_seconds"].as_u64() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        } else if status == StatusCode::SERVICE_UNAVAILABLE || self.code == codes::QUEUE_FULL {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response

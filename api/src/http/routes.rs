@@ -9,11 +9,15 @@ use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
+use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use backstitch_core::access::Permission;
 
+use super::caller::Caller;
+use super::rates::Peer;
+use super::refusal::Refusal;
 use super::request_id::ActedBy;
 use super::{App, gate, query};
 
@@ -158,6 +162,21 @@ impl Routes {
     }
 }
 
+/// Who sent a request, once neither they nor their address ask too often.
+async fn arrived(
+    app: &App,
+    route: &Arc<Route>,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+) -> Result<Caller, Refusal> {
+    app.rates().count_address(peer)?;
+    let caller = gate::identify(app, route, headers).await?;
+    if app.gate().is_required() {
+        app.rates().count_caller(caller.namespace(), caller.actor())?;
+    }
+    Ok(caller)
+}
+
 /// Lets a request through to its handler, with who sent it, or refuses it.
 async fn guard(
     State((app, route)): State<(App, Arc<Route>)>,
@@ -168,7 +187,8 @@ async fn guard(
     if route.access == Access::Open {
         return next.run(request).await;
     }
-    let caller = match gate::identify(&app, &route, request.headers()).await {
+    let peer = request.extensions().get().copied();
+    let caller = match arrived(&app, &route, peer, request.headers()).await {
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };

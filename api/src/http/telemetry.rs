@@ -60,6 +60,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         // The server's life begins here.
         traffic();
         metrics::describe_counter!(REQUESTS, "requests answered");
+        metrics::describe_counter!(super::rates::RATE_LIMITED, "requests of who asked too often");
         metrics::describe_counter!(super::backups::BACKUPS, "backups that ended");
         metrics::describe_histogram!(REQUEST_SECONDS, "seconds to an answer");
         metrics::describe_gauge!(VIEW_LAG_COMMITS, "durable commits a view's tree lacks");

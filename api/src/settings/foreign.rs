@@ -11,6 +11,8 @@ enum Does {
     Names(&'static str),
     /// One of ours that is `on` or `off`.
     Switches(&'static str),
+    /// The limit of each address, with this rate if it is on.
+    RateLimit(&'static str),
     /// Half of where to listen.
     Host,
     Port,
@@ -65,7 +67,7 @@ const WORDS: [(&str, Does); 38] = [
     ("enterprise.service_mesh_enabled", Does::Nothing("mutual TLS is set by tls_client_ca")),
     ("enterprise.event_streaming_enabled", Does::Nothing("live events are always there")),
     ("enterprise.circuit_breaker_enabled", Does::Switches("breakers")),
-    ("enterprise.rate_limiting_enabled", Does::Nothing("there are no rate limits yet")),
+    ("enterprise.rate_limiting_enabled", Does::RateLimit("100/s")),
     ("orchestrator.ORCHESTRATOR_PEERS", Does::Nothing("comes with clusters")),
 ];
 
@@ -151,6 +153,9 @@ pub(super) fn meant(said: &[Said], listen: &str) -> Meant {
             Does::Names(key) => give(key, format!("env:{name}")),
             Does::Switches(key) => {
                 give(key, if truthy(&own.text) { "on" } else { "off" }.to_owned());
+            }
+            Does::RateLimit(rate) => {
+                give("rate_limit_address", if truthy(&own.text) { rate } else { "off" }.to_owned());
             }
             Does::Level => give("log_level", own.text.to_lowercase()),
             Does::TlsPath(key) if has_tls => give(key, own.text.clone()),

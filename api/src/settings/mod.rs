@@ -6,6 +6,7 @@
 pub mod authentication;
 mod effective;
 mod foreign;
+mod rate;
 mod read;
 mod sources;
 mod tls;
@@ -19,6 +20,7 @@ use backstitch_saga::Shutdown;
 
 pub use authentication::Authentication;
 pub use foreign::Idle;
+pub use rate::RateLimit;
 pub use sources::{CONFIG_FILES, Given, KEYS, Sources};
 pub use tls::Tls;
 
@@ -102,6 +104,10 @@ pub struct Settings {
     pub authentication: Authentication,
     /// The port's TLS, if it has any.
     pub tls: Option<Tls>,
+    /// How often one address may ask.
+    pub rate_limit_address: Option<RateLimit>,
+    /// How often one caller may ask who has proven who they are.
+    pub rate_limit_caller: Option<RateLimit>,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -141,6 +147,8 @@ impl Default for Settings {
             allow_unauthenticated: false,
             authentication: Authentication::default(),
             tls: None,
+            rate_limit_address: None,
+            rate_limit_caller: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

@@ -15,6 +15,7 @@ use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
+use super::rate;
 use super::{Authentication, LogFormat, MetricNames, Settings, Sources, Tls};
 use crate::error::Error;
 
@@ -66,6 +67,8 @@ impl Settings {
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
+        put(sources, "rate_limit_address", &mut settings.rate_limit_address, rate::read)?;
+        put(sources, "rate_limit_caller", &mut settings.rate_limit_caller, rate::read)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "dlq_alarm_letters", &mut settings.letter_alarm.letters, letters)?;
@@ -357,6 +360,8 @@ mod tests {
             ("log_level", "info,hyper"),
             ("log_format", "xml"),
             ("allow_unauthenticated", "yes"),
+            ("rate_limit_address", "100"),
+            ("rate_limit_caller", "on"),
             ("allowed_hosts", "a:80"),
             ("node", "a b"),
             ("retention", "for ever"),

@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 42] = [
     "data_dir",
     "listen",
     "fsync",
@@ -54,6 +54,8 @@ pub const KEYS: [&str; 40] = [
     "tls_certificate",
     "tls_key",
     "tls_client_ca",
+    "rate_limit_address",
+    "rate_limit_caller",
     "allowed_hosts",
     "node",
     "dlq_alarm_letters",

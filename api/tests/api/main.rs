@@ -22,6 +22,7 @@ mod loops;
 mod migrations;
 mod payloads;
 mod process;
+mod rates;
 mod refused;
 mod rehearsals;
 mod rest;

@@ -73,6 +73,8 @@ async fn the_documents_files_and_variables_set_up_a_server_that_says_by_whom() {
         assert_eq!(own("metrics"), said("false", "ORCHESTRATOR_METRICS_ENABLED".to_owned()));
         assert_eq!(own("node"), said("n1", "--node".to_owned()));
         assert_eq!(own("fsync"), said("always", "default".to_owned()));
+        let rate = of_file("enterprise.rate_limiting_enabled");
+        assert_eq!(own("rate_limit_address"), said("100/s", rate));
         assert_eq!(own("tls_certificate"), said("-", "default".to_owned()));
         let idle = shown["without_effect"].as_array().expect("a list");
         for name in ["REDIS_HOST", "database.connection_pool_size", "security.tls_cert_path"] {

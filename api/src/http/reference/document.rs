@@ -21,11 +21,12 @@ const ABOUT: &str = "A durable orchestrator: every run finishes or is undone, wh
     YAML; unknown fields and query parameters are refused. Lists go on with `cursor`, the `next_cursor` of the page \
     before. Every error is an `Error` with a stable `error_code`.";
 /// Errors of every route that asks who is there.
-const GUARDED: [&str; 6] = [
+const GUARDED: [&str; 7] = [
     codes::INVALID_REQUEST,
     codes::UNAUTHENTICATED,
     codes::PERMISSION_DENIED,
     codes::FORBIDDEN_HOST,
+    codes::RATE_LIMITED,
     codes::ORCHESTRATOR_UNAVAILABLE,
     codes::INTERNAL,
 ];
@@ -196,7 +197,7 @@ fn responses(route: &Route, own: &Operation) -> Map<String, Value> {
             "content": { JSON: { "schema": schema("Error") } },
             "x-error-codes": codes,
         });
-        if status == 503 {
+        if [429, 503].contains(&status) {
             let seconds = json!({ "type": "integer", "minimum": 0 });
             let about = "Seconds after which to come again.";
             shown["headers"] =

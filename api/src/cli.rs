@@ -232,6 +232,9 @@ pub struct ServeFlags {
     /// Authorities, in PEM, of whom clients need a certificate: mutual TLS
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<String>,
+    /// The secrets that callbacks are signed with: a file with one `whsec_...` a line
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secrets: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -301,6 +304,7 @@ impl ServeFlags {
             ("tls_certificate", self.tls_certificate.clone()),
             ("tls_key", self.tls_key.clone()),
             ("tls_client_ca", self.tls_client_ca.clone()),
+            ("webhook_secrets", self.webhook_secrets.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

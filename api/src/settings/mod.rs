@@ -102,6 +102,8 @@ pub struct Settings {
     pub authentication: Authentication,
     /// The port's TLS, if it has any.
     pub tls: Option<Tls>,
+    /// The file of secrets that callbacks are signed with; they are not signed without it.
+    pub webhook_secrets: Option<PathBuf>,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -141,6 +143,7 @@ impl Default for Settings {
             allow_unauthenticated: false,
             authentication: Authentication::default(),
             tls: None,
+            webhook_secrets: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

@@ -22,7 +22,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 41] = [
     "data_dir",
     "listen",
     "fsync",
@@ -54,6 +54,7 @@ pub const KEYS: [&str; 40] = [
     "tls_key",
     "tls_client_ca",
     "allowed_hosts",
+    "webhook_secrets",
     "node",
     "dlq_alarm_letters",
     "dlq_alarm_age",

@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients binaries
+.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients callbacks binaries
 
 CARGO ?= cargo
 SEED ?=
@@ -68,6 +68,9 @@ schemathesis: binaries ## 5,000 requests and more made of the OpenAPI document a
 
 clients: binaries ## clients generated from the OpenAPI document, against a real server (needs PyPI and npm)
 	python3 tests/openapi/clients.py
+
+callbacks: binaries ## callbacks of a real server, read by the public packages of their standards (needs PyPI)
+	python3 tests/callbacks/receivers.py
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

@@ -238,6 +238,9 @@ pub struct ServeFlags {
     /// How often one key or token's subject may ask: as for addresses [default: off]
     #[arg(long, value_name = "RATE")]
     pub rate_limit_caller: Option<String>,
+    /// The secrets that callbacks are signed with: a file with one `whsec_...` a line
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secrets: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -309,6 +312,7 @@ impl ServeFlags {
             ("tls_client_ca", self.tls_client_ca.clone()),
             ("rate_limit_address", self.rate_limit_address.clone()),
             ("rate_limit_caller", self.rate_limit_caller.clone()),
+            ("webhook_secrets", self.webhook_secrets.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

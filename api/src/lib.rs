@@ -6,6 +6,7 @@
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
+//! - `renewed`, `tls`, `webhook_secrets`: files that are read again while the server runs;
 //! - `demo`: the whole at work, with a shop;
 //! - `trial`: a workflow tested under every fault;
 //! - `orchestrator`, `parent`: a server as a child process, which both of them kill.
@@ -23,6 +24,7 @@ pub mod machine;
 mod nearest;
 mod orchestrator;
 mod parent;
+mod renewed;
 pub mod server;
 pub mod service;
 pub mod settings;
@@ -32,6 +34,7 @@ pub mod timeline;
 mod tls;
 pub mod traffic;
 pub mod trial;
+mod webhook_secrets;
 
 pub use error::Error;
 pub use service::Service;

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use backstitch_executors::{HttpConfig, Registry};
 use backstitch_saga::hold::Hold;
+use backstitch_saga::webhooks::{Secrets, Signer};
 use backstitch_saga::{Config, Engine, Handle};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
-use crate::server;
+use crate::renewed::Keeper;
 use crate::settings::Settings;
-use crate::tls;
+use crate::{server, tls, webhook_secrets};
 
 /// How long answers under way may take to be read once the engine has stopped.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
@@ -33,7 +36,8 @@ pub struct Service {
     address: SocketAddr,
     hold: Hold,
     gate: Gate,
-    tls: Option<(tls::Acceptor, tls::Keeper)>,
+    tls: Option<(tls::Acceptor, Keeper<Arc<ServerConfig>>)>,
+    secrets: Option<(Signer, Keeper<Secrets>)>,
 }
 
 impl Service {
@@ -42,7 +46,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotLoopback`], [`Error::Listen`], [`Error::Executors`]; [`Error::Setting`] for keys of
-    /// an issuer or files of TLS that can't be read.
+    /// an issuer, files of TLS or secrets of callbacks that can't be read.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         if !settings.listen.ip().is_loopback()
             && !settings.allow_unauthenticated
@@ -52,10 +56,20 @@ impl Service {
         }
         let gate = Gate::of(&settings.authentication)?;
         let tls = settings.tls.clone().map(tls::open).transpose()?;
+        let secrets = settings.webhook_secrets.clone().map(webhook_secrets::open).transpose()?;
         let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
-        Ok(Self { settings, registry, listener, address, hold: Hold::default(), gate, tls })
+        Ok(Self {
+            settings,
+            registry,
+            listener,
+            address,
+            hold: Hold::default(),
+            gate,
+            tls,
+            secrets,
+        })
     }
 
     /// Where it listens.
@@ -85,22 +99,29 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate, tls } = self;
+        let Self { settings, registry, listener, address, hold, gate, tls, secrets } = self;
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
         let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
         let app = App::new(about(&settings, address), hosts, gate, rates);
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
-        let (acceptor, keeper) = tls.unzip();
-        let keeper = tokio::spawn(keep(keeper));
+        let mut keepers = JoinSet::new();
+        let acceptor = tls.map(|(acceptor, keeper)| {
+            keepers.spawn(keeper.keep());
+            acceptor
+        });
+        let signer = secrets.map_or_else(Signer::default, |(signer, keeper)| {
+            keepers.spawn(keeper.keep());
+            signer
+        });
         let served = server::serve(listener, router, acceptor, stopped(stopping), ANSWERS_GRACE);
         let connections = tokio::spawn(served);
         let upkeep = tokio::spawn(keep_metrics(app.clone()));
-        let ended = serve(&settings, (registry, hold), address, &app, shutdown).await;
+        let ended = serve(&settings, (registry, signer, hold), address, &app, shutdown).await;
         stop.send_replace(true);
         upkeep.abort();
-        keeper.abort();
+        drop(keepers);
         if let Err(error) = connections.await {
             tracing::error!(%error, "serving connections met a bug");
         }
@@ -113,7 +134,7 @@ impl Service {
 
 async fn serve(
     settings: &Settings,
-    (registry, hold): (Arc<Registry>, Hold),
+    (registry, signer, hold): (Arc<Registry>, Signer, Hold),
     address: SocketAddr,
     app: &App,
     shutdown: impl Future<Output = ()>,
@@ -123,6 +144,7 @@ async fn serve(
         data_dir: settings.data_dir.clone(),
         journal: settings.journal.clone(),
         registry,
+        signer,
         attempts_max: settings.workers_max.min(server::connections_max() / 2),
         slots: settings.slots,
         breakers: settings.breakers,
@@ -184,13 +206,6 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("nobody is left to stop the server");
-    }
-}
-
-async fn keep(keeper: Option<tls::Keeper>) {
-    let Some(keeper) = keeper else { return };
-    if let Err(error) = keeper.keep().await {
-        tracing::error!(error = error.sentence(), "TLS keeps its certificate until a restart");
     }
 }
 

@@ -24,7 +24,7 @@ use crate::summary::LetterStatus;
 use crate::time::Timestamp;
 
 /// Attempts to deliver one callback before it becomes a dead letter.
-pub const CALLBACK_ATTEMPTS_MAX: u16 = 10;
+pub const CALLBACK_ATTEMPTS_MAX: u16 = 17;
 
 /// The facts that a command makes. A late or repeated command makes none.
 ///

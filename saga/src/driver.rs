@@ -4,6 +4,7 @@
 //! partition's to know. A report always comes, also from an executor that panics, unless the
 //! attempt was aborted.
 
+mod callbacks;
 mod faults;
 mod flights;
 
@@ -16,11 +17,11 @@ use backstitch_core::failure::{Failure, codes};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
-use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::breakers::Dependencies;
 use crate::partition::Order;
+use crate::webhooks::Signer;
 use crate::{clock, metrics, retry};
 
 pub use flights::{Flights, UnderWay};
@@ -44,30 +45,39 @@ pub const CALLBACKS_MAX: usize = 64;
 /// Performs effects on the runtime it is called on.
 #[derive(Debug, Clone)]
 pub struct Driver {
-    registry: Arc<Registry>,
+    means: Means,
     callbacks: Arc<Semaphore>,
     flights: Flights,
     /// Whether attempts meet the faults that their runs were submitted with.
     faults: bool,
 }
 
+/// What an attempt is made with.
+#[derive(Debug, Clone)]
+struct Means {
+    registry: Arc<Registry>,
+    signer: Signer,
+}
+
 impl Driver {
-    /// A driver that uses these executors, and lets attempts meet faults or not.
+    /// A driver that uses these executors, has callbacks signed, and lets attempts meet faults
+    /// or not.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, faults: bool) -> Self {
+    pub fn new(registry: Arc<Registry>, signer: Signer, faults: bool) -> Self {
         let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
-        Self { registry, callbacks, flights: Flights::default(), faults }
+        let means = Means { registry, signer };
+        Self { means, callbacks, flights: Flights::default(), faults }
     }
 
     /// Who says which services tasks call.
     #[must_use]
     pub fn services(&self) -> Arc<dyn Dependencies> {
-        self.registry.clone()
+        self.means.registry.clone()
     }
 
     /// Begins an order and reports its end.
     pub fn perform(&self, order: Order, report: Report) {
-        let (registry, callbacks) = (self.registry.clone(), self.callbacks.clone());
+        let (means, callbacks) = (self.means.clone(), self.callbacks.clone());
         let (flights, key) = (self.flights.clone(), (order.execution, order.effect));
         let (namespace, step) = (order.namespace.clone(), order.step.clone());
         let since = clock::now();
@@ -86,8 +96,8 @@ impl Driver {
             let mut pending = Pending { order: Some((order, report)) };
             let Some((order, _)) = &pending.order else { return };
             let result = match &fault {
-                None => attempt(&registry, order).await,
-                Some(fault) => faults::spoilt(&registry, order, fault).await,
+                None => attempt(&means, order).await,
+                Some(fault) => faults::spoilt(&means, order, fault).await,
             };
             pending.report(result);
         });
@@ -129,8 +139,8 @@ impl Drop for Flight {
 }
 
 /// One attempt, within its timeout.
-async fn attempt(registry: &Registry, order: &Order) -> AttemptResult {
-    within(order.timeout_ms, call(registry, order)).await
+async fn attempt(means: &Means, order: &Order) -> AttemptResult {
+    within(order.timeout_ms, call(means, order)).await
 }
 
 async fn within(
@@ -144,18 +154,18 @@ async fn within(
 }
 
 /// Has the order's executor do it once.
-async fn call(registry: &Registry, order: &Order) -> Result<Payload, Failure> {
+async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
     if let Some(absent) = order.input.absent() {
         // Nothing is sent in place of what is gone; what was sent before may have worked.
         return Err(absent.failure("the input"));
     }
     let task_type: Arc<str> = order.task_type.clone().unwrap_or_else(|| "http".into());
-    let Some(executor) = registry.get(&task_type) else {
+    let Some(executor) = means.registry.get(&task_type) else {
         let message = format!("no executor takes the task type `{task_type}`");
         return Err(Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message));
     };
     let input = match &order.url {
-        Some(url) => callback_request(url, &order.input),
+        Some(url) => callbacks::request(url, order, &means.signer),
         None => order.input.clone(),
     };
     let task = Task {
@@ -169,15 +179,6 @@ async fn call(registry: &Registry, order: &Order) -> Result<Payload, Failure> {
         timeout: Duration::from_millis(order.timeout_ms),
     };
     executor.run(task).await
-}
-
-/// A callback is one `POST`, made by the `http` executor.
-fn callback_request(url: &str, body: &Payload) -> Payload {
-    let headers = json!({ "content-type": "application/json" });
-    let request = json!({
-        "method": "POST", "url": url, "headers": headers, "body": body.value(),
-    });
-    Payload::of(&request)
 }
 
 /// An attempt under way. Dropped without a result, it reports that its executor panicked.
@@ -201,7 +202,7 @@ impl Pending {
             // Partitions send messages themselves.
             Effect::Send { .. } => return,
             Effect::DeliverCallback { delivery, attempt } => {
-                let result = received(result, order.timeout_ms);
+                let result = callbacks::received(result, order.timeout_ms);
                 Command::ReportCallback { delivery, attempt, result, retry_delay_ms }
             }
         };
@@ -216,18 +217,5 @@ impl Drop for Pending {
             let failure = Failure::permanent(EXECUTOR_PANICKED, message).of_unknown_effect();
             self.report(AttemptResult::Answered(Err(failure)));
         }
-    }
-}
-
-/// The status a callback was answered with, or why it was not received.
-fn received(result: AttemptResult, timeout_ms: u64) -> Result<u16, Failure> {
-    match result {
-        AttemptResult::Answered(Ok(output)) => {
-            let status = output.value().get("status").and_then(Value::as_u64);
-            Ok(status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200))
-        }
-        AttemptResult::Answered(Err(failure)) => Err(failure),
-        AttemptResult::TimedOut => Err(backstitch_core::evolve::timed_out(timeout_ms)),
-        AttemptResult::Lost => Err(backstitch_core::evolve::attempt_lost()),
     }
 }

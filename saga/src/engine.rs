@@ -43,6 +43,7 @@ use crate::replays::Replays;
 use crate::retention;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
+use crate::webhooks::Signer;
 use crate::{clock, document_metrics, metrics};
 
 pub(crate) use common::Common;
@@ -65,6 +66,8 @@ pub struct Config {
     pub journal: Options,
     /// What steps can do.
     pub registry: Arc<Registry>,
+    /// Signs callbacks.
+    pub signer: Signer,
     /// Attempts under way at a time; more wait their turn.
     pub attempts_max: usize,
     /// Runs that go on at a time; more wait to begin.
@@ -129,7 +132,7 @@ impl Engine {
         }
         let recovered_keys = recovery::api_keys(&starts);
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone(), config.fault_injection);
+        let driver = Driver::new(config.registry.clone(), config.signer, config.fault_injection);
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let breakers = Breakers::new(config.breakers);
         recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {

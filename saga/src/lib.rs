@@ -26,6 +26,7 @@ pub mod retention;
 pub mod retry;
 pub mod slots;
 pub mod turns;
+pub mod webhooks;
 
 pub use engine::{Config, Engine, Shutdown};
 pub use error::Error;

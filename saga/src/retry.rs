@@ -13,13 +13,14 @@ use backstitch_core::retry_policy::{Backoff, RetryPolicy};
 /// The longest wait that a service's `Retry-After` is heeded for.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
-/// How a callback's delivery is retried: from 1 s, doubling up to 10 minutes.
+/// How a callback's delivery is retried, over about a day: from 1 s, three times as long each time,
+/// up to 4 hours.
 pub const CALLBACK_POLICY: RetryPolicy = RetryPolicy {
     max_attempts: backstitch_core::decide::CALLBACK_ATTEMPTS_MAX,
     backoff: Backoff::Exponential,
     initial_ms: 1_000,
-    max_ms: 600_000,
-    multiplier: 2.0,
+    max_ms: 4 * 3_600_000,
+    multiplier: 3.0,
     jitter: true,
 };
 
@@ -128,6 +129,19 @@ mod tests {
         assert_eq!(wait(&AttemptResult::Answered(Ok(Payload::null())), 7), 0);
         let exact = RetryPolicy { jitter: false, ..policy };
         assert_eq!(wait_after_ms(&exact, 1, u32::MAX, &after(9_000)), 9_000);
+    }
+
+    #[test]
+    fn a_callback_is_tried_for_about_a_day() {
+        let hours = |drawn| {
+            let tries = 1..CALLBACK_POLICY.max_attempts;
+            tries.map(|tries| wait_ms(&CALLBACK_POLICY, tries, drawn)).sum::<u64>() / 3_600_000
+        };
+        assert_eq!((hours(0), hours(u32::MAX)), (15, 30));
+        assert_eq!(
+            [1, 2, 9].map(|n| wait_ms(&CALLBACK_POLICY, n, u32::MAX)),
+            [1_000, 3_000, 6_561_000]
+        );
     }
 
     #[test]

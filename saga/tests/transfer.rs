@@ -32,6 +32,7 @@ impl Node {
             data_dir: directory.to_owned(),
             journal: options(partitions),
             registry: Arc::new(Registry::builtin(HttpConfig::default()).expect("executors")),
+            signer: Default::default(),
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

@@ -108,6 +108,8 @@ pub struct Settings {
     pub rate_limit_address: Option<RateLimit>,
     /// How often one caller may ask who has proven who they are.
     pub rate_limit_caller: Option<RateLimit>,
+    /// The file of secrets that callbacks are signed with; they are not signed without it.
+    pub webhook_secrets: Option<PathBuf>,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -149,6 +151,7 @@ impl Default for Settings {
             tls: None,
             rate_limit_address: None,
             rate_limit_caller: None,
+            webhook_secrets: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

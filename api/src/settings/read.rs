@@ -1,6 +1,7 @@
 //! From what was given to what is meant.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -50,9 +51,7 @@ impl Settings {
         put(sources, "fsync", &mut settings.journal.fsync, fsync)?;
         put(sources, "partitions", &mut settings.journal.partitions, partitions)?;
         put(sources, "archive", &mut settings.journal.archive, truth)?;
-        put(sources, "archive_directory", &mut settings.journal.archive_directory, |text| {
-            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
-        })?;
+        put(sources, "archive_directory", &mut settings.journal.archive_directory, path)?;
         put(sources, "log_segments_kept", &mut settings.journal.log_segments_kept, segments)?;
         put(sources, "drain", &mut settings.drain, drain)?;
         put(sources, "max_workers", &mut settings.workers_max, |text| number(text, 1))?;
@@ -80,9 +79,8 @@ impl Settings {
         put(sources, "retention", &mut settings.retention.policy, policy)?;
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
-        put(sources, "backup_directory", &mut settings.backup_directory, |text| {
-            if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
-        })?;
+        put(sources, "backup_directory", &mut settings.backup_directory, path)?;
+        put(sources, "webhook_secrets", &mut settings.webhook_secrets, path)?;
         settings.authentication = Authentication::read(sources)?;
         settings.tls = Tls::read(sources)?;
         settings.effective = effective(sources);
@@ -102,6 +100,10 @@ fn put<T>(
         Error::Setting(format!("{}: `{}` must be {wanted}", given.origin, given.text))
     })?;
     Ok(())
+}
+
+fn path(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() { Err("a path".to_owned()) } else { Ok(Some(text.into())) }
 }
 
 fn policy(text: &str) -> Result<Option<Policy>, String> {

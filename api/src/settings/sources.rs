@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 42] = [
+pub const KEYS: [&str; 43] = [
     "data_dir",
     "listen",
     "fsync",
@@ -57,6 +57,7 @@ pub const KEYS: [&str; 42] = [
     "rate_limit_address",
     "rate_limit_caller",
     "allowed_hosts",
+    "webhook_secrets",
     "node",
     "dlq_alarm_letters",
     "dlq_alarm_age",

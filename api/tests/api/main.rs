@@ -4,6 +4,7 @@ mod attacks;
 mod authentication;
 mod backups;
 mod breakers;
+mod callbacks;
 mod commands;
 mod contract;
 mod control;

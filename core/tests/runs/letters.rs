@@ -1,6 +1,7 @@
 //! Dead letters and callbacks: what waits for a person, and what is told to others.
 
 use backstitch_core::command::{Command, Rejection};
+use backstitch_core::decide::CALLBACK_ATTEMPTS_MAX;
 use backstitch_core::effect::owed;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::StepIndex;
@@ -86,7 +87,7 @@ callbacks: [{ event: workflow.completed, url: 'http://h/done' }, { event: workfl
     );
     life.succeeds("a");
     assert!(!life.state.is_quiescent());
-    for attempt in 1..=10 {
+    for attempt in 1..=CALLBACK_ATTEMPTS_MAX {
         let result = Err(Failure::retryable("BUSY", "busy"));
         let (delivery, retry_delay_ms) = (0, 1_000);
         life.act(Command::ReportCallback { delivery, attempt, result, retry_delay_ms })
@@ -96,7 +97,7 @@ callbacks: [{ event: workflow.completed, url: 'http://h/done' }, { event: workfl
     assert!(life.state.is_quiescent());
     assert_eq!(life.state.letters.len(), 1);
     life.act(retry(0)).expect("in place");
-    let (delivery, attempt, result, retry_delay_ms) = (0, 11, Ok(204), 0);
+    let (delivery, attempt, result, retry_delay_ms) = (0, CALLBACK_ATTEMPTS_MAX + 1, Ok(204), 0);
     life.act(Command::ReportCallback { delivery, attempt, result, retry_delay_ms })
         .expect("never rejected");
     assert_eq!(life.state.deliveries[0].answered, Some(204));

@@ -5,14 +5,13 @@ use std::time::Duration;
 use backstitch_core::command::AttemptResult;
 use backstitch_core::event::FaultKind;
 use backstitch_core::failure::{Failure, codes};
-use backstitch_executors::Registry;
 
-use super::{attempt, call, within};
+use super::{Means, attempt, call, within};
 use crate::metrics;
 use crate::partition::Order;
 
 /// One attempt with its fault, within its timeout.
-pub(super) async fn spoilt(registry: &Registry, order: &Order, fault: &FaultKind) -> AttemptResult {
+pub(super) async fn spoilt(means: &Means, order: &Order, fault: &FaultKind) -> AttemptResult {
     let (run, step, number) = (order.execution, &*order.step, order.effect.attempt());
     let word = fault.word();
     tracing::warn!(%run, step, attempt = number, fault = word, "a fault on purpose");
@@ -21,25 +20,25 @@ pub(super) async fn spoilt(registry: &Registry, order: &Order, fault: &FaultKind
         FaultKind::Fail { permanent } => AttemptResult::Answered(Err(failure(*permanent))),
         FaultKind::Delay { ms } => {
             let late = async {
-                let answer = call(registry, order).await;
+                let answer = call(means, order).await;
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 answer
             };
             within(order.timeout_ms, late).await
         }
         FaultKind::CrashBeforeAck => {
-            drop(attempt(registry, order).await);
+            drop(attempt(means, order).await);
             AttemptResult::Lost
         }
         FaultKind::Duplicate => {
             let twice = async {
                 // Whoever repeats a call whose answer was lost knows only the second one.
-                drop(call(registry, order).await);
-                call(registry, order).await
+                drop(call(means, order).await);
+                call(means, order).await
             };
             within(order.timeout_ms, twice).await
         }
-        FaultKind::AtCheck(kind) => Box::pin(spoilt(registry, order, kind)).await,
+        FaultKind::AtCheck(kind) => Box::pin(spoilt(means, order, kind)).await,
     }
 }
 

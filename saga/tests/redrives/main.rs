@@ -77,6 +77,7 @@ impl Node {
             data_dir: directory.to_owned(),
             journal,
             registry: Arc::new(registry),
+            signer: Default::default(),
             attempts_max: 64,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

@@ -24,7 +24,7 @@ fn lists() -> Vec<List> {
     let callbacks = || CALLBACKS.map(callback_word).to_vec();
     vec![
         (API, "## Audit\n\n", AuditAction::ALL.map(AuditAction::word).to_vec()),
-        (API, "| event | when |", callbacks()),
+        ("docs/callbacks.md", "| event | when |", callbacks()),
         ("docs/writing-a-workflow.md", "Ids that mean something else in URLs:", callbacks()),
         (API, "| `GET /api/v1/dlq?...` |", LetterStatus::ALL.map(letter_word).to_vec()),
         (API, "`status` is one of `pending", RunStatus::ALL.map(RunStatus::word).to_vec()),

@@ -53,6 +53,7 @@ impl InProcess {
             data_dir: folder.to_owned(),
             journal: Options::default(),
             registry: Arc::new(registry),
+            signer: Default::default(),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

@@ -80,6 +80,10 @@ pub enum Command {
     List(runs::ListFlags),
     /// Show the items of a loop, and what became of each
     Items(runs::ItemsFlags),
+    /// Show whom a run told of what, and what came of it
+    Callbacks(runs::OneFlags),
+    /// Send a callback of a run again
+    Redeliver(runs::RedeliverFlags),
     /// Say what a run waits for, and since when
     Why(runs::OneFlags),
     /// Stop a run; what was done is undone as its workflow says
@@ -347,6 +351,8 @@ impl Command {
             Self::Get(flags) => runs::get(flags).await,
             Self::List(flags) => runs::list(flags).await,
             Self::Items(flags) => runs::items(flags).await,
+            Self::Callbacks(flags) => runs::callbacks(flags).await,
+            Self::Redeliver(flags) => runs::redeliver(flags).await,
             Self::Why(flags) => runs::why(flags).await,
             Self::Cancel(flags) => runs::cancel(flags).await,
             Self::Pause(flags) => runs::act(flags, "pause").await,

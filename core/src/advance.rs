@@ -10,6 +10,7 @@ mod checks;
 mod held;
 mod keyed;
 mod limits;
+mod notices;
 mod partial;
 mod routes;
 mod steps;
@@ -19,10 +20,7 @@ use serde_json::json;
 
 use crate::allot::allot;
 use crate::arrows::Phase;
-use crate::command::callbacks;
-use crate::event::{
-    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason,
-};
+use crate::event::{Compensation, LetterSubject, Outcome, Recourse, RunEvent, SuspendReason};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::links;
@@ -36,6 +34,8 @@ use alone::Gate;
 use held::suspended;
 use steps::{numbered, started};
 use unwinding::unwinding;
+
+pub(crate) use notices::owed as owed_callbacks;
 
 /// Steps or undos that one layer of consequences readies or starts.
 pub const STARTS_PER_LAYER_MAX: usize = 256;
@@ -59,6 +59,7 @@ pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work
         return Vec::new();
     }
     let mut events = letters(state);
+    events.extend(notices::owed(state));
     limits::breached(state, now, &mut events);
     links::follow(state, moment, &mut events);
     match state.phase {
@@ -66,10 +67,9 @@ pub fn layer(state: &State, moment: Moment, room: &mut dyn Room, work: &mut Work
         Phase::Failing => failing(state, now, &mut events),
         Phase::Suspended => suspended(state, now, &mut events),
         Phase::Unwinding => unwinding(state, now, room, work, &mut events),
-        Phase::Ended => {
-            events.extend(state.ending_event().into_iter().flat_map(|e| scheduled(state, e)));
-        }
+        Phase::Ended => {}
     }
+    notices::number(state, &mut events);
     allot(state, &mut events);
     events
 }
@@ -344,20 +344,4 @@ fn ended(state: &State, outcome: Outcome, compensation: Compensation) -> RunEven
     let cancelled = state.cancel.as_ref().is_some_and(|cancel| cancel.in_force);
     let outcome = if cancelled { Outcome::Cancelled } else { outcome };
     RunEvent::RunEnded { outcome, compensation, output: None }
-}
-
-/// The callbacks for an event that are not scheduled yet: each at most once in a run's life,
-/// in the order of [`callbacks`], so that a cut between two of them is made good.
-pub(crate) fn scheduled(state: &State, event: CallbackEvent) -> Vec<RunEvent> {
-    let known = state.deliveries.iter().filter(|delivery| delivery.event == event).count();
-    let first = u32::try_from(state.deliveries.len()).expect("deliveries are far fewer than 2^32");
-    let wanted = callbacks(&state.plan, &state.submitted).filter(|own| own.event == event);
-    wanted
-        .skip(known)
-        .zip(first..)
-        .map(|(own, delivery)| {
-            let url = own.url.clone();
-            RunEvent::CallbackScheduled { delivery, event, url }
-        })
-        .collect()
 }

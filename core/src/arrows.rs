@@ -256,6 +256,8 @@ pub enum DeliveryMove {
     Fail,
     /// `LetterRetried`.
     Reopen,
+    /// `CallbackSentAgain`.
+    SendAgain,
 }
 
 /// The arrows of a delivery.
@@ -268,6 +270,7 @@ pub const DELIVERY_ARROWS: &[(DeliveryStatus, DeliveryMove, DeliveryStatus)] = {
         (S::Owed, M::Fault, S::Faulted),
         (S::Faulted, M::Fail, S::Failed),
         (S::Failed, M::Reopen, S::Owed),
+        (S::Delivered, M::SendAgain, S::Owed),
     ]
 };
 

@@ -95,11 +95,13 @@ pub enum AuditAction {
     KeyCreated,
     /// An API key was revoked.
     KeyRevoked,
+    /// A callback that was received is sent again.
+    CallbackSentAgain,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -138,6 +140,7 @@ impl AuditAction {
         Self::UndosSettled,
         Self::KeyCreated,
         Self::KeyRevoked,
+        Self::CallbackSentAgain,
     ];
 
     /// The word the API prints.
@@ -182,6 +185,7 @@ impl AuditAction {
             Self::UndosSettled => "undos.settled",
             Self::KeyCreated => "key.created",
             Self::KeyRevoked => "key.revoked",
+            Self::CallbackSentAgain => "callback.sent_again",
         }
     }
 

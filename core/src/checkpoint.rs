@@ -15,13 +15,13 @@ use crate::plan::Plan;
 use crate::state::payloads::for_each_mut;
 use crate::state::{
     Calls, Cancel, Controls, Delivery, Ending, Failing, FlowState, Forks, Keyed, Letter, Links,
-    Migrations, RunKeys, Sets, State, StepState,
+    Migrations, Notices, RunKeys, Sets, State, StepState,
 };
 use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 22;
+pub const CHECKPOINT_FORMAT: u32 = 23;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ pub struct Checkpoint {
     migrations: Option<Box<Migrations>>,
     run_keys: Option<Box<RunKeys>>,
     calls: Option<Box<Calls>>,
+    notices: Option<Box<Notices>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -97,6 +98,7 @@ impl Checkpoint {
             migrations: own.migrations,
             run_keys: own.run_keys,
             calls: own.calls,
+            notices: own.notices,
         }
     }
 
@@ -114,6 +116,7 @@ impl Checkpoint {
         let around = (&mut deliveries[..], &mut letters[..]);
         for_each_mut(submitted, steps, failing, ending, around, links, visit);
         controls.iter_mut().for_each(|own| own.for_each_payload_mut(visit));
+        self.notices.iter_mut().for_each(|own| own.for_each_payload_mut(visit));
     }
 
     /// When the run was submitted.
@@ -187,6 +190,7 @@ impl Checkpoint {
             migrations: self.migrations,
             run_keys: self.run_keys,
             calls: self.calls,
+            notices: self.notices,
         })
     }
 }

@@ -5,7 +5,7 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Callback, Fault, Hold, Origin, Submitted, UndoSettlement};
+use crate::event::{Fault, Hold, Origin, Submitted, Target, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::letters::InputEdit;
@@ -54,6 +54,13 @@ pub enum Command {
     },
     /// A delivery's service is not to be called now: for what it waits, and when it is due again.
     HoldCallback(u32, Hold, Timestamp),
+    /// Send a callback again that was received, or that failed.
+    SendAgain {
+        /// Which delivery.
+        delivery: u32,
+        /// Who.
+        actor: String,
+    },
     /// Time has passed, or a decision was cut short: see what is due.
     Continue,
     /// Stop the run.
@@ -253,6 +260,8 @@ pub struct Submission {
     pub tags: Vec<Arc<str>>,
     /// Where it comes from, if there is anything to say.
     pub origin: Option<Box<Origin>>,
+    /// Who is told in forms of their own.
+    pub targets: Vec<Target>,
     /// What goes wrong with its attempts on purpose.
     pub faults: Vec<Fault>,
 }
@@ -312,12 +321,4 @@ pub fn is_callback_url(url: &str) -> bool {
         let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
         !host.is_empty() && !host.starts_with(':') && !host.contains('@') && plain
     }) && url.len() <= WORDS_BYTES_MAX
-}
-
-/// The callbacks of a run: those of its definition, then those of its submission.
-pub fn callbacks<'a>(
-    plan: &'a Plan,
-    submitted: &'a Submitted,
-) -> impl Iterator<Item = &'a Callback> {
-    plan.callbacks.iter().chain(&submitted.callbacks)
 }

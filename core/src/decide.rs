@@ -2,17 +2,19 @@
 //! here but by [`crate::advance`], so that a run cut off after any event goes on rightly.
 
 pub(crate) mod control;
+mod deliveries;
 mod fork;
 mod letters;
 mod rollback;
 mod undos;
 
+pub use deliveries::CALLBACK_ATTEMPTS_MAX;
 pub use letters::edited_input;
 
 use crate::allot::admit;
-use crate::arrows::{DeliveryStatus, Phase, StepStatus, UndoStatus};
+use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::command::{AttemptResult, Command, Rejection};
-use crate::event::{Hold, LetterSubject, Outcome, Recourse, RunEvent, ServiceEvent, UnwindEvent};
+use crate::event::{LetterSubject, Outcome, Recourse, RunEvent, UnwindEvent};
 use crate::evolve::{attempt_lost, timed_out};
 use crate::failure::{Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -22,9 +24,6 @@ use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
 use crate::state::{Letter, State};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
-
-/// Attempts to deliver one callback before it becomes a dead letter.
-pub const CALLBACK_ATTEMPTS_MAX: u16 = 17;
 
 /// The facts that a command makes. A late or repeated command makes none.
 ///
@@ -41,11 +40,12 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
             report_undo(state, step, attempt, result, retry_delay_ms)
         }
         Command::ReportCallback { delivery, attempt, result, retry_delay_ms } => {
-            report_callback(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
+            deliveries::report(state, delivery, attempt, result, now.plus_ms(retry_delay_ms))
         }
         Command::HoldCallback(delivery, hold, due_at) => {
-            hold_callback(state, delivery, hold, due_at)
+            deliveries::hold(state, delivery, hold, due_at)
         }
+        Command::SendAgain { delivery, actor } => deliveries::send_again(state, delivery, actor)?,
         Command::Cancel { reason, actor, compensate, force } => {
             control::cancel(state, reason, actor, compensate, force)?
         }
@@ -171,36 +171,6 @@ pub(crate) fn fitting(state: &State, output: Payload) -> Result<Payload, Failure
     }
     let message = format!("the output has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} are kept");
     Err(Failure::permanent(codes::PAYLOAD_TOO_LARGE, message).of_unknown_effect())
-}
-
-fn report_callback(
-    state: &State,
-    delivery: u32,
-    attempt: u16,
-    result: Result<u16, Failure>,
-    retry_at: Timestamp,
-) -> Vec<RunEvent> {
-    let Some(own) = state.deliveries.get(delivery as usize) else { return Vec::new() };
-    if own.status != DeliveryStatus::Owed || own.attempt + 1 != attempt {
-        return Vec::new();
-    }
-    vec![match result {
-        Ok(status) => RunEvent::CallbackDelivered { delivery, attempt, status },
-        Err(failure) => {
-            let failure = failure.clipped();
-            let again = own.tries + 1 < CALLBACK_ATTEMPTS_MAX;
-            let retry_at = again.then_some(retry_at);
-            RunEvent::CallbackAttemptFailed { delivery, attempt, failure, retry_at }
-        }
-    }]
-}
-
-/// One that is owed is owed later.
-fn hold_callback(state: &State, delivery: u32, hold: Hold, due_at: Timestamp) -> Vec<RunEvent> {
-    let owed = state.deliveries.get(delivery as usize);
-    let owed = owed.is_some_and(|own| own.status == DeliveryStatus::Owed);
-    let held = ServiceEvent::CallbackHeld { delivery, hold, due_at };
-    owed.then_some(RunEvent::Service(held)).into_iter().collect()
 }
 
 fn open_letter(state: &State, number: u32) -> Result<LetterSubject, Rejection> {

@@ -6,12 +6,14 @@
 
 mod api_key;
 mod control;
+mod delivery;
 mod fault;
 mod fork;
 mod graph;
 mod letter;
 mod link;
 mod message;
+mod outcome;
 mod partition;
 mod payloads;
 mod redrive;
@@ -26,12 +28,14 @@ use std::sync::Arc;
 
 pub use api_key::ApiKeyEvent;
 pub use control::ControlEvent;
+pub use delivery::{AboutStep, CallbackForm, DeliveryEvent, Target, targets_given};
 pub use fault::{Fault, FaultKind};
 pub use fork::{ForkEvent, ForkOrigin, KeptStatus, KeptStep};
 pub use graph::{GraphEvent, LimitKey, Number};
 pub use letter::LetterEvent;
 pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, SlotKey};
 pub use message::Message;
+pub use outcome::{Compensation, Outcome, Recourse, SuspendReason};
 pub use partition::PartitionEvent;
 pub use redrive::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
 pub use replay::{ReplayEvent, ReplayRequest};
@@ -324,6 +328,8 @@ pub enum RunEvent {
     Letter(LetterEvent),
     /// What stops the way back, and what people do about it.
     Unwind(UnwindEvent),
+    /// What becomes of callbacks in a form of their own, about steps, or sent again.
+    Delivery(DeliveryEvent),
 }
 
 impl RunEvent {
@@ -334,58 +340,11 @@ impl RunEvent {
             self,
             Self::Tagged { .. }
                 | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
+                | Self::Delivery(DeliveryEvent::Targeted { .. })
                 | Self::Fork(ForkEvent::Begun(_))
                 | Self::Service(ServiceEvent::FaultsPlanned { .. })
         )
     }
-}
-
-/// What is done about a failing run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Recourse {
-    /// Undo what was done.
-    Compensate,
-    /// End as it stands; letters can be retried in place.
-    Halt,
-    /// Wait for an operator.
-    Suspend,
-}
-
-/// What a suspended run waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum SuspendReason {
-    /// The workflow's policy puts failures before a person.
-    Policy,
-    /// Somebody paused it.
-    Pause,
-    /// An undo failed, and the run does not go on before that is settled.
-    Undo,
-}
-
-/// The final word on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Every step that matters is done.
-    Completed,
-    /// It failed and nothing was undone.
-    Failed,
-    /// It failed and everything done is undone.
-    Compensated,
-    /// It failed and something could not be undone.
-    CompensationFailed,
-    /// It was cancelled.
-    Cancelled,
-}
-
-/// What became of the undos of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Compensation {
-    /// There were none.
-    None,
-    /// All were done.
-    Done,
-    /// Some failed.
-    Failed,
 }
 
 /// The operation a dead letter is about.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::arrows::{
     DeliveryMove, PHASE_ARROWS, Phase, PhaseMove, STEP_ARROWS, StepMove, StepStatus, follow,
 };
-use crate::event::{ForkEvent, LetterSubject, RunEvent};
+use crate::event::{CallbackEvent, CallbackForm, ForkEvent, LetterSubject, RunEvent, Target};
 use crate::failure::{EffectKnown, Failure, codes};
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
@@ -136,7 +136,9 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         }
         RunEvent::StepFailed { step, failure } => {
             step_mut(state, *step)?.failure = Some(Box::new(failure.clone()));
-            move_step(state, *step, StepMove::Fail, at)
+            move_step(state, *step, StepMove::Fail, at)?;
+            state.note(CallbackEvent::StepFailed, LetterSubject::Step(*step), failure);
+            Ok(())
         }
         RunEvent::StepSkipped { step } => move_step(state, *step, StepMove::Skip, at),
         RunEvent::StepsPruned { steps } => {
@@ -192,8 +194,10 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. } => apply_letter(state, event, at),
         RunEvent::CallbackScheduled { delivery, event, url } => {
-            schedule(state, *delivery, *event, url, at)
+            let (url, form) = (url.clone(), CallbackForm::Backstitch);
+            schedule(state, *delivery, Target { event: *event, url, form }, None, at)
         }
+        RunEvent::Delivery(event) => deliveries::apply(state, event, at),
         RunEvent::CallbackDelivered { delivery, attempt, status } => {
             let own = move_delivery(state, *delivery, DeliveryMove::Deliver, None)?;
             (own.attempt, own.answered, own.failure) = (*attempt, Some(*status), None);

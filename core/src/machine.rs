@@ -3,7 +3,7 @@
 use crate::advance::{RENDER_WORK_PER_DECISION_MAX, layer};
 use crate::command::{Command, Rejection, Submission};
 use crate::decide::decide;
-use crate::event::{Event, ForkEvent, LinkEvent, RunEvent, ServiceEvent};
+use crate::event::{DeliveryEvent, Event, ForkEvent, LinkEvent, RunEvent, ServiceEvent};
 use crate::evolve::{IllegalTransition, evolve, evolve_onto};
 use crate::ids::ExecutionId;
 use crate::lineage::Plans;
@@ -68,7 +68,7 @@ pub fn submit_within(
 /// [`Rejection::NoLimitKey`]; [`Refusal::Illegal`] if the engine is wrong.
 pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let tags = submission.all_tags();
-    let Submission { execution, plan, submitted, origin, faults, .. } = submission;
+    let Submission { execution, plan, submitted, origin, targets, faults, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
     keep_beside(&plan, &mut events);
     let submitted = match events.first() {
@@ -87,6 +87,11 @@ pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision)
         let rendered = state.plan.render_run_keys(&state, &mut decision.work);
         let keys = rendered.map_err(|why| Rejection::NoLimitKey { why: Box::new(why) })?;
         let event = RunEvent::Link(LinkEvent::Keyed { keys });
+        evolve(&mut state, &event, moment.stamp)?;
+        decision.events.push(event);
+    }
+    if !targets.is_empty() {
+        let event = RunEvent::Delivery(DeliveryEvent::Targeted { targets });
         evolve(&mut state, &event, moment.stamp)?;
         decision.events.push(event);
     }

@@ -31,7 +31,7 @@ use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
 
-use crate::event::{Callback, Recourse};
+use crate::event::{Recourse, Target};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
 use crate::payload::{PAYLOAD_BYTES_MAX, Payload};
@@ -80,7 +80,7 @@ pub struct Plan {
     /// Templates of the two limits.
     pub numbers: Vec<NumberTemplate>,
     /// Who is told about every run.
-    pub callbacks: Vec<Callback>,
+    pub callbacks: Vec<Target>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
     /// Whether every payload of its runs is kept so that it can be erased.

@@ -3,6 +3,7 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod api_keys;
+mod callbacks;
 mod controls;
 mod events;
 mod forks;
@@ -22,9 +23,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::arrows::DeliveryStatus;
 use crate::audit::AuditRow;
-use crate::event::{CallbackEvent, Compensation};
+use crate::event::Compensation;
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
@@ -34,6 +34,7 @@ use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
 pub use api_keys::api_key_json;
+pub use callbacks::{Notice, callback_body, callback_sample, target_json};
 pub use events::{event_json, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,
@@ -148,7 +149,7 @@ pub fn execution_json(state: &State) -> Value {
         "rollback": controls::rollback_json(state),
         "signals": controls::signals_json(state),
         "steps": steps,
-        "callbacks": state.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
+        "callbacks": state.deliveries.iter().map(|own| callbacks::delivery_json(state, own)).collect::<Vec<_>>(),
         "dead_letters": (0..).zip(&state.letters)
             .map(|(number, letter)| letter_json(state, number, letter)).collect::<Vec<_>>(),
         "submitted_at": state.submitted_at.to_string(),
@@ -212,40 +213,6 @@ pub fn failure_json(failure: &Failure) -> Value {
     })
 }
 
-/// The word of a callback's event.
-#[must_use]
-pub fn callback_word(event: CallbackEvent) -> &'static str {
-    match event {
-        CallbackEvent::Completed => "workflow.completed",
-        CallbackEvent::Failed => "workflow.failed",
-        CallbackEvent::Compensating => "workflow.compensating",
-        CallbackEvent::Cancelled => "workflow.cancelled",
-        CallbackEvent::SlaBreached => "workflow.sla_breached",
-    }
-}
-
-/// The status of the last answer that did not count as received, if there was one.
-fn refused_with(own: &crate::state::Delivery) -> Value {
-    let details = own.failure.as_ref().and_then(|failure| failure.details.as_ref());
-    details.map_or(Value::Null, |details| details.value()["status"].clone())
-}
-
-fn delivery_json(own: &crate::state::Delivery) -> Value {
-    json!({
-        "event": callback_word(own.event),
-        "url": own.url,
-        "status": match own.status {
-            DeliveryStatus::Owed => "pending",
-            DeliveryStatus::Delivered => "delivered",
-            DeliveryStatus::Faulted | DeliveryStatus::Failed => "failed",
-        },
-        "attempts": own.attempt,
-        "due_at": instant(own.due_at),
-        "response_status": own.answered.map_or_else(|| refused_with(own), Value::from),
-        "error": own.failure.as_deref().map(failure_json),
-    })
-}
-
 /// A row of the list of runs.
 #[must_use]
 pub fn run_row_json(row: &RunSummary) -> Value {
@@ -276,30 +243,5 @@ pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
         "execution_id": row.execution.map(|run| run.to_string()),
         "detail": row.detail,
         "position": format!("{generation}:{}:{}", row.partition, row.position),
-    })
-}
-
-/// What a callback's receiver is sent. `workflow.failed` carries both words: the outcome, and
-/// what became of the undos.
-#[must_use]
-pub fn callback_body(state: &State, event: CallbackEvent, scheduled_at: Timestamp) -> Value {
-    let ending = state.ending.as_ref();
-    json!({
-        "event": callback_word(event),
-        "timestamp": scheduled_at.to_string(),
-        "data": {
-            "execution_id": state.id.to_string(),
-            "workflow_id": state.submitted.workflow,
-            "revision": state.submitted.revision,
-            "correlation_id": state.submitted.correlation_id,
-            "status": state.status().word(),
-            "compensation": ending.map(|ending| compensation_word(ending.compensation)),
-            "output": ending.and_then(|ending| ending.output.as_ref()).map(Payload::value),
-            "error": run_error(state),
-            "handled_failures": steps::handled_failures_json(state),
-            "sla": steps::sla_json(state),
-            "submitted_at": state.submitted_at.to_string(),
-            "completed_at": instant(ending.map(|ending| ending.at)),
-        },
     })
 }

@@ -13,6 +13,7 @@ mod keyed;
 mod keys;
 mod links;
 mod migrations;
+mod notices;
 mod numbers;
 mod partial;
 pub(crate) mod payloads;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::advance::scheduled;
+use crate::advance::owed_callbacks;
 use crate::arrows::{Phase, StepStatus, UndoStatus};
 use crate::event::{CallbackEvent, LetterSubject, Outcome, Submitted};
 use crate::ids::{ExecutionId, StepIndex};
@@ -42,6 +43,7 @@ pub use forks::Forks;
 pub use keyed::{Keyed, RunKeys, Wanted};
 pub use links::{Child, ChunkUndo, Links, Loop, Outgoing};
 pub use migrations::{Migration, Migrations};
+pub use notices::{Notices, Told, Untold};
 pub(crate) use numbers::find_number;
 pub use numbers::number_problems;
 pub use partial::{BackTo, Partial};
@@ -87,6 +89,8 @@ pub struct State {
     pub deadline_passed: bool,
     /// The final word.
     pub ending: Option<Ending>,
+    /// Who is told in forms of their own, and what nobody was told of, if there is any of that.
+    pub(crate) notices: Option<Box<Notices>>,
     /// Every callback delivery, by number.
     pub deliveries: Vec<Delivery>,
     /// Every dead letter, by number.
@@ -217,6 +221,7 @@ impl State {
             run_keys: None,
             deadline_passed: false,
             ending: None,
+            notices: None,
             deliveries: Vec::new(),
             letters: Vec::new(),
             links: None,
@@ -258,7 +263,9 @@ impl State {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
         let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
         let keyed = self.run_keys.is_some();
-        let told = [!self.tags.is_empty(), origin, keyed, !self.faults().is_empty()];
+        let targeted = self.notices.as_ref().is_some_and(|own| !own.targets.is_empty());
+        let faulty = !self.faults().is_empty();
+        let told = [!self.tags.is_empty(), origin, keyed, targeted, faulty];
         1 + told.into_iter().map(u64::from).sum::<u64>() + forked
     }
 
@@ -271,9 +278,7 @@ impl State {
             && self.sets.faulted_deliveries.is_empty()
             && self.sets.unlettered.is_empty()
             && self.links.as_ref().is_none_or(|links| links.at_rest())
-            && self.ending_event().is_none_or(|event| scheduled(self, event).is_empty())
-            && (self.breaches().is_empty()
-                || scheduled(self, CallbackEvent::SlaBreached).is_empty())
+            && owed_callbacks(self).is_empty()
     }
 
     /// Whether the run is over for good: nothing is owed and no letter waits for a person, so
@@ -318,6 +323,16 @@ impl State {
     pub fn rollback_until(&self) -> Option<Timestamp> {
         let (ending, window_ms) = (self.ending.as_ref()?, self.plan.rollback_window_ms?);
         self.anything_stands().then(|| ending.at.plus_ms(window_ms))
+    }
+
+    /// What happened to the run that callbacks report once, in any phase.
+    pub(crate) fn happened(&self) -> impl Iterator<Item = CallbackEvent> {
+        let begun = self.has_begun().then_some(CallbackEvent::Started);
+        let unwinds = self.phase == Phase::Unwinding && self.partial().is_none();
+        let unwinds = unwinds.then_some(CallbackEvent::Compensating);
+        let breached = (!self.breaches().is_empty()).then_some(CallbackEvent::SlaBreached);
+        let ended = self.ending_event().filter(|_| self.phase == Phase::Ended);
+        [begun, breached, unwinds, ended].into_iter().flatten()
     }
 
     /// Which callback a run's ending calls for.

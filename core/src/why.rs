@@ -16,7 +16,7 @@ use crate::event::{LetterSubject, SuspendReason};
 use crate::failure::Failure;
 use crate::ids::{LetterId, StepIndex};
 use crate::plan::TaskKind;
-use crate::report::{callback_word, kind_word, letter_summary};
+use crate::report::{kind_word, letter_summary};
 use crate::state::{Delivery, Letter, State, Subject};
 use crate::summary::LetterStatus;
 use crate::time::Timestamp;
@@ -86,7 +86,7 @@ pub fn blockers(state: &State) -> Vec<Blocker> {
     let owed = (0..).zip(&state.deliveries).filter(|(_, own)| owed(own));
     found.extend(owed.map(|(number, own)| {
         let held = state.held_call(Subject::Delivery(number));
-        let of = || format!("the callback `{}` to {}", callback_word(own.event), own.url);
+        let of = || format!("the callback `{}` to {}", own.event.word(), own.url);
         held.map_or_else(|| callback(own), |held| services::waits(&of(), &own.url, held))
     }));
     found.extend(links::messages(state));
@@ -343,7 +343,7 @@ fn undo(state: &State, step: StepIndex) -> Option<Blocker> {
 }
 
 fn callback(own: &Delivery) -> Blocker {
-    let (word, url) = (callback_word(own.event), &own.url);
+    let (word, url) = (own.event.word(), &own.url);
     let subject = Some(url.clone());
     match own.due_at {
         Some(due_at) => {

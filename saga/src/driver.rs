@@ -24,6 +24,7 @@ use crate::partition::Order;
 use crate::webhooks::Signer;
 use crate::{clock, metrics, retry};
 
+pub(crate) use callbacks::{Post, received};
 pub use flights::{Flights, UnderWay};
 use flights::{Flying, Key};
 
@@ -165,7 +166,7 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         return Err(Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message));
     };
     let input = match &order.url {
-        Some(url) => callbacks::request(url, order, &means.signer),
+        Some(url) => Post::of(url, order).request(&means.signer),
         None => order.input.clone(),
     };
     let task = Task {
@@ -202,7 +203,7 @@ impl Pending {
             // Partitions send messages themselves.
             Effect::Send { .. } => return,
             Effect::DeliverCallback { delivery, attempt } => {
-                let result = callbacks::received(result, order.timeout_ms);
+                let result = received(result, order.timeout_ms);
                 Command::ReportCallback { delivery, attempt, result, retry_delay_ms }
             }
         };

@@ -132,15 +132,17 @@ impl Engine {
         }
         let recovered_keys = recovery::api_keys(&starts);
         let (stop, stopping) = watch::channel(false);
-        let driver = Driver::new(config.registry.clone(), config.signer, config.fault_injection);
+        let driver =
+            Driver::new(config.registry.clone(), config.signer.clone(), config.fault_injection);
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let breakers = Breakers::new(config.breakers);
         recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {
             breakers.force(name, Some(*forced), clock::now());
         });
         let (keys, faults, hold) = (Keys::default(), config.fault_injection, config.hold);
+        let signer = config.signer;
         let flights = driver.flights();
-        let shared = Common { pool, slots, keys, breakers, flights, faults, hold };
+        let shared = Common { pool, slots, keys, breakers, flights, faults, hold, signer };
         let mut workers = JoinSet::new();
         let (mailboxes, inputs): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();

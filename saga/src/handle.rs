@@ -4,6 +4,7 @@ mod api_keys;
 mod blocked;
 mod breakers;
 mod cached;
+pub mod callbacks;
 mod changes;
 mod define;
 pub(crate) mod events;
@@ -325,6 +326,7 @@ impl Handle {
             "" => execution.to_string().into(),
             given => given.into(),
         };
+        let (callbacks, targets) = request::parted(request.callbacks);
         let submitted = Box::new(Submitted {
             namespace: request.namespace,
             workflow: plan.workflow.clone(),
@@ -335,7 +337,7 @@ impl Handle {
             correlation_id,
             idempotency_key: request.idempotency_key,
             request: digest,
-            callbacks: request.callbacks,
+            callbacks,
             deadline_at: deadline(&plan),
             retry_of: None,
             actor: request.actor,
@@ -350,7 +352,7 @@ impl Handle {
                 .map_err(|wrong| Error::InvalidSubmission(vec![wrong]))?,
         };
         let origin = origin(priority, variant);
-        Ok(Submission { execution, plan, submitted, tags, origin, faults })
+        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -60,6 +60,12 @@ impl Signer {
         Self(newest)
     }
 
+    /// Whether it has a secret.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        !self.0.borrow().0.is_empty()
+    }
+
     /// The secrets in force.
     #[must_use]
     pub fn secrets(&self) -> Secrets {

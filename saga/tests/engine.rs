@@ -284,9 +284,10 @@ async fn a_wrong_submission_names_every_problem_and_records_nothing() {
     let heads = node.handle.journal().info();
     let mut wrong = request("w", json!({}));
     wrong.variables = json!([]);
-    wrong.callbacks = vec![backstitch_core::event::Callback {
+    wrong.callbacks = vec![backstitch_core::event::Target {
         event: backstitch_core::event::CallbackEvent::Completed,
         url: "ftp://h/x".to_owned(),
+        form: Default::default(),
     }];
     match node.handle.submit(wrong).await {
         Err(Error::InvalidSubmission(problems)) => {

@@ -1,6 +1,6 @@
 """Callbacks of a real server, read by the public packages of the standards that they follow.
 
-standardwebhooks from PyPI.
+standardwebhooks and cloudevents from PyPI.
 """
 
 import base64
@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parent / "openapi"))
 
 from server import Server, environment  # noqa: E402
 
-PACKAGES = ["standardwebhooks==1.1.0"]
+PACKAGES = ["standardwebhooks==1.1.0", "cloudevents==1.12.0"]
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([byte]) * 32).decode()}" for byte in (1, 2))
 
 
@@ -50,7 +50,11 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
 def main():
     receiver = Receiver()
-    told = [{"event": "workflow.completed", "url": receiver.url("completed")}]
+    told = [
+        {"event": "workflow.completed", "url": receiver.url("backstitch")},
+        {"events": ["workflow.started", "workflow.completed"], "url": receiver.url("cloudevents"), "format": "cloudevents"},
+        {"event": "workflow.completed", "url": receiver.url("slack"), "format": "slack"},
+    ]
     with tempfile.TemporaryDirectory() as folder:
         secrets = pathlib.Path(folder) / "secrets"
         secrets.write_text(f"{NEW}\n{OLD}\n")
@@ -59,8 +63,8 @@ def main():
             server.seed()
             submission = {"callbacks": told, "correlation_id": 'für "Ü" \\ 1/2'}
             server.ask("POST", "/api/v1/workflows/order/execute", submission)
-            # The first of them comes twice.
-            seen = [receiver.seen.get(timeout=60) for _ in range(len(told) + 1)]
+            # Four, of which the first comes twice.
+            seen = [receiver.seen.get(timeout=60) for _ in range(5)]
     requests = json.dumps({"secrets": [OLD, NEW], "seen": seen})
     python = environment("callbacks-python", PACKAGES) / "bin/python"
     subprocess.run([python, HERE / "read.py"], input=requests, text=True, check=True)

@@ -1,5 +1,6 @@
 //! `backstitch get|list|why|cancel|pause|...`: runs at a server, looked at and operated.
 
+mod callbacks;
 mod items;
 mod migrate;
 mod rerun;
@@ -15,6 +16,7 @@ use crate::client::{Client, path_of};
 use crate::error::Error;
 use crate::terminal::Terminal;
 
+pub use callbacks::{RedeliverFlags, callbacks, redeliver};
 pub use items::{ItemsFlags, items};
 pub use migrate::{MigrateFlags, migrate};
 pub use rerun::{RerunFlags, rerun};

@@ -17,6 +17,10 @@ pub const CUT_REFUSED: &str = "CUT_REFUSED";
 pub const RETENTION_RUNNING: &str = "RETENTION_RUNNING";
 /// No dead letter of that id.
 pub const DEAD_LETTER_NOT_FOUND: &str = "DEAD_LETTER_NOT_FOUND";
+/// The run has no callback of that number.
+pub const CALLBACK_NOT_FOUND: &str = "CALLBACK_NOT_FOUND";
+/// The callback is still being delivered.
+pub const CALLBACK_PENDING: &str = "CALLBACK_PENDING";
 /// No such path.
 pub const NOT_FOUND: &str = "NOT_FOUND";
 /// The definition is wrong; `details.problems` has every place.
@@ -141,7 +145,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 67] = [
+pub const ALL: [(&str, StatusCode); 69] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -194,6 +198,8 @@ pub const ALL: [(&str, StatusCode); 67] = [
     (FORK_UNSAFE, StatusCode::CONFLICT),
     (MIGRATION_REFUSED, StatusCode::CONFLICT),
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),
+    (CALLBACK_NOT_FOUND, StatusCode::NOT_FOUND),
+    (CALLBACK_PENDING, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

@@ -11,6 +11,7 @@ mod audit;
 mod backups;
 mod breakers;
 mod cache;
+mod callbacks;
 mod caller;
 pub mod codes;
 mod control;

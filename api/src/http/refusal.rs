@@ -231,6 +231,12 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::LetterNotOpen { status, .. } => {
             Refusal::new(codes::DEAD_LETTER_NOT_OPEN, message).with(json!({ "status": status }))
         }
+        Rejection::UnknownDelivery { delivery } => {
+            Refusal::new(codes::CALLBACK_NOT_FOUND, message).with(json!({ "callback": delivery }))
+        }
+        Rejection::DeliveryPending { delivery } => {
+            Refusal::new(codes::CALLBACK_PENDING, message).with(json!({ "callback": delivery }))
+        }
         Rejection::NeedsNewRun | Rejection::OthersWait { .. } => {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message)
         }

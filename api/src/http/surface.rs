@@ -10,7 +10,7 @@ use backstitch_core::access::Permission::{
 use super::routes::Access::Open;
 use super::routes::Routes;
 use super::{
-    admin, api_keys, audit, backups, breakers, cache, control, cut, database, documents,
+    admin, api_keys, audit, backups, breakers, cache, callbacks, control, cut, database, documents,
     executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
     redrives, reference, rehearsals, replays, retention, rollouts, statistics, status, telemetry,
     transfer, travel, undos, workflows,
@@ -139,6 +139,12 @@ fn control_of_runs() -> Routes {
             Control,
             control::set_output,
         )
+        .post(
+            "/api/v1/executions/{execution_id}/callbacks/{number}/redeliver",
+            LettersWrite,
+            callbacks::redeliver,
+        )
+        .post("/api/v1/callbacks/test", WorkflowsExecute, callbacks::try_out)
         .post("/api/v1/executions/{execution_id}/fork", Control, forks::fork)
         .post("/api/v1/executions/{execution_id}/signals/{name}", ExecutionsSignal, control::signal)
         .merge(

@@ -3,20 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::arrows::{Phase, StepStatus};
-use crate::event::{CallbackEvent, GraphEvent, RunEvent};
+use crate::event::{GraphEvent, RunEvent};
 use crate::ids::StepIndex;
 use crate::state::{State, Subject};
 use crate::time::Timestamp;
 
-use super::{STARTS_PER_LAYER_MAX, scheduled};
+use super::STARTS_PER_LAYER_MAX;
 
-/// What took longer than was agreed, and who is told: nothing else follows.
+/// What took longer than was agreed; nothing follows but that it is told.
 pub(super) fn breached(state: &State, now: Timestamp, events: &mut Vec<RunEvent>) {
-    let Some(flow) = &state.flow else { return };
-    if !flow.breached.is_empty() {
-        events.extend(scheduled(state, CallbackEvent::SlaBreached));
-    }
-    if state.phase == Phase::Ended {
+    if state.flow.is_none() || state.phase == Phase::Ended {
         return;
     }
     let breached = state.due_by(now).filter_map(|subject| match subject {

@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::arrows::UndoStatus;
-use crate::event::{
-    CallbackEvent, Compensation, LetterSubject, Outcome, Recourse, RunEvent, UnwindEvent,
-};
+use crate::event::{Compensation, LetterSubject, Outcome, Recourse, RunEvent, UnwindEvent};
 use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::items::ItemScope;
@@ -19,7 +17,6 @@ use crate::time::Timestamp;
 
 use super::{
     RENDER_WORK_PER_DECISION_MAX, STARTS_PER_LAYER_MAX, calls, checks, ended, failure_of, partial,
-    scheduled,
 };
 
 pub(super) fn unwinding(
@@ -29,9 +26,6 @@ pub(super) fn unwinding(
     work: &mut Work,
     events: &mut Vec<RunEvent>,
 ) {
-    if state.partial().is_none() {
-        events.extend(scheduled(state, CallbackEvent::Compensating));
-    }
     if state.is_forced() && state.sets.undo_unfinished > 0 {
         events.extend(given_up(state));
         return;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{AuditAction, Deed};
 use crate::event::{
-    ControlEvent, Event, ForkEvent, LetterEvent, PartitionEvent, ReplayEvent, RolloutEvent,
-    RunEvent, UnwindEvent, WorkflowEvent,
+    ControlEvent, DeliveryEvent, Event, ForkEvent, LetterEvent, PartitionEvent, ReplayEvent,
+    RolloutEvent, RunEvent, UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, StreamId};
 
@@ -77,6 +77,10 @@ fn run_deed(run: ExecutionId, event: &RunEvent) -> Option<Deed> {
             let more = if steps.len() > STEPS_NAMED_MAX { " and more" } else { "" };
             let detail = format!("{} of step number {places:?}{more}: {note}", settlement.word());
             (actor.as_str(), AuditAction::UndosSettled, run.to_string(), detail)
+        }
+        RunEvent::Delivery(DeliveryEvent::SentAgain { delivery, actor }) => {
+            let detail = format!("callback {delivery}");
+            (actor.as_str(), AuditAction::CallbackSentAgain, run.to_string(), detail)
         }
         RunEvent::Control(event) => {
             let (action, detail) = control(event);

@@ -20,6 +20,18 @@ pub enum Rejection {
         /// The number asked for.
         letter: u32,
     },
+    /// The run has no such callback.
+    #[error("the run has no callback {delivery}")]
+    UnknownDelivery {
+        /// The number asked for.
+        delivery: u32,
+    },
+    /// The callback is being delivered.
+    #[error("callback {delivery} is still being delivered; it is sent again once that is over")]
+    DeliveryPending {
+        /// The number asked for.
+        delivery: u32,
+    },
     /// The letter was retried or discarded before.
     #[error("dead letter {letter} is not open: it was {status}")]
     LetterNotOpen {

@@ -62,6 +62,7 @@ pub(super) fn refuse_for_chunk(state: &State, command: &Command) -> Result<(), R
         | Command::ReportUndo { .. }
         | Command::ReportCallback { .. }
         | Command::HoldCallback(..)
+        | Command::SendAgain { .. }
         | Command::RetryLetter { .. }
         | Command::DiscardLetter { .. }
         | Command::AssignLetter { .. }

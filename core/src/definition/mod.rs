@@ -8,6 +8,7 @@ pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
 pub(crate) mod read;
+mod read_callbacks;
 mod read_check;
 mod read_each;
 pub(crate) mod read_fields;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub use read_callbacks::{CALLBACK_FIELDS, read_callbacks};
 pub use read_check::Check;
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
 pub use read_limits::{
@@ -35,7 +37,7 @@ pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 
-use crate::event::{Callback, Recourse};
+use crate::event::{Recourse, Target};
 use crate::ids::Digest;
 use crate::plan::ReplaySafety;
 use problem::{Problem, Problems};
@@ -63,7 +65,7 @@ pub const URL_CHARS_MAX: usize = 2_048;
 pub const TAGS_READ_MAX: usize = 64;
 /// The longest tag that a stored revision may have, in bytes.
 pub const TAG_READ_BYTES_MAX: usize = 256;
-/// The most callbacks.
+/// The most callbacks; each event of a list counts.
 pub const CALLBACKS_MAX: usize = 16;
 /// The most routes of one router.
 pub const ROUTES_MAX: usize = 256;
@@ -131,7 +133,7 @@ pub struct Definition {
     /// The run's output; the outputs of the last steps if absent.
     pub outputs: Option<Map<String, Value>>,
     /// Who is told.
-    pub callbacks: Vec<Callback>,
+    pub callbacks: Vec<Target>,
 }
 
 /// Policies for steps that do not say.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::breakers::breaker;
 use super::problem::{Problems, codes};
+use super::read_callbacks::callbacks;
 use super::read_check::check;
 use super::read_each::{each, max_parallel, on_item_failure};
 use super::read_fields::{Fields, joined, type_of};
@@ -18,10 +19,10 @@ use super::retries::{retry, retry_policies};
 use super::{
     CALLBACKS_MAX, DESCRIPTION_CHARS_MAX, Defaults, Definition, LABEL_CHARS_MAX, NAME_CHARS_MAX,
     RESERVED_WORKFLOW_IDS, STEP_ID_CHARS_MAX, STEPS_MAX, Step, TAG_READ_BYTES_MAX, TAGS_READ_MAX,
-    URL_CHARS_MAX, WORKFLOW_ID_CHARS_MAX,
+    WORKFLOW_ID_CHARS_MAX,
 };
 use crate::command::TAG_BYTES_MAX;
-use crate::event::{Callback, CallbackEvent, Recourse};
+use crate::event::Recourse;
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
@@ -83,15 +84,6 @@ pub(super) const RECOURSES: [(&str, Recourse); 3] = [
     ("halt", Recourse::Halt),
     ("suspend", Recourse::Suspend),
 ];
-/// The words of a callback's `event`.
-pub(super) const CALLBACK_EVENTS: [(&str, CallbackEvent); 5] = [
-    ("workflow.completed", CallbackEvent::Completed),
-    ("workflow.failed", CallbackEvent::Failed),
-    ("workflow.compensating", CallbackEvent::Compensating),
-    ("workflow.cancelled", CallbackEvent::Cancelled),
-    ("workflow.sla_breached", CallbackEvent::SlaBreached),
-];
-
 /// Reads a whole definition.
 pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
     let Some(fields) = Fields::of(value, "", &DEFINITION_FIELDS, problems) else {
@@ -118,7 +110,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         concurrency: concurrency(&fields, problems),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
-        callbacks: callbacks(&fields, problems),
+        callbacks: callbacks(fields.list("callbacks", CALLBACKS_MAX, problems), problems),
     };
     definition.check_retries(problems);
     definition
@@ -283,50 +275,4 @@ pub(super) fn task_type(fields: &Fields<'_>, problems: &mut Problems) -> String 
         return String::new();
     }
     fields.text("type", LABEL_CHARS_MAX, problems).unwrap_or_default()
-}
-
-fn callbacks(fields: &Fields<'_>, problems: &mut Problems) -> Vec<Callback> {
-    let mut callbacks = Vec::new();
-    for (at, value) in fields.list("callbacks", CALLBACKS_MAX, problems).iter().enumerate() {
-        callbacks.extend(callback(value, &format!("callbacks[{at}]"), problems));
-    }
-    callbacks
-}
-
-/// Reads one callback, of a definition or of a submission.
-pub(super) fn callback(value: &Value, path: &str, problems: &mut Problems) -> Option<Callback> {
-    let fields = Fields::of(value, path, &["event", "url"], problems)?;
-    fields.required("event", problems);
-    fields.required("url", problems);
-    let event = fields.word("event", &CALLBACK_EVENTS, problems);
-    let url = fields.text("url", URL_CHARS_MAX, problems)?;
-    if let Err(why) = check_url(&url) {
-        problems.add(fields.at("url"), codes::BAD_URL, why);
-        return None;
-    }
-    Some(Callback { event: event?, url })
-}
-
-/// Whether a text is an absolute `http` or `https` URL.
-fn check_url(url: &str) -> Result<(), &'static str> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-        .ok_or("a URL begins with http:// or https://")?;
-    if url.contains(|c: char| c.is_whitespace() || c.is_control() || "{}<>\"\\^`|".contains(c)) {
-        return Err("a URL has no blanks, templates or other characters that need encoding");
-    }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("a URL carries no user or password");
-    }
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    if host.is_empty() || !port_is_good {
-        return Err("a URL names a host, and a port from 1 to 65535 if any");
-    }
-    Ok(())
 }

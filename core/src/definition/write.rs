@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::read::{CALLBACK_EVENTS, RECOURSES};
+use super::read::RECOURSES;
 use super::read_each::ON_ITEM_FAILURE;
 use super::read_limits::{ON_LIMIT, PRIORITIES, PriorityText};
 use super::read_undo::{NO_UNDO, UNDO_NONE};
@@ -10,7 +10,7 @@ use super::{
     Breaker, Cache, Check, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route,
     Step, Undo,
 };
-use crate::event::Callback;
+use crate::event::{CallbackForm, Target};
 use crate::plan::ReplaySafety;
 
 /// Fields with a value, the others left out.
@@ -187,9 +187,16 @@ fn check(own: &Check) -> Value {
     ])
 }
 
-fn callback(callback: &Callback) -> Value {
+fn callback(target: &Target) -> Value {
+    let form = (target.form != CallbackForm::Backstitch).then(|| target.form.word().into());
+    let routing_key = match &target.form {
+        CallbackForm::PagerDuty { routing_key } => Some(routing_key.as_str().into()),
+        CallbackForm::Backstitch | CallbackForm::CloudEvents | CallbackForm::Slack => None,
+    };
     object([
-        ("event", word(&CALLBACK_EVENTS, callback.event)),
-        ("url", Some(callback.url.as_str().into())),
+        ("event", Some(target.event.word().into())),
+        ("url", Some(target.url.as_str().into())),
+        ("format", form),
+        ("routing_key", routing_key),
     ])
 }

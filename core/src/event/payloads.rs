@@ -142,6 +142,7 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
+            | Self::Delivery(_)
             | Self::Tagged { .. } => {}
         }
     }
@@ -194,6 +195,7 @@ impl RunEvent {
             | Self::CallbackScheduled { .. }
             | Self::CallbackDelivered { .. }
             | Self::Service(_)
+            | Self::Delivery(_)
             | Self::Tagged { .. } => {}
         }
     }

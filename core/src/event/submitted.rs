@@ -61,4 +61,10 @@ pub enum CallbackEvent {
     Cancelled,
     /// `workflow.sla_breached`: once, at the first breach of the run or of a step.
     SlaBreached,
+    /// `workflow.started`: once, when a step was first looked at.
+    Started,
+    /// `step.failed`: each time that a step fails for good.
+    StepFailed,
+    /// `step.dead_lettered`: for each dead letter of a step, or of its undo.
+    StepDeadLettered,
 }

@@ -1,35 +1,60 @@
 //! Folding the events of callbacks.
 
 use crate::arrows::{DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, follow};
-use crate::event::CallbackEvent;
+use crate::event::{AboutStep, DeliveryEvent, Target};
 use crate::payload::Payload;
-use crate::report::callback_body;
+use crate::report::{Notice, callback_body};
 use crate::state::{Delivery, State, Subject};
 use crate::time::Timestamp;
+
+pub(super) fn apply(state: &mut State, event: &DeliveryEvent, at: Timestamp) -> Result<(), String> {
+    match event {
+        DeliveryEvent::Targeted { targets } => {
+            if state.version != state.beginning() {
+                return Err("who is told is said when a run is submitted".to_owned());
+            }
+            state.notices.get_or_insert_default().targets.clone_from(targets);
+            Ok(())
+        }
+        DeliveryEvent::Scheduled { delivery, target, about } => {
+            schedule(state, *delivery, target.clone(), about.as_ref(), at)
+        }
+        DeliveryEvent::SentAgain { delivery, .. } => {
+            let own = move_delivery(state, *delivery, DeliveryMove::SendAgain, None)?;
+            (own.tries, own.answered) = (0, None);
+            Ok(())
+        }
+    }
+}
 
 pub(super) fn schedule(
     state: &mut State,
     number: u32,
-    event: CallbackEvent,
-    url: &str,
+    target: Target,
+    about: Option<&AboutStep>,
     at: Timestamp,
 ) -> Result<(), String> {
     if number as usize != state.deliveries.len() {
         return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
     }
+    let failure = about.map(|about| state.tell(target.event, about)).transpose()?;
+    let step = about.zip(failure.as_ref());
     let output = state.ending.as_ref().and_then(|ending| ending.output.as_ref());
     let mut body = match output.filter(|output| output.absent().is_some()) {
         // Without the run's output there is nothing right to send: the delivery says so.
         Some(absent) => absent.clone(),
-        None => Payload::of(&callback_body(state, event, at)),
+        None => Payload::of(&callback_body(state, &target, &Notice { number, step, at })),
     };
     if state.plan.erasable {
         // No copy of what can be erased goes into a checkpoint.
         body.keep_beside();
     }
+    let Target { event, url, form } = target;
     state.deliveries.push(Delivery {
         event,
-        url: url.to_owned(),
+        url,
+        form,
+        about: about.copied(),
         status: DeliveryStatus::Owed,
         attempt: 0,
         tries: 0,

@@ -1,7 +1,7 @@
 //! Folding the events of dead letters.
 
 use crate::arrows::{DeliveryMove, Phase, PhaseMove, StepMove, StepStatus};
-use crate::event::{LetterEvent, LetterSubject, Recourse, RunEvent};
+use crate::event::{CallbackEvent, LetterEvent, LetterSubject, Recourse, RunEvent};
 use crate::ids::StepIndex;
 use crate::state::{Edit, Letter, LetterSettled, Said, State, Subject};
 use crate::summary::LetterStatus;
@@ -28,6 +28,7 @@ pub(super) fn apply_letter(
                 }
                 LetterSubject::Callback(n) => delivery_mut(state, *n)?.attempt,
             };
+            state.note(CallbackEvent::StepDeadLettered, *subject, failure);
             let (subject, failure, status) = (*subject, failure.clone(), LetterStatus::Open);
             let settled = None;
             state.letters.push(Letter {

@@ -2,6 +2,8 @@
 
 use crate::definition::{KEYED_MAX, MAX_PARALLEL_MAX, RUNS_AT_A_TIME_MAX, UNDO_NONE};
 
+use crate::event::{CallbackEvent, CallbackForm};
+
 use super::table::{Shape, Table, To, rule};
 
 pub(super) static DOCUMENT: Table = Table {
@@ -155,8 +157,14 @@ static DEFAULTS: Table = Table {
 static CALLBACK: Table = Table {
     about: "Who is told",
     open: false,
-    required: &["event", "url"],
-    fields: &[rule("event", Shape::Words(&EVENTS), To::Own), rule("url", Shape::Text, To::Own)],
+    required: &["url"],
+    fields: &[
+        rule("event", Shape::Words(&EVENTS), To::Own),
+        rule("events", Shape::Texts, To::Own),
+        rule("url", Shape::Text, To::Own),
+        rule("format", Shape::Words(&CallbackForm::WORDS), To::Own),
+        rule("routing_key", Shape::Text, To::Own),
+    ],
 };
 
 static ROUTE: Table = Table {
@@ -170,10 +178,12 @@ static ROUTE: Table = Table {
 pub(super) const PRIORITIES: [&str; 3] = ["high", "medium", "low"];
 const NO_UNDO: [&str; 3] = ["skip", "suspend", "forbid"];
 
-const EVENTS: [&str; 5] = [
-    "workflow.completed",
-    "workflow.failed",
-    "workflow.compensating",
-    "workflow.cancelled",
-    "workflow.sla_breached",
-];
+const EVENTS: [&str; CallbackEvent::WORDS.len()] = {
+    let mut words = [""; CallbackEvent::WORDS.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = CallbackEvent::WORDS[at].0;
+        at += 1;
+    }
+    words
+};

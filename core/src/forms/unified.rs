@@ -80,7 +80,7 @@ static NOTIFICATIONS: Table = Table {
     required: &[],
     fields: &[
         rule("email", Shape::Texts, To::Later("no mail is sent")),
-        rule("slack", Shape::Texts, To::Later("nothing is posted to Slack")),
+        rule("slack", Shape::Texts, To::Own),
         rule("webhook", Shape::Texts, To::Own),
     ],
 };
@@ -104,7 +104,8 @@ const TRIGGERS: [&str; 5] = ["manual", "scheduled", "event_driven", "api_trigger
 const REQUESTED: [&str; 2] = ["manual", "api_trigger"];
 const DELAY_SECONDS_MAX: f64 = (RETRY_INITIAL_MS_MAX / 1_000) as f64;
 /// What a webhook is told of.
-const NOTIFIED: [&str; 3] = ["workflow.completed", "workflow.failed", "workflow.cancelled"];
+const NOTIFIED: [&str; 4] =
+    ["workflow.completed", "workflow.failed", "workflow.cancelled", "workflow.sla_breached"];
 
 pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<String, Value> {
     let mut made = Map::new();
@@ -126,8 +127,8 @@ pub(super) fn translate(fields: &Map<String, Value>, draft: &mut Draft) -> Map<S
         draft.lies_at("sla", "sla_minutes");
         made.insert("sla".to_owned(), sla);
     }
-    warn_of_triggers(fields, draft);
     callbacks(fields, &mut made, draft);
+    warn_of_triggers(fields, draft);
     draft.lies_at("steps", "tasks");
     let each = |(at, value): (usize, &Value)| match object(Some(value)) {
         Some(fields) => Value::Object(task(at, fields, policy.as_ref(), &naming, draft)),
@@ -268,18 +269,35 @@ fn warn_of_triggers(fields: &Map<String, Value>, draft: &mut Draft) {
     }
 }
 
-/// Callbacks as they are, and one for each end of a run and webhook.
+/// Callbacks as they are, and one for each end of a run and webhook, be it of Slack or not.
 fn callbacks(fields: &Map<String, Value>, made: &mut Map<String, Value>, draft: &mut Draft) {
     let mut callbacks = list(fields, "callbacks").to_vec();
-    let webhooks = object(fields.get("notifications")).map_or(&[][..], |own| list(own, "webhook"));
-    if !webhooks.is_empty() && !fields.contains_key("callbacks") {
-        draft.lies_at("callbacks", "notifications.webhook");
+    let notified = object(fields.get("notifications"));
+    let given = |name: &'static str| {
+        let urls = notified.map_or(&[][..], |own| list(own, name));
+        urls.iter().enumerate().map(move |(at, url)| (name, at, url))
+    };
+    let first = given("webhook").chain(given("slack")).next();
+    if let (Some((name, ..)), false) = (first, fields.contains_key("callbacks")) {
+        draft.lies_at("callbacks", format!("notifications.{name}"));
     }
-    for (at, url) in webhooks.iter().enumerate().filter(|(_, url)| url.is_string()) {
+    for (name, at, url) in given("webhook").chain(given("slack")) {
+        let Some(text) = url.as_str() else { continue };
+        let own = format!("notifications.{name}[{at}]");
+        if name == "slack" && !text.starts_with("https://") {
+            let message = format!(
+                "`{text}` is not in force yet: only URLs of incoming webhooks are posted to"
+            );
+            draft.not_in_force(&own, &message);
+            continue;
+        }
         for event in NOTIFIED {
             let place = format!("callbacks[{}]", callbacks.len());
-            draft.lies_at(below(&place, "url"), format!("notifications.webhook[{at}]"));
-            callbacks.push(json!({ "event": event, "url": url }));
+            draft.lies_at(below(&place, "url"), own.clone());
+            callbacks.push(match name {
+                "slack" => json!({ "event": event, "url": url, "format": "slack" }),
+                _ => json!({ "event": event, "url": url }),
+            });
         }
     }
     match fields.get("callbacks") {

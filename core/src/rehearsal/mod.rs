@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::Submission;
-use crate::event::{Callback, CallbackEvent, Event, Submitted};
+use crate::event::{Callback, CallbackEvent, Event, Submitted, Target};
 use crate::evolve::IllegalTransition;
 use crate::failure::{EffectKnown, FailureClass};
 use crate::ids::{Digest, ExecutionId};
@@ -79,6 +79,8 @@ pub struct Question {
     pub variables: Payload,
     /// Callbacks beside those of the definition.
     pub callbacks: Vec<Callback>,
+    /// The same in forms of their own.
+    pub targets: Vec<Target>,
     /// Empty: the run's id.
     pub correlation_id: Arc<str>,
     /// Who is told to have submitted it.
@@ -104,6 +106,7 @@ impl Question {
             input,
             variables: Payload::of(&serde_json::json!({})),
             callbacks: Vec::new(),
+            targets: Vec::new(),
             correlation_id: "".into(),
             actor: "rehearsal".to_owned(),
             starts_at: STARTS_AT,
@@ -140,6 +143,7 @@ impl Question {
             submitted,
             tags: Vec::new(),
             origin: None,
+            targets: self.targets.clone(),
             faults: Vec::new(),
         }
     }

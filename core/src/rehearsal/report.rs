@@ -7,7 +7,7 @@ use crate::arrows::Phase;
 use crate::event::{Event, RunEvent};
 use crate::payload::Payload;
 use crate::plan::Plan;
-use crate::report::{callback_word, event_json, execution_json};
+use crate::report::{event_json, execution_json};
 use crate::time::Timestamp;
 use crate::why::{BLOCKERS_MAX, blockers};
 
@@ -63,7 +63,7 @@ pub fn rehearsal_json(rehearsed: &Rehearsed) -> Value {
         .iter()
         .map(|own| {
             json!({
-                "at_ms": at_ms(own.at), "event": callback_word(own.event), "url": own.url,
+                "at_ms": at_ms(own.at), "event": own.event.word(), "url": own.url,
                 "body": shown(&own.body),
             })
         })

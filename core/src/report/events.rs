@@ -10,7 +10,7 @@ use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
 use super::types::{redrive_type, rollout_type, run_type};
-use super::{api_keys, callback_word, compensation_word, failure_json, graph_events};
+use super::{api_keys, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
 #[must_use]
@@ -218,7 +218,8 @@ fn run_event(event: &RunEvent, plan: Option<&Plan>) -> (&'static str, Value) {
         | RunEvent::Fork(_)
         | RunEvent::Service(_)
         | RunEvent::Letter(_)
-        | RunEvent::Unwind(_) => (run_type(event), graph_events::data(event, &id)),
+        | RunEvent::Unwind(_)
+        | RunEvent::Delivery(_) => (run_type(event), graph_events::data(event, &id)),
         RunEvent::LetterOpened { .. }
         | RunEvent::LetterRetried { .. }
         | RunEvent::LetterDiscarded { .. }
@@ -253,7 +254,7 @@ fn around(event: &RunEvent, id: impl Fn(&StepIndex) -> Value) -> (&'static str, 
             ("DeadLetterDiscarded", data)
         }
         RunEvent::CallbackScheduled { delivery, event, url } => {
-            let event = callback_word(*event);
+            let event = event.word();
             ("CallbackScheduled", json!({ "delivery": delivery, "event": event, "url": url }))
         }
         RunEvent::CallbackDelivered { delivery, attempt, status } => (
@@ -287,7 +288,7 @@ fn submitted(own: &crate::event::Submitted) -> Value {
         "correlation_id": own.correlation_id,
         "idempotency_key": own.idempotency_key,
         "callbacks": own.callbacks.iter()
-            .map(|callback| json!({ "event": callback_word(callback.event), "url": callback.url }))
+            .map(|callback| json!({ "event": callback.event.word(), "url": callback.url }))
             .collect::<Vec<_>>(),
         "deadline_at": own.deadline_at.map(|at| at.to_string()),
         "retry_of": own.retry_of.map(|run| run.to_string()),

@@ -18,6 +18,7 @@ pub(super) fn data(event: &RunEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value 
         RunEvent::Service(event) => super::services::data(event, id),
         RunEvent::Letter(event) => super::letters::event_data(event),
         RunEvent::Unwind(event) => unwind(event, id),
+        RunEvent::Delivery(event) => super::callbacks::data_of(event, id),
         _ => Value::Null,
     }
 }

@@ -1,13 +1,13 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ApiKeyEvent, ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent,
+    ApiKeyEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent,
     PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent,
     WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 106] = [
+pub const EVENT_TYPES: [&str; 108] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -84,6 +84,8 @@ pub const EVENT_TYPES: [&str; 106] = [
     "CheckReady",
     "CheckAnswered",
     "CheckConcluded",
+    "CallbacksGiven",
+    "CallbackSentAgain",
     "DefinitionPart",
     "WorkflowDefined",
     "DefinitionKept",
@@ -215,6 +217,7 @@ pub(super) fn run_type(event: &RunEvent) -> &'static str {
         RunEvent::Service(event) => service_type(event),
         RunEvent::Letter(event) => letter_type(event),
         RunEvent::Unwind(event) => unwind_type(event),
+        RunEvent::Delivery(event) => delivery_type(event),
     }
 }
 
@@ -260,6 +263,14 @@ fn unwind_type(event: &UnwindEvent) -> &'static str {
         UnwindEvent::CheckReady { .. } => "CheckReady",
         UnwindEvent::CheckAnswered { .. } => "CheckAnswered",
         UnwindEvent::CheckConcluded { .. } => "CheckConcluded",
+    }
+}
+
+fn delivery_type(event: &DeliveryEvent) -> &'static str {
+    match event {
+        DeliveryEvent::Targeted { .. } => "CallbacksGiven",
+        DeliveryEvent::Scheduled { .. } => "CallbackScheduled",
+        DeliveryEvent::SentAgain { .. } => "CallbackSentAgain",
     }
 }
 

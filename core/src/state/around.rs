@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arrows::DeliveryStatus;
-use crate::event::{CallbackEvent, Compensation, LetterSubject, Outcome, Recourse};
+use crate::event::{
+    AboutStep, CallbackEvent, CallbackForm, Compensation, LetterSubject, Outcome, Recourse,
+};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
@@ -58,6 +60,10 @@ pub struct Delivery {
     pub event: CallbackEvent,
     /// Where it goes.
     pub url: String,
+    /// How it is written.
+    pub form: CallbackForm,
+    /// The step that it is about; the run as a whole, if unsaid.
+    pub about: Option<AboutStep>,
     /// Where it stands.
     pub status: DeliveryStatus,
     /// Attempts made.

@@ -85,6 +85,7 @@ impl State {
         };
         for_each_mut(submitted, steps, failing, ending, around, links, &mut forget);
         controls.iter_mut().for_each(|own| own.for_each_payload_mut(&mut forget));
+        self.notices.iter_mut().for_each(|own| own.for_each_payload_mut(&mut forget));
         // What was read of it is read anew.
         self.chunk = self.chunk.is_some().then(Arc::default);
         for delivery in deliveries {

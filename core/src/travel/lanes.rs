@@ -167,6 +167,7 @@ fn lane_of(event: &RunEvent, plan: &Plan, letters: &[LetterSubject]) -> Lane {
             Lane::Undo(name(plan, *step))
         }
         RunEvent::Service(ServiceEvent::CallbackHeld { delivery, .. }) => Lane::Callback(*delivery),
+        RunEvent::Delivery(event) => event.delivery().map_or(Lane::Run, Lane::Callback),
         RunEvent::Service(event) => of_step(event.step()),
         // Whatever else happens, happens to the run as a whole.
         _ => Lane::Run,

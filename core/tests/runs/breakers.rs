@@ -68,6 +68,7 @@ fn begun(steps: &str) -> (State, Down, Vec<RunEvent>, Known) {
         submitted,
         tags: Vec::new(),
         origin: None,
+        targets: Vec::new(),
         faults: Vec::new(),
     };
     let made = machine::submit_within(submission, Moment::at(START), &mut room);

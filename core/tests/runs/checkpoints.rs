@@ -3,8 +3,10 @@
 use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
 use backstitch_core::event::{
-    Event, Fault, FaultKind, GraphEvent, Hold, HoldReason, RunEvent, ServiceEvent,
+    CallbackEvent, CallbackForm, DeliveryEvent, Event, Fault, FaultKind, GraphEvent, Hold,
+    HoldReason, RunEvent, ServiceEvent, Target,
 };
+use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
 use backstitch_core::machine::replay;
 use backstitch_core::payload::Payload;
@@ -88,7 +90,14 @@ steps:
         "{ id: n, concurrency: { key: a, max_runs: 2 }, steps: [{ id: a, type: task }] }",
         json!({}),
     );
+    let mut formed = Life::begin(
+        "{ id: t, callbacks: [{ events: [step.failed], url: 'http://h/' }],
+           steps: [{ id: a, type: task }] }",
+        json!({}),
+    );
+    formed.state = told_in_forms(formed.state);
     let lives = [
+        formed,
         waits,
         keyed,
         looping,
@@ -142,6 +151,24 @@ fn told_to_wait(state: State) -> State {
     replay(RUN, &state.plan, events.iter().map(|event| (event, START))).expect("it happens so")
 }
 
+/// Somebody is told in a form of their own, and nobody yet that the step has failed.
+fn told_in_forms(state: State) -> State {
+    let submitted = Event::Run(RunEvent::Submitted(state.submitted.clone()));
+    let form = CallbackForm::PagerDuty { routing_key: "k".to_owned() };
+    let target =
+        Target { event: CallbackEvent::Started, url: "http://127.0.0.1/".to_owned(), form };
+    let targets = DeliveryEvent::Targeted { targets: vec![target.clone()] };
+    let scheduled = DeliveryEvent::Scheduled { delivery: 0, target, about: None };
+    let [targets, scheduled] = [targets, scheduled].map(|own| Event::Run(RunEvent::Delivery(own)));
+    let failure = Failure::permanent("NO", "no").with_details(Payload::null());
+    let failed = Event::Run(RunEvent::StepFailed { step: StepIndex(0), failure });
+    let events = [submitted, targets, scheduled, failed];
+    let state = replay(RUN, &state.plan, events.iter().map(|event| (event, START)));
+    let state = state.expect("it happens so");
+    assert_eq!(state.untold().len(), 1);
+    state
+}
+
 /// If this fails, what a state holds has changed: raise [`CHECKPOINT_FORMAT`], so that older
 /// checkpoints are dropped, and write the new digest beside it.
 #[test]
@@ -152,7 +179,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (22, "740a33a600383b278e16375902cfc7b78392e4381623e5c1838b15cbfa618b41");
+    let known = (23, "740a33a600383b278e16375902cfc7b78392e4381623e5c1838b15cbfa618b41");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

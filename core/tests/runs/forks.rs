@@ -28,6 +28,7 @@ fn order(parent: &State, plan: &Arc<Plan>, from: Option<&str>) -> ForkOrder {
             submitted,
             tags: vec!["again".into()],
             origin: None,
+            targets: Vec::new(),
             faults: Vec::new(),
         },
         from: from.map(str::to_owned),

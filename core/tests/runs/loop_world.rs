@@ -78,8 +78,15 @@ impl World {
             retry_of: None,
             actor: "test".to_owned(),
         });
-        let submission =
-            Submission { execution, plan, submitted, tags: vec![], origin, faults: Vec::new() };
+        let submission = Submission {
+            execution,
+            plan,
+            submitted,
+            tags: vec![],
+            origin,
+            targets: vec![],
+            faults: vec![],
+        };
         let (state, decision) = machine::submit(submission, Moment::at(self.now)).expect("legal");
         let events = decision.events.into_iter().map(Event::Run).collect();
         self.runs.insert(execution, (state, events));

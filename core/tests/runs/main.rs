@@ -21,6 +21,7 @@ mod lives;
 mod loop_world;
 mod loops;
 mod migrations;
+mod notices;
 mod numbers;
 mod outputs;
 mod partial;

@@ -112,7 +112,15 @@ pub fn submission(plan: Arc<Plan>, input: &Value) -> Submission {
         retry_of: None,
         actor: "test".to_owned(),
     });
-    Submission { execution: RUN, plan, submitted, tags: vec![], origin: None, faults: Vec::new() }
+    Submission {
+        execution: RUN,
+        plan,
+        submitted,
+        tags: vec![],
+        origin: None,
+        targets: vec![],
+        faults: vec![],
+    }
 }
 
 impl Life {
@@ -139,6 +147,15 @@ impl Life {
         }
         self.check_replay();
         Ok(())
+    }
+
+    /// The same run with the beginning of what it recorded, and nothing more.
+    pub fn cut(&self, events: usize) -> Self {
+        let events = self.events[..events].to_vec();
+        let recorded: Vec<_> = events.iter().cloned().map(Event::Run).collect();
+        let recorded = recorded.iter().map(|event| (event, self.now));
+        let state = replay(RUN, &self.plans, recorded).expect("a prefix folds");
+        Self { state, events, now: self.now, decisions_cut: 0, plans: self.plans.clone() }
     }
 
     /// The run goes on with another definition.

@@ -63,6 +63,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::UndosSettled => 35,
         AuditAction::KeyCreated => 36,
         AuditAction::KeyRevoked => 37,
+        AuditAction::CallbackSentAgain => 38,
     }
 }
 
@@ -161,8 +162,8 @@ fn is_of_interest(kind: (u32, u32)) -> bool {
     /// `Event::Run`.
     const RUN: u32 = 0;
     /// `CancelRequested`, `LetterRetried`, `LetterDiscarded`, `Control`, `Fork`, `Letter`,
-    /// `Unwind`: numbers of the format.
-    const DEEDS: [u32; 7] = [13, 26, 27, 33, 36, 38, 39];
+    /// `Unwind`, `Delivery`: numbers of the format.
+    const DEEDS: [u32; 8] = [13, 26, 27, 33, 36, 38, 39, 40];
     kind.0 != RUN || DEEDS.contains(&kind.1)
 }
 
@@ -232,7 +233,7 @@ fn row(
 #[cfg(test)]
 mod tests {
     use backstitch_core::event::{
-        ControlEvent, ForkEvent, LetterEvent, UndoSettlement, UnwindEvent,
+        ControlEvent, DeliveryEvent, ForkEvent, LetterEvent, UndoSettlement, UnwindEvent,
     };
     use backstitch_core::ids::ExecutionId;
 
@@ -263,6 +264,7 @@ mod tests {
                 text: reason.clone(),
                 actor: actor.clone(),
             }),
+            RunEvent::Delivery(DeliveryEvent::SentAgain { delivery: 0, actor: actor.clone() }),
             RunEvent::Control(ControlEvent::Paused { reason, actor }),
         ];
         let kind = |event: RunEvent| {

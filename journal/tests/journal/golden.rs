@@ -22,6 +22,7 @@ use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Ori
 use crate::golden_api_keys::commit_api_keys;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
+use crate::golden_deliveries::commit_deliveries;
 use crate::golden_faults::{commit_check_faults, commit_faults};
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
@@ -309,6 +310,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-faults.bin", commit_faults()),
         ("commit-check-faults.bin", commit_check_faults()),
         ("commit-api-keys.bin", commit_api_keys()),
+        ("commit-deliveries.bin", commit_deliveries()),
     ]
 }
 

@@ -24,6 +24,7 @@ mod golden;
 mod golden_api_keys;
 mod golden_blob;
 mod golden_control;
+mod golden_deliveries;
 mod golden_faults;
 mod golden_forks;
 mod golden_graph;

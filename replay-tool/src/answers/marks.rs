@@ -50,7 +50,16 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
         }
         "CallbackScheduled" => {
             let (event, url) = (text(&data["event"]), text(&data["url"]));
-            ("callback", Style::Plain, format!("#{}, {event} to {url}", data["delivery"]))
+            let of = data["step"].as_str().map(|step| format!(" of `{step}`")).unwrap_or_default();
+            ("callback", Style::Plain, format!("#{}, {event}{of} to {url}", data["delivery"]))
+        }
+        "CallbackSentAgain" => {
+            let what = format!("callback #{}, by {}", data["delivery"], text(&data["actor"]));
+            ("sent again", Style::Waiting, what)
+        }
+        "CallbacksGiven" => {
+            let many = data["callbacks"].as_array().map_or(0, Vec::len);
+            ("callbacks", Style::Plain, format!("{many} in forms of their own"))
         }
         "CallbackDelivered" => {
             let what = format!("callback #{}, answered {}", data["delivery"], data["status"]);

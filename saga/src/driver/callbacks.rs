@@ -9,21 +9,38 @@ use crate::clock;
 use crate::partition::Order;
 use crate::webhooks::Signer;
 
-/// One `POST`, made by the `http` executor. The body is handed on as the text that was signed.
-pub(super) fn request(url: &str, order: &Order, signer: &Signer) -> Payload {
-    let (id, body) = (&order.idempotency_key, order.input.text());
-    let timestamp_secs = clock::now().0.div_euclid(1_000_000);
-    let headers = json!({
-        "content-type": "application/json",
-        "webhook-id": id,
-        "webhook-timestamp": timestamp_secs,
-        "webhook-signature": signer.secrets().signature(id, timestamp_secs, body),
-    });
-    Payload::of(&json!({ "method": "POST", "url": url, "headers": headers, "body": body }))
+/// A body on its way to a receiver.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Post<'a> {
+    pub(crate) url: &'a str,
+    /// The same for every attempt.
+    pub(crate) id: &'a str,
+    pub(crate) media_type: &'a str,
+    pub(crate) body: &'a str,
+}
+
+impl<'a> Post<'a> {
+    pub(super) fn of(url: &'a str, order: &'a Order) -> Self {
+        let (id, body) = (&order.idempotency_key, order.input.text());
+        Self { url, id, media_type: order.media_type, body }
+    }
+
+    /// What the `http` executor is asked for. The body is handed on as the text that was signed.
+    pub(crate) fn request(&self, signer: &Signer) -> Payload {
+        let Self { url, id, media_type, body } = *self;
+        let timestamp_secs = clock::now().0.div_euclid(1_000_000);
+        let headers = json!({
+            "content-type": media_type,
+            "webhook-id": id,
+            "webhook-timestamp": timestamp_secs,
+            "webhook-signature": signer.secrets().signature(id, timestamp_secs, body),
+        });
+        Payload::of(&json!({ "method": "POST", "url": url, "headers": headers, "body": body }))
+    }
 }
 
 /// The status a callback was answered with, or why it was not received.
-pub(super) fn received(result: AttemptResult, timeout_ms: u64) -> Result<u16, Failure> {
+pub(crate) fn received(result: AttemptResult, timeout_ms: u64) -> Result<u16, Failure> {
     match result {
         AttemptResult::Answered(Ok(output)) => {
             let status = output.value().get("status").and_then(Value::as_u64);

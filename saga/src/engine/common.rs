@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::keys::Keys;
 use crate::slots::Slots;
 use crate::turns::Pool;
+use crate::webhooks::Signer;
 
 /// What all partitions of a node share.
 #[derive(Clone)]
@@ -20,4 +21,6 @@ pub(crate) struct Common {
     pub(crate) faults: bool,
     /// Where the node is held up.
     pub(crate) hold: Hold,
+    /// Signs callbacks.
+    pub(crate) signer: Signer,
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use backstitch_core::command::Submission;
 use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
+use backstitch_core::event::{
+    Event, LinkEvent, Origin, RunEvent, Submitted, Target, targets_given,
+};
 use backstitch_core::forks::ForkOrder;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::Payload;
@@ -64,15 +66,17 @@ struct Beginning {
     submitted: Box<Submitted>,
     tags: Vec<Arc<str>>,
     origin: Option<Box<Origin>>,
+    targets: Vec<Target>,
     versions: u64,
 }
 
 impl Beginning {
     fn of(records: Vec<Record>) -> Option<Self> {
         let versions = records.len() as u64;
+        let targets = targets_given(records.iter().map(|record| &record.event));
         let mut events = records.into_iter().map(|record| record.event);
         let Some(Event::Run(RunEvent::Submitted(submitted))) = events.next() else { return None };
-        let mut own = Self { submitted, tags: Vec::new(), origin: None, versions };
+        let mut own = Self { submitted, tags: Vec::new(), origin: None, targets, versions };
         for event in events {
             match event {
                 Event::Run(RunEvent::Tagged { tags }) => own.tags = tags,
@@ -137,7 +141,7 @@ impl Handle {
         beginning: Beginning,
         present: (u32, Arc<Plan>),
     ) -> Result<Submission, Error> {
-        let Beginning { submitted, tags, origin, versions: _ } = beginning;
+        let Beginning { submitted, tags, origin, targets, versions: _ } = beginning;
         let other = wish.revision.filter(|wanted| *wanted != present.0);
         let (revision, plan, origin) = match other {
             Some(wanted) => {
@@ -177,7 +181,7 @@ impl Handle {
             actor: wish.actor.clone(),
             ..*submitted
         });
-        Ok(Submission { execution, plan, submitted, tags, origin, faults: Vec::new() })
+        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults: Vec::new() })
     }
 
     /// Another revision of the run's workflow, if the run may have it.

@@ -2,7 +2,7 @@
 
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::decide::edited_input;
-use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted};
+use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted, targets_given};
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::{InputEdit, LetterCause, LetterCounts, attempts_json};
 use backstitch_core::plan::TaskKind;
@@ -106,6 +106,7 @@ impl Handle {
             Event::Run(RunEvent::Link(LinkEvent::Origin(origin))) => Some((**origin).clone()),
             _ => None,
         });
+        let targets = targets_given(records.iter().map(|own| &own.event));
         let submitted_at = records.first().map(|record| record.recorded_at).unwrap_or_default();
         let Some(Event::Run(RunEvent::Submitted(first))) =
             records.into_iter().next().map(|record| record.event)
@@ -133,7 +134,15 @@ impl Handle {
         let Origin { priority, variant, parent: _ } = origin.unwrap_or_default();
         let origin = super::origin(priority, variant);
         let accepted = self
-            .begin(Submission { execution, plan, submitted, tags, origin, faults: Vec::new() })
+            .begin(Submission {
+                execution,
+                plan,
+                submitted,
+                tags,
+                origin,
+                targets,
+                faults: Vec::new(),
+            })
             .await?;
         self.letter_command(letter, command(Some(execution))).await?;
         Ok(Retried { execution, new_run: true, status: accepted.status })

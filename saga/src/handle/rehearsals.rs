@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::{Event, RunEvent, Submitted};
+use backstitch_core::event::{Event, RunEvent, Submitted, targets_given};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::machine::replay;
 use backstitch_core::payload::Payload;
@@ -172,6 +172,7 @@ fn question(
         question.execution = past.run;
         question.correlation_id = own.correlation_id.clone();
         question.callbacks = own.callbacks.clone();
+        question.targets = targets_given(past.events.iter().map(|(event, _)| event));
         question.actor = own.actor.clone();
         question.starts_at = past.events.first().map_or(question.starts_at, |(_, at)| *at);
         script = Script::recorded(&past.plan, &past.events);

@@ -6,14 +6,14 @@ use backstitch_core::command::{
     CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX, is_callback_url, tag_problem,
 };
 use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::{Callback, Priority};
+use backstitch_core::event::{Callback, CallbackForm, Priority, Target};
 use backstitch_core::failure::Failure;
 use backstitch_core::faults::{FaultWish, Struck};
 use backstitch_core::forms::Form;
 use backstitch_core::ids::{Digest, ExecutionId};
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
-use backstitch_core::report::callback_word;
+use backstitch_core::report::target_json;
 use backstitch_core::time::Timestamp;
 use backstitch_core::yaml::Format;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub struct Request {
     /// Who goes first when not all can; as the definition says if unsaid.
     pub priority: Option<Priority>,
     /// Who is told.
-    pub callbacks: Vec<Callback>,
+    pub callbacks: Vec<Target>,
     /// What goes wrong with its attempts on purpose.
     pub faults: Vec<FaultWish>,
     /// The same key with the same request answers the same run.
@@ -144,10 +144,19 @@ pub(super) fn check_words(request: &Request) -> Vec<Problem> {
     problems
 }
 
+/// Callbacks in our own form, as a submission holds them, and those in other forms.
+pub(super) fn parted(targets: Vec<Target>) -> (Vec<Callback>, Vec<Target>) {
+    let own = |target: &Target| target.form == CallbackForm::Backstitch;
+    let (plain, formed): (Vec<_>, Vec<_>) = targets.into_iter().partition(own);
+    let plain = plain.into_iter().map(|Target { event, url, .. }| Callback { event, url });
+    (plain.collect(), formed)
+}
+
 /// What tells a repeat from another request under the same key.
 pub(super) fn request_digest(request: &Request) -> Digest {
+    let (callbacks, targets) = parted(request.callbacks.clone());
     let callbacks: Vec<_> =
-        request.callbacks.iter().map(|own| json!([callback_word(own.event), own.url])).collect();
+        callbacks.iter().map(|own| json!([own.event.word(), own.url])).collect();
     let mut whole = json!([
         request.namespace,
         request.workflow,
@@ -156,6 +165,13 @@ pub(super) fn request_digest(request: &Request) -> Digest {
         request.correlation_id,
         callbacks,
     ]);
+    if let (false, Value::Array(parts)) = (targets.is_empty(), &mut whole) {
+        let keyed = |own: &Target| match &own.form {
+            CallbackForm::PagerDuty { routing_key } => json!([target_json(own), routing_key]),
+            _ => json!([target_json(own)]),
+        };
+        parts.push(json!({ "targets": targets.iter().map(keyed).collect::<Vec<_>>() }));
+    }
     // Keys of requests without tags stay what they were.
     if let (false, Value::Array(parts)) = (request.tags.is_empty(), &mut whole) {
         parts.push(json!(request.tags));

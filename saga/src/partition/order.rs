@@ -7,7 +7,6 @@ use backstitch_core::event::FaultKind;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::TaskKind;
-use backstitch_core::report::callback_word;
 use backstitch_core::retry_policy::RetryPolicy;
 use backstitch_core::state::State;
 
@@ -30,6 +29,8 @@ pub struct Order {
     pub input: Payload,
     /// Of a callback: where it goes.
     pub url: Option<String>,
+    /// The media type of a callback's body.
+    pub media_type: &'static str,
     /// The same for every attempt of a round.
     pub idempotency_key: String,
     /// Carried along.
@@ -65,6 +66,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: Some(task_type.clone()),
                 input: own.input.clone().unwrap_or_else(Payload::null),
                 url: None,
+                media_type: "application/json",
                 idempotency_key,
                 correlation_id,
                 timeout_ms: state.timeout_ms(step),
@@ -84,6 +86,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: state.undo_type(step).cloned(),
                 input: own.input.clone().unwrap_or_else(Payload::null),
                 url: None,
+                media_type: "application/json",
                 idempotency_key,
                 correlation_id,
                 timeout_ms: state.undo_timeout_ms(step),
@@ -99,10 +102,11 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 execution,
                 namespace,
                 effect,
-                step: callback_word(own.event).into(),
+                step: own.event.word().into(),
                 task_type: None,
                 input: own.body.clone(),
                 url: Some(own.url.clone()),
+                media_type: own.form.media_type(),
                 idempotency_key,
                 correlation_id,
                 timeout_ms: CALLBACK_TIMEOUT_MS,

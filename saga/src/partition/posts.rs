@@ -241,6 +241,7 @@ impl<T: Abandon> Partition<T> {
             submitted,
             tags: Vec::new(),
             origin,
+            targets: Vec::new(),
             faults: Vec::new(),
         })
     }

@@ -68,6 +68,7 @@ pub fn submission(
         submitted,
         tags: Vec::new(),
         origin: None,
+        targets: Vec::new(),
         faults: Vec::new(),
     }
 }

@@ -116,7 +116,15 @@ fn run(plan: &Arc<Plan>) -> (&'static str, Option<String>) {
     });
     let execution = ExecutionId { partition: PartitionId(0), digits: 1 };
     let (plan, tags, origin) = (plan.clone(), Vec::new(), None);
-    let submission = Submission { execution, plan, submitted, tags, origin, faults: Vec::new() };
+    let submission = Submission {
+        execution,
+        plan,
+        submitted,
+        tags,
+        origin,
+        targets: Vec::new(),
+        faults: Vec::new(),
+    };
     let moment = Moment::at(Timestamp(1_800_000_000_000_000));
     let (state, _) = submit(submission, moment).expect("the engine takes what was compiled");
     let own = &state.steps[0];

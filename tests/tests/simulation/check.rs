@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::arrows::{StepStatus, UndoStatus};
-use backstitch_core::command::callbacks;
 use backstitch_core::effect::owed;
 use backstitch_core::event::{
     Compensation, ControlEvent, Event, GraphEvent, LetterSubject, Outcome, RunEvent, UnwindEvent,
@@ -61,7 +60,11 @@ pub fn all(world: &World) {
         }
         cached::hits_name_who_answered(world, &state);
         run.signals_are_taken_once();
-        run.callbacks_came();
+        let books = &world.books.callbacks;
+        let received = |number| books.contains_key(&run.key(Subject::Delivery(number)));
+        if let Some(why) = super::told::wrong(&state, run.events, &received) {
+            run.fail(why);
+        }
         run.rows_are_the_fold();
         run.tags_are_whole();
         links::children_agree(world, &state);
@@ -338,25 +341,6 @@ impl Run<'_> {
                 }
                 _ => {}
             }
-        }
-    }
-
-    fn callbacks_came(&self) {
-        let mut kinds = BTreeSet::new();
-        let mut told = BTreeSet::new();
-        for (number, delivery) in (0..).zip(&self.state.deliveries) {
-            self.check(kinds.insert(delivery.url.clone()), "a callback was scheduled twice");
-            told.insert((backstitch_core::report::callback_word(delivery.event), &delivery.url));
-            let received = self.world.books.callbacks.get(&self.key(Subject::Delivery(number)));
-            if delivery.answered.is_some() {
-                self.check(received.is_some(), "a callback was delivered to nobody");
-            }
-        }
-        let ending = self.state.ending_event().expect("checked to have ended");
-        let wanted = callbacks(self.plan(), &self.state.submitted);
-        for callback in wanted.filter(|callback| callback.event == ending) {
-            let word = backstitch_core::report::callback_word(callback.event);
-            self.check(told.contains(&(word, &callback.url)), "somebody was not told of the end");
         }
     }
 

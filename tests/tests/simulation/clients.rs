@@ -77,7 +77,8 @@ impl World {
             4 if self.random.chance(50) => {
                 let letter = u32::try_from(self.random.below(3)).expect("small");
                 let (reason, text) = ("it is looked at".to_owned(), "seen".to_owned());
-                let command = match self.random.below(4) {
+                let command = match self.random.below(5) {
+                    4 => Command::SendAgain { delivery: letter, actor: actor() },
                     0 => {
                         let assignee = self.random.chance(70).then(|| "ann".to_owned());
                         Command::AssignLetter { letter, assignee, reason, actor: actor() }
@@ -247,7 +248,8 @@ impl World {
         let variant = self.variants.get(&execution).cloned();
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let submission = Submission { execution, plan, submitted, tags, origin, faults };
+        let targets = super::told::own_targets(execution);
+        let submission = Submission { execution, plan, submitted, tags, origin, targets, faults };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

@@ -38,6 +38,7 @@ impl World {
                 submitted,
                 tags,
                 origin: None,
+                targets: Vec::new(),
                 faults: Vec::new(),
             },
             from,

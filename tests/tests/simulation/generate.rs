@@ -42,6 +42,7 @@ pub fn workflow(id: &str, children: &[String], random: &mut Random) -> Value {
     if random.chance(40) {
         definition["tags"] = json!(["defined", "shared"]);
     }
+    super::told::further(&mut definition, random);
     let also = random.below(4);
     let urls = definition["callbacks"].as_array_mut().expect("a list");
     for at in 0..usize::try_from(also).expect("small") {

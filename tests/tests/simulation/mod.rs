@@ -32,6 +32,7 @@ mod rest;
 mod retries;
 mod rollouts;
 mod services;
+mod told;
 mod undos;
 mod watch;
 mod world;

@@ -318,7 +318,8 @@ impl Model {
             RunEvent::CallbackScheduled { .. }
             | RunEvent::CallbackDelivered { .. }
             | RunEvent::CallbackAttemptFailed { .. }
-            | RunEvent::CallbackFailed { .. } => self.told(event),
+            | RunEvent::CallbackFailed { .. }
+            | RunEvent::Delivery(_) => self.told(event),
             RunEvent::Submitted(_)
             | RunEvent::Tagged { .. }
             | RunEvent::CancelRequested { .. }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::Rejection;
 use backstitch_core::effect::Effect;
-use backstitch_core::event::{Event, RunEvent};
+use backstitch_core::event::{DeliveryEvent, Event, RunEvent};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::state::State;
 use backstitch_saga::partition::{Answer, Input, Order};
@@ -30,7 +30,10 @@ impl World {
                 Effect::UndoStep { step: s, attempt: a },
             ) => *step == s && *attempt == a,
             (
-                Event::Run(RunEvent::CallbackScheduled { delivery, .. }),
+                Event::Run(
+                    RunEvent::CallbackScheduled { delivery, .. }
+                    | RunEvent::Delivery(DeliveryEvent::Scheduled { delivery, .. }),
+                ),
                 Effect::DeliverCallback { delivery: d, .. },
             ) => *delivery == d,
             _ => false,

@@ -2,26 +2,18 @@
 
 use backstitch_core::audit::AuditAction;
 use backstitch_core::event::CallbackEvent;
-use backstitch_core::report::{callback_word, letter_word};
+use backstitch_core::report::letter_word;
 use backstitch_core::summary::{LetterStatus, RunStatus};
 
 use super::sources::{self, Source};
 
 const API: &str = "docs/api.md";
-const CALLBACKS: [CallbackEvent; 5] = [
-    CallbackEvent::Completed,
-    CallbackEvent::Failed,
-    CallbackEvent::Compensating,
-    CallbackEvent::Cancelled,
-    CallbackEvent::SlaBreached,
-];
-
 /// A list: the page, what the stretch that holds it begins with (it ends with an empty line), and
 /// its words.
 type List = (&'static str, &'static str, Vec<&'static str>);
 
 fn lists() -> Vec<List> {
-    let callbacks = || CALLBACKS.map(callback_word).to_vec();
+    let callbacks = || CallbackEvent::WORDS.map(|(word, _)| word).to_vec();
     vec![
         (API, "## Audit\n\n", AuditAction::ALL.map(AuditAction::word).to_vec()),
         ("docs/callbacks.md", "| event | when |", callbacks()),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use backstitch_core::command::{CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX};
+use backstitch_core::command::{TAGS_MAX, WORDS_BYTES_MAX};
 use backstitch_core::definition::problem::codes;
-use backstitch_core::event::{Callback, CallbackEvent, Priority};
-use backstitch_core::report::callback_word;
+use backstitch_core::definition::read_callbacks;
+use backstitch_core::event::{Priority, Target};
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
 
@@ -16,7 +16,6 @@ use super::super::fields::{Fields, kind};
 use super::super::refusal::Refusal;
 use super::WAIT_MAX;
 use super::faults::faults;
-use crate::nearest::unknown;
 
 /// The header that makes a repeated request answer the same run.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -31,14 +30,6 @@ const FIELDS: [&str; 9] = [
     "faults",
     "wait_seconds",
 ];
-const CALLBACK_EVENTS: [CallbackEvent; 5] = [
-    CallbackEvent::Completed,
-    CallbackEvent::Failed,
-    CallbackEvent::Compensating,
-    CallbackEvent::Cancelled,
-    CallbackEvent::SlaBreached,
-];
-
 /// What is asked of the engine, and how long its client waits.
 pub(super) fn read(
     caller: &Caller,
@@ -116,36 +107,12 @@ fn tags(fields: &mut Fields) -> Vec<String> {
     fields.texts("tags", list)
 }
 
-fn callbacks(fields: &mut Fields) -> Vec<Callback> {
+fn callbacks(fields: &mut Fields) -> Vec<Target> {
     let list = fields.list("callbacks");
-    if list.len() > CALLBACKS_MAX {
-        let message = format!("at most {CALLBACKS_MAX} callbacks are taken, not {}", list.len());
-        fields.problem("callbacks", codes::OUT_OF_RANGE, message);
-        return Vec::new();
-    }
-    let read = |(at, value): (usize, Value)| callback(fields, &format!("callbacks[{at}]"), value);
-    list.into_iter().enumerate().filter_map(read).collect()
-}
-
-fn callback(fields: &mut Fields, path: &str, value: Value) -> Option<Callback> {
-    let given = fields.object(path, value, &["event", "url"])?;
-    let mut text = |name: &str| {
-        let text = given.get(name).and_then(Value::as_str).map(str::to_owned);
-        if text.is_none() {
-            let message = "is required and must be text".to_owned();
-            fields.problem(format!("{path}.{name}"), codes::MISSING_FIELD, message);
+    read_callbacks(&list).unwrap_or_else(|problems| {
+        for problem in problems {
+            fields.problem(problem.path, problem.code, problem.message);
         }
-        text
-    };
-    let (event, url) = (text("event"), text("url"));
-    let event = event.as_deref().and_then(|word| {
-        let event = CALLBACK_EVENTS.into_iter().find(|event| callback_word(*event) == word);
-        if event.is_none() {
-            let known = CALLBACK_EVENTS.map(callback_word);
-            let message = unknown("event", word, &known);
-            fields.problem(format!("{path}.event"), codes::BAD_VALUE, message);
-        }
-        event
-    });
-    Some(Callback { event: event?, url: url? })
+        Vec::new()
+    })
 }

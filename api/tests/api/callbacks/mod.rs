@@ -194,3 +194,124 @@ fn secrets_that_cannot_be_used_are_told_by_file_and_line_before_anything_starts(
     refused("holds no secret");
     assert!(!folder.path().join("data").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_step_and_its_letter_are_told_of_with_the_step() {
+    let mut receiver = Receiver::start().await;
+    let server = Server::start().await;
+    let callbacks = format!(
+        "callbacks: [{{ events: [workflow.started, step.failed, step.dead_lettered], url: '{}' }}]",
+        receiver.url
+    );
+    let fail = "{ id: a, type: noop, with: { fail: { code: NO_STOCK, permanent: true } } }";
+    server.define(&format!("id: told\non_failure: halt\nsteps: [{fail}]\n{callbacks}")).await;
+    let run = server.run("told", &json!({})).await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(receiver.next().await.json());
+    }
+    told.sort_by_key(|own| own["timestamp"].as_str().unwrap_or_default().to_owned());
+    let of = |event: &str| told.iter().find(|own| own["event"] == event).expect("it was told");
+    assert!(of("workflow.started")["data"].get("step").is_none());
+    let (failed, lettered) = (of("step.failed"), of("step.dead_lettered"));
+    for own in [failed, lettered] {
+        assert_eq!(own["data"]["step"]["step_id"], "a");
+        assert_eq!(own["data"]["execution_id"], run["execution_id"]);
+    }
+    assert!(failed["data"]["step"]["letter_id"].is_null());
+    let letter = lettered["data"]["step"]["letter_id"].as_str().expect("an id");
+    assert_eq!(server.get(&format!("/api/v1/dlq/{letter}")).await.0, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_of_a_submission_have_forms_too_and_say_what_is_wrong_with_them() {
+    let mut receiver = Receiver::start().await;
+    let server = Server::start().await;
+    server.define("id: quiet\nsteps: [{ id: a, type: noop }]").await;
+    let path = "/api/v1/workflows/quiet/execute";
+    let url = &receiver.url;
+    let submit = async |callback: Value| {
+        server.post(path, &json!({ "callbacks": [callback], "wait_seconds": 60 })).await
+    };
+    let formed = json!({ "event": "workflow.completed", "url": url, "format": "cloudevents" });
+    let (_, run) = submit(formed).await;
+    let seen = receiver.next().await;
+    assert_eq!(seen.header("content-type"), "application/cloudevents+json");
+    let event = seen.json();
+    assert_eq!(event["id"], seen.header("webhook-id"));
+    assert_eq!(event["data"]["execution_id"], run["execution_id"]);
+    let shown = run["execution_id"].as_str().expect("an id");
+    let (_, shown) = server.get(&format!("/api/v1/executions/{shown}")).await;
+    assert_eq!(shown["callbacks"][0]["format"], "cloudevents");
+    let event = "workflow.completed";
+    for (wrong, field) in [
+        (json!({ "event": event, "events": [event], "url": url }), "events"),
+        (json!({ "events": [], "url": url }), "events"),
+        (json!({ "events": [event, event], "url": url }), "events[1]"),
+        (json!({ "url": url }), "event"),
+        (json!({ "event": event, "url": url, "format": "xml" }), "format"),
+        (json!({ "event": event, "url": url, "format": "pagerduty" }), "routing_key"),
+        (json!({ "event": event, "url": url, "routing_key": "k" }), "routing_key"),
+        (json!({ "event": event, "url": "ftp://x" }), "url"),
+    ] {
+        let (status, refused) = submit(wrong.clone()).await;
+        assert_eq!(status, 422, "{wrong}: {refused}");
+        let problems = refused["details"]["problems"].to_string();
+        assert!(problems.contains(&format!("callbacks[0].{field}")), "{wrong}: {problems}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_is_sent_again_with_the_same_id_and_body() {
+    let mut receiver = Receiver::start().await;
+    let server = Server::start().await;
+    server.define(&definition("workflow.completed", &receiver.url)).await;
+    let run = server.run("told", &json!({})).await;
+    let run = format!("/api/v1/executions/{}", run["execution_id"].as_str().expect("an id"));
+    let first = receiver.next().await;
+    let again = format!("{run}/callbacks/0/redeliver");
+    // The attempt may not have been recorded yet.
+    let accepted = loop {
+        let (status, answer) = server.post(&again, &json!({})).await;
+        if status == 202 {
+            break answer;
+        }
+        assert_eq!((status.as_u16(), &answer["error_code"]), (409, &json!("CALLBACK_PENDING")));
+    };
+    assert_eq!(accepted["status"], "completed");
+    let second = receiver.next().await;
+    assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
+    assert_eq!(first.body, second.body);
+    assert_eq!(second.header("backstitch-attempt"), "2");
+    let (status, missing) = server.post(&format!("{run}/callbacks/1/redeliver"), &json!({})).await;
+    assert_eq!((status.as_u16(), &missing["error_code"]), (404, &json!("CALLBACK_NOT_FOUND")));
+    let (_, audit) = server.get("/api/v1/audit?action=callback.sent_again").await;
+    assert_eq!(audit["audit"].as_array().map(Vec::len), Some(1), "{audit}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_tried_out() {
+    let mut receiver = Receiver::start().await;
+    let server = Server::start().await;
+    let test = "/api/v1/callbacks/test";
+    let asked = json!({ "event": "step.failed", "url": receiver.url, "format": "cloudevents" });
+    let (status, told) = server.post(test, &asked).await;
+    assert_eq!((status.as_u16(), &told["delivered"]), (200, &json!(true)), "{told}");
+    assert_eq!(told["response_status"], 204);
+    let seen = receiver.next().await;
+    assert_eq!(seen.header("webhook-id"), told["sent"]["webhook_id"]);
+    assert_eq!(
+        (seen.json(), false),
+        (told["sent"]["body"].clone(), told["sent"]["signed"] == true)
+    );
+    assert_eq!(seen.json()["data"]["test"], true);
+    receiver.answers(&[500]);
+    let (_, told) = server.post(test, &asked).await;
+    assert_eq!((&told["delivered"], told["error"].is_object()), (&json!(false), true), "{told}");
+    let (status, _) = server.post(test, &json!({ "event": "step.failed", "url": "x" })).await;
+    assert_eq!(status, 422);
+    server.stop().await;
+}

@@ -86,8 +86,15 @@ impl Play<'_> {
         let parent = Some(start.parent);
         let origin = Some(Box::new(Origin { parent, priority: start.priority, variant: None }));
         let (plan, tags) = (self.state.plan.clone(), Vec::new());
-        let submission =
-            Submission { execution, plan, submitted, tags, origin, faults: Vec::new() };
+        let submission = Submission {
+            execution,
+            plan,
+            submitted,
+            tags,
+            origin,
+            targets: Vec::new(),
+            faults: Vec::new(),
+        };
         let begun = submit(submission, Moment::at(self.now));
         let (state, decision) = begun.map_err(illegal(execution))?;
         let mut below = Self {

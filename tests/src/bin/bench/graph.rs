@@ -90,8 +90,15 @@ fn run(plan: Arc<Plan>) -> Result<(), String> {
     });
     let execution = ExecutionId { partition: PartitionId(0), digits: 7 };
     let tags = Vec::new();
-    let submission =
-        Submission { execution, plan, submitted, tags, origin: None, faults: Vec::new() };
+    let submission = Submission {
+        execution,
+        plan,
+        submitted,
+        tags,
+        origin: None,
+        targets: Vec::new(),
+        faults: Vec::new(),
+    };
     let begun = submit(submission, Moment::at(START)).map_err(|error| error.to_string())?;
     let (mut state, mut decision) = begun;
     while decision.cut {

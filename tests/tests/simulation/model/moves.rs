@@ -2,7 +2,7 @@
 
 use backstitch_core::arrows::{DeliveryStatus, Phase, StepStatus as S, UndoStatus};
 use backstitch_core::event::{
-    Compensation, ControlEvent, LetterSubject, Number, Outcome, Recourse, RunEvent,
+    Compensation, ControlEvent, DeliveryEvent, LetterSubject, Number, Outcome, Recourse, RunEvent,
 };
 use backstitch_core::failure::{EffectKnown, codes};
 use backstitch_core::ids::StepIndex;
@@ -326,7 +326,8 @@ impl Model {
     pub(super) fn told(&mut self, event: &RunEvent) -> Verdict {
         use DeliveryStatus as D;
         match event {
-            RunEvent::CallbackScheduled { delivery, .. } => {
+            RunEvent::CallbackScheduled { delivery, .. }
+            | RunEvent::Delivery(DeliveryEvent::Scheduled { delivery, .. }) => {
                 rule(*delivery as usize == self.deliveries.len(), "deliveries count up")?;
                 self.deliveries.push(D::Owed);
                 Ok(())
@@ -341,6 +342,10 @@ impl Model {
             RunEvent::CallbackFailed { delivery, .. } => {
                 self.deliver(*delivery, D::Faulted, D::Failed)
             }
+            RunEvent::Delivery(DeliveryEvent::SentAgain { delivery, .. }) => {
+                self.deliver(*delivery, D::Delivered, D::Owed)
+            }
+            RunEvent::Delivery(DeliveryEvent::Targeted { .. }) => Ok(()),
             other => Err(format!("{other:?} tells nobody")),
         }
     }

@@ -1,0 +1,47 @@
+//! The golden commit of callbacks in forms of their own, about steps, and sent again.
+
+use backstitch_core::event::{
+    AboutStep, CallbackEvent, CallbackForm, DeliveryEvent, Event, RunEvent, Target,
+};
+use backstitch_core::ids::StreamId;
+use backstitch_core::time::Timestamp;
+use backstitch_journal::{Commit, CommitBuilder, Fit, Origin};
+
+use crate::golden::{RUN, STEP, commit_1};
+
+/// Every form and event, a step, its undo and its item, and one that is sent again.
+pub fn commit_deliveries() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 11, &commit_1().head());
+    let routing_key = "k1".to_owned();
+    let forms = [
+        CallbackForm::Backstitch,
+        CallbackForm::CloudEvents,
+        CallbackForm::Slack,
+        CallbackForm::PagerDuty { routing_key },
+    ];
+    let target = |event, form: &CallbackForm| {
+        let url = "https://z\u{fc}rich.example/hook".to_owned();
+        Target { event, url, form: form.clone() }
+    };
+    let targets = forms.iter().map(|form| target(CallbackEvent::Started, form)).collect();
+    let about = |undo, item, letter| AboutStep { step: STEP, undo, item, attempts: 3, letter };
+    let abouts = [
+        (CallbackEvent::StepFailed, Some(about(false, Some(70_000), None))),
+        (CallbackEvent::StepDeadLettered, Some(about(true, None, Some(2)))),
+        (CallbackEvent::Started, None),
+    ];
+    let scheduled = (0..).zip(abouts).map(|(delivery, (event, about))| DeliveryEvent::Scheduled {
+        delivery,
+        target: target(event, &forms[1]),
+        about,
+    });
+    let again = DeliveryEvent::SentAgain { delivery: 1, actor: "ann".to_owned() };
+    let events = std::iter::once(DeliveryEvent::Targeted { targets }).chain(scheduled);
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_181_000_000));
+    for (version, event) in (100..).zip(events.chain([again])) {
+        let event = Event::Run(RunEvent::Delivery(event));
+        assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}

@@ -95,11 +95,21 @@ pub enum AuditAction {
     KeyCreated,
     /// An API key was revoked.
     KeyRevoked,
+    /// No run of a workflow begins any more.
+    WorkflowDisabled,
+    /// Runs of a workflow begin again.
+    WorkflowEnabled,
+    /// A workflow is out of use.
+    WorkflowArchived,
+    /// A workflow is in use again.
+    WorkflowRestored,
+    /// An archived workflow's revisions are gone.
+    WorkflowPurged,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 43] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -138,6 +148,11 @@ impl AuditAction {
         Self::UndosSettled,
         Self::KeyCreated,
         Self::KeyRevoked,
+        Self::WorkflowDisabled,
+        Self::WorkflowEnabled,
+        Self::WorkflowArchived,
+        Self::WorkflowRestored,
+        Self::WorkflowPurged,
     ];
 
     /// The word the API prints.
@@ -182,6 +197,11 @@ impl AuditAction {
             Self::UndosSettled => "undos.settled",
             Self::KeyCreated => "key.created",
             Self::KeyRevoked => "key.revoked",
+            Self::WorkflowDisabled => "workflow.disabled",
+            Self::WorkflowEnabled => "workflow.enabled",
+            Self::WorkflowArchived => "workflow.archived",
+            Self::WorkflowRestored => "workflow.restored",
+            Self::WorkflowPurged => "workflow.purged",
         }
     }
 

@@ -14,6 +14,7 @@ pub mod submit;
 pub mod test;
 pub mod token;
 pub mod validate;
+pub mod workflows;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -101,6 +101,14 @@ pub const MIGRATION_REFUSED: &str = "MIGRATION_REFUSED";
 pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
 /// The workflow has no roll-out that could be switched off.
 pub const ROLLOUT_NOT_FOUND: &str = "ROLLOUT_NOT_FOUND";
+/// The workflow is disabled.
+pub const WORKFLOW_DISABLED: &str = failures::WORKFLOW_DISABLED;
+/// The workflow is archived.
+pub const WORKFLOW_ARCHIVED: &str = failures::WORKFLOW_ARCHIVED;
+/// Only an archived workflow is purged.
+pub const WORKFLOW_NOT_ARCHIVED: &str = "WORKFLOW_NOT_ARCHIVED";
+/// Runs of the workflow are kept; `details.runs` says how many.
+pub const WORKFLOW_HAS_RUNS: &str = "WORKFLOW_HAS_RUNS";
 /// Steps that say that running again does harm would run again.
 pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
@@ -139,7 +147,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 66] = [
+pub const ALL: [(&str, StatusCode); 70] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -191,6 +199,10 @@ pub const ALL: [(&str, StatusCode); 66] = [
     (FORK_UNSAFE, StatusCode::CONFLICT),
     (MIGRATION_REFUSED, StatusCode::CONFLICT),
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),
+    (WORKFLOW_DISABLED, StatusCode::CONFLICT),
+    (WORKFLOW_ARCHIVED, StatusCode::CONFLICT),
+    (WORKFLOW_NOT_ARCHIVED, StatusCode::CONFLICT),
+    (WORKFLOW_HAS_RUNS, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

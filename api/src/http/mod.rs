@@ -8,6 +8,7 @@ pub mod alarms;
 mod answer;
 mod api_keys;
 mod audit;
+mod availability;
 mod backups;
 mod breakers;
 mod cache;
@@ -55,6 +56,7 @@ pub mod telemetry;
 mod transfer;
 mod travel;
 mod undos;
+mod workflow_list;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};

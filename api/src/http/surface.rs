@@ -4,16 +4,17 @@ use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
     ExecutionsSignal, HistoryImport, HistoryRead, KeysRead, KeysWrite, LettersRead, LettersWrite,
     LimitsRead, NamespacesAdmin, OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite,
-    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead,
+    WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
 use super::routes::Routes;
 use super::{
-    admin, api_keys, audit, backups, breakers, cache, control, cut, database, documents,
-    executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
-    redrives, reference, rehearsals, replays, retention, rollouts, statistics, status, telemetry,
-    transfer, travel, undos, workflows,
+    admin, api_keys, audit, availability, backups, breakers, cache, control, cut, database,
+    documents, executions, forks, history, items, letter_groups, letters, limits, migrations,
+    payloads, redrives, reference, rehearsals, replays, retention, rollouts, statistics, status,
+    telemetry, transfer, travel, undos, workflow_list, workflows,
 };
 
 /// Every route.
@@ -71,9 +72,15 @@ fn definitions() -> Routes {
         .put(ROLLOUT, WorkflowsWrite, rollouts::set)
         .delete(ROLLOUT, WorkflowsWrite, rollouts::end)
         .post("/api/v1/workflows/{workflow_id}/rollout/kill", WorkflowsWrite, rollouts::kill)
+        .post("/api/v1/workflows/{workflow_id}/enable", WorkflowsWrite, availability::enable)
+        .post("/api/v1/workflows/{workflow_id}/disable", WorkflowsWrite, availability::disable)
+        .post("/api/v1/workflows/{workflow_id}/archive", WorkflowsWrite, availability::archive)
+        .post("/api/v1/workflows/{workflow_id}/restore", WorkflowsWrite, availability::restore)
         .merge(
             Routes::with_queries()
-                .get("/api/v1/workflows", WorkflowsRead, workflows::list)
+                .delete("/api/v1/workflows/{workflow_id}", WorkflowsWrite, availability::delete)
+                .further(WorkflowsPurge, "with `purge=true`")
+                .get("/api/v1/workflows", WorkflowsRead, workflow_list::list)
                 .further(ExecutionsRead, "with `status=active`")
                 .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
                 .further(WorkflowsExecute, "with `execute=true`")

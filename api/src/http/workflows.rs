@@ -105,34 +105,6 @@ pub(super) async fn validate(caller: Caller, document: Document) -> Result<Respo
     })))
 }
 
-/// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked. Active
-/// ones are those with runs that have not ended, which are shown with them.
-pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["tag", "status"])?;
-    let active = asked.word("status", &["active"], |word| (word == "active").then_some(()))?;
-    if active.is_some() {
-        caller.needs(Permission::ExecutionsRead)?;
-    }
-    let all = caller.engine()?.catalog().all(caller.namespace());
-    let has = |own: &&Revision| match asked.text("tag") {
-        Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
-        None => true,
-    };
-    let mut rows: Vec<_> = all.iter().filter(has).map(row).collect();
-    let mut body = json!({});
-    if active.is_some() {
-        let (mut runs, more) = omnihub::active(&caller).await?;
-        rows.retain_mut(|row| {
-            let own = row["workflow_id"].as_str().and_then(|id| runs.remove(id));
-            row["executions"] = json!(own);
-            own.is_some()
-        });
-        body["more_executions"] = more.into();
-    }
-    body["workflows"] = rows.into();
-    Ok(answer::ok(&body))
-}
-
 /// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for, in the canonical
 /// form or as it was submitted. The id of an execution shows that.
 pub(super) async fn show(
@@ -226,7 +198,7 @@ pub(super) fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revisi
     Ok(revisions)
 }
 
-fn row(revision: &Revision) -> Value {
+pub(super) fn row(revision: &Revision) -> Value {
     let plan = &revision.plan;
     json!({
         "workflow_id": plan.workflow,

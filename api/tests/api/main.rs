@@ -2,6 +2,7 @@
 
 mod attacks;
 mod authentication;
+mod availability;
 mod backups;
 mod breakers;
 mod commands;

@@ -99,6 +99,8 @@ pub struct Definition {
     pub version: Option<String>,
     /// For lists and search.
     pub tags: Vec<String>,
+    /// Whether it is disabled with this: `enabled: false`.
+    pub disabled: bool,
     /// A JSON Schema that inputs must match.
     pub input_schema: Option<Value>,
     /// Constants that a run may override.

@@ -1,13 +1,13 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ApiKeyEvent, ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent,
-    PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent,
-    WorkflowEvent,
+    ApiKeyEvent, AvailabilityEvent, ControlEvent, Event, ForkEvent, GraphEvent, LetterEvent,
+    LinkEvent, PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent,
+    UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 106] = [
+pub const EVENT_TYPES: [&str; 111] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -91,6 +91,11 @@ pub const EVENT_TYPES: [&str; 106] = [
     "RolloutSet",
     "RolloutKilled",
     "RolloutEnded",
+    "WorkflowDisabled",
+    "WorkflowEnabled",
+    "WorkflowArchived",
+    "WorkflowRestored",
+    "WorkflowPurged",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -129,6 +134,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
         Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
         Event::Workflow(WorkflowEvent::Rollout(event)) => rollout_type(event),
+        Event::Workflow(WorkflowEvent::Availability(event)) => availability_type(event),
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",
@@ -170,6 +176,16 @@ pub(super) fn rollout_type(event: &RolloutEvent) -> &'static str {
         RolloutEvent::Set { .. } => "RolloutSet",
         RolloutEvent::Killed { .. } => "RolloutKilled",
         RolloutEvent::Ended { .. } => "RolloutEnded",
+    }
+}
+
+pub(super) fn availability_type(event: &AvailabilityEvent) -> &'static str {
+    match event {
+        AvailabilityEvent::Disabled { .. } => "WorkflowDisabled",
+        AvailabilityEvent::Enabled { .. } => "WorkflowEnabled",
+        AvailabilityEvent::Archived { .. } => "WorkflowArchived",
+        AvailabilityEvent::Restored { .. } => "WorkflowRestored",
+        AvailabilityEvent::Purged { .. } => "WorkflowPurged",
     }
 }
 

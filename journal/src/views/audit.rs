@@ -63,6 +63,11 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::UndosSettled => 35,
         AuditAction::KeyCreated => 36,
         AuditAction::KeyRevoked => 37,
+        AuditAction::WorkflowDisabled => 38,
+        AuditAction::WorkflowEnabled => 39,
+        AuditAction::WorkflowArchived => 40,
+        AuditAction::WorkflowRestored => 41,
+        AuditAction::WorkflowPurged => 42,
     }
 }
 

@@ -17,6 +17,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     searched(scene, report, &id).await;
     server(scene, report).await;
     infrastructure(scene, report).await;
+    archived(scene, report, &id).await;
     later(scene, report).await;
 }
 
@@ -227,9 +228,25 @@ async fn infrastructure(scene: &Scene, report: &mut Report) {
     report.holds("002-50", [(status == 422, &unsure), (sure == 202, &cleared)]);
 }
 
+async fn archived(scene: &Scene, report: &mut Report, id: &str) {
+    let path = format!("/workflows/{id}");
+    let (status, told) = scene.send("DELETE", &path, "").await;
+    let (refused, execute) = scene.send("POST", &format!("{path}/execute"), EXECUTE).await;
+    let (_, runs) = scene.get(&format!("{path}/executions")).await;
+    let (_, listed) = scene.get("/workflows?status=archived").await;
+    report.holds(
+        "002-14",
+        [
+            (status == 200 && told["status"] == "archived", &told),
+            (refused == 409 && code(&execute) == "WORKFLOW_ARCHIVED", &execute),
+            (runs["pagination"]["total"].as_u64() >= Some(1), &runs),
+            (listed["workflows"][0]["workflow_id"] == *id, &listed),
+        ],
+    );
+}
+
 async fn later(scene: &Scene, report: &mut Report) {
     let paths = [
-        ("DELETE", "/workflows/hello-world"),
         ("POST", "/workflows/from-template"),
         ("POST", "/workflows/run"),
         ("POST", "/ingest"),

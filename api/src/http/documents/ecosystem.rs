@@ -12,10 +12,9 @@ use backstitch_core::access::Permission::{
 
 use super::{later, monitoring};
 use crate::http::routes::Routes;
-use crate::http::{history, letter_groups, replays, retention, statistics, status};
+use crate::http::{availability, history, letter_groups, replays, retention, statistics, status};
 
 const TEMPLATES: &str = "templates";
-const ARCHIVING: &str = "archiving of workflows";
 const INGESTION: &str = "ingestion";
 const JOBS: &str = "jobs";
 const REPORTS: &str = "reports";
@@ -37,6 +36,7 @@ fn definitions() -> Routes {
                 .post("/workflows", WorkflowsWrite, workflows::define)
                 .get("/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .put("/workflows/{workflow_id}", WorkflowsWrite, workflows::update)
+                .delete("/workflows/{workflow_id}", WorkflowsWrite, availability::archive)
                 .get("/workflows/statistics", WorkflowsRead, workflows::statistics)
                 .further(ExecutionsRead, statistics::LAST_RUN),
         )
@@ -79,7 +79,6 @@ fn infrastructure() -> Routes {
 
 fn to_come() -> Routes {
     Routes::with_queries()
-        .delete("/workflows/{workflow_id}", WorkflowsWrite, later(ARCHIVING))
         .post("/workflows/from-template", WorkflowsWrite, later(TEMPLATES))
         .post("/workflows/run", WorkflowsExecute, later(INGESTION))
         .post("/ingest", WorkflowsExecute, later(INGESTION))

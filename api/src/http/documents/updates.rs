@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use backstitch_core::yaml::{self, Format};
-use backstitch_saga::catalog::{Catalog, Revision};
+use backstitch_saga::catalog::{Catalog, Listed, Revision};
 use backstitch_saga::handle::{Defined, SubmittedText};
 use serde_json::Value;
 
@@ -27,10 +27,21 @@ pub(super) fn submitted(catalog: &Catalog, namespace: &str, own: &Revision) -> V
 /// 404 if there is none.
 pub(super) fn newest(caller: &Caller, workflow: &str) -> Result<Revision, Refusal> {
     let found = caller.engine()?.catalog().latest(caller.namespace(), workflow);
-    found.ok_or_else(|| {
-        let workflow = workflow.chars().take(256).collect();
-        backstitch_saga::Error::WorkflowNotFound { workflow }.into()
-    })
+    found.ok_or_else(|| not_found(workflow))
+}
+
+fn not_found(workflow: &str) -> Refusal {
+    let workflow = workflow.chars().take(256).collect();
+    backstitch_saga::Error::WorkflowNotFound { workflow }.into()
+}
+
+/// A workflow as lists show it.
+///
+/// # Errors
+/// 404 if there is none.
+pub(super) fn listed(caller: &Caller, workflow: &str) -> Result<Listed, Refusal> {
+    let found = caller.engine()?.catalog().listed_one(caller.namespace(), workflow);
+    found.ok_or_else(|| not_found(workflow))
 }
 
 /// Makes a new revision of a workflow with some fields replaced.

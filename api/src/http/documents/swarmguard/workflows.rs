@@ -14,6 +14,7 @@ use crate::http::documents::window::{self, Window};
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
+use crate::http::workflow_list::is_archived;
 use crate::http::workflows;
 
 /// `POST /v1/workflows`: 201 for new content, 200 for what is a revision already.
@@ -47,7 +48,8 @@ fn told(defined: &Defined) -> Value {
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &window::PARAMETERS)?;
     let window = Window::of(&asked, LIMIT_DEFAULT)?;
-    let all = caller.engine()?.catalog().all(caller.namespace());
+    let all = caller.engine()?.catalog().listed(caller.namespace()).into_iter();
+    let all = all.filter(|own| !is_archived(own)).map(|own| own.newest).collect();
     let (shown, pagination) = window.cut(all, |own| own.plan.workflow.to_string());
     let rows: Vec<_> = shown.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflows": rows, "pagination": pagination })))
@@ -62,11 +64,10 @@ pub(super) async fn show(caller: Caller, PathId(workflow): PathId) -> Result<Res
 }
 
 fn row(own: &Revision) -> Value {
-    let canonical: Value = serde_json::from_str(&own.text).unwrap_or(Value::Null);
     json!({
         "name": own.plan.workflow,
         "workflow_id": own.plan.workflow,
-        "description": canonical["description"],
+        "description": own.plan.description,
         "version": own.number,
         "tasks": own.plan.steps.len(),
         "updated_at": own.defined_at.to_string(),

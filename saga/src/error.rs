@@ -52,6 +52,14 @@ pub enum Error {
         /// How it stands.
         why: Unavailable,
     },
+    /// Another content than expected is the workflow's newest, or there is none.
+    #[error("{}", not_expected(.workflow, .current.as_ref()))]
+    NotExpected {
+        /// Whose.
+        workflow: Arc<str>,
+        /// What it is.
+        current: Option<Digest>,
+    },
     /// Only archived workflows are purged.
     #[error("workflow `{workflow}` is not archived: archive it before it is purged")]
     NotArchived {
@@ -229,5 +237,15 @@ impl From<backstitch_journal::Error> for Error {
             cursor @ backstitch_journal::Error::Cursor => Self::Cursor(cursor),
             error => Self::Journal(error),
         }
+    }
+}
+
+fn not_expected(workflow: &str, current: Option<&Digest>) -> String {
+    match current {
+        Some(digest) => format!(
+            "the newest revision of workflow `{workflow}` is another than expected: its digest is \
+             {digest}"
+        ),
+        None => format!("there is no workflow `{workflow}`, and one was expected"),
     }
 }

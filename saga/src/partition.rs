@@ -62,7 +62,7 @@ use waiters::Waiters;
 pub use availability::AvailabilityOrder;
 pub use cached::answers;
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
-pub use definitions::{Definition, Kept};
+pub use definitions::{Definition, Expected, Kept};
 pub use fold::{fold, fold_more, recall};
 pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;

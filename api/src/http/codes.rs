@@ -105,6 +105,8 @@ pub const ROLLOUT_NOT_FOUND: &str = "ROLLOUT_NOT_FOUND";
 pub const WORKFLOW_DISABLED: &str = failures::WORKFLOW_DISABLED;
 /// The workflow is archived.
 pub const WORKFLOW_ARCHIVED: &str = failures::WORKFLOW_ARCHIVED;
+/// The workflow's newest revision is another than `If-Match` names.
+pub const PRECONDITION_FAILED: &str = "PRECONDITION_FAILED";
 /// Only an archived workflow is purged.
 pub const WORKFLOW_NOT_ARCHIVED: &str = "WORKFLOW_NOT_ARCHIVED";
 /// Runs of the workflow are kept; `details.runs` says how many.
@@ -147,7 +149,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 70] = [
+pub const ALL: [(&str, StatusCode); 71] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -201,6 +203,7 @@ pub const ALL: [(&str, StatusCode); 70] = [
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),
     (WORKFLOW_DISABLED, StatusCode::CONFLICT),
     (WORKFLOW_ARCHIVED, StatusCode::CONFLICT),
+    (PRECONDITION_FAILED, StatusCode::PRECONDITION_FAILED),
     (WORKFLOW_NOT_ARCHIVED, StatusCode::CONFLICT),
     (WORKFLOW_HAS_RUNS, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),

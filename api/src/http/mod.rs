@@ -35,6 +35,7 @@ mod migrations;
 mod path;
 mod payloads;
 mod pieces;
+mod preconditions;
 mod query;
 mod redrives;
 mod reference;
@@ -57,6 +58,7 @@ mod transfer;
 mod travel;
 mod undos;
 mod workflow_list;
+mod workflow_updates;
 mod workflows;
 
 use std::sync::{Arc, OnceLock};

@@ -144,6 +144,11 @@ impl From<Error> for Refusal {
                     .with(json!({ "workflow_id": workflow, "revision": revision }))
             }
             Error::Unavailable { workflow, why } => unavailable(&workflow, why, message),
+            Error::NotExpected { workflow, current } => {
+                let current = current.map(|own| own.to_string());
+                Self::new(codes::PRECONDITION_FAILED, message)
+                    .with(json!({ "workflow_id": workflow, "digest": current }))
+            }
             Error::NotArchived { workflow } => Self::new(codes::WORKFLOW_NOT_ARCHIVED, message)
                 .with(json!({ "workflow_id": workflow })),
             Error::RunsKept { workflow, runs } => Self::new(codes::WORKFLOW_HAS_RUNS, message)

@@ -14,7 +14,7 @@ use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, control, cut, database,
     documents, executions, forks, history, items, letter_groups, letters, limits, migrations,
     payloads, redrives, reference, rehearsals, replays, retention, rollouts, statistics, status,
-    telemetry, transfer, travel, undos, workflow_list, workflows,
+    telemetry, transfer, travel, undos, workflow_list, workflow_updates, workflows,
 };
 
 /// Every route.
@@ -63,6 +63,7 @@ fn definitions() -> Routes {
         .further(ExecutionsRead, "with `recorded` or `input_of`")
         .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
         .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
+        .patch("/api/v1/workflows/{workflow_id}", WorkflowsWrite, workflow_updates::patch)
         .get("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
         .get("/api/v1/statistics", WorkflowsRead, statistics::all)
         .further(ExecutionsRead, statistics::LAST_RUN)

@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::document::{Document, SourceDocument};
 use super::documents::omnihub;
 use super::path::PathId;
+use super::preconditions::{expected, not_modified, tagged};
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{answer, codes};
@@ -34,15 +35,18 @@ const SUBMITTED: &str = "submitted";
 /// As `POST /api/v1/workflows` is refused.
 pub(super) async fn defined(
     caller: &Caller,
+    headers: &HeaderMap,
     submitted: SourceDocument,
 ) -> Result<Defined, Refusal> {
+    let expected = expected(headers)?;
     let SourceDocument { document, text } = submitted;
     let (definition, share) = document.required(A_DEFINITION)?;
     let (engine, caller) = (caller.engine()?.clone(), caller.clone());
     // Defining goes on when its client goes away, and so it keeps its share until it ends.
     let defining = tokio::spawn(async move {
         let (namespace, actor) = (caller.namespace(), caller.actor());
-        let defined = engine.define_from(namespace, &definition, text, &actor).await;
+        let wish = (expected, &*actor);
+        let defined = engine.define_if(namespace, &definition, text, wish).await;
         drop((definition, share));
         defined
     });
@@ -63,16 +67,9 @@ pub(super) async fn define(
     if execute == Some(true) {
         caller.needs(Permission::WorkflowsExecute)?;
     }
-    let defined = defined(&caller, submitted).await?;
+    let defined = defined(&caller, &headers, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut body = json!({
-        "workflow_id": defined.workflow,
-        "revision": defined.revision,
-        "digest": defined.digest.to_string(),
-        "created": defined.created,
-        "form": defined.form.word(),
-        "warnings": defined.warnings,
-    });
+    let mut body = defined_json(&defined);
     if execute == Some(true) {
         let begun = omnihub::begin(&caller, &headers, &defined.workflow).await?;
         body["execution_id"] = begun.execution.to_string().into();
@@ -80,7 +77,20 @@ pub(super) async fn define(
         body["repeated"] = begun.repeated.into();
     }
     let location = format!("/api/v1/workflows/{}", defined.workflow);
-    Ok(answer::with_header(answer::json(status, &body), LOCATION, &location))
+    let response = answer::with_header(answer::json(status, &body), LOCATION, &location);
+    Ok(tagged(response, &defined.digest))
+}
+
+/// A revision that there is now, as whoever defined it is told.
+pub(super) fn defined_json(defined: &Defined) -> Value {
+    json!({
+        "workflow_id": defined.workflow,
+        "revision": defined.revision,
+        "digest": defined.digest.to_string(),
+        "created": defined.created,
+        "form": defined.form.word(),
+        "warnings": defined.warnings,
+    })
 }
 
 /// `POST /api/v1/workflows/validate`: all that defining checks, and nothing is recorded.
@@ -111,6 +121,7 @@ pub(super) async fn show(
     caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["revision", "form"])?;
     let number = asked.number("revision", 1..=u32::MAX)?;
@@ -132,8 +143,12 @@ pub(super) async fn show(
         let message = format!("workflow `{workflow}` has no such revision");
         Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
     })?;
+    let digest = revision.plan.digest;
+    if let Some(same) = not_modified(&headers, &digest) {
+        return Ok(same);
+    }
     let catalog = caller.engine()?.catalog();
-    let source = catalog.source(caller.namespace(), &workflow, revision.plan.digest);
+    let source = catalog.source(caller.namespace(), &workflow, digest);
     let mut shown = row(&revision);
     let standing = omnihub::standing(&caller, &workflow).await?;
     shown.as_object_mut().into_iter().for_each(|fields| fields.extend(standing.clone()));
@@ -152,7 +167,7 @@ pub(super) async fn show(
             add_source(&mut shown, (&source.form, &source.format), &source.text, value);
         }
     }
-    Ok(answer::ok(&shown))
+    Ok(tagged(answer::ok(&shown), &digest))
 }
 
 fn add_source(shown: &mut Value, written: (&str, &str), text: &str, value: Value) {

@@ -15,6 +15,33 @@ use super::stage::{Release, Stage, StagedRecord};
 use super::{Abandon, Answer, Partition};
 use crate::catalog::{Name, Revision};
 
+/// What must be a workflow's newest content for another to be recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    #[default]
+    Anything,
+    /// There is no such workflow.
+    Nothing,
+    /// There is one.
+    Something,
+    /// It is one of these.
+    OneOf(Vec<Digest>),
+}
+
+impl Expected {
+    /// Whether it is so.
+    #[must_use]
+    pub fn holds(&self, current: Option<Digest>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Nothing => current.is_none(),
+            Self::Something => current.is_some(),
+            Self::OneOf(known) => current.is_some_and(|own| known.contains(&own)),
+        }
+    }
+}
+
 /// A revision that somebody wants to add.
 #[derive(Debug, Clone)]
 pub struct Definition {
@@ -28,6 +55,8 @@ pub struct Definition {
     pub plan: Arc<Plan>,
     /// The text it was submitted as; once it is recorded, the one that is kept.
     pub source: Option<Source>,
+    /// What must be current.
+    pub expected: Expected,
     /// Who.
     pub actor: Arc<str>,
     /// When it was asked for; once it is recorded, when that was.
@@ -164,6 +193,11 @@ impl Workflows {
         if self.is_archived(definition) {
             let workflow = definition.workflow.clone();
             return Answer::Unavailable(workflow, Unavailable::Archived);
+        }
+        let current = self.state(&definition.stream()).and_then(WorkflowState::latest);
+        let current = current.map(|own| own.digest);
+        if !definition.expected.holds(current) {
+            return Answer::NotExpected(current);
         }
         let digest = definition.plan.digest;
         let decide = |state: &Option<WorkflowState>| defining(definition, state);

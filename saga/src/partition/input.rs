@@ -179,6 +179,8 @@ pub enum Answer {
     },
     /// The workflow takes no new runs, or no new revisions; nothing is recorded.
     Unavailable(Arc<str>, Unavailable),
+    /// Another content than expected is the workflow's newest, or there is none; nothing is recorded.
+    NotExpected(Option<Digest>),
     /// Only archived workflows are purged.
     NotArchived,
     /// Everything that was asked before is durable.

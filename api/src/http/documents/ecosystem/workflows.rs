@@ -1,6 +1,6 @@
 //! `/workflows`: definitions, searched and counted.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::report::{AVAILABILITY_WORDS, availability_word};
@@ -11,18 +11,22 @@ use serde_json::{Value, json};
 
 use crate::http::caller::Caller;
 use crate::http::document::{Document, SourceDocument};
-use crate::http::documents::updates::{listed, submitted, updated};
 use crate::http::documents::window::{self, Window};
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
 use crate::http::statistics::{runs_json, workflow_json};
 use crate::http::workflow_list::{is_archived, names};
+use crate::http::workflow_updates::{listed, replace, submitted, updated};
 use crate::http::{answer, workflows};
 
 /// `POST /workflows`: 201 for new content, 200 for what is a revision already.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let defined = workflows::defined(&caller, submitted).await?;
+pub(super) async fn define(
+    caller: Caller,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let defined = workflows::defined(&caller, &headers, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::json(status, &told(&defined)))
 }
@@ -31,9 +35,10 @@ pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<
 pub(super) async fn update(
     caller: Caller,
     PathId(workflow): PathId,
+    headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (_, defined) = updated(&caller, &workflow, document).await?;
+    let defined = updated(&caller, &workflow, &headers, (document, replace)).await?;
     Ok(answer::ok(&told(&defined)))
 }
 

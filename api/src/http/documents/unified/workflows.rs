@@ -1,6 +1,6 @@
 //! `/orchestrator/workflows`: definitions.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use backstitch_saga::catalog::Listed;
 use backstitch_saga::handle::WorkflowStatistics;
@@ -10,19 +10,23 @@ use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::SourceDocument;
 use crate::http::documents::tasks::minutes;
-use crate::http::documents::updates;
 use crate::http::documents::window::{self, Window};
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
 use crate::http::workflow_list::is_archived;
+use crate::http::workflow_updates::submitted;
 use crate::http::workflows;
 
 /// Rows unless told otherwise.
 const LIMIT_DEFAULT: usize = 100;
 
 /// `POST /orchestrator/workflows`: 201 for new content, 200 for what is a revision already.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let defined = workflows::defined(&caller, submitted).await?;
+pub(super) async fn define(
+    caller: Caller,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let defined = workflows::defined(&caller, &headers, submitted).await?;
     let (status, message) = match defined.created {
         true => (StatusCode::CREATED, "Workflow created successfully"),
         false => (StatusCode::OK, "Workflow is defined so already"),
@@ -49,7 +53,7 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
     let catalog = engine.catalog();
     let all = catalog.listed(caller.namespace()).into_iter().filter(|own| !is_archived(own));
     let all = all.map(|own| {
-        let source = updates::submitted(catalog, caller.namespace(), &own.newest);
+        let source = submitted(catalog, caller.namespace(), &own.newest);
         (own, source)
     });
     let fits = |(own, source): &(Listed, Value)| {

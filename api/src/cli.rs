@@ -68,6 +68,10 @@ pub enum Command {
     Test(commands::test::Flags),
     /// Define workflows at a running server, or make them new revisions; no run is begun
     Apply(commands::apply::Flags),
+    /// List the templates: definitions to begin with
+    Templates,
+    /// Print a template's definition, or define a workflow of it
+    New(commands::templates::NewFlags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::SubmitFlags),
     /// The same, and show the run until it ends; exit 0 if it completes, 1 otherwise
@@ -341,6 +345,11 @@ impl Command {
             Self::DryRun(flags) => commands::dry_run::run(&flags).await,
             Self::Test(flags) => commands::test::run(flags).await,
             Self::Apply(flags) => commands::apply::run(flags).await,
+            Self::Templates => {
+                commands::templates::list();
+                Ok(())
+            }
+            Self::New(flags) => commands::templates::new(flags).await,
             Self::Submit(flags) => commands::submit::submit(flags).await,
             Self::Run(flags) => commands::submit::run(flags).await,
             Self::Follow(flags) => commands::follow::run(flags).await,

@@ -6,6 +6,7 @@
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
+//! - `templates`: definitions to begin with;
 //! - `demo`: the whole at work, with a shop;
 //! - `trial`: a workflow tested under every fault;
 //! - `orchestrator`, `parent`: a server as a child process, which both of them kill.
@@ -27,6 +28,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 mod signals;
+pub mod templates;
 pub mod terminal;
 pub mod timeline;
 mod tls;

@@ -56,7 +56,7 @@ use request::{check_words, deadline, request_digest};
 pub use api_keys::{MadeWithIt, is_key_text};
 pub use availability::Availed;
 pub use backstitch_core::export::ImportReport;
-pub use define::compile;
+pub use define::{NAMESAKES_MAX, compile};
 pub use events::{EventRows, HistoryCut};
 pub use forks::{ForkMade, ForkWish};
 pub use items::ItemsPage;

@@ -11,6 +11,7 @@ pub mod rollout;
 pub mod runs;
 pub mod serve;
 pub mod submit;
+pub mod templates;
 pub mod test;
 pub mod token;
 pub mod validate;

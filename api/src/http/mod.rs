@@ -54,6 +54,7 @@ mod statistics;
 mod status;
 mod surface;
 pub mod telemetry;
+mod templates;
 mod transfer;
 mod travel;
 mod undos;

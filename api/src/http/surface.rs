@@ -14,7 +14,7 @@ use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, control, cut, database,
     documents, executions, forks, history, items, letter_groups, letters, limits, migrations,
     payloads, redrives, reference, rehearsals, replays, retention, rollouts, statistics, status,
-    telemetry, transfer, travel, undos, workflow_list, workflow_updates, workflows,
+    telemetry, templates, transfer, travel, undos, workflow_list, workflow_updates, workflows,
 };
 
 /// Every route.
@@ -61,6 +61,9 @@ fn definitions() -> Routes {
         .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
         .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
         .further(ExecutionsRead, "with `recorded` or `input_of`")
+        .get("/api/v1/templates", WorkflowsRead, templates::list)
+        .get("/api/v1/templates/{template_name}", WorkflowsRead, templates::show)
+        .post("/api/v1/workflows/from-template", WorkflowsWrite, templates::define)
         .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
         .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
         .patch("/api/v1/workflows/{workflow_id}", WorkflowsWrite, workflow_updates::patch)

@@ -18,6 +18,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     server(scene, report).await;
     infrastructure(scene, report).await;
     archived(scene, report, &id).await;
+    from_template(scene, report).await;
     later(scene, report).await;
 }
 
@@ -245,9 +246,26 @@ async fn archived(scene: &Scene, report: &mut Report, id: &str) {
     );
 }
 
+async fn from_template(scene: &Scene, report: &mut Report) {
+    let own = json!({ "name": "Custom Document Analysis", "description": "Customized workflow" });
+    let wish = json!({ "template_name": "document_analysis", "customizations": own });
+    let (status, made) = scene.post("/workflows/from-template", &wish).await;
+    let (_, shown) = scene.get("/workflows/custom-document-analysis").await;
+    let wish = json!({ "template_name": "document_analysi" });
+    let (unknown, told) = scene.post("/workflows/from-template", &wish).await;
+    let message = told["message"].as_str().unwrap_or_default();
+    report.holds(
+        "002-19",
+        [
+            (status == 201 && made["workflow_id"] == "custom-document-analysis", &made),
+            (shown["description"] == "Customized workflow" && shown["revision"] == 1, &shown),
+            (unknown == 404 && message.contains("`document_analysis`"), &told),
+        ],
+    );
+}
+
 async fn later(scene: &Scene, report: &mut Report) {
     let paths = [
-        ("POST", "/workflows/from-template"),
         ("POST", "/workflows/run"),
         ("POST", "/ingest"),
         ("POST", "/demo/e2e"),

@@ -14,7 +14,6 @@ use super::{later, monitoring};
 use crate::http::routes::Routes;
 use crate::http::{availability, history, letter_groups, replays, retention, statistics, status};
 
-const TEMPLATES: &str = "templates";
 const INGESTION: &str = "ingestion";
 const JOBS: &str = "jobs";
 const REPORTS: &str = "reports";
@@ -34,6 +33,7 @@ fn definitions() -> Routes {
         .merge(
             Routes::new()
                 .post("/workflows", WorkflowsWrite, workflows::define)
+                .post("/workflows/from-template", WorkflowsWrite, workflows::from_template)
                 .get("/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .put("/workflows/{workflow_id}", WorkflowsWrite, workflows::update)
                 .delete("/workflows/{workflow_id}", WorkflowsWrite, availability::archive)
@@ -79,7 +79,6 @@ fn infrastructure() -> Routes {
 
 fn to_come() -> Routes {
     Routes::with_queries()
-        .post("/workflows/from-template", WorkflowsWrite, later(TEMPLATES))
         .post("/workflows/run", WorkflowsExecute, later(INGESTION))
         .post("/ingest", WorkflowsExecute, later(INGESTION))
         .post("/demo/e2e", WorkflowsExecute, later(REPORTS))

@@ -18,7 +18,7 @@ use crate::http::refusal::Refusal;
 use crate::http::statistics::{runs_json, workflow_json};
 use crate::http::workflow_list::{is_archived, names};
 use crate::http::workflow_updates::{listed, replace, submitted, updated};
-use crate::http::{answer, workflows};
+use crate::http::{answer, templates, workflows};
 
 /// `POST /workflows`: 201 for new content, 200 for what is a revision already.
 pub(super) async fn define(
@@ -27,6 +27,13 @@ pub(super) async fn define(
     submitted: SourceDocument,
 ) -> Result<Response, Refusal> {
     let defined = workflows::defined(&caller, &headers, submitted).await?;
+    let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer::json(status, &told(&defined)))
+}
+
+/// `POST /workflows/from-template`: 201 for a new workflow, 200 for what is one already.
+pub(super) async fn from_template(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let defined = templates::defined(&caller, document).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::json(status, &told(&defined)))
 }

@@ -41,7 +41,9 @@ impl Handle {
         let name = (namespace.clone(), workflow.into());
         let order = Box::new(AvailabilityOrder { name, act, reason, actor });
         match self.ask(WORKFLOWS_PARTITION, |ticket| Input::Availability(order, ticket)).await? {
-            Answer::Availability { availability, changed } => Ok(Availed { availability, changed }),
+            Answer::Availability { availability, changed } => {
+                Ok(Availed { availability: *availability, changed })
+            }
             Answer::NotFound => Err(Error::WorkflowNotFound { workflow: workflow.to_owned() }),
             Answer::NotArchived => Err(Error::NotArchived { workflow: workflow.to_owned() }),
             answer => Err(unexpected(answer, None)),

@@ -49,7 +49,7 @@ impl Workflows {
             return answer;
         }
         let availability = self.state(&stream).map(|own| own.availability.clone());
-        Answer::Availability { availability: availability.unwrap_or_default(), changed }
+        Answer::Availability { availability: availability.unwrap_or_default().into(), changed }
     }
 }
 
@@ -63,8 +63,8 @@ impl<T: Abandon> Partition<T> {
     pub(super) fn avail(&mut self, order: AvailabilityOrder, ticket: T, moment: Moment) {
         let answer = self.workflows.avail(&order, moment.stamp, &mut self.open);
         if let Answer::Availability { availability, changed: true } = &answer {
-            let availability = Box::new(availability.clone());
-            self.releases.push(Release::PublishAvailability(order.name, availability));
+            let publish = Release::PublishAvailability(order.name, availability.clone());
+            self.releases.push(publish);
         }
         self.answer(ticket, answer);
     }

@@ -173,7 +173,7 @@ pub enum Answer {
     /// How the workflow stands, durably.
     Availability {
         /// Whether runs of it begin.
-        availability: Availability,
+        availability: Box<Availability>,
         /// Whether this changed it.
         changed: bool,
     },

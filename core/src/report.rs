@@ -5,6 +5,7 @@
 mod api_keys;
 mod availability;
 mod controls;
+mod effective;
 mod events;
 mod forks;
 mod graph_events;
@@ -36,6 +37,7 @@ use crate::time::Timestamp;
 
 pub use api_keys::api_key_json;
 pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
+pub use effective::effective_json;
 pub use events::{event_json, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,

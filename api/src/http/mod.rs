@@ -59,6 +59,7 @@ mod transfer;
 mod travel;
 mod undos;
 mod workflow_list;
+mod workflow_revisions;
 mod workflow_updates;
 mod workflows;
 

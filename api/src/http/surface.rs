@@ -14,7 +14,8 @@ use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, control, cut, database,
     documents, executions, forks, history, items, letter_groups, letters, limits, migrations,
     payloads, redrives, reference, rehearsals, replays, retention, rollouts, statistics, status,
-    telemetry, templates, transfer, travel, undos, workflow_list, workflow_updates, workflows,
+    telemetry, templates, transfer, travel, undos, workflow_list, workflow_revisions,
+    workflow_updates, workflows,
 };
 
 /// Every route.
@@ -90,6 +91,16 @@ fn definitions() -> Routes {
                 .further(WorkflowsExecute, "with `execute=true`")
                 .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .further(ExecutionsRead, "for the id of an execution, and `last_execution`")
+                .get(
+                    "/api/v1/workflows/{workflow_id}/diff",
+                    WorkflowsRead,
+                    workflow_revisions::diff,
+                )
+                .get(
+                    "/api/v1/workflows/{workflow_id}/effective",
+                    WorkflowsRead,
+                    workflow_revisions::effective,
+                )
                 .get("/api/v1/workflows/{workflow_id}/events", ExecutionsRead, history::of_workflow)
                 .post(
                     "/api/v1/workflows/{workflow_id}/migrate",

@@ -139,10 +139,7 @@ pub(super) async fn show(
         None => revisions.pop(),
         Some(number) => revisions.into_iter().find(|revision| revision.number == number),
     };
-    let revision = found.ok_or_else(|| {
-        let message = format!("workflow `{workflow}` has no such revision");
-        Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
-    })?;
+    let revision = found.ok_or_else(|| no_such_revision(&workflow))?;
     let digest = revision.plan.digest;
     if let Some(same) = not_modified(&headers, &digest) {
         return Ok(same);
@@ -202,6 +199,11 @@ pub(super) async fn revisions(
 ) -> Result<Response, Refusal> {
     let rows: Vec<_> = revisions_of(&caller, &workflow)?.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
+}
+
+pub(super) fn no_such_revision(workflow: &str) -> Refusal {
+    let message = format!("workflow `{workflow}` has no such revision");
+    Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
 }
 
 pub(super) fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revision>, Refusal> {

@@ -116,3 +116,31 @@ async fn a_part_makes_a_new_revision_of_what_was_submitted() {
     assert_eq!(shown["definition"]["variables"].as_object().map(serde_json::Map::len), Some(8));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_are_told_apart_and_every_value_has_its_origin() {
+    let server = Server::start().await;
+    server.define("{id: own, steps: [{id: a, type: noop}]}").await;
+    let next = "{id: own, name: New, defaults: {timeout: 5s}, steps: [{id: b, type: noop}, \
+                {id: a, type: noop, timeout: 1s}]}";
+    server.define(next).await;
+    let (status, told) = server.get("/api/v1/workflows/own/diff").await;
+    assert_eq!((status, &told["from"], &told["to"]), (StatusCode::OK, &json!(1), &json!(2)));
+    let paths = |told: &Value| -> Vec<String> {
+        let changes = told["changes"].as_array().expect("changes").iter();
+        changes.map(|own| own["path"].as_str().expect("a path").to_owned()).collect()
+    };
+    assert_eq!(paths(&told), ["/defaults", "/name", "/steps/a/timeout", "/steps/b"]);
+    let (_, back) = server.get("/api/v1/workflows/own/diff?from=2&to=1").await;
+    assert_eq!(paths(&back), paths(&told));
+    assert_eq!(paths(&server.get("/api/v1/workflows/own/diff?to=1").await.1), [""; 0]);
+    for wrong in ["diff?to=3", "effective?revision=3"] {
+        let (status, _) = server.get(&format!("/api/v1/workflows/own/{wrong}")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{wrong}");
+    }
+    let (_, shown) = server.get("/api/v1/workflows/own/effective").await;
+    let timeouts = ["/steps/0/timeout", "/steps/1/timeout"].map(|at| shown.pointer(at).cloned());
+    let is = |value: &str, origin: &str| Some(json!({ "value": value, "origin": origin }));
+    assert_eq!(timeouts, [is("5s", "defaults"), is("1s", "step")]);
+    server.stop().await;
+}

@@ -4,6 +4,7 @@
 //! Knows nothing of task types, templates or runs: that is the plan's part.
 
 mod breakers;
+mod changes;
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
@@ -32,6 +33,7 @@ pub use read_limits::{
 };
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
+pub use changes::changes;
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 

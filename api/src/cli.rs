@@ -345,10 +345,7 @@ impl Command {
             Self::DryRun(flags) => commands::dry_run::run(&flags).await,
             Self::Test(flags) => commands::test::run(flags).await,
             Self::Apply(flags) => commands::apply::run(flags).await,
-            Self::Templates => {
-                commands::templates::list();
-                Ok(())
-            }
+            Self::Templates => commands::templates::list(),
             Self::New(flags) => commands::templates::new(flags).await,
             Self::Submit(flags) => commands::submit::submit(flags).await,
             Self::Run(flags) => commands::submit::run(flags).await,

@@ -7,6 +7,7 @@ use super::runs::At;
 use super::runs::table::{columns, text, words};
 use crate::error::Error;
 use crate::templates::{ALL, Template};
+use crate::terminal::Terminal;
 
 const AFTER_NEW: &str = "\
 Without --define it prints the template's definition, to be changed and then given to `backstitch
@@ -51,14 +52,17 @@ fn read_variable(given: &str) -> Result<(String, Value), String> {
 }
 
 /// Lists the templates.
-pub fn list() {
+///
+/// # Errors
+/// If standard output can't be written.
+pub fn list() -> Result<(), Error> {
     let mut rows = vec![words(["TEMPLATE", "STEPS", "WHAT IT DOES"])];
     rows.extend(ALL.iter().map(|own| {
         let definition = own.definition();
         let steps = definition["steps"].as_array().map_or(0, Vec::len);
         vec![own.name.to_owned(), steps.to_string(), text(&definition["description"])]
     }));
-    print!("{}", columns(&rows));
+    Terminal::of_stdout().line(columns(&rows).trim_end())
 }
 
 /// Prints a template, or defines a workflow of it.
@@ -69,8 +73,7 @@ pub fn list() {
 pub async fn new(flags: NewFlags) -> Result<(), Error> {
     if !flags.define {
         let template = Template::named(&flags.template).map_err(Error::Setting)?;
-        print!("{}", template.text);
-        return Ok(());
+        return Terminal::of_stdout().line(template.text.trim_end());
     }
     let mut own = Map::new();
     let texts = [("id", flags.id), ("name", flags.name), ("description", flags.description)];

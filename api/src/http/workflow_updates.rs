@@ -19,6 +19,9 @@ use super::{answer, codes};
 
 /// What the body of an update must be.
 const FIELDS: &str = "an object with the fields to change";
+/// How what is given is put into the fields that there are.
+type Put = fn(&mut Map<String, Value>, &Map<String, Value>);
+
 /// How often an update is put into what somebody else has just made of the workflow.
 const TRIES_MAX: usize = 8;
 
@@ -65,7 +68,7 @@ pub(super) async fn updated(
     caller: &Caller,
     workflow: &str,
     headers: &HeaderMap,
-    (document, put): (Document, fn(&mut Map<String, Value>, &Map<String, Value>)),
+    (document, put): (Document, Put),
 ) -> Result<Defined, Refusal> {
     let engine = caller.engine()?;
     let expected = expected(headers)?;

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_definition_has_its_word_and_an_order_stands() {
         let mut own = Availability::default();
-        let mut says = |own: &mut Availability, revision, disabled| {
+        let says = |own: &mut Availability, revision, disabled| {
             let event = of_revision(own, revision, disabled, "ann");
             event.iter().for_each(|event| evolve(own, event, AT));
             event.is_some()

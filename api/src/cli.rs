@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::runs;
+use crate::commands::{runs, workflows};
 use crate::settings::{Settings, Sources};
 use crate::{Error, commands, demo};
 
@@ -68,6 +68,10 @@ pub enum Command {
     Test(commands::test::Flags),
     /// Define workflows at a running server, or make them new revisions; no run is begun
     Apply(commands::apply::Flags),
+    /// List the templates: definitions to begin with
+    Templates,
+    /// Print a template's definition, or define a workflow of it
+    New(commands::templates::NewFlags),
     /// Define a workflow at a running server and begin a run of it
     Submit(commands::submit::SubmitFlags),
     /// The same, and show the run until it ends; exit 0 if it completes, 1 otherwise
@@ -114,6 +118,18 @@ pub enum Command {
     /// Say which revision new runs of a workflow get: roll-outs, A/B, beta, kill switch
     #[command(subcommand)]
     Rollout(commands::rollout::Rollout),
+    /// List workflows and how they stand
+    Workflows(workflows::ListFlags),
+    /// Have runs of a disabled workflow begin again
+    Enable(commands::rollout::ActFlags),
+    /// Let no run of a workflow begin; those under way go on
+    Disable(commands::rollout::ActFlags),
+    /// Take a workflow out of use: no runs, no revisions, and no list shows it
+    Archive(commands::rollout::ActFlags),
+    /// Take an archived workflow into use again
+    Restore(commands::rollout::ActFlags),
+    /// Let the revisions of an archived workflow go of which no run is kept
+    Purge(commands::rollout::ActFlags),
     /// Show how much may go on at a time, who holds what, and who waits
     Limits(runs::At),
     /// Show the circuit breakers before services; open, close, release or reset one
@@ -345,6 +361,8 @@ impl Command {
             Self::DryRun(flags) => commands::dry_run::run(&flags).await,
             Self::Test(flags) => commands::test::run(flags).await,
             Self::Apply(flags) => commands::apply::run(flags).await,
+            Self::Templates => commands::templates::list(),
+            Self::New(flags) => commands::templates::new(flags).await,
             Self::Submit(flags) => commands::submit::submit(flags).await,
             Self::Run(flags) => commands::submit::run(flags).await,
             Self::Follow(flags) => commands::follow::run(flags).await,
@@ -367,6 +385,12 @@ impl Command {
             Self::SetOutput(flags) => runs::set_output(flags).await,
             Self::Dlq(dlq) => commands::dlq::run(dlq).await,
             Self::Rollout(rollout) => commands::rollout::run(rollout).await,
+            Self::Workflows(flags) => workflows::workflows(flags).await,
+            Self::Enable(flags) => workflows::act(flags, "enable").await,
+            Self::Disable(flags) => workflows::act(flags, "disable").await,
+            Self::Archive(flags) => workflows::act(flags, "archive").await,
+            Self::Restore(flags) => workflows::act(flags, "restore").await,
+            Self::Purge(flags) => workflows::purge(flags).await,
             Self::Limits(at) => commands::limits::run(at).await,
             Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Token(token) => commands::token::run(token).await,

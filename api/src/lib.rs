@@ -7,6 +7,7 @@
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
 //! - `renewed`, `tls`, `webhook_secrets`: files that are read again while the server runs;
+//! - `templates`: definitions to begin with;
 //! - `demo`: the whole at work, with a shop;
 //! - `trial`: a workflow tested under every fault;
 //! - `orchestrator`, `parent`: a server as a child process, which both of them kill.
@@ -29,6 +30,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 mod signals;
+pub mod templates;
 pub mod terminal;
 pub mod timeline;
 mod tls;

@@ -25,8 +25,10 @@ pub fn is_taken_name(name: &str) -> bool {
 pub enum Permission {
     /// Read definitions, revisions, roll-outs and statistics; check and rehearse definitions.
     WorkflowsRead,
-    /// Define workflows, roll revisions out.
+    /// Define workflows, roll revisions out, disable and archive them.
     WorkflowsWrite,
+    /// Let the revisions of archived workflows go.
+    WorkflowsPurge,
     /// Begin runs.
     WorkflowsExecute,
     /// Cancel runs.
@@ -81,9 +83,10 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission and its word.
-    pub const WORDS: [(Self, &'static str); 27] = [
+    pub const WORDS: [(Self, &'static str); 28] = [
         (Self::WorkflowsRead, "workflows:read"),
         (Self::WorkflowsWrite, "workflows:write"),
+        (Self::WorkflowsPurge, "workflows:purge"),
         (Self::WorkflowsExecute, "workflows:execute"),
         (Self::WorkflowsCancel, "workflows:cancel"),
         (Self::ExecutionsRead, "executions:read"),
@@ -130,6 +133,7 @@ impl Permission {
         match self {
             Self::WorkflowsRead
             | Self::WorkflowsWrite
+            | Self::WorkflowsPurge
             | Self::WorkflowsExecute
             | Self::WorkflowsCancel
             | Self::ExecutionsRead
@@ -217,7 +221,7 @@ mod tests {
     fn every_permission_has_one_word_of_its_own() {
         let words: BTreeSet<_> = Permission::WORDS.iter().map(|(_, word)| word).collect();
         let permissions: BTreeSet<_> = Permission::WORDS.iter().map(|(own, _)| own).collect();
-        assert_eq!((words.len(), permissions.len()), (27, 27));
+        assert_eq!((words.len(), permissions.len()), (28, 28));
         for (own, word) in Permission::WORDS {
             assert_eq!((Permission::of_word(word), own.word()), (Some(own), word));
         }

@@ -97,11 +97,21 @@ pub enum AuditAction {
     KeyRevoked,
     /// A callback that was received is sent again.
     CallbackSentAgain,
+    /// No run of a workflow begins any more.
+    WorkflowDisabled,
+    /// Runs of a workflow begin again.
+    WorkflowEnabled,
+    /// A workflow is out of use.
+    WorkflowArchived,
+    /// A workflow is in use again.
+    WorkflowRestored,
+    /// An archived workflow's revisions are gone.
+    WorkflowPurged,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 44] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -141,6 +151,11 @@ impl AuditAction {
         Self::KeyCreated,
         Self::KeyRevoked,
         Self::CallbackSentAgain,
+        Self::WorkflowDisabled,
+        Self::WorkflowEnabled,
+        Self::WorkflowArchived,
+        Self::WorkflowRestored,
+        Self::WorkflowPurged,
     ];
 
     /// The word the API prints.
@@ -186,6 +201,11 @@ impl AuditAction {
             Self::KeyCreated => "key.created",
             Self::KeyRevoked => "key.revoked",
             Self::CallbackSentAgain => "callback.sent_again",
+            Self::WorkflowDisabled => "workflow.disabled",
+            Self::WorkflowEnabled => "workflow.enabled",
+            Self::WorkflowArchived => "workflow.archived",
+            Self::WorkflowRestored => "workflow.restored",
+            Self::WorkflowPurged => "workflow.purged",
         }
     }
 

@@ -140,6 +140,10 @@ pub mod codes {
     pub const CHILD_WORKFLOW_NOT_FOUND: &str = "CHILD_WORKFLOW_NOT_FOUND";
     /// A step asks for a revision that the workflow's roll-out keeps from it.
     pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
+    /// A step's workflow is disabled.
+    pub const WORKFLOW_DISABLED: &str = "WORKFLOW_DISABLED";
+    /// A step's workflow is archived.
+    pub const WORKFLOW_ARCHIVED: &str = "WORKFLOW_ARCHIVED";
     /// A child's workflow does not take the input that the step gives it.
     pub const CHILD_INPUT_INVALID: &str = "CHILD_INPUT_INVALID";
     /// The run of another workflow that a step is could not be undone whole.

@@ -10,6 +10,7 @@ mod allot;
 pub mod api_keys;
 pub mod arrows;
 pub mod audit;
+pub mod availability;
 pub mod breaker;
 pub mod cache;
 pub mod checkpoint;

@@ -61,6 +61,8 @@ pub struct Plan {
     pub workflow: Arc<str>,
     /// Its name; its id if it has none.
     pub name: String,
+    /// For people.
+    pub description: Option<String>,
     /// The author's version label; empty if there is none.
     pub label: String,
     /// blake3 of the canonical JSON.
@@ -93,6 +95,8 @@ pub struct Plan {
     pub keyed_runs: Vec<KeyedRuns>,
     /// Whether any step runs alone.
     pub has_exclusive: bool,
+    /// Whether the workflow is disabled with this revision.
+    pub disabled: bool,
     /// For lists: every run has them too.
     pub tags: Vec<Arc<str>>,
     /// The stretch of a list that it is made for; of a whole workflow, nothing.

@@ -3,8 +3,10 @@
 //! Only reads a state; every word here is the API's contract.
 
 mod api_keys;
+mod availability;
 mod callbacks;
 mod controls;
+mod effective;
 mod events;
 mod forks;
 mod graph_events;
@@ -34,7 +36,9 @@ use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
 
 pub use api_keys::api_key_json;
+pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
 pub use callbacks::{Notice, callback_body, callback_sample, target_json};
+pub use effective::effective_json;
 pub use events::{event_json, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,

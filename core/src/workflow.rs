@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of what a definition says: revisions are texts and their hashes.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::availability::{self, Availability};
 use crate::event::WorkflowEvent;
 use crate::ids::Digest;
 use crate::rollout::{self, InForce};
@@ -16,7 +20,7 @@ pub const PART_BYTES_MAX: usize = 64 * 1024;
 /// A workflow and its revisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkflowState {
-    /// In order; numbers are gapless from 1.
+    /// In order; numbers are gapless from 1, or from those that were purged.
     pub revisions: Vec<Revision>,
     /// Contents that imported runs are pinned to and that are no revisions, with their texts.
     pub kept: BTreeMap<Digest, Arc<str>>,
@@ -24,6 +28,10 @@ pub struct WorkflowState {
     pub sources: BTreeMap<Digest, Source>,
     /// Which revision new runs get; the newest if nothing is in force.
     pub rollout: Option<InForce>,
+    /// Whether runs of it begin.
+    pub availability: Availability,
+    /// How many revisions were purged.
+    purged: u32,
     /// Pieces of a definition whose last piece is still to come; a crash may have left some of
     /// another one before them.
     pending: Vec<String>,
@@ -98,12 +106,27 @@ impl WorkflowState {
     /// A revision by its number.
     #[must_use]
     pub fn revision(&self, number: u32) -> Option<&Revision> {
-        let at = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.revisions.get(at)
+        let at = number.checked_sub(self.purged)?.checked_sub(1)?;
+        self.revisions.get(usize::try_from(at).ok()?)
     }
 
-    fn next_number(&self) -> u32 {
-        u32::try_from(self.revisions.len()).unwrap_or(u32::MAX).saturating_add(1)
+    /// The number of the revision that is defined next.
+    #[must_use]
+    pub fn next_number(&self) -> u32 {
+        self.known_revisions().saturating_add(1)
+    }
+
+    fn known_revisions(&self) -> u32 {
+        let kept = u32::try_from(self.revisions.len()).unwrap_or(u32::MAX);
+        self.purged.saturating_add(kept)
+    }
+}
+
+impl WorkflowState {
+    /// Everything goes but the count of its revisions.
+    fn let_go(&mut self) {
+        let (purged, availability) = (self.known_revisions(), self.availability.clone());
+        *self = Self { purged, availability, ..Self::default() };
     }
 }
 
@@ -213,6 +236,7 @@ pub fn evolve(
             let whole = whole(&workflow.pending, text, *digest)
                 .ok_or(IllegalWorkflowEvent::DigestMismatch { revision: *revision })?;
             workflow.pending.clear();
+            workflow.availability.purged = false;
             workflow.revisions.push(Revision {
                 number: *revision,
                 digest: *digest,
@@ -238,6 +262,12 @@ pub fn evolve(
         WorkflowEvent::Rollout(event) => {
             rollout::evolve(&mut workflow.rollout, event, recorded_at);
         }
+        WorkflowEvent::Availability(event) => {
+            availability::evolve(&mut workflow.availability, event, recorded_at);
+            if workflow.availability.purged {
+                workflow.let_go();
+            }
+        }
     }
     Ok(())
 }
@@ -252,140 +282,4 @@ fn whole(pieces: &[String], last: &str, digest: Digest) -> Option<String> {
         text.insert_str(0, piece?);
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn defined(state: &mut Option<WorkflowState>, text: &str) -> usize {
-        let events = define(state, text, Digest::of(text.as_bytes()), "someone");
-        for event in &events {
-            evolve(state, event, Timestamp(7)).unwrap();
-        }
-        events.len()
-    }
-
-    #[test]
-    fn the_same_content_is_the_same_revision() {
-        let mut state = None;
-        assert_eq!(defined(&mut state, "{\"id\":\"a\"}"), 1);
-        assert_eq!(defined(&mut state, "{\"id\":\"a\"}"), 0);
-        assert_eq!(defined(&mut state, "{\"id\":\"b\"}"), 1);
-        let state = state.unwrap();
-        assert_eq!(state.revisions.len(), 2);
-        assert_eq!(state.latest().unwrap().number, 2);
-        assert_eq!(&*state.revision(1).unwrap().text, "{\"id\":\"a\"}");
-        assert_eq!(state.revision(0), None);
-        assert_eq!(state.revision(3), None);
-    }
-
-    #[test]
-    fn a_large_content_comes_in_parts_and_is_whole_again() {
-        let mut state = None;
-        let text = format!("\"{}\"", "äö€".repeat(50_000));
-        let events = define(&state, &text, Digest::of(text.as_bytes()), "someone");
-        assert_eq!(events.len(), text.len().div_ceil(PART_BYTES_MAX));
-        for event in &events {
-            let (WorkflowEvent::DefinitionPart { text }
-            | WorkflowEvent::Defined { text, .. }
-            | WorkflowEvent::Kept { text, .. }
-            | WorkflowEvent::SourceKept { text, .. }) = event
-            else {
-                panic!("a definition is defined")
-            };
-            assert!(text.len() <= PART_BYTES_MAX);
-            evolve(&mut state, event, Timestamp(7)).unwrap();
-        }
-        assert_eq!(&*state.unwrap().latest().unwrap().text, text);
-    }
-
-    #[test]
-    fn a_kept_content_is_no_revision_and_kept_once() {
-        let mut state = None;
-        defined(&mut state, "{\"id\":\"a\"}");
-        let large = format!("\"{}\"", "x".repeat(2 * PART_BYTES_MAX));
-        for text in [large.as_str(), "{\"id\":\"old\"}"] {
-            let digest = Digest::of(text.as_bytes());
-            let events = keep(&state, text, digest, "someone");
-            assert_eq!(events.len(), text.len().div_ceil(PART_BYTES_MAX));
-            for event in &events {
-                evolve(&mut state, event, Timestamp(7)).unwrap();
-            }
-            assert_eq!(&*state.as_ref().unwrap().kept[&digest], text);
-            assert!(keep(&state, text, digest, "someone").is_empty());
-        }
-        let known = Digest::of(b"{\"id\":\"a\"}");
-        assert!(keep(&state, "{\"id\":\"a\"}", known, "someone").is_empty());
-        assert_eq!(state.unwrap().revisions.len(), 1);
-    }
-
-    #[test]
-    fn the_newest_text_of_a_content_is_kept_whole() {
-        let mut state = None;
-        let content = Digest::of(b"{}");
-        let source = |text: &str| Source {
-            form: "canonical".into(),
-            format: "yaml".into(),
-            digest: Digest::of(text.as_bytes()),
-            text: text.into(),
-        };
-        let large = "# \u{e4}\n".repeat(PART_BYTES_MAX);
-        for text in ["id: a # one", large.as_str(), "id: a # two"] {
-            let events = keep_source(&state, content, &source(text), "someone");
-            assert!(events.len() >= text.len().div_ceil(PART_BYTES_MAX));
-            for event in &events {
-                evolve(&mut state, event, Timestamp(1)).unwrap();
-            }
-            assert_eq!(&*state.as_ref().unwrap().sources[&content].text, text);
-            assert!(keep_source(&state, content, &source(text), "someone").is_empty());
-        }
-        assert!(keep_source(&None, content, &source("{}"), "someone").is_empty(), "its own");
-        let mut bad = keep_source(&None, content, &source("id: b"), "someone");
-        if let Some(WorkflowEvent::SourceKept { text, .. }) = bad.last_mut() {
-            text.push('!');
-        }
-        let digest = Digest::of(b"id: b");
-        assert_eq!(
-            evolve(&mut state, &bad[0], Timestamp(2)),
-            Err(IllegalWorkflowEvent::SourceMismatch { digest })
-        );
-    }
-
-    #[test]
-    fn events_that_do_not_follow_are_refused() {
-        let mut state = None;
-        defined(&mut state, "{}");
-        let before = state.clone();
-        let event = |revision, digest| WorkflowEvent::Defined {
-            revision,
-            digest,
-            text: "[]".to_owned(),
-            actor: "someone".to_owned(),
-        };
-        let good = Digest::of(b"[]");
-        assert_eq!(
-            evolve(&mut state, &event(3, good), Timestamp(8)),
-            Err(IllegalWorkflowEvent::RevisionOutOfOrder { expected: 2, found: 3 })
-        );
-        assert_eq!(
-            evolve(&mut state, &event(2, Digest::of(b"{}")), Timestamp(8)),
-            Err(IllegalWorkflowEvent::DigestMismatch { revision: 2 })
-        );
-        assert_eq!(state, before);
-    }
-
-    #[test]
-    fn pieces_that_a_crash_left_behind_do_not_spoil_what_follows() {
-        let large = format!("\"{}\"", "x".repeat(2 * PART_BYTES_MAX));
-        let mut state = None;
-        let events = define(&state, &large, Digest::of(large.as_bytes()), "someone");
-        assert!(events.len() > 2);
-        evolve(&mut state, &events[0], Timestamp(1)).expect("a piece");
-        for text in [large.as_str(), "{}"] {
-            assert!(defined(&mut state, text) > 0);
-            let latest = state.as_ref().and_then(WorkflowState::latest).expect("defined");
-            assert_eq!(&*latest.text, text);
-        }
-    }
 }

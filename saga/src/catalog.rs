@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use backstitch_core::availability::{Availability, Unavailable};
 use backstitch_core::ids::Digest;
 use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::Plan;
@@ -44,6 +45,19 @@ pub struct Chosen {
     pub variant: Option<String>,
 }
 
+/// A workflow as lists show it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its newest revision.
+    pub newest: Revision,
+    /// When its first one was defined.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Arc<str>,
+    /// Whether runs of it begin.
+    pub availability: Arc<Availability>,
+}
+
 /// Why a new run gets no revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotChosen {
@@ -66,6 +80,18 @@ struct Tables {
     /// Plans of runs that were migrated, by their lineage.
     successors: HashMap<Vec<Digest>, Arc<Plan>>,
     rollouts: HashMap<Name, Arc<InForce>>,
+    /// Workflows of which no run begins.
+    unavailable: HashMap<Name, Arc<Availability>>,
+}
+
+impl Tables {
+    fn listed(&self, name: &Name) -> Option<Listed> {
+        let revisions = self.workflows.get(name)?;
+        let (first, newest) = (revisions.first()?, revisions.last()?.clone());
+        let availability = self.unavailable.get(name).cloned().unwrap_or_default();
+        let (created_at, created_by) = (first.defined_at, first.actor.clone());
+        Some(Listed { newest, created_at, created_by, availability })
+    }
 }
 
 /// The revisions that may be used.
@@ -101,6 +127,35 @@ impl Catalog {
             Some(rollout) => drop(tables.rollouts.insert(name, rollout)),
             None => drop(tables.rollouts.remove(&name)),
         }
+    }
+
+    /// Says whether runs of a workflow begin; one that was purged is no longer to be had.
+    pub fn avail(&self, name: Name, own: Availability) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if own.purged {
+            tables.workflows.remove(&name);
+            tables.rollouts.remove(&name);
+            tables.sources.retain(|(other, _), _| *other != name);
+        }
+        match own.unavailable() {
+            Some(_) => drop(tables.unavailable.insert(name, Arc::new(own))),
+            None => drop(tables.unavailable.remove(&name)),
+        }
+    }
+
+    /// Whether runs of a workflow begin.
+    #[must_use]
+    pub fn availability(&self, namespace: &str, workflow: &str) -> Arc<Availability> {
+        let name = (namespace.into(), workflow.into());
+        self.read(|tables| tables.unavailable.get(&name).cloned().unwrap_or_default())
+    }
+
+    /// Whether new runs of a workflow begin.
+    ///
+    /// # Errors
+    /// Why none does.
+    pub fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {
+        self.availability(namespace, workflow).unavailable().map_or(Ok(()), Err)
     }
 
     /// The roll-out that new runs of a workflow follow.
@@ -196,6 +251,21 @@ impl Catalog {
             let own = tables.workflows.iter().filter(|((space, _), _)| **space == *namespace);
             own.filter_map(|(_, revisions)| revisions.last().cloned()).collect()
         })
+    }
+
+    /// Every workflow of a namespace, by id.
+    #[must_use]
+    pub fn listed(&self, namespace: &str) -> Vec<Listed> {
+        self.read(|tables| {
+            let own = tables.workflows.keys().filter(|(space, _)| **space == *namespace);
+            own.filter_map(|name| tables.listed(name)).collect()
+        })
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn listed_one(&self, namespace: &str, workflow: &str) -> Option<Listed> {
+        self.read(|tables| tables.listed(&(namespace.into(), workflow.into())))
     }
 
     /// Something of the workflows that have it, the most of all their revisions.

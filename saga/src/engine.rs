@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use backstitch_core::availability::Unavailable;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::lineage::Plans;
@@ -315,6 +316,10 @@ impl Histories for JournalHistories {
         run: &Applicant<'_>,
     ) -> Result<Chosen, NotChosen> {
         self.catalog.choose(namespace, workflow, wanted, run)
+    }
+
+    fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {
+        self.catalog.admits(namespace, workflow)
     }
 
     fn partitions(&self) -> u16 {

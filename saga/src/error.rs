@@ -1,5 +1,8 @@
 //! Why the engine did not do as asked, in the classes the API maps to answers.
 
+use std::sync::Arc;
+
+use backstitch_core::availability::Unavailable;
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::export::BadLine;
@@ -40,6 +43,36 @@ pub enum Error {
         revision: u32,
         /// What the roll-out says.
         why: NotOpen,
+    },
+    /// The workflow is disabled or archived.
+    #[error("workflow `{workflow}` {why}")]
+    Unavailable {
+        /// Whose.
+        workflow: Arc<str>,
+        /// How it stands.
+        why: Unavailable,
+    },
+    /// Another content than expected is the workflow's newest, or there is none.
+    #[error("{}", not_expected(.workflow, .current.as_ref()))]
+    NotExpected {
+        /// Whose.
+        workflow: Arc<str>,
+        /// What it is.
+        current: Option<Digest>,
+    },
+    /// Only archived workflows are purged.
+    #[error("workflow `{workflow}` is not archived: archive it before it is purged")]
+    NotArchived {
+        /// Whose.
+        workflow: String,
+    },
+    /// Runs of the workflow are kept, which its revisions are needed for.
+    #[error("{runs} runs of workflow `{workflow}` are kept: it is purged once they are removed")]
+    RunsKept {
+        /// Whose.
+        workflow: String,
+        /// How many.
+        runs: usize,
     },
     /// The roll-out can't be, for every reason named.
     #[error("the roll-out has {} problem(s)", .0.len())]
@@ -204,5 +237,15 @@ impl From<backstitch_journal::Error> for Error {
             cursor @ backstitch_journal::Error::Cursor => Self::Cursor(cursor),
             error => Self::Journal(error),
         }
+    }
+}
+
+fn not_expected(workflow: &str, current: Option<&Digest>) -> String {
+    match current {
+        Some(digest) => format!(
+            "the newest revision of workflow `{workflow}` is another than expected: its digest is \
+             {digest}"
+        ),
+        None => format!("there is no workflow `{workflow}`, and one was expected"),
     }
 }

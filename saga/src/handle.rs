@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod api_keys;
+mod availability;
 mod blocked;
 mod breakers;
 mod cached;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backstitch_core::command::{Command, Rejection, Submission};
+use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::faults::faults_of;
 use backstitch_core::ids::{ExecutionId, PartitionId};
@@ -37,7 +38,7 @@ use backstitch_core::plan::priority_of;
 use backstitch_core::state::number_problems;
 use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
-use backstitch_journal::{COMMIT_BYTES_MAX, Journal};
+use backstitch_journal::Journal;
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -50,11 +51,13 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
+pub(crate) use request::unexpected;
 use request::{check_words, deadline, request_digest};
 
 pub use api_keys::{MadeWithIt, is_key_text};
+pub use availability::Availed;
 pub use backstitch_core::export::ImportReport;
-pub use define::compile;
+pub use define::{NAMESAKES_MAX, compile};
 pub use events::{EventRows, HistoryCut};
 pub use forks::{ForkMade, ForkWish};
 pub use items::ItemsPage;
@@ -376,20 +379,6 @@ impl Handle {
 fn origin(priority: Priority, variant: Option<String>) -> Option<Box<Origin>> {
     let origin = Origin { parent: None, priority, variant };
     (origin != Origin::default()).then(|| Box::new(origin))
-}
-
-pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
-    match (answer, run) {
-        (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
-        (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
-        (Answer::Rejected(Rejection::NoLimitKey { why }), _) => request::no_limit_key(&why),
-        (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
-        (Answer::Quarantined(why), _) => Error::Quarantined(why),
-        (Answer::Full(full), _) => Error::Full(full),
-        (Answer::TooLarge, _) => Error::RecordTooLarge { max: COMMIT_BYTES_MAX },
-        (Answer::Draining, _) => Error::Draining,
-        (answer, _) => Error::Fold(format!("the partition answered {answer:?}")),
-    }
 }
 
 pub(crate) async fn blocking<R: Send + 'static>(

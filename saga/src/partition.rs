@@ -5,6 +5,7 @@
 //! simulation drives this same code. Everything an input causes is attached to the stage (a
 //! commit to be) that makes it durable, and let out by [`Partition::committed`], in order.
 
+mod availability;
 mod begin;
 mod cached;
 mod calls;
@@ -58,9 +59,10 @@ use resting::Resting;
 use turns::SlotOf;
 use waiters::Waiters;
 
+pub use availability::AvailabilityOrder;
 pub use cached::answers;
 pub use checkpoints::EVENTS_PER_CHECKPOINT;
-pub use definitions::{Definition, Kept};
+pub use definitions::{Definition, Expected, Kept};
 pub use fold::{fold, fold_more, recall};
 pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;
@@ -207,6 +209,7 @@ impl<T: Abandon> Partition<T> {
             | Input::Define(_, ticket)
             | Input::Keep(_, ticket)
             | Input::Rollout(_, ticket)
+            | Input::Availability(_, ticket)
             | Input::Import(_, ticket)
             | Input::Record(_, ticket)
             | Input::Remove(_, ticket)
@@ -230,7 +233,9 @@ impl<T: Abandon> Partition<T> {
             Input::Define(definition, ticket) => self.define(definition, ticket, moment),
             Input::Keep(definition, ticket) => self.keep(definition, ticket, moment),
             Input::Rollout(order, ticket) => self.roll_out(*order, ticket, moment),
+            Input::Availability(order, ticket) => self.avail(*order, ticket, moment),
             Input::Import(import, ticket) => self.import(*import, ticket, moment),
+            Input::Barrier(ticket) => self.answer(ticket, Answer::Passed),
             Input::Visible(run, ticket) => self.visible(run, ticket),
             Input::Record(event, ticket) => self.record_own(*event, ticket, moment),
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),

@@ -11,9 +11,11 @@ pub mod rollout;
 pub mod runs;
 pub mod serve;
 pub mod submit;
+pub mod templates;
 pub mod test;
 pub mod token;
 pub mod validate;
+pub mod workflows;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -105,6 +105,16 @@ pub const MIGRATION_REFUSED: &str = "MIGRATION_REFUSED";
 pub const REVISION_NOT_OPEN: &str = "REVISION_NOT_OPEN";
 /// The workflow has no roll-out that could be switched off.
 pub const ROLLOUT_NOT_FOUND: &str = "ROLLOUT_NOT_FOUND";
+/// The workflow is disabled.
+pub const WORKFLOW_DISABLED: &str = failures::WORKFLOW_DISABLED;
+/// The workflow is archived.
+pub const WORKFLOW_ARCHIVED: &str = failures::WORKFLOW_ARCHIVED;
+/// The workflow's newest revision is another than `If-Match` names.
+pub const PRECONDITION_FAILED: &str = "PRECONDITION_FAILED";
+/// Only an archived workflow is purged.
+pub const WORKFLOW_NOT_ARCHIVED: &str = "WORKFLOW_NOT_ARCHIVED";
+/// Runs of the workflow are kept; `details.runs` says how many.
+pub const WORKFLOW_HAS_RUNS: &str = "WORKFLOW_HAS_RUNS";
 /// Steps that say that running again does harm would run again.
 pub const FORK_UNSAFE: &str = "FORK_UNSAFE";
 /// The letter was retried, discarded or resolved before.
@@ -145,7 +155,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 69] = [
+pub const ALL: [(&str, StatusCode); 74] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -200,6 +210,11 @@ pub const ALL: [(&str, StatusCode); 69] = [
     (REVISION_NOT_OPEN, StatusCode::CONFLICT),
     (CALLBACK_NOT_FOUND, StatusCode::NOT_FOUND),
     (CALLBACK_PENDING, StatusCode::CONFLICT),
+    (WORKFLOW_DISABLED, StatusCode::CONFLICT),
+    (WORKFLOW_ARCHIVED, StatusCode::CONFLICT),
+    (PRECONDITION_FAILED, StatusCode::PRECONDITION_FAILED),
+    (WORKFLOW_NOT_ARCHIVED, StatusCode::CONFLICT),
+    (WORKFLOW_HAS_RUNS, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_OPEN, StatusCode::CONFLICT),
     (DEAD_LETTER_NOT_READY, StatusCode::CONFLICT),
     (FORBIDDEN_HOST, StatusCode::FORBIDDEN),

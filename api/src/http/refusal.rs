@@ -5,6 +5,7 @@ use std::error::Error as _;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use backstitch_core::availability::Unavailable;
 use backstitch_core::command::{NOTES_PER_LETTER_MAX, Rejection, SIGNALS_KEPT_MAX};
 use backstitch_core::definition::problem::Problem;
 use backstitch_core::redrives::RedriveRejection;
@@ -144,6 +145,16 @@ impl From<Error> for Refusal {
                 Self::new(codes::REVISION_NOT_OPEN, message)
                     .with(json!({ "workflow_id": workflow, "revision": revision }))
             }
+            Error::Unavailable { workflow, why } => unavailable(&workflow, why, message),
+            Error::NotExpected { workflow, current } => {
+                let current = current.map(|own| own.to_string());
+                Self::new(codes::PRECONDITION_FAILED, message)
+                    .with(json!({ "workflow_id": workflow, "digest": current }))
+            }
+            Error::NotArchived { workflow } => Self::new(codes::WORKFLOW_NOT_ARCHIVED, message)
+                .with(json!({ "workflow_id": workflow })),
+            Error::RunsKept { workflow, runs } => Self::new(codes::WORKFLOW_HAS_RUNS, message)
+                .with(json!({ "workflow_id": workflow, "runs": runs })),
             Error::RolloutNotFound { workflow } => Self::new(codes::ROLLOUT_NOT_FOUND, message)
                 .with(json!({ "workflow_id": workflow })),
             Error::ExecutionNotFound(_) => Self::new(codes::EXECUTION_NOT_FOUND, message),
@@ -295,6 +306,15 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
             Refusal::new(codes::DEAD_LETTER_NOT_READY, message).with(json!({ "status": status }))
         }
     }
+}
+
+fn unavailable(workflow: &str, why: Unavailable, message: String) -> Refusal {
+    let code = match why {
+        Unavailable::Disabled => codes::WORKFLOW_DISABLED,
+        Unavailable::Archived => codes::WORKFLOW_ARCHIVED,
+        Unavailable::Purged => codes::WORKFLOW_NOT_FOUND,
+    };
+    Refusal::new(code, message).with(json!({ "workflow_id": workflow }))
 }
 
 fn no_such_point(why: &NoSuchPoint, message: String) -> Refusal {

@@ -48,7 +48,7 @@ pub struct Further {
 /// What is said of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// `GET`, `POST`, `PUT` or `DELETE`.
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// With its parameters in braces.
     pub path: &'static str,
@@ -103,6 +103,15 @@ impl Routes {
         handler: H,
     ) -> Self {
         self.add(("PUT", MethodFilter::PUT), path, access.into(), handler)
+    }
+
+    pub(super) fn patch<H: Handler<T, App>, T: 'static>(
+        self,
+        path: &'static str,
+        access: impl Into<Access>,
+        handler: H,
+    ) -> Self {
+        self.add(("PATCH", MethodFilter::PATCH), path, access.into(), handler)
     }
 
     pub(super) fn delete<H: Handler<T, App>, T: 'static>(

@@ -4,16 +4,18 @@ use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
     ExecutionsSignal, HistoryImport, HistoryRead, KeysRead, KeysWrite, LettersRead, LettersWrite,
     LimitsRead, NamespacesAdmin, OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite,
-    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsRead, WorkflowsWrite,
+    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead,
+    WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
 use super::routes::Routes;
 use super::{
-    admin, api_keys, audit, backups, breakers, cache, callbacks, control, cut, database, documents,
-    executions, forks, history, items, letter_groups, letters, limits, migrations, payloads,
-    redrives, reference, rehearsals, replays, retention, rollouts, statistics, status, telemetry,
-    transfer, travel, undos, workflows,
+    admin, api_keys, audit, availability, backups, breakers, cache, callbacks, control, cut,
+    database, documents, executions, forks, history, items, letter_groups, letters, limits,
+    migrations, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
+    statistics, status, telemetry, templates, transfer, travel, undos, workflow_list,
+    workflow_revisions, workflow_updates, workflows,
 };
 
 /// Every route.
@@ -60,8 +62,12 @@ fn definitions() -> Routes {
         .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
         .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
         .further(ExecutionsRead, "with `recorded` or `input_of`")
+        .get("/api/v1/templates", WorkflowsRead, templates::list)
+        .get("/api/v1/templates/{template_name}", WorkflowsRead, templates::show)
+        .post("/api/v1/workflows/from-template", WorkflowsWrite, templates::define)
         .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
         .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
+        .patch("/api/v1/workflows/{workflow_id}", WorkflowsWrite, workflow_updates::patch)
         .get("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
         .get("/api/v1/statistics", WorkflowsRead, statistics::all)
         .further(ExecutionsRead, statistics::LAST_RUN)
@@ -71,14 +77,30 @@ fn definitions() -> Routes {
         .put(ROLLOUT, WorkflowsWrite, rollouts::set)
         .delete(ROLLOUT, WorkflowsWrite, rollouts::end)
         .post("/api/v1/workflows/{workflow_id}/rollout/kill", WorkflowsWrite, rollouts::kill)
+        .post("/api/v1/workflows/{workflow_id}/enable", WorkflowsWrite, availability::enable)
+        .post("/api/v1/workflows/{workflow_id}/disable", WorkflowsWrite, availability::disable)
+        .post("/api/v1/workflows/{workflow_id}/archive", WorkflowsWrite, availability::archive)
+        .post("/api/v1/workflows/{workflow_id}/restore", WorkflowsWrite, availability::restore)
         .merge(
             Routes::with_queries()
-                .get("/api/v1/workflows", WorkflowsRead, workflows::list)
+                .delete("/api/v1/workflows/{workflow_id}", WorkflowsWrite, availability::delete)
+                .further(WorkflowsPurge, "with `purge=true`")
+                .get("/api/v1/workflows", WorkflowsRead, workflow_list::list)
                 .further(ExecutionsRead, "with `status=active`")
                 .post("/api/v1/workflows", WorkflowsWrite, workflows::define)
                 .further(WorkflowsExecute, "with `execute=true`")
                 .get("/api/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .further(ExecutionsRead, "for the id of an execution, and `last_execution`")
+                .get(
+                    "/api/v1/workflows/{workflow_id}/diff",
+                    WorkflowsRead,
+                    workflow_revisions::diff,
+                )
+                .get(
+                    "/api/v1/workflows/{workflow_id}/effective",
+                    WorkflowsRead,
+                    workflow_revisions::effective,
+                )
                 .get("/api/v1/workflows/{workflow_id}/events", ExecutionsRead, history::of_workflow)
                 .post(
                     "/api/v1/workflows/{workflow_id}/migrate",

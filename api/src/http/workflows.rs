@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::document::{Document, SourceDocument};
 use super::documents::omnihub;
 use super::path::PathId;
+use super::preconditions::{expected, not_modified, tagged};
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{answer, codes};
@@ -34,15 +35,18 @@ const SUBMITTED: &str = "submitted";
 /// As `POST /api/v1/workflows` is refused.
 pub(super) async fn defined(
     caller: &Caller,
+    headers: &HeaderMap,
     submitted: SourceDocument,
 ) -> Result<Defined, Refusal> {
+    let expected = expected(headers)?;
     let SourceDocument { document, text } = submitted;
     let (definition, share) = document.required(A_DEFINITION)?;
     let (engine, caller) = (caller.engine()?.clone(), caller.clone());
     // Defining goes on when its client goes away, and so it keeps its share until it ends.
     let defining = tokio::spawn(async move {
         let (namespace, actor) = (caller.namespace(), caller.actor());
-        let defined = engine.define_from(namespace, &definition, text, &actor).await;
+        let wish = (expected, &*actor);
+        let defined = engine.define_if(namespace, &definition, text, wish).await;
         drop((definition, share));
         defined
     });
@@ -63,16 +67,9 @@ pub(super) async fn define(
     if execute == Some(true) {
         caller.needs(Permission::WorkflowsExecute)?;
     }
-    let defined = defined(&caller, submitted).await?;
+    let defined = defined(&caller, &headers, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut body = json!({
-        "workflow_id": defined.workflow,
-        "revision": defined.revision,
-        "digest": defined.digest.to_string(),
-        "created": defined.created,
-        "form": defined.form.word(),
-        "warnings": defined.warnings,
-    });
+    let mut body = defined_json(&defined);
     if execute == Some(true) {
         let begun = omnihub::begin(&caller, &headers, &defined.workflow).await?;
         body["execution_id"] = begun.execution.to_string().into();
@@ -80,7 +77,20 @@ pub(super) async fn define(
         body["repeated"] = begun.repeated.into();
     }
     let location = format!("/api/v1/workflows/{}", defined.workflow);
-    Ok(answer::with_header(answer::json(status, &body), LOCATION, &location))
+    let response = answer::with_header(answer::json(status, &body), LOCATION, &location);
+    Ok(tagged(response, &defined.digest))
+}
+
+/// A revision that there is now, as whoever defined it is told.
+pub(super) fn defined_json(defined: &Defined) -> Value {
+    json!({
+        "workflow_id": defined.workflow,
+        "revision": defined.revision,
+        "digest": defined.digest.to_string(),
+        "created": defined.created,
+        "form": defined.form.word(),
+        "warnings": defined.warnings,
+    })
 }
 
 /// `POST /api/v1/workflows/validate`: all that defining checks, and nothing is recorded.
@@ -105,40 +115,13 @@ pub(super) async fn validate(caller: Caller, document: Document) -> Result<Respo
     })))
 }
 
-/// `GET /api/v1/workflows`: the newest revision of each, by id; those with a tag, if asked. Active
-/// ones are those with runs that have not ended, which are shown with them.
-pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["tag", "status"])?;
-    let active = asked.word("status", &["active"], |word| (word == "active").then_some(()))?;
-    if active.is_some() {
-        caller.needs(Permission::ExecutionsRead)?;
-    }
-    let all = caller.engine()?.catalog().all(caller.namespace());
-    let has = |own: &&Revision| match asked.text("tag") {
-        Some(tag) => own.plan.tags.iter().any(|known| **known == *tag),
-        None => true,
-    };
-    let mut rows: Vec<_> = all.iter().filter(has).map(row).collect();
-    let mut body = json!({});
-    if active.is_some() {
-        let (mut runs, more) = omnihub::active(&caller).await?;
-        rows.retain_mut(|row| {
-            let own = row["workflow_id"].as_str().and_then(|id| runs.remove(id));
-            row["executions"] = json!(own);
-            own.is_some()
-        });
-        body["more_executions"] = more.into();
-    }
-    body["workflows"] = rows.into();
-    Ok(answer::ok(&body))
-}
-
 /// `GET /api/v1/workflows/{id}`: the newest revision, or the one asked for, in the canonical
 /// form or as it was submitted. The id of an execution shows that.
 pub(super) async fn show(
     caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["revision", "form"])?;
     let number = asked.number("revision", 1..=u32::MAX)?;
@@ -156,12 +139,13 @@ pub(super) async fn show(
         None => revisions.pop(),
         Some(number) => revisions.into_iter().find(|revision| revision.number == number),
     };
-    let revision = found.ok_or_else(|| {
-        let message = format!("workflow `{workflow}` has no such revision");
-        Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
-    })?;
+    let revision = found.ok_or_else(|| no_such_revision(&workflow))?;
+    let digest = revision.plan.digest;
+    if let Some(same) = not_modified(&headers, &digest) {
+        return Ok(same);
+    }
     let catalog = caller.engine()?.catalog();
-    let source = catalog.source(caller.namespace(), &workflow, revision.plan.digest);
+    let source = catalog.source(caller.namespace(), &workflow, digest);
     let mut shown = row(&revision);
     let standing = omnihub::standing(&caller, &workflow).await?;
     shown.as_object_mut().into_iter().for_each(|fields| fields.extend(standing.clone()));
@@ -180,7 +164,7 @@ pub(super) async fn show(
             add_source(&mut shown, (&source.form, &source.format), &source.text, value);
         }
     }
-    Ok(answer::ok(&shown))
+    Ok(tagged(answer::ok(&shown), &digest))
 }
 
 fn add_source(shown: &mut Value, written: (&str, &str), text: &str, value: Value) {
@@ -217,6 +201,11 @@ pub(super) async fn revisions(
     Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
 }
 
+pub(super) fn no_such_revision(workflow: &str) -> Refusal {
+    let message = format!("workflow `{workflow}` has no such revision");
+    Refusal::new(codes::WORKFLOW_NOT_FOUND, message)
+}
+
 pub(super) fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revision>, Refusal> {
     let revisions = caller.engine()?.catalog().revisions(caller.namespace(), workflow);
     if revisions.is_empty() {
@@ -226,7 +215,7 @@ pub(super) fn revisions_of(caller: &Caller, workflow: &str) -> Result<Vec<Revisi
     Ok(revisions)
 }
 
-fn row(revision: &Revision) -> Value {
+pub(super) fn row(revision: &Revision) -> Value {
     let plan = &revision.plan;
     json!({
         "workflow_id": plan.workflow,

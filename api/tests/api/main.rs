@@ -2,6 +2,7 @@
 
 mod attacks;
 mod authentication;
+mod availability;
 mod backups;
 mod breakers;
 mod callbacks;
@@ -22,6 +23,7 @@ mod live;
 mod loops;
 mod migrations;
 mod payloads;
+mod preconditions;
 mod process;
 mod rates;
 mod refused;
@@ -35,6 +37,7 @@ mod server;
 mod service;
 mod settings;
 mod streams;
+mod templates;
 mod tls;
 mod tokens;
 mod transfer;

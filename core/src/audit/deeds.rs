@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{AuditAction, Deed};
 use crate::event::{
-    ControlEvent, DeliveryEvent, Event, ForkEvent, LetterEvent, PartitionEvent, ReplayEvent,
-    RolloutEvent, RunEvent, UnwindEvent, WorkflowEvent,
+    AvailabilityEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, LetterEvent, PartitionEvent,
+    ReplayEvent, RolloutEvent, RunEvent, UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, StreamId};
 
@@ -32,6 +32,9 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
             WorkflowEvent::Rollout(event) => {
                 Some(rollout_deed(namespace.clone(), workflow.to_string(), event))
             }
+            WorkflowEvent::Availability(event) => {
+                Some(availability_deed(namespace.clone(), workflow.to_string(), event))
+            }
         },
         (_, Event::Partition(event)) => Some(partition_deed(stream, event)),
         (_, Event::Replay(event)) => replay_deed(stream, event),
@@ -51,6 +54,31 @@ fn rollout_deed(namespace: Arc<str>, target: String, event: &RolloutEvent) -> De
             (AuditAction::RolloutKilled, actor, reason.clone())
         }
         RolloutEvent::Ended { reason, actor } => (AuditAction::RolloutEnded, actor, reason.clone()),
+    };
+    Deed { namespace: Some(namespace), actor: actor.clone(), action, target, detail }
+}
+
+fn availability_deed(namespace: Arc<str>, target: String, event: &AvailabilityEvent) -> Deed {
+    let (action, revision, reason, actor) = match event {
+        AvailabilityEvent::Disabled { revision, reason, actor } => {
+            (AuditAction::WorkflowDisabled, *revision, reason, actor)
+        }
+        AvailabilityEvent::Enabled { revision, reason, actor } => {
+            (AuditAction::WorkflowEnabled, *revision, reason, actor)
+        }
+        AvailabilityEvent::Archived { reason, actor } => {
+            (AuditAction::WorkflowArchived, None, reason, actor)
+        }
+        AvailabilityEvent::Restored { reason, actor } => {
+            (AuditAction::WorkflowRestored, None, reason, actor)
+        }
+        AvailabilityEvent::Purged { reason, actor } => {
+            (AuditAction::WorkflowPurged, None, reason, actor)
+        }
+    };
+    let detail = match revision {
+        Some(revision) => format!("revision {revision}: {reason}"),
+        None => reason.clone(),
     };
     Deed { namespace: Some(namespace), actor: actor.clone(), action, target, detail }
 }

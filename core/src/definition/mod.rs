@@ -4,6 +4,7 @@
 //! Knows nothing of task types, templates or runs: that is the plan's part.
 
 mod breakers;
+mod changes;
 pub(crate) mod graph;
 pub(crate) mod nearest;
 pub mod problem;
@@ -34,6 +35,7 @@ pub use read_limits::{
 };
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
+pub use changes::changes;
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 
@@ -101,6 +103,8 @@ pub struct Definition {
     pub version: Option<String>,
     /// For lists and search.
     pub tags: Vec<String>,
+    /// Whether it is disabled with this: `enabled: false`.
+    pub disabled: bool,
     /// A JSON Schema that inputs must match.
     pub input_schema: Option<Value>,
     /// Constants that a run may override.

@@ -26,12 +26,13 @@ use crate::event::Recourse;
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 21] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 22] = [
     "id",
     "name",
     "description",
     "version",
     "tags",
+    "enabled",
     "input_schema",
     "variables",
     "retry_policies",
@@ -95,6 +96,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
         version: fields.text("version", LABEL_CHARS_MAX, problems),
         tags: tags(&fields, problems),
+        disabled: fields.boolean("enabled", problems) == Some(false),
         input_schema: fields.get("input_schema").cloned(),
         variables: variables(&fields, problems),
         retry_policies: retry_policies(&fields, problems),

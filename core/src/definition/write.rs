@@ -41,6 +41,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("description", text(definition.description.as_ref())),
         ("version", text(definition.version.as_ref())),
         ("tags", list(&definition.tags, |tag| tag.as_str().into())),
+        ("enabled", definition.disabled.then_some(Value::Bool(false))),
         ("input_schema", definition.input_schema.clone()),
         ("variables", (!variables.is_empty()).then(|| variables.clone().into())),
         ("retry_policies", retry_policies(definition)),

@@ -19,7 +19,8 @@ impl Event {
                 | WorkflowEvent::Defined { .. }
                 | WorkflowEvent::Kept { .. }
                 | WorkflowEvent::SourceKept { .. }
-                | WorkflowEvent::Rollout(_),
+                | WorkflowEvent::Rollout(_)
+                | WorkflowEvent::Availability(_),
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }
@@ -61,7 +62,8 @@ impl Event {
                 | WorkflowEvent::Defined { .. }
                 | WorkflowEvent::Kept { .. }
                 | WorkflowEvent::SourceKept { .. }
-                | WorkflowEvent::Rollout(_),
+                | WorkflowEvent::Rollout(_)
+                | WorkflowEvent::Availability(_),
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }

@@ -50,4 +50,50 @@ pub enum WorkflowEvent {
     },
     /// Which revision new runs get.
     Rollout(RolloutEvent),
+    /// Whether runs of it begin.
+    Availability(AvailabilityEvent),
+}
+
+/// What happens to a workflow as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AvailabilityEvent {
+    /// No run of it begins any more; those under way go on.
+    Disabled {
+        /// The revision whose definition says so, if it was not somebody's order.
+        revision: Option<u32>,
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Runs begin again.
+    Enabled {
+        /// The revision whose definition no longer says otherwise, if it was not somebody's order.
+        revision: Option<u32>,
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// It is out of use: no run begins, no revision is added, and lists leave it out.
+    Archived {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// It is in use again, as it was before.
+    Restored {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
+    /// Its revisions are gone. What is defined under its id later is counted on from them.
+    Purged {
+        /// In their words.
+        reason: String,
+        /// Who.
+        actor: String,
+    },
 }

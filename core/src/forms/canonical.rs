@@ -16,6 +16,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("description", Shape::Text, To::Own),
         rule("version", Shape::Text, To::Own),
         rule("tags", Shape::Texts, To::Own),
+        rule("enabled", Shape::Boolean, To::Own),
         rule("input_schema", Shape::Any, To::Own),
         rule("variables", Shape::Object, To::Own),
         rule("retry_policies", Shape::Object, To::Own),

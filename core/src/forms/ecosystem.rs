@@ -157,7 +157,8 @@ fn parameters(
 }
 
 /// An id made from a name: its letters and digits in lower case, with hyphens between.
-fn slug(name: &str) -> String {
+#[must_use]
+pub fn slug(name: &str) -> String {
     let mut slug = String::new();
     for c in name.chars() {
         if c.is_ascii_alphanumeric() {

@@ -28,6 +28,7 @@ use crate::definition::problem::{Problem, Problems, codes};
 use crate::definition::{DEFINITION_BYTES_MAX, WORKFLOW_ID_CHARS_MAX};
 use crate::plan::{Plan, TaskKind, TaskTypes};
 use draft::Draft;
+pub use ecosystem::slug;
 use table::Table;
 
 /// The form of a definition.

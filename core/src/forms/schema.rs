@@ -41,7 +41,7 @@ fn of_table(table: &Table) -> Value {
         if table.open && !matches!(rule.shape, Shape::Text | Shape::Any) {
             field = json!({ "anyOf": [field, { "type": "string", "pattern": TEMPLATE }] });
         }
-        if let To::Later(why) | To::LaterIf(_, why) = rule.to {
+        if let To::Later(why) = rule.to {
             field["$comment"] = format!("not in force yet: {why}").into();
         }
         properties.insert(rule.name.to_owned(), field);

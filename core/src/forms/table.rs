@@ -75,8 +75,6 @@ pub(super) enum To {
     Own,
     /// Nowhere yet, and why that matters.
     Later(&'static str),
-    /// Nowhere yet; only this value matters.
-    LaterIf(bool, &'static str),
 }
 
 /// Shorthand for the tables.
@@ -148,7 +146,6 @@ impl To {
     fn warn(&self, name: &str, value: &Value, path: &str, draft: &mut Draft) {
         let why = match self {
             Self::Later(why) if !is_empty(value) => why,
-            Self::LaterIf(word, why) if value.as_bool() == Some(*word) => why,
             _ => return,
         };
         draft.not_in_force(path, &format!("`{name}` is not in force yet: {why}"));

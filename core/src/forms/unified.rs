@@ -25,7 +25,7 @@ pub(super) static DOCUMENT: Table = Table {
         rule("name", Shape::Text, To::Field("name")),
         rule("description", Shape::Text, To::Field("description")),
         rule("version", Shape::Text, To::Field("version")),
-        rule("enabled", Shape::Boolean, To::LaterIf(false, "the workflow can be run")),
+        rule("enabled", Shape::Boolean, To::Field("enabled")),
         rule("type", Shape::Text, To::Later("lists cannot be filtered by it")),
         rule("tasks", Shape::List(&TASK), To::Own),
         rule("triggers", Shape::List(&TRIGGER), To::Own),

@@ -64,6 +64,7 @@ pub(super) fn plan(
     Plan {
         workflow: definition.id.as_str().into(),
         name: definition.name.clone().unwrap_or_else(|| definition.id.clone()),
+        description: definition.description.clone(),
         label: definition.version.clone().unwrap_or_default(),
         digest: Digest::of(text.as_bytes()),
         steps,
@@ -80,6 +81,7 @@ pub(super) fn plan(
         concurrency,
         keyed_runs,
         has_exclusive: definition.steps.iter().any(|step| step.exclusive),
+        disabled: definition.disabled,
         tags: definition.tags.iter().map(|tag| tag.as_str().into()).collect(),
         part: None,
         outputs,

@@ -9,7 +9,7 @@ use crate::event::{
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
-use super::types::{redrive_type, rollout_type, run_type};
+use super::types::{availability_type, redrive_type, rollout_type, run_type};
 use super::{api_keys, compensation_word, failure_json, graph_events};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
@@ -48,6 +48,9 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
         }
         Event::Workflow(WorkflowEvent::Rollout(event)) => {
             (rollout_type(event), super::rollouts::event_data(event))
+        }
+        Event::Workflow(WorkflowEvent::Availability(event)) => {
+            (availability_type(event), super::availability::event_data(event))
         }
         Event::Partition(event) => partition_event(event),
         Event::Replay(event) => replay_event(event),

@@ -1,13 +1,13 @@
 //! The type word of each event, without its data: what filters look at.
 
 use crate::event::{
-    ApiKeyEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, GraphEvent, LetterEvent, LinkEvent,
-    PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent, ServiceEvent, UnwindEvent,
-    WorkflowEvent,
+    ApiKeyEvent, AvailabilityEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, GraphEvent,
+    LetterEvent, LinkEvent, PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent,
+    ServiceEvent, UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 108] = [
+pub const EVENT_TYPES: [&str; 113] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -93,6 +93,11 @@ pub const EVENT_TYPES: [&str; 108] = [
     "RolloutSet",
     "RolloutKilled",
     "RolloutEnded",
+    "WorkflowDisabled",
+    "WorkflowEnabled",
+    "WorkflowArchived",
+    "WorkflowRestored",
+    "WorkflowPurged",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",
@@ -131,6 +136,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
         Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
         Event::Workflow(WorkflowEvent::Rollout(event)) => rollout_type(event),
+        Event::Workflow(WorkflowEvent::Availability(event)) => availability_type(event),
         Event::Partition(event) => match event {
             PartitionEvent::RunsRemoved { .. } => "RunsRemoved",
             PartitionEvent::PayloadErased { .. } => "PayloadErased",
@@ -172,6 +178,16 @@ pub(super) fn rollout_type(event: &RolloutEvent) -> &'static str {
         RolloutEvent::Set { .. } => "RolloutSet",
         RolloutEvent::Killed { .. } => "RolloutKilled",
         RolloutEvent::Ended { .. } => "RolloutEnded",
+    }
+}
+
+pub(super) fn availability_type(event: &AvailabilityEvent) -> &'static str {
+    match event {
+        AvailabilityEvent::Disabled { .. } => "WorkflowDisabled",
+        AvailabilityEvent::Enabled { .. } => "WorkflowEnabled",
+        AvailabilityEvent::Archived { .. } => "WorkflowArchived",
+        AvailabilityEvent::Restored { .. } => "WorkflowRestored",
+        AvailabilityEvent::Purged { .. } => "WorkflowPurged",
     }
 }
 

@@ -64,6 +64,11 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::KeyCreated => 36,
         AuditAction::KeyRevoked => 37,
         AuditAction::CallbackSentAgain => 38,
+        AuditAction::WorkflowDisabled => 39,
+        AuditAction::WorkflowEnabled => 40,
+        AuditAction::WorkflowArchived => 41,
+        AuditAction::WorkflowRestored => 42,
+        AuditAction::WorkflowPurged => 43,
     }
 }
 

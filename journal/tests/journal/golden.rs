@@ -20,6 +20,7 @@ use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
 use crate::golden_api_keys::commit_api_keys;
+use crate::golden_availability::commit_availability;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_deliveries::commit_deliveries;
@@ -311,6 +312,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-check-faults.bin", commit_check_faults()),
         ("commit-api-keys.bin", commit_api_keys()),
         ("commit-deliveries.bin", commit_deliveries()),
+        ("commit-availability.bin", commit_availability()),
     ]
 }
 

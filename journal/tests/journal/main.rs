@@ -22,6 +22,7 @@ mod erased;
 mod events;
 mod golden;
 mod golden_api_keys;
+mod golden_availability;
 mod golden_blob;
 mod golden_control;
 mod golden_deliveries;

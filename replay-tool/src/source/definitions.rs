@@ -37,7 +37,8 @@ impl Definitions {
         let fresh = match event {
             WorkflowEvent::DefinitionPart { .. }
             | WorkflowEvent::SourceKept { .. }
-            | WorkflowEvent::Rollout(_) => None,
+            | WorkflowEvent::Rollout(_)
+            | WorkflowEvent::Availability(_) => None,
             WorkflowEvent::Defined { .. } => {
                 state.latest().map(|own| (own.digest, own.text.clone()))
             }

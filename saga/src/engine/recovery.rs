@@ -87,6 +87,9 @@ pub(super) fn recover(
     for (name, rollout) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.rollouts() {
         catalog.roll_out(name, Some(rollout));
     }
+    for (name, own) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.unavailable() {
+        catalog.avail(name, own);
+    }
     let mut imported = HashSet::new();
     for start in &mut starts {
         let own = journal.history(&StreamId::Partition(start.partition.id()))?.unwrap_or_default();

@@ -304,6 +304,7 @@ impl Worker {
                     publish(&self.catalog, &definition, &answer)
                 }
                 Release::PublishRollout(name, rollout) => self.catalog.roll_out(name, rollout),
+                Release::PublishAvailability(name, own) => self.catalog.avail(name, *own),
                 Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();

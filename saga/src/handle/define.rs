@@ -14,7 +14,7 @@ use super::{Defined, Handle, SubmittedText, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-use crate::partition::{Answer, Definition, Input};
+use crate::partition::{Answer, Definition, Expected, Input};
 
 /// The most contents whose ids are made from one name.
 pub const NAMESAKES_MAX: u32 = 100;
@@ -52,6 +52,20 @@ impl Handle {
         text: Option<SubmittedText>,
         actor: &str,
     ) -> Result<Defined, Error> {
+        self.define_if(namespace, definition, text, (Expected::Anything, actor)).await
+    }
+
+    /// The same, if the workflow's newest content is as expected.
+    ///
+    /// # Errors
+    /// [`Error::NotExpected`], and as [`Handle::define_from`].
+    pub async fn define_if(
+        &self,
+        namespace: &Arc<str>,
+        definition: &Value,
+        text: Option<SubmittedText>,
+        (expected, actor): (Expected, &str),
+    ) -> Result<Defined, Error> {
         let mut compiled = self.compiled(definition, 1).await?;
         let _named = match compiled.is_id_made {
             true => Some(self.shared.naming.lock().await),
@@ -70,7 +84,7 @@ impl Handle {
             }
             compiled = self.compiled(definition, number).await?;
         }
-        self.add_revision(namespace, compiled, text, actor).await
+        self.add_revision(namespace, compiled, text, (expected, actor)).await
     }
 
     async fn compiled(&self, definition: &Value, number: u32) -> Result<Compiled, Error> {
@@ -92,7 +106,7 @@ impl Handle {
         namespace: &Arc<str>,
         compiled: Compiled,
         text: Option<SubmittedText>,
-        actor: &str,
+        (expected, actor): (Expected, &str),
     ) -> Result<Defined, Error> {
         let Compiled { form, plan, text: canonical, warnings, is_id_made: _ } = compiled;
         let source = text.map(|submitted| Source {
@@ -108,6 +122,7 @@ impl Handle {
             text: canonical.into(),
             plan: Arc::new(plan),
             source,
+            expected,
             actor: actor.into(),
             defined_at: clock::now(),
         });
@@ -116,6 +131,7 @@ impl Handle {
             Answer::Defined { revision, created } => {
                 Ok(Defined { workflow, revision, digest, created, form, warnings })
             }
+            Answer::NotExpected(current) => Err(Error::NotExpected { workflow, current }),
             answer => Err(unexpected(answer, None)),
         }
     }

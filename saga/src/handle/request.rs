@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstitch_core::command::{
-    CALLBACKS_MAX, TAGS_MAX, WORDS_BYTES_MAX, is_callback_url, tag_problem,
+    CALLBACKS_MAX, Rejection, TAGS_MAX, WORDS_BYTES_MAX, is_callback_url, tag_problem,
 };
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{Callback, CallbackForm, Priority, Target};
@@ -16,10 +16,12 @@ use backstitch_core::plan::Plan;
 use backstitch_core::report::target_json;
 use backstitch_core::time::Timestamp;
 use backstitch_core::yaml::Format;
+use backstitch_journal::COMMIT_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::Error;
+use crate::partition::Answer;
 
 /// A wish for a new run, as a client puts it.
 #[derive(Debug, Clone)]
@@ -216,4 +218,20 @@ pub(super) fn check_given(input: &Payload, variables: &Payload) -> Result<(), Er
 pub(super) fn no_limit_key(why: &Failure) -> Error {
     let (path, message) = ("concurrency".to_owned(), why.message.clone());
     Error::InvalidSubmission(vec![Problem { path, code: codes::BAD_VALUE, message }])
+}
+
+/// An answer that is not what was asked for, as an error.
+pub(crate) fn unexpected(answer: Answer, run: Option<ExecutionId>) -> Error {
+    match (answer, run) {
+        (Answer::NotFound, Some(run)) => Error::ExecutionNotFound(run),
+        (Answer::KeyConflict(run), _) => Error::KeyConflict(run),
+        (Answer::Rejected(Rejection::NoLimitKey { why }), _) => no_limit_key(&why),
+        (Answer::Rejected(rejection), _) => Error::Rejected(rejection),
+        (Answer::Quarantined(why), _) => Error::Quarantined(why),
+        (Answer::Full(full), _) => Error::Full(full),
+        (Answer::Unavailable(workflow, why), _) => Error::Unavailable { workflow, why },
+        (Answer::TooLarge, _) => Error::RecordTooLarge { max: COMMIT_BYTES_MAX },
+        (Answer::Draining, _) => Error::Draining,
+        (answer, _) => Error::Fold(format!("the partition answered {answer:?}")),
+    }
 }

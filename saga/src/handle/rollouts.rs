@@ -84,7 +84,7 @@ impl Handle {
         Ok((rollout, arms))
     }
 
-    fn known_workflow(&self, namespace: &str, workflow: &str) -> Result<(), Error> {
+    pub(super) fn known_workflow(&self, namespace: &str, workflow: &str) -> Result<(), Error> {
         match self.catalog().latest(namespace, workflow) {
             Some(_) => Ok(()),
             None => Err(Error::WorkflowNotFound { workflow: workflow.to_owned() }),

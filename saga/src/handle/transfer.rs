@@ -21,7 +21,7 @@ use super::{Handle, blocking, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
-use crate::partition::{Answer, Definition, Import as Whole, Input, guarded};
+use crate::partition::{Answer, Definition, Expected, Import as Whole, Input, guarded};
 
 /// An export under way.
 pub struct Export {
@@ -143,6 +143,7 @@ impl Import {
             text: definition.text.into(),
             plan: Arc::new(plan),
             source: None,
+            expected: Expected::Anything,
             actor: self.actor.as_str().into(),
             defined_at: clock::now(),
         });

@@ -46,6 +46,9 @@ impl<T: Abandon> Partition<T> {
     /// Begins a run if there is room for it, at least to wait.
     fn admit(&mut self, submission: Submission, moment: Moment) -> Answer {
         let id = submission.execution;
+        if let Some(answer) = self.unavailable_for(&submission) {
+            return answer;
+        }
         let (state, decision) = match guarded(|| machine::begin(submission, moment)) {
             Ok(Ok(begun)) => begun,
             Ok(Err(Refusal::Rejected(rejection))) => return Answer::Rejected(rejection),
@@ -70,6 +73,13 @@ impl<T: Abandon> Partition<T> {
             Ok(Err(refusal)) => Answer::Quarantined(refusal.to_string()),
             Err(why) => Answer::Quarantined(why),
         }
+    }
+
+    /// What is answered if the workflow takes no new runs.
+    pub(super) fn unavailable_for(&self, submission: &Submission) -> Option<Answer> {
+        let own = &submission.submitted;
+        let why = self.histories.admits(&own.namespace, &own.workflow).err()?;
+        Some(Answer::Unavailable(own.workflow.clone(), why))
     }
 
     /// The run's beginning, with what there is room for.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backstitch_core::availability::{self, Availability, Unavailable};
 use backstitch_core::event::{Event, WorkflowEvent};
 use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
@@ -13,6 +14,33 @@ use backstitch_journal::record_fits;
 use super::stage::{Release, Stage, StagedRecord};
 use super::{Abandon, Answer, Partition};
 use crate::catalog::{Name, Revision};
+
+/// What must be a workflow's newest content for another to be recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    #[default]
+    Anything,
+    /// There is no such workflow.
+    Nothing,
+    /// There is one.
+    Something,
+    /// It is one of these.
+    OneOf(Vec<Digest>),
+}
+
+impl Expected {
+    /// Whether it is so.
+    #[must_use]
+    pub fn holds(&self, current: Option<Digest>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Nothing => current.is_none(),
+            Self::Something => current.is_some(),
+            Self::OneOf(known) => current.is_some_and(|own| known.contains(&own)),
+        }
+    }
+}
 
 /// A revision that somebody wants to add.
 #[derive(Debug, Clone)]
@@ -27,10 +55,45 @@ pub struct Definition {
     pub plan: Arc<Plan>,
     /// The text it was submitted as; once it is recorded, the one that is kept.
     pub source: Option<Source>,
+    /// What must be current.
+    pub expected: Expected,
     /// Who.
     pub actor: Arc<str>,
     /// When it was asked for; once it is recorded, when that was.
     pub defined_at: Timestamp,
+}
+
+impl Definition {
+    fn stream(&self) -> StreamId {
+        let (namespace, workflow) = (self.namespace.clone(), self.workflow.clone());
+        StreamId::Workflow { namespace, workflow }
+    }
+}
+
+/// What is recorded of a definition: its text as submitted, whether the workflow is disabled with
+/// it, and the revision. A crash in between leaves a workflow disabled at most.
+fn defining(own: &Definition, state: &Option<WorkflowState>) -> Vec<WorkflowEvent> {
+    let Definition { text, plan, actor, source, .. } = own;
+    let mut events = match source {
+        Some(source) => workflow::keep_source(state, plan.digest, source, actor),
+        None => Vec::new(),
+    };
+    let revisions = workflow::define(state, text, plan.digest, actor);
+    let none = WorkflowState::default();
+    let known = state.as_ref().unwrap_or(&none);
+    let is_new = !revisions.is_empty();
+    let number = if is_new { known.next_number() } else { known.next_number() - 1 };
+    let said = availability::of_revision(&known.availability, number, plan.disabled, actor);
+    let said = said.map(WorkflowEvent::Availability);
+    if plan.disabled {
+        // Somebody may have enabled the revision that there is.
+        events.extend(said.filter(|_| is_new));
+        events.extend(revisions);
+    } else {
+        events.extend(revisions);
+        events.extend(said);
+    }
+    events
 }
 
 /// A content that imported runs are pinned to.
@@ -127,16 +190,17 @@ impl Workflows {
         now: Timestamp,
         stage: &mut Stage,
     ) -> Answer {
-        let Definition { text, plan, actor, source, .. } = &*definition;
-        let digest = plan.digest;
-        let decide = |state: &Option<WorkflowState>| {
-            let mut events = match source {
-                Some(source) => workflow::keep_source(state, digest, source, actor),
-                None => Vec::new(),
-            };
-            events.extend(workflow::define(state, text, digest, actor));
-            events
-        };
+        if self.is_archived(definition) {
+            let workflow = definition.workflow.clone();
+            return Answer::Unavailable(workflow, Unavailable::Archived);
+        }
+        let current = self.state(&definition.stream()).and_then(WorkflowState::latest);
+        let current = current.map(|own| own.digest);
+        if !definition.expected.holds(current) {
+            return Answer::NotExpected(current);
+        }
+        let digest = definition.plan.digest;
+        let decide = |state: &Option<WorkflowState>| defining(definition, state);
         let (mut kept, mut defined_at) = (None, definition.defined_at);
         let answer = self.record(definition, decide, now, stage, |created, state| {
             kept = state.and_then(|own| own.sources.get(&digest).cloned());
@@ -148,6 +212,16 @@ impl Workflows {
         });
         (definition.source, definition.defined_at) = (kept, defined_at);
         answer
+    }
+
+    fn is_archived(&self, definition: &Definition) -> bool {
+        let own = self.state(&definition.stream());
+        own.is_some_and(|own| own.availability.archived.is_some())
+    }
+
+    /// How a workflow stands, with what is staged.
+    pub(super) fn availability(&self, definition: &Definition) -> Option<&Availability> {
+        Some(&self.state(&definition.stream())?.availability)
     }
 
     /// Records a content that imported runs are pinned to.
@@ -171,10 +245,7 @@ impl Workflows {
         stage: &mut Stage,
         answer: impl FnOnce(bool, Option<&WorkflowState>) -> Answer,
     ) -> Answer {
-        let stream = StreamId::Workflow {
-            namespace: definition.namespace.clone(),
-            workflow: definition.workflow.clone(),
-        };
+        let stream = definition.stream();
         let events = decide(&self.states.entry(stream.clone()).or_default().0);
         let created = events.iter().any(|event| matches!(event, WorkflowEvent::Defined { .. }));
         match self.append(&stream, events, now, stage) {
@@ -223,7 +294,14 @@ impl<T: Abandon> Partition<T> {
     }
 
     pub(super) fn define(&mut self, mut definition: Box<Definition>, ticket: T, moment: Moment) {
+        let before = self.workflows.availability(&definition).cloned().unwrap_or_default();
         let answer = self.workflows.define(&mut definition, moment.stamp, &mut self.open);
+        let after = self.workflows.availability(&definition).cloned().unwrap_or_default();
+        // Before the revision: a disabled one is never to be had.
+        if after != before {
+            let name = (definition.namespace.clone(), definition.workflow.clone());
+            self.releases.push(Release::PublishAvailability(name, Box::new(after)));
+        }
         self.releases.push(Release::Publish(definition, answer.clone()));
         self.answer(ticket, answer);
     }

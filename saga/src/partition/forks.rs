@@ -40,6 +40,9 @@ impl<T: Abandon> Partition<T> {
         if let Some(known) = self.known_fork(id, &order) {
             return known;
         }
+        if let Some(answer) = self.unavailable_for(&order.submission) {
+            return answer;
+        }
         let actor = order.actor.clone();
         let begun = match self.decide_fork(parent, version, order, moment) {
             Ok(begun) => begun,

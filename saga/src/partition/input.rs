@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::availability::{Availability, Unavailable};
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::definition::problem::Problem;
@@ -18,7 +19,7 @@ use backstitch_core::time::Timestamp;
 use crate::catalog::{Chosen, NotChosen};
 use crate::slots::Full;
 
-use super::{Definition, Fork, Import, Post, Removal, RolloutOrder};
+use super::{AvailabilityOrder, Definition, Fork, Import, Post, Removal, RolloutOrder};
 
 /// What a run is folded from.
 #[derive(Debug, Clone)]
@@ -64,6 +65,12 @@ pub trait Histories: Plans {
         run: &Applicant<'_>,
     ) -> Result<Chosen, NotChosen>;
 
+    /// Whether new runs of a workflow begin.
+    ///
+    /// # Errors
+    /// Why none does.
+    fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable>;
+
     /// Among how many partitions new runs are spread.
     fn partitions(&self) -> u16;
 }
@@ -87,6 +94,10 @@ pub enum Input<T> {
     Keep(Box<Definition>, T),
     /// Say which revision new runs of a workflow get.
     Rollout(Box<RolloutOrder>, T),
+    /// Say whether runs of a workflow begin, and whether it is there at all.
+    Availability(Box<AvailabilityOrder>, T),
+    /// Answer once everything that was asked before is durable.
+    Barrier(T),
     /// Take a closed run in with its whole history.
     Import(Box<Import>, T),
     /// Answer whether the history of a run may be read.
@@ -159,6 +170,21 @@ pub enum Answer {
     RolloutRefused(Vec<Problem>),
     /// There is no roll-out to switch off.
     NoRollout,
+    /// How the workflow stands, durably.
+    Availability {
+        /// Whether runs of it begin.
+        availability: Box<Availability>,
+        /// Whether this changed it.
+        changed: bool,
+    },
+    /// The workflow takes no new runs, or no new revisions; nothing is recorded.
+    Unavailable(Arc<str>, Unavailable),
+    /// Another content than expected is the workflow's newest, or there is none; nothing is recorded.
+    NotExpected(Option<Digest>),
+    /// Only archived workflows are purged.
+    NotArchived,
+    /// Everything that was asked before is durable.
+    Passed,
     /// The content is durable.
     Kept,
     /// The run is durable with all of its events.

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::availability::Unavailable;
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::event::{Event, Message, Origin, RunEvent, Submitted};
 use backstitch_core::failure::{Failure, codes};
@@ -100,6 +101,16 @@ fn not_chosen(wish: &Wish, why: NotChosen) -> Failure {
             Failure::permanent(codes::REVISION_NOT_OPEN, message)
         }
     }
+}
+
+/// Why a step's child does not begin, although its workflow is there.
+fn closed(wish: &Wish, why: Unavailable) -> Failure {
+    let code = match why {
+        Unavailable::Disabled => codes::WORKFLOW_DISABLED,
+        Unavailable::Archived => codes::WORKFLOW_ARCHIVED,
+        Unavailable::Purged => codes::CHILD_WORKFLOW_NOT_FOUND,
+    };
+    Failure::permanent(code, format!("workflow `{}` {why}", wish.workflow))
 }
 
 impl<T: Abandon> Partition<T> {
@@ -270,6 +281,7 @@ impl<T: Abandon> Partition<T> {
         // Whatever the parent's correlation id fell into, its children of one workflow do alike.
         let key = correlation_id;
         let run = Applicant { key, correlation_id, tags: &[], subject: actor };
+        self.histories.admits(namespace, &wish.workflow).map_err(|why| closed(&wish, why))?;
         let chosen = self.histories.choose(namespace, &wish.workflow, wish.revision, &run);
         let Chosen { number: revision, plan, variant } =
             chosen.map_err(|why| not_chosen(&wish, why))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::availability::Availability;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, RedriveId, ReplayId, StreamId};
@@ -66,4 +67,6 @@ pub enum Release<T> {
     Publish(Box<Definition>, Answer),
     /// New runs of a workflow follow this roll-out, or none.
     PublishRollout(Name, Option<Arc<InForce>>),
+    /// Whether runs of a workflow begin.
+    PublishAvailability(Name, Box<Availability>),
 }

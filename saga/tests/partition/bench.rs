@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::availability::Unavailable;
 use backstitch_core::command::Submission;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::{Event, PartitionEvent, Submitted};
@@ -125,6 +126,10 @@ impl Histories for Disk {
         let plan = self.plans.values().find(|plan| *plan.workflow == *workflow);
         let plan = plan.ok_or(NotChosen::NoWorkflow)?.clone();
         Ok(Chosen { number: 1, plan, variant: None })
+    }
+
+    fn admits(&self, _: &str, _: &str) -> Result<(), Unavailable> {
+        Ok(())
     }
 
     fn partitions(&self) -> u16 {

@@ -17,6 +17,8 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     searched(scene, report, &id).await;
     server(scene, report).await;
     infrastructure(scene, report).await;
+    archived(scene, report, &id).await;
+    from_template(scene, report).await;
     later(scene, report).await;
 }
 
@@ -227,10 +229,43 @@ async fn infrastructure(scene: &Scene, report: &mut Report) {
     report.holds("002-50", [(status == 422, &unsure), (sure == 202, &cleared)]);
 }
 
+async fn archived(scene: &Scene, report: &mut Report, id: &str) {
+    let path = format!("/workflows/{id}");
+    let (status, told) = scene.send("DELETE", &path, "").await;
+    let (refused, execute) = scene.send("POST", &format!("{path}/execute"), EXECUTE).await;
+    let (_, runs) = scene.get(&format!("{path}/executions")).await;
+    let (_, listed) = scene.get("/workflows?status=archived").await;
+    report.holds(
+        "002-14",
+        [
+            (status == 200 && told["status"] == "archived", &told),
+            (refused == 409 && code(&execute) == "WORKFLOW_ARCHIVED", &execute),
+            (runs["pagination"]["total"].as_u64() >= Some(1), &runs),
+            (listed["workflows"][0]["workflow_id"] == *id, &listed),
+        ],
+    );
+}
+
+async fn from_template(scene: &Scene, report: &mut Report) {
+    let own = json!({ "name": "Custom Document Analysis", "description": "Customized workflow" });
+    let wish = json!({ "template_name": "document_analysis", "customizations": own });
+    let (status, made) = scene.post("/workflows/from-template", &wish).await;
+    let (_, shown) = scene.get("/workflows/custom-document-analysis").await;
+    let wish = json!({ "template_name": "document_analysi" });
+    let (unknown, told) = scene.post("/workflows/from-template", &wish).await;
+    let message = told["message"].as_str().unwrap_or_default();
+    report.holds(
+        "002-19",
+        [
+            (status == 201 && made["workflow_id"] == "custom-document-analysis", &made),
+            (shown["description"] == "Customized workflow" && shown["revision"] == 1, &shown),
+            (unknown == 404 && message.contains("`document_analysis`"), &told),
+        ],
+    );
+}
+
 async fn later(scene: &Scene, report: &mut Report) {
     let paths = [
-        ("DELETE", "/workflows/hello-world"),
-        ("POST", "/workflows/from-template"),
         ("POST", "/workflows/run"),
         ("POST", "/ingest"),
         ("POST", "/demo/e2e"),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::availability::Unavailable;
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, RedriveId, StreamId};
@@ -163,6 +164,11 @@ impl Histories for DiskHistories {
     ) -> Result<Chosen, NotChosen> {
         let disk = self.0.lock().expect("no thread panicked");
         disk.catalog.choose(namespace, workflow, wanted, run)
+    }
+
+    fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {
+        let disk = self.0.lock().expect("no thread panicked");
+        disk.catalog.admits(namespace, workflow)
     }
 
     fn partitions(&self) -> u16 {

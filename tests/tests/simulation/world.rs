@@ -363,7 +363,7 @@ impl World {
                     self.disk.lock().expect("no panic").catalog.roll_out(name, rollout);
                 }
                 Release::Redrive(id, state) => self.redriven(id, *state),
-                Release::Publish(..) | Release::Replay(..) => {}
+                Release::Publish(..) | Release::PublishAvailability(..) | Release::Replay(..) => {}
             }
         }
     }

@@ -15,7 +15,7 @@ const API: &str = "docs/api.md";
 const TELL: [&str; 2] = [API, "docs/documents-paths.md"];
 /// Where routers are made of declared routes.
 const DECLARATIONS: &str = "api/src/http/routes.rs";
-const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A path, and the method if it is said.
 type Named = (Option<&'static str>, String);

@@ -12,10 +12,8 @@ use backstitch_core::access::Permission::{
 
 use super::{later, monitoring};
 use crate::http::routes::Routes;
-use crate::http::{history, letter_groups, replays, retention, statistics, status};
+use crate::http::{availability, history, letter_groups, replays, retention, statistics, status};
 
-const TEMPLATES: &str = "templates";
-const ARCHIVING: &str = "archiving of workflows";
 const INGESTION: &str = "ingestion";
 const JOBS: &str = "jobs";
 const REPORTS: &str = "reports";
@@ -35,8 +33,10 @@ fn definitions() -> Routes {
         .merge(
             Routes::new()
                 .post("/workflows", WorkflowsWrite, workflows::define)
+                .post("/workflows/from-template", WorkflowsWrite, workflows::from_template)
                 .get("/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .put("/workflows/{workflow_id}", WorkflowsWrite, workflows::update)
+                .delete("/workflows/{workflow_id}", WorkflowsWrite, availability::archive)
                 .get("/workflows/statistics", WorkflowsRead, workflows::statistics)
                 .further(ExecutionsRead, statistics::LAST_RUN),
         )
@@ -79,8 +79,6 @@ fn infrastructure() -> Routes {
 
 fn to_come() -> Routes {
     Routes::with_queries()
-        .delete("/workflows/{workflow_id}", WorkflowsWrite, later(ARCHIVING))
-        .post("/workflows/from-template", WorkflowsWrite, later(TEMPLATES))
         .post("/workflows/run", WorkflowsExecute, later(INGESTION))
         .post("/ingest", WorkflowsExecute, later(INGESTION))
         .post("/demo/e2e", WorkflowsExecute, later(REPORTS))

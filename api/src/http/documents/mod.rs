@@ -12,7 +12,6 @@ mod runs;
 mod swarmguard;
 mod tasks;
 mod unified;
-mod updates;
 mod window;
 mod words;
 

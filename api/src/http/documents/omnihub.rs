@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
 use backstitch_core::access::Permission;
-use backstitch_core::report::run_row_json;
+use backstitch_core::report::{availability_word, closed_json, run_row_json};
 use backstitch_core::summary::{RunStatus, RunSummary};
 use backstitch_journal::RunFilter;
 use backstitch_saga::handle::{Accepted, Request};
@@ -51,6 +51,7 @@ pub(in crate::http) async fn standing(
     workflow: &str,
 ) -> Result<Map<String, Value>, Refusal> {
     let engine = caller.engine()?;
+    let own = engine.catalog().availability(caller.namespace(), workflow);
     let runs = engine.journal().run_statistics(caller.namespace()).remove(workflow);
     let live = RunStatus::ALL.into_iter().filter(|status| !status.is_ended());
     let active = runs.map_or(0, |own| live.map(|status| own.of_status(status)).sum::<u64>());
@@ -60,7 +61,9 @@ pub(in crate::http) async fn standing(
         false => None,
     };
     let fields = [
-        ("status", json!("active")),
+        ("status", json!(availability_word(&own))),
+        ("disabled", closed_json(own.disabled.as_ref())),
+        ("archived", closed_json(own.archived.as_ref())),
         ("active_executions", json!(active)),
         ("last_execution", json!(last)),
     ];

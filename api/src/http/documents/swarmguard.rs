@@ -9,18 +9,17 @@ use backstitch_core::access::Permission::{
 };
 
 use super::later;
+use crate::http::availability;
 use crate::http::routes::Routes;
 
 const SCHEDULES: &str = "schedules";
 const EVENTS: &str = "events that start runs";
 const COMPACTION: &str = "compaction by request";
-const ARCHIVING: &str = "archiving of workflows";
 
 /// Its routes.
 pub(super) fn routes() -> Routes {
     Routes::with_queries()
         .get("/v1/workflows", WorkflowsRead, workflows::list)
-        .delete("/v1/workflows/{workflow_id}", WorkflowsWrite, later(ARCHIVING))
         .get("/v1/executions", ExecutionsRead, executions::list)
         .get("/v1/executions/active", ExecutionsRead, executions::active)
         .get("/v1/schedules", SchedulesAdmin, later(SCHEDULES))
@@ -35,6 +34,7 @@ pub(super) fn routes() -> Routes {
                 .post("/v1/workflows", WorkflowsWrite, workflows::define)
                 .get("/v1/workflows/{workflow_id}", WorkflowsRead, workflows::show)
                 .put("/v1/workflows/{workflow_id}", WorkflowsWrite, workflows::update)
+                .delete("/v1/workflows/{workflow_id}", WorkflowsWrite, availability::archive)
                 .post("/v1/run", WorkflowsExecute, executions::run)
                 .post("/v1/cancel/{workflow_id}", WorkflowsCancel, executions::cancel)
                 .get("/v1/executions/{execution_id}", ExecutionsRead, executions::show),

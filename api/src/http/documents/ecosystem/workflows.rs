@@ -1,30 +1,39 @@
 //! `/workflows`: definitions, searched and counted.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::report::{AVAILABILITY_WORDS, availability_word};
 use backstitch_core::statistics::RunStatistics;
-use backstitch_saga::catalog::Revision;
+use backstitch_saga::catalog::Listed;
 use backstitch_saga::handle::Defined;
 use serde_json::{Value, json};
 
 use crate::http::caller::Caller;
 use crate::http::document::{Document, SourceDocument};
-use crate::http::documents::updates::{newest, submitted, updated};
 use crate::http::documents::window::{self, Window};
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
 use crate::http::statistics::{runs_json, workflow_json};
-use crate::http::{answer, workflows};
-
-/// States of a workflow; nothing makes one other than active yet.
-const STATES: [&str; 3] = [ACTIVE, "disabled", "archived"];
-const ACTIVE: &str = "active";
+use crate::http::workflow_list::{is_archived, names};
+use crate::http::workflow_updates::{listed, replace, submitted, updated};
+use crate::http::{answer, templates, workflows};
 
 /// `POST /workflows`: 201 for new content, 200 for what is a revision already.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let defined = workflows::defined(&caller, submitted).await?;
+pub(super) async fn define(
+    caller: Caller,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let defined = workflows::defined(&caller, &headers, submitted).await?;
+    let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer::json(status, &told(&defined)))
+}
+
+/// `POST /workflows/from-template`: 201 for a new workflow, 200 for what is one already.
+pub(super) async fn from_template(caller: Caller, document: Document) -> Result<Response, Refusal> {
+    let defined = templates::defined(&caller, document).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::json(status, &told(&defined)))
 }
@@ -33,9 +42,10 @@ pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<
 pub(super) async fn update(
     caller: Caller,
     PathId(workflow): PathId,
+    headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (_, defined) = updated(&caller, &workflow, document).await?;
+    let defined = updated(&caller, &workflow, &headers, (document, replace)).await?;
     Ok(answer::ok(&told(&defined)))
 }
 
@@ -53,12 +63,13 @@ fn told(defined: &Defined) -> Value {
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let known = [&["status", "created_by"][..], &window::PARAMETERS].concat();
     let asked = Parameters::of(&uri, &known)?;
-    let state =
-        asked.word("status", &STATES, |word| STATES.into_iter().find(|state| *state == word))?;
-    let by = asked.owned("created_by");
-    page(&caller, &asked, |row, _| {
-        state.is_none_or(|state| row["status"] == state)
-            && by.as_ref().is_none_or(|by| row["created_by"] == **by)
+    let state = asked.word("status", &AVAILABILITY_WORDS, |word| {
+        AVAILABILITY_WORDS.into_iter().find(|state| *state == word)
+    })?;
+    page(&caller, &asked, |own| {
+        let fits = |state| availability_word(&own.availability) == state;
+        state.map_or(!is_archived(own), fits)
+            && asked.text("created_by").is_none_or(|by| *own.created_by == *by)
     })
 }
 
@@ -66,42 +77,36 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
 pub(super) async fn search(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &[&["q"][..], &window::PARAMETERS].concat())?;
     let wanted = asked.text("q").unwrap_or_default().to_lowercase();
-    page(&caller, &asked, |row, definition| {
-        let own = ["workflow_id", "name", "description"].map(|name| &row[name]);
-        let tags = row["tags"].as_array().into_iter().flatten();
-        let steps = definition["steps"].as_array().into_iter().flatten();
-        let steps = steps.flat_map(|step| [&step["id"], &step["name"]]);
-        let mut texts = own.into_iter().chain(tags).chain(steps).filter_map(Value::as_str);
-        texts.any(|text| text.to_lowercase().contains(&wanted))
+    page(&caller, &asked, |own| {
+        let plan = &own.newest.plan;
+        let tags = plan.tags.iter().map(|tag| Some(&**tag));
+        let steps = plan.steps.iter();
+        let steps = steps.flat_map(|step| [Some(&*step.id), step.name.as_deref()]);
+        let mut texts = tags.chain(steps).flatten();
+        let has = names(own, &wanted) || texts.any(|text| text.to_lowercase().contains(&wanted));
+        has && !is_archived(own)
     })
 }
 
 fn page(
     caller: &Caller,
     asked: &Parameters,
-    fits: impl Fn(&Value, &Value) -> bool,
+    fits: impl Fn(&Listed) -> bool,
 ) -> Result<Response, Refusal> {
     let window = Window::of(asked, LIMIT_DEFAULT)?;
-    let all = caller.engine()?.catalog().all(caller.namespace());
-    let mut rows = Vec::new();
-    for own in &all {
-        let definition = serde_json::from_str(&own.text).unwrap_or(Value::Null);
-        let row = row(caller, own, &definition)?;
-        if fits(&row, &definition) {
-            rows.push(row);
-        }
-    }
-    let key = |row: &Value| row["workflow_id"].as_str().unwrap_or_default().to_owned();
-    let (rows, pagination) = window.cut(rows, key);
+    let mut all = caller.engine()?.catalog().listed(caller.namespace());
+    all.retain(fits);
+    let (shown, pagination) = window.cut(all, |own| own.newest.plan.workflow.to_string());
+    let rows: Vec<_> = shown.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflows": rows, "pagination": pagination })))
 }
 
 /// `GET /workflows/{id}`: the newest revision as it was submitted.
 pub(super) async fn show(caller: Caller, PathId(workflow): PathId) -> Result<Response, Refusal> {
-    let revision = newest(&caller, &workflow)?;
-    let definition = serde_json::from_str(&revision.text).unwrap_or(Value::Null);
-    let mut shown = row(&caller, &revision, &definition)?;
-    let source = submitted(caller.engine()?.catalog(), caller.namespace(), &revision);
+    let catalog = caller.engine()?.catalog();
+    let own = listed(&caller, &workflow)?;
+    let mut shown = row(&own);
+    let source = submitted(catalog, caller.namespace(), &own.newest);
     for name in ["parameters", "actions"] {
         shown[name] = source[name].clone();
     }
@@ -109,22 +114,21 @@ pub(super) async fn show(caller: Caller, PathId(workflow): PathId) -> Result<Res
     Ok(answer::ok(&shown))
 }
 
-fn row(caller: &Caller, own: &Revision, definition: &Value) -> Result<Value, Refusal> {
-    let revisions = caller.engine()?.catalog().revisions(caller.namespace(), &own.plan.workflow);
-    let first = revisions.first();
-    Ok(json!({
+fn row(listed: &Listed) -> Value {
+    let own = &listed.newest;
+    json!({
         "workflow_id": own.plan.workflow,
         "name": own.plan.name,
-        "description": definition["description"],
+        "description": own.plan.description,
         "tags": own.plan.tags,
-        "status": ACTIVE,
+        "status": availability_word(&listed.availability),
         "version": own.plan.label,
         "revision": own.number,
         "actions_count": own.plan.steps.len(),
-        "created_by": first.map(|first| &*first.actor),
-        "created_at": first.map(|first| first.defined_at.to_string()),
+        "created_by": *listed.created_by,
+        "created_at": listed.created_at.to_string(),
         "updated_at": own.defined_at.to_string(),
-    }))
+    })
 }
 
 /// `GET /workflows/statistics`: workflows by state, runs by status, and the same of each workflow.
@@ -133,10 +137,15 @@ pub(super) async fn statistics(caller: Caller) -> Result<Response, Refusal> {
     let all = engine.statistics(caller.namespace()).await?;
     let mut total = RunStatistics::default();
     all.values().for_each(|own| total.merge(&own.runs));
-    let count = engine.catalog().all(caller.namespace()).len();
-    let by_state = |state: &str| if state == ACTIVE { count } else { 0 };
-    let states: serde_json::Map<_, _> =
-        STATES.iter().map(|state| ((*state).to_owned(), by_state(state).into())).collect();
+    let listed = engine.catalog().listed(caller.namespace());
+    let count = listed.len();
+    let by_state = |state: &str| {
+        listed.iter().filter(|own| availability_word(&own.availability) == state).count()
+    };
+    let states: serde_json::Map<_, _> = AVAILABILITY_WORDS
+        .iter()
+        .map(|state| ((*state).to_owned(), by_state(state).into()))
+        .collect();
     let workflows: Vec<_> = all.iter().map(|(id, own)| workflow_json(&caller, id, own)).collect();
     Ok(answer::ok(&json!({
         "total_workflows": count,

@@ -1,6 +1,6 @@
 //! `/v1/workflows`: definitions.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use backstitch_saga::catalog::Revision;
 use backstitch_saga::handle::Defined;
@@ -9,16 +9,21 @@ use serde_json::{Value, json};
 use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::{Document, SourceDocument};
-use crate::http::documents::updates::{newest, submitted, updated};
 use crate::http::documents::window::{self, Window};
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
+use crate::http::workflow_list::is_archived;
+use crate::http::workflow_updates::{newest, replace, submitted, updated};
 use crate::http::workflows;
 
 /// `POST /v1/workflows`: 201 for new content, 200 for what is a revision already.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let defined = workflows::defined(&caller, submitted).await?;
+pub(super) async fn define(
+    caller: Caller,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let defined = workflows::defined(&caller, &headers, submitted).await?;
     let status = if defined.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::json(status, &told(&defined)))
 }
@@ -27,9 +32,10 @@ pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<
 pub(super) async fn update(
     caller: Caller,
     PathId(workflow): PathId,
+    headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let (_, defined) = updated(&caller, &workflow, document).await?;
+    let defined = updated(&caller, &workflow, &headers, (document, replace)).await?;
     Ok(answer::ok(&told(&defined)))
 }
 
@@ -47,7 +53,8 @@ fn told(defined: &Defined) -> Value {
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &window::PARAMETERS)?;
     let window = Window::of(&asked, LIMIT_DEFAULT)?;
-    let all = caller.engine()?.catalog().all(caller.namespace());
+    let all = caller.engine()?.catalog().listed(caller.namespace()).into_iter();
+    let all = all.filter(|own| !is_archived(own)).map(|own| own.newest).collect();
     let (shown, pagination) = window.cut(all, |own| own.plan.workflow.to_string());
     let rows: Vec<_> = shown.iter().map(row).collect();
     Ok(answer::ok(&json!({ "workflows": rows, "pagination": pagination })))
@@ -62,11 +69,10 @@ pub(super) async fn show(caller: Caller, PathId(workflow): PathId) -> Result<Res
 }
 
 fn row(own: &Revision) -> Value {
-    let canonical: Value = serde_json::from_str(&own.text).unwrap_or(Value::Null);
     json!({
         "name": own.plan.workflow,
         "workflow_id": own.plan.workflow,
-        "description": canonical["description"],
+        "description": own.plan.description,
         "version": own.number,
         "tasks": own.plan.steps.len(),
         "updated_at": own.defined_at.to_string(),

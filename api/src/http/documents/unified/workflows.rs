@@ -1,8 +1,8 @@
 //! `/orchestrator/workflows`: definitions.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use backstitch_saga::catalog::Revision;
+use backstitch_saga::catalog::Listed;
 use backstitch_saga::handle::WorkflowStatistics;
 use serde_json::{Value, json};
 
@@ -10,18 +10,23 @@ use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::SourceDocument;
 use crate::http::documents::tasks::minutes;
-use crate::http::documents::updates;
 use crate::http::documents::window::{self, Window};
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
+use crate::http::workflow_list::is_archived;
+use crate::http::workflow_updates::submitted;
 use crate::http::workflows;
 
 /// Rows unless told otherwise.
 const LIMIT_DEFAULT: usize = 100;
 
 /// `POST /orchestrator/workflows`: 201 for new content, 200 for what is a revision already.
-pub(super) async fn define(caller: Caller, submitted: SourceDocument) -> Result<Response, Refusal> {
-    let defined = workflows::defined(&caller, submitted).await?;
+pub(super) async fn define(
+    caller: Caller,
+    headers: HeaderMap,
+    submitted: SourceDocument,
+) -> Result<Response, Refusal> {
+    let defined = workflows::defined(&caller, &headers, submitted).await?;
     let (status, message) = match defined.created {
         true => (StatusCode::CREATED, "Workflow created successfully"),
         false => (StatusCode::OK, "Workflow is defined so already"),
@@ -46,24 +51,26 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
     let window = Window::of(&asked, LIMIT_DEFAULT)?;
     let enabled = asked.word("enabled", &["true", "false"], |word| word.parse::<bool>().ok())?;
     let catalog = engine.catalog();
-    let all = catalog.all(caller.namespace()).into_iter().map(|own| {
-        let source = updates::submitted(catalog, caller.namespace(), &own);
+    let all = catalog.listed(caller.namespace()).into_iter().filter(|own| !is_archived(own));
+    let all = all.map(|own| {
+        let source = submitted(catalog, caller.namespace(), &own.newest);
         (own, source)
     });
-    let fits = |(_, source): &(Revision, Value)| {
-        // Nothing disables a workflow yet.
-        enabled != Some(false) && asked.text("type").is_none_or(|word| is_of_type(source, word))
+    let fits = |(own, source): &(Listed, Value)| {
+        enabled.is_none_or(|enabled| enabled == is_enabled(own))
+            && asked.text("type").is_none_or(|word| is_of_type(source, word))
     };
     let fitting: Vec<_> = all.filter(fits).collect();
-    let (shown, pagination) = window.cut(fitting, |(own, _)| own.plan.workflow.to_string());
+    let id = |own: &Listed| own.newest.plan.workflow.to_string();
+    let (shown, pagination) = window.cut(fitting, |(own, _)| id(own));
     let statistics = engine.statistics(caller.namespace()).await?;
-    let rows = shown.iter().map(|(own, source)| {
-        let created = catalog.revisions(caller.namespace(), &own.plan.workflow);
-        let created = created.first().map(|first| first.defined_at.to_string());
-        row(own, created, source, statistics.get(&*own.plan.workflow))
-    });
+    let rows = shown.iter().map(|(own, source)| row(own, source, statistics.get(&id(own))));
     let rows: Vec<_> = rows.collect();
     Ok(answer::ok(&json!({ "workflows": rows, "pagination": pagination })))
+}
+
+fn is_enabled(own: &Listed) -> bool {
+    own.availability.unavailable().is_none()
 }
 
 fn triggers(source: &Value) -> impl Iterator<Item = &Value> {
@@ -78,21 +85,16 @@ fn is_of_type(source: &Value, word: &str) -> bool {
     }
 }
 
-fn row(
-    own: &Revision,
-    created: Option<String>,
-    source: &Value,
-    statistics: Option<&WorkflowStatistics>,
-) -> Value {
-    let canonical: Value = serde_json::from_str(&own.text).unwrap_or(Value::Null);
+fn row(listed: &Listed, source: &Value, statistics: Option<&WorkflowStatistics>) -> Value {
+    let own = &listed.newest;
     let runs = statistics.map(|own| &own.runs);
     json!({
         "id": own.plan.workflow,
         "name": own.plan.name,
-        "description": canonical["description"],
+        "description": own.plan.description,
         "version": own.plan.label,
-        "enabled": true,
-        "created_at": created,
+        "enabled": is_enabled(listed),
+        "created_at": listed.created_at.to_string(),
         "updated_at": own.defined_at.to_string(),
         "task_count": own.plan.steps.len(),
         "average_duration_minutes": runs.and_then(|own| own.duration_ms_mean()).map(whole_minutes),

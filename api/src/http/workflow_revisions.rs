@@ -1,0 +1,76 @@
+//! `/api/v1/workflows/{id}/diff` and `effective`: how revisions differ, and what one comes to.
+
+use axum::http::Uri;
+use axum::response::Response;
+use backstitch_core::definition::changes;
+use backstitch_core::report::effective_json;
+use backstitch_saga::catalog::Revision;
+use serde_json::{Value, json};
+
+use super::caller::Caller;
+use super::path::PathId;
+use super::query::Parameters;
+use super::refusal::Refusal;
+use super::workflows::{no_such_revision, revisions_of};
+use super::{answer, codes};
+
+/// `GET /api/v1/workflows/{id}/diff`: from one revision to another, which are the last two unless
+/// it is said.
+pub(super) async fn diff(
+    caller: Caller,
+    PathId(workflow): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["from", "to"])?;
+    let (from, to) = (asked.number("from", 1..=u32::MAX)?, asked.number("to", 1..=u32::MAX)?);
+    let revisions = revisions_of(&caller, &workflow)?;
+    let after = numbered(&revisions, to, &workflow)?;
+    let before = match from {
+        Some(_) => numbered(&revisions, from, &workflow)?,
+        None => {
+            let earlier = revisions.iter().rev().find(|own| own.number < after.number);
+            earlier.unwrap_or(after)
+        }
+    };
+    let changes = changes(&canonical(before)?, &canonical(after)?);
+    Ok(answer::ok(&json!({
+        "workflow_id": workflow,
+        "from": before.number,
+        "to": after.number,
+        "changes": changes,
+    })))
+}
+
+/// `GET /api/v1/workflows/{id}/effective`: every value of a revision, and where it comes from.
+pub(super) async fn effective(
+    caller: Caller,
+    PathId(workflow): PathId,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["revision"])?;
+    let number = asked.number("revision", 1..=u32::MAX)?;
+    let revisions = revisions_of(&caller, &workflow)?;
+    let own = numbered(&revisions, number, &workflow)?;
+    let mut shown = effective_json(&canonical(own)?, &own.plan);
+    shown["workflow_id"] = workflow.into();
+    shown["revision"] = own.number.into();
+    Ok(answer::ok(&shown))
+}
+
+/// A revision by its number; the newest if there is none.
+fn numbered<'a>(
+    revisions: &'a [Revision],
+    number: Option<u32>,
+    workflow: &str,
+) -> Result<&'a Revision, Refusal> {
+    let found = match number {
+        Some(number) => revisions.iter().find(|own| own.number == number),
+        None => revisions.last(),
+    };
+    found.ok_or_else(|| no_such_revision(workflow))
+}
+
+fn canonical(own: &Revision) -> Result<Value, Refusal> {
+    let unreadable = |_| Refusal::new(codes::INTERNAL, "the definition can't be read");
+    serde_json::from_str(&own.text).map_err(unreadable)
+}

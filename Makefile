@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients binaries
+.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients promtool binaries
 
 CARGO ?= cargo
 SEED ?=
@@ -68,6 +68,9 @@ schemathesis: binaries ## 5,000 requests and more made of the OpenAPI document a
 
 clients: binaries ## clients generated from the OpenAPI document, against a real server (needs PyPI and npm)
 	python3 tests/openapi/clients.py
+
+promtool: binaries ## `promtool check metrics` over our own metrics (needs a Debian mirror)
+	python3 tests/metrics/promtool.py
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

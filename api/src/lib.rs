@@ -5,6 +5,7 @@
 //! - `settings`: flags over environment over file over defaults;
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
+//! - `log`: what the server says on stderr;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
 //! - `demo`: the whole at work, with a shop;
 //! - `trial`: a workflow tested under every fault;
@@ -19,6 +20,7 @@ pub mod commands;
 pub mod demo;
 pub mod error;
 pub mod http;
+pub mod log;
 pub mod machine;
 mod nearest;
 mod orchestrator;

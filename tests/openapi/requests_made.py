@@ -37,7 +37,7 @@ def run(tool, server, *more):
     """Whether all was well, and how many cases there were."""
     command = [
         tool, "--config-file", configured(server), "run", server.url + "/openapi.json", "--checks", "all",
-        "--seed", os.environ.get("SEED") or SEED, "--workers", "2", "--request-timeout", "60",
+        "--seed", os.environ.get("SEED") or SEED, "--workers", "2", "--request-timeout", "80",
         "--suppress-health-check", "all", "--continue-on-failure", *more]
     variables = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=server.folder.name, env=variables) as process:

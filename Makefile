@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients callbacks binaries
+.PHONY: help check test sim bench run demo fmt torture mutants openapi schemathesis clients callbacks promtool binaries
 
 CARGO ?= cargo
 SEED ?=
@@ -71,6 +71,9 @@ clients: binaries ## clients generated from the OpenAPI document, against a real
 
 callbacks: binaries ## callbacks of a real server, read by the public packages of their standards (needs PyPI)
 	python3 tests/callbacks/receivers.py
+
+promtool: binaries ## `promtool check metrics` over our own metrics (needs a Debian mirror)
+	python3 tests/metrics/promtool.py
 
 # The binaries exactly as they ship, for the tests that start and kill them.
 binaries:

@@ -10,8 +10,8 @@ pub const SEGMENTS: &str = "backstitch_archive_segments_total";
 pub const RAW_BYTES: &str = "backstitch_archive_raw_bytes_total";
 /// Their bytes in the archive.
 pub const ARCHIVED_BYTES: &str = "backstitch_archive_written_bytes_total";
-/// Milliseconds spent archiving them.
-pub const BUSY_MS: &str = "backstitch_archive_busy_milliseconds_total";
+/// Whole seconds spent archiving them.
+pub const BUSY_SECONDS: &str = "backstitch_archive_busy_seconds_total";
 /// Segments put back, in the log or in the archive, from the other copy.
 pub const HEALED: &str = "backstitch_archive_healed_segments_total";
 /// How often archiving failed.
@@ -24,7 +24,7 @@ pub fn describe() {
     metrics::describe_counter!(SEGMENTS, "segments of the log archived");
     metrics::describe_counter!(RAW_BYTES, "bytes of archived segments as they were in the log");
     metrics::describe_counter!(ARCHIVED_BYTES, "bytes of archived segments in the archive");
-    metrics::describe_counter!(BUSY_MS, "milliseconds spent archiving");
+    metrics::describe_counter!(BUSY_SECONDS, "whole seconds spent archiving");
     metrics::describe_counter!(HEALED, "segments put back from their other copy");
     metrics::describe_counter!(FAILURES, "times that archiving failed");
     metrics::describe_gauge!(FAILING, "1 while something stands in the way of archiving");
@@ -42,7 +42,7 @@ impl ArchiveWatch {
         metrics::counter!(SEGMENTS).absolute(archive.segments_archived);
         metrics::counter!(RAW_BYTES).absolute(archive.raw_bytes);
         metrics::counter!(ARCHIVED_BYTES).absolute(archive.archived_bytes);
-        metrics::counter!(BUSY_MS).absolute(archive.busy_us / 1_000);
+        metrics::counter!(BUSY_SECONDS).absolute(archive.busy_us / 1_000_000);
         metrics::counter!(HEALED).absolute(archive.segments_healed);
         metrics::counter!(FAILURES).absolute(archive.failures);
         metrics::gauge!(FAILING).set(f64::from(u8::from(archive.failure.is_some())));

@@ -5,6 +5,7 @@
 //! - `settings`: flags over environment over file over defaults;
 //! - `cli`, `commands`: what `backstitch` can be told;
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
+//! - `log`: what the server says on stderr;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
 //! - `renewed`, `tls`, `webhook_secrets`: files that are read again while the server runs;
 //! - `templates`: definitions to begin with;
@@ -21,6 +22,7 @@ pub mod commands;
 pub mod demo;
 pub mod error;
 pub mod http;
+pub mod log;
 pub mod machine;
 mod nearest;
 mod orchestrator;

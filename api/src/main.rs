@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use backstitch_api::cli::Cli;
 use backstitch_api::error::exit;
+use backstitch_api::log;
 use clap::Parser;
 
 /// The store behind the log works through many small pieces, of which the system's allocator
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("backstitch: {}", error.sentence());
+            log::end(&error);
             ExitCode::from(error.exit_code())
         }
     }

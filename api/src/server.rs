@@ -180,7 +180,7 @@ pub(crate) fn connections_max() -> usize {
 
 /// Has the system let this process open as many files as it may: the usual limit of 1,024 is there
 /// for old programs, and each connection is a file.
-pub(crate) fn raise_file_limit() {
+pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::debug!(%error, "the limit of open files stays as it is");

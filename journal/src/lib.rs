@@ -100,3 +100,4 @@ pub use views::{
     AuditFilter, Cursor, LetterFilter, LetterGroups, Order, Page, ROWS_READ_PER_PAGE_MAX, Range,
     RebuildInfo, RunFilter, ViewInfo, ViewName,
 };
+pub use watchdog::last_words_by;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once};
+use std::sync::{Mutex, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::locks::lock;
@@ -15,6 +15,13 @@ const CALL_SECONDS_MAX: u64 = 30;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 static WATCHED: Watched = Watched { calls: Mutex::new(Calls::new()), watching: Once::new() };
+/// Who says why the process ends, if it is not said on stderr.
+static LAST_WORDS: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Has the program say why a call that never returns ends it. The first one counts.
+pub fn last_words_by(say: fn(&str)) {
+    LAST_WORDS.get_or_init(|| say);
+}
 
 /// All calls under way in this process, and whether somebody looks at them.
 struct Watched {
@@ -74,11 +81,15 @@ fn watch() {
     loop {
         std::thread::sleep(LOOK_EVERY);
         if let Some(path) = lock(&WATCHED.calls).stuck() {
-            eprintln!(
-                "backstitch: the store {} did not finish a call in {CALL_SECONDS_MAX} s; the \
-                 process ends, the log is whole and the next start heals the store",
+            let words = format!(
+                "the store {} did not finish a call in {CALL_SECONDS_MAX} s; the process ends, \
+                 the log is whole and the next start heals the store",
                 path.display()
             );
+            match LAST_WORDS.get() {
+                Some(say) => say(&words),
+                None => eprintln!("backstitch: {words}"),
+            }
             std::process::abort();
         }
     }

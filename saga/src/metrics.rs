@@ -52,7 +52,7 @@ pub const JOURNAL_TICK_SECONDS: &str = "backstitch_journal_tick_seconds";
 pub const JOURNAL_SCRUB: &str = "backstitch_journal_scrub_state";
 /// Bytes read so far by the reading behind a quick open, by `part`.
 pub const JOURNAL_SCRUB_BYTES: &str = "backstitch_journal_scrub_bytes";
-/// Seconds of the syncs of the log since the start, by `quantile`; 1 is the longest.
+/// Seconds of the syncs of the log since the start, by `percentile`; 100 is the longest.
 pub const JOURNAL_SYNC_SECONDS: &str = "backstitch_journal_sync_seconds";
 /// Runs removed by retention.
 pub const RUNS_REMOVED: &str = "backstitch_executions_removed_total";
@@ -193,10 +193,10 @@ pub(crate) fn journal(statistics: &Statistics) {
     metrics::gauge!(JOURNAL_FILE_BYTES, "part" => "log").set(float(log.file_bytes));
     metrics::gauge!(JOURNAL_ENTRIES, "part" => "log").set(float(log.records));
     let sync = &log.sync;
-    for (quantile, us) in
-        [("0.5", sync.p50_us), ("0.95", sync.p95_us), ("0.99", sync.p99_us), ("1", sync.max_us)]
+    for (percentile, us) in
+        [("50", sync.p50_us), ("95", sync.p95_us), ("99", sync.p99_us), ("100", sync.max_us)]
     {
-        metrics::gauge!(JOURNAL_SYNC_SECONDS, "quantile" => quantile).set(seconds(us));
+        metrics::gauge!(JOURNAL_SYNC_SECONDS, "percentile" => percentile).set(seconds(us));
     }
 }
 

@@ -18,16 +18,23 @@ NODE = ["openapi-typescript@7.13.0", "openapi-fetch@0.15.0", "typescript@5.9.3",
 HERE = ROOT / "tests/openapi"
 
 
+def generate(command, variables):
+    """Generators say much; it is shown when they fail."""
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables, check=False)
+    if made.returncode != 0:
+        sys.exit(made.stdout.decode(errors="replace"))
+
+
 def python(server, document):
     folder = environment("openapi-python", PYTHON)
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
-    subprocess.run(
+    generate(
         [folder / "bin/openapi-python-client", "generate", "--path", document, "--meta", "none",
          "--output-path", made / "backstitch_client", "--overwrite"],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path})
+        {**os.environ, "PATH": path})
     assert compileall.compile_dir(made, quiet=1), "the Python client does not compile"
     subprocess.run([folder / "bin/python", HERE / "use_python.py", server.url, server.key],
                    check=True, env={**os.environ, "PYTHONPATH": str(made)})
@@ -44,8 +51,7 @@ def typescript(server, document):
         subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", *NODE], cwd=folder, check=True)
         stamp.write_text("\n".join(NODE))
     tool = folder / "node_modules/.bin"
-    subprocess.run([tool / "openapi-typescript", document, "--output", folder / "api.d.ts"], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    generate([tool / "openapi-typescript", document, "--output", folder / "api.d.ts"], os.environ)
     shutil.copy(HERE / "use_typescript.ts", folder / "use.ts")
     subprocess.run([tool / "tsc", "--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck",
                     "--types", "node", "use.ts"], cwd=folder, check=True)

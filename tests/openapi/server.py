@@ -70,11 +70,21 @@ class Server:
             return json.load(answer)
 
     def seed(self):
-        """Workflows, a run that has ended, one with a dead letter and one that goes on."""
+        """Workflows, a run that has ended, one with a dead letter and one that goes on; the ids of all of it."""
         for definition in (WORKFLOW, FAILING, SLOW):
             self.ask("POST", "/api/v1/workflows", definition)
-        for name, wait in (("order", 30), ("failing", 30), ("slow", 0)):
-            self.ask("POST", f"/api/v1/workflows/{name}/execute", {"wait_seconds": wait})
+        begun = [
+            self.ask("POST", f"/api/v1/workflows/{name}/execute", {"wait_seconds": wait})["execution_id"]
+            for name, wait in (("order", 30), ("failing", 30), ("slow", 0))]
+        letters = self.ask("GET", "/api/v1/dlq")["letters"]
+        return {
+            "execution_id": begun,
+            "other_id": begun,
+            "saga_id": begun,
+            "workflow_id": ["order", "failing", "slow", *begun],
+            "step_id": ["reserve", "ship", "call", "nap"],
+            "letter_id": [letter["letter_id"] for letter in letters],
+        }
 
 
 def environment(name, packages):

@@ -1,15 +1,11 @@
 //! `backstitch serve`.
 
-use std::io::{IsTerminal as _, stderr};
-
-use tracing_subscriber::EnvFilter;
-
 use crate::cli::ServeFlags;
 use crate::error::Error;
+use crate::log;
 use crate::parent::{self, EXIT_WITH_PARENT, Said};
 use crate::server::raise_file_limit;
 use crate::service::Service;
-use crate::settings::{LogFormat, Settings};
 use crate::signals::Signals;
 use crate::trial::stand_ins::{self, STAND_INS};
 
@@ -19,7 +15,7 @@ use crate::trial::stand_ins::{self, STAND_INS};
 /// As [`Service::bind`] and [`Service::run`], and [`Error::Setting`].
 pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let settings = flags.settings()?;
-    log(&settings);
+    log::begin(&settings);
     raise_file_limit();
     let signals = Signals::catch()?;
     // Only where faults are, can services be stood in for.
@@ -40,14 +36,4 @@ pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
         }
     };
     service.run(asked).await
-}
-
-/// Logs go to stderr; stdout is for results.
-fn log(settings: &Settings) {
-    let filter = EnvFilter::builder().parse_lossy(&settings.log_level);
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    match settings.log_format {
-        LogFormat::Text => logs.with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => logs.json().init(),
-    }
 }

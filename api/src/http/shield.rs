@@ -4,16 +4,16 @@ use std::any::Any;
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::extract::State;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ALLOW, CONTENT_LENGTH};
 use axum::http::{StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_response, map_response_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::refusal::{Enveloped, Refusal};
-use super::{App, codes, hosts, request_id, telemetry};
+use super::{App, codes, hosts, reference, request_id, telemetry};
+use crate::log;
 
 /// How much of a foreign error's text goes into the envelope.
 const FOREIGN_TEXT_BYTES_MAX: usize = 1_024;
@@ -24,7 +24,8 @@ pub(super) fn around(routes: Router, app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(map_response_with_state(app.clone(), tell_of_the_journal))
         .layer(from_fn_with_state(app, hosts::check))
-        .layer(from_fn(telemetry::observe));
+        .layer(from_fn(telemetry::observe))
+        .layer(from_fn(allow_what_works));
     // The routes add `Allow` outside their own layers, and the envelope's message tells it.
     Router::new()
         .fallback_service(routes)
@@ -51,10 +52,24 @@ async fn tell_of_the_journal(State(app): State<App>, response: Response) -> Resp
 
 /// A handler has a bug: its request is answered, the server goes on.
 fn panicked(why: Box<dyn Any + Send + 'static>) -> Response {
-    let text = why.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    tracing::error!(panic = text, "a request met a bug");
+    tracing::error!(panic = log::words(&*why), "a request met a bug");
     Refusal::new(codes::INTERNAL, "the server met a bug; its log says more").into_response()
+}
+
+/// The methods of a path that do something, for `Allow`: those to come answer 501.
+#[derive(Debug, Clone)]
+struct Allowed(String);
+
+/// Notes on 405 what the path takes: the router says so later, and counts what is to come.
+async fn allow_what_works(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(methods) = path.and_then(|path| reference::methods(path.as_str()))
+    {
+        response.extensions_mut().insert(Allowed(methods));
+    }
+    response
 }
 
 /// Errors of the router and its extractors get the envelope too.
@@ -68,6 +83,9 @@ async fn enveloped(response: Response) -> Response {
     // That of the body that is replaced.
     parts.headers.remove(CONTENT_LENGTH);
     let code = codes::of_status(status);
+    if let Some(Ok(allowed)) = parts.extensions.get::<Allowed>().map(|own| own.0.parse()) {
+        parts.headers.insert(ALLOW, allowed);
+    }
     let text = to_bytes(body, FOREIGN_TEXT_BYTES_MAX).await.unwrap_or_default();
     let message = match status {
         StatusCode::METHOD_NOT_ALLOWED => {

@@ -20,6 +20,7 @@ mod letters;
 mod limits;
 mod lists;
 mod live;
+mod logs;
 mod loops;
 mod migrations;
 mod payloads;

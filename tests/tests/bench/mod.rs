@@ -7,12 +7,13 @@ use backstitch_tests::binaries;
 use serde_json::Value;
 
 /// Rows of each group: cases times concurrencies.
-const ROWS: [(&str, usize); 9] = [
+const ROWS: [(&str, usize); 10] = [
     ("floors", 1 + 4),
     ("journal", 4),
     ("engine", 8),
     ("http", 8),
     ("graph", 2),
+    ("load", 5),
     ("many", 6),
     ("letters", 2),
     ("cache", 2),
@@ -57,6 +58,10 @@ fn adds_up(group: &str, line: &Value) {
     match group {
         "floors" | "graph" | "cache" | "many" | "letters" | "scale" => {
             assert!(shares.is_empty(), "{line}")
+        }
+        "load" => {
+            let bad = ["errors", "closed"].map(|name| line[name]["max"].as_f64());
+            assert!(bad.iter().flatten().all(|count| *count == 0.0), "{line}");
         }
         "journal" => {
             assert!(shares.contains_key("sync"), "{line}");

@@ -4,11 +4,14 @@
 //! `rows.toml` has every row: those that are built, and those that come later with what they wait
 //! for. A row that is built and not asked about fails, as does one that is asked about and is not
 //! in the table. The requests are those of the documents but for ids and hosts; the answers have
-//! every field that is printed, with its type.
+//! every field that is printed, with its type, and are what the OpenAPI document says of them.
 //!
 //! `cargo test -p backstitch-tests --test main -- conformance --nocapture` prints the rows.
 
+#[path = "../../../api/tests/api/description/answers.rs"]
+mod answers;
 mod ecosystem;
+mod lint;
 mod names;
 mod omnihub;
 mod report;
@@ -100,7 +103,12 @@ impl Scene {
         let mut connection = Connection::open(self.at()).await.expect("the server listens");
         let answer = connection.send(&request).await.expect("the server answers");
         let text = String::from_utf8(answer.body).expect("it answers text");
-        (answer.status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        let Ok(told) = serde_json::from_str(&text) else {
+            return (answer.status, Value::String(text));
+        };
+        let path = path.split('?').next().unwrap_or_default();
+        answers::check(method, path, (answer.status, "application/json"), &told);
+        (answer.status, told)
     }
 
     async fn socket(&self, path: &str) -> Socket {

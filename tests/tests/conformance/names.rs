@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::Scene;
 use super::report::Report;
+use super::{Scene, lint};
 
 /// Names by row.
 const NAMES: [(&str, &[&str]); 11] = [
@@ -77,6 +77,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     let own = own.as_str().unwrap_or_default();
     let foreign = own.lines().find(|line| line.contains("swarm_") || line.contains("xorb_"));
     let ours = own.contains("backstitch_events_total");
+    report.row("003-65", lint::problems(own));
     let (status, _) = scene.get("/metrics?names=theirs").await;
     report.holds(
         "003-65",

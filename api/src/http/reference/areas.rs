@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The files, in the order in which their areas are shown. The first one is what the others share.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     include_str!("../../../openapi/common.json"),
     include_str!("../../../openapi/workflows.json"),
     include_str!("../../../openapi/executions.json"),
@@ -17,6 +17,7 @@ const FILES: [&str; 12] = [
     include_str!("../../../openapi/admin.json"),
     include_str!("../../../openapi/server.json"),
     include_str!("../../../openapi/reference.json"),
+    include_str!("../../../openapi/documents.json"),
     include_str!("../../../openapi/unified.json"),
     include_str!("../../../openapi/ecosystem.json"),
     include_str!("../../../openapi/swarmguard.json"),

@@ -8,6 +8,7 @@ mod document;
 mod page;
 mod types;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -45,6 +46,15 @@ static SCRIPT: LazyLock<Kept> = LazyLock::new(|| {
 #[must_use]
 pub fn openapi() -> &'static Value {
     &DOCUMENT
+}
+
+/// The described methods of a route's path, as `Allow` lists them; nothing if there are none.
+pub(super) fn methods(path: &str) -> Option<String> {
+    let described = DOCUMENT["paths"][path].as_object()?;
+    let own = described.keys().map(|method| method.to_uppercase());
+    let heads = own.clone().filter(|method| method == "GET").map(|_| "HEAD".to_owned());
+    let all: BTreeSet<_> = own.chain(heads).collect();
+    Some(all.into_iter().collect::<Vec<_>>().join(","))
 }
 
 /// A text that stays as it is as long as the server runs.

@@ -101,6 +101,7 @@ pub fn blocking_loop(
     }
 }
 
-fn micros(time: Duration) -> u32 {
+/// A time in microseconds, as long as it is under an hour.
+pub fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }

@@ -19,9 +19,11 @@ mod load;
 mod machine;
 mod many;
 mod over_http;
+mod pressure;
 mod ratios;
 mod report;
 mod scale;
+mod streams;
 mod workflow;
 
 use std::fs;
@@ -40,7 +42,7 @@ use crate::load::Pace;
 use crate::machine::Machine;
 use crate::over_http::OverHttp;
 use crate::ratios::{
-    CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, LETTERS, MANY, SCALE, SYNC,
+    CACHE, ECHO, ENGINE, FLOORS, GRAPH, HTTP, JOURNAL, LETTERS, LOAD, MANY, SCALE, SYNC,
 };
 use crate::scale::Sizes;
 
@@ -73,9 +75,8 @@ struct Arguments {
     /// A smoke run: every case once and briefly. Its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these groups, beside the floors: journal, graph, cache, engine, http, many, letters,
-    /// scale;
-    /// or, of scale, append.
+    /// Only these groups, beside the floors: journal, graph, cache, engine, http, load, many,
+    /// letters, scale; or, of scale, append.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// How many records scale appends; ten million if not told.
@@ -127,6 +128,7 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
         bench.engine()?;
         bench.over_http()?;
     }
+    bench.load(arguments.quick)?;
     let mut sizes = if arguments.quick { scale::QUICK } else { scale::FULL };
     sizes.records = arguments.records.unwrap_or(sizes.records);
     bench.many(if arguments.quick { many::QUICK } else { many::FULL })?;
@@ -134,7 +136,7 @@ fn measure_all(arguments: &Arguments) -> Result<(), String> {
     bench.scale(sizes)?;
     let mut figures = bench.cases.figures();
     figures.sort_by_key(|figure| {
-        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, MANY, LETTERS, SCALE]
+        [FLOORS, JOURNAL, GRAPH, CACHE, ENGINE, HTTP, LOAD, MANY, LETTERS, SCALE]
             .iter()
             .position(|group| *group == figure.case.group)
     });
@@ -258,6 +260,34 @@ impl<'a> Bench<'a> {
                 self.add_runs(HTTP, steps, clients, measured);
             }
         }
+        Ok(())
+    }
+
+    /// Each on a server of its own.
+    fn load(&mut self, quick: bool) -> Result<(), String> {
+        if !self.wants(LOAD) {
+            return Ok(());
+        }
+        backstitch_api::server::raise_file_limit();
+        let data = self.data_folder()?;
+        let sizes = if quick { pressure::QUICK } else { pressure::FULL };
+        let [reads, submissions] = self.generator.block_on(async {
+            let server = OverHttp::open(&data.path().join("pressure")).await?;
+            pressure::measure(&server, sizes).await
+        })?;
+        let pressure::Sizes { connections, submissions: rate, .. } = sizes;
+        self.add(LOAD, format!("beside {rate} runs/s"), connections, "reads", reads);
+        self.add(LOAD, format!("at {rate}/s"), connections, "submissions", submissions);
+        let sizes = if quick { streams::QUICK } else { streams::FULL };
+        let [idle, alone, beside] = self.generator.block_on(async {
+            let server = OverHttp::open(&data.path().join("streams")).await?;
+            streams::measure(&server, sizes).await
+        })?;
+        let streams::Sizes { clients, slow, silent, .. } = sizes;
+        self.add(LOAD, format!("{} idle", sizes.idle), 1, "streams", idle);
+        self.add(LOAD, "before streams".to_owned(), clients, "runs", alone);
+        let case = format!("beside those, {slow} slow, {silent} silent");
+        self.add(LOAD, case, clients, "runs", beside);
         Ok(())
     }
 

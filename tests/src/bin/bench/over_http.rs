@@ -1,5 +1,6 @@
 //! Runs over HTTP: the real server as a process of its own, as users have it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +14,8 @@ use crate::figures::Measured;
 use crate::load::{Client, Pace, closed_loop};
 use crate::workflow;
 
-const JSON: (&str, &str) = ("content-type", "application/json");
+/// The header of a body in JSON.
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 /// How often a client reads the whole answer; the status of every answer says that it is one.
 const LOOK_EVERY: u64 = 64;
 
@@ -71,8 +73,18 @@ impl OverHttp {
         measured.each("syncs_per_run", after.syncs - before.syncs);
         measured.each("server_cpu_us_per_run", cpu(|used| used.server));
         measured.each("generator_cpu_us_per_run", cpu(|used| used.generator));
-        measured.extra.insert("server_rss_mib", after.server.resident_bytes as f64 / 1_048_576.0);
+        measured.extra.insert("server_rss_mib", self.resident_mib());
         Ok(measured)
+    }
+
+    /// What the server holds.
+    pub fn resident_mib(&self) -> f64 {
+        process::usage(self.server.process_id()).resident_bytes as f64 / 1_048_576.0
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     async fn used(&self) -> Result<Used, String> {
@@ -90,7 +102,11 @@ impl OverHttp {
         self.connect().await?.send(bytes).await.map_err(|error| error.to_string())
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
+    /// A connection of its own.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub async fn connect(&self) -> Result<Connection, String> {
         Connection::open(self.server.address()).await.map_err(|error| error.to_string())
     }
 }

@@ -16,6 +16,8 @@ pub const ENGINE: &str = "engine";
 pub const HTTP: &str = "http";
 /// The group of many runs at once.
 pub const MANY: &str = "many";
+/// Reads beside submissions, and idle streams.
+pub const LOAD: &str = "load";
 /// Dead letters.
 pub const LETTERS: &str = "letters";
 /// The group of large stores.

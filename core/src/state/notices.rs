@@ -63,8 +63,14 @@ impl State {
     pub fn told(&self) -> impl Iterator<Item = Told<'_>> {
         let plain = self.submitted.callbacks.iter();
         let plain = plain.map(|own| Told { event: own.event, url: &own.url, form: &OWN_FORM });
-        let given = self.notices.iter().flat_map(|own| &own.targets);
+        let given = self.targets().iter();
         self.plan.callbacks.iter().map(borrowed).chain(plain).chain(given.map(borrowed))
+    }
+
+    /// Callbacks of the submission that have a form of their own.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        self.notices.as_ref().map_or(&[], |own| &own.targets)
     }
 
     /// Those who are told of an event.

@@ -1,7 +1,9 @@
 //! Dead letters of a directory: looked at, retried and given up, so that a server goes on.
 
 use backstitch_core::command::{Command, Submission};
-use backstitch_core::event::{Event, Origin, Priority, RunEvent};
+use backstitch_core::event::{
+    CallbackEvent, CallbackForm, Event, Origin, Priority, RunEvent, Target,
+};
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_core::machine;
 use backstitch_core::plan::Plan;
@@ -128,8 +130,13 @@ fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
     let (execution, tags) = (id(1, 0xabd), vec!["vip".into()]);
     let origin = Origin { parent: None, priority: Priority::High, variant: Some("beta".into()) };
     let origin = Some(Box::new(origin));
-    let faults = Vec::new();
-    let submission = Submission { execution, plan, submitted, tags, origin, faults };
+    let target = Target {
+        event: CallbackEvent::Completed,
+        url: "https://example.com/cloud".to_owned(),
+        form: CallbackForm::CloudEvents,
+    };
+    let (targets, faults) = (vec![target], Vec::new());
+    let submission = Submission { execution, plan, submitted, tags, origin, targets, faults };
     let mut run = Run::begin(&mut writing, submission, 0);
     run.step(&mut writing, 100, "reserve", refused());
     let letter = format!("dlq_{}_0", &execution.to_string()["exec_".len()..]);
@@ -144,7 +151,7 @@ fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
         events.into_iter().find(|own| own["type"] == kind).unwrap()["data"].clone()
     };
     let old = execution.to_string();
-    for kind in ["ExecutionTagged", "ExecutionOrigin"] {
+    for kind in ["ExecutionTagged", "ExecutionOrigin", "CallbacksGiven"] {
         assert_eq!(told(new, kind), told(&old, kind), "{kind}");
     }
     assert_eq!(told(new, "ExecutionOrigin")["priority"], "high");

@@ -90,8 +90,15 @@ impl Run {
         submitted: Box<Submitted>,
         at_ms: u64,
     ) -> Self {
-        let (plan, tags, faults) = (plan.clone(), Vec::new(), Vec::new());
-        let submission = Submission { execution, plan, submitted, tags, origin: None, faults };
+        let submission = Submission {
+            execution,
+            plan: plan.clone(),
+            submitted,
+            tags: Vec::new(),
+            origin: None,
+            targets: Vec::new(),
+            faults: Vec::new(),
+        };
         Self::begin(writing, submission, at_ms)
     }
 

@@ -268,6 +268,7 @@ impl Bench {
                 Release::Abort(_, effect) => self.aborted.push(effect),
                 Release::Publish(..)
                 | Release::PublishRollout(..)
+                | Release::PublishAvailability(..)
                 | Release::Replay(..)
                 | Release::Redrive(..) => {}
             }

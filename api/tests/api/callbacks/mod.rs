@@ -230,7 +230,7 @@ async fn callbacks_of_a_submission_have_forms_too_and_say_what_is_wrong_with_the
     let server = Server::start().await;
     server.define("id: quiet\nsteps: [{ id: a, type: noop }]").await;
     let path = "/api/v1/workflows/quiet/execute";
-    let url = &receiver.url;
+    let url = receiver.url.clone();
     let submit = async |callback: Value| {
         server.post(path, &json!({ "callbacks": [callback], "wait_seconds": 60 })).await
     };

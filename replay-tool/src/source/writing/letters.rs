@@ -158,6 +158,7 @@ impl Writing {
             submitted,
             tags,
             origin,
+            targets: parent.targets().to_vec(),
             faults: Vec::new(),
         };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {

@@ -107,7 +107,7 @@ steps:
             break letter.clone();
         }
     };
-    assert_eq!(letter["error"]["code"], "WORKFLOW_DISABLED", "{letter}");
+    assert_eq!(letter["error"]["error_code"], "WORKFLOW_DISABLED", "{letter}");
     order(&server, "two", "enable").await;
     let retry = format!("/api/v1/dlq/{}/retry", letter["letter_id"].as_str().expect("an id"));
     let (status, told) = server.post(&retry, &json!({})).await;

@@ -124,7 +124,7 @@ pub const EVENT_TYPES: [&str; 113] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(76).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(78).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]

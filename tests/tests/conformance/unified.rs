@@ -1,5 +1,7 @@
 //! Document 000, everything below `/orchestrator`.
 
+mod availability;
+
 use serde_json::{Value, json};
 
 use super::report::Report;
@@ -16,7 +18,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     on_their_way(scene, report).await;
     failures(scene, report).await;
     monitoring(scene, report).await;
-    disabled(scene, report).await;
+    availability::disabled(scene, report).await;
     later(scene, report).await;
 }
 
@@ -374,24 +376,6 @@ async fn executors(scene: &Scene, report: &mut Report) {
 }
 
 /// What comes later says so.
-async fn disabled(scene: &Scene, report: &mut Report) {
-    let tasks = json!([{ "id": "a", "task_type": "noop" }]);
-    let definition = json!({ "id": "switched-off", "enabled": false, "tasks": tasks });
-    let (status, made) = scene.post(WORKFLOWS, &definition).await;
-    let execute = format!("{WORKFLOWS}/switched-off/execute");
-    let (refused, told) = scene.post(&execute, &Value::Null).await;
-    let (_, listed) = scene.get(&format!("{WORKFLOWS}?enabled=false")).await;
-    let own = &listed["workflows"][0];
-    report.holds(
-        "000-43",
-        [
-            (status == 201, &made),
-            (refused == 409 && code(&told) == "WORKFLOW_DISABLED", &told),
-            (own["id"] == "switched-off" && own["enabled"] == false, &listed),
-        ],
-    );
-}
-
 async fn later(scene: &Scene, report: &mut Report) {
     let service = "/orchestrator/services/threat-analyzer";
     let paths = [

@@ -9,7 +9,7 @@ use super::types::{escaped, is_required, prose, type_of};
 
 /// What each code means, as the pages of errors list it.
 const CODES: &str = include_str!("../../../../docs/errors/README.md");
-const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The page of a document.
 pub(super) fn of(document: &Value) -> String {

@@ -32,6 +32,9 @@ fn request(route: &Route, further: Permission, run: &str, letter: &str) -> (Stri
         ("POST", "/api/v1/workflows", _) => {
             ("/api/v1/workflows?execute=true".to_owned(), json!({ "id": "two" }))
         }
+        ("DELETE", "/api/v1/workflows/{workflow_id}", _) => {
+            ("/api/v1/workflows/two?purge=true".to_owned(), Value::Null)
+        }
         ("GET", "/api/v1/workflows/{workflow_id}", _) => {
             (format!("/api/v1/workflows/{run}"), Value::Null)
         }

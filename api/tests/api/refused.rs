@@ -190,7 +190,7 @@ async fn unknown_ids_paths_methods_and_parameters() {
         (&get, "/api/v1/nothing".to_owned(), 404, "NOT_FOUND"),
         (&get, "/".to_owned(), 404, "NOT_FOUND"),
         (&get, "/api/v1/workflows/%ff".to_owned(), 400, "INVALID_REQUEST"),
-        (&Method::DELETE, "/api/v1/workflows/two".to_owned(), 405, "METHOD_NOT_ALLOWED"),
+        (&Method::DELETE, "/api/v1/limits".to_owned(), 405, "METHOD_NOT_ALLOWED"),
         (&get, "/api/v1/workflows/two/execute".to_owned(), 405, "METHOD_NOT_ALLOWED"),
         (&get, "/api/v1/executions?limit=0".to_owned(), 400, "INVALID_REQUEST"),
         (&get, "/api/v1/executions?limit=1001".to_owned(), 400, "INVALID_REQUEST"),

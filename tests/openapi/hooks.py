@@ -5,8 +5,6 @@ import schemathesis
 # They answer 501, and so stay out of the document.
 TO_COME = {
     ("POST", "/orchestrator/task-executors"),
-    ("DELETE", "/v1/workflows/{workflow_id}"),
-    ("DELETE", "/workflows/{workflow_id}"),
 }
 
 

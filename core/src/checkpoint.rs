@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 23;
+pub const CHECKPOINT_FORMAT: u32 = 24;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -199,6 +199,8 @@ pub enum Command {
     Acknowledge {
         /// Which message.
         message: u32,
+        /// When it was posted: an answer for a removed run's is none for its successor's.
+        posted_at: Timestamp,
         /// Why it was refused, which is final.
         refused: Option<Failure>,
     },

@@ -82,7 +82,9 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Vec<Run
         Command::Receive { parcel, retry_delay_ms } => {
             links::receive(state, *parcel, retry_delay_ms)?
         }
-        Command::Acknowledge { message, refused } => links::acknowledge(state, message, refused),
+        Command::Acknowledge { message, posted_at, refused } => {
+            links::acknowledge(state, (message, posted_at), refused)
+        }
         Command::StartFork => fork::start(state),
         Command::NoteFork { to, undoes, actor } => fork::note_fork(state, to, undoes, actor),
         Command::Migrate { plan, revision, reason, actor } => {

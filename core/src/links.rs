@@ -2,8 +2,10 @@
 //!
 //! A message is owed until its receiver has acknowledged it, and is sent again until then; the
 //! receiver knows each by its sender and number for as long as it lives, so that it takes
-//! effect once. Order between two messages is not promised. Knows nothing of how messages
-//! travel.
+//! effect once. A sender that was removed and begun again under its key counts from 0 again:
+//! the time of posting tells its messages apart, since what is heard is recorded later than it
+//! was posted, its answer later than that, and whoever is owed an answer is not removed. Order
+//! between two messages is not promised. Knows nothing of how messages travel.
 
 mod child;
 mod chunks;
@@ -95,8 +97,13 @@ pub fn parcel(state: &State, message: u32) -> Option<Parcel> {
 }
 
 /// The facts of an answer for a message.
-pub(crate) fn acknowledge(state: &State, message: u32, refused: Option<Failure>) -> Vec<RunEvent> {
-    let owed = state.links.as_ref().is_some_and(|links| links.outbox.contains_key(&message));
+pub(crate) fn acknowledge(
+    state: &State,
+    (message, posted_at): (u32, Timestamp),
+    refused: Option<Failure>,
+) -> Vec<RunEvent> {
+    let outgoing = state.links.as_ref().and_then(|links| links.outbox.get(&message));
+    let owed = outgoing.is_some_and(|own| own.posted_at == posted_at);
     let refused = refused.map(Failure::clipped);
     let event = RunEvent::Link(LinkEvent::MessageAcknowledged { message, refused });
     owed.then_some(event).into_iter().collect()

@@ -287,12 +287,12 @@ impl<T: Abandon> Partition<T> {
         releases
     }
 
-    /// What may be let out without waiting for any stage.
+    /// What may be let out without waiting for any stage. What rests on a stage under way is kept
+    /// with that stage.
     pub fn releases(&mut self) -> Vec<Release<T>> {
-        if self.open.records.is_empty() && self.in_flight.is_empty() {
-            std::mem::take(&mut self.releases)
-        } else {
-            Vec::new()
+        match self.open.records.is_empty() {
+            true => std::mem::take(&mut self.releases),
+            false => Vec::new(),
         }
     }
 

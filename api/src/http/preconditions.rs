@@ -1,11 +1,11 @@
-//! `If-Match` and `If-None-Match` on definitions: what must be current, and what the caller has.
+//! `If-Match` and `If-None-Match` on definitions: what must be current.
 //!
-//! The tag of a workflow is the digest of its newest revision: it says which definition it is, and
-//! nothing of how the workflow stands.
+//! The tag of a workflow is the digest of the revision shown: it says which definition it is, and
+//! nothing of how the workflow stands. So nobody is told that what they have is still as it was.
 
 use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
 use backstitch_core::ids::Digest;
 use backstitch_saga::partition::Expected;
 
@@ -48,13 +48,6 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Expected, Refusal> {
     }
 }
 
-/// 304 for whoever has the definition already.
-pub(super) fn not_modified(headers: &HeaderMap, digest: &Digest) -> Option<Response> {
-    let (known, own) = (words(headers, IF_NONE_MATCH).ok()?, tag(digest));
-    let has = known.iter().any(|tag| tag == "*" || tag.trim_start_matches("W/") == own);
-    has.then(|| tagged(StatusCode::NOT_MODIFIED.into_response(), digest))
-}
-
 fn digest_of(tag: &str) -> Option<Digest> {
     Digest::parse(tag.strip_prefix('"')?.strip_suffix('"')?)
 }
@@ -95,16 +88,5 @@ mod tests {
         assert_eq!(is(&[(IF_MATCH, &weak)]), Some(Expected::OneOf(Vec::new())));
         assert_eq!(is(&[(IF_NONE_MATCH, &own)]), None);
         assert_eq!(is(&[(IF_MATCH, "*"), (IF_NONE_MATCH, "*")]), None);
-    }
-
-    #[test]
-    fn whoever_has_it_is_told_so() {
-        let (digest, another) = (Digest::of(b"{}"), tag(&Digest::of(b"[]")));
-        for known in [tag(&digest), format!("W/{}", tag(&digest)), "*".to_owned()] {
-            let told = not_modified(&headers(&[(IF_NONE_MATCH, &known)]), &digest);
-            assert_eq!(told.map(|own| own.status()), Some(StatusCode::NOT_MODIFIED), "{known}");
-        }
-        assert!(not_modified(&headers(&[(IF_NONE_MATCH, &another)]), &digest).is_none());
-        assert!(not_modified(&HeaderMap::new(), &digest).is_none());
     }
 }

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::document::{Document, SourceDocument};
 use super::documents::omnihub;
 use super::path::PathId;
-use super::preconditions::{expected, not_modified, tagged};
+use super::preconditions::{expected, tagged};
 use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{answer, codes};
@@ -121,7 +121,6 @@ pub(super) async fn show(
     caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
-    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["revision", "form"])?;
     let number = asked.number("revision", 1..=u32::MAX)?;
@@ -141,9 +140,6 @@ pub(super) async fn show(
     };
     let revision = found.ok_or_else(|| no_such_revision(&workflow))?;
     let digest = revision.plan.digest;
-    if let Some(same) = not_modified(&headers, &digest) {
-        return Ok(same);
-    }
     let catalog = caller.engine()?.catalog();
     let source = catalog.source(caller.namespace(), &workflow, digest);
     let mut shown = row(&revision);

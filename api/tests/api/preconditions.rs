@@ -27,7 +27,7 @@ async fn asked(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_the_definition_is_told_so() {
+async fn the_tag_names_the_definition_and_what_is_shown_is_as_it_stands() {
     let server = Server::start().await;
     server.define(TWO_STEPS).await;
     let get = (Method::GET, TWO);
@@ -36,14 +36,20 @@ async fn whoever_has_the_definition_is_told_so() {
         (status, &*tag),
         (StatusCode::OK, &*format!("\"{}\"", shown["digest"].as_str().expect("a digest")))
     );
-    let (status, same, body) = asked(&server, get.clone(), ("if-none-match", &tag), None).await;
-    assert_eq!((status, same, body), (StatusCode::NOT_MODIFIED, tag.clone(), Value::Null));
     server.define(&TWO_STEPS.replace("hello", "bye")).await;
-    let (status, other, _) = asked(&server, get, ("if-none-match", &tag), None).await;
-    assert!(status == StatusCode::OK && other != tag);
+    let (_, other, _) = asked(&server, get, ("accept", "*/*"), None).await;
+    assert_ne!(other, tag);
     let first = (Method::GET, "/api/v1/workflows/two?revision=1");
-    let (status, ..) = asked(&server, first, ("if-none-match", &tag), None).await;
-    assert_eq!(status, StatusCode::NOT_MODIFIED, "the first revision is as it was");
+    let (_, own, _) = asked(&server, first.clone(), ("accept", "*/*"), None).await;
+    assert_eq!(own, tag, "the first revision is as it was");
+    // The same definition, and yet the workflow does not stand as it did.
+    let disable = "/api/v1/workflows/two/disable";
+    let why = json!({ "reason": "out of order" });
+    let (status, _) = server.post(disable, &why).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, own, body) = asked(&server, first, ("if-none-match", &tag), None).await;
+    assert_eq!((status, own), (StatusCode::OK, tag));
+    assert_eq!(body["availability"], "disabled");
     server.stop().await;
 }
 

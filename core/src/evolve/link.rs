@@ -37,9 +37,10 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
         }
         LinkEvent::MessageReceived { from, message, body } => {
             let links = state.links_mut();
-            if !links.received.insert((*from, *message)) {
+            if links.heard(*from, *message).is_some_and(|heard| at <= heard) {
                 return Err(format!("message {message} of {from} came in before"));
             }
+            links.received.insert((*from, *message, at));
             if let Message::RollBack { step, attempt } = **body {
                 // What was asked first may come in last; only the newest attempt is awaited.
                 let newest = links.roll_back.map_or(attempt, |(_, own)| own.max(attempt));

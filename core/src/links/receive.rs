@@ -25,12 +25,13 @@ pub(crate) fn receive(
     parcel: Parcel,
     retry_delay_ms: u64,
 ) -> Result<Vec<RunEvent>, Rejection> {
-    let Parcel { from, namespace, message, body, output, .. } = parcel;
+    let Parcel { from, namespace, message, posted_at, body, output, .. } = parcel;
     if namespace != state.submitted.namespace {
         return Err(Rejection::NoSuchRun { run: state.id });
     }
-    let links = state.links.as_ref();
-    if links.is_some_and(|links| links.received.contains(&(from, message))) {
+    let heard = state.links.as_ref().and_then(|links| links.heard(from, message));
+    // What was posted later is another's, who was begun under the removed sender's id.
+    if heard.is_some_and(|heard| posted_at < heard) {
         return Ok(Vec::new());
     }
     let noted = Box::new(body.noted());
@@ -38,10 +39,13 @@ pub(crate) fn receive(
         Message::Start { .. } => return Ok(Vec::new()),
         Message::Signal { name, .. } => {
             let payload = output.unwrap_or_else(Payload::null);
-            let (id, actor) = (Some(format!("{from}/{message}")), from.to_string());
+            let id = match heard {
+                None => format!("{from}/{message}"),
+                Some(_) => format!("{from}/{message}/{posted_at}"),
+            };
             match payload.absent() {
                 Some(absent) => return Err(refusal(&absent.failure("the signal's payload"))),
-                None => control::signal(state, name.into(), payload, id, actor)?,
+                None => control::signal(state, name.into(), payload, Some(id), from.to_string())?,
             }
         }
         Message::Cancel { reason, compensate, .. } => {

@@ -210,10 +210,10 @@ impl Play<'_> {
 
     /// What other runs do about a message: take it in, and answer as the script says.
     fn send(&mut self, message: u32) -> Result<(), IllegalTransition> {
-        let Some(Parcel { to, body, start, .. }) = parcel(&self.state, message) else {
+        let Some(Parcel { to, posted_at, body, start, .. }) = parcel(&self.state, message) else {
             return Ok(());
         };
-        let taken = Command::Acknowledge { message, refused: None };
+        let taken = Command::Acknowledge { message, posted_at, refused: None };
         match body {
             Message::Start { step, attempt, .. } => {
                 self.later(0, taken);
@@ -247,7 +247,8 @@ impl Play<'_> {
                 let input = self.state.step(step).input.clone();
                 let answer = self.answer(&id, attempt, input);
                 let refused = spoken(answer.reply).err();
-                self.later(answer.delay_ms, Command::Acknowledge { message, refused });
+                let answered = Command::Acknowledge { message, posted_at, refused };
+                self.later(answer.delay_ms, answered);
             }
             Message::Cancel { step, .. } | Message::Force { step, .. } => {
                 self.later(0, taken);

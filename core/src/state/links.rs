@@ -22,8 +22,9 @@ pub struct Links {
     pub posted: u32,
     /// Messages that nobody has acknowledged yet, by number.
     pub outbox: BTreeMap<u32, Outgoing>,
-    /// Messages that came in, by sender and its number, for the run's whole life.
-    pub received: BTreeSet<(ExecutionId, u32)>,
+    /// Messages that came in, by sender, its number and when, for the run's whole life. A sender
+    /// that was removed and begun again counts from 0 again.
+    pub received: BTreeSet<(ExecutionId, u32, Timestamp)>,
     /// The children of each step, oldest first; the last one counts.
     pub children: BTreeMap<StepIndex, Vec<Child>>,
     /// The loops whose items are under way.
@@ -135,6 +136,12 @@ impl Loop {
 }
 
 impl Links {
+    /// When a sender's message of this number came in last.
+    pub(crate) fn heard(&self, from: ExecutionId, message: u32) -> Option<Timestamp> {
+        let all = (from, message, Timestamp(i64::MIN))..=(from, message, Timestamp(i64::MAX));
+        self.received.range(all).next_back().map(|(.., at)| *at)
+    }
+
     /// The newest child of a step.
     #[must_use]
     pub fn child(&self, step: StepIndex) -> Option<&Child> {

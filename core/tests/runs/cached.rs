@@ -67,7 +67,7 @@ fn first_succeeds(life: &mut Life, room: &mut Memory) {
     let command = Command::ReportStep { step: StepIndex(0), attempt: 1, result, retry_delay_ms: 0 };
     let moment = Moment::at(life.now);
     let decision = machine::handle_within(&mut life.state, command, moment, room);
-    life.events.extend(decision.expect("legal").events);
+    life.add(decision.expect("legal").events);
     life.check_replay();
 }
 
@@ -109,7 +109,7 @@ fn a_step_that_failed_and_is_retried_does_not_ask_the_cache_in_between() {
     life.now = life.now.plus_ms(10_000);
     let moment = Moment::at(life.now);
     let decision = machine::handle_within(&mut life.state, Command::Continue, moment, &mut room);
-    life.events.extend(decision.expect("legal").events);
+    life.add(decision.expect("legal").events);
     assert_eq!(life.state.step(StepIndex(1)).status, StepStatus::Running);
     assert!(room.asked.is_empty(), "its service knows more than the cache");
 }

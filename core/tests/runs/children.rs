@@ -4,13 +4,14 @@ use backstitch_core::command::{AttemptResult, Command, Rejection};
 use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::ExecutionId;
+use backstitch_core::ids::{ExecutionId, StepIndex};
 use backstitch_core::letters::InputEdit;
 use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
+use backstitch_core::time::Timestamp;
 use serde_json::json;
 
-use crate::stage::{Life, child, discard, plan_problems, retry, roll_back_to};
+use crate::stage::{Life, START, child, discard, plan_problems, retry, roll_back_to};
 
 const PARENT: &str = "
 id: parent
@@ -33,8 +34,14 @@ fn owes(life: &Life) -> Vec<(u32, &'static str)> {
     sends.map(|own| (own.message, own.body.word())).collect()
 }
 
+fn answer(life: &mut Life, message: u32, refused: Option<Failure>) {
+    let owed = life.state.links.as_ref().and_then(|links| links.outbox.get(&message));
+    let posted_at = owed.map_or(life.now, |own| own.posted_at);
+    life.act(Command::Acknowledge { message, posted_at, refused }).expect("never rejected");
+}
+
 fn acknowledge(life: &mut Life, message: u32) {
-    life.act(Command::Acknowledge { message, refused: None }).expect("never rejected");
+    answer(life, message, None);
 }
 
 fn begun() -> (Life, ExecutionId) {
@@ -55,8 +62,18 @@ fn receive(
     message: u32,
     body: Message,
 ) -> Result<(), Rejection> {
+    let posted_at = Timestamp(START.0 - 1);
+    receive_posted(life, from, (message, posted_at), body)
+}
+
+fn receive_posted(
+    life: &mut Life,
+    from: ExecutionId,
+    (message, posted_at): (u32, Timestamp),
+    body: Message,
+) -> Result<(), Rejection> {
     let output = Some(Payload::of(&json!({ "sum": 3 })));
-    let (to, posted_at, start) = (life.state.id, life.now, None);
+    let (to, start) = (life.state.id, None);
     let namespace = life.state.submitted.namespace.clone();
     let parcel = Parcel { from, namespace, message, to, posted_at, body, start, output };
     life.act(Command::Receive { parcel: Box::new(parcel), retry_delay_ms: 1_000 })
@@ -106,7 +123,7 @@ fn a_failed_child_is_tried_again_by_another_one() {
 fn a_refused_start_fails_the_step() {
     let (mut life, _) = begun();
     let refused = Some(Failure::permanent("CHILD_WORKFLOW_NOT_FOUND", "no"));
-    life.act(Command::Acknowledge { message: 0, refused }).expect("never rejected");
+    answer(&mut life, 0, refused);
     assert_eq!(life.words(), "undoing failed pruned");
     life.undone("first");
     assert_eq!(life.status(), "compensated");
@@ -246,7 +263,7 @@ fn a_signal_is_sent_until_it_is_taken_in_or_refused() {
     assert_eq!(life.status(), "completed");
     let mut refused = Life::begin(sender, json!({ "to": to.to_string() }));
     let why = Some(Failure::permanent("MESSAGE_REFUSED", "there is no such run"));
-    refused.act(Command::Acknowledge { message: 0, refused: why }).expect("never rejected");
+    answer(&mut refused, 0, why);
     assert_eq!((refused.status(), refused.words().as_str()), ("failed", "failed"));
     let nobody = Life::begin(sender, json!({ "to": "somebody" }));
     assert_eq!(nobody.state.letters[0].failure.code, "EXPRESSION_FAILED");
@@ -256,6 +273,45 @@ fn a_signal_is_sent_until_it_is_taken_in_or_refused() {
     receive(&mut waiting, life.state.id, 0, body.clone()).expect("it goes on");
     assert_eq!(waiting.status(), "completed");
     receive(&mut waiting, life.state.id, 0, body).expect("a repeat is never rejected");
+}
+
+#[test]
+fn whoever_was_removed_and_begun_again_is_heard_again() {
+    let waits = "{ id: w, steps: [
+        { id: a, type: wait, with: { signal: go } },
+        { id: b, type: wait, needs: [a], with: { signal: go } },
+        { id: c, type: wait, needs: [b], with: { signal: go } },
+    ] }";
+    let from = ExecutionId { digits: 99, ..crate::stage::RUN };
+    let mut life = Life::begin(waits, json!({}));
+    let body = Message::Signal { step: StepIndex(0), attempt: 1, name: "go".to_owned() };
+    let mut hear = |posted_at, words| {
+        receive_posted(&mut life, from, (0, posted_at), body.clone()).expect("it is wanted");
+        assert_eq!(life.words(), words);
+        life.now = life.now.plus_ms(1);
+        life.now
+    };
+    let first = Timestamp(START.0 - 1);
+    let second = hear(first, "succeeded waiting pending");
+    hear(first, "succeeded waiting pending");
+    // The sender was removed since, and its successor counts from 0 again.
+    hear(second, "succeeded succeeded waiting");
+    hear(second, "succeeded succeeded waiting");
+    hear(first, "succeeded succeeded waiting");
+}
+
+#[test]
+fn an_answer_for_a_removed_run_is_none_for_its_successor() {
+    let to = ExecutionId { digits: 5, ..crate::stage::RUN };
+    let sender = "{ id: s, steps: [{ id: a, type: signal,
+        with: { execution: '{{ input.to }}', name: go } }] }";
+    let mut life = Life::begin(sender, json!({ "to": to.to_string() }));
+    let (message, posted_at, refused) = (0, Timestamp(life.now.0 - 1), None);
+    let late = Command::Acknowledge { message, posted_at, refused };
+    life.act(late).expect("never rejected");
+    assert_eq!(owes(&life), [(0, "signal")], "it is still to be said");
+    acknowledge(&mut life, 0);
+    assert_eq!(life.status(), "completed");
 }
 
 #[test]

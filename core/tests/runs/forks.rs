@@ -58,6 +58,7 @@ fn forked(life: &mut Life, order: ForkOrder) -> Life {
     let mut made = Life {
         plans: crate::stage::Known::of(&begun.state.plan),
         state: begun.state,
+        times: vec![life.now; begun.decision.events.len()],
         events: begun.decision.events,
         now: life.now,
         decisions_cut: 0,

@@ -151,7 +151,9 @@ pub fn drive(life: &mut Life, answers: &[u8]) {
             }
             backstitch_core::effect::Effect::Send { message } => {
                 let refused = answer.is_multiple_of(7).then(|| Failure::permanent("NO", "no"));
-                Command::Acknowledge { message, refused }
+                let own = life.state.links.as_ref().and_then(|links| links.outbox.get(&message));
+                let posted_at = own.expect("it is owed").posted_at;
+                Command::Acknowledge { message, posted_at, refused }
             }
         };
         life.act(command).expect("a report is never rejected");

@@ -153,7 +153,7 @@ impl World {
         let command = match effect {
             Effect::Send { message } => {
                 let own = parcel(state, message).expect("owed");
-                let to = own.to;
+                let (to, posted_at) = (own.to, own.posted_at);
                 let refused = match own.start.clone() {
                     Some(start) => self.start(to, *start),
                     None => {
@@ -163,7 +163,7 @@ impl World {
                             .map(|why| Failure::permanent("MESSAGE_REFUSED", why.to_string()))
                     }
                 };
-                Command::Acknowledge { message, refused }
+                Command::Acknowledge { message, posted_at, refused }
             }
             Effect::RunStep { step, attempt } => {
                 let input = state.step(step).input.as_ref().expect("rendered").value();

@@ -37,6 +37,8 @@ pub const START: Timestamp = Timestamp(1_800_000_000_000_000);
 pub struct Life {
     pub state: State,
     pub events: Vec<RunEvent>,
+    /// When each of them was recorded.
+    pub times: Vec<Timestamp>,
     pub now: Timestamp,
     /// Decisions that were cut.
     pub decisions_cut: usize,
@@ -133,14 +135,15 @@ impl Life {
         let plans = Known::of(&submission.plan);
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);
-        Self { state, events: decision.events, now: START, decisions_cut, plans }
+        let times = vec![START; decision.events.len()];
+        Self { state, events: decision.events, times, now: START, decisions_cut, plans }
     }
 
     pub fn act(&mut self, command: Command) -> Result<(), Rejection> {
         match machine::handle(&mut self.state, command, Moment::at(self.now)) {
             Ok(decision) => {
                 self.decisions_cut += usize::from(decision.cut);
-                self.events.extend(decision.events);
+                self.add(decision.events);
             }
             Err(Refusal::Rejected(rejection)) => return Err(rejection),
             Err(Refusal::Illegal(illegal)) => panic!("{illegal}"),
@@ -152,10 +155,11 @@ impl Life {
     /// The same run with the beginning of what it recorded, and nothing more.
     pub fn cut(&self, events: usize) -> Self {
         let events = self.events[..events].to_vec();
+        let times = self.times[..events.len()].to_vec();
         let recorded: Vec<_> = events.iter().cloned().map(Event::Run).collect();
-        let recorded = recorded.iter().map(|event| (event, self.now));
+        let recorded = recorded.iter().zip(times.iter().copied());
         let state = replay(RUN, &self.plans, recorded).expect("a prefix folds");
-        Self { state, events, now: self.now, decisions_cut: 0, plans: self.plans.clone() }
+        Self { state, events, times, now: self.now, decisions_cut: 0, plans: self.plans.clone() }
     }
 
     /// The run goes on with another definition.
@@ -172,7 +176,12 @@ impl Life {
     /// The same without a look at the whole history.
     pub fn record(&mut self, command: Command) {
         let decision = machine::handle(&mut self.state, command, Moment::at(self.now));
-        self.events.extend(decision.expect("legal").events);
+        self.add(decision.expect("legal").events);
+    }
+
+    pub fn add(&mut self, events: Vec<RunEvent>) {
+        self.events.extend(events);
+        self.times.resize(self.events.len(), self.now);
     }
 
     /// The step's attempt under way ends.
@@ -244,9 +253,8 @@ impl Life {
 
     /// The sets are what a look at every step says, and the fold of the events is the state.
     pub fn check_replay(&self) {
-        let events: Vec<_> =
-            self.events.iter().map(|event| (Event::Run(event.clone()), self.now)).collect();
-        let events = events.iter().map(|(event, at)| (event, *at));
+        let events: Vec<_> = self.events.iter().cloned().map(Event::Run).collect();
+        let events = events.iter().zip(self.times.iter().copied());
         let folded = replay(RUN, &self.plans, events).expect("what was decided folds");
         assert_eq!(folded.version, self.state.version);
         assert_eq!(folded.phase, self.state.phase);

@@ -19,7 +19,7 @@ pub fn unhurried() -> Options {
     Options { tick_ms: u64::from(u32::MAX), ..options() }
 }
 
-fn everything() -> RunFilter {
+pub fn everything() -> RunFilter {
     RunFilter { namespace: "default".to_owned(), ..RunFilter::default() }
 }
 

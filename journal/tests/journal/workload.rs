@@ -11,7 +11,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::summary::{RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    AppendError, Batch, Commit, CommitBuilder, Fit, Head, Journal, Opened, Options, Record,
+    AppendError, Batch, Commit, CommitBuilder, Error, Fit, Head, Journal, Opened, Options, Record,
 };
 
 /// Small enough that a short life sees segments change, ticks, and large values.
@@ -304,20 +304,35 @@ fn push(builder: &mut CommitBuilder, run: &ExecutionId, version: u64) -> bool {
     }
 }
 
+/// Why nothing was recorded.
+#[derive(Debug)]
+pub enum Stop {
+    Append(AppendError),
+    Journal(Error),
+}
+
+impl From<AppendError> for Stop {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Journal(error)
+    }
+}
+
 impl Writer {
     /// Removes runs that all are of one partition, durably. Answers the removal's position.
-    pub fn remove(&mut self, runs: &[ExecutionId]) -> Result<u64, AppendError> {
+    pub fn remove(&mut self, runs: &[ExecutionId]) -> Result<u64, Stop> {
         let partition = runs.first().expect("somebody is removed").partition;
         let (runs, rule, actor) = (runs.to_vec(), "a test's".to_owned(), "test".to_owned());
         self.record(partition, PartitionEvent::RunsRemoved { runs, rule, actor })
     }
 
     /// Records what befell a partition, durably. Answers its position.
-    pub fn record(
-        &mut self,
-        partition: PartitionId,
-        event: PartitionEvent,
-    ) -> Result<u64, AppendError> {
+    pub fn record(&mut self, partition: PartitionId, event: PartitionEvent) -> Result<u64, Stop> {
         self.record_and_begin(partition, event, None)
     }
 
@@ -327,9 +342,9 @@ impl Writer {
         partition: PartitionId,
         event: PartitionEvent,
         begun: Option<ExecutionId>,
-    ) -> Result<u64, AppendError> {
+    ) -> Result<u64, Stop> {
         let stream = StreamId::Partition(partition);
-        let version = self.journal.last_version(&stream).expect("the store is whole").unwrap_or(0);
+        let version = self.journal.last_version(&stream)?.unwrap_or(0);
         let head = self.heads[usize::from(partition.0)];
         let mut builder = self.journal.commit_builder(partition, 1, &head);
         let event = Event::Partition(event);

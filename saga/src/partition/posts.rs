@@ -51,6 +51,8 @@ pub enum Post {
         run: ExecutionId,
         /// Its number.
         message: u32,
+        /// When it was posted.
+        posted_at: Timestamp,
         /// Why it was refused, which is final.
         refused: Option<Failure>,
         /// When the receiver recorded what it has to say.
@@ -72,9 +74,9 @@ impl Post {
     pub(crate) fn refused(self) -> Option<Self> {
         let Self::Deliver(parcel) = self else { return None };
         let why = format!("there is no run {}: the store has no such partition", parcel.to);
-        let (run, message, at) = (parcel.from, parcel.message, parcel.posted_at);
+        let (run, message, posted_at) = (parcel.from, parcel.message, parcel.posted_at);
         let refused = Some(Failure::permanent(codes::MESSAGE_REFUSED, why));
-        Some(Self::Acknowledge { run, message, refused, at })
+        Some(Self::Acknowledge { run, message, posted_at, refused, at: posted_at })
     }
 
     /// The time it carries: what it brings about is recorded later, so that a cut at an instant
@@ -116,20 +118,22 @@ fn closed(wish: &Wish, why: Unavailable) -> Failure {
 impl<T: Abandon> Partition<T> {
     pub(super) fn receive(&mut self, post: Post, moment: Moment) {
         match post {
-            Post::Acknowledge { run, message, refused, at: _ } => {
-                self.decide(run, Command::Acknowledge { message, refused }, None, moment);
+            Post::Acknowledge { run, message, posted_at, refused, at: _ } => {
+                let command = Command::Acknowledge { message, posted_at, refused };
+                self.decide(run, command, None, moment);
             }
             // Nothing new is begun by a node that stops: the sender sends it again.
             Post::Deliver(_) if self.draining => {}
             Post::Deliver(parcel) => {
-                let (run, message) = (parcel.from, parcel.message);
+                let (run, message, posted_at) = (parcel.from, parcel.message, parcel.posted_at);
                 let answer = match parcel.start.clone() {
                     Some(start) => self.begin_child(parcel.to, *start, moment),
                     None => self.hand_over(*parcel, moment),
                 };
                 if let Some(answer) = answer {
                     let (refused, at) = (answer.err(), moment.stamp);
-                    self.let_out(Release::Post(Post::Acknowledge { run, message, refused, at }));
+                    let post = Post::Acknowledge { run, message, posted_at, refused, at };
+                    self.let_out(Release::Post(post));
                 }
             }
         }

@@ -26,11 +26,16 @@ fn nothing_is_answered_that_rests_on_a_stage_under_way() {
     bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
     assert!(bench.partition.releases().is_empty(), "it is not even staged");
     let stage = bench.partition.stage().expect("the run's beginning");
+    // Nothing is recorded of this: only the stage under way keeps its answer back.
+    bench.take(Input::Show(RUN, ()), START);
+    assert!(bench.partition.stage().is_none());
+    assert!(bench.partition.releases().is_empty(), "the run is not durable yet");
     bench.take(Input::Command(RUN, Command::Continue, Some(())), START);
     assert!(bench.partition.releases().is_empty(), "the run is not durable yet");
     bench.commit(stage);
     bench.flush();
-    let [Answer::Submitted { .. }, Answer::Done { .. }] = &bench.answers[..] else {
+    let [Answer::Submitted { .. }, Answer::Shown(_), Answer::Done { .. }] = &bench.answers[..]
+    else {
         panic!("{:?}", bench.answers)
     };
     assert_eq!(bench.orders.len(), 1, "and only now is it begun");

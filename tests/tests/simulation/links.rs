@@ -17,6 +17,7 @@ use super::world::World;
 /// What a run said and heard.
 #[derive(Default)]
 struct Talk {
+    begun_at: Timestamp,
     posted: BTreeMap<u32, (ExecutionId, Message, Timestamp)>,
     answered: BTreeMap<u32, Option<Failure>>,
     received: Vec<(ExecutionId, u32, Timestamp)>,
@@ -29,6 +30,7 @@ fn talks(world: &World) -> BTreeMap<ExecutionId, Talk> {
     let mut talks: BTreeMap<ExecutionId, Talk> = BTreeMap::new();
     for (run, records) in disk.runs.iter().chain(&disk.removed) {
         let talk = talks.entry(*run).or_default();
+        talk.begun_at = records.first().map_or(talk.begun_at, |first| first.at);
         for record in records {
             let Event::Run(event) = &record.event else { panic!("only runs here") };
             match event {
@@ -53,6 +55,12 @@ fn talks(world: &World) -> BTreeMap<ExecutionId, Talk> {
     talks
 }
 
+/// Whether a run was removed, and its id was begun with again.
+fn begun_again(world: &World, run: ExecutionId) -> bool {
+    let disk = world.disk.lock().expect("no thread panicked");
+    disk.requests.get(&run).is_some_and(|lives| lives.len() > 1)
+}
+
 /// What every run said was heard once, or refused.
 pub fn messages_take_effect_once(world: &World) {
     let talks = talks(world);
@@ -62,22 +70,31 @@ pub fn messages_take_effect_once(world: &World) {
             let Some(answer) = talk.answered.get(message) else {
                 panic!("seed {seed}: {run}: message {message} was never answered: {body:?}");
             };
-            // Nothing is left of a receiver that was removed and begun again.
             let Some(receiver) = talks.get(to) else { continue };
+            // Nothing is left of what was heard in a life that was removed and begun again.
+            let gone = receiver.begun_at > *posted_at && begun_again(world, *to);
             let own = |heard: &&(_, _, _)| (heard.0, heard.1) == (*run, *message);
-            let heard: Vec<_> = receiver.received.iter().filter(own).map(|own| own.2).collect();
-            let later = heard.iter().all(|at| at > posted_at);
-            assert!(later, "seed {seed}: {run} to {to}: {body:?} was heard before it was said");
-            let heard = heard.len();
+            let all = receiver.received.iter().filter(own);
+            let (later, before): (Vec<&_>, Vec<&_>) = all.partition(|own| own.2 > *posted_at);
+            // What was heard before it was said is of the sender's former life.
+            assert!(
+                before.is_empty() || begun_again(world, *run),
+                "seed {seed}: {run} to {to}: {body:?} was heard before it was said"
+            );
+            let heard = later.len();
             let due = usize::from(!matches!(body, Message::Start { .. }));
             let words = format!("seed {seed}: {run} to {to}: {body:?} was heard {heard} times");
-            if matches!(body, Message::Signal { .. }) && answer.is_none() {
-                let known = receiver.signals.contains(&format!("{run}/{message}"));
+            if matches!(body, Message::Signal { .. }) && answer.is_none() && !gone {
+                let id = format!("{run}/{message}");
+                let known = match before.is_empty() {
+                    true => receiver.signals.contains(&id),
+                    false => receiver.signals.contains(&format!("{id}/{posted_at}")),
+                };
                 assert!(known, "{words}: no signal of it");
             }
             match answer {
-                None => assert_eq!(heard, due, "{words}"),
-                Some(_) => assert!(heard <= due, "{words}"),
+                None if !gone => assert_eq!(heard, due, "{words}"),
+                _ => assert!(heard <= due, "{words}"),
             }
         }
     }

@@ -50,22 +50,23 @@ impl World {
         let disk = self.disk.lock().expect("no thread panicked");
         let records = |run: ExecutionId| {
             let (known, gone) = (disk.runs.get(&run), disk.removed.get(&run));
-            known.into_iter().chain(gone).flatten().map(|record| &record.event)
+            known.into_iter().chain(gone).flatten().map(|record| (record.at, &record.event))
         };
         let durable = match post {
-            Post::Deliver(parcel) => records(parcel.from).any(|event| {
+            Post::Deliver(parcel) => records(parcel.from).any(|(at, event)| {
                 let Event::Run(RunEvent::Link(LinkEvent::MessagePosted { message, to, body })) =
                     event
                 else {
                     return false;
                 };
-                *message == parcel.message && *to == parcel.to && **body == parcel.body
+                (at, *message) == (parcel.posted_at, parcel.message)
+                    && (*to, &**body) == (parcel.to, &parcel.body)
             }),
             Post::Acknowledge { refused: Some(_), .. } => true,
-            Post::Acknowledge { run, message: number, refused: None, .. } => {
-                let posted = records(*run).find_map(|event| match event {
+            Post::Acknowledge { run, message: number, posted_at, refused: None, .. } => {
+                let posted = records(*run).find_map(|(at, event)| match event {
                     Event::Run(RunEvent::Link(LinkEvent::MessagePosted { message, to, body }))
-                        if message == number =>
+                        if message == number && at == *posted_at =>
                     {
                         Some((*to, body.clone()))
                     }
@@ -74,12 +75,12 @@ impl World {
                 // The sender may have been removed since.
                 posted.is_none_or(|(to, body)| match *body {
                     Message::Start { .. } => records(to).next().is_some(),
-                    _ => records(to).any(|event| match event {
+                    _ => records(to).any(|(heard, event)| match event {
                         Event::Run(RunEvent::Link(LinkEvent::MessageReceived {
                             from,
                             message,
                             ..
-                        })) => from == run && message == number,
+                        })) => from == run && message == number && heard > *posted_at,
                         _ => false,
                     }),
                 })

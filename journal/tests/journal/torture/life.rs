@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex};
 
 use backstitch_core::event::PartitionEvent;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
-use backstitch_core::summary::ViewChange;
+use backstitch_core::summary::{RunStatus, ViewChange};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    AppendError, CutPoint, Error, Fsync, Journal, Options, Part, RunFilter, ViewName, unheard,
+    CutPoint, Error, Fsync, Journal, Options, Part, RunFilter, ViewName, unheard,
 };
 
 use super::promises::checkpoint_of;
 use crate::archive::small;
 use crate::erased::{Erased, check_history_but};
-use crate::removal::finished;
-use crate::workload::{Acknowledged, Dice, Writer, length_of, quick_options, row_of};
+use crate::removal::everything;
+use crate::workload::{Acknowledged, Dice, Stop, Writer, length_of, quick_options, row_of};
 
 const DIRECTORY: &str = "JOURNAL_TORTURE_DIRECTORY";
 const SAID: &str = "JOURNAL_TORTURE_SAID";
@@ -73,24 +73,6 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Why a life goes on no longer.
-enum Stop {
-    Append(AppendError),
-    Journal(Error),
-}
-
-impl From<AppendError> for Stop {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Journal(error)
-    }
-}
-
 struct Life {
     writer: Writer,
     dice: Dice,
@@ -124,8 +106,7 @@ impl Life {
 
     /// A run that is there.
     fn any_run(&mut self) -> Result<Option<ExecutionId>, Stop> {
-        let filter = RunFilter { namespace: "default".to_owned(), ..RunFilter::default() };
-        let rows = self.writer.journal.runs(&filter, None, 100)?.rows;
+        let rows = self.writer.journal.runs(&everything(), None, 100)?.rows;
         let chosen = self.dice.below(rows.len().max(1) as u64) as usize;
         Ok(rows.get(chosen).map(|row| row.execution))
     }
@@ -143,7 +124,9 @@ impl Life {
     }
 
     fn remove(&mut self) -> Result<(), Stop> {
-        let ended = finished(&self.writer.journal);
+        let status = Some(RunStatus::Completed);
+        let filter = RunFilter { status, ..everything() };
+        let ended = self.writer.journal.runs(&filter, None, 1_000)?.rows;
         let Some(first) = ended.get(self.dice.below(ended.len().max(1) as u64) as usize) else {
             return Ok(());
         };

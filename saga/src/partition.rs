@@ -287,12 +287,13 @@ impl<T: Abandon> Partition<T> {
         releases
     }
 
-    /// What may be let out without waiting for any stage. What rests on a stage under way is kept
-    /// with that stage.
+    /// What may be let out without waiting for any stage. A callback that falls due is owed with
+    /// nothing recorded of that, and what it rests on may be under way.
     pub fn releases(&mut self) -> Vec<Release<T>> {
-        match self.open.records.is_empty() {
-            true => std::mem::take(&mut self.releases),
-            false => Vec::new(),
+        if self.open.records.is_empty() && self.in_flight.is_empty() {
+            std::mem::take(&mut self.releases)
+        } else {
+            Vec::new()
         }
     }
 

@@ -49,7 +49,7 @@ async fn the_tag_names_the_definition_and_what_is_shown_is_as_it_stands() {
     assert_eq!(status, StatusCode::OK);
     let (status, own, body) = asked(&server, first, ("if-none-match", &tag), None).await;
     assert_eq!((status, own), (StatusCode::OK, tag));
-    assert_eq!(body["availability"], "disabled");
+    assert_eq!(body["status"], "disabled");
     server.stop().await;
 }
 

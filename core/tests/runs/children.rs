@@ -4,7 +4,7 @@ use backstitch_core::command::{AttemptResult, Command, Rejection};
 use backstitch_core::effect::{Effect, owed};
 use backstitch_core::event::{LinkEvent, Message, Outcome, RunEvent};
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::{ExecutionId, StepIndex};
+use backstitch_core::ids::ExecutionId;
 use backstitch_core::letters::InputEdit;
 use backstitch_core::links::{Begins, DEPTH_MAX, Parcel, parcel};
 use backstitch_core::payload::Payload;
@@ -26,7 +26,7 @@ steps:
 ";
 
 /// The messages a run owes, by their words.
-fn owes(life: &Life) -> Vec<(u32, &'static str)> {
+pub fn owes(life: &Life) -> Vec<(u32, &'static str)> {
     let sends = owed(&life.state, life.now).into_iter().filter_map(|effect| match effect {
         Effect::Send { message } => parcel(&life.state, message),
         _ => None,
@@ -40,7 +40,7 @@ fn answer(life: &mut Life, message: u32, refused: Option<Failure>) {
     life.act(Command::Acknowledge { message, posted_at, refused }).expect("never rejected");
 }
 
-fn acknowledge(life: &mut Life, message: u32) {
+pub fn acknowledge(life: &mut Life, message: u32) {
     answer(life, message, None);
 }
 
@@ -66,7 +66,7 @@ fn receive(
     receive_posted(life, from, (message, posted_at), body)
 }
 
-fn receive_posted(
+pub fn receive_posted(
     life: &mut Life,
     from: ExecutionId,
     (message, posted_at): (u32, Timestamp),
@@ -273,45 +273,6 @@ fn a_signal_is_sent_until_it_is_taken_in_or_refused() {
     receive(&mut waiting, life.state.id, 0, body.clone()).expect("it goes on");
     assert_eq!(waiting.status(), "completed");
     receive(&mut waiting, life.state.id, 0, body).expect("a repeat is never rejected");
-}
-
-#[test]
-fn whoever_was_removed_and_begun_again_is_heard_again() {
-    let waits = "{ id: w, steps: [
-        { id: a, type: wait, with: { signal: go } },
-        { id: b, type: wait, needs: [a], with: { signal: go } },
-        { id: c, type: wait, needs: [b], with: { signal: go } },
-    ] }";
-    let from = ExecutionId { digits: 99, ..crate::stage::RUN };
-    let mut life = Life::begin(waits, json!({}));
-    let body = Message::Signal { step: StepIndex(0), attempt: 1, name: "go".to_owned() };
-    let mut hear = |posted_at, words| {
-        receive_posted(&mut life, from, (0, posted_at), body.clone()).expect("it is wanted");
-        assert_eq!(life.words(), words);
-        life.now = life.now.plus_ms(1);
-        life.now
-    };
-    let first = Timestamp(START.0 - 1);
-    let second = hear(first, "succeeded waiting pending");
-    hear(first, "succeeded waiting pending");
-    // The sender was removed since, and its successor counts from 0 again.
-    hear(second, "succeeded succeeded waiting");
-    hear(second, "succeeded succeeded waiting");
-    hear(first, "succeeded succeeded waiting");
-}
-
-#[test]
-fn an_answer_for_a_removed_run_is_none_for_its_successor() {
-    let to = ExecutionId { digits: 5, ..crate::stage::RUN };
-    let sender = "{ id: s, steps: [{ id: a, type: signal,
-        with: { execution: '{{ input.to }}', name: go } }] }";
-    let mut life = Life::begin(sender, json!({ "to": to.to_string() }));
-    let (message, posted_at, refused) = (0, Timestamp(life.now.0 - 1), None);
-    let late = Command::Acknowledge { message, posted_at, refused };
-    life.act(late).expect("never rejected");
-    assert_eq!(owes(&life), [(0, "signal")], "it is still to be said");
-    acknowledge(&mut life, 0);
-    assert_eq!(life.status(), "completed");
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod rehearsals;
 mod savepoints;
 mod signals;
 mod stage;
+mod successors;
 mod transitions;
 mod travel;
 mod undos;

@@ -305,22 +305,12 @@ fn push(builder: &mut CommitBuilder, run: &ExecutionId, version: u64) -> bool {
 }
 
 /// Why nothing was recorded.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    Append(AppendError),
-    Journal(Error),
-}
-
-impl From<AppendError> for Stop {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Journal(error)
-    }
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Journal(#[from] Error),
 }
 
 impl Writer {

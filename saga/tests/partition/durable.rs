@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use backstitch_core::command::{AttemptResult, Command};
 use backstitch_core::effect::Effect;
+use backstitch_core::event::{Callback, CallbackEvent};
+use backstitch_core::failure::Failure;
 use backstitch_core::payload::Payload;
 use backstitch_saga::keys::Keys;
 use backstitch_saga::partition::{Answer, Input, Order};
@@ -39,6 +41,32 @@ fn nothing_is_answered_that_rests_on_a_stage_under_way() {
         panic!("{:?}", bench.answers)
     };
     assert_eq!(bench.orders.len(), 1, "and only now is it begun");
+}
+
+#[test]
+fn a_callback_that_falls_due_waits_for_what_it_rests_on() {
+    let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
+    let mut bench = Bench::new(START, &[&plan]);
+    let mut told = submission(RUN, &plan, None);
+    let url = "http://callbacks/completed".to_owned();
+    told.submitted.callbacks = vec![Callback { event: CallbackEvent::Completed, url }];
+    bench.take(Input::Submit(told, ()), START);
+    bench.flush();
+    let order = bench.orders.pop().expect("it runs");
+    bench.take(Input::Command(RUN, succeeds(&order), None), START);
+    bench.flush();
+    assert_eq!(bench.orders.pop().map(|own| own.effect.attempt()), Some(1), "it is sent");
+    let result = Err(Failure::retryable("HTTP_STATUS", "503"));
+    let failed = Command::ReportCallback { delivery: 0, attempt: 1, result, retry_delay_ms: 1 };
+    bench.take(Input::Command(RUN, failed, None), START);
+    let stage = bench.partition.stage().expect("the failed attempt");
+    // Nothing is recorded of what it owes then.
+    bench.partition.fire(START.plus_ms(1_000));
+    assert!(bench.partition.stage().is_none());
+    assert!(bench.partition.releases().is_empty(), "the failed attempt is not durable yet");
+    bench.commit(stage);
+    bench.flush();
+    assert_eq!(bench.orders.pop().map(|own| own.effect.attempt()), Some(2));
 }
 
 #[test]

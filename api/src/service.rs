@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstitch_executors::{HttpConfig, Registry};
+use backstitch_executors::{Exceptions, HttpConfig, PrivateHosts, Registry};
 use backstitch_saga::hold::Hold;
 use backstitch_saga::webhooks::{Secrets, Signer};
 use backstitch_saga::{Config, Engine, Handle};
@@ -57,7 +57,10 @@ impl Service {
         let gate = Gate::of(&settings.authentication)?;
         let tls = settings.tls.clone().map(tls::open).transpose()?;
         let secrets = settings.webhook_secrets.clone().map(webhook_secrets::open).transpose()?;
-        let registry = Arc::new(Registry::builtin(HttpConfig::default())?);
+        let registry = Arc::new(Registry::builtin(HttpConfig {
+            private_hosts: private_hosts(&settings),
+            ..HttpConfig::default()
+        })?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
         Ok(Self {
@@ -130,6 +133,14 @@ impl Service {
         }
         ended
     }
+}
+
+/// Where nobody is asked who they are, everybody may define workflows, and name any host in them.
+fn private_hosts(settings: &Settings) -> PrivateHosts {
+    settings.private_hosts.clone().unwrap_or_else(|| match settings.authentication.required {
+        true => PrivateHosts::DeniedBut(Exceptions::default()),
+        false => PrivateHosts::Allowed,
+    })
 }
 
 async fn serve(

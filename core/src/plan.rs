@@ -9,6 +9,7 @@ mod children;
 mod compile;
 mod each;
 mod flow;
+mod hosts;
 mod keyed;
 mod numbers;
 mod priority;
@@ -30,7 +31,6 @@ use crate::command::{TAGS_MAX, tag_problem};
 use crate::definition::Definition;
 use crate::definition::graph::Graph;
 use crate::definition::problem::{Problem, Problems, codes as problem_codes};
-
 use crate::event::{Recourse, Target};
 use crate::failure::{Failure, codes};
 use crate::ids::{Digest, StepIndex};
@@ -46,6 +46,7 @@ pub use each::{
     BEGINNING_EVENTS_MAX, CHUNK_ITEMS_MAX, Each, FOREACH_TYPE, ITEMS_MAX, Part, item_id,
 };
 pub use flow::{Flow, Router};
+pub use hosts::WrittenHosts;
 pub use keyed::{KEY_BYTES_MAX, KeyedRuns, PlanLimit, RunLimit};
 pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
@@ -85,6 +86,8 @@ pub struct Plan {
     pub callbacks: Vec<Target>,
     /// Constants that a run may override.
     pub variables: Map<String, Value>,
+    /// The services it names itself.
+    pub hosts: WrittenHosts,
     /// Whether every payload of its runs is kept so that it can be erased.
     pub erasable: bool,
     /// Who goes first when not all can.
@@ -306,8 +309,7 @@ impl Plan {
 
     /// The run's output: the definition's `outputs`, or the outputs of the steps nothing
     /// depends on, by id. An entry of `outputs` that looks below the output of a step that did
-    /// not succeed is null; without `outputs` there is none at all if it
-    /// would be too large or one of them cannot be had.
+    /// not succeed is null; without `outputs` there is none if it is too large or one is missing.
     ///
     /// # Errors
     /// `EXPRESSION_FAILED` or `PAYLOAD_TOO_LARGE` for any other entry of `outputs`.

@@ -10,6 +10,8 @@ pub const NOOP_FAILED: &str = "NOOP_FAILED";
 pub const HTTP_BAD_REQUEST: &str = "HTTP_BAD_REQUEST";
 /// No connection: refused, no such host, no route, TLS not agreed. Nothing was sent.
 pub const HTTP_CONNECT_FAILED: &str = "HTTP_CONNECT_FAILED";
+/// The host is of a private network, and a run's data named it. Nothing was sent.
+pub const HTTP_HOST_DENIED: &str = "HTTP_HOST_DENIED";
 /// The connection broke, or the answer could not be read, after the request may have gone out.
 pub const HTTP_CONNECTION_BROKEN: &str = "HTTP_CONNECTION_BROKEN";
 /// The service answered with a status that does not count as success.
@@ -24,11 +26,12 @@ pub const HTTP_BODY_NOT_TEXT: &str = "HTTP_BODY_NOT_TEXT";
 pub const HTTP_BODY_NOT_JSON: &str = "HTTP_BODY_NOT_JSON";
 
 /// Every code above, for the test that each has its page.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 11] = [
     TASK_INPUT_INVALID,
     NOOP_FAILED,
     HTTP_BAD_REQUEST,
     HTTP_CONNECT_FAILED,
+    HTTP_HOST_DENIED,
     HTTP_CONNECTION_BROKEN,
     HTTP_STATUS,
     HTTP_REDIRECT,

@@ -13,7 +13,7 @@ mod registry;
 mod task;
 mod text;
 
-pub use http::HttpConfig;
+pub use http::{Exceptions, HttpConfig, PrivateHosts};
 pub use registry::Registry;
 pub use task::{Answer, Attempt, Executor, InputProblem, Task};
 

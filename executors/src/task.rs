@@ -10,6 +10,7 @@ use std::time::Duration;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::WrittenHosts;
 use serde_json::Value;
 
 /// One attempt at one effect: the unit handed to an executor.
@@ -31,6 +32,8 @@ pub struct Task {
     /// The rendered `with` of the step: JSON, at most
     /// [`PAYLOAD_BYTES_MAX`](backstitch_core::payload::PAYLOAD_BYTES_MAX).
     pub input: Payload,
+    /// The services that the definition names itself, which may be called wherever they are.
+    pub hosts: WrittenHosts,
     /// What is left for this attempt. The driver keeps it, by dropping the future; an
     /// executor may pass it on to whom it asks.
     pub timeout: Duration,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use backstitch_core::failure::{EffectKnown, FailureClass};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::WrittenHosts;
 use backstitch_executors::{Answer, HttpConfig, Registry, Task, codes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ async fn run(task_type: &'static str, attempt: u16, with: Value) -> Answer {
         attempt,
         correlation_id: "".into(),
         input: Payload::of(&with),
+        hosts: WrittenHosts::default(),
         timeout: Duration::from_secs(1),
     };
     registry().get(task_type).expect("it is built in").run(task).await

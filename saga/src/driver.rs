@@ -177,6 +177,7 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         attempt: order.effect.attempt(),
         correlation_id: order.correlation_id.clone(),
         input,
+        hosts: order.hosts.clone(),
         timeout: Duration::from_millis(order.timeout_ms),
     };
     executor.run(task).await

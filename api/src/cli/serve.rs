@@ -120,6 +120,10 @@ pub struct ServeFlags {
     /// How often one key or token's subject may ask: as for addresses [default: off]
     #[arg(long, value_name = "RATE")]
     pub rate_limit_caller: Option<String>,
+    /// Whether private hosts that a run's data names are called: auto, allow, deny, or such as
+    /// `deny except billing.internal, 10.1.0.0/16` [default: auto]
+    #[arg(long, value_name = "RULE")]
+    pub private_hosts: Option<String>,
     /// The secrets that callbacks are signed with: a file with one `whsec_...` a line
     #[arg(long, value_name = "FILE")]
     pub webhook_secrets: Option<String>,
@@ -194,6 +198,7 @@ impl ServeFlags {
             ("tls_client_ca", self.tls_client_ca.clone()),
             ("rate_limit_address", self.rate_limit_address.clone()),
             ("rate_limit_caller", self.rate_limit_caller.clone()),
+            ("private_hosts", self.private_hosts.clone()),
             ("webhook_secrets", self.webhook_secrets.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::sources::{KEYS, Sources};
 
 /// What a setting is where nobody says otherwise, as it would be written; the rest are not set.
-const DEFAULTS: [(&str, &str); 28] = [
+const DEFAULTS: [(&str, &str); 29] = [
     ("data_dir", "backstitch-data"),
     ("listen", "127.0.0.1:8080"),
     ("fsync", "always"),
@@ -25,6 +25,7 @@ const DEFAULTS: [(&str, &str); 28] = [
     ("allow_unauthenticated", "false"),
     ("rate_limit_address", "off"),
     ("rate_limit_caller", "off"),
+    ("private_hosts", "auto"),
     ("node", "local"),
     ("dlq_alarm_letters", "1000"),
     ("dlq_alarm_age", "24h"),

@@ -6,6 +6,7 @@
 pub mod authentication;
 mod effective;
 mod foreign;
+mod private_hosts;
 mod rate;
 mod read;
 mod sources;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use backstitch_executors::PrivateHosts;
 use backstitch_journal::{Fsync, Options};
 use backstitch_saga::Shutdown;
 
@@ -108,6 +110,9 @@ pub struct Settings {
     pub rate_limit_address: Option<RateLimit>,
     /// How often one caller may ask who has proven who they are.
     pub rate_limit_caller: Option<RateLimit>,
+    /// Whether private hosts are called where a run's data names them; as authentication has it
+    /// if nothing is said.
+    pub private_hosts: Option<PrivateHosts>,
     /// The file of secrets that callbacks are signed with; they are not signed without it.
     pub webhook_secrets: Option<PathBuf>,
     /// Names, beside its own, that the server answers to.
@@ -151,6 +156,7 @@ impl Default for Settings {
             tls: None,
             rate_limit_address: None,
             rate_limit_caller: None,
+            private_hosts: None,
             webhook_secrets: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),

@@ -16,8 +16,8 @@ use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
-use super::rate;
 use super::{Authentication, LogFormat, MetricNames, Settings, Sources, Tls};
+use super::{private_hosts, rate};
 use crate::error::Error;
 
 /// The longest time between syncs.
@@ -68,6 +68,7 @@ impl Settings {
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "rate_limit_address", &mut settings.rate_limit_address, rate::read)?;
         put(sources, "rate_limit_caller", &mut settings.rate_limit_caller, rate::read)?;
+        put(sources, "private_hosts", &mut settings.private_hosts, private_hosts::read)?;
         put(sources, "allowed_hosts", &mut settings.allowed_hosts, hosts)?;
         put(sources, "node", &mut settings.node, node)?;
         put(sources, "dlq_alarm_letters", &mut settings.letter_alarm.letters, letters)?;
@@ -364,6 +365,8 @@ mod tests {
             ("allow_unauthenticated", "yes"),
             ("rate_limit_address", "100"),
             ("rate_limit_caller", "on"),
+            ("private_hosts", "deny except 10.0.0.0/33"),
+            ("private_hosts", "no"),
             ("allowed_hosts", "a:80"),
             ("node", "a b"),
             ("retention", "for ever"),

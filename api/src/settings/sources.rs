@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 43] = [
+pub const KEYS: [&str; 44] = [
     "data_dir",
     "listen",
     "fsync",
@@ -56,6 +56,7 @@ pub const KEYS: [&str; 43] = [
     "tls_client_ca",
     "rate_limit_address",
     "rate_limit_caller",
+    "private_hosts",
     "allowed_hosts",
     "webhook_secrets",
     "node",

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Flow, Plan, PlanStep, PlanUndo, ReplaySafety, Router, SIGNAL_TYPE, TaskKind, TaskTypes,
-    WORKFLOW_TYPE, children,
+    WORKFLOW_TYPE, WrittenHosts, children,
 };
 use crate::definition::graph::Graph;
 use crate::definition::nearest::nearest;
@@ -60,13 +60,13 @@ pub(super) fn plan(
     let priority = compiler.priority();
     let numbers = compiler.own_numbers();
     compiler.check_references(graph);
-    let text = definition.canonical_text();
+    let canonical = definition.to_value();
     Plan {
         workflow: definition.id.as_str().into(),
         name: definition.name.clone().unwrap_or_else(|| definition.id.clone()),
         description: definition.description.clone(),
         label: definition.version.clone().unwrap_or_default(),
-        digest: Digest::of(text.as_bytes()),
+        digest: Digest::of(canonical.to_string().as_bytes()),
         steps,
         on_failure: definition.on_failure.unwrap_or(Recourse::Compensate),
         timeout_ms: definition.timeout.as_ref().and_then(|timeout| timeout.ms),
@@ -76,6 +76,7 @@ pub(super) fn plan(
         numbers,
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
+        hosts: WrittenHosts::of(&canonical),
         erasable: definition.erasable,
         priority,
         concurrency,

@@ -94,6 +94,7 @@ impl Plan {
             compensation_timeout_ms: None,
             callbacks: Vec::new(),
             variables: Map::new(),
+            hosts: whole.hosts.clone(),
             erasable: whole.erasable,
             priority: whole.priority.clone(),
             concurrency: None,

@@ -1,6 +1,6 @@
 //! The failures of an exchange, each with a message for a person and details for a program.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
 use backstitch_core::failure::Failure;
 use backstitch_core::payload::Payload;
@@ -9,10 +9,11 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value};
 
+use super::guard::Denied;
 use super::status::verdict;
 use crate::codes::{
     HTTP_BODY_NOT_JSON, HTTP_BODY_NOT_TEXT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_BROKEN,
-    HTTP_REDIRECT, HTTP_RESPONSE_TOO_LARGE, HTTP_STATUS,
+    HTTP_HOST_DENIED, HTTP_REDIRECT, HTTP_RESPONSE_TOO_LARGE, HTTP_STATUS,
 };
 use crate::text::{beginning, one_line};
 
@@ -43,6 +44,9 @@ impl Asked {
 
     /// The request got no answer.
     pub fn no_answer(&self, why: &reqwest::Error) -> Failure {
+        if let Some(denied) = causes(why).find_map(|own| own.downcast_ref::<Denied>()) {
+            return self.denied(denied);
+        }
         let cause = root_cause(why);
         let failure = if why.is_connect() {
             self.failed(Failure::retryable, HTTP_CONNECT_FAILED, "could not be reached", &cause)
@@ -53,6 +57,12 @@ impl Asked {
                 .of_unknown_effect()
         };
         failure.with_details(self.details([]))
+    }
+
+    /// The host is not to be called.
+    pub fn denied(&self, why: &Denied) -> Failure {
+        self.failed(Failure::permanent, HTTP_HOST_DENIED, "is not called", &why.to_string())
+            .with_details(self.details([]))
     }
 
     /// The answer began and could not be read to its end.
@@ -137,11 +147,12 @@ impl Asked {
 
 /// The innermost reason, which is what a person wants to know.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
-        cause = Some(inner);
-    }
-    cause.map_or_else(|| error.to_string(), ToString::to_string)
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What an error was caused by, and what caused that.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> + '_ {
+    std::iter::successors(error.source(), |own| StdError::source(*own))
 }
 
 /// `Retry-After` in milliseconds: seconds, or an instant as seen from the answer's own `Date`.

@@ -1,6 +1,7 @@
 //! `http`: sends one request and takes the answer as the step's output.
 //!
 //! - `request`: from the `with` of a step to a request, or what is wrong with it;
+//! - `guard`: which addresses may be called where a run's data names the host;
 //! - `exchange`: sends it, follows redirects within the host, reads the answer;
 //! - `answer`: from the answer to an output or a [`Failure`].
 //!
@@ -10,6 +11,7 @@
 mod answer;
 mod exchange;
 mod failure;
+mod guard;
 mod request;
 mod status;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use backstitch_core::failure::Failure;
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::plan::WrittenHosts;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 use serde::Deserialize;
@@ -29,7 +32,10 @@ use crate::Error;
 use crate::codes::HTTP_BAD_REQUEST;
 use crate::fields::{Stage, sentence};
 use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
+use failure::Asked;
+use guard::{Denied, Guard};
 
+pub use guard::{Exceptions, PrivateHosts};
 pub use status::verdict;
 
 /// What an output needs beside the body: the status and the headers.
@@ -54,6 +60,8 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// How many connections to one host are kept open without a request on them.
     pub idle_connections_per_host_max: usize,
+    /// Whether private addresses are called where a run's data names the host.
+    pub private_hosts: PrivateHosts,
 }
 
 impl Default for HttpConfig {
@@ -63,13 +71,14 @@ impl Default for HttpConfig {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             idle_connections_per_host_max: 256,
+            private_hosts: PrivateHosts::Allowed,
         }
     }
 }
 
-/// Does `http` tasks over one pooled client.
+/// Does `http` tasks over pooled clients.
 pub struct HttpExecutor {
-    client: Client,
+    clients: Clients,
     response_bytes_max: usize,
     large_answers: Arc<Semaphore>,
 }
@@ -84,16 +93,49 @@ impl HttpExecutor {
         let provider = rustls::crypto::ring::default_provider();
         // An error says that another provider is in place already, which serves as well.
         drop(provider.install_default());
-        let client = match client_of(&config).build() {
-            Ok(client) => client,
-            Err(why) => {
-                tracing::warn!(error = %failure::root_cause(&why), "https steps will fail");
-                client_of(&config).tls_certs_only([]).build().map_err(Error::HttpClient)?
+        let guarded = match &config.private_hosts {
+            PrivateHosts::Allowed => None,
+            PrivateHosts::DeniedBut(exceptions) => {
+                let guard = Guard(Arc::new(exceptions.clone()));
+                Some((guard.clone(), built(|| client_of(&config).dns_resolver(guard.clone()))?))
             }
         };
+        let clients = Clients { open: built(|| client_of(&config))?, guarded };
         let response_bytes_max = config.response_bytes_max.min(RESPONSE_BYTES_MAX);
         let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
-        Ok(Self { client, response_bytes_max, large_answers })
+        Ok(Self { clients, response_bytes_max, large_answers })
+    }
+}
+
+fn built(client: impl Fn() -> ClientBuilder) -> Result<Client, Error> {
+    client().build().or_else(|why| {
+        tracing::warn!(error = %failure::root_cause(&why), "https steps will fail");
+        client().tls_certs_only([]).build().map_err(Error::HttpClient)
+    })
+}
+
+/// Who connects.
+#[derive(Clone)]
+struct Clients {
+    open: Client,
+    /// Who connects to hosts that no definition names, and keeps off private networks.
+    guarded: Option<(Guard, Client)>,
+}
+
+impl Clients {
+    /// Who may connect to the host of a URL.
+    fn to(&self, url: &Url, written: &WrittenHosts) -> Result<&Client, Denied> {
+        let place = |url: &Url| {
+            let host = url.host().map(|host| host.to_owned());
+            (host, url.port_or_known_default())
+        };
+        let names = |own: &str| Url::parse(own).is_ok_and(|own| place(&own) == place(url));
+        match &self.guarded {
+            Some((guard, client)) if !written.iter().any(names) => {
+                guard.check(url).map(|()| client)
+            }
+            _ => Ok(&self.open),
+        }
     }
 }
 
@@ -116,7 +158,7 @@ fn client_of(config: &HttpConfig) -> ClientBuilder {
 impl Executor for HttpExecutor {
     fn run(&self, task: Task) -> Attempt {
         Box::pin(perform(
-            self.client.clone(),
+            self.clients.clone(),
             self.response_bytes_max,
             self.large_answers.clone(),
             task,
@@ -148,7 +190,7 @@ fn service_of(input: &Payload) -> Option<String> {
 }
 
 async fn perform(
-    client: Client,
+    clients: Clients,
     response_bytes_max: usize,
     large_answers: Arc<Semaphore>,
     task: Task,
@@ -163,7 +205,11 @@ async fn perform(
         }
         request
     };
-    exchange::exchange(&client, request, &large_answers).await
+    let url = request.url.as_ref().expect("a request without problems has a url");
+    let client = clients
+        .to(url, &task.hosts)
+        .map_err(|denied| Asked::new(&request.method, url).denied(&denied))?;
+    exchange::exchange(client, request, &large_answers).await
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod failures;
+mod guarded;
 mod redirects;
 mod requests;
 mod server;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use backstitch_core::failure::{EffectKnown, Failure, FailureClass};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::WrittenHosts;
 use backstitch_executors::{Answer, Attempt, HttpConfig, Registry, Task};
 use serde_json::Value;
 
@@ -30,6 +32,7 @@ fn task(with: &Value) -> Task {
         attempt: 2,
         correlation_id: "order 17".into(),
         input: Payload::of(with),
+        hosts: WrittenHosts::default(),
         timeout: Duration::from_secs(30),
     }
 }

@@ -6,6 +6,7 @@ use backstitch_core::command::{AttemptResult, is_callback_url};
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::Target;
 use backstitch_core::failure::Failure;
+use backstitch_core::plan::WrittenHosts;
 use backstitch_core::report::callback_sample;
 use backstitch_executors::Task;
 use serde_json::Value;
@@ -57,6 +58,7 @@ impl Handle {
             attempt: 1,
             correlation_id: "".into(),
             input: post.request(signer),
+            hosts: WrittenHosts::default(),
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),
         };
         tracing::info!(actor, id, "a callback is tried out");

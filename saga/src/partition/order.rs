@@ -6,7 +6,7 @@ use backstitch_core::effect::Effect;
 use backstitch_core::event::FaultKind;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
-use backstitch_core::plan::TaskKind;
+use backstitch_core::plan::{TaskKind, WrittenHosts};
 use backstitch_core::retry_policy::RetryPolicy;
 use backstitch_core::state::State;
 
@@ -29,6 +29,8 @@ pub struct Order {
     pub input: Payload,
     /// Of a callback: where it goes.
     pub url: Option<String>,
+    /// The services that the definition names itself.
+    pub hosts: WrittenHosts,
     /// The media type of a callback's body.
     pub media_type: &'static str,
     /// The same for every attempt of a round.
@@ -53,7 +55,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
     let idempotency_key = state.idempotency_key(effect.subject());
     let (execution, namespace) = (state.id, state.submitted.namespace.clone());
     let correlation_id = state.submitted.correlation_id.clone();
-    let fault = state.fault_of(effect).cloned();
+    let (fault, hosts) = (state.fault_of(effect).cloned(), state.plan.hosts.clone());
     Some(match effect {
         Effect::RunStep { step, .. } => {
             let (plan, own) = (&state.plan.steps[step.at()], state.step(step));
@@ -66,6 +68,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: Some(task_type.clone()),
                 input: own.input.clone().unwrap_or_else(Payload::null),
                 url: None,
+                hosts,
                 media_type: "application/json",
                 idempotency_key,
                 correlation_id,
@@ -86,6 +89,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: state.undo_type(step).cloned(),
                 input: own.input.clone().unwrap_or_else(Payload::null),
                 url: None,
+                hosts,
                 media_type: "application/json",
                 idempotency_key,
                 correlation_id,
@@ -106,6 +110,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: None,
                 input: own.body.clone(),
                 url: Some(own.url.clone()),
+                hosts,
                 media_type: own.form.media_type(),
                 idempotency_key,
                 correlation_id,

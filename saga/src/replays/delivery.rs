@@ -7,6 +7,7 @@ use std::time::Duration;
 use backstitch_core::history::Place;
 use backstitch_core::ids::{ReplayId, StreamId};
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::WrittenHosts;
 use backstitch_core::replays::ReplayState;
 use backstitch_executors::{Registry, Task};
 use backstitch_journal::ChainEvent;
@@ -98,6 +99,7 @@ impl Receiver {
             attempt,
             correlation_id: "".into(),
             input,
+            hosts: WrittenHosts::default(),
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),
         }
     }

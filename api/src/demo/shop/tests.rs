@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::payload::Payload;
+use backstitch_core::plan::WrittenHosts;
 use backstitch_executors::{Answer, Executor, HttpConfig, Registry, Task};
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ impl Visit {
             attempt: 1,
             correlation_id: "".into(),
             input: Payload::of(&with),
+            hosts: WrittenHosts::default(),
             timeout: Duration::from_secs(30),
         };
         self.http.run(task).await

@@ -1,5 +1,6 @@
 //! Attacks on a server that asks who is there: by those whom it lets in.
 
+mod hosts;
 mod keys;
 mod permissions;
 mod sizes;

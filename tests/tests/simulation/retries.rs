@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_core::event::{LetterEvent, LetterSubject, RunEvent, UnwindEvent};
+use backstitch_core::event::{ForkEvent, LetterEvent, LetterSubject, RunEvent, UnwindEvent};
 use backstitch_core::evolve::{attempt_lost, timed_out};
 use backstitch_core::failure::{EffectKnown, Failure, codes};
 use backstitch_core::retry_policy::Retries;
@@ -36,6 +36,9 @@ fn wrong_input(events: &[RunEvent]) -> Option<&'static str> {
     let (mut given, mut rounds) = (BTreeMap::new(), BTreeMap::new());
     for event in events {
         match event {
+            RunEvent::Fork(ForkEvent::StepKept(kept)) => {
+                rounds.insert(kept.step, kept.round);
+            }
             RunEvent::LetterOpened { subject, .. } => letters.push(*subject),
             RunEvent::Letter(LetterEvent::InputEdited { letter, input, .. }) => {
                 edits.insert(*letter, input);

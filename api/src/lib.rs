@@ -28,6 +28,7 @@ mod nearest;
 mod orchestrator;
 mod parent;
 mod renewed;
+mod secret_store;
 pub mod server;
 pub mod service;
 pub mod settings;

@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::client::Client;
 use crate::error::Error;
 use crate::parent::{EXIT_WITH_PARENT, Heard, Said};
+use crate::secret_store::SECRET_VARIABLES;
 
 /// How often a starting orchestrator is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(10);
@@ -192,7 +193,10 @@ fn spawn(setup: &Setup) -> Result<Child, Error> {
     // What the environment says about a server is not about this one.
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
-        if ["BACKSTITCH_", "ORCHESTRATOR_"].iter().any(|own| name_text.starts_with(own)) {
+        let of_servers = ["BACKSTITCH_", "ORCHESTRATOR_"];
+        if of_servers.iter().any(|own| name_text.starts_with(own))
+            && !name_text.starts_with(SECRET_VARIABLES)
+        {
             command.env_remove(name);
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backstitch_executors::{Exceptions, HttpConfig, PrivateHosts, Registry};
 use backstitch_saga::hold::Hold;
+use backstitch_saga::secrets::SecretStore;
 use backstitch_saga::webhooks::{Secrets, Signer};
 use backstitch_saga::{Config, Engine, Handle};
 use rustls::ServerConfig;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
 use crate::renewed::Keeper;
 use crate::settings::Settings;
-use crate::{server, tls, webhook_secrets};
+use crate::{secret_store, server, tls, webhook_secrets};
 
 /// How long answers under way may take to be read once the engine has stopped.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
@@ -38,6 +39,7 @@ pub struct Service {
     gate: Gate,
     tls: Option<(tls::Acceptor, Keeper<Arc<ServerConfig>>)>,
     secrets: Option<(Signer, Keeper<Secrets>)>,
+    store: SecretStore,
 }
 
 impl Service {
@@ -57,6 +59,7 @@ impl Service {
         let gate = Gate::of(&settings.authentication)?;
         let tls = settings.tls.clone().map(tls::open).transpose()?;
         let secrets = settings.webhook_secrets.clone().map(webhook_secrets::open).transpose()?;
+        let store = secret_store::open(&settings)?;
         let registry = Arc::new(Registry::builtin(HttpConfig {
             private_hosts: private_hosts(&settings),
             ..HttpConfig::default()
@@ -72,6 +75,7 @@ impl Service {
             gate,
             tls,
             secrets,
+            store,
         })
     }
 
@@ -102,7 +106,7 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate, tls, secrets } = self;
+        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store } = self;
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
         let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
@@ -121,7 +125,8 @@ impl Service {
         let served = server::serve(listener, router, acceptor, stopped(stopping), ANSWERS_GRACE);
         let connections = tokio::spawn(served);
         let upkeep = tokio::spawn(keep_metrics(app.clone()));
-        let ended = serve(&settings, (registry, signer, hold), address, &app, shutdown).await;
+        let ended =
+            serve(&settings, (registry, signer, store, hold), address, &app, shutdown).await;
         stop.send_replace(true);
         upkeep.abort();
         drop(keepers);
@@ -145,7 +150,7 @@ fn private_hosts(settings: &Settings) -> PrivateHosts {
 
 async fn serve(
     settings: &Settings,
-    (registry, signer, hold): (Arc<Registry>, Signer, Hold),
+    (registry, signer, secrets, hold): (Arc<Registry>, Signer, SecretStore, Hold),
     address: SocketAddr,
     app: &App,
     shutdown: impl Future<Output = ()>,
@@ -156,6 +161,7 @@ async fn serve(
         journal: settings.journal.clone(),
         registry,
         signer,
+        secrets,
         attempts_max: settings.workers_max.min(server::connections_max() / 2),
         slots: settings.slots,
         breakers: settings.breakers,

@@ -122,6 +122,8 @@ pub mod codes {
     pub const RETRY_BUDGET_SPENT: &str = "RETRY_BUDGET_SPENT";
     /// The attempt failed on purpose: its run was submitted with this fault.
     pub const FAULT_INJECTED: &str = "FAULT_INJECTED";
+    /// A secret that the input refers to is not there, or can't be used. Nothing was sent.
+    pub const SECRET_UNAVAILABLE: &str = "SECRET_UNAVAILABLE";
     /// The step passed its limit over all attempts.
     pub const STEP_TIMEOUT: &str = "STEP_TIMEOUT";
     /// What stands in the place of a number comes to none.

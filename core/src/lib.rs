@@ -47,6 +47,7 @@ pub mod rollout;
 pub mod room;
 pub mod schema;
 pub mod scope;
+pub mod secrets;
 pub mod state;
 pub mod statistics;
 pub mod summary;

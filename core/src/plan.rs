@@ -18,6 +18,7 @@ mod problem_tests;
 mod replay_safety;
 #[cfg(test)]
 mod tests;
+mod types;
 mod unknown;
 mod wait;
 
@@ -52,6 +53,7 @@ pub use numbers::NumberTemplate;
 pub(crate) use numbers::rendered;
 pub use priority::{PlanPriority, priority_of};
 pub use replay_safety::ReplaySafety;
+pub use types::TaskTypes;
 pub use unknown::Unknown;
 pub use wait::{SIGNAL_NAME_BYTES_MAX, Wait, signal_name_problem, wait_of};
 
@@ -206,16 +208,6 @@ pub enum TaskKind {
     Foreach,
     /// An executor of this task type does it.
     Effect(Arc<str>),
-}
-
-/// The task types that executors take.
-pub trait TaskTypes {
-    /// Their names.
-    fn effectful(&self) -> &[&'static str];
-
-    /// What is wrong with a step's `with`: paths below it and messages. Templates are passed
-    /// as they are written.
-    fn check(&self, task_type: &str, with: &Value) -> Vec<(String, String)>;
 }
 
 /// Tags are checked here and not where a definition is read: what is stored stays readable.

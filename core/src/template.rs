@@ -33,6 +33,7 @@ use crate::failure::{Failure, codes};
 use crate::ids::StepIndex;
 use crate::payload::PAYLOAD_BYTES_MAX;
 use crate::scope::Scope;
+use crate::secrets;
 pub(crate) use allowance::Allowance;
 pub use allowance::COMPUTED_STRINGS_MAX;
 use compiled::{Compiled, Node, Unrendered, Why, nests_deeper, render};
@@ -40,7 +41,7 @@ pub use engine::FUEL_MAX;
 use facts::Facts;
 pub(crate) use facts::{OutputRead, Reads};
 pub(crate) use marks::KEYWORDS;
-pub(crate) use names::Names;
+pub(crate) use names::{Names, OfEffect};
 pub(crate) use scan::has_template;
 pub(crate) use tokens::{Close, Spanned, Token, tokens};
 use weigh::JSON_BYTES_PER_UNIT;
@@ -135,7 +136,10 @@ impl Template {
     ) -> Self {
         let mut reads = Reads::default();
         let mut compiler = Compiler { site, reads: &mut reads, references, problems, engines: 0 };
-        let root = compiler.node(value, &mut site.path.to_owned());
+        let root = match site.names.of_effect() {
+            true => compiler.node(&secrets::escaped(value.clone()), &mut site.path.to_owned()),
+            false => compiler.node(value, &mut site.path.to_owned()),
+        };
         Self { place: site.place.into(), root: Arc::new(root), reads: Arc::new(reads) }
     }
 

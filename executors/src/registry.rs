@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::plan::TaskTypes;
+use backstitch_core::secrets;
 use serde_json::Value;
 
 use crate::Error;
@@ -66,7 +67,9 @@ impl Registry {
             let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
             Problem { path: format!("input{dot}{path}"), code: codes::BAD_VALUE, message }
         };
-        self.check(task_type, input).into_iter().map(problem).collect()
+        // A reference to a secret is as open as the template that it was rendered from.
+        let input = secrets::as_written(input.clone());
+        self.check(task_type, &input).into_iter().map(problem).collect()
     }
 }
 
@@ -83,5 +86,9 @@ impl TaskTypes for Registry {
 
     fn check(&self, task_type: &str, with: &Value) -> Vec<InputProblem> {
         Self::check(self, task_type, with)
+    }
+
+    fn takes_secrets(&self, task_type: &str) -> bool {
+        self.executors.get(task_type).is_some_and(|executor| executor.takes_secrets())
     }
 }

@@ -61,6 +61,11 @@ pub trait Executor: Send + Sync {
         None
     }
 
+    /// Whether it keeps to itself what it is given, so that it may be given secrets.
+    fn takes_secrets(&self) -> bool {
+        false
+    }
+
     /// What is wrong with the `with` of a step, before anything was rendered: a string that
     /// holds `{{` or `{%` may become anything and is passed over.
     fn check(&self, with: &Value) -> Vec<InputProblem>;

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::breakers::Dependencies;
 use crate::partition::Order;
+use crate::secrets::{Given, SecretStore};
 use crate::webhooks::Signer;
 use crate::{clock, metrics, retry};
 
@@ -58,15 +59,21 @@ pub struct Driver {
 struct Means {
     registry: Arc<Registry>,
     signer: Signer,
+    secrets: SecretStore,
 }
 
 impl Driver {
-    /// A driver that uses these executors, has callbacks signed, and lets attempts meet faults
-    /// or not.
+    /// A driver that uses these executors and secrets, has callbacks signed, and lets attempts
+    /// meet faults or not.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, signer: Signer, faults: bool) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        signer: Signer,
+        secrets: SecretStore,
+        faults: bool,
+    ) -> Self {
         let callbacks = Arc::new(Semaphore::new(CALLBACKS_MAX));
-        let means = Means { registry, signer };
+        let means = Means { registry, signer, secrets };
         Self { means, callbacks, flights: Flights::default(), faults }
     }
 
@@ -165,9 +172,9 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         let message = format!("no executor takes the task type `{task_type}`");
         return Err(Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message));
     };
-    let input = match &order.url {
-        Some(url) => Post::of(url, order).request(&means.signer),
-        None => order.input.clone(),
+    let (input, given) = match &order.url {
+        Some(url) => (Post::of(url, order).request(&means.signer), Given::default()),
+        None => means.secrets.put_in(&order.namespace, &order.input).await?,
     };
     let task = Task {
         execution: Some(order.execution),
@@ -180,7 +187,7 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         hosts: order.hosts.clone(),
         timeout: Duration::from_millis(order.timeout_ms),
     };
-    executor.run(task).await
+    given.blot(executor.run(task).await)
 }
 
 /// An attempt under way. Dropped without a result, it reports that its executor panicked.

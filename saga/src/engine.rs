@@ -42,6 +42,7 @@ use crate::partition::{Histories, Input, Post, Recoverable};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::retention;
+use crate::secrets::SecretStore;
 use crate::slots::{self, Slots};
 use crate::turns::Pool;
 use crate::webhooks::Signer;
@@ -69,6 +70,8 @@ pub struct Config {
     pub registry: Arc<Registry>,
     /// Signs callbacks.
     pub signer: Signer,
+    /// Where the secrets are that steps refer to.
+    pub secrets: SecretStore,
     /// Attempts under way at a time; more wait their turn.
     pub attempts_max: usize,
     /// Runs that go on at a time; more wait to begin.
@@ -133,8 +136,8 @@ impl Engine {
         }
         let recovered_keys = recovery::api_keys(&starts);
         let (stop, stopping) = watch::channel(false);
-        let driver =
-            Driver::new(config.registry.clone(), config.signer.clone(), config.fault_injection);
+        let (registry, faults) = (config.registry.clone(), config.fault_injection);
+        let driver = Driver::new(registry, config.signer.clone(), config.secrets, faults);
         let (pool, slots) = (Pool::new(config.attempts_max), Slots::new(config.slots));
         let breakers = Breakers::new(config.breakers);
         recovery::breakers_set(&starts).iter().for_each(|(name, forced)| {

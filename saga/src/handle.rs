@@ -62,6 +62,7 @@ pub use events::{EventRows, HistoryCut};
 pub use forks::{ForkMade, ForkWish};
 pub use items::ItemsPage;
 pub use letters::LetterStatistics;
+pub(crate) use letters::REFERS_TO_SECRETS;
 pub use lists::WorkflowStatistics;
 pub use migrations::{AllMigrated, MIGRATED_AT_ONCE_MAX, Migrated, MigrationWish};
 pub use payloads::KeptPayload;

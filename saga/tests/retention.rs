@@ -70,6 +70,7 @@ impl Node {
             journal,
             registry: Arc::new(registry),
             signer: Default::default(),
+            secrets: Default::default(),
             attempts_max: 16,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

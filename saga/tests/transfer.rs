@@ -33,6 +33,7 @@ impl Node {
             journal: options(partitions),
             registry: Arc::new(Registry::builtin(HttpConfig::default()).expect("executors")),
             signer: Default::default(),
+            secrets: Default::default(),
             attempts_max: 8,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

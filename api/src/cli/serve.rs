@@ -127,6 +127,9 @@ pub struct ServeFlags {
     /// The secrets that callbacks are signed with: a file with one `whsec_...` a line
     #[arg(long, value_name = "FILE")]
     pub webhook_secrets: Option<String>,
+    /// The secrets that steps refer to: a folder for each namespace, with a file for each secret
+    #[arg(long, value_name = "DIR")]
+    pub secrets_dir: Option<String>,
     /// Names, beside its own, that the server answers to, with commas between
     #[arg(long, value_name = "NAMES")]
     pub allowed_hosts: Option<String>,
@@ -200,6 +203,7 @@ impl ServeFlags {
             ("rate_limit_caller", self.rate_limit_caller.clone()),
             ("private_hosts", self.private_hosts.clone()),
             ("webhook_secrets", self.webhook_secrets.clone()),
+            ("secrets_dir", self.secrets_dir.clone()),
             ("allowed_hosts", self.allowed_hosts.clone()),
             ("node", self.node.clone()),
             ("dlq_alarm_letters", self.dlq_alarm_letters.clone()),

@@ -112,6 +112,10 @@ pub(super) async fn retry(
         // Another input is only taken where the step is retried in place.
         Some(input) => {
             let edit = InputEdit::Replace(input);
+            // It could be sent elsewhere, which is for those who may define where things go.
+            if engine.check_edit(letter, &edit).await? {
+                caller.needs(Permission::WorkflowsWrite)?;
+            }
             engine.retry_letter_with(letter, edit, reason, &caller.actor()).await?
         }
     };

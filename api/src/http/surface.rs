@@ -189,6 +189,7 @@ fn dead_letters() -> Routes {
         .post("/api/v1/dlq/retries/{redrive_id}/cancel", LettersWrite, redrives::cancel)
         .get("/api/v1/dlq/{letter_id}", LettersRead, letters::show)
         .post("/api/v1/dlq/{letter_id}/retry", LettersWrite, letters::retry)
+        .further(WorkflowsWrite, "for another input of a step that refers to secrets")
         .post("/api/v1/dlq/{letter_id}/discard", LettersWrite, letters::discard)
         .post("/api/v1/dlq/{letter_id}/assign", LettersWrite, letters::assign)
         .further(LettersRead, LETTER_SHOWN)

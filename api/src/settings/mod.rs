@@ -115,6 +115,8 @@ pub struct Settings {
     pub private_hosts: Option<PrivateHosts>,
     /// The file of secrets that callbacks are signed with; they are not signed without it.
     pub webhook_secrets: Option<PathBuf>,
+    /// The folder of secrets that steps refer to.
+    pub secrets_dir: Option<PathBuf>,
     /// Names, beside its own, that the server answers to.
     pub allowed_hosts: Vec<String>,
     /// The name of this node.
@@ -158,6 +160,7 @@ impl Default for Settings {
             rate_limit_caller: None,
             private_hosts: None,
             webhook_secrets: None,
+            secrets_dir: None,
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),

@@ -82,6 +82,7 @@ impl Settings {
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
         put(sources, "backup_directory", &mut settings.backup_directory, path)?;
         put(sources, "webhook_secrets", &mut settings.webhook_secrets, path)?;
+        put(sources, "secrets_dir", &mut settings.secrets_dir, path)?;
         settings.authentication = Authentication::read(sources)?;
         settings.tls = Tls::read(sources)?;
         settings.effective = effective(sources);

@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 44] = [
+pub const KEYS: [&str; 45] = [
     "data_dir",
     "listen",
     "fsync",
@@ -59,6 +59,7 @@ pub const KEYS: [&str; 44] = [
     "private_hosts",
     "allowed_hosts",
     "webhook_secrets",
+    "secrets_dir",
     "node",
     "dlq_alarm_letters",
     "dlq_alarm_age",

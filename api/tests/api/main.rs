@@ -34,6 +34,7 @@ mod retention;
 mod retries;
 mod rollouts;
 mod savepoints;
+mod secrets;
 mod server;
 mod service;
 mod settings;

@@ -25,7 +25,7 @@ use crate::definition::{Definition, STEP_TIMEOUT_MS_DEFAULT, Step};
 use crate::event::Recourse;
 use crate::ids::{Digest, StepIndex};
 use crate::schema::InputSchema;
-use crate::template::{Allowance, Condition, Names, Reference, Site, Template};
+use crate::template::{Allowance, Condition, Names, OfEffect, Reference, Site, Template};
 
 /// Unknown steps in templates that are compared with all known ones; the comparison is not
 /// free and nobody reads more.
@@ -163,7 +163,9 @@ impl Compiler<'_, '_> {
         });
         let flow = self.flow(path, place, index, step);
         let limits = self.limits((path, place), index, &task, step);
-        let input = self.template(step.with.as_ref(), path, place, index, false);
+        let of_effect = matches!(task, TaskKind::Effect(_));
+        let input = self.template(step.with.as_ref(), (path, place), index, (false, of_effect));
+        self.check_secrets(path, &step.task_type, &input);
         let cache = self.cache(path, place, index, (&task, step));
         let breaker = self.breaker(path, (&task, step));
         let numbers = self.numbers(path, place, index, (&task, step));
@@ -174,7 +176,7 @@ impl Compiler<'_, '_> {
                 Some(PlanUndo { check, ..undo })
             }
             (None, TaskKind::Workflow) => {
-                Some(children::undo(self.template(None, path, place, index, true)))
+                Some(children::undo(self.template(None, (path, place), index, (true, false))))
             }
             (None, _) => None,
         };
@@ -229,25 +231,25 @@ impl Compiler<'_, '_> {
     fn template(
         &mut self,
         with: Option<&Value>,
-        path: &str,
-        place: &str,
+        (path, place): (&str, &str),
         reader: StepIndex,
-        in_undo: bool,
+        (in_undo, of_effect): (bool, bool),
     ) -> Template {
         let (path, place) = (format!("{path}.with"), format!("{place}.with"));
         let empty = Value::Object(Map::new());
-        self.tree(with.unwrap_or(&empty), &path, &place, reader, in_undo)
+        self.tree(with.unwrap_or(&empty), (&path, &place), reader, (in_undo, of_effect))
     }
 
     fn tree(
         &mut self,
         value: &Value,
-        path: &str,
-        place: &str,
+        (path, place): (&str, &str),
         reader: StepIndex,
-        in_undo: bool,
+        (in_undo, of_effect): (bool, bool),
     ) -> Template {
-        let site = Site { path, place, names: &self.names, allowance: &self.allowance };
+        let with_secrets = OfEffect(&self.names);
+        let names: &dyn Names = if of_effect { &with_secrets } else { &self.names };
+        let site = Site { path, place, names, allowance: &self.allowance };
         let mut found = Vec::new();
         let template = Template::compile(value, &site, &mut found, self.problems);
         self.references.extend(found.into_iter().map(|found| (reader, in_undo, found)));

@@ -13,6 +13,7 @@ use super::{QUOTED_CHARS_MAX, SyntaxError, convert, engine};
 use crate::definition::problem::codes::BAD_EXPRESSION;
 use crate::failure::{Failure, codes};
 use crate::payload::PAYLOAD_BYTES_MAX;
+use crate::secrets;
 
 /// A part of a template.
 #[derive(Debug)]
@@ -115,6 +116,8 @@ pub(super) struct Compiled {
     paths: Vec<String>,
     /// The steps below whose outputs it reads.
     below: Vec<Box<str>>,
+    /// Whether what it makes is data where references to secrets may stand.
+    escapes: bool,
 }
 
 #[derive(Debug)]
@@ -123,6 +126,8 @@ enum Code {
     Path(Path),
     /// A text with nothing but paths in it.
     Paths(Vec<Piece>),
+    /// The same with secrets.
+    Secret(Vec<Piece>),
     /// One expression, which keeps its type.
     Expression(engine::Expression),
     /// A text with templates in it.
@@ -141,16 +146,21 @@ impl Compiled {
         let read = scanned.reads.steps.values();
         let below = read.filter(|read| read.output == OutputRead::Below);
         let below: Vec<Box<str>> = below.map(|read| read.id.clone()).collect();
+        let escapes = scanned.of_effect && !scanned.reads.secrets;
         match (&scanned.paths, scanned.lone) {
+            (Some(pieces), _) if scanned.reads.secrets => {
+                let code = Code::Secret(pieces.clone());
+                return Ok(Self { code, source, paths: Vec::new(), below, escapes });
+            }
             (Some(pieces), true) => {
                 if let [Piece::Path(path)] = &pieces[..] {
                     let code = Code::Path(path.clone());
-                    return Ok(Self { code, source, paths: Vec::new(), below });
+                    return Ok(Self { code, source, paths: Vec::new(), below, escapes });
                 }
             }
             (Some(pieces), false) => {
                 let code = Code::Paths(pieces.clone());
-                return Ok(Self { code, source, paths: Vec::new(), below });
+                return Ok(Self { code, source, paths: Vec::new(), below, escapes });
             }
             (None, _) => {}
         }
@@ -165,7 +175,7 @@ impl Compiled {
         };
         let mut paths: Vec<String> = paths.into_iter().filter(|path| path.contains('.')).collect();
         paths.sort_unstable();
-        Ok(Self { code, source, paths, below })
+        Ok(Self { code, source, paths, below, escapes })
     }
 
     /// Whether the engine has to be asked.
@@ -191,10 +201,16 @@ impl Compiled {
 
     /// The value, or why there is none.
     pub fn value(&self, facts: &Facts) -> Result<Value, Why> {
+        let value = self.computed(facts)?;
+        Ok(if self.escapes { secrets::escaped(value) } else { value })
+    }
+
+    fn computed(&self, facts: &Facts) -> Result<Value, Why> {
         let engine = |error: minijinja::Error| self.why(&error, facts);
         match &self.code {
             Code::Path(path) => path.find(&facts.json).cloned().map_err(Why::Missing),
             Code::Paths(pieces) => joined(pieces, facts).map(Value::String),
+            Code::Secret(pieces) => referring(pieces, facts),
             Code::Expression(expression) => {
                 paid(facts, EVALUATION_WORK)?;
                 let evaluate = || convert::to_json(&expression.eval(facts.context())?);
@@ -246,6 +262,8 @@ fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
         let part = match piece {
             Piece::Literal(literal) => Cow::Borrowed(&**literal),
             Piece::Path(path) => paths::as_text(path.find(&facts.json).map_err(Why::Missing)?),
+            // It has no text here.
+            Piece::Secret(_) => continue,
         };
         if text.len() + part.len() > PAYLOAD_BYTES_MAX {
             return Err(Why::TooLarge);
@@ -253,6 +271,15 @@ fn joined(pieces: &[Piece], facts: &Facts) -> Result<String, Why> {
         text.push_str(&part);
     }
     Ok(text)
+}
+
+/// The text, as a reference to the secrets in it.
+fn referring(pieces: &[Piece], facts: &Facts) -> Result<Value, Why> {
+    let pieces = pieces.iter().map(|piece| match piece {
+        Piece::Secret(name) => Ok(secrets::Piece::Secret(name.to_string())),
+        text => joined(std::slice::from_ref(text), facts).map(secrets::Piece::Text),
+    });
+    pieces.collect::<Result<_, _>>().map(secrets::reference)
 }
 
 /// Why there is no value.

@@ -25,6 +25,8 @@ pub(crate) struct Reads {
     pub workflow: bool,
     /// The item of a loop, or its number.
     pub item: bool,
+    /// Secrets, by reference: nothing is read of them.
+    pub secrets: bool,
     /// Steps.
     pub steps: BTreeMap<StepIndex, StepRead>,
 }
@@ -86,6 +88,7 @@ impl Reads {
         self.variables |= other.variables;
         self.workflow |= other.workflow;
         self.item |= other.item;
+        self.secrets |= other.secrets;
         for (&step, read) in &other.steps {
             self.step(step, read.clone());
         }

@@ -8,6 +8,11 @@ use crate::definition::nearest::nearest;
 use crate::definition::problem::codes::UNKNOWN_STEP;
 use crate::ids::StepIndex;
 use crate::scope::StepView;
+use crate::secrets::is_name as is_secret;
+
+/// How secrets are written.
+pub(super) const SECRET_ALONE: &str = "a secret stands alone in its braces, `{{ secrets.name }}`, \
+                                       with text around them: nobody computes with it";
 
 /// What names of steps mean.
 pub(crate) trait Names {
@@ -19,6 +24,47 @@ pub(crate) trait Names {
     fn of_item(&self) -> bool {
         false
     }
+    /// Whether it is rendered for an executor, so that it may refer to secrets.
+    fn of_effect(&self) -> bool {
+        false
+    }
+}
+
+/// The same names where what is rendered goes to an executor.
+pub(crate) struct OfEffect<'a>(pub &'a dyn Names);
+
+impl Names for OfEffect<'_> {
+    fn step(&self, id: &str) -> Option<StepIndex> {
+        self.0.step(id)
+    }
+
+    fn nearest_step(&self, id: &str) -> Option<String> {
+        self.0.nearest_step(id)
+    }
+
+    fn of_item(&self) -> bool {
+        self.0.of_item()
+    }
+
+    fn of_effect(&self) -> bool {
+        true
+    }
+}
+
+/// The secret that all of an expression names: `secrets.NAME`, or `secrets["NAME"]`.
+pub(super) fn secret<'t>(tokens: &'t [Spanned<'_>]) -> Option<&'t str> {
+    let token = |at: usize| tokens.get(at).map(|own| &own.token);
+    let name = match (token(0)?, token(1)?, token(2)?, token(3)) {
+        (Token::Name("secrets"), Token::Symbol("."), Token::Name(name), None) => *name,
+        (
+            Token::Name("secrets"),
+            Token::Symbol("["),
+            Token::Text(name),
+            Some(Token::Symbol("]")),
+        ) if tokens.len() == 4 => name.as_str(),
+        _ => return None,
+    };
+    is_secret(name).then_some(name)
 }
 
 impl Scanner<'_> {
@@ -38,6 +84,10 @@ impl Scanner<'_> {
             "workflow" => self.reads.workflow = true,
             "steps" => return self.step(tokens, at),
             "item" | "index" if self.names.of_item() => self.reads.item = true,
+            "secrets" if self.names.of_effect() => match secret(tokens) {
+                Some(_) => self.reads.secrets = true,
+                None => return Err(error(tokens[at].start, SECRET_ALONE)),
+            },
             "loop" if !self.variables.is_empty() => {}
             _ => return Err(self.unknown(name, tokens, at)),
         }
@@ -53,7 +103,8 @@ impl Scanner<'_> {
         } else if self.names.step(name).is_some() {
             format!("`{shown}` is a step; write steps.{shown}")
         } else if name == "secrets" {
-            "secrets cannot be used in templates".to_owned()
+            "secrets are known in the `with` of tasks alone: what is rendered here is recorded"
+                .to_owned()
         } else if ITEM_ROOTS.contains(&name) {
             format!("`{shown}` is known only inside `each` of a `foreach`")
         } else {

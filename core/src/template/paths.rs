@@ -27,6 +27,8 @@ enum Part {
 pub(super) enum Piece {
     Literal(Box<str>),
     Path(Path),
+    /// What a secret of this name is, which nobody knows here.
+    Secret(Box<str>),
 }
 
 impl Path {

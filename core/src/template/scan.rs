@@ -8,7 +8,7 @@
 
 use super::demands::Demands;
 use super::marks::{FILTERS, KEYWORDS, TESTS};
-use super::names::Names;
+use super::names::{Names, SECRET_ALONE, secret};
 use super::paths::{Path, Piece};
 use super::statements::Block;
 use super::tokens::{Close, Spanned, Token, tokens};
@@ -30,6 +30,8 @@ pub(super) struct Scanned {
     /// What the text is made of, if it holds nothing but paths and constant text.
     pub paths: Option<Vec<Piece>>,
     pub reads: Reads,
+    /// Whether it is rendered for an executor.
+    pub of_effect: bool,
 }
 
 /// Checks a bare expression.
@@ -40,7 +42,8 @@ pub(super) fn expression(source: &str, names: &dyn Names) -> Result<Scanned, Syn
     scanner.expression(&read.list, 0)?;
     let paths = Path::of(&read.list).map(|path| vec![Piece::Path(path)]);
     let source = scanner.demands.rewritten(source, 0, source.len());
-    Ok(Scanned { source, lone: true, paths, reads: scanner.reads })
+    let of_effect = names.of_effect();
+    Ok(Scanned { source, lone: true, paths, reads: scanner.reads, of_effect })
 }
 
 /// Checks a text with templates in it.
@@ -69,8 +72,8 @@ pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxErr
             }
             // Trimming is the engine's.
             let trims = source[..read.end].ends_with("-}}") || source[start - 1..].starts_with('-');
-            let path = Path::of(&read.list).filter(|_| !trims);
-            paths = paths.zip(path).map(|(pieces, path)| with_path(pieces, literal, path));
+            let piece = piece_of(&read.list).filter(|_| !trims);
+            paths = paths.zip(piece).map(|(pieces, piece)| with_piece(pieces, literal, piece));
             at = read.end;
         } else {
             let read = tokens(source, start, Close::Statement)?;
@@ -85,14 +88,25 @@ pub(super) fn text(source: &str, names: &dyn Names) -> Result<Scanned, SyntaxErr
     if let Some(open) = scanner.blocks.last() {
         return Err(error(open.offset, format!("`end{}` is missing", open.word)));
     }
+    if scanner.reads.secrets && paths.is_none() {
+        return Err(error(0, SECRET_ALONE));
+    }
     let (start, end) = lone.unwrap_or((0, source.len()));
     let source = scanner.demands.rewritten(source, start, end);
-    Ok(Scanned { source, lone: lone.is_some(), paths, reads: scanner.reads })
+    let of_effect = names.of_effect();
+    Ok(Scanned { source, lone: lone.is_some(), paths, reads: scanner.reads, of_effect })
 }
 
-fn with_path(mut pieces: Vec<Piece>, literal: &str, path: Path) -> Vec<Piece> {
+fn piece_of(tokens: &[Spanned<'_>]) -> Option<Piece> {
+    match secret(tokens) {
+        Some(name) => Some(Piece::Secret(name.into())),
+        None => Path::of(tokens).map(Piece::Path),
+    }
+}
+
+fn with_piece(mut pieces: Vec<Piece>, literal: &str, piece: Piece) -> Vec<Piece> {
     push_literal(&mut pieces, literal);
-    pieces.push(Piece::Path(path));
+    pieces.push(piece);
     pieces
 }
 

@@ -236,7 +236,7 @@ fn names_are_checked_before_any_run() {
     refused("{{ steps.charge.body }}", "a step has output, status, attempts, error");
     refused("{{ steps }}", "name the step");
     refused("{{ steps[input.a] }}", "name the step");
-    refused("{{ secrets.key }}", "secrets cannot be used");
+    refused("{{ secrets.key }}", "secrets are known in the `with` of tasks alone");
     refused("{{ input.a | uper }}", "did you mean `upper`?");
     refused("{{ input.a is strin }}", "did you mean `string`?");
     refused("{{ range(3) }}", "there are no functions");

@@ -169,6 +169,10 @@ impl Executor for HttpExecutor {
         service_of(input)
     }
 
+    fn takes_secrets(&self) -> bool {
+        true
+    }
+
     fn check(&self, with: &Value) -> Vec<InputProblem> {
         request::read(with, Stage::Written, self.response_bytes_max).1
     }

@@ -6,6 +6,7 @@ use backstitch_core::event::{Event, LinkEvent, Origin, RunEvent, Submitted, targ
 use backstitch_core::ids::LetterId;
 use backstitch_core::letters::{InputEdit, LetterCause, LetterCounts, attempts_json};
 use backstitch_core::plan::TaskKind;
+use backstitch_core::secrets;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{LetterFilter, LetterGroups};
 use serde_json::Value;
@@ -13,6 +14,11 @@ use serde_json::Value;
 use super::request::deadline;
 use super::{Handle, Retried, blocking};
 use crate::error::Error;
+
+/// Why nobody edits such inputs in bulk: they could be sent elsewhere.
+pub(crate) const REFERS_TO_SECRETS: Rejection = Rejection::InputNotEditable {
+    why: "it refers to secrets: whoever may define workflows edits it, and one letter at a time",
+};
 
 /// Open letters whose ages are looked at for statistics, the oldest ones.
 const AGES_TOLD_MAX: usize = 10_000;
@@ -181,14 +187,14 @@ impl Handle {
         Ok(Retried { execution: letter.execution, new_run: false, status })
     }
 
-    /// Whether a dead letter's step can run with what an edit makes of its input. Nothing is
-    /// recorded.
+    /// Whether a dead letter's step can run with what an edit makes of its input; answers whether
+    /// that refers to secrets. Nothing is recorded.
     ///
     /// # Errors
     /// [`Error::LetterNotFound`]; [`Error::Rejected`] with [`Rejection::InputNotEditable`] where
     /// no edit can be made; [`Error::InvalidSubmission`] where the step's executor takes no such
     /// input.
-    pub async fn check_edit(&self, letter: LetterId, edit: &InputEdit) -> Result<(), Error> {
+    pub async fn check_edit(&self, letter: LetterId, edit: &InputEdit) -> Result<bool, Error> {
         let state = match self.standing(letter.execution).await {
             Err(Error::ExecutionNotFound(_)) => return Err(Error::LetterNotFound(letter)),
             state => state?,
@@ -197,9 +203,12 @@ impl Handle {
             Err(Rejection::UnknownLetter { .. }) => return Err(Error::LetterNotFound(letter)),
             edited => edited.map_err(Error::Rejected)?,
         };
-        let TaskKind::Effect(task_type) = &state.plan.step(step).task else { return Ok(()) };
-        let wrong = self.registry().check_input(task_type, &input.value());
-        if wrong.is_empty() { Ok(()) } else { Err(Error::InvalidSubmission(wrong)) }
+        let TaskKind::Effect(task_type) = &state.plan.step(step).task else { return Ok(false) };
+        let input = input.value();
+        match self.registry().check_input(task_type, &input) {
+            wrong if wrong.is_empty() => Ok(!secrets::names(&input).is_empty()),
+            wrong => Err(Error::InvalidSubmission(wrong)),
+        }
     }
 
     /// Says who is to see to a dead letter, or that nobody is any more.

@@ -16,7 +16,7 @@ use backstitch_core::summary::LetterKind;
 use backstitch_core::time::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Handle, unexpected};
+use super::{Handle, REFERS_TO_SECRETS, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
@@ -97,7 +97,8 @@ impl Handle {
                     return Err(Error::InvalidSubmission(problems));
                 }
                 Err(stopped @ (Error::Draining | Error::Stopped)) => return Err(stopped),
-                Ok(()) | Err(_) => {}
+                Ok(true) => return Err(Error::Rejected(REFERS_TO_SECRETS)),
+                Ok(false) | Err(_) => {}
             }
         }
         Ok(())

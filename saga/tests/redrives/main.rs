@@ -78,6 +78,7 @@ impl Node {
             journal,
             registry: Arc::new(registry),
             signer: Default::default(),
+            secrets: Default::default(),
             attempts_max: 64,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

@@ -5,3 +5,5 @@ mod keys;
 mod permissions;
 mod sizes;
 mod tenants;
+
+pub use tenants::define;

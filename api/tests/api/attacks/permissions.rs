@@ -49,7 +49,9 @@ fn request(route: &Route, further: Permission, run: &str, letter: &str) -> (Stri
         ("GET", "/api/v1/admin/api-keys", _) => {
             ("/api/v1/admin/api-keys?namespace=other".to_owned(), Value::Null)
         }
-        ("DELETE", "/api/v1/admin/api-keys/{key_id}", _)
+        // In `secrets.rs`.
+        ("POST", "/api/v1/dlq/{letter_id}/retry", _)
+        | ("DELETE", "/api/v1/admin/api-keys/{key_id}", _)
         | (_, "/api/v1/statistics" | "/workflows/statistics", _)
         | (_, "/api/v1/workflows/{workflow_id}/statistics", _) => (String::new(), Value::Null),
         (method, path, _) => panic!("what {method} {path} asks for has no case here"),

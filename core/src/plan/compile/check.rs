@@ -32,7 +32,8 @@ impl Compiler<'_, '_> {
         } else {
             self.check_effect(&path, &check.task_type, Some(&with), &[]);
         }
-        let input = self.template(Some(&with), &path, &place, index, true);
+        let input = self.template(Some(&with), (&path, &place), index, (true, true));
+        self.check_secrets(&path, &check.task_type, &input);
         if input.reads_output_of(index) {
             let message = "nobody has the step's output: that is why its service is asked; \
                            ask by its `idempotency_key`";
@@ -42,7 +43,7 @@ impl Compiler<'_, '_> {
         let output = check.output.as_ref();
         let output = output.map(|own| {
             let (path, place) = (format!("{path}.output"), format!("{place}.output"));
-            self.tree(own, &path, &place, index, true)
+            self.tree(own, (&path, &place), index, (true, false))
         });
         let timeout = check.timeout.as_ref().or(self.definition.defaults.timeout.as_ref());
         Some(Box::new(PlanCheck {

@@ -76,7 +76,7 @@ impl Compiler<'_, '_> {
         if each.body.undo.is_none() && !each.body.holds_unwinding {
             return None;
         }
-        Some(super::children::undo(self.template(None, path, place, index, true)))
+        Some(super::children::undo(self.template(None, (path, place), index, (true, false))))
     }
 
     /// A `foreach` is tried once unless it says otherwise: its items have policies of their own.

@@ -13,7 +13,7 @@ use crate::definition::nearest::slip;
 use crate::definition::problem::codes;
 use crate::definition::{STEP_TIMEOUT_MS_DEFAULT, Step, Undo};
 use crate::ids::StepIndex;
-use crate::template::has_template;
+use crate::template::{Template, has_template};
 
 /// Task types the core itself performs.
 const PURE_TYPES: [&str; 3] = ["transform", "wait", "router"];
@@ -121,6 +121,17 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// Refuses secrets where they would be shown.
+    pub(super) fn check_secrets(&mut self, path: &str, task_type: &str, input: &Template) {
+        let Some(types) = self.types.filter(|types| types.effectful().contains(&task_type)) else {
+            return;
+        };
+        if input.reads().secrets && !types.takes_secrets(task_type) {
+            let message = format!("a `{task_type}` step shows what it is given: no secrets here");
+            self.problems.add(format!("{path}.with"), codes::BAD_VALUE, message);
+        }
+    }
+
     pub(super) fn undo(
         &mut self,
         path: &str,
@@ -144,7 +155,8 @@ impl Compiler<'_, '_> {
         } else {
             self.check_effect(&path, task_type, undo.with.as_ref(), &[]);
         }
-        let input = self.template(undo.with.as_ref(), &path, &place, index, true);
+        let input = self.template(undo.with.as_ref(), (&path, &place), index, (true, true));
+        self.check_secrets(&path, task_type, &input);
         let timeout = undo.timeout.as_ref().or(self.definition.defaults.timeout.as_ref());
         PlanUndo {
             task_type: Arc::from(task_type),

@@ -54,6 +54,7 @@ impl InProcess {
             journal: Options::default(),
             registry: Arc::new(registry),
             signer: Default::default(),
+            secrets: Default::default(),
             attempts_max: backstitch_saga::driver::ATTEMPTS_MAX,
             slots: backstitch_saga::slots::Settings::default(),
             breakers: backstitch_saga::breakers::Settings::default(),

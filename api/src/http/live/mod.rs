@@ -41,6 +41,13 @@ const OF_STREAMS: [&str; 2] = ["after", "heartbeat_seconds"];
 /// Filters of the whole history.
 const FILTERS: [&str; 4] = ["type", "workflow_id", "execution_id", "namespace"];
 
+/// Connections that streams leave for requests, where those are not more than half.
+const LEFT_FOR_REQUESTS: usize = 2_048;
+
+fn streams_max(connections: usize) -> usize {
+    connections.saturating_sub(LEFT_FOR_REQUESTS).max(connections / 2)
+}
+
 /// How many streams a server has at a time. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
@@ -49,9 +56,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Half of the connections: the others stay for requests.
+    /// As many as there are connections, but for those that stay for requests.
     pub(super) fn new() -> Self {
-        let max = connections_max() / 2;
+        let max = streams_max(connections_max());
         Self { left: Arc::new(Semaphore::new(max)), max }
     }
 
@@ -215,4 +222,14 @@ fn event_id(text: &str) -> Result<(u32, u64), Refusal> {
         let message = "`after` must be the `position` of an event of this run, such as 1:4:207";
         Refusal::new(codes::INVALID_REQUEST, message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_keep_half_of_few_connections_and_enough_of_many() {
+        assert_eq!([16, 512, 4_096, 10_000].map(streams_max), [8, 256, 2_048, 7_952]);
+    }
 }

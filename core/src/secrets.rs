@@ -43,14 +43,15 @@ pub(crate) fn reference(pieces: Vec<Piece>) -> Value {
 
 /// Data, in which nothing is a reference.
 pub(crate) fn escaped(value: Value) -> Value {
-    if !holds_mark(&value) {
-        return value;
-    }
+    if holds_mark(&value) { rebuilt(value) } else { value }
+}
+
+fn rebuilt(value: Value) -> Value {
     match value {
-        Value::Array(items) => items.into_iter().map(escaped).collect(),
+        Value::Array(items) => items.into_iter().map(rebuilt).collect(),
         Value::Object(fields) => {
             let fields = fields.into_iter();
-            fields.map(|(name, field)| (escaped_name(name), escaped(field))).collect()
+            fields.map(|(name, field)| (escaped_name(name), rebuilt(field))).collect()
         }
         plain => plain,
     }

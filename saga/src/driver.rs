@@ -174,7 +174,10 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
     };
     let (input, given) = match &order.url {
         Some(url) => (Post::of(url, order).request(&means.signer), Given::default()),
-        None => means.secrets.put_in(&order.namespace, &order.input).await?,
+        None => {
+            let takes = executor.takes_secrets();
+            means.secrets.put_in(&order.namespace, &order.input, takes).await?
+        }
     };
     let task = Task {
         execution: Some(order.execution),

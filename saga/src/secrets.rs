@@ -55,14 +55,15 @@ impl SecretStore {
         Self(Arc::new(Places { folder, variables }))
     }
 
-    /// An effect's rendered input as its executor is to have it.
+    /// An effect's rendered input as its executor is to have it, who may take secrets or not.
     ///
     /// # Errors
-    /// `SECRET_UNAVAILABLE`: one that it refers to is not there, or can't be used.
+    /// `SECRET_UNAVAILABLE`: one that it refers to is not there, or can't be used, or not so.
     pub(crate) async fn put_in(
         &self,
         namespace: &str,
         input: &Payload,
+        takes_secrets: bool,
     ) -> Result<(Payload, Given), Failure> {
         if !may_refer(input.text()) {
             return Ok((input.clone(), Given::default()));
@@ -70,6 +71,11 @@ impl SecretStore {
         let value = input.value();
         let mut known = BTreeMap::new();
         for name in names(&value) {
+            // Definitions are checked for it, but the executor may have come since.
+            if !takes_secrets {
+                let message = format!("the secret `{name}` would be shown by this task");
+                return Err(Failure::permanent(codes::SECRET_UNAVAILABLE, message));
+            }
             let text = self.text(namespace, &name).await?;
             known.insert(name, text);
         }
@@ -148,6 +154,11 @@ impl Given {
                 let fields = fields.into_iter();
                 fields.map(|(name, field)| (self.text(name), self.value(field))).collect()
             }
+            // A service may take its digits for a number.
+            Value::Number(number) => match self.text(number.to_string()) {
+                blotted if blotted == number.to_string() => Value::Number(number),
+                blotted => Value::String(blotted),
+            },
             plain => plain,
         }
     }
@@ -170,6 +181,7 @@ mod tests {
             ("default/both", "of-the-file"),
             ("other/token", "another-one"),
             ("default/short", "1234567"),
+            ("default/digits", "12345678"),
             ("outside", "out-of-reach"),
         ] {
             let file = folder.path().join(place);
@@ -184,7 +196,7 @@ mod tests {
 
     async fn put(store: &SecretStore, namespace: &str, name: &str) -> Result<Value, String> {
         let input = Payload::of(&json!({ "a": { "$secret": ["<", { "name": name }, ">"] } }));
-        let put = store.put_in(namespace, &input).await;
+        let put = store.put_in(namespace, &input, true).await;
         put.map(|(input, _)| input.value()["a"].clone()).map_err(|why| why.message)
     }
 
@@ -218,8 +230,16 @@ mod tests {
     #[tokio::test]
     async fn what_came_back_has_no_secret_in_it() {
         let (_folder, store) = store();
+        let shown = Payload::of(&json!({ "a": { "$secret": "token" } }));
+        let refused = store.put_in("default", &shown, false).await.err().expect("it is shown");
+        assert_eq!(refused.code, codes::SECRET_UNAVAILABLE);
+        let digits = Payload::of(&json!({ "a": { "$secret": "digits" } }));
+        let (_, given) = store.put_in("default", &digits, true).await.expect("it is there");
+        let output = given.blot(Ok(Payload::of(&json!({ "a": 12345678, "b": 12.5 }))));
+        let blotted = json!({ "a": "[secret digits]", "b": 12.5 });
+        assert_eq!(output.expect("an output").value(), blotted);
         let input = Payload::of(&json!({ "a": { "$secret": "token" }, "b": { "$$secret": 1 } }));
-        let (input, given) = store.put_in("default", &input).await.expect("it is there");
+        let (input, given) = store.put_in("default", &input, true).await.expect("it is there");
         assert_eq!(input.value(), json!({ "a": "s3cr3t-t0k3n", "b": { "$secret": 1 } }));
         let output = json!({ "echo": ["Bearer s3cr3t-t0k3n"], "s3cr3t-t0k3n": 1, "n": 2.5 });
         let output = given.blot(Ok(Payload::of(&output))).expect("an output");

@@ -116,7 +116,7 @@ pub(super) async fn retry(
             if engine.check_edit(letter, &edit).await? {
                 caller.needs(Permission::WorkflowsWrite)?;
             }
-            engine.retry_letter_with(letter, edit, reason, &caller.actor()).await?
+            engine.retry_letter_with(letter, (edit, true), reason, &caller.actor()).await?
         }
     };
     let body = json!({

@@ -89,7 +89,7 @@ fn files_with(folder: &Path, text: &str) -> (Vec<String>, usize) {
 #[tokio::test]
 async fn a_secret_reaches_the_service_and_stays_with_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (server, url) = (server(folder.path()), echo().await);
+    let (mut server, url) = (server(folder.path()), echo().await);
     define(&server, FIRST_KEY, &definition("calls", &format!("{url}/calls"))).await;
     define(&server, FIRST_KEY, &definition("fails", &format!("{url}/fails"))).await;
     // What somebody submits is data, whatever it looks like.
@@ -126,10 +126,25 @@ async fn a_secret_reaches_the_service_and_stays_with_it() {
     let (status, told) = server.post("/api/v1/dlq/retries", FIRST_KEY, &bulk).await;
     assert_eq!(status, StatusCode::CONFLICT, "{told}");
     assert!(told["message"].as_str().expect("a text").contains("secrets"), "{told}");
+    // A kill leaves the reference, and what it refers to is read anew.
+    let changed = "sk-live-changed-since";
+    fs::write(folder.path().join("default/token"), changed).expect("a file");
+    server.start_again();
+    while server.get("/ready", "").await.0 != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(server.post(&retry, FIRST_KEY, &edited).await.0, StatusCode::ACCEPTED);
+    let letters = loop {
+        let (_, letters) = server.get("/api/v1/dlq?status=open", FIRST_KEY).await;
+        if letters["letters"].as_array().is_some_and(|own| !own.is_empty()) {
+            break letters.to_string();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(letters.contains("Bearer [secret token]"), "{letters}");
     // Neither the journal nor what is made of it has the secret in any form.
     let coded = STANDARD.encode(format!("user:Bearer {SECRET}"));
-    for text in [SECRET, &coded[16..32]] {
+    for text in [SECRET, changed, &coded[16..32]] {
         let (found, files) = files_with(server.folder.path(), text);
         assert!(found.is_empty() && files > 3, "{text}: {found:?} of {files}");
     }

@@ -21,6 +21,12 @@ impl WrittenHosts {
         Self(Arc::new(found))
     }
 
+    /// Whether one of them is written exactly so.
+    #[must_use]
+    pub fn has(&self, beginning: &str) -> bool {
+        self.0.contains(beginning)
+    }
+
     /// Each of them, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|own| &**own)

@@ -129,11 +129,12 @@ impl Clients {
             let host = url.host().map(|host| host.to_owned());
             (host, url.port_or_known_default())
         };
-        let names = |own: &str| Url::parse(own).is_ok_and(|own| place(&own) == place(url));
+        let same = |own: &str| Url::parse(own).is_ok_and(|own| place(&own) == place(url));
+        // Most are written as they are sent; those that are not are read one by one.
+        let is_written =
+            || written.has(&url.origin().ascii_serialization()) || written.iter().any(same);
         match &self.guarded {
-            Some((guard, client)) if !written.iter().any(names) => {
-                guard.check(url).map(|()| client)
-            }
+            Some((guard, client)) if !is_written() => guard.check(url).map(|()| client),
             _ => Ok(&self.open),
         }
     }

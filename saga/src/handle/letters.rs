@@ -169,18 +169,21 @@ impl Handle {
         Ok(Retried { execution: letter.execution, new_run: false, status })
     }
 
-    /// Has a dead letter's step tried again where it stands, with another input.
+    /// Has a dead letter's step tried again where it stands, with another input, which may refer
+    /// to secrets or not.
     ///
     /// # Errors
     /// As [`Handle::check_edit`].
     pub async fn retry_letter_with(
         &self,
         letter: LetterId,
-        edit: InputEdit,
+        (edit, may_refer): (InputEdit, bool),
         reason: String,
         actor: &str,
     ) -> Result<Retried, Error> {
-        self.check_edit(letter, &edit).await?;
+        if self.check_edit(letter, &edit).await? && !may_refer {
+            return Err(Error::Rejected(REFERS_TO_SECRETS));
+        }
         let (number, actor) = (letter.number, actor.to_owned());
         let command = Command::RetryLetterWith { letter: number, edit, reason, actor };
         let status = self.letter_command(letter, command).await?;

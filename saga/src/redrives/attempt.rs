@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
-use crate::handle::{Handle, REFERS_TO_SECRETS};
+use crate::handle::Handle;
 
 /// How long an outcome is awaited: what takes longer counts as unknown.
 pub const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -62,11 +62,9 @@ impl Attempt {
             let (letter, actor) = (self.letter, &*self.actor);
             let retried = match self.edit.clone() {
                 None => self.handle.retry_letter(letter, actor).await,
-                Some((edit, why)) => match self.handle.check_edit(letter, &edit).await {
-                    Ok(true) => Err(Error::Rejected(REFERS_TO_SECRETS)),
-                    Ok(false) => self.handle.retry_letter_with(letter, edit, why, actor).await,
-                    Err(error) => Err(error),
-                },
+                Some((edit, why)) => {
+                    self.handle.retry_letter_with(letter, (edit, false), why, actor).await
+                }
             };
             match retried {
                 Ok(_) => return Ok(true),

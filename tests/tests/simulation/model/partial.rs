@@ -116,7 +116,8 @@ impl Model {
         }
         for step in self.places().collect::<Vec<_>>() {
             let fails = self.status(step) == StepStatus::Failed && !self.allowed(step);
-            if fails && !self.standing.contains(&step) && !self.handled.contains(&step) {
+            // One that a handler made good stays so, and its other handlers were called too.
+            if fails && !self.standing.contains(&step) {
                 let handlers = self.plan.step(step).failure_handlers().to_vec();
                 self.called.extend(handlers);
             }

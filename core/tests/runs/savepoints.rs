@@ -86,6 +86,25 @@ fn what_builds_on_the_step_is_undone_and_then_done_anew() {
 }
 
 #[test]
+fn a_failure_that_stays_made_good_calls_its_other_handler_again() {
+    let definition = "
+id: h
+steps:
+  - { id: a, type: task, on_failure: [tell, mend] }
+  - { id: tell, type: task, on_failure: [mend] }
+  - { id: mend, type: task, undo: { type: task } }
+";
+    let mut life = Life::begin(definition, json!({}));
+    life.refuses("a").succeeds("tell").succeeds("mend");
+    assert_eq!((life.words().as_str(), life.status()), ("failed succeeded succeeded", "completed"));
+    life.act(to("tell")).expect("it has completed");
+    life.undone("mend");
+    assert_eq!(life.words(), "failed succeeded running");
+    life.succeeds("mend");
+    assert_eq!((life.words().as_str(), life.status()), ("failed succeeded succeeded", "completed"));
+}
+
+#[test]
 fn what_is_under_way_ends_before_anything_is_undone() {
     let mut life = Life::begin(TRIP, json!({}));
     life.succeeds("who").succeeds("seat");

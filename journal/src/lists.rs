@@ -114,6 +114,12 @@ impl Journal {
         self.parts().views.statistics(namespace)
     }
 
+    /// Those of one workflow; nothing is counted of one that has no runs.
+    #[must_use]
+    pub fn run_statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
+        self.parts().views.statistics_of(namespace, workflow)
+    }
+
     /// Statistics of a workflow's retained runs by the arm of a roll-out that they fell into and
     /// the arm's revision, as of the last tick.
     #[must_use]

@@ -24,8 +24,7 @@ pub(super) async fn of_workflow(
     caller: Caller,
     PathId(workflow): PathId,
 ) -> Result<Response, Refusal> {
-    let mut all = caller.engine()?.statistics(caller.namespace()).await?;
-    match all.remove(&workflow) {
+    match caller.engine()?.statistics_of(caller.namespace(), &workflow).await? {
         Some(own) => Ok(answer::ok(&workflow_json(&caller, &workflow, &own))),
         None => {
             let workflow = workflow.chars().take(256).collect();

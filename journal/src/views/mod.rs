@@ -324,6 +324,11 @@ impl Views {
         own.map(|((_, workflow), statistics)| (workflow, statistics)).collect()
     }
 
+    /// Statistics of a workflow's runs.
+    pub(crate) fn statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
+        self.runs.table().statistics_of(namespace, workflow)
+    }
+
     /// Statistics of a workflow's runs by the arm of a roll-out and its revision.
     pub(crate) fn arm_statistics(
         &self,

@@ -25,6 +25,9 @@ use crate::views::tally::Tallies;
 pub const ROWS_READ_PER_PAGE_MAX: usize = 2_000;
 /// The same for rows in memory, which cost less.
 const MEMORY_ROWS_READ_MAX: usize = 20_000;
+/// Rows that are looked at, looked up or forgotten in one go: what commits bring waits for the rows
+/// in memory meanwhile.
+pub(super) const ROWS_AT_ONCE: usize = 256;
 /// Index entries read at once: as many as rows are wanted, within these.
 const ENTRIES_PER_SCAN_MIN: usize = 16;
 const ENTRIES_PER_SCAN_MAX: usize = 128;
@@ -181,34 +184,50 @@ impl<R: Row> Table<R> {
     }
 
     fn list_memory<F: Filter<Row = R>>(&self, filter: &F, span: &Span, wanted: usize) -> Part<R> {
-        let changed = lock(&self.changed);
         let mut part = Part { rows: Vec::new(), stopped: None };
-        if span.is_empty() {
-            return part;
-        }
-        let high = span.high.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = changed.order.range((Bound::Included(span.low.clone()), high));
-        let mut look = |(read, (place, id)): (usize, (&Vec<u8>, &R::Id))| {
-            let row = changed.rows.get(id).and_then(|entry| entry.row.as_deref());
-            if let Some(row) = row.filter(|row| filter.takes(row)) {
-                part.rows.push((place.clone(), row.clone()));
+        let (mut span, mut read) = (span.clone(), 0);
+        while !span.is_empty() {
+            let looked = self.look(filter, &span, wanted, &mut part.rows);
+            let Some(last) = looked else { break };
+            read += ROWS_AT_ONCE;
+            if read >= MEMORY_ROWS_READ_MAX {
+                part.stopped = Some(last);
+                break;
             }
-            if read + 1 >= MEMORY_ROWS_READ_MAX {
-                part.stopped = Some(place.clone());
-            }
-            part.rows.len() < wanted && part.stopped.is_none()
-        };
-        match span.order {
-            Order::NewestFirst => {
-                let mut places = range.enumerate();
-                while places.next().is_some_and(&mut look) {}
-            }
-            Order::OldestFirst => {
-                let mut places = range.rev().enumerate();
-                while places.next().is_some_and(&mut look) {}
-            }
+            span.go_behind(&last);
         }
         part
+    }
+
+    /// Looks at the first rows in memory of a span, and adds those that the filter takes to
+    /// `found`. Answers the place of the last one, unless there are no more.
+    fn look<F: Filter<Row = R>>(
+        &self,
+        filter: &F,
+        span: &Span,
+        wanted: usize,
+        found: &mut Vec<(Vec<u8>, R)>,
+    ) -> Option<Vec<u8>> {
+        let changed = lock(&self.changed);
+        let high = span.high.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut range = changed.order.range((Bound::Included(span.low.clone()), high));
+        let mut last = None;
+        for _ in 0..ROWS_AT_ONCE {
+            let next = match span.order {
+                Order::NewestFirst => range.next(),
+                Order::OldestFirst => range.next_back(),
+            };
+            let (place, id) = next?;
+            let row = changed.rows.get(id).and_then(|entry| entry.row.as_deref());
+            if let Some(row) = row.filter(|row| filter.takes(row)) {
+                found.push((place.clone(), row.clone()));
+                if found.len() >= wanted {
+                    return None;
+                }
+            }
+            last = Some(place);
+        }
+        last.cloned()
     }
 
     fn list_tree<F: Filter<Row = R>>(
@@ -327,10 +346,11 @@ impl<R: Row> Table<R> {
 impl Table<RunSummary> {
     /// A workflow's statistics, as [`Table::statistics`] has them.
     pub(super) fn statistics_of(&self, namespace: &str, workflow: &str) -> RunStatistics {
-        let mut sum = RunStatistics::default();
-        let tallies = lock(&self.tallies);
-        tallies.of_arms(namespace, workflow).for_each(|(_, own)| sum.merge(own));
-        sum
+        self.statistics(|all| {
+            let mut sum = RunStatistics::default();
+            all.of_arms(namespace, workflow).for_each(|(_, own)| sum.merge(own));
+            sum
+        })
     }
 }
 

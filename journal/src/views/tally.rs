@@ -17,14 +17,12 @@ use crate::record::{decode_row, encode_row};
 use crate::store::encode_applied;
 use crate::views::row::{self, Row};
 use crate::views::share::{Arm, Share};
-use crate::views::table::{Entry, Table, malformed};
+use crate::views::table::{Entry, ROWS_AT_ONCE, Table, malformed};
 
 /// First byte of the statistics' keys; no index has it.
 const TALLY: u8 = b'#';
 /// Slots of each workflow's statistics, and so units of one tick.
 const SLOTS: usize = 64;
-/// Rows that are looked up together before they are written.
-const ROWS_AT_ONCE: usize = 256;
 /// Bytes of rows that go into the tree together.
 const UNIT_BYTES: usize = 20 * 1024;
 /// Rows that what is made of all histories keeps in memory before it writes them.
@@ -239,12 +237,14 @@ impl<R: Row> Table<R> {
 
     /// Forgets rows that are written, unless they changed again.
     fn written(&self, rows: &[(R::Id, Entry<R>)]) {
-        let mut changed = lock(&self.changed);
-        for (id, entry) in rows {
-            if changed.rows.get(id).is_some_and(|known| known.change == entry.change) {
-                changed.rows.remove(id);
-                if let Some(row) = &entry.row {
-                    changed.order.remove(&row::place(row.as_ref()));
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let mut changed = lock(&self.changed);
+            for (id, entry) in rows {
+                if changed.rows.get(id).is_some_and(|known| known.change == entry.change) {
+                    changed.rows.remove(id);
+                    if let Some(row) = &entry.row {
+                        changed.order.remove(&row::place(row.as_ref()));
+                    }
                 }
             }
         }

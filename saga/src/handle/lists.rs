@@ -88,11 +88,30 @@ impl Handle {
                 all.entry(workflow).or_default().runs = runs;
             }
             for (workflow, own) in &mut all {
-                let (namespace, workflow) = (namespace.clone(), Some(workflow.clone()));
-                let filter = RunFilter { namespace, workflow, ..RunFilter::default() };
-                own.last = last_of(&journal, &filter)?;
+                own.last = last_of(&journal, &namespace, workflow, &own.runs)?;
             }
             Ok(all)
+        })
+        .await?
+    }
+
+    /// Statistics of one workflow; nothing if it is neither defined nor has runs.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub async fn statistics_of(
+        &self,
+        namespace: &str,
+        workflow: &str,
+    ) -> Result<Option<WorkflowStatistics>, Error> {
+        let is_defined = !self.catalog().revisions(namespace, workflow).is_empty();
+        let journal = self.shared.journal.clone();
+        let (namespace, workflow) = (namespace.to_owned(), workflow.to_owned());
+        blocking(move || {
+            let runs = journal.run_statistics_of(&namespace, &workflow);
+            let last = last_of(&journal, &namespace, &workflow, &runs)?;
+            let is_known = is_defined || runs.total() > 0;
+            Ok(is_known.then_some(WorkflowStatistics { runs, last }))
         })
         .await?
     }
@@ -121,11 +140,21 @@ impl Handle {
     }
 }
 
-/// The newest run of a list that is no chunk of a loop.
-fn last_of(journal: &Journal, filter: &RunFilter) -> Result<Option<RunSummary>, Error> {
+/// The newest run of a workflow that is no chunk of a loop, if `runs` counts any.
+fn last_of(
+    journal: &Journal,
+    namespace: &str,
+    workflow: &str,
+    runs: &RunStatistics,
+) -> Result<Option<RunSummary>, Error> {
+    if runs.total() == 0 {
+        return Ok(None);
+    }
+    let (namespace, workflow) = (namespace.to_owned(), Some(workflow.to_owned()));
+    let filter = RunFilter { namespace, workflow, ..RunFilter::default() };
     let mut after = None;
     for _ in 0..LAST_PAGES_MAX {
-        let page = journal.runs(filter, after.as_ref(), LAST_PAGE_ROWS)?;
+        let page = journal.runs(&filter, after.as_ref(), LAST_PAGE_ROWS)?;
         let found = page.rows.into_iter().find(|row| !row.chunk);
         if found.is_some() || page.next.is_none() {
             return Ok(found);

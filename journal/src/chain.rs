@@ -28,6 +28,19 @@ impl Journal {
         self.parts().log.commits_after(partition, after_position, visit)
     }
 
+    /// Visits the durable commits of all partitions that hold records behind these positions, in
+    /// the order of writing, until `visit` breaks off; what is missing in `positions` counts as 0.
+    ///
+    /// # Errors
+    /// [`Error::Cut`] if some of that was cut; otherwise as [`Journal::commits_after`].
+    pub fn commits_behind(
+        &self,
+        positions: &[u64],
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.parts().log.commits_behind(positions, visit)
+    }
+
     /// How archiving stands, but for the bytes of its files, which [`Journal::info`] adds up;
     /// `None` if nothing is archived.
     #[must_use]

@@ -270,6 +270,12 @@ impl Commit {
         Damage { segment, offset, partition, sequence, detail: detail.to_owned() }
     }
 
+    /// Whether it holds a record behind its partition's place among these.
+    pub(crate) fn is_behind(&self, positions: &[u64]) -> bool {
+        let own = positions.get(usize::from(self.partition.0)).copied();
+        self.head.position > own.unwrap_or_default()
+    }
+
     /// Whether this commit comes right after `head`, and if not, why.
     pub(crate) fn follows(&self, head: &Head) -> Result<(), &'static str> {
         let (partition, first_position) = (self.partition, self.first_position);

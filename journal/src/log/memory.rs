@@ -84,6 +84,29 @@ impl MemoryLog {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Visits durable commits in order; none is held while it is visited.
+    fn visit_durable(
+        &self,
+        wanted: impl Fn(&Commit) -> bool,
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) {
+        let mut from = 0;
+        loop {
+            let found = {
+                let state = lock(&self.shared.state);
+                let rest = state.durable.iter().enumerate().skip(from);
+                rest.map(|(index, commit)| (index + 1, commit))
+                    .find(|(_, commit)| wanted(commit))
+                    .map(|(next, commit)| (next, commit.clone()))
+            };
+            let Some((next, commit)) = found else { return };
+            from = next;
+            if visit(&commit).is_break() {
+                return;
+            }
+        }
+    }
+
     fn start(&self) {
         let log = self.clone();
         std::thread::spawn(move || {
@@ -229,24 +252,20 @@ impl Log for MemoryLog {
         after_position: u64,
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut from = 0;
-        loop {
-            let found = {
-                let state = lock(&self.shared.state);
-                let wanted = |commit: &Commit| {
-                    commit.partition() == partition && commit.head().position > after_position
-                };
-                let rest = state.durable.iter().enumerate().skip(from);
-                rest.map(|(index, commit)| (index + 1, commit))
-                    .find(|(_, commit)| wanted(commit))
-                    .map(|(next, commit)| (next, commit.clone()))
-            };
-            let Some((next, commit)) = found else { return Ok(()) };
-            from = next;
-            if visit(&commit).is_break() {
-                return Ok(());
-            }
-        }
+        let wanted = |commit: &Commit| {
+            commit.partition() == partition && commit.head().position > after_position
+        };
+        self.visit_durable(wanted, visit);
+        Ok(())
+    }
+
+    fn commits_behind(
+        &self,
+        positions: &[u64],
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_durable(|commit| commit.is_behind(positions), visit);
+        Ok(())
     }
 
     fn beginning(&self) -> Result<Vec<Head>, Error> {

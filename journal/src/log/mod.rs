@@ -115,6 +115,17 @@ pub trait Log: Send + Sync {
         visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
+    /// Visits the durable commits of all partitions that hold records behind these positions, in
+    /// the order of writing, until `visit` breaks off. Commits answered meanwhile may be left out.
+    ///
+    /// # Errors
+    /// As [`Log::commits_after`].
+    fn commits_behind(
+        &self,
+        positions: &[u64],
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+
     /// Where the log begins: each partition's last commit that was cut; zeros if none was.
     ///
     /// # Errors

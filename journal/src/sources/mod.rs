@@ -10,6 +10,7 @@ mod chain;
 pub(crate) mod evidence;
 mod feed;
 mod links;
+mod milestones;
 mod onward;
 mod piece;
 
@@ -34,6 +35,7 @@ use crate::pending::unpack;
 use crate::record::{self, Record};
 use bookmarks::Bookmarks;
 use chain::Follower;
+use milestones::Milestones;
 pub(crate) use onward::Place;
 use piece::Piece;
 
@@ -48,6 +50,7 @@ pub(crate) struct Sources {
     /// Segments behind this one are left aside.
     last: Option<u64>,
     bookmarks: Arc<Bookmarks>,
+    milestones: Arc<Milestones>,
 }
 
 /// Where a chain begins: at the very first commit, or behind a cut.
@@ -79,18 +82,21 @@ impl Sources {
             baseless: false,
             last: None,
             bookmarks: Arc::default(),
+            milestones: Arc::default(),
         }
     }
 
     /// The same chain as if there were no base: for a salvage of what a damaged one has lost.
     pub(crate) fn without_base(self) -> Self {
-        Self { baseless: true, bookmarks: Arc::default(), ..self }
+        let (bookmarks, milestones) = Default::default();
+        Self { baseless: true, bookmarks, milestones, ..self }
     }
 
     /// The same chain as if nothing were behind a segment: for a backup whose next run has begun
     /// to copy what comes behind a gap.
     pub(crate) fn up_to(self, last: u64) -> Self {
-        Self { last: Some(last), bookmarks: Arc::default(), ..self }
+        let (bookmarks, milestones) = Default::default();
+        Self { last: Some(last), bookmarks, milestones, ..self }
     }
 
     /// What all of its segments have in common.
@@ -120,7 +126,7 @@ impl Sources {
             return Ok(());
         }
         let numbers = self.unbroken_numbers(end)?;
-        let start = self.seek(&numbers, index, after_position)?;
+        let start = self.seek(&numbers, index, |heads| heads[index].position <= after_position)?;
         let mut header = self.header(numbers[start])?;
         for (at, &number) in numbers.iter().enumerate().skip(start) {
             let next = match numbers.get(at + 1) {
@@ -215,17 +221,19 @@ impl Sources {
         Ok(numbers.split_off(gap.map_or(0, |at| at + 1)))
     }
 
-    /// Which of the segments holds what comes behind a position: the last one that begins at
-    /// or before it.
-    fn seek(&self, numbers: &[u64], index: usize, after_position: u64) -> Result<usize, Error> {
+    /// The last of the segments that begins at or before a place, as its heads say; whoever has
+    /// to be told that it was cut is told so of the partition at `index`.
+    fn seek(
+        &self,
+        numbers: &[u64],
+        index: usize,
+        is_before: impl Fn(&[Head]) -> bool,
+    ) -> Result<usize, Error> {
         let (mut low, mut high) = (0, numbers.len());
         while low < high {
             let middle = low.midpoint(high);
-            let begins_before = match self.begun_header(numbers[middle])? {
-                Some(header) => header.heads[index].position <= after_position,
-                None => false,
-            };
-            if begins_before {
+            let header = self.begun_header(numbers[middle])?;
+            if header.is_some_and(|header| is_before(&header.heads)) {
                 low = middle + 1;
             } else {
                 high = middle;

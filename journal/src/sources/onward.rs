@@ -3,10 +3,12 @@
 
 use std::ops::ControlFlow;
 
-use crate::commit::Commit;
+use crate::commit::{self, Commit, Head};
 use crate::error::Error;
 use crate::log::wal::End;
-use crate::sources::{Sources, piece};
+use crate::sources::milestones::are_before;
+use crate::sources::piece::{self, Piece};
+use crate::sources::{Sources, Visit};
 
 /// Where a reader was: before a group of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,5 +66,74 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    /// Visits the commits that hold records behind these positions, up to `end`.
+    ///
+    /// # Errors
+    /// [`Error::Cut`] if some of that was cut, [`Error::Damaged`] where the chain is not whole.
+    pub(crate) fn commits_behind(
+        &self,
+        end: End,
+        positions: &[u64],
+        visit: Visit<'_>,
+    ) -> Result<(), Error> {
+        let numbers = self.unbroken_numbers(Some(end))?;
+        let beginning = self.header(numbers[0])?.heads;
+        let index = (0..beginning.len()).find(|&index| {
+            let own = positions.get(index).copied();
+            beginning[index].position > own.unwrap_or_default()
+        });
+        let start =
+            self.seek(&numbers, index.unwrap_or(0), |heads| are_before(heads, positions))?;
+        for &number in &numbers[start..] {
+            let header = self.header(number)?;
+            let next = match number < end.segment {
+                true => self.begun_header(number + 1)?,
+                false => None,
+            };
+            let mut piece = self.piece(number, &header, next.as_ref(), Some(end))?;
+            let mut heads = header.heads;
+            if let Some(known) = self.milestones.find(number, positions) {
+                piece.go_on(known.offset, known.next_group);
+                heads = known.heads;
+            }
+            if self.visit_piece(&mut piece, heads, positions, visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each commit follows the one before it; decodes only those that are wanted.
+    fn visit_piece(
+        &self,
+        piece: &mut Piece,
+        mut heads: Vec<Head>,
+        positions: &[u64],
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let number = piece.number();
+        while let Some((offset, group)) = piece.next_group()? {
+            self.milestones.pass(number, offset, group.number, &heads);
+            let damaged = |detail: String| piece::damage(number, offset, detail);
+            for (_, bytes) in group.commit_bytes(0).map_err(|e| damaged(e.to_string()))? {
+                let glance = commit::glance(bytes).map_err(|e| damaged(e.to_string()))?;
+                let index = usize::from(glance.partition.0);
+                let head = heads.get_mut(index);
+                let head = head.ok_or_else(|| damaged("there is no such partition".to_owned()))?;
+                glance.follows(head).map_err(|detail| damaged(detail.to_owned()))?;
+                *head = glance.head;
+                if head.position <= positions.get(index).copied().unwrap_or_default() {
+                    continue;
+                }
+                let commit = Commit::decode(bytes.to_vec())
+                    .map_err(|e| damaged(format!("a commit is malformed: {e}")))?;
+                if visit(&commit).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }

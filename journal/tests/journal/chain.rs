@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use backstitch_core::ids::PartitionId;
-use backstitch_journal::{Commit, Error, Journal, Reader};
+use backstitch_journal::{Commit, Error, Head, Journal, Options, Reader};
 
-use crate::workload::{Acknowledged, Writer, nobody, options};
+use crate::workload::{Acknowledged, Dice, Writer, nobody, options};
 
 type ReadAfter<'a> = &'a dyn Fn(PartitionId, u64, Visit<'_>) -> Result<(), Error>;
 type Visit<'a> = &'a mut dyn FnMut(&Commit) -> ControlFlow<()>;
@@ -59,6 +59,66 @@ pub fn check_reader(directory: &Path, written: &[Acknowledged]) {
         partitions,
         written,
     );
+}
+
+/// Where commits stand: partition and last position, in the order of writing.
+fn read_behind(journal: &Journal, positions: &[u64]) -> Vec<(u16, u64)> {
+    let mut found = Vec::new();
+    let visit = &mut |commit: &Commit| {
+        found.push((commit.partition().0, commit.head().position));
+        ControlFlow::Continue(())
+    };
+    journal.commits_behind(positions, visit).expect("the chain is whole");
+    found
+}
+
+/// Checks what reading all partitions on from any positions answers.
+fn check_behind(journal: &Journal, written: &[Acknowledged], dice: &mut Dice) {
+    let all = read_behind(journal, &[]);
+    assert_eq!(all.len(), written.len());
+    let heads = journal.heads();
+    for _ in 0..40 {
+        let far = dice.below(3) == 0;
+        let below = |head: &Head, dice: &mut Dice| match far {
+            true => dice.below(head.position + 1),
+            false => head.position - dice.below(head.position.min(30) + 1),
+        };
+        let positions: Vec<u64> = heads.iter().map(|head| below(head, dice)).collect();
+        let behind = |(partition, last): &(u16, u64)| *last > positions[usize::from(*partition)];
+        let expected: Vec<_> = all.iter().copied().filter(behind).collect();
+        assert_eq!(read_behind(journal, &positions), expected, "{positions:?}");
+        let mut visits = 0;
+        let visit = &mut |_: &Commit| {
+            visits += 1;
+            ControlFlow::Break(())
+        };
+        journal.commits_behind(&positions, visit).expect("the chain is whole");
+        assert_eq!(visits, usize::from(!expected.is_empty()));
+    }
+}
+
+#[test]
+fn all_partitions_are_read_on_from_any_positions() {
+    let directory = tempfile::tempdir().unwrap();
+    // Small segments, and one that is more than readers pass between two places they remember.
+    let (small, large) = (directory.path().join("small"), directory.path().join("large"));
+    let in_files = Journal::open(&small, options()).unwrap();
+    let whole = Options { segment_bytes: 4 * 1024 * 1024, ..options() };
+    let in_one = Journal::open(&large, whole).unwrap();
+    let mut dice = Dice(7);
+    for opened in [in_files, in_one, Journal::memory(3)] {
+        let mut writer = Writer::take_over(opened, 5);
+        let mut written = Vec::new();
+        for _ in 0..4 {
+            written.extend(writer.write(150, &nobody()).unwrap());
+            check_behind(&writer.journal, &written, &mut dice);
+        }
+        writer.journal.close().unwrap();
+    }
+    let closed = Journal::open(&small, options()).unwrap().journal;
+    closed.close().unwrap();
+    let refused = closed.commits_behind(&[], &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(refused, Err(Error::Closed)));
 }
 
 #[test]

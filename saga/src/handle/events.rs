@@ -1,11 +1,13 @@
 //! The whole history, page by page, through a filter.
 
+use std::ops::ControlFlow;
+
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::PartitionId;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{
-    ChainCursor, ChainEvent, Error as JournalError, EventPage, EventQuery, Generations, Head,
-    Journal, PAGE_SCAN_BYTES_MAX, events,
+    ChainCursor, ChainEvent, Commit, Error as JournalError, EventPage, EventQuery, Generations,
+    Head, Journal, PAGE_SCAN_BYTES_MAX, Record, events,
 };
 use serde_json::Value;
 
@@ -81,26 +83,46 @@ impl Handle {
         &self.shared.live
     }
 
-    /// Some events behind a place as followers get them, the place behind what was looked at, and
-    /// whether there may be more already.
+    /// Some events behind some positions as followers get them, in the order of writing, the
+    /// positions behind what was looked at, and whether there may be more already.
     ///
     /// # Errors
     /// As [`Handle::events`].
     pub(crate) async fn events_told(
         &self,
         filter: EventFilter,
-        after: Option<ChainCursor>,
+        after: Vec<u64>,
         rows_max: usize,
     ) -> Result<(Vec<Told>, Vec<u64>, bool), Error> {
-        let after = self.begun(after)?;
         let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
         blocking(move || {
             let mut owners = Owners::new(&journal, &catalog);
+            let after = Some(after).filter(|own| own.iter().any(|position| *position > 0));
             let range = Range { after, until: None, rows_max };
-            let page = page(&journal, &mut owners, &filter, range)?;
-            let tell =
-                |row: &ChainEvent| tell(&row.record, row.partition, row.generation, &mut owners);
-            Ok((page.rows.iter().map(tell).collect(), page.positions, page.more))
+            let (after, _) = beginning(&journal, &filter, range)?;
+            let (mut told, mut bytes, mut more) = (Vec::new(), 0, false);
+            let mut positions = after.clone();
+            let visit = &mut |commit: &Commit| {
+                if told.len() >= rows_max || bytes >= PAGE_SCAN_BYTES_MAX {
+                    more = true;
+                    return ControlFlow::Break(());
+                }
+                bytes += commit.bytes().len();
+                let (partition, head) = (commit.partition(), commit.head());
+                let at = usize::from(partition.0);
+                for record in records_behind(commit, after[at]) {
+                    let passes = filter.spans(head.committed_at)
+                        && filter.passes(&record.stream, &record.event, |run| owners.owner(run));
+                    if passes {
+                        let generation = commit.origin().generation;
+                        told.push(tell(&record, partition, generation, &mut owners));
+                    }
+                }
+                positions[at] = head.position;
+                ControlFlow::Continue(())
+            };
+            journal.commits_behind(&after, visit).map_err(|error| unread(&journal, error))?;
+            Ok((told, positions, more))
         })
         .await?
     }
@@ -146,6 +168,11 @@ impl Handle {
     }
 }
 
+/// The records of a commit behind a position.
+pub(crate) fn records_behind(commit: &Commit, position: u64) -> impl Iterator<Item = Record> {
+    commit.records().into_iter().filter(move |record| record.position > position)
+}
+
 /// Where a page lies.
 pub(crate) struct Range {
     /// Where the chain begins, without.
@@ -162,9 +189,8 @@ pub(crate) fn page(
     range: Range,
 ) -> Result<EventPage, Error> {
     let query = range.query(filter);
-    let mut counts = |record: &backstitch_journal::Record| {
-        filter.passes(&record.stream, &record.event, |run| owners.owner(run))
-    };
+    let mut counts =
+        |record: &Record| filter.passes(&record.stream, &record.event, |run| owners.owner(run));
     events(journal, &query, &mut counts).map_err(|error| unread(journal, error))
 }
 

@@ -111,6 +111,13 @@ impl Desk {
         }
     }
 
+    /// Everything up to these positions needs no handing out any more.
+    pub(super) fn skip(&mut self, positions: &[u64]) {
+        for (own, position) in self.positions.iter_mut().zip(positions) {
+            *own = (*own).max(*position);
+        }
+    }
+
     pub(super) fn positions(&self) -> &[u64] {
         &self.positions
     }

@@ -53,7 +53,9 @@ pub struct Follower {
     run: Option<ExecutionId>,
     generation: u32,
     /// The last position seen, of each partition.
-    positions: Vec<u64>,
+    pub(super) positions: Vec<u64>,
+    /// Where it will stand once it has given out what was read.
+    passed: Option<Vec<u64>>,
     seat: Option<(u64, mpsc::Receiver<Told>)>,
     /// Whether everything before what comes into the mailbox was seen.
     caught_up: bool,
@@ -108,9 +110,10 @@ impl Follower {
             generation: handle.journal().origin().generation,
             filter: Arc::new(filter),
             positions,
+            passed: None,
             seat: None,
             caught_up: false,
-            _following: Following::begin(&live),
+            _following: Following::begin(&live, &handle.newest_cursor().positions),
             handle: handle.clone(),
             live,
         }
@@ -141,7 +144,11 @@ impl Follower {
                 _ => Box::pin(self.catch_up()).await?,
             };
             if !told.is_empty() || self.is_idle() {
-                return Ok(told.into_iter().map(|own| self.hear(own)).collect());
+                let heard = told.into_iter().map(|own| self.hear(own)).collect();
+                if let Some(passed) = self.passed.take() {
+                    self.positions = passed;
+                }
+                return Ok(heard);
             }
         }
     }
@@ -220,12 +227,11 @@ impl Follower {
         if self.positions.iter().zip(&newest).all(|(seen, newest)| seen >= newest) {
             return Ok((Vec::new(), false));
         }
-        let (generation, positions) = (self.generation, self.positions.clone());
-        let after = Some(ChainCursor { generation, positions });
-        let filter = EventFilter::clone(&self.filter);
+        let (filter, after) = (EventFilter::clone(&self.filter), self.positions.clone());
         let (told, next, more) = self.handle.events_told(filter, after, EVENTS_AT_ONCE_MAX).await?;
-        if told.is_empty() {
-            self.positions = next;
+        match told.is_empty() {
+            true => self.positions = next,
+            false => self.passed = Some(next),
         }
         Ok((told, more))
     }

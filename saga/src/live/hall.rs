@@ -1,15 +1,18 @@
 //! The task that hands out what became durable.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::{PartitionId, StreamId};
-use backstitch_journal::Record;
+use backstitch_journal::{Journal, Record};
 use tokio::sync::mpsc;
 
 use super::desk::Group;
 use super::follower::Told;
 use super::{Live, News};
+use crate::handle::events::records_behind;
 use crate::handle::{Handle, blocking};
 use crate::owners::Owners;
 use crate::partition::StagedRecord;
@@ -19,6 +22,9 @@ const NEWS_AT_ONCE_MAX: usize = 64;
 /// The longest event that waits in mailboxes, in bytes; who follows reads a longer one in the
 /// journal.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
+/// Events that were missed and are read for all who follow; where there are more, each reads what it
+/// wants.
+const MISSED_MAX: u64 = 1_000_000;
 
 /// Hands out news until there is nobody left to say any.
 pub(crate) async fn hand_out(live: Live, mut news: mpsc::Receiver<News>, handle: Handle) {
@@ -27,9 +33,8 @@ pub(crate) async fn hand_out(live: Live, mut news: mpsc::Receiver<News>, handle:
         let batch = std::mem::take(&mut some);
         let (own, handle) = (live.clone(), handle.clone());
         let handed = move || {
-            let mut owners = Owners::new(handle.journal(), handle.catalog());
-            let generation = handle.journal().origin().generation;
-            batch.into_iter().for_each(|one| own.hand_one(one, generation, &mut owners));
+            let owners = Owners::new(handle.journal(), handle.catalog());
+            Hall { live: &own, journal: handle.journal(), owners }.hand_out(batch);
         };
         if blocking(handed).await.is_err() {
             // An event that can't be printed is a bug, and each follower's to meet by itself.
@@ -38,12 +43,70 @@ pub(crate) async fn hand_out(live: Live, mut news: mpsc::Receiver<News>, handle:
     }
 }
 
-impl Live {
-    fn hand_one(&self, news: News, generation: u32, owners: &mut Owners<'_>) {
-        let News { partition, first, records } = news;
-        let last = first + records.len() as u64 - 1;
+/// Where events are handed out.
+struct Hall<'a> {
+    live: &'a Live,
+    journal: &'a Journal,
+    owners: Owners<'a>,
+}
+
+impl Hall<'_> {
+    fn hand_out(&mut self, batch: Vec<News>) {
+        let generation = self.journal.origin().generation;
+        for News { partition, first, records } in batch {
+            if first > self.handed(partition) + 1 {
+                self.hand_missed();
+            }
+            let handed = self.handed(partition);
+            let placed = (first..).zip(records).map(|(position, staged)| {
+                let StagedRecord { stream, version, at, event } = staged;
+                Record { stream, version, position, recorded_at: at, event }
+            });
+            let fresh = placed.filter(|record| record.position > handed).collect();
+            self.hand(partition, generation, fresh);
+        }
+        if self.live.0.missed.swap(false, Ordering::SeqCst) {
+            self.hand_missed();
+        }
+    }
+
+    /// Up to where all of a partition was handed out.
+    fn handed(&self, partition: PartitionId) -> u64 {
+        let desk = self.live.desk();
+        desk.positions().get(usize::from(partition.0)).copied().unwrap_or(u64::MAX)
+    }
+
+    /// Hands out what the journal has beyond what was handed out.
+    fn hand_missed(&mut self) {
+        let (handed, newest) = {
+            let newest: Vec<_> = self.journal.heads().iter().map(|head| head.position).collect();
+            (self.live.desk().positions().to_vec(), newest)
+        };
+        let missed =
+            newest.iter().zip(&handed).map(|(newest, handed)| newest.saturating_sub(*handed));
+        let journal = self.journal;
+        let is_read = missed.sum::<u64>() <= MISSED_MAX
+            && journal
+                .commits_behind(&handed, &mut |commit| {
+                    let partition = commit.partition();
+                    let behind = records_behind(commit, handed[usize::from(partition.0)]);
+                    self.hand(partition, commit.origin().generation, behind.collect());
+                    ControlFlow::Continue(())
+                })
+                .is_ok();
+        if !is_read {
+            let mut desk = self.live.desk();
+            desk.let_all_go();
+            desk.skip(&newest);
+        }
+    }
+
+    /// Hands out records of a partition that follow what was handed out before.
+    fn hand(&mut self, partition: PartitionId, generation: u32, records: Vec<Record>) {
+        let Some(last) = records.last().map(|record| record.position) else { return };
         let mut gone = BTreeMap::new();
-        let (of_runs, others) = self.wanted(first, records);
+        let (of_runs, others) = self.live.wanted(records);
+        let owners = &mut self.owners;
         for (record, of_run) in of_runs {
             let told = &mut None;
             for Group { filter, seats } in of_run.iter().chain(&others) {
@@ -63,23 +126,17 @@ impl Live {
             }
         }
         drop(others);
-        let mut desk = self.desk();
+        let mut desk = self.live.desk();
         gone.iter().for_each(|(number, filter)| desk.leave(*number, filter));
         desk.reached(partition, last);
     }
+}
 
+impl Live {
     /// The records that somebody may want, each with who follows its run, and who follows more.
-    fn wanted(
-        &self,
-        first: u64,
-        records: Vec<StagedRecord>,
-    ) -> (Vec<(Record, Vec<Group>)>, Vec<Group>) {
+    fn wanted(&self, records: Vec<Record>) -> (Vec<(Record, Vec<Group>)>, Vec<Group>) {
         let desk = self.desk();
-        let placed = (first..).zip(records).map(|(position, staged)| {
-            let StagedRecord { stream, version, at, event } = staged;
-            Record { stream, version, position, recorded_at: at, event }
-        });
-        let with_groups = placed.map(|record| {
+        let with_groups = records.into_iter().map(|record| {
             let of_run = match &record.stream {
                 StreamId::Execution(run) => desk.of_run(run).to_vec(),
                 _ => Vec::new(),

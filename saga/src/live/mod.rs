@@ -3,13 +3,16 @@
 //! While anybody follows, partitions hand what became durable to one task, which gives every event
 //! to those whose filter it passes. Each of them has a mailbox of its own, which has a bound: who
 //! does not empty it in time is let go, and reads the journal until it has caught up, as it does
-//! at its beginning. So nothing is lost, and a slow one holds up nobody.
+//! at its beginning. So nothing is lost, and a slow one holds up nobody. Where that task itself is
+//! too slow, partitions wait for nothing either: it reads what it did not get once, for all.
 
 mod desk;
 mod follower;
 mod hall;
+#[cfg(test)]
+mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::PartitionId;
@@ -35,6 +38,8 @@ struct Inner {
     /// How many follow, with a mailbox or without.
     following: AtomicUsize,
     news: mpsc::Sender<News>,
+    /// Some news found no room.
+    missed: AtomicBool,
     desk: Mutex<Desk>,
     /// Turns of those that read the journal.
     reading: Semaphore,
@@ -55,6 +60,7 @@ impl Live {
         let inner = Inner {
             following: AtomicUsize::new(0),
             news,
+            missed: AtomicBool::new(false),
             desk: Mutex::new(Desk::of(usize::from(partitions))),
             reading: Semaphore::new(READING_MAX),
         };
@@ -66,11 +72,16 @@ impl Live {
         self.0.following.load(Ordering::SeqCst) > 0
     }
 
-    /// Takes news from a partition; none where nobody followed as it was written. Who follows and
-    /// does not hear of something is let go, and finds it in the journal.
+    /// Takes news from a partition; none where nobody followed as it was written. Then who follows
+    /// by now is let go, and finds it in the journal.
     pub(crate) fn hear(&self, news: Option<News>) {
-        if self.is_followed() && news.is_none_or(|news| self.0.news.try_send(news).is_err()) {
-            self.desk().let_all_go();
+        if !self.is_followed() {
+            return;
+        }
+        let Some(news) = news else { return self.desk().let_all_go() };
+        if self.0.news.try_send(news).is_err() {
+            // There is no room, so much is to be handed out before this is looked at.
+            self.0.missed.store(true, Ordering::SeqCst);
         }
     }
 
@@ -94,8 +105,11 @@ impl Live {
 struct Following(Live);
 
 impl Following {
-    fn begin(live: &Live) -> Self {
-        live.0.following.fetch_add(1, Ordering::SeqCst);
+    /// `newest` says where partitions stand: whoever is the first reads what comes before.
+    fn begin(live: &Live, newest: &[u64]) -> Self {
+        if live.0.following.fetch_add(1, Ordering::SeqCst) == 0 {
+            live.desk().skip(newest);
+        }
         Self(live.clone())
     }
 }

@@ -277,3 +277,19 @@ fn nothing_goes_to_rest_that_is_not_durable() {
     fire(&mut bench, START.plus_ms(2 * HOUR_MS));
     assert_eq!(counts(&bench), (0, 1));
 }
+
+#[test]
+fn a_run_that_had_settled_stays_until_what_came_since_is_durable() {
+    let plan = pausing("1h");
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    let begun = bench.partition.stage().expect("it begins, and waits for time alone");
+    let pause = Command::Pause { reason: "lunch".into(), actor: "ann".into() };
+    bench.take(Input::Command(RUN, pause, None), START);
+    let paused = bench.partition.stage().expect("the pause");
+    bench.commit(begun);
+    assert_eq!(counts(&bench), (1, 0), "a history without the pause is not what it is");
+    bench.commit(paused);
+    fire(&mut bench, START.plus_ms(HOUR_MS / 2));
+    assert_eq!(counts(&bench), (0, 1));
+}

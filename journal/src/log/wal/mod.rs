@@ -212,6 +212,18 @@ impl Log for Wal {
         self.sources.commits_after(Some(end), partition, after_position, visit)
     }
 
+    fn commits_behind(
+        &self,
+        positions: &[u64],
+        visit: &mut dyn FnMut(&Commit) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if lock(&self.shared.queue).closing {
+            return Err(Error::Closed);
+        }
+        let end = lock(&self.shared.durable).end;
+        self.sources.commits_behind(end, positions, visit)
+    }
+
     fn beginning(&self) -> Result<Vec<Head>, Error> {
         self.sources.beginning().map(|beginning| beginning.heads)
     }

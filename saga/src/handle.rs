@@ -21,6 +21,7 @@ mod rehearsals;
 mod replays;
 mod request;
 mod rollouts;
+mod threads;
 mod transfer;
 mod travel;
 mod waiting;
@@ -53,6 +54,7 @@ use crate::partition::{Abandon, Answer, Input};
 use crate::retention::Retention;
 pub(crate) use request::unexpected;
 use request::{check_words, deadline, request_digest};
+pub(crate) use threads::{blocking, reading};
 
 pub use api_keys::{MadeWithIt, is_key_text};
 pub use availability::Availed;
@@ -380,10 +382,4 @@ impl Handle {
 fn origin(priority: Priority, variant: Option<String>) -> Option<Box<Origin>> {
     let origin = Origin { parent: None, priority, variant };
     (origin != Origin::default()).then(|| Box::new(origin))
-}
-
-pub(crate) async fn blocking<R: Send + 'static>(
-    work: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)
 }

@@ -9,7 +9,7 @@ use backstitch_journal::{
     AuditFilter, Cursor, Journal, LetterFilter, Page, RunFilter, ViewInfo, ViewName,
 };
 
-use super::{Handle, blocking};
+use super::{Handle, reading};
 use crate::engine::{JournalHistories, rebuild_view};
 use crate::error::Error;
 
@@ -39,7 +39,7 @@ impl Handle {
         limit: usize,
     ) -> Result<Page<RunSummary>, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.runs(&filter, after.as_ref(), limit)).await??)
+        Ok(reading(move || journal.runs(&filter, after.as_ref(), limit)).await??)
     }
 
     /// Dead letters by opening, and where the next page begins.
@@ -53,7 +53,7 @@ impl Handle {
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letters(&filter, after.as_ref(), limit)).await??)
+        Ok(reading(move || journal.letters(&filter, after.as_ref(), limit)).await??)
     }
 
     /// What was done by somebody, and where the next page begins.
@@ -67,7 +67,7 @@ impl Handle {
         limit: usize,
     ) -> Result<Page<AuditRow>, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.audit(&filter, after.as_ref(), limit)).await??)
+        Ok(reading(move || journal.audit(&filter, after.as_ref(), limit)).await??)
     }
 
     /// Statistics of every workflow of a namespace, defined now or with runs.
@@ -81,7 +81,7 @@ impl Handle {
         let defined = self.catalog().all(namespace).into_iter();
         let defined: Vec<_> = defined.map(|own| own.plan.workflow.to_string()).collect();
         let (journal, namespace) = (self.shared.journal.clone(), namespace.to_owned());
-        blocking(move || {
+        reading(move || {
             let mut all: BTreeMap<String, WorkflowStatistics> =
                 defined.into_iter().map(|name| (name, WorkflowStatistics::default())).collect();
             for (workflow, runs) in journal.run_statistics(&namespace) {
@@ -107,7 +107,7 @@ impl Handle {
         let is_defined = !self.catalog().revisions(namespace, workflow).is_empty();
         let journal = self.shared.journal.clone();
         let (namespace, workflow) = (namespace.to_owned(), workflow.to_owned());
-        blocking(move || {
+        reading(move || {
             let runs = journal.run_statistics_of(&namespace, &workflow);
             let last = last_of(&journal, &namespace, &workflow, &runs)?;
             let is_known = is_defined || runs.total() > 0;

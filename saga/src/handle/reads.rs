@@ -16,7 +16,7 @@ use backstitch_journal::{Journal, Record, RemovedRun};
 use serde_json::Value;
 
 use super::blocked::with_shared;
-use super::{Handle, blocking, unexpected};
+use super::{Handle, reading, unexpected};
 use crate::document_metrics;
 use crate::engine::JournalHistories;
 use crate::error::Error;
@@ -96,10 +96,10 @@ impl Handle {
             why_json(state, &blockers)
         };
         match self.ask(run.partition, |ticket| Input::Show(run, ticket)).await? {
-            Answer::Shown(state) => blocking(move || print(&state)).await,
+            Answer::Shown(state) => reading(move || print(&state)).await,
             Answer::NotResident => {
                 let histories = self.histories();
-                blocking(move || read_history(&histories, run).map(|state| print(&state))).await?
+                reading(move || read_history(&histories, run).map(|state| print(&state))).await?
             }
             answer => Err(unexpected(answer, Some(run))),
         }
@@ -128,7 +128,7 @@ impl Handle {
             },
             None => None,
         };
-        blocking(move || unwind_plan_json(&state, to)).await
+        reading(move || unwind_plan_json(&state, to)).await
     }
 
     /// The run's JSON; that of a large run is made beside the async workers.
@@ -139,20 +139,20 @@ impl Handle {
         }
         // JSON in memory takes many times its text: few are made at a time.
         let _turn = self.shared.large_prints.acquire().await.map_err(|_| Error::Stopped)?;
-        blocking(move || Arc::new(execution_json(&state))).await
+        reading(move || Arc::new(execution_json(&state))).await
     }
 
     /// The JSON of a run that has left memory, from its history.
     async fn print_history(&self, run: ExecutionId) -> Result<Arc<Value>, Error> {
         let histories = self.histories();
         let print = |state| Arc::new(execution_json(&state));
-        blocking(move || read_history(&histories, run).map(print)).await?
+        reading(move || read_history(&histories, run).map(print)).await?
     }
 
     /// A run that has left memory, from its history.
     pub(super) async fn read_state(&self, run: ExecutionId) -> Result<Arc<State>, Error> {
         let histories = self.histories();
-        blocking(move || read_history(&histories, run).map(Arc::new)).await?
+        reading(move || read_history(&histories, run).map(Arc::new)).await?
     }
 
     /// The revision that a history ends with, and its plan as new runs of it have it.
@@ -169,7 +169,7 @@ impl Handle {
     /// What to say of a run that is not there: never was, or is no more.
     pub(super) async fn missing(&self, run: ExecutionId) -> Result<Error, Error> {
         let journal = self.shared.journal.clone();
-        blocking(move || missing(&journal, run)).await?
+        reading(move || missing(&journal, run)).await?
     }
 
     /// The run's whole history, and the plan to read it by: its last one, in which every step
@@ -192,7 +192,7 @@ impl Handle {
             Some(records) => Ok(records),
             None => Err(missing(&journal, run)?),
         };
-        let records = blocking(read).await??;
+        let records = reading(read).await??;
         let events = || records.iter().map(|own| &own.event);
         let plan = self.catalog().plan_of(&lineage_of(events()));
         let plan = plan.map(|plan| plan.of_run(events()));

@@ -108,6 +108,19 @@ impl Span {
         }
     }
 
+    /// Leaves out everything behind a place.
+    pub(super) fn end_at(&mut self, place: &[u8]) {
+        let mut behind = place.to_vec();
+        match self.order {
+            Order::NewestFirst => {
+                behind.push(0);
+                let high = self.high.take().filter(|high| *high < behind);
+                self.high = Some(high.unwrap_or(behind));
+            }
+            Order::OldestFirst => self.low = behind.max(std::mem::take(&mut self.low)),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.high.as_ref().is_some_and(|high| *high <= self.low)
     }

@@ -169,7 +169,13 @@ impl<R: Row> Table<R> {
     ) -> Result<Page<R>, Error> {
         let span = Span::of(filter, after)?;
         let wanted = limit.saturating_add(1);
-        let mut parts = vec![self.list_memory(filter, &span, wanted)];
+        let in_memory = self.list_memory(filter, &span, wanted);
+        let mut in_tree = span.clone();
+        if let Some((last, _)) = in_memory.rows.get(limit) {
+            // What comes behind them in the tree is on a later page.
+            in_tree.end_at(last);
+        }
+        let mut parts = vec![in_memory];
         if let Some(row) = filter.beside_index().map(|id| self.get(&id)).transpose()?.flatten() {
             let place = row::place(&row);
             let taken = span.takes(&place) && filter.takes(&row);
@@ -177,7 +183,7 @@ impl<R: Row> Table<R> {
         }
         if self.tree.is_some() {
             for index in filter.indexes(is_few) {
-                parts.push(self.list_tree(filter, &index, span.clone(), wanted)?);
+                parts.push(self.list_tree(filter, &index, in_tree.clone(), wanted)?);
             }
         }
         Ok(join(filter, parts, limit))

@@ -18,10 +18,11 @@ use crate::state::{
     Migrations, Notices, RunKeys, Sets, State, StepState,
 };
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// The format of checkpoints that this code makes and reads. It rises with every change of
 /// what a state holds or means; a test compares the bytes.
-pub const CHECKPOINT_FORMAT: u32 = 24;
+pub const CHECKPOINT_FORMAT: u32 = 25;
 
 /// A run's state but for its plan, which the submission names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,7 @@ pub struct Checkpoint {
     run_keys: Option<Box<RunKeys>>,
     calls: Option<Box<Calls>>,
     notices: Option<Box<Notices>>,
+    traced: Option<Box<TraceContext>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -99,6 +101,7 @@ impl Checkpoint {
             run_keys: own.run_keys,
             calls: own.calls,
             notices: own.notices,
+            traced: own.traced,
         }
     }
 
@@ -191,6 +194,7 @@ impl Checkpoint {
             run_keys: self.run_keys,
             calls: self.calls,
             notices: self.notices,
+            traced: self.traced,
         })
     }
 }

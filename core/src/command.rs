@@ -13,6 +13,7 @@ use crate::links::Parcel;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 pub use rejection::Rejection;
 
@@ -266,6 +267,8 @@ pub struct Submission {
     pub targets: Vec<Target>,
     /// What goes wrong with its attempts on purpose.
     pub faults: Vec<Fault>,
+    /// Where it stands in whose trace; as follows from what it is if unsaid.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl Submission {

@@ -339,7 +339,7 @@ impl RunEvent {
         matches!(
             self,
             Self::Tagged { .. }
-                | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. })
+                | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. } | LinkEvent::Traced(_))
                 | Self::Delivery(DeliveryEvent::Targeted { .. })
                 | Self::Fork(ForkEvent::Begun(_))
                 | Self::Service(ServiceEvent::FaultsPlanned { .. })

@@ -53,6 +53,7 @@ pub mod statistics;
 pub mod summary;
 pub mod template;
 pub mod time;
+pub mod trace;
 pub mod travel;
 mod unwind;
 pub mod unwind_plan;

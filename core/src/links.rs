@@ -23,6 +23,7 @@ use crate::payload::Payload;
 use crate::plan::TaskKind;
 use crate::state::{Links, Partial, State, Subject};
 use crate::time::{Moment, Timestamp};
+use crate::trace::TraceContext;
 
 pub(crate) use child::startable;
 pub use child::{DEPTH_MAX, Wish};
@@ -67,6 +68,8 @@ pub struct Start {
     pub priority: Priority,
     /// Who submitted the parent.
     pub actor: String,
+    /// Below the step's attempt, in the parent's trace.
+    pub trace: Box<TraceContext>,
 }
 
 /// What a child is a run of.

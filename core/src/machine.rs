@@ -13,6 +13,7 @@ use crate::room::{Room, Unbounded};
 use crate::state::State;
 use crate::template::Work;
 use crate::time::{Moment, Timestamp};
+use crate::trace;
 
 /// Events after which one decision is cut; the rest stays owed and follows by
 /// [`Command::Continue`].
@@ -68,7 +69,7 @@ pub fn submit_within(
 /// [`Rejection::NoLimitKey`]; [`Refusal::Illegal`] if the engine is wrong.
 pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let tags = submission.all_tags();
-    let Submission { execution, plan, submitted, origin, targets, faults, .. } = submission;
+    let Submission { execution, plan, submitted, origin, targets, faults, trace, .. } = submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
     keep_beside(&plan, &mut events);
     let submitted = match events.first() {
@@ -77,6 +78,8 @@ pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision)
     };
     let mut state = State::begin(execution, plan, submitted, moment.stamp);
     let mut decision = Decision { events, ..Decision::default() };
+    let parent = origin.as_ref().and_then(|own| own.parent.as_ref());
+    let trace = trace.filter(|own| **own != trace::untold(execution, parent));
     let tagged = (!tags.is_empty()).then_some(RunEvent::Tagged { tags });
     let origin = origin.map(|origin| RunEvent::Link(LinkEvent::Origin(origin)));
     for event in tagged.into_iter().chain(origin) {
@@ -97,6 +100,11 @@ pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision)
     }
     if !faults.is_empty() {
         let event = RunEvent::Service(ServiceEvent::FaultsPlanned { faults });
+        evolve(&mut state, &event, moment.stamp)?;
+        decision.events.push(event);
+    }
+    if let Some(trace) = trace {
+        let event = RunEvent::Link(LinkEvent::Traced(trace));
         evolve(&mut state, &event, moment.stamp)?;
         decision.events.push(event);
     }

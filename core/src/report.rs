@@ -124,6 +124,7 @@ pub fn execution_json(state: &State) -> Value {
         "status": state.status().word(),
         "compensation": ending.map(|ending| compensation_word(ending.compensation)),
         "correlation_id": state.submitted.correlation_id,
+        "trace_id": state.trace().trace.to_string(),
         "tags": state.tags,
         "idempotency_key": state.submitted.idempotency_key,
         "retry_of": state.submitted.retry_of.map(|run| run.to_string()),

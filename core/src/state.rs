@@ -33,6 +33,7 @@ use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::summary::{LetterStatus, RunStatus};
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 pub use around::{Cancel, Delivery, Edit, Ending, Failing, Handling, Letter, LetterSettled};
 pub use calls::{Calls, HeldCall};
@@ -85,6 +86,8 @@ pub struct State {
     pub calls: Option<Box<Calls>>,
     /// The limits of runs with the same key that it counts against, if there is any.
     pub(crate) run_keys: Option<Box<RunKeys>>,
+    /// The trace that it belongs to, if that does not follow from what it is.
+    pub(crate) traced: Option<Box<TraceContext>>,
     /// Whether the run's timeout was recorded; it counts once.
     pub deadline_passed: bool,
     /// The final word.
@@ -219,6 +222,7 @@ impl State {
             keyed: None,
             calls: None,
             run_keys: None,
+            traced: None,
             deadline_passed: false,
             ending: None,
             notices: None,
@@ -265,7 +269,8 @@ impl State {
         let keyed = self.run_keys.is_some();
         let targeted = self.notices.as_ref().is_some_and(|own| !own.targets.is_empty());
         let faulty = !self.faults().is_empty();
-        let told = [!self.tags.is_empty(), origin, keyed, targeted, faulty];
+        let traced = self.traced.is_some();
+        let told = [!self.tags.is_empty(), origin, keyed, targeted, faulty, traced];
         1 + told.into_iter().map(u64::from).sum::<u64>() + forked
     }
 

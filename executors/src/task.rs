@@ -11,6 +11,7 @@ use backstitch_core::failure::Failure;
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::WrittenHosts;
+use backstitch_core::trace::TraceContext;
 use serde_json::Value;
 
 /// One attempt at one effect: the unit handed to an executor.
@@ -29,6 +30,8 @@ pub struct Task {
     pub attempt: u16,
     /// The submitter's word to find the run again in other logs; may be empty.
     pub correlation_id: Arc<str>,
+    /// Where whoever is called stands in a trace, to be handed on.
+    pub trace: Option<TraceContext>,
     /// The rendered `with` of the step: JSON, at most
     /// [`PAYLOAD_BYTES_MAX`](backstitch_core::payload::PAYLOAD_BYTES_MAX).
     pub input: Payload,

@@ -39,6 +39,7 @@ async fn run(task_type: &'static str, attempt: u16, with: Value) -> Answer {
         idempotency_key: format!("{execution}/a/1"),
         attempt,
         correlation_id: "".into(),
+        trace: None,
         input: Payload::of(&with),
         hosts: WrittenHosts::default(),
         timeout: Duration::from_secs(1),

@@ -186,6 +186,7 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         idempotency_key: order.idempotency_key.clone(),
         attempt: order.effect.attempt(),
         correlation_id: order.correlation_id.clone(),
+        trace: Some(order.trace.clone()),
         input,
         hosts: order.hosts.clone(),
         timeout: Duration::from_millis(order.timeout_ms),

@@ -332,6 +332,7 @@ impl Handle {
             "" => execution.to_string().into(),
             given => given.into(),
         };
+        let trace = request.trace.map(Box::new);
         let (callbacks, targets) = request::parted(request.callbacks);
         let submitted = Box::new(Submitted {
             namespace: request.namespace,
@@ -358,7 +359,7 @@ impl Handle {
                 .map_err(|wrong| Error::InvalidSubmission(vec![wrong]))?,
         };
         let origin = origin(priority, variant);
-        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults })
+        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults, trace })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -125,6 +125,7 @@ fn request(workflow: &str, input: Value) -> Request {
         faults: Vec::new(),
         idempotency_key: None,
         actor: "test".to_owned(),
+        trace: None,
     }
 }
 

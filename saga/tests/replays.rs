@@ -119,6 +119,7 @@ impl Node {
                 faults: Vec::new(),
                 idempotency_key: None,
                 actor: "test".to_owned(),
+                trace: None,
             };
             let limit = Duration::from_secs(60);
             let (accepted, ended) =

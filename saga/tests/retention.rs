@@ -115,6 +115,7 @@ impl Node {
             faults: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),
+            trace: None,
         };
         let limit = Duration::from_secs(60);
         let accepted = self.handle.submit_and_wait(request, limit).await.expect("it is taken");

@@ -77,6 +77,7 @@ impl Node {
             faults: Vec::new(),
             idempotency_key: None,
             actor: "test".to_owned(),
+            trace: None,
         };
         let limit = Duration::from_secs(60);
         let (accepted, ended) = self.handle.submit_and_wait(request, limit).await.expect("taken");

@@ -16,7 +16,7 @@ use backstitch_journal::{Record, RunFilter};
 use backstitch_saga::{Error, Handle};
 use serde_json::{Value, json};
 
-pub(super) use request::idempotency_key;
+pub(super) use request::{idempotency_key, trace_of};
 
 use super::caller::Caller;
 use super::document::Document;

@@ -42,6 +42,7 @@ mod streams;
 mod templates;
 mod tls;
 mod tokens;
+mod traces;
 mod transfer;
 mod travel;
 mod trial;

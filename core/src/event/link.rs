@@ -8,6 +8,7 @@ use super::message::Message;
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::payload::Payload;
+use crate::trace::TraceContext;
 
 /// What ties a run to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub enum LinkEvent {
         /// The limits, each key once.
         keys: Vec<SlotKey>,
     },
+    /// The trace that the run belongs to, where it does not follow from what it is. Comes last
+    /// of what stands behind `Submitted`, in the same commit.
+    Traced(Box<TraceContext>),
 }
 
 /// A limit of runs with the same key, as a run was submitted under it: the key is rendered.
@@ -182,7 +186,7 @@ impl LinkEvent {
             Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
                 failure.as_ref()?.details.as_ref()
             }
-            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } => None,
+            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } | Self::Traced(_) => None,
         }
     }
 
@@ -198,7 +202,7 @@ impl LinkEvent {
             Self::ChunkEnded { results: None, failure, .. } | Self::ChunkUndone { failure, .. } => {
                 failure.as_mut()?.details.as_mut()
             }
-            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } => None,
+            Self::Origin(_) | Self::LoopBegun { .. } | Self::Keyed { .. } | Self::Traced(_) => None,
         }
     }
 }

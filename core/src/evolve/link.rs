@@ -31,6 +31,13 @@ pub(super) fn apply(state: &mut State, event: &LinkEvent, at: Timestamp) -> Resu
             state.run_keys = Some(Box::new(RunKeys { keys: keys.clone() }));
             Ok(())
         }
+        LinkEvent::Traced(context) => {
+            if state.version != state.beginning() {
+                return Err("a run's trace is told when it is submitted".to_owned());
+            }
+            state.traced = Some(context.clone());
+            Ok(())
+        }
         LinkEvent::MessagePosted { message, to, body } => post(state, *message, *to, body, at),
         LinkEvent::MessageAcknowledged { message, refused } => {
             acknowledge(state, *message, refused.as_ref())

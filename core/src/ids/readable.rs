@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Digest, ExecutionId, PartitionId, RedriveId, ReplayId};
 use crate::time::Timestamp;
+use crate::trace::{SpanId, TraceId};
 
 /// What binary formats hold of an execution's id.
 #[derive(Serialize, Deserialize)]
@@ -67,6 +68,42 @@ impl<'de> Deserialize<'de> for RedriveId {
             return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
         }
         u128::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        serializer.serialize_newtype_struct("TraceId", &self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TraceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        u128::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for SpanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        serializer.serialize_newtype_struct("SpanId", &self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SpanId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        u64::deserialize(deserializer).map(Self)
     }
 }
 
@@ -138,6 +175,8 @@ mod tests {
         check(run, &format!("\"{run}\""));
         check(ReplayId(7), &format!("\"{}\"", ReplayId(7)));
         check(RedriveId(7), &format!("\"{}\"", RedriveId(7)));
+        check(TraceId(7), &format!("\"{}\"", TraceId(7)));
+        check(SpanId(u64::MAX), "\"ffffffffffffffff\"");
         check(Digest::of(b"x"), &format!("\"{}\"", Digest::of(b"x")));
         check(Timestamp(-1_000_000), "\"1969-12-31T23:59:59.000000Z\"");
         check(Timestamp(i64::MAX), &i64::MAX.to_string());

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Begins, SignalWish, Start, chunks};
+use crate::effect::Effect;
 use crate::event::{Compensation, Items, Outcome, Parent};
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::{ExecutionId, StepIndex};
@@ -109,6 +110,8 @@ pub(super) fn start(
 /// What a child has of its parent, whatever it is a run of.
 pub(super) fn beginning(state: &State, parent: Parent, begins: Begins) -> Start {
     let origin = state.links.as_ref().and_then(|links| links.origin.as_ref());
+    let attempt = Effect::RunStep { step: parent.step, attempt: parent.attempt };
+    let trace = Box::new(state.trace_below(attempt));
     Start {
         parent,
         namespace: state.submitted.namespace.clone(),
@@ -116,6 +119,7 @@ pub(super) fn beginning(state: &State, parent: Parent, begins: Begins) -> Start 
         correlation_id: state.submitted.correlation_id.clone(),
         priority: origin.map(|origin| origin.priority).unwrap_or_default(),
         actor: state.submitted.actor.clone(),
+        trace,
     }
 }
 

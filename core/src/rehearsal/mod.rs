@@ -145,6 +145,7 @@ impl Question {
             origin: None,
             targets: self.targets.clone(),
             faults: Vec::new(),
+            trace: None,
         }
     }
 }

@@ -146,6 +146,12 @@ fn link(event: &LinkEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
         LinkEvent::Keyed { keys } => {
             json!({ "keys": keys.iter().map(run_key).collect::<Vec<_>>() })
         }
+        LinkEvent::Traced(own) => json!({
+            "trace_id": own.trace.to_string(),
+            "parent_span_id": own.parent.map(|span| span.to_string()),
+            "sampled": own.sampled,
+            "tracestate": &*own.state,
+        }),
     }
 }
 

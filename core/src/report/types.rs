@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 113] = [
+pub const EVENT_TYPES: [&str; 114] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -63,6 +63,7 @@ pub const EVENT_TYPES: [&str; 113] = [
     "ChunkEnded",
     "ChunkUndone",
     "ExecutionKeyed",
+    "ExecutionTraced",
     "ForkBegun",
     "StepKept",
     "ForkStarted",
@@ -124,7 +125,7 @@ pub const EVENT_TYPES: [&str; 113] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(78).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(79).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -300,6 +301,7 @@ fn link_type(event: &LinkEvent) -> &'static str {
         LinkEvent::ChunkEnded { .. } => "ChunkEnded",
         LinkEvent::ChunkUndone { .. } => "ChunkUndone",
         LinkEvent::Keyed { .. } => "ExecutionKeyed",
+        LinkEvent::Traced(_) => "ExecutionTraced",
     }
 }
 

@@ -74,8 +74,11 @@ pub(super) fn lanes<'a>(
     let own = run.to_string();
     for (event, version) in events.zip(1..) {
         let Event::Run(what) = event else { continue };
-        // How often a message had to be sent says nothing of the run.
-        if matches!(what, RunEvent::Link(LinkEvent::MessageAcknowledged { .. })) {
+        // How often a message had to be sent says nothing of the run, nor does who watched.
+        let idle = |own: &LinkEvent| {
+            matches!(own, LinkEvent::MessageAcknowledged { .. } | LinkEvent::Traced(_))
+        };
+        if matches!(what, RunEvent::Link(own) if idle(own)) {
             continue;
         }
         let (kind, mut data) = event_json(event, Some(plan));

@@ -70,6 +70,7 @@ fn begun(steps: &str) -> (State, Down, Vec<RunEvent>, Known) {
         origin: None,
         targets: Vec::new(),
         faults: Vec::new(),
+        trace: None,
     };
     let made = machine::submit_within(submission, Moment::at(START), &mut room);
     let (state, decision) = made.expect("it begins");

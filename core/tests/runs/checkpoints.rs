@@ -4,13 +4,14 @@ use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
 use backstitch_core::event::{
     CallbackEvent, CallbackForm, DeliveryEvent, Event, Fault, FaultKind, GraphEvent, Hold,
-    HoldReason, RunEvent, ServiceEvent, Target,
+    HoldReason, LinkEvent, RunEvent, ServiceEvent, Target,
 };
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
 use backstitch_core::machine::replay;
 use backstitch_core::payload::Payload;
 use backstitch_core::state::State;
+use backstitch_core::trace::{SpanId, TraceContext, TraceId};
 use serde_json::json;
 
 use crate::stage::{
@@ -96,7 +97,10 @@ steps:
         json!({}),
     );
     formed.state = told_in_forms(formed.state);
+    let mut traced = Life::begin("{ id: o, steps: [{ id: a, type: task }] }", json!({}));
+    traced.state = told_its_trace(traced.state);
     let lives = [
+        traced,
         formed,
         waits,
         keyed,
@@ -118,6 +122,15 @@ steps:
         .chain([half_retried, retrying, asleep, asking, found])
         .chain(forks)
         .collect()
+}
+
+/// The run was submitted in somebody's trace.
+fn told_its_trace(state: State) -> State {
+    let submitted = Event::Run(RunEvent::Submitted(state.submitted.clone()));
+    let (trace, parent) = (TraceId(1), Some(SpanId(2)));
+    let trace = Box::new(TraceContext { trace, parent, sampled: false, state: "a=1".into() });
+    let events = [submitted, Event::Run(RunEvent::Link(LinkEvent::Traced(trace)))];
+    replay(RUN, &state.plan, events.iter().map(|event| (event, START))).expect("it happens so")
 }
 
 /// The first step had been answered by another run's.
@@ -179,7 +192,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (24, "7a7da63a2b9c3b426ce6e12e68548743f2150c4dac9e3808dae8bba51348ac18");
+    let known = (25, "4e2ee646919f2551c34ece25487db54b7ae7d6e64f3aec1e9d45076e86af3463");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

@@ -30,6 +30,7 @@ fn order(parent: &State, plan: &Arc<Plan>, from: Option<&str>) -> ForkOrder {
             origin: None,
             targets: Vec::new(),
             faults: Vec::new(),
+            trace: None,
         },
         from: from.map(str::to_owned),
         take_over: false,

@@ -86,6 +86,7 @@ impl World {
             origin,
             targets: vec![],
             faults: vec![],
+            trace: None,
         };
         let (state, decision) = machine::submit(submission, Moment::at(self.now)).expect("legal");
         let events = decision.events.into_iter().map(Event::Run).collect();

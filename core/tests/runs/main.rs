@@ -31,6 +31,7 @@ mod savepoints;
 mod signals;
 mod stage;
 mod successors;
+mod traces;
 mod transitions;
 mod travel;
 mod undos;

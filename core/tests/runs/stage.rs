@@ -122,6 +122,7 @@ pub fn submission(plan: Arc<Plan>, input: &Value) -> Submission {
         origin: None,
         targets: vec![],
         faults: vec![],
+        trace: None,
     }
 }
 

@@ -21,6 +21,9 @@ const FIELDS: [&str; 8] = [
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// Set by Backstitch on every request, whatever the step says.
 const SIGNED_HEADERS: [&str; 3] = ["idempotency-key", "backstitch-attempt", "backstitch-execution"];
+/// Where a call stands in a trace, as W3C Trace Context has it.
+const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
 /// About the connection and the framing of the message, so not a step's to set.
 const CONNECTION_HEADERS: [&str; 9] = [
     "host",
@@ -93,6 +96,7 @@ impl Request {
                 Err(_) => problems.push((name.to_owned(), format!("can't be sent: `{text}`"))),
             }
         }
+        self.trace(task);
         if task.correlation_id.is_empty() || self.headers.contains_key("x-correlation-id") {
             return problems;
         }
@@ -104,6 +108,22 @@ impl Request {
             )),
         }
         problems
+    }
+
+    /// Adds where the call stands in a trace, unless the step says so itself.
+    fn trace(&mut self, task: &Task) {
+        let Some(trace) = &task.trace else { return };
+        if self.headers.contains_key(TRACE_PARENT) {
+            return;
+        }
+        let parent = trace.traceparent().map(|own| HeaderValue::from_str(&own));
+        let Some(Ok(parent)) = parent else { return };
+        self.headers.insert(TRACE_PARENT, parent);
+        // Another's `tracestate` beside our `traceparent` would be about another place.
+        self.headers.remove(TRACE_STATE);
+        if let (false, Ok(state)) = (trace.state.is_empty(), HeaderValue::from_str(&trace.state)) {
+            self.headers.insert(TRACE_STATE, state);
+        }
     }
 }
 

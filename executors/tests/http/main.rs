@@ -31,6 +31,7 @@ fn task(with: &Value) -> Task {
         idempotency_key: format!("{execution}/charge/1"),
         attempt: 2,
         correlation_id: "order 17".into(),
+        trace: None,
         input: Payload::of(with),
         hosts: WrittenHosts::default(),
         timeout: Duration::from_secs(30),

@@ -1,5 +1,7 @@
 //! What goes out: the request line, the headers and the body.
 
+use backstitch_core::trace::{SpanId, TraceContext, TraceId};
+use backstitch_executors::Task;
 use serde_json::json;
 
 use crate::server::{Reply, Seen, Server, answer};
@@ -149,4 +151,32 @@ async fn dropping_an_attempt_in_the_middle_of_an_answer_closes_its_connection() 
     server.next_request().await;
     attempt.abort();
     assert!(matches!(server.next().await, Seen::Left));
+}
+
+fn traced() -> TraceContext {
+    let (trace, parent) = (TraceId(0xabc), Some(SpanId(0xdef)));
+    TraceContext { trace, parent, sampled: true, state: "vendor=x".into() }
+}
+
+#[tokio::test]
+async fn a_call_is_told_where_it_stands_in_the_trace() {
+    let mut server = Server::saying(answer("200 OK", &[], "")).await;
+    let with = json!({ "url": server.url("/"), "headers": { "TraceState": "mine=1" } });
+    attempt(Task { trace: Some(traced()), ..task(&with) }).await.expect("it succeeds");
+    let request = server.next_request().await;
+    let parent = format!("00-{:032x}-{:016x}-01", 0xabc, 0xdef);
+    assert_eq!(request.headers["traceparent"], parent);
+    assert_eq!(request.headers["tracestate"], "vendor=x", "that of this place in the trace");
+}
+
+#[tokio::test]
+async fn a_step_that_says_where_it_stands_is_left_its_word() {
+    let mut server = Server::saying(answer("200 OK", &[], "")).await;
+    let with = json!({ "url": server.url("/"), "headers": { "Traceparent": "mine" } });
+    attempt(Task { trace: Some(traced()), ..task(&with) }).await.expect("it succeeds");
+    let request = server.next_request().await;
+    assert_eq!(request.headers["traceparent"], "mine");
+    assert!(!request.headers.contains_key("tracestate"), "ours is of another place");
+    output(json!({ "url": server.url("/") })).await;
+    assert!(!server.next_request().await.headers.contains_key("traceparent"), "in no trace");
 }

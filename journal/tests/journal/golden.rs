@@ -36,6 +36,7 @@ use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
 use crate::golden_services::commit_services;
 use crate::golden_source::commit_source;
+use crate::golden_traces::commit_traces;
 use crate::golden_unwind::{commit_checks, commit_unwind};
 use crate::workload::Dice;
 
@@ -313,6 +314,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-api-keys.bin", commit_api_keys()),
         ("commit-deliveries.bin", commit_deliveries()),
         ("commit-availability.bin", commit_availability()),
+        ("commit-traces.bin", commit_traces()),
     ]
 }
 

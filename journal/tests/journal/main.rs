@@ -38,6 +38,7 @@ mod golden_redrive;
 mod golden_rollout;
 mod golden_services;
 mod golden_source;
+mod golden_traces;
 mod golden_unwind;
 mod life;
 mod listing;

@@ -84,6 +84,14 @@ fn of_run<'a>(fact: &Fact<'a>) -> Option<(&'a str, Style, String)> {
                 |own: &Value| format!("`{}`, {} at a time", text(&own["key"]), own["max_runs"]);
             ("keyed", Style::Dim, keys.map(one).collect::<Vec<_>>().join("; "))
         }
+        "ExecutionTraced" => {
+            let above = data["parent_span_id"].as_str().map(|own| format!(", below {own}"));
+            (
+                "traced",
+                Style::Dim,
+                format!("{}{}", text(&data["trace_id"]), above.unwrap_or_default()),
+            )
+        }
         "ForkBegun" => {
             let (run, version) = (text(&data["execution_id"]), &data["version"]);
             let kept = counted(data["kept"].as_u64().unwrap_or(0), "step");

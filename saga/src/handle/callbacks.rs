@@ -57,6 +57,7 @@ impl Handle {
             idempotency_key: id.clone(),
             attempt: 1,
             correlation_id: "".into(),
+            trace: None,
             input: post.request(signer),
             hosts: WrittenHosts::default(),
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),

@@ -181,7 +181,16 @@ impl Handle {
             actor: wish.actor.clone(),
             ..*submitted
         });
-        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults: Vec::new() })
+        Ok(Submission {
+            execution,
+            plan,
+            submitted,
+            tags,
+            origin,
+            targets,
+            faults: Vec::new(),
+            trace: None,
+        })
     }
 
     /// Another revision of the run's workflow, if the run may have it.

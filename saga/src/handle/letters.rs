@@ -148,6 +148,7 @@ impl Handle {
                 origin,
                 targets,
                 faults: Vec::new(),
+                trace: None,
             })
             .await?;
         self.letter_command(letter, command(Some(execution))).await?;

@@ -15,6 +15,7 @@ use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
 use backstitch_core::plan::Plan;
 use backstitch_core::report::target_json;
 use backstitch_core::time::Timestamp;
+use backstitch_core::trace::TraceContext;
 use backstitch_core::yaml::Format;
 use backstitch_journal::COMMIT_BYTES_MAX;
 use serde_json::{Value, json};
@@ -50,6 +51,8 @@ pub struct Request {
     pub idempotency_key: Option<String>,
     /// Who asks.
     pub actor: String,
+    /// Where whoever asks stands in a trace. It does not tell one request from another.
+    pub trace: Option<TraceContext>,
 }
 
 /// An accepted run. It is durable.

@@ -9,6 +9,7 @@ use backstitch_core::payload::Payload;
 use backstitch_core::plan::{TaskKind, WrittenHosts};
 use backstitch_core::retry_policy::RetryPolicy;
 use backstitch_core::state::State;
+use backstitch_core::trace::TraceContext;
 
 use crate::retry::CALLBACK_POLICY;
 
@@ -37,6 +38,8 @@ pub struct Order {
     pub idempotency_key: String,
     /// Carried along.
     pub correlation_id: Arc<str>,
+    /// Where whoever is called stands in the run's trace.
+    pub trace: TraceContext,
     /// How long the attempt may take.
     pub timeout_ms: u64,
     /// How the next attempt's wait is drawn, should this one fail.
@@ -55,6 +58,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
     let idempotency_key = state.idempotency_key(effect.subject());
     let (execution, namespace) = (state.id, state.submitted.namespace.clone());
     let correlation_id = state.submitted.correlation_id.clone();
+    let trace = state.trace_below(effect);
     let (fault, hosts) = (state.fault_of(effect).cloned(), state.plan.hosts.clone());
     Some(match effect {
         Effect::RunStep { step, .. } => {
@@ -72,6 +76,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 media_type: "application/json",
                 idempotency_key,
                 correlation_id,
+                trace,
                 timeout_ms: state.timeout_ms(step),
                 retry: state.retries(step).policy,
                 tries: own.tries.saturating_add(1),
@@ -93,6 +98,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 media_type: "application/json",
                 idempotency_key,
                 correlation_id,
+                trace,
                 timeout_ms: state.undo_timeout_ms(step),
                 retry: state.undo_retries(step).policy,
                 tries: own.tries.saturating_add(1),
@@ -114,6 +120,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 media_type: own.form.media_type(),
                 idempotency_key,
                 correlation_id,
+                trace,
                 timeout_ms: CALLBACK_TIMEOUT_MS,
                 retry: CALLBACK_POLICY,
                 tries: own.tries.saturating_add(1),

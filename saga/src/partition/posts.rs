@@ -226,7 +226,7 @@ impl<T: Abandon> Partition<T> {
     }
 
     fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, Failure> {
-        let Start { parent, namespace, begins, correlation_id, priority, actor } = start;
+        let Start { parent, namespace, begins, correlation_id, priority, actor, trace } = start;
         let Pinned { revision, plan, input, variables, variant } = match begins {
             Begins::Workflow(wish) => self.pinned(&namespace, wish, &correlation_id, &actor)?,
             Begins::Chunk(chunk) => self.pinned_chunk(*chunk)?,
@@ -258,6 +258,7 @@ impl<T: Abandon> Partition<T> {
             origin,
             targets: Vec::new(),
             faults: Vec::new(),
+            trace: Some(trace),
         })
     }
 

@@ -98,6 +98,7 @@ impl Receiver {
             idempotency_key: event_id.to_owned(),
             attempt,
             correlation_id: "".into(),
+            trace: None,
             input,
             hosts: WrittenHosts::default(),
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),

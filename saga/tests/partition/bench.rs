@@ -71,6 +71,7 @@ pub fn submission(
         origin: None,
         targets: Vec::new(),
         faults: Vec::new(),
+        trace: None,
     }
 }
 

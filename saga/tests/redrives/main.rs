@@ -126,6 +126,7 @@ impl Node {
                 faults: Vec::new(),
                 idempotency_key: None,
                 actor: "test".to_owned(),
+                trace: None,
             };
             let accepted = self.handle.submit(request).await.expect("accepted");
             loop {

@@ -124,6 +124,7 @@ fn run(plan: &Arc<Plan>) -> (&'static str, Option<String>) {
         origin,
         targets: Vec::new(),
         faults: Vec::new(),
+        trace: None,
     };
     let moment = Moment::at(Timestamp(1_800_000_000_000_000));
     let (state, _) = submit(submission, moment).expect("the engine takes what was compiled");

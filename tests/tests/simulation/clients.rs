@@ -249,7 +249,8 @@ impl World {
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
         let targets = super::told::own_targets(execution);
-        let submission = Submission { execution, plan, submitted, tags, origin, targets, faults };
+        let submission =
+            Submission { execution, plan, submitted, tags, origin, targets, faults, trace: None };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

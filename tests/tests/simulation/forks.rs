@@ -40,6 +40,7 @@ impl World {
                 origin: None,
                 targets: Vec::new(),
                 faults: Vec::new(),
+                trace: None,
             },
             from,
             take_over: self.random.chance(50),

@@ -40,6 +40,7 @@ impl Visit {
             idempotency_key: key.to_owned(),
             attempt: 1,
             correlation_id: "".into(),
+            trace: None,
             input: Payload::of(&with),
             hosts: WrittenHosts::default(),
             timeout: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use backstitch_saga::handle::{Accepted, Request};
 use serde_json::{Map, Value, json};
 
 use crate::http::caller::Caller;
-use crate::http::executions::idempotency_key;
+use crate::http::executions::{idempotency_key, trace_of};
 use crate::http::query::LIMIT_MAX;
 use crate::http::refusal::Refusal;
 
@@ -37,6 +37,7 @@ pub(in crate::http) async fn begin(
         faults: Vec::new(),
         idempotency_key: idempotency_key(headers)?,
         actor: caller.actor(),
+        trace: trace_of(headers),
     };
     Ok(caller.engine()?.submit(request).await?)
 }

@@ -7,6 +7,7 @@ use backstitch_core::command::{TAGS_MAX, WORDS_BYTES_MAX};
 use backstitch_core::definition::problem::codes;
 use backstitch_core::definition::read_callbacks;
 use backstitch_core::event::{Priority, Target};
+use backstitch_core::trace::TraceContext;
 use backstitch_saga::handle::Request;
 use serde_json::{Value, json};
 
@@ -63,6 +64,7 @@ pub(super) fn read(
         faults,
         idempotency_key,
         actor,
+        trace: trace_of(headers),
     };
     Ok((request, Duration::from_secs_f64(wait_seconds)))
 }
@@ -79,6 +81,15 @@ pub(in crate::http) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Str
         let range = format!("1 to {WORDS_BYTES_MAX} visible ASCII characters");
         Refusal::bad_request(format!("the header Idempotency-Key must have {range}"))
     })
+}
+
+/// Where the client stands in a trace, if it says so.
+pub(in crate::http) fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    let all = |name: &str| -> Vec<&str> {
+        let given = headers.get_all(name).iter();
+        given.map(|own| own.to_str().unwrap_or("?")).collect()
+    };
+    TraceContext::read(&all("traceparent"), &all("tracestate"))
 }
 
 fn priority(fields: &mut Fields) -> Option<Priority> {

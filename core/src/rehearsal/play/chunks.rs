@@ -94,6 +94,7 @@ impl Play<'_> {
             origin,
             targets: Vec::new(),
             faults: Vec::new(),
+            trace: Some(start.trace),
         };
         let begun = submit(submission, Moment::at(self.now));
         let (state, decision) = begun.map_err(illegal(execution))?;

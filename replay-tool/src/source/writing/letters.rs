@@ -160,6 +160,7 @@ impl Writing {
             origin,
             targets: parent.targets().to_vec(),
             faults: Vec::new(),
+            trace: None,
         };
         let illegal = |why: &dyn std::fmt::Display| Error::Quarantined {
             run: run.to_string(),

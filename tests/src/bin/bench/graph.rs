@@ -98,6 +98,7 @@ fn run(plan: Arc<Plan>) -> Result<(), String> {
         origin: None,
         targets: Vec::new(),
         faults: Vec::new(),
+        trace: None,
     };
     let begun = submit(submission, Moment::at(START)).map_err(|error| error.to_string())?;
     let (mut state, mut decision) = begun;

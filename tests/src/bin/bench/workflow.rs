@@ -138,5 +138,6 @@ pub fn submission(steps: usize) -> Request {
         faults: Vec::new(),
         idempotency_key: None,
         actor: "bench".to_owned(),
+        trace: None,
     }
 }

@@ -55,6 +55,7 @@ impl Model {
                 rule(whole, "an item of a chunk is not accounted for")
             }
             LinkEvent::Keyed { .. }
+            | LinkEvent::Traced(_)
             | LinkEvent::ChunkUndone { .. }
             | LinkEvent::MessageAcknowledged { .. }
             | LinkEvent::MessageReceived { .. } => Ok(()),

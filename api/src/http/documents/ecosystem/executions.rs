@@ -13,7 +13,7 @@ use crate::http::caller::Caller;
 use crate::http::document::Document;
 use crate::http::documents::runs::listed;
 use crate::http::documents::window::{self, Window};
-use crate::http::executions::idempotency_key;
+use crate::http::executions::{idempotency_key, trace_of};
 use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
@@ -47,6 +47,7 @@ pub(super) async fn execute(
         faults: Vec::new(),
         idempotency_key: idempotency_key(&headers)?,
         actor: caller.actor(),
+        trace: trace_of(&headers),
     };
     let accepted = engine.submit(request).await?;
     Ok(answer::json(

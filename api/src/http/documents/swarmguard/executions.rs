@@ -20,7 +20,7 @@ use crate::http::documents::runs::{listed, shown};
 use crate::http::documents::tasks::Run;
 use crate::http::documents::window::{self, Window};
 use crate::http::documents::words::Word;
-use crate::http::executions::{WAIT_MAX, idempotency_key};
+use crate::http::executions::{WAIT_MAX, idempotency_key, trace_of};
 use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
@@ -57,6 +57,7 @@ pub(super) async fn run(
         faults: Vec::new(),
         idempotency_key: idempotency_key(&headers)?,
         actor: caller.actor(),
+        trace: trace_of(&headers),
     };
     let accepted = begin(engine, request).await?;
     let wait = Duration::from_secs_f64(wait.unwrap_or(WAIT_SECONDS_DEFAULT));

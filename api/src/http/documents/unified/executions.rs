@@ -21,7 +21,7 @@ use crate::http::documents::runs::{listed, shown, usual_ms};
 use crate::http::documents::tasks::{Run, minutes, seconds};
 use crate::http::documents::window::{self, Window};
 use crate::http::documents::words::Word;
-use crate::http::executions::idempotency_key;
+use crate::http::executions::{idempotency_key, trace_of};
 use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::Parameters;
@@ -58,6 +58,7 @@ pub(super) async fn execute(
         faults: Vec::new(),
         idempotency_key: idempotency_key(&headers)?,
         actor: caller.actor(),
+        trace: trace_of(&headers),
     };
     let workflow = request.workflow.clone();
     let accepted = engine.submit(request).await?;

@@ -18,6 +18,7 @@ mod replays;
 mod retention;
 mod rollouts;
 mod services;
+mod spans;
 mod steps;
 mod types;
 
@@ -34,12 +35,13 @@ use crate::scope::{Scope, StepView, merge_variables};
 use crate::state::{State, Subject};
 use crate::summary::{LetterStatus, RunSummary};
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 
 pub use api_keys::api_key_json;
 pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
 pub use callbacks::{Notice, callback_body, callback_sample, target_json};
 pub use effective::effective_json;
-pub use events::{event_json, suspend_word};
+pub use events::{event_json, outcome_word, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,
     letter_summaries, letter_summary, letter_word,
@@ -48,6 +50,7 @@ pub use redrives::redrive_json;
 pub use replays::replay_json;
 pub use retention::retention_plan_json;
 pub use rollouts::rollout_json;
+pub use spans::span_json;
 pub use types::{EVENT_TYPES, RUN_EVENT_TYPES, event_type};
 
 impl Scope for State {
@@ -98,6 +101,7 @@ pub fn run_summary(state: &State) -> RunSummary {
         parent: state.parent().map(|parent| parent.run),
         chunk: state.is_chunk(),
         variant: state.variant().map(Arc::from),
+        trace: Some(state.trace().trace).filter(|own| *own != TraceId::of_run(state.id)),
         submitted_at: state.submitted_at,
         ended_at: state.ending.as_ref().map(|ending| ending.at),
         version: state.version,
@@ -228,6 +232,7 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "variant": row.variant,
         "status": row.status.word(),
         "correlation_id": row.correlation_id,
+        "trace_id": row.trace.unwrap_or_else(|| TraceId::of_run(row.execution)).to_string(),
         "tags": row.tags,
         "parent_execution_id": row.parent.map(|run| run.to_string()),
         "chunk": row.chunk,

@@ -123,6 +123,7 @@ mod tests {
             parent: None,
             chunk: false,
             variant: None,
+            trace: None,
             version: 1,
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ExecutionId, LetterId};
 use crate::letters::Fingerprint;
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 
 /// A run's status word, as the API prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,6 +106,8 @@ pub struct RunSummary {
     pub parent: Option<ExecutionId>,
     /// The arm of a roll-out that it fell into.
     pub variant: Option<Arc<str>>,
+    /// The trace that it belongs to, where that is not the one of its own id.
+    pub trace: Option<TraceId>,
     /// When it was submitted: never changes, lists are ordered by it.
     pub submitted_at: Timestamp,
     /// When it got its final word.

@@ -5,6 +5,7 @@
 //! reads the journal later come to the same names.
 
 mod context;
+mod spans;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use crate::ids::{ExecutionId, StepIndex};
 use crate::state::State;
 
 pub use context::TraceContext;
+pub use spans::{RunSpans, Services, Span, SpanEnd, SpanKind};
 
 /// A trace: 32 hex digits, never all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -200,6 +200,7 @@ mod tests {
             parent: None,
             chunk: false,
             variant: None,
+            trace: None,
             version: 1,
         }
     }

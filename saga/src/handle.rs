@@ -22,6 +22,7 @@ mod replays;
 mod request;
 mod rollouts;
 mod threads;
+mod traces;
 mod transfer;
 mod travel;
 mod waiting;

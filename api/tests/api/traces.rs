@@ -1,5 +1,6 @@
 //! The trace that a run belongs to, as clients and services meet it.
 
+mod queries;
 mod world;
 
 use reqwest::StatusCode;

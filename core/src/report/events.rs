@@ -317,7 +317,9 @@ fn recourse_word(recourse: Recourse) -> &'static str {
     }
 }
 
-pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
+/// The word of how a run ended: that of its status.
+#[must_use]
+pub fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
         Outcome::Failed => "failed",

@@ -5,6 +5,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::letters::Fingerprint;
 use backstitch_core::summary::{LetterKind, LetterStatus, RunStatus};
 use backstitch_core::time::Timestamp;
+use backstitch_core::trace::TraceId;
 use serde::Serialize;
 
 /// Which end of a list comes first.
@@ -50,6 +51,9 @@ pub struct RunFilter {
     /// That fell into this arm of a roll-out only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// Of this trace only, where that is not the one of the run's own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
     /// Submitted then.
     pub submitted: Range,
     /// Ended then; runs that have not ended are left out if any of it is set.

@@ -4,6 +4,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{RunStatus, RunSummary};
 use backstitch_core::time::Timestamp;
+use backstitch_core::trace::TraceId;
 
 use crate::keys;
 use crate::views::filter::{Order, Range, RunFilter};
@@ -23,6 +24,8 @@ const TAG: u8 = b't';
 const VARIANT: u8 = b'v';
 /// By correlation id, unless it is the run's own id.
 const CORRELATION: u8 = b'c';
+/// By trace, unless it is the one of the run's own id.
+const TRACE: u8 = b'r';
 
 /// The number of a run's status in keys; part of the format.
 fn status_byte(status: RunStatus) -> u8 {
@@ -88,6 +91,8 @@ impl Row for RunSummary {
         if self.correlation_id.parse() != Ok(self.execution) {
             indexes.push(Index::of(CORRELATION).text(space).text(&self.correlation_id).done());
         }
+        let trace = |own: TraceId| Index::of(TRACE).text(space).text(&own.to_string()).done();
+        indexes.extend(self.trace.map(trace));
         indexes
     }
 }
@@ -102,6 +107,7 @@ impl Filter for RunFilter {
             && !(self.active && row.status.is_ended())
             && self.workflow.as_ref().is_none_or(|workflow| **workflow == *row.workflow)
             && self.correlation_id.as_ref().is_none_or(|id| **id == *row.correlation_id)
+            && self.trace.is_none_or(|trace| Some(trace) == row.trace)
             && self.variant.as_ref().is_none_or(|own| Some(&**own) == row.variant.as_deref())
             && self.tag.as_ref().is_none_or(|tag| row.tags.iter().any(|own| **own == **tag))
             && self.submitted.takes(row.submitted_at)
@@ -125,6 +131,9 @@ impl Filter for RunFilter {
         if let Some(id) = &self.correlation_id {
             return Index::of(CORRELATION).text(space).text(id).done();
         }
+        if let Some(trace) = self.trace {
+            return Index::of(TRACE).text(space).text(&trace.to_string()).done();
+        }
         if let Some(tag) = &self.tag
             && !is_few(self)
         {
@@ -146,7 +155,10 @@ impl Filter for RunFilter {
     /// Few runs are active among all that are kept: each of their statuses has its index.
     fn indexes(&self, is_few: &dyn Fn(&Self) -> bool) -> Vec<Vec<u8>> {
         let by_workflow = self.variant.is_some() && self.workflow.is_some();
-        let named = self.correlation_id.is_some() || self.tag.is_some() || self.status.is_some();
+        let named = self.correlation_id.is_some()
+            || self.trace.is_some()
+            || self.tag.is_some()
+            || self.status.is_some();
         if !self.active || named || by_workflow {
             return vec![self.index(is_few)];
         }

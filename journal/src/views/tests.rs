@@ -9,6 +9,7 @@ use backstitch_core::ids::{ExecutionId, LetterId, PartitionId};
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunStatus, RunSummary, ViewChange};
 use backstitch_core::time::Timestamp;
+use backstitch_core::trace::TraceId;
 
 use super::row::Filter;
 use super::tally::ROWS_SPILLED;
@@ -45,6 +46,7 @@ const SPACES: [&str; 2] = ["default", "other"];
 const WORKFLOWS: [&str; 3] = ["order", "orders", "refund"];
 const TAGS: [&str; 3] = ["a", "ab", "nightly"];
 const VARIANTS: [&str; 2] = ["candidate", "stable"];
+const TRACES: [TraceId; 2] = [TraceId(5), TraceId(u128::MAX)];
 
 fn run_id(number: u64) -> ExecutionId {
     ExecutionId {
@@ -78,6 +80,7 @@ fn row(number: u64, version: u64, dice: &mut Dice) -> RunSummary {
         parent: None,
         chunk: false,
         variant: own.maybe(&VARIANTS).map(Arc::from),
+        trace: own.maybe(&TRACES),
         version,
     }
 }
@@ -96,6 +99,7 @@ fn run_filter(dice: &mut Dice) -> RunFilter {
         tag: dice.maybe(&TAGS).map(str::to_owned),
         correlation_id: dice.maybe(&correlations).filter(|_| dice.chance(50)),
         variant: dice.maybe(&VARIANTS).map(str::to_owned),
+        trace: dice.maybe(&TRACES).filter(|_| dice.chance(50)),
         submitted: range(dice),
         ended: if dice.chance(25) { range(dice) } else { Range::default() },
         order: dice.pick(&[Order::NewestFirst, Order::OldestFirst]),

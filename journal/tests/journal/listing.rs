@@ -45,6 +45,7 @@ fn row(number: u64) -> RunSummary {
         parent: None,
         chunk: false,
         variant: None,
+        trace: None,
         version: 9,
     }
 }

@@ -37,6 +37,7 @@ fn row(number: u64, dice: &mut Dice, version: u64) -> RunSummary {
         parent: None,
         chunk: false,
         variant: None,
+        trace: None,
         version,
     }
 }

@@ -131,6 +131,7 @@ pub fn row_of(run: &ExecutionId, version: u64) -> RunSummary {
         parent: None,
         chunk: false,
         variant: None,
+        trace: None,
         version,
     }
 }

@@ -239,6 +239,7 @@ fn summary_of(run: ExecutionId, record: &Record) -> RunSummary {
         parent: None,
         chunk: false,
         variant: None,
+        trace: None,
         version: 0,
     }
 }

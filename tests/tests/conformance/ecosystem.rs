@@ -17,6 +17,7 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
     searched(scene, report, &id).await;
     server(scene, report).await;
     infrastructure(scene, report).await;
+    traced(scene, report, &id).await;
     archived(scene, report, &id).await;
     from_template(scene, report).await;
     later(scene, report).await;
@@ -264,6 +265,24 @@ async fn from_template(scene: &Scene, report: &mut Report) {
     );
 }
 
+async fn traced(scene: &Scene, report: &mut Report, id: &str) {
+    let (_, begun) = scene.send("POST", &format!("/workflows/{id}/execute"), EXECUTE).await;
+    let run = begun["execution_id"].as_str().unwrap_or_default();
+    let (_, shown) = scene.get(&format!("/workflows/executions/{run}")).await;
+    let trace = shown["trace_id"].as_str().unwrap_or_default();
+    let (status, told) = scene.get(&format!("/infrastructure/tracing/trace/{trace}")).await;
+    let first = &told["spans"][0];
+    report.holds(
+        "002-52",
+        [(status == 200 && first["kind"] == "run" && first["execution_id"] == *run, &told)],
+    );
+    let (status, stats) = scene.get("/infrastructure/tracing/stats").await;
+    let counted = |name: &str| stats[name].as_u64().is_some_and(|own| own > 0);
+    report.holds("002-51", [(status == 200 && counted("traces") && counted("spans"), &stats)]);
+    let (status, nobody) = scene.get("/infrastructure/tracing/service/nobody.example").await;
+    report.holds("002-53", [(status == 200 && nobody["traces"] == json!([]), &nobody)]);
+}
+
 async fn later(scene: &Scene, report: &mut Report) {
     let paths = [
         ("POST", "/workflows/run"),
@@ -279,9 +298,6 @@ async fn later(scene: &Scene, report: &mut Report) {
         ("POST", "/registry/sync-peers"),
         ("POST", "/registry/poll-openapi"),
         ("GET", "/peers"),
-        ("GET", "/infrastructure/tracing/stats"),
-        ("GET", "/infrastructure/tracing/trace/one"),
-        ("GET", "/infrastructure/tracing/service/one"),
     ];
     for (method, path) in paths {
         let (status, told) = scene.send(method, path, "").await;

@@ -2,6 +2,7 @@
 
 mod executions;
 mod infrastructure;
+mod tracing;
 mod workflows;
 
 use backstitch_core::access::Permission::{
@@ -19,7 +20,6 @@ const JOBS: &str = "jobs";
 const REPORTS: &str = "reports";
 const REGISTRY: &str = "registry of services";
 const PEERS: &str = "peers";
-const TRACES: &str = "traces";
 
 /// Its routes.
 pub(super) fn routes() -> Routes {
@@ -61,6 +61,9 @@ fn runs() -> Routes {
 fn infrastructure() -> Routes {
     Routes::with_queries()
         .get("/infrastructure/events/history", HistoryRead, history::events)
+        .get("/infrastructure/tracing/stats", ExecutionsRead, tracing::stats)
+        .get("/infrastructure/tracing/trace/{trace_id}", ExecutionsRead, tracing::trace)
+        .get("/infrastructure/tracing/service/{service_name}", ExecutionsRead, tracing::service)
         .merge(
             Routes::new()
                 .get("/config/effective", OperationsRead, status::config)
@@ -92,7 +95,4 @@ fn to_come() -> Routes {
         .post("/registry/sync-peers", ServicesAdmin, later(REGISTRY))
         .post("/registry/poll-openapi", ServicesAdmin, later(REGISTRY))
         .get("/peers", OperationsRead, later(PEERS))
-        .get("/infrastructure/tracing/stats", ExecutionsRead, later(TRACES))
-        .get("/infrastructure/tracing/trace/{trace_id}", ExecutionsRead, later(TRACES))
-        .get("/infrastructure/tracing/service/{service_name}", ExecutionsRead, later(TRACES))
 }

@@ -286,6 +286,7 @@ fn row(execution: ExecutionId, now: Timestamp) -> RunSummary {
         parent: None,
         chunk: false,
         variant: None,
+        trace: None,
         version: EVENTS_PER_RUN,
     }
 }

@@ -7,6 +7,7 @@
 //! - `client`, `timeline`: the API from outside, and a run as lines for a person;
 //! - `log`: what the server says on stderr;
 //! - `machine`, `traffic`: what is used of the machine, and the requests of the last minute;
+//! - `otlp`: spans for a collector;
 //! - `renewed`, `tls`, `webhook_secrets`: files that are read again while the server runs;
 //! - `templates`: definitions to begin with;
 //! - `demo`: the whole at work, with a shop;
@@ -26,6 +27,7 @@ pub mod log;
 pub mod machine;
 mod nearest;
 mod orchestrator;
+mod otlp;
 mod parent;
 mod renewed;
 mod secret_store;

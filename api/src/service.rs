@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
+use crate::otlp::Exporter;
 use crate::renewed::Keeper;
 use crate::settings::Settings;
 use crate::{secret_store, server, tls, webhook_secrets};
@@ -191,11 +192,20 @@ async fn serve(
         workflows = workflows(&engine.handle()),
         "backstitch {} is ready", env!("CARGO_PKG_VERSION"),
     );
+    let exporter = match &settings.otlp {
+        Some(otlp) => Some(tokio::spawn(Exporter::new(otlp, &settings.node)?.run(engine.handle()))),
+        None => None,
+    };
     let asked = async {
         shutdown.await;
         tracing::info!("shutting down: no new work, waiting for attempts under way");
     };
-    engine.run(asked).await.map_err(Error::Journal)?;
+    let ended = engine.run(asked).await.map_err(Error::Journal);
+    // It ends by itself: whom it follows is gone.
+    if let Some(Err(error)) = async { Some(exporter?.await) }.await {
+        tracing::error!(%error, "exporting spans met a bug");
+    }
+    ended?;
     tracing::info!("stopped; everything acknowledged is in the journal");
     Ok(())
 }

@@ -148,6 +148,15 @@ pub struct ServeFlags {
     /// Under which names /metrics prints: all, or only our own [default: all]
     #[arg(long, value_name = "NAMES")]
     pub metrics_names: Option<String>,
+    /// Where spans are sent over OTLP/HTTP: off, or the URL of a collector [default: off]
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Headers for the collector, `name=value,name=value`: env:NAME or file:PATH
+    #[arg(long, value_name = "WHERE")]
+    pub otlp_headers: Option<String>,
+    /// What this server is called there [default: backstitch]
+    #[arg(long, value_name = "NAME")]
+    pub otlp_service_name: Option<String>,
     /// How long runs are kept: a retention policy as JSON [default: for ever]
     #[arg(long, value_name = "POLICY")]
     pub retention: Option<String>,
@@ -210,6 +219,9 @@ impl ServeFlags {
             ("dlq_alarm_age", self.dlq_alarm_age.clone()),
             ("metrics", self.metrics.clone()),
             ("metrics_names", self.metrics_names.clone()),
+            ("otlp_endpoint", self.otlp_endpoint.clone()),
+            ("otlp_headers", self.otlp_headers.clone()),
+            ("otlp_service_name", self.otlp_service_name.clone()),
             ("retention", self.retention.clone()),
             ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),

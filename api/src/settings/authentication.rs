@@ -207,8 +207,15 @@ fn place(sources: &Sources, text: &str) -> Result<Place, Error> {
     }
 }
 
-/// The secret that a setting names. What is written there is not repeated: it might be one.
+/// The secret that a setting names.
 fn secret(sources: &Sources, key: &str) -> Result<Option<Secret>, Error> {
+    let Some(bytes) = named_bytes(sources, key)? else { return Ok(None) };
+    Secret::of(&bytes).map(Some).map_err(|why| wrong(sources, key, &format!("the secret {why}")))
+}
+
+/// What stands in the variable or the file that a setting names. What is written in the setting is
+/// not repeated: it might be a secret.
+pub(super) fn named_bytes(sources: &Sources, key: &str) -> Result<Option<Vec<u8>>, Error> {
     let Some(given) = sources.get(key) else { return Ok(None) };
     let bytes = match given.text.trim().split_once(':') {
         Some(("env", name)) => match std::env::var(name) {
@@ -227,7 +234,7 @@ fn secret(sources: &Sources, key: &str) -> Result<Option<Secret>, Error> {
             return Err(wrong(sources, key, why));
         }
     };
-    Secret::of(&bytes).map(Some).map_err(|why| wrong(sources, key, &format!("the secret {why}")))
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::sources::{KEYS, Sources};
 
 /// What a setting is where nobody says otherwise, as it would be written; the rest are not set.
-const DEFAULTS: [(&str, &str); 29] = [
+const DEFAULTS: [(&str, &str); 31] = [
     ("data_dir", "backstitch-data"),
     ("listen", "127.0.0.1:8080"),
     ("fsync", "always"),
@@ -31,11 +31,16 @@ const DEFAULTS: [(&str, &str); 29] = [
     ("dlq_alarm_age", "24h"),
     ("metrics", "true"),
     ("metrics_names", "all"),
+    ("otlp_endpoint", "off"),
+    ("otlp_service_name", "backstitch"),
     ("retention_interval", "off"),
     ("archive_keep_for", "off"),
     ("jwt_leeway", "60s"),
     ("jwt_jwks_refresh", "10m"),
 ];
+
+/// Settings that may be URLs.
+const WITH_URLS: [&str; 2] = ["jwt_jwks", "otlp_endpoint"];
 
 /// The settings with their origins, and what was said to no effect. No secret is among them: a setting
 /// names the variable or the file that holds one.
@@ -54,7 +59,7 @@ pub(super) fn effective(sources: &Sources) -> Value {
 
 /// A URL may have a name and a password in it, or a secret in its query.
 fn shown(key: &str, text: &str) -> String {
-    let Some(mut url) = reqwest::Url::parse(text).ok().filter(|_| key == "jwt_jwks") else {
+    let Some(mut url) = reqwest::Url::parse(text).ok().filter(|_| WITH_URLS.contains(&key)) else {
         return text.to_owned();
     };
     if url.query().is_some() {

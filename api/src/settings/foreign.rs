@@ -1,4 +1,5 @@
-//! Settings as documents 000 and 002 write them: their variables, and the sections of their file.
+//! Settings as others write them: the variables of documents 000 and 002 and the sections of their
+//! file, and those of OpenTelemetry.
 
 use super::sources::Given;
 
@@ -30,7 +31,7 @@ const OWN_STORE: &str =
     "the journal is a log and a store of its own, with neither pool nor timeout";
 
 /// Variables, and keys of the file with their section; of what sets the same the last one counts.
-const WORDS: [(&str, Does); 38] = [
+const WORDS: [(&str, Does); 41] = [
     ("ORCHESTRATOR_DB_PATH", Does::Sets("data_dir")),
     ("ORCHESTRATOR_SERVICE_HOST", Does::Host),
     ("ORCHESTRATOR_SERVICE_PORT", Does::Port),
@@ -50,6 +51,9 @@ const WORDS: [(&str, Does); 38] = [
     ("NOTIFICATION_URL", Does::Nothing(LATER)),
     ("DOC_STORE_URL", Does::Nothing(LATER)),
     ("LOG_COLLECTOR_URL", Does::Nothing("logs go to stderr")),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", Does::Sets("otlp_endpoint")),
+    ("OTEL_EXPORTER_OTLP_HEADERS", Does::Names("otlp_headers")),
+    ("OTEL_SERVICE_NAME", Does::Sets("otlp_service_name")),
     ("database.path", Does::Sets("data_dir")),
     ("database.connection_pool_size", Does::Nothing(OWN_STORE)),
     ("database.timeout_seconds", Does::Nothing(OWN_STORE)),

@@ -6,6 +6,7 @@
 pub mod authentication;
 mod effective;
 mod foreign;
+mod otlp;
 mod private_hosts;
 mod rate;
 mod read;
@@ -22,6 +23,7 @@ use backstitch_saga::Shutdown;
 
 pub use authentication::Authentication;
 pub use foreign::Idle;
+pub use otlp::{Headers, Otlp};
 pub use rate::RateLimit;
 pub use sources::{CONFIG_FILES, Given, KEYS, Sources};
 pub use tls::Tls;
@@ -129,6 +131,8 @@ pub struct Settings {
     pub metrics: bool,
     /// Under which names metrics are printed.
     pub metric_names: MetricNames,
+    /// Where spans are sent, if anywhere.
+    pub otlp: Option<Otlp>,
     /// Where backups asked for by HTTP may go; without it they are off.
     pub backup_directory: Option<PathBuf>,
     /// All of this as it was said, and by whom.
@@ -167,6 +171,7 @@ impl Default for Settings {
             letter_alarm: LetterAlarm::default(),
             metrics: true,
             metric_names: MetricNames::default(),
+            otlp: None,
             backup_directory: None,
             effective: serde_json::Value::Null,
         }

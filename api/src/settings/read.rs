@@ -16,7 +16,7 @@ use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
-use super::{Authentication, LogFormat, MetricNames, Settings, Sources, Tls};
+use super::{Authentication, LogFormat, MetricNames, Otlp, Settings, Sources, Tls};
 use super::{private_hosts, rate};
 use crate::error::Error;
 
@@ -85,6 +85,7 @@ impl Settings {
         put(sources, "secrets_dir", &mut settings.secrets_dir, path)?;
         settings.authentication = Authentication::read(sources)?;
         settings.tls = Tls::read(sources)?;
+        settings.otlp = Otlp::read(sources)?;
         settings.effective = effective(sources);
         Ok(settings)
     }

@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 45] = [
+pub const KEYS: [&str; 48] = [
     "data_dir",
     "listen",
     "fsync",
@@ -65,6 +65,9 @@ pub const KEYS: [&str; 45] = [
     "dlq_alarm_age",
     "metrics",
     "metrics_names",
+    "otlp_endpoint",
+    "otlp_headers",
+    "otlp_service_name",
     "retention",
     "retention_interval",
     "archive_keep_for",

@@ -1,5 +1,6 @@
 //! The trace that a run belongs to, as clients and services meet it.
 
+mod export;
 mod queries;
 mod world;
 

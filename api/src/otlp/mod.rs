@@ -1,0 +1,166 @@
+//! Spans for a collector, over OTLP/HTTP.
+//!
+//! Follows the journal as any client of live events does, so that no partition waits for it: of
+//! each event that ends an attempt or a run it takes the run's name only, and reads the spans off
+//! the run's history, as the trace queries do. What is exported is what they answer.
+//!
+//! - `encode`: from spans to the JSON of OTLP 1;
+//! - `outbox`: spans that wait, at most so many;
+//! - `send`: batches on their way, and what the collector's answers mean.
+
+mod encode;
+mod outbox;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstitch_core::history::EventFilter;
+use backstitch_core::ids::ExecutionId;
+use backstitch_saga::live::{Follower, Heard};
+use backstitch_saga::{Error as EngineError, Handle};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::settings::Otlp;
+use encode::Resource;
+use outbox::Outbox;
+use send::Sender;
+
+/// What may end a span.
+const ENDINGS: [&str; 14] = [
+    "StepSucceeded",
+    "StepAttemptFailed",
+    "StepTimedOut",
+    "StepAttemptLost",
+    "StepFailed",
+    "StepCancelled",
+    "StepOverridden",
+    "UndoSucceeded",
+    "UndoAttemptFailed",
+    "UndoFailed",
+    "CheckAnswered",
+    "CallbackDelivered",
+    "CallbackAttemptFailed",
+    "ExecutionEnded",
+];
+/// How long spans may still be sent once the engine has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long it waits before it follows again what it could not.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Sends the spans of runs to a collector.
+#[derive(Debug)]
+pub struct Exporter {
+    sender: Sender,
+    outbox: Arc<Outbox>,
+    resource: Resource,
+}
+
+impl Exporter {
+    /// An exporter as the settings say; `node` names this server.
+    ///
+    /// # Errors
+    /// [`Error::Executors`] if no client can be built.
+    pub fn new(settings: &Otlp, node: &str) -> Result<Self, Error> {
+        let resource = Resource::of(&settings.service_name, node);
+        let sender = Sender::new(settings)?;
+        Ok(Self { sender, outbox: Arc::default(), resource })
+    }
+
+    /// Exports what happens from now on, until the engine stops and a little longer.
+    pub async fn run(self, handle: Handle) {
+        let Self { sender, outbox, resource } = self;
+        outbox::describe();
+        let reading = async {
+            read(&handle, &outbox, &resource).await;
+            outbox.close();
+        };
+        let sending = sender.run(&outbox, &resource);
+        let mut sending = std::pin::pin!(sending);
+        tokio::select! {
+            () = reading => {}
+            () = &mut sending => return,
+        }
+        if tokio::time::timeout(LAST_WORDS, sending).await.is_err() {
+            outbox.lose_all();
+        }
+    }
+}
+
+/// What is read of an event.
+#[derive(Deserialize)]
+struct Ending {
+    stream: String,
+    version: u64,
+}
+
+async fn read(handle: &Handle, outbox: &Outbox, resource: &Resource) {
+    let types = ENDINGS.iter().map(|own| (*own).to_owned()).collect();
+    let filter = EventFilter { types, ..EventFilter::default() };
+    loop {
+        let why = match handle.follow(filter.clone(), None) {
+            Ok(mut follower) => follow(&mut follower, handle, outbox, resource).await,
+            Err(why) => why,
+        };
+        if matches!(why, EngineError::Stopped) {
+            return;
+        }
+        tracing::warn!(error = %why, "spans that ended just now are not exported");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn follow(
+    follower: &mut Follower,
+    handle: &Handle,
+    outbox: &Outbox,
+    resource: &Resource,
+) -> EngineError {
+    loop {
+        let heard = match follower.next().await {
+            Ok(heard) => heard,
+            Err(why) => return why,
+        };
+        for (run, versions) in by_run(&heard) {
+            match handle.spans(run).await {
+                Ok(read) if read.context.sampled => {
+                    let ended = read.spans.iter().filter(|span| {
+                        span.end.as_ref().is_some_and(|end| versions.contains(&end.version))
+                    });
+                    ended.for_each(|span| outbox.put(resource.span(&read, span)));
+                }
+                Err(EngineError::Stopped) => return EngineError::Stopped,
+                // Nobody wants its spans, or it was removed meanwhile.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Which events ended something, by run.
+fn by_run(heard: &[Heard]) -> BTreeMap<ExecutionId, BTreeSet<u64>> {
+    let mut runs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for own in heard {
+        let Ok(Ending { stream, version }) = serde_json::from_str(&own.json) else { continue };
+        if let Ok(run) = stream.parse() {
+            runs.entry(run).or_default().insert(version);
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use backstitch_core::report::EVENT_TYPES;
+
+    use super::*;
+
+    #[test]
+    fn every_ending_is_a_type_of_event() {
+        for own in ENDINGS {
+            assert!(EVENT_TYPES.contains(&own), "{own}");
+        }
+    }
+}

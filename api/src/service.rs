@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
-use crate::otlp::Exporter;
+use crate::otlp::{self, Exporter};
 use crate::renewed::Keeper;
 use crate::settings::Settings;
 use crate::{secret_store, server, tls, webhook_secrets};
@@ -193,8 +193,14 @@ async fn serve(
         "backstitch {} is ready", env!("CARGO_PKG_VERSION"),
     );
     let exporter = match &settings.otlp {
-        Some(otlp) => Some(tokio::spawn(Exporter::new(otlp, &settings.node)?.run(engine.handle()))),
-        None => None,
+        Some(otlp) => {
+            let exporter = Exporter::new(otlp, &settings.node, &settings.data_dir)?;
+            Some(tokio::spawn(exporter.run(engine.handle(), engine.opened_at().clone())))
+        }
+        None => {
+            otlp::forget(&settings.data_dir);
+            None
+        }
     };
     let asked = async {
         shutdown.await;

@@ -25,7 +25,7 @@ use backstitch_core::plan::Plan;
 use backstitch_core::rollout::Applicant;
 use backstitch_core::time::Timestamp;
 use backstitch_executors::Registry;
-use backstitch_journal::{Journal, Options};
+use backstitch_journal::{ChainCursor, Journal, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -110,6 +110,8 @@ pub struct Engine {
     workers: JoinSet<Result<(), String>>,
     stop: watch::Sender<bool>,
     recovered: Recovered,
+    /// Where the journal ended, before anything followed of what it had.
+    opened_at: ChainCursor,
     drain: Duration,
     shutdown: Shutdown,
     /// Ends with the engine.
@@ -172,6 +174,7 @@ impl Engine {
             limits,
         );
         handle.keep_api_keys(recovered_keys);
+        let opened_at = handle.newest_cursor();
         let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
@@ -206,7 +209,7 @@ impl Engine {
         }
         let keepers = Some(keepers);
         let (drain, shutdown) = (config.drain, config.shutdown);
-        Ok(Self { handle, journal, workers, stop, recovered, drain, shutdown, keepers })
+        Ok(Self { handle, journal, workers, stop, recovered, opened_at, drain, shutdown, keepers })
     }
 
     /// A cheap way to talk to the engine.
@@ -219,6 +222,12 @@ impl Engine {
     #[must_use]
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
+    }
+
+    /// Where the journal ended when it was opened: attempts that a crash lost are told of behind it.
+    #[must_use]
+    pub fn opened_at(&self) -> &ChainCursor {
+        &self.opened_at
     }
 
     /// Runs until `shutdown` completes or the journal fails. At shutdown no new work is taken,

@@ -6,18 +6,21 @@
 //!
 //! - `encode`: from spans to the JSON of OTLP 1;
 //! - `outbox`: spans that wait, at most so many;
+//! - `place`: how far the journal was exported, so that the next process goes on there;
 //! - `send`: batches on their way, and what the collector's answers mean.
 
 mod encode;
 mod outbox;
+mod place;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ExecutionId;
+use backstitch_journal::ChainCursor;
 use backstitch_saga::live::{Follower, Heard};
 use backstitch_saga::{Error as EngineError, Handle};
 use serde::Deserialize;
@@ -26,7 +29,10 @@ use crate::error::Error;
 use crate::settings::Otlp;
 use encode::Resource;
 use outbox::Outbox;
+use place::Place;
 use send::Sender;
+
+pub use place::forget;
 
 /// What may end a span.
 const ENDINGS: [&str; 14] = [
@@ -54,38 +60,40 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Exporter {
     sender: Sender,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     resource: Resource,
+    place: Place,
 }
 
 impl Exporter {
-    /// An exporter as the settings say; `node` names this server.
+    /// An exporter as the settings say; `node` names this server, whose data directory it goes on
+    /// by.
     ///
     /// # Errors
     /// [`Error::Executors`] if no client can be built.
-    pub fn new(settings: &Otlp, node: &str) -> Result<Self, Error> {
+    pub fn new(settings: &Otlp, node: &str, data_dir: &Path) -> Result<Self, Error> {
         let resource = Resource::of(&settings.service_name, node);
         let sender = Sender::new(settings)?;
-        Ok(Self { sender, outbox: Arc::default(), resource })
+        Ok(Self { sender, outbox: Outbox::default(), resource, place: Place::of(data_dir) })
     }
 
-    /// Exports what happens from now on, until the engine stops and a little longer.
-    pub async fn run(self, handle: Handle) {
-        let Self { sender, outbox, resource } = self;
+    /// Exports what happens behind the place where the last process came to, else behind `opened`,
+    /// until the engine stops and a little longer.
+    pub async fn run(self, handle: Handle, opened: ChainCursor) {
+        let Self { sender, outbox, resource, mut place } = self;
         outbox::describe();
+        let begin = [place.read(), Some(opened)];
         let reading = async {
-            read(&handle, &outbox, &resource).await;
+            read(&handle, begin, &outbox, &resource).await;
             outbox.close();
         };
-        let sending = sender.run(&outbox, &resource);
-        let mut sending = std::pin::pin!(sending);
+        let mut sending = Box::pin(sender.run(&outbox, &resource, &mut place));
         tokio::select! {
             () = reading => {}
             () = &mut sending => return,
         }
-        if tokio::time::timeout(LAST_WORDS, sending).await.is_err() {
-            outbox.lose_all();
-        }
+        // What is not sent by then is the next process's to send.
+        drop(tokio::time::timeout(LAST_WORDS, sending).await);
     }
 }
 
@@ -96,11 +104,18 @@ struct Ending {
     version: u64,
 }
 
-async fn read(handle: &Handle, outbox: &Outbox, resource: &Resource) {
+/// Follows the journal behind the first of some places that it still has, else from now on.
+async fn read(
+    handle: &Handle,
+    begin: [Option<ChainCursor>; 2],
+    outbox: &Outbox,
+    resource: &Resource,
+) {
     let types = ENDINGS.iter().map(|own| (*own).to_owned()).collect();
     let filter = EventFilter { types, ..EventFilter::default() };
+    let mut begin = begin.into_iter().flatten();
     loop {
-        let why = match handle.follow(filter.clone(), None) {
+        let why = match handle.follow(filter.clone(), begin.next()) {
             Ok(mut follower) => follow(&mut follower, handle, outbox, resource).await,
             Err(why) => why,
         };
@@ -136,6 +151,7 @@ async fn follow(
                 Ok(_) | Err(_) => {}
             }
         }
+        outbox.reached(follower.place());
     }
 }
 

@@ -1,4 +1,5 @@
-//! Spans that wait to be sent: at most so many, and what comes then is counted and left out.
+//! Spans that wait to be sent, and how far the journal has been read for them: at most so many, and
+//! what comes then is counted and left out.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 
 /// Spans that the collector has taken.
 pub const EXPORTED: &str = "backstitch_otlp_spans_exported_total";
-/// Spans that it did not get, by `reason`: `full`, `refused`, `unreachable` or `stopped`.
+/// Spans that it did not get, by `reason`: `full`, `refused` or `unreachable`.
 pub const DROPPED: &str = "backstitch_otlp_spans_dropped_total";
 
 /// Spans that wait.
@@ -28,8 +29,6 @@ pub(super) enum Reason {
     Refused,
     /// The collector did not answer, however often it was asked.
     Unreachable,
-    /// The server stopped.
-    Stopped,
 }
 
 impl Reason {
@@ -38,7 +37,6 @@ impl Reason {
             Self::Full => "full",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
-            Self::Stopped => "stopped",
         }
     }
 }
@@ -55,7 +53,19 @@ pub(super) fn dropped(spans: u64, reason: Reason) {
 #[derive(Debug, Default)]
 struct Kept {
     spans: VecDeque<Value>,
+    /// Places in the journal, each with how many spans were put before it was reached.
+    places: VecDeque<(u64, String)>,
+    put: u64,
+    taken: u64,
     closed: bool,
+}
+
+/// Spans of one request.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) spans: Vec<Value>,
+    /// Behind which nothing is left to send before the next span.
+    pub(super) place: Option<String>,
 }
 
 /// Spans that wait to be sent.
@@ -74,11 +84,24 @@ impl Outbox {
             return dropped(1, Reason::Full);
         }
         kept.spans.push_back(span);
+        kept.put += 1;
         let waits = kept.spans.len();
         drop(kept);
         if waits == 1 || waits == BATCH_MAX {
             self.news.notify_one();
         }
+    }
+
+    /// The journal was read up to a place; what it had was put.
+    pub(super) fn reached(&self, place: String) {
+        let mut kept = self.kept();
+        let put = kept.put;
+        if kept.places.back().is_some_and(|(before, _)| *before == put) {
+            kept.places.pop_back();
+        }
+        kept.places.push_back((put, place));
+        drop(kept);
+        self.news.notify_one();
     }
 
     /// No more will come.
@@ -87,46 +110,48 @@ impl Outbox {
         self.news.notify_one();
     }
 
-    /// What still waits will not be sent.
-    pub(super) fn lose_all(&self) {
-        let lost = std::mem::take(&mut self.kept().spans).len() as u64;
-        dropped(lost, Reason::Stopped);
-    }
-
-    /// The next batch: once there are enough, or the first has waited long enough. None once it
-    /// is closed and empty.
-    pub(super) async fn batch(&self) -> Option<Vec<Value>> {
-        loop {
-            let (waits, closed) = self.standing();
-            match (waits, closed) {
-                (0, true) => return None,
-                (0, false) => self.news.notified().await,
-                _ => break,
+    /// The next batch: once there are enough spans, or the first has waited long enough; a place
+    /// that was reached without any has a batch of its own. None once it is closed and empty.
+    pub(super) async fn batch(&self) -> Option<Batch> {
+        while self.kept().is_idle() {
+            if self.kept().closed {
+                return None;
             }
+            self.news.notified().await;
         }
         let enough = async {
-            loop {
-                let (waits, closed) = self.standing();
-                if closed || waits >= BATCH_MAX {
-                    return;
-                }
+            while self.kept().wants_more() {
                 self.news.notified().await;
             }
         };
         // Few spans are sent as they are once their time is over.
         drop(tokio::time::timeout(BATCH_WAIT, enough).await);
-        let mut kept = self.kept();
-        let size = kept.spans.len().min(BATCH_MAX);
-        Some(kept.spans.drain(..size).collect())
-    }
-
-    fn standing(&self) -> (usize, bool) {
-        let kept = self.kept();
-        (kept.spans.len(), kept.closed)
+        Some(self.kept().take())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_idle(&self) -> bool {
+        self.spans.is_empty() && self.places.is_empty()
+    }
+
+    fn wants_more(&self) -> bool {
+        !self.closed && (1..BATCH_MAX).contains(&self.spans.len())
+    }
+
+    fn take(&mut self) -> Batch {
+        let size = self.spans.len().min(BATCH_MAX);
+        let spans: Vec<_> = self.spans.drain(..size).collect();
+        self.taken += spans.len() as u64;
+        let mut place = None;
+        while self.places.front().is_some_and(|(put, _)| *put <= self.taken) {
+            place = self.places.pop_front().map(|(_, own)| own);
+        }
+        Batch { spans, place }
     }
 }
 
@@ -141,13 +166,29 @@ mod tests {
         outbox.close();
         let (mut next, mut batches) = (0, 0);
         while let Some(batch) = outbox.batch().await {
-            assert!(batch.len() <= BATCH_MAX);
-            for span in batch {
+            assert!(batch.spans.len() <= BATCH_MAX);
+            for span in batch.spans {
                 assert_eq!(span, next, "in order");
                 next += 1;
             }
             batches += 1;
         }
         assert_eq!((next, batches), (SPANS_MAX, SPANS_MAX / BATCH_MAX));
+    }
+
+    #[tokio::test]
+    async fn a_place_comes_with_the_last_span_that_was_read_before_it() {
+        let outbox = Outbox::default();
+        let more = BATCH_MAX + 1;
+        (0..more).for_each(|number| outbox.put(number.into()));
+        outbox.reached("one".to_owned());
+        outbox.reached("two".to_owned());
+        outbox.put("last".into());
+        outbox.close();
+        let first = outbox.batch().await.expect("a batch");
+        assert_eq!((first.spans.len(), first.place), (BATCH_MAX, None));
+        let second = outbox.batch().await.expect("a batch");
+        assert_eq!((second.spans.len(), second.place.as_deref()), (2, Some("two")));
+        assert!(outbox.batch().await.is_none());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::encode::Resource;
 use super::outbox::{EXPORTED, Outbox, Reason, dropped};
+use super::place::Place;
 use crate::error::Error;
 use crate::settings::Otlp;
 
@@ -56,28 +57,40 @@ impl Sender {
     }
 
     /// Sends until the outbox is closed and empty.
-    pub(super) async fn run(&self, outbox: &Outbox, resource: &Resource) {
+    pub(super) async fn run(&self, outbox: &Outbox, resource: &Resource, place: &mut Place) {
         let mut is_silent = false;
+        let mut last = None;
         while let Some(batch) = outbox.batch().await {
-            let (spans, body) = (batch.len() as u64, resource.request(&batch).to_string());
-            let left_out = match self.send(&body).await {
-                Ok(0) => None,
-                Ok(rejected) => Some((rejected.min(spans), Reason::Refused)),
-                Err((reason, why)) => {
-                    // Once, and not for every batch: it may be away for hours.
-                    if !is_silent {
-                        tracing::warn!(collector = %self.url.origin().ascii_serialization(), why, spans, "spans are not exported");
-                    }
-                    dropped(spans, reason);
-                    is_silent = true;
-                    continue;
-                }
-            };
-            is_silent = false;
-            let rejected = left_out.map_or(0, |(rejected, _)| rejected);
-            left_out.into_iter().for_each(|(rejected, reason)| dropped(rejected, reason));
-            metrics::counter!(EXPORTED).increment(spans - rejected);
+            if !batch.spans.is_empty() {
+                self.deliver(&batch.spans, resource, &mut is_silent).await;
+            }
+            if let Some(reached) = batch.place {
+                place.keep(&reached);
+                last = Some(reached);
+            }
         }
+        last.iter().for_each(|reached| place.write(reached));
+    }
+
+    /// Sends spans, and counts what became of them.
+    async fn deliver(&self, batch: &[Value], resource: &Resource, is_silent: &mut bool) {
+        let (spans, body) = (batch.len() as u64, resource.request(batch).to_string());
+        let rejected = match self.send(&body).await {
+            Ok(rejected) => rejected.min(spans),
+            Err((reason, why)) => {
+                // Once, and not for every batch: it may be away for hours.
+                if !std::mem::replace(is_silent, true) {
+                    let collector = self.url.origin().ascii_serialization();
+                    tracing::warn!(collector, why, spans, "spans are not exported");
+                }
+                return dropped(spans, reason);
+            }
+        };
+        *is_silent = false;
+        if rejected > 0 {
+            dropped(rejected, Reason::Refused);
+        }
+        metrics::counter!(EXPORTED).increment(spans - rejected);
     }
 
     /// Sends a batch until it is taken, refused, or was tried often enough; answers how many of

@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use backstitch_api::Settings;
 use backstitch_api::settings::{Headers, Otlp};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::world::{World, submit};
 use super::{SPAN, TRACE, parts};
+use crate::process::{folder, serve_at};
 use crate::server::{Server, settings};
 
 #[derive(Default)]
@@ -60,6 +62,16 @@ impl Collector {
             news.await;
         }
     }
+
+    async fn until_tried(&self) {
+        loop {
+            let news = self.books.news.notified();
+            if *self.books.tried.lock().expect("no panic") > 0 {
+                return;
+            }
+            news.await;
+        }
+    }
 }
 
 fn list(value: &Value) -> std::slice::Iter<'_, Value> {
@@ -86,7 +98,10 @@ async fn take(
 }
 
 async fn exporting_to(url: &str) -> Server {
-    let folder = tempfile::tempdir().expect("a folder");
+    exporting_in(url, tempfile::tempdir().expect("a folder")).await
+}
+
+async fn exporting_in(url: &str, folder: TempDir) -> Server {
     let url = format!("{url}/v1/traces").parse().expect("a URL");
     let otlp = Otlp { url, headers: Headers::default(), service_name: "shop".to_owned() };
     Server::start_with(Settings { otlp: Some(otlp), ..settings(&folder) }, folder).await
@@ -167,8 +182,54 @@ async fn a_collector_that_is_away_or_refuses_costs_no_run() {
         world.define(&server.client, &server.url).await;
         let run = server.run("plain", &json!({})).await;
         assert_eq!(run["status"], "completed");
+        if *url == refusing.url {
+            refusing.until_tried().await;
+        }
         server.stop().await;
     }
-    assert!(*refusing.books.tried.lock().expect("no panic") > 0);
     assert_eq!(refusing.spans(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_a_kill_lost_is_exported_by_the_next_process() {
+    let (folder, world, collector) = (folder(), World::start().await, Collector::start(&[]).await);
+    let data_dir = folder.path().join("data");
+    let flags = ["--otlp-endpoint", collector.url.as_str()];
+    let (mut process, url, _) = serve_at("127.0.0.1:0", &data_dir, &flags);
+    let client = crate::forms::client();
+    world.define(&client, &url).await;
+    world.hold("/charge");
+    let run = submit(&client, &url, "saga", &[]).await;
+    world.until_heard("/charge").await;
+    process.kill().expect("it runs");
+    process.wait().expect("it ended");
+
+    let (mut process, _, _) = serve_at("127.0.0.1:0", &data_dir, &flags);
+    let spans = collector.until_spans(7).await;
+    assert!(spans.iter().all(|own| own["traceId"] == run[9..]), "{spans:?}");
+    let lost: Vec<_> = spans
+        .iter()
+        .filter(|own| attribute(own, "error.type")["stringValue"] == "ATTEMPT_LOST")
+        .collect();
+    let told = parts(&world.heard()[0].traceparent)[2].to_owned();
+    assert!(matches!(lost[..], [own] if own["spanId"] == told), "{spans:?}");
+    process.kill().expect("it runs");
+    process.wait().expect("it ended");
+}
+
+#[tokio::test]
+async fn the_next_process_goes_on_where_the_last_one_came_to() {
+    let collector = Collector::start(&[]).await;
+    let (server, world) = (exporting_to(&collector.url).await, World::start().await);
+    world.define(&server.client, &server.url).await;
+    let first = submit(&server.client, &server.url, "plain", &[]).await;
+    collector.until_spans(2).await;
+    // Whoever exports has stopped and has noted its place.
+    let folder = server.stop().await;
+    let server = exporting_in(&collector.url, folder).await;
+    let second = submit(&server.client, &server.url, "plain", &[]).await;
+    let spans = collector.until_spans(4).await;
+    let count = |run: &str| spans.iter().filter(|own| own["traceId"] == run[9..]).count();
+    assert_eq!((count(&first), count(&second)), (2, 2), "each of them once: {spans:?}");
+    server.stop().await;
 }

@@ -142,7 +142,10 @@ async fn read(
 }
 
 /// Refuses a body that is compressed: how large it gets is not known before.
-fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+///
+/// # Errors
+/// 415 for one that is compressed.
+pub(super) fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
     for encoding in headers.get_all(CONTENT_ENCODING) {
         let encoding = String::from_utf8_lossy(encoding.as_bytes());
         if !encoding.trim().eq_ignore_ascii_case("identity") {

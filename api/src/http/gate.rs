@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use axum::extract::RawPathParams;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use backstitch_core::access::{Permission, Permissions};
 use backstitch_core::ids::{DEFAULT_NAMESPACE, Digest, ExecutionId, LetterId, RedriveId};
 use backstitch_saga::Error as EngineError;
@@ -215,21 +215,26 @@ fn refuse(why: NotIn) -> Refusal {
     Refusal::new(codes::UNAUTHENTICATED, wrong)
 }
 
+/// The text of a header, if it has 1 to so many visible ASCII characters and spaces.
+pub(super) fn visible(value: &HeaderValue, bytes_max: usize) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    // `to_str` lets tabs pass.
+    ((1..=bytes_max).contains(&text.len()) && !text.contains('\t')).then_some(text)
+}
+
 /// Whoever the request says it is: without authentication everybody may do everything.
 fn unproven(headers: &HeaderMap) -> Result<Identity, Refusal> {
     let mut given = headers.get_all(USER_ID).iter();
     let actor = match given.next() {
         None => ANONYMOUS,
-        Some(name) => name
-            .to_str()
-            .ok()
-            .filter(|name| (1..=ACTOR_BYTES_MAX).contains(&name.len()) && given.next().is_none())
-            .ok_or_else(|| {
+        Some(name) => {
+            visible(name, ACTOR_BYTES_MAX).filter(|_| given.next().is_none()).ok_or_else(|| {
                 let range = format!("1 to {ACTOR_BYTES_MAX} visible ASCII characters");
                 Refusal::bad_request(format!(
                     "the header X-User-ID must be there once, with {range}"
                 ))
-            })?,
+            })?
+        }
     };
     Ok(Identity {
         actor: actor.into(),

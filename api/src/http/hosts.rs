@@ -2,7 +2,8 @@
 //!
 //! Without authentication, whoever reaches the port may do everything. A web page reaches
 //! the loopback of its reader through a name that its own server points there; such a name is
-//! refused here, and so is a page of another origin.
+//! refused here, and so is a page of another origin. A page that embeds an answer sends no origin, but its
+//! browser says where it comes from (Fetch Metadata).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,6 +15,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::refusal::Refusal;
 use super::{App, codes};
+
+/// Where a browser says that a request comes from, and how.
+const FETCH_SITE: &str = "sec-fetch-site";
+const FETCH_MODE: &str = "sec-fetch-mode";
 
 /// The names this server answers to.
 #[derive(Debug, Clone)]
@@ -73,8 +78,21 @@ impl Hosts {
                 return refuse("origin", origin);
             }
         }
-        Ok(())
+        if request.headers().contains_key(ORIGIN) || !is_embedded_elsewhere(request) {
+            return Ok(());
+        }
+        let message =
+            "a page of another site embeds this; a browser may only be led here by a link";
+        Err(Refusal::new(codes::FORBIDDEN_HOST, message))
     }
+}
+
+/// Whether a page of another site asks for something to put into itself. Who follows a link from
+/// there may read what is behind it.
+fn is_embedded_elsewhere(request: &Request) -> bool {
+    let said = |name: &str| request.headers().get(name).map(|own| own.as_bytes());
+    let is_link = request.method().is_safe() && said(FETCH_MODE) == Some(b"navigate");
+    said(FETCH_SITE) == Some(b"cross-site") && !is_link
 }
 
 /// Refuses a request that names a stranger.

@@ -1,12 +1,15 @@
-//! What stands around every route: hosts, panics, and the envelope on every error.
+//! What stands around every route: hosts, panics, the end of connections that carry chunks, what web
+//! pages may do with answers, and the envelope on every error.
 
 use std::any::Any;
 
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ALLOW, CONTENT_LENGTH};
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,6 +20,9 @@ use crate::log;
 
 /// How much of a foreign error's text goes into the envelope.
 const FOREIGN_TEXT_BYTES_MAX: usize = 1_024;
+
+/// On every answer: no page of another origin may embed it (Fetch, 3.7).
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Puts the shield around some routes; the first layer is the innermost.
 pub(super) fn around(routes: Router, app: App) -> Router {
@@ -30,6 +36,8 @@ pub(super) fn around(routes: Router, app: App) -> Router {
     Router::new()
         .fallback_service(routes)
         .layer(map_response(enveloped))
+        .layer(map_response(kept_from_pages))
+        .layer(from_fn(end_after_chunks))
         .layer(from_fn(request_id::give))
 }
 
@@ -48,6 +56,25 @@ async fn tell_of_the_journal(State(app): State<App>, response: Response) -> Resp
         Some(why) => Refusal::unavailable(why).into_response(),
         None => response,
     }
+}
+
+/// A body in chunks is the last of its connection. Whoever stands before this server may have gone by
+/// a `Content-Length` beside them, and read another end of it (RFC 9112, 6.1).
+async fn end_after_chunks(request: Request, next: Next) -> Response {
+    let in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = next.run(request).await;
+    if in_chunks {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// An answer is what its type says, and for pages of this origin only.
+async fn kept_from_pages(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    response
 }
 
 /// A handler has a bug: its request is answered, the server goes on.

@@ -23,7 +23,7 @@ use super::query::Parameters;
 use super::refusal::Refusal;
 use super::run_names::find;
 use super::spool::{Broken, Laid, Spool};
-use super::{answer, codes};
+use super::{answer, codes, document};
 
 /// JSON lines: what an export is served as and an import is taken as.
 const JSON_LINES: &str = "application/x-ndjson";
@@ -151,6 +151,7 @@ pub(super) async fn import(
         let message = format!("send an export as {JSON_LINES}");
         return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, message));
     }
+    document::plain(&headers)?;
     let _turn = TRANSFERS.try_acquire().map_err(|_| busy())?;
     let mut import = engine.import(caller.actor());
     let directory = Path::new(&caller.about().data_dir);

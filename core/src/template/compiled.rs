@@ -25,7 +25,8 @@ pub(super) enum Node {
 }
 
 /// Whether a value nests deeper than so many levels.
-pub(super) fn nests_deeper(value: &Value, levels: usize) -> bool {
+#[must_use]
+pub fn nests_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => {
             levels == 0 || items.iter().any(|item| nests_deeper(item, levels - 1))

@@ -1,6 +1,7 @@
 //! From an answer that counts as success to the output of the step.
 
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
+use backstitch_core::template::{RENDERED_NESTING_MAX, nests_deeper};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,8 @@ const HEADERS_BYTES_MAX: usize = 3 * 1024;
 /// `{status, headers, body}`.
 ///
 /// # Errors
-/// The body is not text, is not the JSON it says it is, or the whole is larger than a payload.
+/// The body is not text, is not the JSON it says it is or nests too deep, or the whole is larger than a
+/// payload.
 pub(super) fn output(asked: &Asked, method: &Method, response: &Response, body: Vec<u8>) -> Answer {
     let status = response.status().as_u16();
     let is_json = says_json(response.headers());
@@ -24,9 +26,10 @@ pub(super) fn output(asked: &Asked, method: &Method, response: &Response, body: 
         Err(_) => return Err(asked.not_text(status)),
         Ok(text) if text.is_empty() || *method == Method::HEAD => Value::Null,
         Ok(text) => match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-            Ok(value) => value,
-            Err(why) if is_json => return Err(asked.not_json(status, &why)),
-            Err(_) => Value::String(text),
+            Ok(value) if !nests_deeper(&value, RENDERED_NESTING_MAX) => value,
+            _ if !is_json => Value::String(text),
+            Err(why) if !is_too_deep(&why) => return Err(asked.not_json(status, &why)),
+            _ => return Err(asked.too_deep(status, RENDERED_NESTING_MAX)),
         },
     };
     let headers = headers_of(response.headers());
@@ -35,6 +38,11 @@ pub(super) fn output(asked: &Asked, method: &Method, response: &Response, body: 
         return Err(asked.too_large(status, PAYLOAD_BYTES_MAX));
     }
     Ok(payload)
+}
+
+/// Whether a text nests deeper than is ever read.
+fn is_too_deep(why: &serde_json::Error) -> bool {
+    why.to_string().starts_with("recursion limit exceeded")
 }
 
 /// `application/json` and its kin such as `application/problem+json`.

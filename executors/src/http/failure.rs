@@ -80,6 +80,13 @@ impl Asked {
         self.unusable(HTTP_RESPONSE_TOO_LARGE, status, &what, &why)
     }
 
+    /// The answer nests deeper than any later step could read.
+    pub fn too_deep(&self, status: u16, levels_max: usize) -> Failure {
+        let why = format!("it nests deeper than {levels_max} levels");
+        let what = format!("answered {status} with too much");
+        self.unusable(HTTP_RESPONSE_TOO_LARGE, status, &what, &why)
+    }
+
     /// The answer's body is not text.
     pub fn not_text(&self, status: u16) -> Failure {
         let what = format!("answered {status} with a body that is no text");

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::server::{Server, answer};
-use crate::{NONE, PERMANENT, RETRYABLE, UNKNOWN, details, failure, output, words};
+use crate::{NONE, PERMANENT, RETRYABLE, UNKNOWN, details, failure, output, run, words};
 
 #[tokio::test]
 async fn each_status_has_its_class() {
@@ -150,9 +150,17 @@ async fn json_that_was_cut_is_noticed() {
 }
 
 #[tokio::test]
-async fn json_of_absurd_depth_is_no_json() {
-    let body = "[".repeat(20_000) + &"]".repeat(20_000);
-    let server = Server::saying(answer("200 OK", &["content-type: application/json"], body)).await;
-    let failure = failure(json!({ "url": server.url("/") })).await;
-    assert_eq!(failure.code, "HTTP_BODY_NOT_JSON");
+async fn json_that_no_later_step_could_read_is_refused() {
+    for (kind, levels, code) in [
+        ("application/json", 100, None),
+        ("application/json", 101, Some("HTTP_RESPONSE_TOO_LARGE")),
+        ("application/json", 20_000, Some("HTTP_RESPONSE_TOO_LARGE")),
+        ("text/plain", 101, None),
+    ] {
+        let body = "[".repeat(levels) + &"]".repeat(levels);
+        let kind = format!("content-type: {kind}");
+        let server = Server::saying(answer("200 OK", &[&kind], body)).await;
+        let answered = run(json!({ "url": server.url("/") })).await;
+        assert_eq!(answered.err().map(|own| own.code).as_deref(), code, "{levels} of {kind}");
+    }
 }

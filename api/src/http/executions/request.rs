@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::super::caller::Caller;
 use super::super::document::Document;
 use super::super::fields::{Fields, kind};
+use super::super::gate;
 use super::super::refusal::Refusal;
 use super::WAIT_MAX;
 use super::faults::faults;
@@ -76,8 +77,7 @@ pub(in crate::http) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Str
     if given.next().is_some() {
         return Err(Refusal::bad_request("the header Idempotency-Key is given twice"));
     }
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= WORDS_BYTES_MAX);
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+    gate::visible(key, WORDS_BYTES_MAX).map(|key| Some(key.to_owned())).ok_or_else(|| {
         let range = format!("1 to {WORDS_BYTES_MAX} visible ASCII characters");
         Refusal::bad_request(format!("the header Idempotency-Key must have {range}"))
     })

@@ -14,7 +14,6 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -75,12 +74,11 @@ impl Kept {
         let given = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|own| own.to_str().ok());
         let mut given = given.flat_map(|own| own.split(',')).map(str::trim);
         let has = given.any(|own| own == "*" || own.trim_start_matches("W/") == self.tag);
-        let said: [(HeaderName, &str); 6] = [
+        let said: [(HeaderName, &str); 5] = [
             (ETAG, &self.tag),
             (CACHE_CONTROL, "no-cache"),
             (CONTENT_TYPE, self.kind),
             (CONTENT_SECURITY_POLICY, POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
         ];
         match has {

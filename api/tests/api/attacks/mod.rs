@@ -1,9 +1,12 @@
-//! Attacks on a server that asks who is there: by those whom it lets in.
+//! Attacks: by those whom a server lets in, by strangers, and by whoever speaks HTTP wrongly.
 
+mod heads;
 mod hosts;
 mod keys;
 mod permissions;
 mod sizes;
+mod smuggling;
 mod tenants;
+mod wire;
 
 pub use tenants::define;

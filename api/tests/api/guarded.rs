@@ -79,6 +79,11 @@ impl Guarded {
         }
     }
 
+    /// Whether a line of the log has a text.
+    pub fn has_logged(&self, text: &str) -> bool {
+        self.log.lock().expect("no panic").iter().any(|line| line.contains(text))
+    }
+
     pub fn ask(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let request = self.client.request(method, format!("{}{path}", self.url));

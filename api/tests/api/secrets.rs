@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use crate::attacks::define;
 use crate::guarded::{FIRST_KEY, Guarded};
 
-const SECRET: &str = "sk-live-8uQx0Zt5w";
+pub const SECRET: &str = "sk-live-8uQx0Zt5w";
 
 /// A service that says back what it hears, in every form that it knows.
-async fn echo() -> String {
+pub async fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = Router::new().fallback(|uri: Uri, headers: HeaderMap, body: String| async move {
@@ -39,7 +39,7 @@ fn server(folder: &Path) -> Guarded {
     Guarded::start_with(&["--secrets-dir", Box::leak(folder.into_boxed_str())])
 }
 
-fn definition(id: &str, url: &str) -> String {
+pub fn definition(id: &str, url: &str) -> String {
     json!({ "id": id, "steps": [{
         "id": "call", "type": "http", "retry": "none",
         "with": {

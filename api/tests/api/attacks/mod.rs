@@ -4,6 +4,7 @@ mod bombs;
 mod data;
 mod heads;
 mod hosts;
+mod hunt;
 mod ids;
 mod keys;
 mod lines;

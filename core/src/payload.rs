@@ -25,6 +25,20 @@ pub const UNDO_PAYLOAD_BYTES: usize = 8 * 1024 * 1024;
 /// signals leaves room for the run's steps.
 pub const SIGNAL_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
 
+/// Whether a value nests deeper than so many levels.
+#[must_use]
+pub fn nests_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => {
+            levels == 0 || items.iter().any(|item| nests_deeper(item, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0 || fields.values().any(|field| nests_deeper(field, levels - 1))
+        }
+        _ => false,
+    }
+}
+
 /// How a record says that a payload's text is not in it. JSON never begins with this byte.
 const REFERENCE: &str = "\u{1}blob ";
 

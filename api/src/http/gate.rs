@@ -27,7 +27,7 @@ use crate::settings::Authentication;
 pub(super) const ANONYMOUS: &str = "anonymous";
 /// Who acts with the key of the settings.
 const CONFIGURED_KEY: &str = "key_configured";
-/// Says who acts, where nobody has to prove it.
+/// Says who acts, where nobody has to prove it; for whom, where they do.
 const USER_ID: &str = "x-user-id";
 /// Carries an API key, as `Authorization: Bearer` does too.
 const API_KEY: &str = "x-api-key";
@@ -220,6 +220,12 @@ pub(super) fn visible(value: &HeaderValue, bytes_max: usize) -> Option<&str> {
     let text = value.to_str().ok()?;
     // `to_str` lets tabs pass.
     ((1..=bytes_max).contains(&text.len()) && !text.contains('\t')).then_some(text)
+}
+
+/// For whom a request is sent, as whoever proved who they are says.
+pub(super) fn on_behalf_of(app: &App, headers: &HeaderMap) -> Option<Arc<str>> {
+    let said = headers.get(USER_ID).filter(|_| app.gate().is_required())?;
+    visible(said, ACTOR_BYTES_MAX).map(Arc::from)
 }
 
 /// Whoever the request says it is: without authentication everybody may do everything.

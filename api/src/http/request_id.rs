@@ -1,6 +1,8 @@
 //! The id of a request: taken from its header or drawn, in every line logged about it, and in its
 //! answer.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
@@ -26,13 +28,14 @@ pub(super) async fn give(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     if changes {
-        let actor = response.extensions().get::<ActedBy>().map(|own| own.0.clone());
+        let acted_by = response.extensions().get::<ActedBy>().cloned();
         let _entered = span.entered();
         tracing::info!(
             %method,
             %path,
             status = response.status().as_u16(),
-            actor = actor.as_deref().unwrap_or("nobody"),
+            actor = acted_by.as_ref().map_or("nobody", |own| &own.actor),
+            on_behalf_of = acted_by.as_ref().and_then(|own| own.on_behalf_of.as_deref()),
             "a request to change something",
         );
     }
@@ -42,7 +45,12 @@ pub(super) async fn give(request: Request, next: Next) -> Response {
 
 /// On an answer: who asked.
 #[derive(Debug, Clone)]
-pub(super) struct ActedBy(pub(super) std::sync::Arc<str>);
+pub(super) struct ActedBy {
+    /// Who they proved to be, if they had to.
+    pub(super) actor: Arc<str>,
+    /// For whom, as they say.
+    pub(super) on_behalf_of: Option<Arc<str>>,
+}
 
 fn is_plain(id: &HeaderValue) -> bool {
     let bytes = id.as_bytes();

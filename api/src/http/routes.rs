@@ -201,7 +201,8 @@ async fn guard(
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };
-    let acted_by = ActedBy(caller.actor().into());
+    let on_behalf_of = gate::on_behalf_of(&app, request.headers());
+    let acted_by = ActedBy { actor: caller.actor().into(), on_behalf_of };
     // A path that can't be decoded is refused by its handler.
     let parameters = parameters.ok();
     let mut response = match gate::admit(&caller, &route, parameters.as_ref()).await {

@@ -164,6 +164,8 @@ async fn a_key_survives_a_kill_until_it_is_revoked_and_stands_nowhere() {
     let request = server.ask("POST", execute, &key).header("x-user-id", "mallory");
     let (_, run) = answer(request.json(&json!({ "wait_seconds": 60 }))).await;
     assert_eq!(run["submitted_by"], id.as_str());
+    let said = server.logged(["a request to change something", "mallory"]);
+    assert_eq!((&said["actor"], &said["on_behalf_of"]), (&json!(id), &json!("mallory")));
     let path = format!("/api/v1/admin/api-keys/{id}");
     let revoke = || server.ask("DELETE", &path, FIRST_KEY).json(&json!({ "reason": "lost" }));
     assert_eq!(answer(revoke()).await.0, StatusCode::OK);

@@ -24,20 +24,6 @@ pub(super) enum Node {
     Object(Vec<(String, Node)>),
 }
 
-/// Whether a value nests deeper than so many levels.
-#[must_use]
-pub fn nests_deeper(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => {
-            levels == 0 || items.iter().any(|item| nests_deeper(item, levels - 1))
-        }
-        Value::Object(fields) => {
-            levels == 0 || fields.values().any(|field| nests_deeper(field, levels - 1))
-        }
-        _ => false,
-    }
-}
-
 /// Why a node has no value.
 pub(super) struct Unrendered {
     pub failure: Failure,

@@ -1,7 +1,7 @@
 //! From an answer that counts as success to the output of the step.
 
-use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
-use backstitch_core::template::{RENDERED_NESTING_MAX, nests_deeper};
+use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload, nests_deeper};
+use backstitch_core::template::RENDERED_NESTING_MAX;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};

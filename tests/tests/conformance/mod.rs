@@ -11,6 +11,7 @@
 #[path = "../../../api/tests/api/description/answers.rs"]
 mod answers;
 mod ecosystem;
+mod guarded;
 mod lint;
 mod names;
 mod omnihub;
@@ -157,6 +158,7 @@ fn the_documents_are_answered_as_printed_row_by_row() {
         swarmguard::ask(&scene, &mut report).await;
         names::ask(&scene, &mut report).await;
         settings::ask(&mut report).await;
+        guarded::ask(&mut report).await;
     });
     let problems = report.problems(include_str!("rows.toml"));
     println!("{}", report.told(include_str!("rows.toml")));

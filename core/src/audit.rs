@@ -107,11 +107,13 @@ pub enum AuditAction {
     WorkflowRestored,
     /// An archived workflow's revisions are gone.
     WorkflowPurged,
+    /// An example of a callback was sent.
+    CallbackTried,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -156,6 +158,7 @@ impl AuditAction {
         Self::WorkflowArchived,
         Self::WorkflowRestored,
         Self::WorkflowPurged,
+        Self::CallbackTried,
     ];
 
     /// The word the API prints.
@@ -206,6 +209,7 @@ impl AuditAction {
             Self::WorkflowArchived => "workflow.archived",
             Self::WorkflowRestored => "workflow.restored",
             Self::WorkflowPurged => "workflow.purged",
+            Self::CallbackTried => "callback.tried",
         }
     }
 

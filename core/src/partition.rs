@@ -108,7 +108,8 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
         PartitionEvent::ApiKey(event) => api_keys::evolve(&mut state.api_keys, event, at),
         PartitionEvent::Restored { .. }
         | PartitionEvent::RunsImported { .. }
-        | PartitionEvent::RedrivesRemoved { .. } => {}
+        | PartitionEvent::RedrivesRemoved { .. }
+        | PartitionEvent::CallbackTried { .. } => {}
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn try_out(caller: Caller, document: Document) -> Result<Respon
     };
     fields.finish()?;
     let target = target.ok_or_else(|| Refusal::bad_request("no event is named"))?;
-    let tried = engine.try_callback(&target, &caller.actor()).await?;
+    let tried = engine.try_callback(caller.namespace().clone(), &target, &caller.actor()).await?;
     Ok(answer::ok(&json!({
         "delivered": tried.outcome.is_ok(),
         "response_status": tried.outcome.as_ref().ok(),

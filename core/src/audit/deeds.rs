@@ -209,6 +209,15 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
             (actor, AuditAction::RedrivesRemoved, stream.to_string(), detail)
         }
         PartitionEvent::ApiKey(event) => return super::api_keys::deed(event),
+        PartitionEvent::CallbackTried { namespace, receiver, event, actor } => {
+            return Deed {
+                namespace: Some(namespace.clone()),
+                actor: actor.clone(),
+                action: AuditAction::CallbackTried,
+                target: receiver.clone(),
+                detail: event.word().to_owned(),
+            };
+        }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyEvent, BreakerOrder};
+use super::{ApiKeyEvent, BreakerOrder, CallbackEvent};
 use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
@@ -96,4 +96,15 @@ pub enum PartitionEvent {
     },
     /// An API key was made or revoked; in partition 0 only.
     ApiKey(ApiKeyEvent),
+    /// Somebody has an example of a callback sent, to see whether it is received; in partition 0 only.
+    CallbackTried {
+        /// Whose tenant's.
+        namespace: Arc<str>,
+        /// To whom: scheme, host and port. The rest of a URL may be what lets one in.
+        receiver: String,
+        /// An example of what.
+        event: CallbackEvent,
+        /// Who.
+        actor: String,
+    },
 }

@@ -32,7 +32,8 @@ impl Event {
                 | PartitionEvent::CacheEmptied { .. }
                 | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. }
-                | PartitionEvent::ApiKey(_),
+                | PartitionEvent::ApiKey(_)
+                | PartitionEvent::CallbackTried { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -75,7 +76,8 @@ impl Event {
                 | PartitionEvent::CacheEmptied { .. }
                 | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. }
-                | PartitionEvent::ApiKey(_),
+                | PartitionEvent::ApiKey(_)
+                | PartitionEvent::CallbackTried { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

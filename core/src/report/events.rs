@@ -100,6 +100,13 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
         }
         PartitionEvent::ApiKey(event) => api_keys::event(event),
+        PartitionEvent::CallbackTried { namespace, receiver, event, actor } => {
+            let data = json!({
+                "namespace": &**namespace, "receiver": receiver, "event": event.word(),
+                "actor": actor,
+            });
+            ("CallbackTried", data)
+        }
     }
 }
 

@@ -110,6 +110,7 @@ pub const EVENT_TYPES: [&str; 114] = [
     "RedrivesRemoved",
     "ApiKeyCreated",
     "ApiKeyRevoked",
+    "CallbackTried",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -150,6 +151,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::RedrivesRemoved { .. } => "RedrivesRemoved",
             PartitionEvent::ApiKey(ApiKeyEvent::Created { .. }) => "ApiKeyCreated",
             PartitionEvent::ApiKey(ApiKeyEvent::Revoked { .. }) => "ApiKeyRevoked",
+            PartitionEvent::CallbackTried { .. } => "CallbackTried",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

@@ -69,6 +69,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::WorkflowArchived => 41,
         AuditAction::WorkflowRestored => 42,
         AuditAction::WorkflowPurged => 43,
+        AuditAction::CallbackTried => 44,
     }
 }
 

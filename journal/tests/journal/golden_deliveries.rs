@@ -1,13 +1,13 @@
 //! The golden commit of callbacks in forms of their own, about steps, and sent again.
 
 use backstitch_core::event::{
-    AboutStep, CallbackEvent, CallbackForm, DeliveryEvent, Event, RunEvent, Target,
+    AboutStep, CallbackEvent, CallbackForm, DeliveryEvent, Event, PartitionEvent, RunEvent, Target,
 };
 use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Commit, CommitBuilder, Fit, Origin};
 
-use crate::golden::{RUN, STEP, commit_1};
+use crate::golden::{RUN, STEP, commit_1, commit_2};
 
 /// Every form and event, a step, its undo and its item, and one that is sent again.
 pub fn commit_deliveries() -> Commit {
@@ -43,5 +43,20 @@ pub fn commit_deliveries() -> Commit {
         let event = Event::Run(RunEvent::Delivery(event));
         assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
     }
+    builder.finish(Timestamp(0))
+}
+
+/// An example of a callback, sent by somebody.
+pub fn commit_callback_tried() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
+    let tried = PartitionEvent::CallbackTried {
+        namespace: "default".into(),
+        receiver: "https://shop.example:443".to_owned(),
+        event: CallbackEvent::Failed,
+        actor: "ann".to_owned(),
+    };
+    let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_179_000_000));
+    assert_eq!(builder.push(&stream, 23, at, &Event::Partition(tried)), Fit::Fits);
     builder.finish(Timestamp(0))
 }

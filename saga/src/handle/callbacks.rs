@@ -1,10 +1,11 @@
 //! Trying out whether somebody can be called back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::{AttemptResult, is_callback_url};
 use backstitch_core::definition::problem::{Problem, codes};
-use backstitch_core::event::Target;
+use backstitch_core::event::{PartitionEvent, Target};
 use backstitch_core::failure::Failure;
 use backstitch_core::plan::WrittenHosts;
 use backstitch_core::report::callback_sample;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use super::Handle;
 use crate::clock;
 use crate::driver::{Post, received};
+use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::CALLBACK_TIMEOUT_MS;
 
@@ -33,11 +35,17 @@ pub struct Tried {
 }
 
 impl Handle {
-    /// Sends one example, as a callback of a run is sent. Nothing of it is recorded.
+    /// Sends one example, as a callback of a run is sent. Recorded is that it is, before it is.
     ///
     /// # Errors
-    /// [`Error::InvalidSubmission`] for a URL that is not called back.
-    pub async fn try_callback(&self, target: &Target, actor: &str) -> Result<Tried, Error> {
+    /// [`Error::InvalidSubmission`] for a URL that is not called back; [`Error::Draining`],
+    /// [`Error::Stopped`].
+    pub async fn try_callback(
+        &self,
+        namespace: Arc<str>,
+        target: &Target,
+        actor: &str,
+    ) -> Result<Tried, Error> {
         if !is_callback_url(&target.url) {
             let message = "must be an http or https URL without user or password".to_owned();
             let problem = Problem { path: "url".to_owned(), code: codes::BAD_URL, message };
@@ -63,9 +71,14 @@ impl Handle {
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),
         };
         tracing::info!(actor, id, "a callback is tried out");
+        let executor = self.shared.registry.get("http");
+        let receiver = executor.as_ref().and_then(|own| own.service(&task.input));
+        let (receiver, event) = (receiver.unwrap_or_default(), target.event);
+        let actor = actor.to_owned();
+        let tried = PartitionEvent::CallbackTried { namespace, receiver, event, actor };
+        self.record(WORKFLOWS_PARTITION, tried).await?;
         let begun = Instant::now();
         let timeout = task.timeout;
-        let executor = self.shared.registry.get("http");
         let answered = match executor.map(|own| tokio::time::timeout(timeout, own.run(task))) {
             Some(answer) => answer.await.map_or(AttemptResult::TimedOut, AttemptResult::Answered),
             None => AttemptResult::Lost,

@@ -313,5 +313,13 @@ async fn a_receiver_is_tried_out() {
     assert_eq!((&told["delivered"], told["error"].is_object()), (&json!(false), true), "{told}");
     let (status, _) = server.post(test, &json!({ "event": "step.failed", "url": "x" })).await;
     assert_eq!(status, 422);
+    let (_, audit) = server.get("/api/v1/audit?action=callback.tried").await;
+    let rows = audit["audit"].as_array().expect("rows");
+    let to = receiver.url.trim_end_matches("/hook");
+    assert_eq!(rows.len(), 2, "one for each that was sent: {audit}");
+    for row in rows {
+        let told = (&row["actor"], &row["target"], &row["detail"]);
+        assert_eq!(told, (&json!("anonymous"), &json!(to), &json!("step.failed")));
+    }
     server.stop().await;
 }

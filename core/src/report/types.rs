@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 114] = [
+pub const EVENT_TYPES: [&str; 115] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",

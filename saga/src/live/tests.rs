@@ -53,6 +53,7 @@ async fn run_some(handle: &Handle) {
             callbacks: Vec::new(),
             faults: Vec::new(),
             idempotency_key: None,
+            trace: None,
             actor: "test".to_owned(),
         };
         let (_, ended) = handle.submit_and_wait(request, WAIT_MAX).await.expect("accepted");

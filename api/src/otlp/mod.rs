@@ -70,7 +70,7 @@ impl Exporter {
     /// by.
     ///
     /// # Errors
-    /// [`Error::Executors`] if no client can be built.
+    /// [`Error::Failed`] if no client can be built.
     pub fn new(settings: &Otlp, node: &str, data_dir: &Path) -> Result<Self, Error> {
         let resource = Resource::of(&settings.service_name, node);
         let sender = Sender::new(settings)?;

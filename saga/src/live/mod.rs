@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::PartitionId;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::partition::StagedRecord;
@@ -79,9 +80,11 @@ impl Live {
             return;
         }
         let Some(news) = news else { return self.desk().let_all_go() };
-        if self.0.news.try_send(news).is_err() {
-            // There is no room, so much is to be handed out before this is looked at.
+        if let Err(TrySendError::Full(news)) = self.0.news.try_send(news) {
             self.0.missed.store(true, Ordering::SeqCst);
+            // All may have been handed out before that was said: then there is room, and this
+            // has it looked at.
+            drop(self.0.news.try_send(news));
         }
     }
 

@@ -161,8 +161,8 @@ impl Engine {
         );
         let draining = Arc::new(AtomicBool::new(false));
         let registry = config.registry;
-        let partitions = u16::try_from(starts.len()).expect("partitions are counted in u16");
-        let (live, news) = Live::new(partitions);
+        let answered = journal.heads().iter().map(|head| head.position).collect();
+        let (live, news) = Live::new(answered);
         let limits = (shared.clone(), cache.clone(), live.clone());
         let handle = Handle::new(
             mailboxes,

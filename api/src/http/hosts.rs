@@ -19,6 +19,7 @@ use super::{App, codes};
 /// Where a browser says that a request comes from, and how.
 const FETCH_SITE: &str = "sec-fetch-site";
 const FETCH_MODE: &str = "sec-fetch-mode";
+const FETCH_DEST: &str = "sec-fetch-dest";
 
 /// The names this server answers to.
 #[derive(Debug, Clone)]
@@ -91,7 +92,9 @@ impl Hosts {
 /// there may read what is behind it.
 fn is_embedded_elsewhere(request: &Request) -> bool {
     let said = |name: &str| request.headers().get(name).map(|own| own.as_bytes());
-    let is_link = request.method().is_safe() && said(FETCH_MODE) == Some(b"navigate");
+    // A frame is led somewhere too, and is not what its reader sees in the address bar.
+    let is_page = said(FETCH_DEST).is_none_or(|own| own == b"document");
+    let is_link = request.method().is_safe() && said(FETCH_MODE) == Some(b"navigate") && is_page;
     said(FETCH_SITE) == Some(b"cross-site") && !is_link
 }
 

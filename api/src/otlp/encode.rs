@@ -28,13 +28,12 @@ impl Resource {
         Self { attributes }
     }
 
-    /// One request with all of these spans.
-    pub(super) fn request(&self, spans: &[Value]) -> Value {
+    /// One request with all of these spans, each in JSON.
+    pub(super) fn request(&self, spans: &[Box<str>]) -> String {
         let scope = json!({ "name": "backstitch", "version": env!("CARGO_PKG_VERSION") });
-        json!({ "resourceSpans": [{
-            "resource": { "attributes": self.attributes },
-            "scopeSpans": [{ "scope": scope, "spans": spans }],
-        }] })
+        let (resource, spans) = (json!({ "attributes": self.attributes }), spans.join(","));
+        let of_scope = format!(r#"{{"scope":{scope},"spans":[{spans}]}}"#);
+        format!(r#"{{"resourceSpans":[{{"resource":{resource},"scopeSpans":[{of_scope}]}}]}}"#)
     }
 
     /// A span that has ended.

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::settings::Otlp;
 use encode::Resource;
-use outbox::Outbox;
+use outbox::{Outbox, Reason};
 use place::Place;
 use send::Sender;
 
@@ -82,7 +82,11 @@ impl Exporter {
     pub async fn run(self, handle: Handle, opened: ChainCursor) {
         let Self { sender, outbox, resource, mut place } = self;
         outbox::describe();
-        let begin = [place.read(), Some(opened)];
+        let kept = place.read();
+        if kept.is_none() {
+            place.write(&opened.to_string());
+        }
+        let begin = [kept, Some(opened)];
         let reading = async {
             read(&handle, begin, &outbox, &resource).await;
             outbox.close();
@@ -114,15 +118,24 @@ async fn read(
     let types = ENDINGS.iter().map(|own| (*own).to_owned()).collect();
     let filter = EventFilter { types, ..EventFilter::default() };
     let mut begin = begin.into_iter().flatten();
+    let mut from = begin.next();
     loop {
-        let why = match handle.follow(filter.clone(), begin.next()) {
-            Ok(mut follower) => follow(&mut follower, handle, outbox, resource).await,
+        let why = match handle.follow(filter.clone(), from.clone()) {
+            Ok(mut follower) => {
+                let why = follow(&mut follower, handle, outbox, resource).await;
+                from = follower.place().parse().ok();
+                why
+            }
             Err(why) => why,
         };
-        if matches!(why, EngineError::Stopped) {
-            return;
+        match why {
+            EngineError::Stopped => return,
+            EngineError::CursorOutdated { .. } | EngineError::HistoryCut { .. } => {
+                from = begin.next();
+            }
+            _ => {}
         }
-        tracing::warn!(error = %why, "spans that ended just now are not exported");
+        tracing::warn!(error = %why, "spans are exported later, or not at all");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -144,12 +157,23 @@ async fn follow(
                     let ended = read.spans.iter().filter(|span| {
                         span.end.as_ref().is_some_and(|end| versions.contains(&end.version))
                     });
-                    ended.for_each(|span| outbox.put(resource.span(&read, span)));
+                    ended
+                        .for_each(|span| outbox.put(resource.span(&read, span).to_string().into()));
                 }
                 Err(EngineError::Stopped) => return EngineError::Stopped,
                 // Nobody wants its spans, or it was removed meanwhile.
-                Ok(_) | Err(_) => {}
+                Ok(_)
+                | Err(EngineError::ExecutionNotFound(_) | EngineError::ExecutionRemoved { .. }) => {
+                }
+                Err(why) => {
+                    tracing::warn!(execution_id = %run, error = %why, "spans are not exported");
+                    outbox::dropped(versions.len() as u64, Reason::Unread);
+                }
             }
+        }
+        // What was left out needs no second look.
+        if follower.is_idle() {
+            follower.pass_over();
         }
         outbox.reached(follower.place());
     }

@@ -5,12 +5,11 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::Notify;
 
 /// Spans that the collector has taken.
 pub const EXPORTED: &str = "backstitch_otlp_spans_exported_total";
-/// Spans that it did not get, by `reason`: `full`, `refused` or `unreachable`.
+/// Spans that it did not get, by `reason`: `full`, `refused`, `unreachable` or `unread`.
 pub const DROPPED: &str = "backstitch_otlp_spans_dropped_total";
 
 /// Spans that wait.
@@ -29,6 +28,8 @@ pub(super) enum Reason {
     Refused,
     /// The collector did not answer, however often it was asked.
     Unreachable,
+    /// The history of its run could not be read.
+    Unread,
 }
 
 impl Reason {
@@ -37,6 +38,7 @@ impl Reason {
             Self::Full => "full",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Unread => "unread",
         }
     }
 }
@@ -52,7 +54,8 @@ pub(super) fn dropped(spans: u64, reason: Reason) {
 
 #[derive(Debug, Default)]
 struct Kept {
-    spans: VecDeque<Value>,
+    /// In JSON.
+    spans: VecDeque<Box<str>>,
     /// Places in the journal, each with how many spans were put before it was reached.
     places: VecDeque<(u64, String)>,
     put: u64,
@@ -63,7 +66,7 @@ struct Kept {
 /// Spans of one request.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) spans: Vec<Value>,
+    pub(super) spans: Vec<Box<str>>,
     /// Behind which nothing is left to send before the next span.
     pub(super) place: Option<String>,
 }
@@ -77,7 +80,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Keeps a span if there is room.
-    pub(super) fn put(&self, span: Value) {
+    pub(super) fn put(&self, span: Box<str>) {
         let mut kept = self.kept();
         if kept.spans.len() >= SPANS_MAX {
             drop(kept);
@@ -162,13 +165,13 @@ mod tests {
     #[tokio::test]
     async fn what_there_is_no_room_for_is_left_out_and_batches_are_bounded() {
         let outbox = Outbox::default();
-        (0..SPANS_MAX + 5).for_each(|number| outbox.put(number.into()));
+        (0..SPANS_MAX + 5).for_each(|number| outbox.put(number.to_string().into()));
         outbox.close();
-        let (mut next, mut batches) = (0, 0);
+        let (mut next, mut batches) = (0_usize, 0);
         while let Some(batch) = outbox.batch().await {
             assert!(batch.spans.len() <= BATCH_MAX);
             for span in batch.spans {
-                assert_eq!(span, next, "in order");
+                assert_eq!(*span, *next.to_string(), "in order");
                 next += 1;
             }
             batches += 1;
@@ -180,7 +183,7 @@ mod tests {
     async fn a_place_comes_with_the_last_span_that_was_read_before_it() {
         let outbox = Outbox::default();
         let more = BATCH_MAX + 1;
-        (0..more).for_each(|number| outbox.put(number.into()));
+        (0..more).for_each(|number| outbox.put(number.to_string().into()));
         outbox.reached("one".to_owned());
         outbox.reached("two".to_owned());
         outbox.put("last".into());

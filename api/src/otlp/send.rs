@@ -73,8 +73,8 @@ impl Sender {
     }
 
     /// Sends spans, and counts what became of them.
-    async fn deliver(&self, batch: &[Value], resource: &Resource, is_silent: &mut bool) {
-        let (spans, body) = (batch.len() as u64, resource.request(batch).to_string());
+    async fn deliver(&self, batch: &[Box<str>], resource: &Resource, is_silent: &mut bool) {
+        let (spans, body) = (batch.len() as u64, resource.request(batch));
         let rejected = match self.send(&body).await {
             Ok(rejected) => rejected.min(spans),
             Err((reason, why)) => {

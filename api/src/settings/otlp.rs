@@ -73,6 +73,8 @@ impl Otlp {
     /// # Errors
     /// [`Error::Setting`] and [`Error::File`] for what can't be used.
     pub(super) fn read(sources: &Sources) -> Result<Option<Self>, Error> {
+        // They are read first: whatever else is said, a secret in the setting itself is refused.
+        let headers = named_bytes(sources, "otlp_headers")?;
         let Some(given) = sources.get("otlp_endpoint") else { return Ok(None) };
         if given.text.trim() == "off" {
             return Ok(None);
@@ -84,7 +86,7 @@ impl Otlp {
                 given.origin
             ))
         })?;
-        let headers = match named_bytes(sources, "otlp_headers")? {
+        let headers = match headers {
             None => Headers::default(),
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -96,6 +96,9 @@ fn settings_that_are_wrong_end_with_2() {
     assert!(said.contains("did you mean `listen`?"), "{said}");
     let said = fails(&["serve", "--config", "no-such-file.yaml"], 2);
     assert!(said.contains("no-such-file.yaml"), "{said}");
+    // A secret is named and not said, or `/config/effective` would show it.
+    let said = fails(&["serve", "--otlp-headers", "api-key=hush"], 2);
+    assert!(said.contains("--otlp-headers") && !said.contains("hush"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use backstitch_core::event::{Event, GraphEvent, RunEvent, ServiceEvent};
+use backstitch_core::ids::PartitionId;
 use backstitch_journal::{CommitBuilder, Fit};
 
 use crate::live::{Live, News};
@@ -14,6 +15,9 @@ pub(super) struct Staged {
     pub(super) since: Instant,
     pub(super) events: metrics::Committed,
     pub(super) told: Vec<Told>,
+    pub(super) partition: PartitionId,
+    /// The position of its last record.
+    pub(super) last: u64,
     pub(super) news: Option<News>,
 }
 
@@ -22,7 +26,7 @@ impl Staged {
     pub(super) fn tell(self, live: &Live) {
         metrics::committed(self.since.elapsed(), self.events);
         document_metrics::told(&self.told);
-        live.hear(self.news);
+        live.hear(self.partition, self.last, self.news);
     }
 }
 

@@ -352,8 +352,9 @@ impl Worker {
         }
         let commit = builder.finish(at);
         let partition = self.partition.id();
+        let last = first + records.len() as u64 - 1;
         let news = self.live.is_followed().then_some(News { partition, first, records });
-        self.staged.push_back(Staged { since, events, told, news });
+        self.staged.push_back(Staged { since, events, told, partition, last, news });
         self.send(commit, quiescent, changes, Some(id));
         Ok(())
     }

@@ -83,15 +83,15 @@ impl Handle {
         &self.shared.live
     }
 
-    /// Some events behind some positions as followers get them, in the order of writing, the
-    /// positions behind what was looked at, and whether there may be more already.
+    /// Some events between some positions and others as followers get them, in the order of
+    /// writing, the positions behind what was looked at, and whether there may be more already.
     ///
     /// # Errors
     /// As [`Handle::events`].
     pub(crate) async fn events_told(
         &self,
         filter: EventFilter,
-        after: Vec<u64>,
+        (after, until): (Vec<u64>, Vec<u64>),
         rows_max: usize,
     ) -> Result<(Vec<Told>, Vec<u64>, bool), Error> {
         let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
@@ -110,8 +110,11 @@ impl Handle {
                 bytes += commit.bytes().len();
                 let (partition, head) = (commit.partition(), commit.head());
                 let at = usize::from(partition.0);
+                if until.get(at).is_none_or(|until| head.position > *until) {
+                    return ControlFlow::Continue(());
+                }
                 for record in records_behind(commit, after[at]) {
-                    let passes = filter.spans(head.committed_at)
+                    let passes = filter.spans(record.recorded_at)
                         && filter.passes(&record.stream, &record.event, |run| owners.owner(run));
                     if passes {
                         let generation = commit.origin().generation;

@@ -6,7 +6,7 @@ use backstitch_core::summary::RunSummary;
 use backstitch_core::trace::{RunSpans, TraceId};
 use backstitch_journal::{Cursor, Page, RunFilter};
 
-use super::{Handle, blocking};
+use super::{Handle, reading};
 use crate::error::Error;
 
 impl Handle {
@@ -62,7 +62,7 @@ impl Handle {
             Ok::<_, backstitch_journal::Error>(found)
         };
         let mut own = Vec::new();
-        for run in blocking(there).await?? {
+        for run in reading(there).await?? {
             let spans = match self.spans(run).await {
                 Ok(spans) => spans,
                 Err(Error::ExecutionNotFound(_) | Error::ExecutionRemoved { .. }) => continue,

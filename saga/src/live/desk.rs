@@ -88,6 +88,11 @@ impl Desk {
         &self.others
     }
 
+    /// Whether nobody has a seat.
+    pub(super) fn is_empty(&self) -> bool {
+        self.others.is_empty() && self.of_runs.is_empty()
+    }
+
     /// Lets all go.
     pub(super) fn let_all_go(&mut self) {
         self.others.clear();

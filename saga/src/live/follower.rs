@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backstitch_core::event::Event;
+use backstitch_core::event::{Event, RunEvent};
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::report::event_type;
@@ -72,7 +72,10 @@ impl Handle {
         filter: EventFilter,
         after: Option<ChainCursor>,
     ) -> Result<Follower, Error> {
-        let positions = self.positions(after.unwrap_or_else(|| self.newest_cursor()))?;
+        let positions = match after {
+            Some(after) => self.positions(after)?,
+            None => self.live().answered(),
+        };
         Ok(Follower::begin(self, filter, positions))
     }
 
@@ -113,7 +116,7 @@ impl Follower {
             passed: None,
             seat: None,
             caught_up: false,
-            _following: Following::begin(&live, &handle.newest_cursor().positions),
+            _following: Following::begin(&live),
             handle: handle.clone(),
             live,
         }
@@ -223,12 +226,13 @@ impl Follower {
     }
 
     async fn read_all(&mut self) -> Result<(Vec<Told>, bool), Error> {
-        let newest = self.handle.newest_cursor().positions;
-        if self.positions.iter().zip(&newest).all(|(seen, newest)| seen >= newest) {
+        let (after, until) = (self.positions.clone(), self.live.answered());
+        if after.iter().zip(&until).all(|(seen, newest)| seen >= newest) {
             return Ok((Vec::new(), false));
         }
-        let (filter, after) = (EventFilter::clone(&self.filter), self.positions.clone());
-        let (told, next, more) = self.handle.events_told(filter, after, EVENTS_AT_ONCE_MAX).await?;
+        let (filter, between) = (EventFilter::clone(&self.filter), (after, until));
+        let (told, next, more) =
+            self.handle.events_told(filter, between, EVENTS_AT_ONCE_MAX).await?;
         match told.is_empty() {
             true => self.positions = next,
             false => self.passed = Some(next),
@@ -241,9 +245,15 @@ impl Follower {
         let seen = self.positions[usize::from(run.partition.0)];
         let behind = records.partition_point(|record| record.position <= seen);
         let generations = self.handle.generations(run.partition).await?;
+        let owner = records.first().and_then(|first| match &first.event {
+            Event::Run(RunEvent::Submitted(own)) => {
+                Some((own.namespace.clone(), own.workflow.clone()))
+            }
+            _ => None,
+        });
         let passing = records[behind..].iter().filter(|record| {
             self.filter.spans(record.recorded_at)
-                && self.filter.passes(&record.stream, &record.event, |_| None)
+                && self.filter.passes(&record.stream, &record.event, |_| owner.clone())
         });
         let told = passing.take(EVENTS_AT_ONCE_MAX).map(|record| {
             let place = Place {

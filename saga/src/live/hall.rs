@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
+use backstitch_core::event::Event;
 use backstitch_core::history::{EventFilter, Place, placed_event_json};
 use backstitch_core::ids::{PartitionId, StreamId};
-use backstitch_journal::{Journal, Record};
+use backstitch_journal::{Commit, Journal, Record};
 use tokio::sync::mpsc;
 
 use super::desk::Group;
@@ -38,7 +39,7 @@ pub(crate) async fn hand_out(live: Live, mut news: mpsc::Receiver<News>, handle:
         };
         if blocking(handed).await.is_err() {
             // An event that can't be printed is a bug, and each follower's to meet by itself.
-            live.desk().let_all_go();
+            live.skip();
         }
     }
 }
@@ -78,26 +79,26 @@ impl Hall<'_> {
 
     /// Hands out what the journal has beyond what was handed out.
     fn hand_missed(&mut self) {
-        let (handed, newest) = {
-            let newest: Vec<_> = self.journal.heads().iter().map(|head| head.position).collect();
-            (self.live.desk().positions().to_vec(), newest)
+        let newest = self.live.answered();
+        let (handed, nobody) = {
+            let desk = self.live.desk();
+            (desk.positions().to_vec(), desk.is_empty())
         };
-        let missed =
-            newest.iter().zip(&handed).map(|(newest, handed)| newest.saturating_sub(*handed));
+        let missed = newest.iter().zip(&handed).map(|(newest, own)| newest.saturating_sub(*own));
         let journal = self.journal;
-        let is_read = missed.sum::<u64>() <= MISSED_MAX
-            && journal
-                .commits_behind(&handed, &mut |commit| {
-                    let partition = commit.partition();
-                    let behind = records_behind(commit, handed[usize::from(partition.0)]);
-                    self.hand(partition, commit.origin().generation, behind.collect());
-                    ControlFlow::Continue(())
-                })
-                .is_ok();
+        let mut hand = |commit: &Commit| {
+            let (partition, at) = (commit.partition(), usize::from(commit.partition().0));
+            if commit.head().position <= newest[at] {
+                let behind = records_behind(commit, handed[at]);
+                self.hand(partition, commit.origin().generation, behind.collect());
+            }
+            ControlFlow::Continue(())
+        };
+        let is_read = !nobody
+            && missed.sum::<u64>() <= MISSED_MAX
+            && journal.commits_behind(&handed, &mut hand).is_ok();
         if !is_read {
-            let mut desk = self.live.desk();
-            desk.let_all_go();
-            desk.skip(&newest);
+            self.live.skip();
         }
     }
 
@@ -114,12 +115,12 @@ impl Hall<'_> {
                     continue;
                 }
                 let told = told.get_or_insert_with(|| tell(&record, partition, generation, owners));
-                let is_large = told.json.len() > EVENT_BYTES_MAX;
+                let is_elsewhere = told.json.len() > EVENT_BYTES_MAX || lacks_some(&record.event);
                 for seat in seats.iter() {
                     if gone.contains_key(&seat.number) {
                         continue;
                     }
-                    if is_large || seat.mailbox.try_send(told.clone()).is_err() {
+                    if is_elsewhere || seat.mailbox.try_send(told.clone()).is_err() {
                         gone.insert(seat.number, filter.clone());
                     }
                 }
@@ -133,6 +134,14 @@ impl Hall<'_> {
 }
 
 impl Live {
+    /// What there is need not be handed out any more: whoever has a seat reads it.
+    fn skip(&self) {
+        let answered = self.answered();
+        let mut desk = self.desk();
+        desk.let_all_go();
+        desk.skip(&answered);
+    }
+
     /// The records that somebody may want, each with who follows its run, and who follows more.
     fn wanted(&self, records: Vec<Record>) -> (Vec<(Record, Vec<Group>)>, Vec<Group>) {
         let desk = self.desk();
@@ -147,6 +156,13 @@ impl Live {
         let wanted = with_groups.filter(|(_, of_run)| !(nobody_else && of_run.is_empty()));
         (wanted.collect(), desk.others().to_vec())
     }
+}
+
+/// Whether a payload of the event is kept beside it and was not read.
+fn lacks_some(event: &Event) -> bool {
+    let mut lacks = false;
+    event.for_each_payload(&mut |payload| lacks |= payload.absent().is_some());
+    lacks
 }
 
 fn passes(filter: &EventFilter, record: &Record, owners: &mut Owners<'_>) -> bool {

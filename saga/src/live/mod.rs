@@ -12,7 +12,7 @@ mod hall;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstitch_core::ids::PartitionId;
@@ -41,6 +41,9 @@ struct Inner {
     news: mpsc::Sender<News>,
     /// Some news found no room.
     missed: AtomicBool,
+    /// How far partitions have heard that what they wrote is durable. The log is further, at times:
+    /// what is in it beyond this is in no list yet, nor in its run's history.
+    answered: Vec<AtomicU64>,
     desk: Mutex<Desk>,
     /// Turns of those that read the journal.
     reading: Semaphore,
@@ -55,14 +58,16 @@ pub(crate) struct News {
 }
 
 impl Live {
-    /// Nobody follows yet. What comes out at the other end is to be handed out.
-    pub(crate) fn new(partitions: u16) -> (Self, mpsc::Receiver<News>) {
+    /// Nobody follows yet, and partitions stand at these positions. What comes out at the other end
+    /// is to be handed out.
+    pub(crate) fn new(answered: Vec<u64>) -> (Self, mpsc::Receiver<News>) {
         let (news, handed) = mpsc::channel(NEWS_MAX);
         let inner = Inner {
             following: AtomicUsize::new(0),
             news,
             missed: AtomicBool::new(false),
-            desk: Mutex::new(Desk::of(usize::from(partitions))),
+            desk: Mutex::new(Desk::of(answered.len())),
+            answered: answered.into_iter().map(AtomicU64::new).collect(),
             reading: Semaphore::new(READING_MAX),
         };
         (Self(Arc::new(inner)), handed)
@@ -73,9 +78,13 @@ impl Live {
         self.0.following.load(Ordering::SeqCst) > 0
     }
 
-    /// Takes news from a partition; none where nobody followed as it was written. Then who follows
-    /// by now is let go, and finds it in the journal.
-    pub(crate) fn hear(&self, news: Option<News>) {
+    /// A partition has heard that all up to a position is durable; takes news of it, none where
+    /// nobody followed as it was written. Then who follows by now is let go, and finds it in the
+    /// journal.
+    pub(crate) fn hear(&self, partition: PartitionId, last: u64, news: Option<News>) {
+        if let Some(own) = self.0.answered.get(usize::from(partition.0)) {
+            own.fetch_max(last, Ordering::SeqCst);
+        }
         if !self.is_followed() {
             return;
         }
@@ -86,6 +95,11 @@ impl Live {
             // has it looked at.
             drop(self.0.news.try_send(news));
         }
+    }
+
+    /// Up to where each partition has been answered: what followers read, and no further.
+    fn answered(&self) -> Vec<u64> {
+        self.0.answered.iter().map(|own| own.load(Ordering::SeqCst)).collect()
     }
 
     /// Ends every follower: the engine stops.
@@ -108,10 +122,11 @@ impl Live {
 struct Following(Live);
 
 impl Following {
-    /// `newest` says where partitions stand: whoever is the first reads what comes before.
-    fn begin(live: &Live, newest: &[u64]) -> Self {
+    /// Whoever is the first reads by itself what there is.
+    fn begin(live: &Live) -> Self {
+        let answered = live.answered();
         if live.0.following.fetch_add(1, Ordering::SeqCst) == 0 {
-            live.desk().skip(newest);
+            live.desk().skip(&answered);
         }
         Self(live.clone())
     }

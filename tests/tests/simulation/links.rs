@@ -111,6 +111,8 @@ pub fn children_agree(world: &World, state: &State) {
         let known = children.into_iter().flatten();
         let own = known.filter(|child| child.run == id && child.attempt == parent.attempt).count();
         assert_eq!(own, 1, "seed {seed}: {id} is not the child of its parent");
+        let (own, above) = (state.trace(), above.trace());
+        assert_eq!(own.trace, above.trace, "seed {seed}: {id} is in another trace than its parent");
     }
     for (step, children) in &links.children {
         let (plan, own) = (&state.plan.steps[step.at()], state.step(*step));

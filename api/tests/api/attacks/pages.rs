@@ -8,6 +8,7 @@ use super::wire::{Reply, replies};
 use crate::server::{Server, TWO_STEPS};
 
 const EXECUTE: &str = "POST /api/v1/workflows/two/execute";
+const FRAME: &str = "Sec-Fetch-Dest: iframe";
 const LIST: &str = "GET /api/v1/workflows";
 
 /// The answer to a request with an empty body, sent as a browser would send it.
@@ -59,6 +60,7 @@ async fn another_site_drives_no_server_of_its_reader() {
         (EXECUTE, &[here, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"]),
         (LIST, &[here, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"]),
         (LIST, &[here, "Sec-Fetch-Site: cross-site"]),
+        (LIST, &[here, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", FRAME]),
         // Streams of what happens.
         ("GET /api/v1/events", &[here, "Origin: https://evil.test", "Accept: text/event-stream"]),
         ("GET /api/v1/events", &[here, "Origin: null", socket[0], socket[1], socket[2]]),

@@ -17,8 +17,6 @@ use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
 use crate::http::{answer, codes};
 
-/// Runs that are looked for at once.
-const RUNS_AT_ONCE: usize = 20;
 /// Spans after which an answer looks at no more runs.
 const SPANS_MAX: usize = 10_000;
 
@@ -152,10 +150,10 @@ async fn walk(
     let (limit, mut after) = (asked.limit()?, asked.cursor()?);
     let (mut looked_at, mut spans) = (0, 0);
     loop {
-        let some = (limit - looked_at).min(RUNS_AT_ONCE);
+        // One at a time: any of them may have all the spans that an answer holds.
         let (runs, next) = match trace {
-            Some(trace) => engine.runs_of_trace(namespace, trace, after, some).await?,
-            None => newest(engine, namespace, after, some).await?,
+            Some(trace) => engine.runs_of_trace(namespace, trace, after, 1).await?,
+            None => newest(engine, namespace, after, 1).await?,
         };
         for run in runs {
             looked_at += 1;

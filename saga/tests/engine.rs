@@ -112,21 +112,7 @@ impl Node {
 }
 
 fn request(workflow: &str, input: Value) -> Request {
-    Request {
-        namespace: DEFAULT_NAMESPACE.into(),
-        workflow: workflow.to_owned(),
-        revision: None,
-        input,
-        variables: json!({}),
-        correlation_id: String::new(),
-        tags: Vec::new(),
-        priority: None,
-        callbacks: Vec::new(),
-        faults: Vec::new(),
-        idempotency_key: None,
-        actor: "test".to_owned(),
-        trace: None,
-    }
+    Request::new(DEFAULT_NAMESPACE.into(), workflow.to_owned(), input, "test".to_owned())
 }
 
 fn keyed(workflow: &str, input: Value, key: &str) -> Request {

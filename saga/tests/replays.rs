@@ -106,21 +106,12 @@ impl Node {
         self.handle.define(&namespace, &definition, "test").await.expect("right");
         let mut runs = Vec::new();
         for n in 0..count {
-            let request = Request {
-                namespace: namespace.clone(),
-                workflow: "w".to_owned(),
-                revision: None,
-                input: json!({ "n": n }),
-                variables: json!({}),
-                tags: Vec::new(),
-                correlation_id: String::new(),
-                priority: None,
-                callbacks: Vec::new(),
-                faults: Vec::new(),
-                idempotency_key: None,
-                actor: "test".to_owned(),
-                trace: None,
-            };
+            let request = Request::new(
+                namespace.clone(),
+                "w".to_owned(),
+                json!({ "n": n }),
+                "test".to_owned(),
+            );
             let limit = Duration::from_secs(60);
             let (accepted, ended) =
                 self.handle.submit_and_wait(request, limit).await.expect("accepted");

@@ -102,21 +102,7 @@ impl Node {
     }
 
     async fn run_in(&self, namespace: &str, workflow: &str, input: Value) -> ExecutionId {
-        let request = Request {
-            namespace: namespace.into(),
-            workflow: workflow.to_owned(),
-            revision: None,
-            input,
-            variables: json!({}),
-            correlation_id: String::new(),
-            tags: Vec::new(),
-            priority: None,
-            callbacks: Vec::new(),
-            faults: Vec::new(),
-            idempotency_key: None,
-            actor: "test".to_owned(),
-            trace: None,
-        };
+        let request = Request::new(namespace.into(), workflow.to_owned(), input, "test".to_owned());
         let limit = Duration::from_secs(60);
         let accepted = self.handle.submit_and_wait(request, limit).await.expect("it is taken");
         assert!(accepted.1.is_some(), "it ends");

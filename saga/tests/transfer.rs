@@ -64,21 +64,8 @@ impl Node {
     }
 
     async fn run(&self, input: Value) -> ExecutionId {
-        let request = Request {
-            namespace: DEFAULT_NAMESPACE.into(),
-            workflow: "w".to_owned(),
-            revision: None,
-            input,
-            variables: json!({}),
-            tags: Vec::new(),
-            correlation_id: String::new(),
-            priority: None,
-            callbacks: Vec::new(),
-            faults: Vec::new(),
-            idempotency_key: None,
-            actor: "test".to_owned(),
-            trace: None,
-        };
+        let request =
+            Request::new(DEFAULT_NAMESPACE.into(), "w".to_owned(), input, "test".to_owned());
         let limit = Duration::from_secs(60);
         let (accepted, ended) = self.handle.submit_and_wait(request, limit).await.expect("taken");
         assert_eq!(ended.expect("it ends")["status"], "completed");

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use backstitch_core::retry_policy::{Backoff, RetryPolicy};
 use backstitch_saga::clock;
+use backstitch_saga::retry::wait_ms;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
@@ -17,12 +19,15 @@ use crate::settings::Otlp;
 
 /// How long the collector may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a batch is sent at most.
-const TRIES_MAX: u32 = 6;
-/// The wait before the second try; it doubles with each.
-const WAIT_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait between two tries, whatever the collector asks for.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often a batch is sent, and how long it waits before the next try, whatever the collector asks for.
+const POLICY: RetryPolicy = RetryPolicy {
+    max_attempts: 6,
+    backoff: Backoff::Exponential,
+    initial_ms: 1_000,
+    max_ms: 60_000,
+    multiplier: 2.0,
+    jitter: true,
+};
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -96,19 +101,20 @@ impl Sender {
     /// Sends a batch until it is taken, refused, or was tried often enough; answers how many of
     /// its spans the collector left out.
     async fn send(&self, body: &str) -> Result<u64, (Reason, String)> {
-        let (mut wait, mut tries) = (WAIT_FIRST, 0);
+        let mut tries = 0;
         loop {
             tries += 1;
             match self.attempt(body).await {
                 Tried::Taken { rejected } => return Ok(rejected),
                 Tried::Refused(why) => return Err((Reason::Refused, why)),
-                Tried::Later(why, _) if tries == TRIES_MAX => {
+                Tried::Later(why, _) if tries == POLICY.max_attempts => {
                     return Err((Reason::Unreachable, why));
                 }
                 Tried::Later(_, asked) => {
-                    let pause = asked.unwrap_or_else(|| jittered(wait)).min(WAIT_MAX);
-                    tokio::time::sleep(pause).await;
-                    wait = wait.saturating_mul(2);
+                    let drawn =
+                        || Duration::from_millis(wait_ms(&POLICY, tries, clock::draw_u32()));
+                    let longest = Duration::from_millis(POLICY.max_ms);
+                    tokio::time::sleep(asked.unwrap_or_else(drawn).min(longest)).await;
                 }
             }
         }
@@ -138,12 +144,6 @@ impl Sender {
 /// Which answers ask for another try.
 fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
-}
-
-/// Between half of a wait and all of it, so that servers do not come back at once together.
-fn jittered(wait: Duration) -> Duration {
-    let half = wait / 2;
-    half + half.mul_f64(f64::from(clock::draw_u32()) / f64::from(u32::MAX))
 }
 
 /// How many spans a success was not one of.

@@ -35,77 +35,30 @@ impl<'de> Deserialize<'de> for ExecutionId {
     }
 }
 
-impl Serialize for ReplayId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(self);
+/// Ids that are one number.
+macro_rules! readable_numbers {
+    ($($id:ident of $number:ty),*) => {$(
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    return serializer.collect_str(self);
+                }
+                serializer.serialize_newtype_struct(stringify!($id), &self.0)
+            }
         }
-        serializer.serialize_newtype_struct("ReplayId", &self.0)
-    }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+                }
+                <$number>::deserialize(deserializer).map(Self)
+            }
+        }
+    )*};
 }
 
-impl<'de> Deserialize<'de> for ReplayId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
-        }
-        u128::deserialize(deserializer).map(Self)
-    }
-}
-
-impl Serialize for RedriveId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(self);
-        }
-        serializer.serialize_newtype_struct("RedriveId", &self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for RedriveId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
-        }
-        u128::deserialize(deserializer).map(Self)
-    }
-}
-
-impl Serialize for TraceId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(self);
-        }
-        serializer.serialize_newtype_struct("TraceId", &self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for TraceId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
-        }
-        u128::deserialize(deserializer).map(Self)
-    }
-}
-
-impl Serialize for SpanId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(self);
-        }
-        serializer.serialize_newtype_struct("SpanId", &self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for SpanId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
-        }
-        u64::deserialize(deserializer).map(Self)
-    }
-}
+readable_numbers!(ReplayId of u128, RedriveId of u128, TraceId of u128, SpanId of u64);
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

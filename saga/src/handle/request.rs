@@ -55,6 +55,29 @@ pub struct Request {
     pub trace: Option<TraceContext>,
 }
 
+impl Request {
+    /// A wish with nothing said but what must be: whose it is, what runs, on which input, and who
+    /// asks.
+    #[must_use]
+    pub fn new(namespace: Arc<str>, workflow: String, input: Value, actor: String) -> Self {
+        Self {
+            namespace,
+            workflow,
+            revision: None,
+            input,
+            variables: json!({}),
+            correlation_id: String::new(),
+            tags: Vec::new(),
+            priority: None,
+            callbacks: Vec::new(),
+            faults: Vec::new(),
+            idempotency_key: None,
+            actor,
+            trace: None,
+        }
+    }
+}
+
 /// An accepted run. It is durable.
 #[derive(Debug, Clone)]
 pub struct Accepted {

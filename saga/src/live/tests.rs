@@ -41,21 +41,8 @@ fn engine(directory: &Path) -> Engine {
 
 async fn run_some(handle: &Handle) {
     for _ in 0..RUNS {
-        let request = Request {
-            namespace: DEFAULT_NAMESPACE.into(),
-            workflow: "w".to_owned(),
-            revision: None,
-            input: json!({}),
-            variables: json!({}),
-            correlation_id: String::new(),
-            tags: Vec::new(),
-            priority: None,
-            callbacks: Vec::new(),
-            faults: Vec::new(),
-            idempotency_key: None,
-            trace: None,
-            actor: "test".to_owned(),
-        };
+        let request =
+            Request::new(DEFAULT_NAMESPACE.into(), "w".to_owned(), json!({}), "test".to_owned());
         let (_, ended) = handle.submit_and_wait(request, WAIT_MAX).await.expect("accepted");
         ended.expect("it ends");
     }

@@ -113,21 +113,12 @@ impl Node {
         let namespace: Arc<str> = DEFAULT_NAMESPACE.into();
         self.handle.define(&namespace, &definition, "test").await.expect("right");
         for (n, cause) in orders {
-            let request = Request {
-                namespace: namespace.clone(),
-                workflow: recourse.to_owned(),
-                revision: None,
-                input: json!({ "n": n, "cause": cause }),
-                variables: json!({}),
-                tags: Vec::new(),
-                correlation_id: String::new(),
-                priority: None,
-                callbacks: Vec::new(),
-                faults: Vec::new(),
-                idempotency_key: None,
-                actor: "test".to_owned(),
-                trace: None,
-            };
+            let request = Request::new(
+                namespace.clone(),
+                recourse.to_owned(),
+                json!({ "n": n, "cause": cause }),
+                "test".to_owned(),
+            );
             let accepted = self.handle.submit(request).await.expect("accepted");
             loop {
                 let run = self.handle.execution(accepted.execution).await.expect("it is there");

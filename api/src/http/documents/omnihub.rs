@@ -25,19 +25,9 @@ pub(in crate::http) async fn begin(
     workflow: &str,
 ) -> Result<Accepted, Refusal> {
     let request = Request {
-        namespace: caller.namespace().clone(),
-        workflow: workflow.to_owned(),
-        revision: None,
-        input: json!({}),
-        variables: json!({}),
-        correlation_id: String::new(),
-        tags: Vec::new(),
-        priority: None,
-        callbacks: Vec::new(),
-        faults: Vec::new(),
         idempotency_key: idempotency_key(headers)?,
-        actor: caller.actor(),
         trace: trace_of(headers),
+        ..Request::new(caller.namespace().clone(), workflow.to_owned(), json!({}), caller.actor())
     };
     Ok(caller.engine()?.submit(request).await?)
 }

@@ -125,19 +125,5 @@ pub fn rare() -> Request {
 
 /// A submission, as the engine takes it.
 pub fn submission(steps: usize) -> Request {
-    Request {
-        namespace: DEFAULT_NAMESPACE.into(),
-        workflow: id(steps),
-        revision: None,
-        input: json!({}),
-        variables: json!({}),
-        correlation_id: String::new(),
-        tags: Vec::new(),
-        priority: None,
-        callbacks: Vec::new(),
-        faults: Vec::new(),
-        idempotency_key: None,
-        actor: "bench".to_owned(),
-        trace: None,
-    }
+    Request::new(DEFAULT_NAMESPACE.into(), id(steps), json!({}), "bench".to_owned())
 }

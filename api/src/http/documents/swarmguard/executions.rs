@@ -45,19 +45,9 @@ pub(super) async fn run(
     let wait = fields.number("wait_seconds", WAIT_MAX.as_secs_f64());
     fields.finish()?;
     let request = Request {
-        namespace: caller.namespace().clone(),
-        workflow,
-        revision: None,
-        input,
-        variables: json!({}),
-        correlation_id: String::new(),
-        tags: Vec::new(),
-        priority: None,
-        callbacks: Vec::new(),
-        faults: Vec::new(),
         idempotency_key: idempotency_key(&headers)?,
-        actor: caller.actor(),
         trace: trace_of(&headers),
+        ..Request::new(caller.namespace().clone(), workflow, input, caller.actor())
     };
     let accepted = begin(engine, request).await?;
     let wait = Duration::from_secs_f64(wait.unwrap_or(WAIT_SECONDS_DEFAULT));

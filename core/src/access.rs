@@ -59,6 +59,10 @@ pub enum Permission {
     LimitsRead,
     /// Read metrics, the state of the server, caches, backups and policies.
     OperationsRead,
+    /// Read policies, environments, adapters, alert channels and alert rules.
+    ConfigurationRead,
+    /// Set and remove policies, environments, adapters, alert channels and alert rules.
+    ConfigurationWrite,
     /// Open, close, release and reset breakers.
     BreakersWrite,
     /// Empty the result cache.
@@ -83,7 +87,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission and its word.
-    pub const WORDS: [(Self, &'static str); 28] = [
+    pub const WORDS: [(Self, &'static str); 30] = [
         (Self::WorkflowsRead, "workflows:read"),
         (Self::WorkflowsWrite, "workflows:write"),
         (Self::WorkflowsPurge, "workflows:purge"),
@@ -102,6 +106,8 @@ impl Permission {
         (Self::NamespacesAdmin, "namespaces:admin"),
         (Self::LimitsRead, "limits:read"),
         (Self::OperationsRead, "operations:read"),
+        (Self::ConfigurationRead, "configuration:read"),
+        (Self::ConfigurationWrite, "configuration:write"),
         (Self::BreakersWrite, "breakers:write"),
         (Self::CacheWrite, "cache:write"),
         (Self::HistoryRead, "history:read"),
@@ -146,6 +152,8 @@ impl Permission {
             | Self::KeysRead
             | Self::KeysWrite
             | Self::LimitsRead
+            | Self::ConfigurationRead
+            | Self::ConfigurationWrite
             | Self::BreakersWrite => false,
             Self::ServicesAdmin
             | Self::NamespacesAdmin

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod deeds;
+mod objects;
 mod redrives;
 
 use std::sync::Arc;
@@ -109,11 +110,15 @@ pub enum AuditAction {
     WorkflowPurged,
     /// An example of a callback was sent.
     CallbackTried,
+    /// An object of configuration was set.
+    ConfigurationSet,
+    /// An object of configuration was removed.
+    ConfigurationRemoved,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -159,6 +164,8 @@ impl AuditAction {
         Self::WorkflowRestored,
         Self::WorkflowPurged,
         Self::CallbackTried,
+        Self::ConfigurationSet,
+        Self::ConfigurationRemoved,
     ];
 
     /// The word the API prints.
@@ -210,6 +217,8 @@ impl AuditAction {
             Self::WorkflowRestored => "workflow.restored",
             Self::WorkflowPurged => "workflow.purged",
             Self::CallbackTried => "callback.tried",
+            Self::ConfigurationSet => "configuration.set",
+            Self::ConfigurationRemoved => "configuration.removed",
         }
     }
 

@@ -33,6 +33,7 @@ pub mod lineage;
 pub mod links;
 pub mod machine;
 pub mod migration;
+pub mod objects;
 pub mod partition;
 pub mod payload;
 pub mod plan;

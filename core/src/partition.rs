@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::api_keys::{self, ApiKey};
 use crate::event::{BreakerOrder, PartitionEvent};
 use crate::ids::Digest;
+use crate::objects::{self, Objects};
 use crate::time::Timestamp;
 
 /// The most runs that one `RunsRemoved` names.
@@ -26,7 +27,7 @@ pub const BREAKERS_SET_PER_NAMESPACE_MAX: usize = 250;
 pub const POLICY_BYTES_MAX: usize = 32 * 1024;
 
 /// A partition as its own stream tells it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PartitionState {
     /// Events folded so far: the stream's last version.
     pub version: u64,
@@ -40,6 +41,8 @@ pub struct PartitionState {
     pub breakers: BTreeMap<(Arc<str>, Arc<str>), BreakerSet>,
     /// API keys that were not revoked, by id.
     pub api_keys: BTreeMap<Arc<str>, Arc<ApiKey>>,
+    /// Objects of configuration that are there.
+    pub objects: Objects,
     /// Runs that were removed.
     pub runs_removed: u64,
     /// Payloads that were erased.
@@ -106,6 +109,7 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
             }
         }
         PartitionEvent::ApiKey(event) => api_keys::evolve(&mut state.api_keys, event, at),
+        PartitionEvent::Object(event) => objects::evolve(&mut state.objects, event, at),
         PartitionEvent::Restored { .. }
         | PartitionEvent::RunsImported { .. }
         | PartitionEvent::RedrivesRemoved { .. }

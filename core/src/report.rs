@@ -13,6 +13,7 @@ mod graph_events;
 mod letters;
 mod links;
 mod migrations;
+mod objects;
 mod redrives;
 mod replays;
 mod retention;
@@ -46,6 +47,7 @@ pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,
     letter_summaries, letter_summary, letter_word,
 };
+pub use objects::object_json;
 pub use redrives::redrive_json;
 pub use replays::replay_json;
 pub use retention::retention_plan_json;

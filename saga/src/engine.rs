@@ -137,6 +137,7 @@ impl Engine {
             cache.empty(at);
         }
         let recovered_keys = recovery::api_keys(&starts);
+        let recovered_objects = recovery::objects(&starts);
         let (stop, stopping) = watch::channel(false);
         let (registry, faults) = (config.registry.clone(), config.fault_injection);
         let driver = Driver::new(registry, config.signer.clone(), config.secrets, faults);
@@ -174,6 +175,7 @@ impl Engine {
             limits,
         );
         handle.keep_api_keys(recovered_keys);
+        handle.keep_objects(recovered_objects);
         let opened_at = handle.newest_cursor();
         let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =

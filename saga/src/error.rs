@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backstitch_core::availability::Unavailable;
 use backstitch_core::command::Rejection;
 use backstitch_core::definition::problem::Problem;
+use backstitch_core::event::ObjectKind;
 use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, RedriveId, ReplayId};
@@ -98,6 +99,33 @@ pub enum Error {
     /// No key of that id, or it was revoked.
     #[error("there is no API key `{0}`")]
     ApiKeyNotFound(String),
+    /// The object can't say that, for every reason named.
+    #[error("the object has {} problem(s)", .0.len())]
+    InvalidObject(Vec<Problem>),
+    /// There are as many objects of that kind as there may be.
+    #[error("there are {max} already of the kind `{}`; remove some first", .kind.word())]
+    TooManyObjects {
+        /// What sort.
+        kind: ObjectKind,
+        /// So many there may be.
+        max: usize,
+    },
+    /// No object of that kind and name.
+    #[error("there is no {} `{name}`", .kind.word())]
+    ObjectNotFound {
+        /// What sort.
+        kind: ObjectKind,
+        /// Which.
+        name: String,
+    },
+    /// The object says something else than expected.
+    #[error("the {} `{name}` is not as expected: it was changed, or is (not) there", .kind.word())]
+    ObjectNotExpected {
+        /// What sort.
+        kind: ObjectKind,
+        /// Which.
+        name: String,
+    },
     /// No run of that id.
     #[error("there is no execution {0}")]
     ExecutionNotFound(ExecutionId),

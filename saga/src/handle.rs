@@ -14,6 +14,7 @@ mod items;
 mod letters;
 mod lists;
 mod migrations;
+mod objects;
 mod payloads;
 mod reads;
 mod redrives;
@@ -68,6 +69,7 @@ pub use letters::LetterStatistics;
 pub(crate) use letters::REFERS_TO_SECRETS;
 pub use lists::WorkflowStatistics;
 pub use migrations::{AllMigrated, MIGRATED_AT_ONCE_MAX, Migrated, MigrationWish};
+pub use objects::ObjectChange;
 pub use payloads::KeptPayload;
 pub use redrives::RedriveWish;
 pub use rehearsals::RehearsalWish;
@@ -117,6 +119,7 @@ struct Shared {
     /// Held by whoever erases a payload.
     erasing: Mutex<()>,
     api_keys: api_keys::ApiKeys,
+    configured: objects::Configured,
     live: Live,
 }
 
@@ -148,6 +151,7 @@ impl Handle {
             naming: Mutex::new(()),
             erasing: Mutex::new(()),
             api_keys: api_keys::ApiKeys::default(),
+            configured: objects::Configured::default(),
             live,
         };
         Self { shared: Arc::new(shared) }

@@ -2,7 +2,6 @@
 
 use axum::http::Uri;
 use axum::response::Response;
-use backstitch_core::command::WORDS_BYTES_MAX;
 use backstitch_saga::cache::Usage;
 use serde_json::{Value, json};
 
@@ -19,13 +18,7 @@ pub(super) async fn show(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
 
 /// `DELETE /api/v1/cache`, with a `reason` if somebody wants to say one.
 pub(super) async fn empty(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let parameters = Parameters::of(&uri, &["reason"])?;
-    let reason = parameters.owned("reason").unwrap_or_default();
-    if reason.len() > WORDS_BYTES_MAX || reason.chars().any(char::is_control) {
-        let message =
-            format!("`reason` has at most {WORDS_BYTES_MAX} bytes, no control characters");
-        return Err(Refusal::bad_request(message));
-    }
+    let reason = Parameters::of(&uri, &["reason"])?.reason()?;
     let engine = caller.engine()?;
     let emptied = engine.empty_cache(reason, caller.actor()).await?;
     let mut body = shown(engine.cache().usage());

@@ -56,6 +56,11 @@ impl Caller {
         gate::admit(&again, &self.route, None).await
     }
 
+    /// The path of the route, with its parameters in braces.
+    pub(super) fn path(&self) -> &'static str {
+        self.route.path
+    }
+
     /// The tenant that the caller belongs to.
     pub(super) fn namespace(&self) -> &Arc<str> {
         &self.identity.namespace

@@ -131,6 +131,10 @@ pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
 pub const API_KEY_NOT_FOUND: &str = "API_KEY_NOT_FOUND";
 /// As many API keys as there may be are not revoked.
 pub const TOO_MANY_API_KEYS: &str = "TOO_MANY_API_KEYS";
+/// No object of configuration of that kind and name.
+pub const OBJECT_NOT_FOUND: &str = "OBJECT_NOT_FOUND";
+/// As many objects of configuration of that kind as there may be.
+pub const TOO_MANY_OBJECTS: &str = "TOO_MANY_OBJECTS";
 /// A run was to be submitted with faults, and this server takes none.
 pub const FAULTS_NOT_ALLOWED: &str = "FAULTS_NOT_ALLOWED";
 /// A backup is running already.
@@ -155,7 +159,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 74] = [
+pub const ALL: [(&str, StatusCode); 76] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -222,6 +226,8 @@ pub const ALL: [(&str, StatusCode); 74] = [
     (PERMISSION_DENIED, StatusCode::FORBIDDEN),
     (API_KEY_NOT_FOUND, StatusCode::NOT_FOUND),
     (TOO_MANY_API_KEYS, StatusCode::TOO_MANY_REQUESTS),
+    (OBJECT_NOT_FOUND, StatusCode::NOT_FOUND),
+    (TOO_MANY_OBJECTS, StatusCode::TOO_MANY_REQUESTS),
     (FAULTS_NOT_ALLOWED, StatusCode::FORBIDDEN),
     (BACKUP_RUNNING, StatusCode::CONFLICT),
     (BACKUPS_OFF, StatusCode::FORBIDDEN),

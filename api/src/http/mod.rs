@@ -33,6 +33,7 @@ mod letters;
 mod limits;
 mod live;
 mod migrations;
+mod objects;
 mod path;
 mod payloads;
 mod pieces;

@@ -9,6 +9,7 @@ use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use backstitch_core::command::WORDS_BYTES_MAX;
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{Cursor, Order, Range};
 
@@ -55,6 +56,20 @@ impl Parameters {
             }
         }
         Ok(Self(parameters))
+    }
+
+    /// Why somebody asks for a change, in their words; empty if they do not say.
+    ///
+    /// # Errors
+    /// 400 for one that is too long or has control characters.
+    pub fn reason(&self) -> Result<String, Refusal> {
+        let reason = self.owned("reason").unwrap_or_default();
+        if reason.len() > WORDS_BYTES_MAX || reason.chars().any(char::is_control) {
+            let message =
+                format!("`reason` has at most {WORDS_BYTES_MAX} bytes, no control characters");
+            return Err(Refusal::bad_request(message));
+        }
+        Ok(reason)
     }
 
     /// A parameter's text; an empty one counts as absent.

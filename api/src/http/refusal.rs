@@ -200,6 +200,11 @@ impl From<Error> for Refusal {
             Error::TooManyApiKeys { max } => {
                 Self::new(codes::TOO_MANY_API_KEYS, message).with(json!({ "max": max }))
             }
+            Error::ObjectNotFound { .. } => Self::new(codes::OBJECT_NOT_FOUND, message),
+            Error::TooManyObjects { max, .. } => {
+                Self::new(codes::TOO_MANY_OBJECTS, message).with(json!({ "max": max }))
+            }
+            Error::ObjectNotExpected { .. } => Self::new(codes::PRECONDITION_FAILED, message),
             Error::HistoryCut { partition, position, cut } => {
                 Self::new(codes::HISTORY_CUT, message).with(json!({
                     "partition": partition, "position": position, "cut": cut_json(&cut),
@@ -208,6 +213,7 @@ impl From<Error> for Refusal {
             Error::InvalidDefinition(problems) => Self::wrong_definition(&problems),
             Error::InvalidSubmission(problems)
             | Error::InvalidRollout(problems)
+            | Error::InvalidObject(problems)
             | Error::InvalidApiKey(problems) => Self::wrong_fields(&problems),
             Error::SubmissionTooLarge { bytes, max } => {
                 Self::new(codes::PAYLOAD_TOO_LARGE, message)

@@ -1,11 +1,11 @@
 //! Every path of the API, what is behind it, and the permission that it needs.
 
 use backstitch_core::access::Permission::{
-    AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ExecutionsControl, ExecutionsRead,
-    ExecutionsSignal, HistoryImport, HistoryRead, KeysRead, KeysWrite, LettersRead, LettersWrite,
-    LimitsRead, NamespacesAdmin, OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite,
-    RetentionWrite, ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead,
-    WorkflowsWrite,
+    AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ConfigurationRead, ConfigurationWrite,
+    ExecutionsControl, ExecutionsRead, ExecutionsSignal, HistoryImport, HistoryRead, KeysRead,
+    KeysWrite, LettersRead, LettersWrite, LimitsRead, NamespacesAdmin, OperationsRead,
+    PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite, WorkflowsCancel,
+    WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
@@ -13,7 +13,7 @@ use super::routes::Routes;
 use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, callbacks, control, cut,
     database, documents, executions, forks, history, items, letter_groups, letters, limits,
-    migrations, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
+    migrations, objects, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
     statistics, status, telemetry, templates, transfer, travel, undos, workflow_list,
     workflow_revisions, workflow_updates, workflows,
 };
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Routes {
         .merge(runs())
         .merge(control_of_runs())
         .merge(dead_letters())
+        .merge(configuration())
         .merge(store())
         .merge(replayed())
         .merge(documents::routes())
@@ -200,6 +201,28 @@ fn dead_letters() -> Routes {
             LettersRead,
             letter_groups::list,
         ))
+}
+
+/// What holds for many workflows, or where the server runs.
+fn configuration() -> Routes {
+    const COLLECTIONS: [(&str, &str); 5] = [
+        ("/api/v1/policies", "/api/v1/policies/{name}"),
+        ("/api/v1/environments", "/api/v1/environments/{name}"),
+        ("/api/v1/adapters", "/api/v1/adapters/{name}"),
+        ("/api/v1/alerts/channels", "/api/v1/alerts/channels/{name}"),
+        ("/api/v1/alerts/rules", "/api/v1/alerts/rules/{name}"),
+    ];
+    COLLECTIONS.into_iter().fold(Routes::new(), |routes, (all, one)| {
+        let changes = Routes::with_queries().put(one, ConfigurationWrite, objects::set).delete(
+            one,
+            ConfigurationWrite,
+            objects::remove,
+        );
+        routes
+            .get(all, ConfigurationRead, objects::list)
+            .get(one, ConfigurationRead, objects::show)
+            .merge(changes)
+    })
 }
 
 /// The store as a whole: what is kept, for how long, and who did what.

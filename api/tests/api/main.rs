@@ -23,6 +23,7 @@ mod live;
 mod logs;
 mod loops;
 mod migrations;
+mod objects;
 mod payloads;
 mod preconditions;
 mod process;

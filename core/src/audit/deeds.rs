@@ -209,6 +209,7 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
             (actor, AuditAction::RedrivesRemoved, stream.to_string(), detail)
         }
         PartitionEvent::ApiKey(event) => return super::api_keys::deed(event),
+        PartitionEvent::Object(event) => return super::objects::deed(event),
         PartitionEvent::CallbackTried { namespace, receiver, event, actor } => {
             return Deed {
                 namespace: Some(namespace.clone()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyEvent, BreakerOrder, CallbackEvent};
+use super::{ApiKeyEvent, BreakerOrder, CallbackEvent, ObjectEvent};
 use crate::ids::{Digest, ExecutionId, RedriveId};
 
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
@@ -107,4 +107,6 @@ pub enum PartitionEvent {
         /// Who.
         actor: String,
     },
+    /// An object of configuration was set or removed; in partition 0 only.
+    Object(ObjectEvent),
 }

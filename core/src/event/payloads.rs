@@ -33,7 +33,8 @@ impl Event {
                 | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. }
                 | PartitionEvent::ApiKey(_)
-                | PartitionEvent::CallbackTried { .. },
+                | PartitionEvent::CallbackTried { .. }
+                | PartitionEvent::Object(_),
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -77,7 +78,8 @@ impl Event {
                 | PartitionEvent::BreakerSet { .. }
                 | PartitionEvent::RedrivesRemoved { .. }
                 | PartitionEvent::ApiKey(_)
-                | PartitionEvent::CallbackTried { .. },
+                | PartitionEvent::CallbackTried { .. }
+                | PartitionEvent::Object(_),
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

@@ -10,7 +10,7 @@ use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
 use super::types::{availability_type, redrive_type, rollout_type, run_type};
-use super::{api_keys, compensation_word, failure_json, graph_events};
+use super::{api_keys, compensation_word, failure_json, graph_events, objects};
 
 /// An event's type word and data. Without its plan, steps are shown by number.
 #[must_use]
@@ -100,6 +100,7 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             ("RedrivesRemoved", json!({ "redrives": redrives, "rule": rule, "actor": actor }))
         }
         PartitionEvent::ApiKey(event) => api_keys::event(event),
+        PartitionEvent::Object(event) => objects::event(event),
         PartitionEvent::CallbackTried { namespace, receiver, event, actor } => {
             let data = json!({
                 "namespace": &**namespace, "receiver": receiver, "event": event.word(),

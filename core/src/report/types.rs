@@ -2,12 +2,12 @@
 
 use crate::event::{
     ApiKeyEvent, AvailabilityEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, GraphEvent,
-    LetterEvent, LinkEvent, PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent, RunEvent,
-    ServiceEvent, UnwindEvent, WorkflowEvent,
+    LetterEvent, LinkEvent, ObjectEvent, PartitionEvent, RedriveEvent, ReplayEvent, RolloutEvent,
+    RunEvent, ServiceEvent, UnwindEvent, WorkflowEvent,
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 115] = [
+pub const EVENT_TYPES: [&str; 117] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -111,6 +111,8 @@ pub const EVENT_TYPES: [&str; 115] = [
     "ApiKeyCreated",
     "ApiKeyRevoked",
     "CallbackTried",
+    "ConfigurationSet",
+    "ConfigurationRemoved",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -152,6 +154,8 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::ApiKey(ApiKeyEvent::Created { .. }) => "ApiKeyCreated",
             PartitionEvent::ApiKey(ApiKeyEvent::Revoked { .. }) => "ApiKeyRevoked",
             PartitionEvent::CallbackTried { .. } => "CallbackTried",
+            PartitionEvent::Object(ObjectEvent::Set { .. }) => "ConfigurationSet",
+            PartitionEvent::Object(ObjectEvent::Removed { .. }) => "ConfigurationRemoved",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

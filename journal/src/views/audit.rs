@@ -70,6 +70,8 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::WorkflowRestored => 42,
         AuditAction::WorkflowPurged => 43,
         AuditAction::CallbackTried => 44,
+        AuditAction::ConfigurationSet => 45,
+        AuditAction::ConfigurationRemoved => 46,
     }
 }
 

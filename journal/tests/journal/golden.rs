@@ -31,6 +31,7 @@ use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
 use crate::golden_migrations::commit_migrations;
+use crate::golden_objects::commit_objects;
 use crate::golden_partial::{commit_partial, commit_savepoint};
 use crate::golden_redrive::{commit_redrive, commit_redrives_removed};
 use crate::golden_rollout::commit_rollout;
@@ -316,6 +317,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-callback-tried.bin", commit_callback_tried()),
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),
+        ("commit-objects.bin", commit_objects()),
     ]
 }
 

@@ -33,6 +33,7 @@ mod golden_keyed;
 mod golden_letters;
 mod golden_links;
 mod golden_migrations;
+mod golden_objects;
 mod golden_partial;
 mod golden_redrive;
 mod golden_rollout;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use backstitch_core::api_keys::ApiKey;
 use backstitch_core::event::{BreakerOrder, Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
+use backstitch_core::objects::Objects;
 use backstitch_core::report::{letter_summaries, run_summary};
 use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
@@ -250,4 +251,10 @@ pub(super) fn breakers_set(starts: &[Start]) -> Vec<(Name, Forced)> {
 /// API keys that were not revoked; partition 0 says so.
 pub(super) fn api_keys(starts: &[Start]) -> Vec<Arc<ApiKey>> {
     starts.iter().flat_map(|start| start.partition.own().api_keys.values().cloned()).collect()
+}
+
+/// Objects of configuration; partition 0 says so.
+pub(super) fn objects(starts: &[Start]) -> Objects {
+    let own = |start: &Start| start.partition.own().objects.clone();
+    starts.iter().flat_map(own).collect()
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The files, in the order in which their areas are shown. The first one is what the others share.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     include_str!("../../../openapi/common.json"),
     include_str!("../../../openapi/workflows.json"),
     include_str!("../../../openapi/executions.json"),
@@ -15,6 +15,7 @@ const FILES: [&str; 13] = [
     include_str!("../../../openapi/letters.json"),
     include_str!("../../../openapi/history.json"),
     include_str!("../../../openapi/admin.json"),
+    include_str!("../../../openapi/configuration.json"),
     include_str!("../../../openapi/server.json"),
     include_str!("../../../openapi/reference.json"),
     include_str!("../../../openapi/documents.json"),

@@ -127,6 +127,8 @@ pub struct Partition<T> {
     stopping: VecDeque<(u64, usize)>,
     open: Stage,
     releases: Vec<Release<T>>,
+    /// Answers that rest on what is durable already.
+    at_once: Vec<Release<T>>,
     in_flight: VecDeque<(u64, Vec<Release<T>>, Vec<ExecutionId>)>,
     ended: Vec<ExecutionId>,
     /// Runs that have gone far enough since their last checkpoint.
@@ -174,6 +176,7 @@ impl<T: Abandon> Partition<T> {
             stopping: VecDeque::new(),
             open: Stage::default(),
             releases: Vec::new(),
+            at_once: Vec::new(),
             in_flight: VecDeque::new(),
             ended: Vec::new(),
             uncheckpointed: BTreeSet::new(),
@@ -290,11 +293,11 @@ impl<T: Abandon> Partition<T> {
     /// What may be let out without waiting for any stage. A callback that falls due is owed with
     /// nothing recorded of that, and what it rests on may be under way.
     pub fn releases(&mut self) -> Vec<Release<T>> {
+        let mut releases = std::mem::take(&mut self.at_once);
         if self.open.records.is_empty() && self.in_flight.is_empty() {
-            std::mem::take(&mut self.releases)
-        } else {
-            Vec::new()
+            releases.append(&mut self.releases);
         }
+        releases
     }
 
     /// What is due is due by the wall clock; what is recorded is stamped so that the time of a

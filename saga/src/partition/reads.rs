@@ -28,23 +28,31 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
+    /// Shows a run as it stands: at once if all of that is durable, so that whoever reads does not
+    /// wait for the disk.
     pub(super) fn show(&mut self, id: ExecutionId, ticket: T) {
-        let answer = match self.runs.get(&id) {
-            Some(Cell::Run(run)) => Answer::Shown(Arc::new(run.state.clone())),
-            Some(Cell::Quarantined(aside)) => Answer::Quarantined(aside.why.clone()),
-            None if self.arriving.contains_key(&id) => Answer::NotFound,
-            None => Answer::NotResident,
+        let (answer, is_durable) = match self.runs.get(&id) {
+            Some(Cell::Run(run)) => {
+                let is_durable = run.stages <= self.committed_stages;
+                (Answer::Shown(Arc::new(run.state.clone())), is_durable)
+            }
+            Some(Cell::Quarantined(aside)) => (Answer::Quarantined(aside.why.clone()), false),
+            None if self.arriving.contains_key(&id) => (Answer::NotFound, false),
+            // What leaves memory, and what rests, is durable.
+            None => (Answer::NotResident, true),
         };
-        self.answer(ticket, answer);
+        match is_durable {
+            true => self.at_once.push(Release::Answer(ticket, answer)),
+            false => self.answer(ticket, answer),
+        }
     }
 
     /// Answers whether a run's history may be read: not while a part of it is still to come.
     pub(super) fn visible(&mut self, id: ExecutionId, ticket: T) {
-        let answer = match self.arriving.contains_key(&id) {
-            true => Answer::NotFound,
-            false => Answer::NotResident,
-        };
-        self.answer(ticket, answer);
+        match self.arriving.contains_key(&id) {
+            true => self.answer(ticket, Answer::NotFound),
+            false => self.at_once.push(Release::Answer(ticket, Answer::NotResident)),
+        }
     }
 
     pub(super) fn wait_for_end(&mut self, id: ExecutionId, ticket: T) {

@@ -44,6 +44,29 @@ fn nothing_is_answered_that_rests_on_a_stage_under_way() {
 }
 
 #[test]
+fn a_run_is_shown_while_the_disk_is_busy_with_another() {
+    let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
+    let mut bench = Bench::new(START, &[&plan]);
+    bench.take(Input::Submit(submission(RUN, &plan, None), ()), START);
+    bench.flush();
+    bench.take(Input::Submit(submission(OTHER, &plan, None), ()), START);
+    let stage = bench.partition.stage().expect("the other's beginning");
+    let mut shown = |run| {
+        bench.take(Input::Show(run, ()), START);
+        bench.flush();
+        bench.answers.drain(..).filter(|own| matches!(own, Answer::Shown(_))).count()
+    };
+    assert_eq!((shown(RUN), shown(OTHER)), (1, 0), "the other is not durable yet");
+    let order = bench.orders.pop().expect("it runs");
+    bench.take(Input::Command(RUN, succeeds(&order), None), START);
+    bench.take(Input::Show(RUN, ()), START);
+    assert!(bench.partition.releases().is_empty(), "nor is what the run came to");
+    bench.commit(stage);
+    bench.flush();
+    assert_eq!(bench.answers.iter().filter(|own| matches!(own, Answer::Shown(_))).count(), 2);
+}
+
+#[test]
 fn a_callback_that_falls_due_waits_for_what_it_rests_on() {
     let plan = plan(json!({ "id": "w", "steps": [{ "id": "a", "type": "task" }] }));
     let mut bench = Bench::new(START, &[&plan]);

@@ -126,6 +126,8 @@ pub enum Command {
     Limits(runs::At),
     /// Show the circuit breakers before services; open, close, release or reset one
     Breakers(commands::breakers::Flags),
+    /// Show the server's log, and set how much is logged
+    Logs(Box<commands::logs::Flags>),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Token(commands::token::Token),
@@ -190,6 +192,7 @@ impl Command {
             Self::Purge(flags) => workflows::purge(flags).await,
             Self::Limits(at) => commands::limits::run(at).await,
             Self::Breakers(flags) => commands::breakers::run(flags).await,
+            Self::Logs(flags) => commands::logs::run(*flags).await,
             Self::Token(token) => commands::token::run(token).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Completion(flags) => {

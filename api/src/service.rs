@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
 use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
+use crate::log::Logs;
 use crate::otlp::{self, Exporter};
 use crate::renewed::Keeper;
 use crate::settings::Settings;
@@ -41,6 +42,7 @@ pub struct Service {
     tls: Option<(tls::Acceptor, Keeper<Arc<ServerConfig>>)>,
     secrets: Option<(Signer, Keeper<Secrets>)>,
     store: SecretStore,
+    logs: Logs,
 }
 
 impl Service {
@@ -67,6 +69,7 @@ impl Service {
         })?);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
+        let logs = Logs::of(&settings);
         Ok(Self {
             settings,
             registry,
@@ -77,6 +80,7 @@ impl Service {
             tls,
             secrets,
             store,
+            logs,
         })
     }
 
@@ -90,6 +94,12 @@ impl Service {
     #[must_use]
     pub fn with_executors(self, registry: Registry) -> Self {
         Self { registry: Arc::new(registry), ..self }
+    }
+
+    /// The same with the log that the program writes to; without it nobody does.
+    #[must_use]
+    pub fn with_logs(self, logs: Logs) -> Self {
+        Self { logs, ..self }
     }
 
     /// Where the engine is held up, for whoever tests it.
@@ -107,14 +117,17 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store } = self;
+        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store, logs } =
+            self;
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
         let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
-        let app = App::new(about(&settings, address), hosts, gate, rates);
+        let app = App::new(about(&settings, address), hosts, gate, rates, logs.clone());
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
         let mut keepers = JoinSet::new();
+        let levels = logs.clone();
+        keepers.spawn(async move { levels.levels().keep().await });
         let acceptor = tls.map(|(acceptor, keeper)| {
             keepers.spawn(keeper.keep());
             acceptor
@@ -129,6 +142,7 @@ impl Service {
         let ended =
             serve(&settings, (registry, signer, store, hold), address, &app, shutdown).await;
         stop.send_replace(true);
+        logs.lines().end();
         upkeep.abort();
         drop(keepers);
         if let Err(error) = connections.await {

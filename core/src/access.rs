@@ -83,11 +83,15 @@ pub enum Permission {
     BackupsWrite,
     /// Make views anew.
     ViewsWrite,
+    /// Read the server's log, which tells of every namespace.
+    LogsRead,
+    /// Set how much is logged.
+    LogsWrite,
 }
 
 impl Permission {
     /// Every permission and its word.
-    pub const WORDS: [(Self, &'static str); 30] = [
+    pub const WORDS: [(Self, &'static str); 32] = [
         (Self::WorkflowsRead, "workflows:read"),
         (Self::WorkflowsWrite, "workflows:write"),
         (Self::WorkflowsPurge, "workflows:purge"),
@@ -118,6 +122,8 @@ impl Permission {
         (Self::PayloadsAdmin, "payloads:admin"),
         (Self::BackupsWrite, "backups:write"),
         (Self::ViewsWrite, "views:write"),
+        (Self::LogsRead, "logs:read"),
+        (Self::LogsWrite, "logs:write"),
     ];
 
     /// The word of the permission.
@@ -166,7 +172,9 @@ impl Permission {
             | Self::RetentionWrite
             | Self::PayloadsAdmin
             | Self::BackupsWrite
-            | Self::ViewsWrite => true,
+            | Self::ViewsWrite
+            | Self::LogsRead
+            | Self::LogsWrite => true,
         }
     }
 }
@@ -229,7 +237,7 @@ mod tests {
     fn every_permission_has_one_word_of_its_own() {
         let words: BTreeSet<_> = Permission::WORDS.iter().map(|(_, word)| word).collect();
         let permissions: BTreeSet<_> = Permission::WORDS.iter().map(|(own, _)| own).collect();
-        assert_eq!((words.len(), permissions.len()), (30, 30));
+        assert_eq!((words.len(), permissions.len()), (32, 32));
         for (own, word) in Permission::WORDS {
             assert_eq!((Permission::of_word(word), own.word()), (Some(own), word));
         }

@@ -114,11 +114,13 @@ pub enum AuditAction {
     ConfigurationSet,
     /// An object of configuration was removed.
     ConfigurationRemoved,
+    /// A node logs more or less.
+    LogLevelsSet,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -166,6 +168,7 @@ impl AuditAction {
         Self::CallbackTried,
         Self::ConfigurationSet,
         Self::ConfigurationRemoved,
+        Self::LogLevelsSet,
     ];
 
     /// The word the API prints.
@@ -219,6 +222,7 @@ impl AuditAction {
             Self::CallbackTried => "callback.tried",
             Self::ConfigurationSet => "configuration.set",
             Self::ConfigurationRemoved => "configuration.removed",
+            Self::LogLevelsSet => "log_levels.set",
         }
     }
 

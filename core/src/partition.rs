@@ -113,7 +113,8 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
         PartitionEvent::Restored { .. }
         | PartitionEvent::RunsImported { .. }
         | PartitionEvent::RedrivesRemoved { .. }
-        | PartitionEvent::CallbackTried { .. } => {}
+        | PartitionEvent::CallbackTried { .. }
+        | PartitionEvent::LogLevelsSet { .. } => {}
     }
 }
 

@@ -45,13 +45,13 @@ fn answer(task: &Task) -> Answer {
 fn log(task: &Task, notification: &Notification<'_>) {
     let Notification { message, severity, data } = notification;
     let data = data.map(Value::to_string).unwrap_or_default();
-    let execution = task.execution.map(|run| run.to_string()).unwrap_or_default();
+    let execution_id = task.execution.map(|run| run.to_string()).unwrap_or_default();
     let step = &*task.step;
     let correlation_id = &*task.correlation_id;
     match *severity {
-        "error" => tracing::error!(%execution, step, correlation_id, data, "{message:?}"),
-        "warning" => tracing::warn!(%execution, step, correlation_id, data, "{message:?}"),
-        _ => tracing::info!(%execution, step, correlation_id, data, "{message:?}"),
+        "error" => tracing::error!(%execution_id, step, correlation_id, data, "{message:?}"),
+        "warning" => tracing::warn!(%execution_id, step, correlation_id, data, "{message:?}"),
+        _ => tracing::info!(%execution_id, step, correlation_id, data, "{message:?}"),
     }
 }
 

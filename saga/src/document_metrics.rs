@@ -113,8 +113,9 @@ fn count(told: &Told) {
             metrics::counter!(ALL_TASKS).increment(1);
             metrics::counter!(TASK_FAILURES, "task" => task).increment(u64::from(*failed));
         }
-        Told::RunEnded { workflow, outcome, stopped, took_ms } => {
-            let (workflow, took) = (WORKFLOWS.of(workflow), Duration::from_millis(*took_ms));
+        Told::RunBegan(_) => {}
+        Told::RunEnded { about, outcome, stopped, took_ms, .. } => {
+            let (workflow, took) = (WORKFLOWS.of(&about.workflow), Duration::from_millis(*took_ms));
             let labels = [("workflow", workflow.clone()), ("status", status(*outcome).into())];
             metrics::counter!(RUNS, &labels).increment(1);
             metrics::histogram!(RUN_SECONDS, "workflow" => workflow.clone())

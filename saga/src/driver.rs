@@ -18,6 +18,7 @@ use backstitch_core::ids::ExecutionId;
 use backstitch_core::payload::Payload;
 use backstitch_executors::{Registry, Task};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use crate::breakers::Dependencies;
 use crate::partition::Order;
@@ -90,9 +91,17 @@ impl Driver {
         let (namespace, step) = (order.namespace.clone(), order.step.clone());
         let since = clock::now();
         let fault = order.fault.clone().filter(|_| self.faults);
+        // What whoever is called logs of it has these.
+        let said = tracing::debug_span!(
+            "attempt",
+            execution_id = %order.execution,
+            correlation_id = &*order.correlation_id,
+            step = &*order.step,
+            attempt = order.effect.attempt(),
+        );
         // Held while the attempt is noted, so that it can't end before it is.
         let mut noted = self.flights.lock();
-        let task = tokio::spawn(async move {
+        let flying = async move {
             let _flight = Flight { flights, key };
             // A step or an undo has its turn before it is recorded as started; a callback waits
             // here, where nothing says yet that it was sent. Nobody closes the semaphore.
@@ -108,7 +117,8 @@ impl Driver {
                 Some(fault) => faults::spoilt(&means, order, fault).await,
             };
             pending.report(result);
-        });
+        };
+        let task = tokio::spawn(flying.instrument(said));
         noted.insert(key, Flying { abort: task.abort_handle(), namespace, step, since });
     }
 

@@ -13,6 +13,7 @@ mod forks;
 mod items;
 mod letters;
 mod lists;
+mod log_levels;
 mod migrations;
 mod objects;
 mod payloads;
@@ -68,6 +69,7 @@ pub use items::ItemsPage;
 pub use letters::LetterStatistics;
 pub(crate) use letters::REFERS_TO_SECRETS;
 pub use lists::WorkflowStatistics;
+pub use log_levels::LogLevels;
 pub use migrations::{AllMigrated, MIGRATED_AT_ONCE_MAX, Migrated, MigrationWish};
 pub use objects::ObjectChange;
 pub use payloads::KeptPayload;
@@ -112,7 +114,7 @@ struct Shared {
     retention: Retention,
     limits: Common,
     cache: ResultCache,
-    /// Held while an operator's order to a breaker is recorded and carried out.
+    /// Held while an operator's order to a breaker, or to the log, is recorded and carried out.
     ordering: Mutex<()>,
     /// Held while an id is made from a name, so that two contents do not get one.
     naming: Mutex<()>,

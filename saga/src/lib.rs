@@ -24,6 +24,7 @@ pub mod rehearsals;
 pub mod replays;
 pub mod retention;
 pub mod retry;
+pub mod runs;
 pub mod secrets;
 pub mod slots;
 pub mod turns;

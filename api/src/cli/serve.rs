@@ -71,6 +71,9 @@ pub struct ServeFlags {
     /// text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Bytes of the newest lines that `backstitch logs` can show: off or a number [default: 4194304]
+    #[arg(long, value_name = "BYTES")]
+    pub log_buffer_bytes: Option<String>,
     /// The configuration file [default: backstitch.yaml, else config/orchestrator.yaml or
     /// config/app.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -195,6 +198,7 @@ impl ServeFlags {
             ("shutdown", self.shutdown.clone()),
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
+            ("log_buffer_bytes", self.log_buffer_bytes.clone()),
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("authentication", self.authentication.clone()),
             ("api_key", self.api_key.clone()),

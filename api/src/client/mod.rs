@@ -143,6 +143,15 @@ impl Client {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// The text that is at a path.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unreachable`].
+    pub async fn text(&self, path: &str) -> Result<String, Error> {
+        let answer = self.answer(self.http.get(format!("{}{path}", self.url))).await?;
+        answer.text().await.map_err(|source| self.gone(source))
+    }
+
     /// What is at a path with a query.
     ///
     /// # Errors

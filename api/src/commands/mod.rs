@@ -7,6 +7,7 @@ pub mod dlq;
 pub mod dry_run;
 pub mod follow;
 pub mod limits;
+pub mod logs;
 pub mod rollout;
 pub mod runs;
 pub mod serve;

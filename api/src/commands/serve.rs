@@ -15,12 +15,12 @@ use crate::trial::stand_ins::{self, STAND_INS};
 /// As [`Service::bind`] and [`Service::run`], and [`Error::Setting`].
 pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let settings = flags.settings()?;
-    log::begin(&settings);
+    let logs = log::begin(&settings);
     raise_file_limit();
     let signals = Signals::catch()?;
     // Only where faults are, can services be stood in for.
     let stood_in = std::env::var(STAND_INS).ok().filter(|_| settings.fault_injection);
-    let mut service = Service::bind(settings).await?;
+    let mut service = Service::bind(settings).await?.with_logs(logs);
     if let Some(url) = stood_in {
         service = service.with_executors(stand_ins::registry(&url)?);
     }

@@ -1,14 +1,15 @@
 //! Who asks: what a handler gets beside its request.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use backstitch_core::access::{Permission, Permissions};
 use backstitch_core::api_keys::ApiKey;
-use backstitch_core::ids::DEFAULT_NAMESPACE;
+use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId};
+use backstitch_saga::handle::{Accepted, Request};
 
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -34,16 +35,33 @@ pub(super) struct Caller {
     app: App,
     identity: Identity,
     route: Arc<Route>,
+    /// The run that this request began, if it began one.
+    begun: Arc<Mutex<Option<ExecutionId>>>,
 }
 
 impl Caller {
     pub(super) fn new(app: App, identity: Identity, route: Arc<Route>) -> Self {
-        Self { app, identity, route }
+        Self { app, identity, route, begun: Arc::default() }
     }
 
     /// Who what is done is recorded as done by.
     pub(super) fn actor(&self) -> String {
         self.identity.actor.to_string()
+    }
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// As [`Handle::submit`](backstitch_saga::Handle::submit), and 503 while the server starts.
+    pub(super) async fn submit(&self, request: Request) -> Result<Accepted, Refusal> {
+        let accepted = self.engine()?.submit(request).await?;
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted.execution);
+        Ok(accepted)
+    }
+
+    /// The run that the request began, if it began one.
+    pub(super) fn begun(&self) -> Option<ExecutionId> {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks again who the headers of the caller's request say that it is, and whether they may still use

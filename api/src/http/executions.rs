@@ -38,7 +38,7 @@ pub(super) async fn execute(
 ) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
     let (request, wait) = request::read(&caller, workflow, &headers, document)?;
-    let accepted = engine.submit(request).await?;
+    let accepted = caller.submit(request).await?;
     let run = accepted.execution;
     let mut status = accepted.status;
     if !wait.is_zero() {

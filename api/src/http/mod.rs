@@ -32,6 +32,8 @@ mod letter_groups;
 mod letters;
 mod limits;
 mod live;
+mod log_levels;
+mod logs;
 mod migrations;
 mod objects;
 mod path;
@@ -74,6 +76,7 @@ use backstitch_journal::ArchiveInfo;
 use backstitch_saga::Handle;
 use backstitch_saga::engine::Recovered;
 
+use crate::log::Logs;
 use crate::machine::Meter;
 use backups::Backups;
 use live::Streams;
@@ -99,6 +102,7 @@ struct Parts {
     hosts: Hosts,
     gate: Gate,
     rates: Rates,
+    logs: Logs,
     room: Room,
     backups: Backups,
     machine: Meter,
@@ -113,12 +117,23 @@ struct Opened {
 impl App {
     /// An application whose engine is still being opened: it is alive and not ready.
     #[must_use]
-    pub fn new(about: About, hosts: Hosts, gate: Gate, rates: Rates) -> Self {
+    pub fn new(about: About, hosts: Hosts, gate: Gate, rates: Rates, logs: Logs) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
         let machine = Meter::default();
         let streams = Streams::new();
-        Self(Arc::new(Parts { engine, about, hosts, gate, rates, room, backups, machine, streams }))
+        Self(Arc::new(Parts {
+            engine,
+            about,
+            hosts,
+            gate,
+            rates,
+            logs,
+            room,
+            backups,
+            machine,
+            streams,
+        }))
     }
 
     /// The engine is open: from now on there is work to take.
@@ -175,6 +190,10 @@ impl App {
 
     fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    fn logs(&self) -> &Logs {
+        &self.0.logs
     }
 
     fn room(&self) -> &Room {

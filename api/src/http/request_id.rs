@@ -36,6 +36,7 @@ pub(super) async fn give(request: Request, next: Next) -> Response {
             status = response.status().as_u16(),
             actor = acted_by.as_ref().map_or("nobody", |own| &own.actor),
             on_behalf_of = acted_by.as_ref().and_then(|own| own.on_behalf_of.as_deref()),
+            execution_id = acted_by.as_ref().and_then(|own| own.execution.as_deref()),
             "a request to change something",
         );
     }
@@ -50,6 +51,8 @@ pub(super) struct ActedBy {
     pub(super) actor: Arc<str>,
     /// For whom, as they say.
     pub(super) on_behalf_of: Option<Arc<str>>,
+    /// About which run, if it was about one or began one.
+    pub(super) execution: Option<String>,
 }
 
 fn is_plain(id: &HeaderValue) -> bool {

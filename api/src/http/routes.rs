@@ -14,6 +14,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use backstitch_core::access::Permission;
+use backstitch_core::ids::ExecutionId;
 
 use super::caller::Caller;
 use super::rates::Peer;
@@ -202,16 +203,24 @@ async fn guard(
         Err(refusal) => return refusal.into_response(),
     };
     let on_behalf_of = gate::on_behalf_of(&app, request.headers());
-    let acted_by = ActedBy { actor: caller.actor().into(), on_behalf_of };
     // A path that can't be decoded is refused by its handler.
     let parameters = parameters.ok();
+    let named = parameters.as_ref().and_then(execution_of);
+    let actor = caller.actor().into();
     let mut response = match gate::admit(&caller, &route, parameters.as_ref()).await {
         Ok(()) => {
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
     };
-    response.extensions_mut().insert(acted_by);
+    let execution = caller.begun().map(|own| own.to_string()).or(named);
+    response.extensions_mut().insert(ActedBy { actor, on_behalf_of, execution });
     response
+}
+
+/// The run that a path names, by its id.
+fn execution_of(parameters: &RawPathParams) -> Option<String> {
+    let is_run = |text: &&str| text.parse::<ExecutionId>().is_ok();
+    parameters.iter().map(|(_, value)| value).find(is_run).map(str::to_owned)
 }

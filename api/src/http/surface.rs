@@ -3,7 +3,7 @@
 use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ConfigurationRead, ConfigurationWrite,
     ExecutionsControl, ExecutionsRead, ExecutionsSignal, HistoryImport, HistoryRead, KeysRead,
-    KeysWrite, LettersRead, LettersWrite, LimitsRead, NamespacesAdmin, OperationsRead,
+    KeysWrite, LettersRead, LettersWrite, LimitsRead, LogsRead, LogsWrite, NamespacesAdmin, OperationsRead,
     PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite, WorkflowsCancel,
     WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
 };
@@ -13,7 +13,7 @@ use super::routes::Routes;
 use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, callbacks, control, cut,
     database, documents, executions, forks, history, items, letter_groups, letters, limits,
-    migrations, objects, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
+    log_levels, logs, migrations, objects, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
     statistics, status, telemetry, templates, transfer, travel, undos, workflow_list,
     workflow_revisions, workflow_updates, workflows,
 };
@@ -230,6 +230,7 @@ fn store() -> Routes {
     const POLICY: &str = "/api/v1/admin/retention/policy";
     const APPLY: &str = "/api/v1/admin/retention/apply";
     const BACKUPS: &str = "/api/v1/admin/backups";
+    const LOG_LEVELS: &str = "/api/v1/admin/log-levels";
     const ELSEWHERE: &str = "for keys of other namespaces";
     Routes::new()
         .post("/api/v1/import", HistoryImport, transfer::import)
@@ -251,11 +252,14 @@ fn store() -> Routes {
         .get(BACKUPS, OperationsRead, backups::show)
         .post(BACKUPS, BackupsWrite, backups::begin)
         .delete(BACKUPS, BackupsWrite, backups::cancel)
+        .get(LOG_LEVELS, LogsRead, log_levels::show)
+        .put(LOG_LEVELS, LogsWrite, log_levels::set)
         .merge(
             Routes::with_queries()
                 .get("/api/v1/admin/api-keys", KeysRead, api_keys::list)
                 .further(NamespacesAdmin, ELSEWHERE)
                 .get("/api/v1/audit", AuditRead, audit::list)
+                .get("/api/v1/admin/logs", LogsRead, logs::list)
                 .get("/api/v1/export", ExecutionsRead, transfer::export)
                 .get("/api/v1/events", HistoryRead, history::events),
         )

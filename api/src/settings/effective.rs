@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::sources::{KEYS, Sources};
 
 /// What a setting is where nobody says otherwise, as it would be written; the rest are not set.
-const DEFAULTS: [(&str, &str); 31] = [
+const DEFAULTS: [(&str, &str); 32] = [
     ("data_dir", "backstitch-data"),
     ("listen", "127.0.0.1:8080"),
     ("fsync", "always"),
@@ -22,6 +22,7 @@ const DEFAULTS: [(&str, &str); 31] = [
     ("shutdown", "drain"),
     ("log_level", "info"),
     ("log_format", "text"),
+    ("log_buffer_bytes", "4194304"),
     ("allow_unauthenticated", "false"),
     ("rate_limit_address", "off"),
     ("rate_limit_caller", "off"),

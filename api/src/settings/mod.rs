@@ -102,6 +102,8 @@ pub struct Settings {
     pub log_level: String,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// How many bytes of the newest lines are kept in memory.
+    pub log_buffer_bytes: usize,
     /// Whether to listen beyond loopback although there is no authentication.
     pub allow_unauthenticated: bool,
     /// How callers prove who they are.
@@ -139,6 +141,8 @@ pub struct Settings {
     pub effective: serde_json::Value,
 }
 
+/// How many bytes of the log are kept in memory if nobody says otherwise.
+const LOG_BUFFER_BYTES_DEFAULT: usize = 4 * 1024 * 1024;
 /// Where to listen if nobody says otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
@@ -157,6 +161,7 @@ impl Default for Settings {
             shutdown: Shutdown::default(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
+            log_buffer_bytes: LOG_BUFFER_BYTES_DEFAULT,
             allow_unauthenticated: false,
             authentication: Authentication::default(),
             tls: None,

@@ -19,6 +19,7 @@ use super::effective::effective;
 use super::{Authentication, LogFormat, MetricNames, Otlp, Settings, Sources, Tls};
 use super::{private_hosts, rate};
 use crate::error::Error;
+use crate::log::LEVELS;
 
 /// The longest time between syncs.
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
@@ -32,8 +33,8 @@ const NUMBER_MAX: usize = 10_000_000;
 const CACHE_BYTES_MAX: usize = 1 << 40;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
-/// How much is logged, from nothing to everything.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// How many bytes of the log may be kept in memory.
+const LOG_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=1024 * 1024 * 1024;
 /// The longest name of a node.
 const NODE_CHARS_MAX: usize = 64;
 
@@ -65,6 +66,7 @@ impl Settings {
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
         put(sources, "log_level", &mut settings.log_level, log_level)?;
         put(sources, "log_format", &mut settings.log_format, log_format)?;
+        put(sources, "log_buffer_bytes", &mut settings.log_buffer_bytes, log_buffer_bytes)?;
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "rate_limit_address", &mut settings.rate_limit_address, rate::read)?;
         put(sources, "rate_limit_caller", &mut settings.rate_limit_caller, rate::read)?;
@@ -241,6 +243,15 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
+fn log_buffer_bytes(text: &str) -> Result<usize, String> {
+    let range = LOG_BUFFER_BYTES;
+    let bytes =
+        if text == "off" { Some(0) } else { text.parse().ok().filter(|own| range.contains(own)) };
+    bytes.ok_or_else(|| {
+        format!("off, or a number of bytes from {} to {}", range.start(), range.end())
+    })
+}
+
 fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -364,6 +375,7 @@ mod tests {
             ("log_level", "loud"),
             ("log_level", "info,hyper"),
             ("log_format", "xml"),
+            ("log_buffer_bytes", "1"),
             ("allow_unauthenticated", "yes"),
             ("rate_limit_address", "100"),
             ("rate_limit_caller", "on"),

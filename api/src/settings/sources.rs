@@ -23,7 +23,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 48] = [
+pub const KEYS: [&str; 49] = [
     "data_dir",
     "listen",
     "fsync",
@@ -41,6 +41,7 @@ pub const KEYS: [&str; 48] = [
     "shutdown",
     "log_level",
     "log_format",
+    "log_buffer_bytes",
     "allow_unauthenticated",
     "authentication",
     "api_key",

@@ -20,6 +20,7 @@ mod letters;
 mod limits;
 mod lists;
 mod live;
+mod log_reading;
 mod logs;
 mod loops;
 mod migrations;

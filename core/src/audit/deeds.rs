@@ -219,6 +219,15 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
                 detail: event.word().to_owned(),
             };
         }
+        PartitionEvent::LogLevelsSet { node, levels, for_ms, actor } => {
+            let levels = levels.iter().map(|(name, level)| format!("{name}={level}"));
+            let mut said: Vec<_> = levels.collect();
+            if said.is_empty() {
+                said.push("as in the settings".to_owned());
+            }
+            said.extend(for_ms.map(|ms| format!("for {ms} ms")));
+            (actor, AuditAction::LogLevelsSet, node.clone(), said.join(", "))
+        }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }
 }

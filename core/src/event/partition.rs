@@ -109,4 +109,15 @@ pub enum PartitionEvent {
     },
     /// An object of configuration was set or removed; in partition 0 only.
     Object(ObjectEvent),
+    /// Somebody sets how much a node logs; in partition 0 only.
+    LogLevelsSet {
+        /// Which node, by its name.
+        node: String,
+        /// Levels by component; none for those of its settings.
+        levels: Vec<(String, String)>,
+        /// After how long those of its settings count again; until it ends if unsaid.
+        for_ms: Option<u64>,
+        /// Who.
+        actor: String,
+    },
 }

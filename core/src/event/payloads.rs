@@ -34,7 +34,8 @@ impl Event {
                 | PartitionEvent::RedrivesRemoved { .. }
                 | PartitionEvent::ApiKey(_)
                 | PartitionEvent::CallbackTried { .. }
-                | PartitionEvent::Object(_),
+                | PartitionEvent::Object(_)
+                | PartitionEvent::LogLevelsSet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -79,7 +80,8 @@ impl Event {
                 | PartitionEvent::RedrivesRemoved { .. }
                 | PartitionEvent::ApiKey(_)
                 | PartitionEvent::CallbackTried { .. }
-                | PartitionEvent::Object(_),
+                | PartitionEvent::Object(_)
+                | PartitionEvent::LogLevelsSet { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

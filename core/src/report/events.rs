@@ -1,6 +1,6 @@
 //! Events as the API prints them: a type word and its data, with steps by their ids.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::event::{
     Event, LetterSubject, Outcome, PartitionEvent, Recourse, ReplayEvent, RunEvent, SuspendReason,
@@ -107,6 +107,12 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
                 "actor": actor,
             });
             ("CallbackTried", data)
+        }
+        PartitionEvent::LogLevelsSet { node, levels, for_ms, actor } => {
+            let levels: Map<_, _> =
+                levels.iter().map(|(name, level)| (name.clone(), json!(level))).collect();
+            let data = json!({ "node": node, "levels": levels, "for_ms": for_ms, "actor": actor });
+            ("LogLevelsSet", data)
         }
     }
 }

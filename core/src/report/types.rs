@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 117] = [
+pub const EVENT_TYPES: [&str; 118] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -113,6 +113,7 @@ pub const EVENT_TYPES: [&str; 117] = [
     "CallbackTried",
     "ConfigurationSet",
     "ConfigurationRemoved",
+    "LogLevelsSet",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -156,6 +157,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::CallbackTried { .. } => "CallbackTried",
             PartitionEvent::Object(ObjectEvent::Set { .. }) => "ConfigurationSet",
             PartitionEvent::Object(ObjectEvent::Removed { .. }) => "ConfigurationRemoved",
+            PartitionEvent::LogLevelsSet { .. } => "LogLevelsSet",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

@@ -72,6 +72,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::CallbackTried => 44,
         AuditAction::ConfigurationSet => 45,
         AuditAction::ConfigurationRemoved => 46,
+        AuditAction::LogLevelsSet => 47,
     }
 }
 

@@ -60,3 +60,20 @@ pub fn commit_callback_tried() -> Commit {
     assert_eq!(builder.push(&stream, 23, at, &Event::Partition(tried)), Fit::Fits);
     builder.finish(Timestamp(0))
 }
+
+/// Somebody sets how much a node logs, for a while; and for as long as it lives.
+pub fn commit_log_levels() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 10, &commit_2().head());
+    let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_180_000_000));
+    for (version, for_ms) in [(24, Some(600_000)), (25, None)] {
+        let set = PartitionEvent::LogLevelsSet {
+            node: "local".to_owned(),
+            levels: vec![("saga".to_owned(), "debug".to_owned())],
+            for_ms,
+            actor: "ann".to_owned(),
+        };
+        assert_eq!(builder.push(&stream, version, at, &Event::Partition(set)), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}

@@ -55,7 +55,7 @@ async fn bring_back(handle: &Handle, cache: &ResultCache) -> Result<usize, Error
         let (histories, cache) = (histories.clone(), cache.clone());
         let done = blocking(move || take_up(&histories, &cache, run)).await?;
         if let Err(why) = done {
-            tracing::debug!(execution = %run, "its answers are not in the result cache: {why}");
+            tracing::debug!(execution_id = %run, "its answers are not in the result cache: {why}");
         }
         read += 1;
         if handle.is_draining() {

@@ -13,8 +13,8 @@ use crate::partition::Order;
 /// One attempt with its fault, within its timeout.
 pub(super) async fn spoilt(means: &Means, order: &Order, fault: &FaultKind) -> AttemptResult {
     let (run, step, number) = (order.execution, &*order.step, order.effect.attempt());
-    let word = fault.word();
-    tracing::warn!(%run, step, attempt = number, fault = word, "a fault on purpose");
+    let (word, correlation_id) = (fault.word(), &*order.correlation_id);
+    tracing::warn!(execution_id = %run, correlation_id, step, attempt = number, fault = word, "a fault on purpose");
     metrics::fault_met(word);
     match fault {
         FaultKind::Fail { permanent } => AttemptResult::Answered(Err(failure(*permanent))),

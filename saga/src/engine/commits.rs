@@ -8,7 +8,7 @@ use backstitch_journal::{CommitBuilder, Fit};
 
 use crate::live::{Live, News};
 use crate::partition::{StagedRecord, Told};
-use crate::{document_metrics, metrics};
+use crate::{document_metrics, metrics, runs};
 
 /// What is to be said of a stage once it is durable.
 pub(super) struct Staged {
@@ -26,6 +26,7 @@ impl Staged {
     pub(super) fn tell(self, live: &Live) {
         metrics::committed(self.since.elapsed(), self.events);
         document_metrics::told(&self.told);
+        runs::told(&self.told);
         live.hear(self.partition, self.last, self.news);
     }
 }

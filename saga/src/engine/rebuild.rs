@@ -19,7 +19,7 @@ pub(crate) fn rebuild_view(histories: &JournalHistories, view: ViewName) -> Resu
         match fold(run, &timed(records), histories) {
             Ok(state) => rows(&state),
             Err(why) => {
-                tracing::error!(execution = %run, "not listed: {why}");
+                tracing::error!(execution_id = %run, "not listed: {why}");
                 Vec::new()
             }
         }

@@ -149,7 +149,7 @@ fn recover_share(
         let (state, checkpointed) = match recover_run(*run, histories)? {
             Some(Ok(recovered)) => recovered,
             Some(Err(why)) => {
-                tracing::error!(execution = %run, "set aside: {why}");
+                tracing::error!(execution_id = %run, "set aside: {why}");
                 share.quarantined += 1;
                 partition.quarantine(*run, why);
                 continue;
@@ -216,7 +216,7 @@ fn supply_views(journal: &Arc<Journal>, histories: &JournalHistories) -> Result<
         let StreamId::Execution(run) = stream else { return };
         match fold(run, &timed(records), histories) {
             Ok(state) => changes.extend(rows(&state)),
-            Err(why) => tracing::error!(execution = %run, "not listed: {why}"),
+            Err(why) => tracing::error!(execution_id = %run, "not listed: {why}"),
         }
         if changes.len() >= ROWS_PER_MARK {
             journal.mark(Vec::new(), std::mem::take(&mut changes));

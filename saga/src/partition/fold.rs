@@ -79,7 +79,7 @@ pub(crate) fn fold_found(
     match fold_more(id, *checkpoint, &events, histories) {
         Ok(state) => Ok((state, version)),
         Err(why) => {
-            tracing::warn!(execution = %id, "folded without its checkpoint: {why}");
+            tracing::warn!(execution_id = %id, "folded without its checkpoint: {why}");
             let events = histories.history(id)?.unwrap_or_default();
             fold(id, &events, histories).map(|state| (state, 0))
         }

@@ -174,7 +174,7 @@ impl<T: Abandon> Partition<T> {
                 Ok(())
             }
             Err(why) => {
-                tracing::error!(execution = %id, "set aside as it was to go on: {why}");
+                tracing::error!(execution_id = %id, "set aside as it was to go on: {why}");
                 own.claim.iter().for_each(|claim| self.slots.forget(claim));
                 self.quarantine(id, why.clone());
                 for ticket in self.waiters.take(id) {

@@ -1,5 +1,5 @@
-//! What is counted of a run's events, once they are durable: tasks that ended, tasks that are tried
-//! again, runs that ended.
+//! What is counted and logged of a run's events, once they are durable: tasks that ended, tasks that
+//! are tried again, runs that began and ended.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use backstitch_core::state::{Failing, State};
 use backstitch_core::time::Timestamp;
 
 use super::life::SHUTDOWN;
+use crate::runs::{About, Cause};
 
-/// Something that is counted.
+/// Something that is counted or logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// A task is tried again.
@@ -31,10 +32,12 @@ pub enum Told {
         /// Since its first attempt began.
         took_ms: u64,
     },
+    /// A run was submitted.
+    RunBegan(About),
     /// A run has its final word.
     RunEnded {
-        /// Its workflow's id.
-        workflow: Arc<str>,
+        /// Which.
+        about: About,
         /// The word.
         outcome: Outcome,
         /// Why it was stopped before its end, if it was: `user`, `timeout`, `shutdown`, `policy`,
@@ -42,6 +45,8 @@ pub enum Told {
         stopped: Option<&'static str>,
         /// Since its submission.
         took_ms: u64,
+        /// Why it failed, if it did.
+        cause: Option<Box<Cause>>,
     },
 }
 
@@ -55,14 +60,31 @@ pub(super) fn tell(state: &State, events: &[RunEvent], at: Timestamp, told: &mut
             RunEvent::StepSucceeded { step, .. } => told.push(task(state, *step, false, at)),
             RunEvent::StepFailed { step, .. } => told.push(task(state, *step, true, at)),
             RunEvent::RunEnded { outcome, .. } if !state.is_chunk() => told.push(Told::RunEnded {
-                workflow: state.submitted.workflow.clone(),
+                about: about(state),
                 outcome: *outcome,
                 stopped: stopped(state, *outcome),
                 took_ms: at.ms_since(state.submitted_at),
+                cause: cause(state, *outcome),
             }),
+            RunEvent::Submitted(_) if !state.is_chunk() => told.push(Told::RunBegan(about(state))),
             _ => {}
         }
     }
+}
+
+fn about(state: &State) -> About {
+    About {
+        execution: state.id,
+        workflow: state.submitted.workflow.clone(),
+        correlation_id: state.submitted.correlation_id.clone(),
+    }
+}
+
+fn cause(state: &State, outcome: Outcome) -> Option<Box<Cause>> {
+    let has_failed = !matches!(outcome, Outcome::Completed | Outcome::Cancelled);
+    let failing = state.failing.as_ref().filter(|_| has_failed)?;
+    let step = failing.step.map(|step| state.plan.step(step).id.clone());
+    Some(Box::new(Cause { failure: failing.failure.clone(), step }))
 }
 
 fn task(state: &State, step: StepIndex, failed: bool, at: Timestamp) -> Told {

@@ -72,7 +72,8 @@ impl Attempt {
                 Err(Error::Draining | Error::Stopped) => return Err(Gone),
                 Err(Error::Rejected(Rejection::LetterNotOpen { .. })) => return Ok(false),
                 Err(error) => {
-                    tracing::warn!(letter = %self.letter, "not retried: {error}");
+                    let run = self.letter.execution;
+                    tracing::warn!(execution_id = %run, letter_id = %self.letter, "not retried: {error}");
                     return Ok(false);
                 }
             }
@@ -104,7 +105,8 @@ impl Attempt {
                 Ok((Fate::Pending | Fate::Linked(_), _)) => {}
                 Err(Error::Draining | Error::Stopped) => return Err(Gone),
                 Err(error) => {
-                    tracing::warn!(letter = %self.letter, "its outcome is unknown: {error}");
+                    let run = self.letter.execution;
+                    tracing::warn!(execution_id = %run, letter_id = %self.letter, "its outcome is unknown: {error}");
                     return Ok(Some(RedriveOutcome::Unknown));
                 }
             }

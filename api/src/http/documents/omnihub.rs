@@ -29,7 +29,7 @@ pub(in crate::http) async fn begin(
         trace: trace_of(headers),
         ..Request::new(caller.namespace().clone(), workflow.to_owned(), json!({}), caller.actor())
     };
-    Ok(caller.engine()?.submit(request).await?)
+    caller.submit(request).await
 }
 
 /// Where a workflow stands: how many of its runs have not ended, and the last one, for whoever may

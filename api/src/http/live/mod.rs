@@ -1,7 +1,7 @@
 //! Events as they happen: server-sent events, or a WebSocket, at the paths of their lists.
 //!
 //! [`Wanted`] tells from a request's headers whether it wants a list or a stream, and of which kind;
-//! [`pump`] carries events from a follower to whichever outlet that is, with heartbeats between
+//! [`pump`] carries events from their source to whichever outlet that is, with heartbeats between
 //! them. A reader that does not read is cut off, and may go on behind the last event that it saw.
 
 mod pump;
@@ -19,14 +19,15 @@ use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::ExecutionId;
-use backstitch_saga::live::Follower;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::caller::Caller;
 use super::query::Parameters;
 use super::refusal::Refusal;
-use super::{codes, history};
+use super::{codes, history, logs};
+use crate::log::Tail;
 use crate::server::connections_max;
+use pump::Source;
 
 /// Where a client that was cut off goes on, as browsers say it.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -174,6 +175,21 @@ impl Wanted {
         self.of_filter(caller, &asked, filter)
     }
 
+    /// The log: its newest lines that are wanted and those that come, or those behind a place.
+    ///
+    /// # Errors
+    /// 400 for a query that can't be read.
+    pub(super) fn of_logs(self, caller: Caller, uri: &Uri) -> Result<Response, Refusal> {
+        let asked = Parameters::of(uri, &[&OF_STREAMS[..], &logs::PARAMETERS[..]].concat())?;
+        let (pick, limit) = logs::wanted(&asked)?;
+        let behind = match self.after(&asked)? {
+            Some(text) => caller.logs().lines().number(logs::place(&text)?),
+            None => logs::before_the_newest(caller.logs(), &pick, limit),
+        };
+        let tail = Tail::new(caller.logs(), pick, behind);
+        self.begin(caller, &asked, tail, None)
+    }
+
     fn of_filter(
         self,
         caller: Caller,
@@ -190,7 +206,7 @@ impl Wanted {
         self,
         caller: Caller,
         asked: &Parameters,
-        follower: Follower,
+        source: impl Source,
         until_end_of: Option<ExecutionId>,
     ) -> Result<Response, Refusal> {
         let Self { kind, headers } = self;
@@ -199,8 +215,8 @@ impl Wanted {
         let permit = caller.streams().begin()?;
         let terms = Terms { caller, headers, heartbeat, until_end_of, _permit: permit };
         Ok(match kind {
-            Kind::ServerSentEvents => sse::answer(terms, follower),
-            Kind::Socket(upgrade) => socket::answer(*upgrade, terms, follower),
+            Kind::ServerSentEvents => sse::answer(terms, source),
+            Kind::Socket(upgrade) => socket::answer(*upgrade, terms, source),
         })
     }
 

@@ -1,4 +1,4 @@
-//! From a follower to a reader: events as they come, heartbeats between them, and an end.
+//! From a source to a reader: events as they come, heartbeats between them, and an end.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Terms;
 use crate::http::refusal::Refusal;
+use crate::log::Tail;
 
 /// How long a reader may take for one piece. Then it is cut off.
 pub(super) const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +32,57 @@ pub(super) enum Over {
 #[derive(Debug)]
 pub(super) struct Gone;
 
+/// Where events come from.
+pub(super) trait Source: Send + 'static {
+    /// The next ones. Dropped at any time, it loses nothing.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Heard>, Error>> + Send;
+
+    /// The place behind what was given out.
+    fn place(&self) -> String;
+
+    /// What was seen and left out needs no second look; whether there was any.
+    fn pass_over(&mut self) -> bool;
+
+    /// Whether all that has happened was given out.
+    fn is_idle(&self) -> bool;
+}
+
+impl Source for Follower {
+    async fn next(&mut self) -> Result<Vec<Heard>, Error> {
+        Self::next(self).await
+    }
+
+    fn place(&self) -> String {
+        Self::place(self)
+    }
+
+    fn pass_over(&mut self) -> bool {
+        Self::pass_over(self)
+    }
+
+    fn is_idle(&self) -> bool {
+        Self::is_idle(self)
+    }
+}
+
+impl Source for Tail {
+    async fn next(&mut self) -> Result<Vec<Heard>, Error> {
+        Self::next(self).await.ok_or(Error::Stopped)
+    }
+
+    fn place(&self) -> String {
+        Self::place(self)
+    }
+
+    fn pass_over(&mut self) -> bool {
+        Self::pass_over(self)
+    }
+
+    fn is_idle(&self) -> bool {
+        false
+    }
+}
+
 /// Where events go.
 pub(super) trait Outlet: Send {
     /// Sends an event.
@@ -47,33 +99,33 @@ pub(super) trait Outlet: Send {
 }
 
 /// Carries events until the stream is over or the reader gone.
-pub(super) async fn pump(terms: Terms, mut follower: Follower, mut outlet: impl Outlet) {
-    if let Ok(Some(why)) = carry(&terms, &mut follower, &mut outlet).await {
+pub(super) async fn pump(terms: Terms, mut source: impl Source, mut outlet: impl Outlet) {
+    if let Ok(Some(why)) = carry(&terms, &mut source, &mut outlet).await {
         outlet.over(why).await;
     }
 }
 
 async fn carry(
     terms: &Terms,
-    follower: &mut Follower,
+    source: &mut impl Source,
     outlet: &mut impl Outlet,
 ) -> Result<Option<Over>, Gone> {
     let mut beats = interval(terms.heartbeat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first one is at once.
     beats.tick().await;
-    outlet.beat(Some(follower.place())).await?;
+    outlet.beat(Some(source.place())).await?;
     let mut seen_end = false;
     loop {
         if let Some(run) = terms.until_end_of
             && seen_end
-            && follower.is_idle()
+            && source.is_idle()
             && Box::pin(has_ended(terms, run)).await
         {
             return Ok(Some(Over::Ended));
         }
         tokio::select! {
-            next = follower.next() => match next {
+            next = source.next() => match next {
                 Ok(heard) => for one in heard {
                     seen_end |= one.kind == END;
                     outlet.event(&one).await?;
@@ -86,7 +138,7 @@ async fn carry(
                 if let Err(refusal) = Box::pin(terms.caller.again(&terms.headers)).await {
                     return Ok(Some(Over::Refused(refusal)));
                 }
-                outlet.beat(follower.pass_over().then(|| follower.place())).await?;
+                outlet.beat(source.pass_over().then(|| source.place())).await?;
             }
             () = outlet.gone() => return Ok(None),
         }

@@ -3,12 +3,12 @@
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
-use backstitch_saga::live::{Follower, Heard};
+use backstitch_saga::live::Heard;
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::Terms;
-use super::pump::{Gone, Outlet, Over, PIECE_TIMEOUT, pump};
+use super::pump::{Gone, Outlet, Over, PIECE_TIMEOUT, Source, pump};
 use crate::http::codes;
 
 /// The longest message that is taken, in bytes: none is asked for.
@@ -19,11 +19,11 @@ const SILENT_BEATS_MAX: u32 = 2;
 const REASON_BYTES_MAX: usize = 123;
 
 /// The answer: the connection changes to a WebSocket.
-pub(super) fn answer(upgrade: WebSocketUpgrade, terms: Terms, follower: Follower) -> Response {
+pub(super) fn answer(upgrade: WebSocketUpgrade, terms: Terms, source: impl Source) -> Response {
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
-        .on_upgrade(|socket| pump(terms, follower, Messages { socket, silent_beats: 0 }))
+        .on_upgrade(|socket| pump(terms, source, Messages { socket, silent_beats: 0 }))
 }
 
 struct Messages {

@@ -7,12 +7,12 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use backstitch_saga::live::{Follower, Heard};
+use backstitch_saga::live::Heard;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::pump::{Gone, Outlet, Over, PIECE_TIMEOUT, pump};
+use super::pump::{Gone, Outlet, Over, PIECE_TIMEOUT, Source, pump};
 use super::{EVENT_STREAM, Terms};
 use crate::http::pieces::{Piece, Pieces};
 
@@ -22,9 +22,9 @@ const PIECES_MAX: usize = 4;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The answer: a body that goes on for as long as events do.
-pub(super) fn answer(terms: Terms, follower: Follower) -> Response {
+pub(super) fn answer(terms: Terms, source: impl Source) -> Response {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
-    tokio::spawn(pump(terms, follower, Lines { pieces, begun: false }));
+    tokio::spawn(pump(terms, source, Lines { pieces, begun: false }));
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -28,7 +28,7 @@ pub(super) async fn execute(
     headers: HeaderMap,
     document: Document,
 ) -> Result<Response, Refusal> {
-    let engine = caller.engine()?;
+    caller.engine()?;
     let mut fields = Fields::of(document, &["parameters", "correlation_id"]);
     let input = fields.take("parameters").unwrap_or_else(|| json!({}));
     let correlation_id = fields.words("correlation_id");
@@ -49,7 +49,7 @@ pub(super) async fn execute(
         actor: caller.actor(),
         trace: trace_of(&headers),
     };
-    let accepted = engine.submit(request).await?;
+    let accepted = caller.submit(request).await?;
     Ok(answer::json(
         StatusCode::ACCEPTED,
         &json!({

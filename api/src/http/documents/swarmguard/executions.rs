@@ -49,7 +49,7 @@ pub(super) async fn run(
         trace: trace_of(&headers),
         ..Request::new(caller.namespace().clone(), workflow, input, caller.actor())
     };
-    let accepted = begin(engine, request).await?;
+    let accepted = begin(&caller, request).await?;
     let wait = Duration::from_secs_f64(wait.unwrap_or(WAIT_SECONDS_DEFAULT));
     match engine.wait(accepted.execution, wait).await {
         Ok(Some(ended)) => ended_so(&ended),
@@ -64,16 +64,17 @@ pub(super) async fn run(
 
 /// Begins a run under a name that no other has: its workflow's and the time, counted up until it is
 /// free. A key of the client's own is left alone.
-async fn begin(engine: &Handle, request: Request) -> Result<Accepted, Refusal> {
+async fn begin(caller: &Caller, request: Request) -> Result<Accepted, Refusal> {
     if request.idempotency_key.is_some() {
-        return Ok(engine.submit(request).await?);
+        return caller.submit(request).await;
     }
     let now_ms = clock::now().0 / 1_000;
     for ms in (now_ms..).take(usize::try_from(NAMES_TRIED_MAX).unwrap_or(usize::MAX)) {
         let name = Some(format!("{}-{ms}", request.workflow));
-        match engine.submit(Request { idempotency_key: name, ..request.clone() }).await {
-            Ok(Accepted { repeated: true, .. }) | Err(Error::KeyConflict(_)) => {}
-            begun => return Ok(begun?),
+        match caller.submit(Request { idempotency_key: name, ..request.clone() }).await {
+            Ok(Accepted { repeated: true, .. }) => {}
+            Err(refusal) if refusal.code == codes::IDEMPOTENCY_KEY_CONFLICT => {}
+            begun => return begun,
         }
     }
     Err(Refusal::unavailable("no name is free for the run; too many begin at this moment"))

@@ -61,7 +61,7 @@ pub(super) async fn execute(
         trace: trace_of(&headers),
     };
     let workflow = request.workflow.clone();
-    let accepted = engine.submit(request).await?;
+    let accepted = caller.submit(request).await?;
     let run = engine.execution(accepted.execution).await?;
     let usually_ms = usual_ms(engine, caller.namespace(), &workflow).await?;
     Ok(answer::json(

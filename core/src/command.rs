@@ -323,7 +323,8 @@ pub fn is_callback_url(url: &str) -> bool {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     rest.is_some_and(|rest| {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+        // Braces would refer to secrets, which only definitions do.
+        let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}".contains(&byte));
         !host.is_empty() && !host.starts_with(':') && !host.contains('@') && plain
     }) && url.len() <= WORDS_BYTES_MAX
 }

@@ -12,6 +12,7 @@ mod forks;
 mod graph_events;
 mod letters;
 mod links;
+mod messages;
 mod migrations;
 mod objects;
 mod redrives;
@@ -40,7 +41,7 @@ use crate::trace::TraceId;
 
 pub use api_keys::api_key_json;
 pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
-pub use callbacks::{Notice, callback_body, callback_sample, target_json};
+pub use callbacks::{Notice, callback_body, callback_sample, callback_url, target_json};
 pub use effective::effective_json;
 pub use events::{event_json, outcome_word, suspend_word};
 pub use letters::{

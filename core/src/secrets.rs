@@ -7,6 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::template::{has_template, secrets_in};
+
 /// The field that makes a reference of an object.
 const MARK: &str = "$secret";
 /// The longest name, in characters.
@@ -39,6 +41,14 @@ pub(crate) fn reference(pieces: Vec<Piece>) -> Value {
         Piece::Secret(name) => json!({ "name": name }),
     });
     json!({ MARK: pieces.collect::<Vec<_>>() })
+}
+
+/// A text that may have `{{ secrets.NAME }}` in it, as it stands in an effect's input: a reference,
+/// or itself if it has none.
+#[must_use]
+pub fn referring(text: &str) -> Value {
+    let pieces = has_template(text).then(|| secrets_in(text).ok()).flatten();
+    pieces.map_or_else(|| text.into(), reference)
 }
 
 /// Data, in which nothing is a reference.
@@ -193,6 +203,19 @@ mod tests {
         );
         let failing = resolved(input, &mut |name| Err::<String, _>(name.to_owned()));
         assert_eq!(failing, Err("token".to_owned()));
+    }
+
+    #[test]
+    fn a_text_refers_to_the_secrets_in_its_braces_and_to_nothing_else() {
+        let url = "https://hooks.example/{{ secrets.path }}?t={{ secrets[\"token\"] }}";
+        let referred = referring(url);
+        assert_eq!(names(&referred), ["path", "token"]);
+        let written = url.replace("[\"token\"]", ".token");
+        assert_eq!(told(&json!([referred])), json!([written]));
+        for plain in ["https://a/", "", "{{ input.x }}", "{{ secrets.a | upper }}", "{{", "{# a #}"]
+        {
+            assert_eq!(referring(plain), json!(plain));
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use engine::FUEL_MAX;
 use facts::Facts;
 pub(crate) use facts::{OutputRead, Reads};
 pub(crate) use marks::KEYWORDS;
-pub(crate) use names::{Names, OfEffect};
+pub(crate) use names::{Names, OfEffect, secrets_in};
 pub(crate) use scan::has_template;
 pub(crate) use tokens::{Close, Spanned, Token, tokens};
 use weigh::JSON_BYTES_PER_UNIT;

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use crate::breakers::Dependencies;
 use crate::partition::Order;
-use crate::secrets::{Given, SecretStore};
+use crate::secrets::SecretStore;
 use crate::webhooks::Signer;
 use crate::{clock, metrics, retry};
 
@@ -182,8 +182,11 @@ async fn call(means: &Means, order: &Order) -> Result<Payload, Failure> {
         let message = format!("no executor takes the task type `{task_type}`");
         return Err(Failure::permanent(codes::TASK_EXECUTOR_NOT_FOUND, message));
     };
-    let (input, given) = match &order.url {
-        Some(url) => (Post::of(url, order).request(&means.signer), Given::default()),
+    let (input, given) = match &order.receiver {
+        Some(receiver) => {
+            let post = Post::of(receiver, order);
+            post.request(&means.signer, &means.secrets, &order.namespace).await?
+        }
         None => {
             let takes = executor.takes_secrets();
             means.secrets.put_in(&order.namespace, &order.input, takes).await?

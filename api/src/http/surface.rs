@@ -3,9 +3,9 @@
 use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ConfigurationRead, ConfigurationWrite,
     ExecutionsControl, ExecutionsRead, ExecutionsSignal, HistoryImport, HistoryRead, KeysRead,
-    KeysWrite, LettersRead, LettersWrite, LimitsRead, LogsRead, LogsWrite, NamespacesAdmin, OperationsRead,
-    PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite, WorkflowsCancel,
-    WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
+    KeysWrite, LettersRead, LettersWrite, LimitsRead, LogsRead, LogsWrite, NamespacesAdmin,
+    OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite,
+    WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
@@ -13,9 +13,9 @@ use super::routes::Routes;
 use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, callbacks, control, cut,
     database, documents, executions, forks, history, items, letter_groups, letters, limits,
-    log_levels, logs, migrations, objects, payloads, redrives, reference, rehearsals, replays, retention, rollouts,
-    statistics, status, telemetry, templates, transfer, travel, undos, workflow_list,
-    workflow_revisions, workflow_updates, workflows,
+    log_levels, logs, migrations, objects, payloads, redrives, reference, rehearsals, replays,
+    retention, rollouts, statistics, status, telemetry, templates, transfer, travel, undos,
+    workflow_list, workflow_revisions, workflow_updates, workflows,
 };
 
 /// Every route.

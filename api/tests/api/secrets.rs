@@ -32,7 +32,7 @@ pub async fn echo() -> String {
 }
 
 /// A server with secrets of the namespace `default`, and one folder for `other`.
-fn server(folder: &Path) -> Guarded {
+pub fn server(folder: &Path) -> Guarded {
     fs::create_dir_all(folder.join("default")).expect("a folder");
     fs::write(folder.join("default/token"), format!("{SECRET}\n")).expect("a file");
     let folder = folder.display().to_string();
@@ -54,7 +54,7 @@ pub fn definition(id: &str, url: &str) -> String {
 }
 
 /// A new run, once it goes no further by itself.
-async fn run(server: &Guarded, token: &str, workflow: &str, input: &Value) -> Value {
+pub async fn run(server: &Guarded, token: &str, workflow: &str, input: &Value) -> Value {
     let path = format!("/api/v1/workflows/{workflow}/execute");
     let (_, begun) = server.post(&path, token, &json!({ "input": input })).await;
     let path = format!("/api/v1/executions/{}", begun["execution_id"].as_str().expect("an id"));
@@ -68,7 +68,7 @@ async fn run(server: &Guarded, token: &str, workflow: &str, input: &Value) -> Va
 }
 
 /// The files below a folder that have a text in them, and how many there are.
-fn files_with(folder: &Path, text: &str) -> (Vec<String>, usize) {
+pub fn files_with(folder: &Path, text: &str) -> (Vec<String>, usize) {
     let (mut found, mut files) = (Vec::new(), 0);
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

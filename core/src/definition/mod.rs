@@ -16,6 +16,7 @@ pub(crate) mod read_fields;
 mod read_graph;
 mod read_limits;
 pub(crate) mod read_policies;
+mod read_receiver;
 mod read_undo;
 mod retries;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use read_limits::{
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use changes::changes;
+pub use read_receiver::{HEADERS_MAX, RECEIVER_FIELDS, Receiver, Secrets};
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
 

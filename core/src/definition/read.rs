@@ -14,6 +14,7 @@ use super::read_limits::{concurrency, keyed, priority};
 use super::read_policies::{
     attempt_timeout, cache, compensation_timeout, rollback_window, run_timeout,
 };
+use super::read_receiver::Secrets;
 use super::read_undo::{NO_UNDO, undo};
 use super::retries::{retry, retry_policies};
 use super::{
@@ -112,7 +113,11 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
         concurrency: concurrency(&fields, problems),
         steps: steps(&fields, problems),
         outputs: fields.object("outputs", problems).cloned(),
-        callbacks: callbacks(fields.list("callbacks", CALLBACKS_MAX, problems), problems),
+        callbacks: callbacks(
+            fields.list("callbacks", CALLBACKS_MAX, problems),
+            Secrets::Taken,
+            problems,
+        ),
     };
     definition.check_retries(problems);
     definition

@@ -6,7 +6,7 @@ use super::nearest::nearest;
 use super::problem::{Problems, codes};
 
 /// The fields of one object and where it sits.
-pub(super) struct Fields<'v> {
+pub(crate) struct Fields<'v> {
     fields: &'v Map<String, Value>,
     path: String,
 }
@@ -30,7 +30,7 @@ pub(crate) fn type_of(value: &Value) -> &'static str {
 
 impl<'v> Fields<'v> {
     /// The fields of an object that may have `known` ones.
-    pub(super) fn of(
+    pub(crate) fn of(
         value: &'v Value,
         path: &str,
         known: &[&str],
@@ -54,17 +54,17 @@ impl<'v> Fields<'v> {
     }
 
     /// The path of a field.
-    pub(super) fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         joined(&self.path, name)
     }
 
     /// A field, if it is there.
-    pub(super) fn get(&self, name: &str) -> Option<&'v Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'v Value> {
         self.fields.get(name)
     }
 
     /// A field that must be there.
-    pub(super) fn required(&self, name: &str, problems: &mut Problems) -> Option<&'v Value> {
+    pub(crate) fn required(&self, name: &str, problems: &mut Problems) -> Option<&'v Value> {
         let value = self.get(name);
         if value.is_none() {
             problems.add(self.at(name), codes::MISSING_FIELD, format!("`{name}` is required"));
@@ -73,7 +73,7 @@ impl<'v> Fields<'v> {
     }
 
     /// Notes a value of another type.
-    pub(super) fn wrong_type(
+    pub(crate) fn wrong_type(
         &self,
         name: &str,
         expected: &str,
@@ -89,7 +89,7 @@ impl<'v> Fields<'v> {
     }
 
     /// A text of at most so many characters.
-    pub(super) fn text(
+    pub(crate) fn text(
         &self,
         name: &str,
         chars_max: usize,
@@ -109,7 +109,7 @@ impl<'v> Fields<'v> {
     }
 
     /// A boolean.
-    pub(super) fn boolean(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+    pub(crate) fn boolean(&self, name: &str, problems: &mut Problems) -> Option<bool> {
         let value = self.get(name)?;
         if !value.is_boolean() {
             self.wrong_type(name, "true or false", value, problems);
@@ -118,7 +118,7 @@ impl<'v> Fields<'v> {
     }
 
     /// An object.
-    pub(super) fn object(
+    pub(crate) fn object(
         &self,
         name: &str,
         problems: &mut Problems,
@@ -131,7 +131,7 @@ impl<'v> Fields<'v> {
     }
 
     /// A list of at most so many items.
-    pub(super) fn list(
+    pub(crate) fn list(
         &self,
         name: &str,
         items_max: usize,
@@ -151,7 +151,7 @@ impl<'v> Fields<'v> {
     }
 
     /// One of some words.
-    pub(super) fn word<T: Copy>(
+    pub(crate) fn word<T: Copy>(
         &self,
         name: &str,
         words: &[(&'static str, T)],

@@ -144,6 +144,32 @@ fn only_what_was_given_is_written_back() {
 }
 
 #[test]
+fn who_is_told_is_written_back_with_keys_and_headers() {
+    let url = "https://h/{{ secrets.path }}";
+    let headers = json!({ "x-from": "b {{ secrets.me }}" });
+    let event = "workflow.failed";
+    let callbacks = json!([
+        { "event": event, "url": url },
+        { "event": event, "url": url, "headers": headers },
+        { "event": event, "url": url, "format": "pagerduty", "routing_key": "k1" },
+        { "event": event, "url": url, "format": "pagerduty", "routing_key": "k{{ secrets.k }}",
+          "headers": headers },
+        { "event": event, "url": "{{ secrets.url }}", "format": "opsgenie", "api_key": "a-1" },
+    ]);
+    let steps = [json!({ "id": "a", "type": "noop" })];
+    let given = json!({ "id": "w", "steps": steps, "callbacks": callbacks });
+    assert_eq!(read(&given).unwrap().to_value()["callbacks"], callbacks);
+    let given = given["callbacks"].as_array().expect("a list");
+    let refused = super::read_callbacks(given).expect_err("a submission has no secrets");
+    let places: Vec<_> = refused.iter().map(|own| &*own.path).collect();
+    let urls = [0, 2].map(|at| format!("callbacks[{at}].url"));
+    let (headers, key) = ("callbacks[1].headers.x-from", "callbacks[3].routing_key");
+    for place in [&*urls[0], &*urls[1], headers, key] {
+        assert!(places.contains(&place), "{place}: {places:?}");
+    }
+}
+
+#[test]
 fn own_policies_are_completed_from_standard() {
     let own = OwnRetry { max_attempts: Some(Count::Number(7)), ..OwnRetry::default() };
     let policy = own.retries();

@@ -10,7 +10,7 @@ use super::{
     Breaker, Cache, Check, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route,
     Step, Undo,
 };
-use crate::event::{CallbackForm, Target};
+use crate::event::{BodyForm, Target};
 use crate::plan::ReplaySafety;
 
 /// Fields with a value, the others left out.
@@ -189,15 +189,19 @@ fn check(own: &Check) -> Value {
 }
 
 fn callback(target: &Target) -> Value {
-    let form = (target.form != CallbackForm::Backstitch).then(|| target.form.word().into());
-    let routing_key = match &target.form {
-        CallbackForm::PagerDuty { routing_key } => Some(routing_key.as_str().into()),
-        CallbackForm::Backstitch | CallbackForm::CloudEvents | CallbackForm::Slack => None,
-    };
+    let body = target.form.body();
+    let form = (body != BodyForm::Backstitch).then(|| target.form.word().into());
+    let key = body.key();
+    let key_called = |name| key.filter(|(own, _)| *own == name).map(|(_, key)| key.into());
+    let headers = target.form.headers().iter();
+    let headers: Map<_, _> =
+        headers.map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     object([
         ("event", Some(target.event.word().into())),
         ("url", Some(target.url.as_str().into())),
         ("format", form),
-        ("routing_key", routing_key),
+        ("routing_key", key_called("routing_key")),
+        ("api_key", key_called("api_key")),
+        ("headers", (!headers.is_empty()).then(|| headers.into())),
     ])
 }

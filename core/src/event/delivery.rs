@@ -2,25 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackEvent, Event, RunEvent};
+use super::{CallbackEvent, CallbackForm, Event, RunEvent};
 use crate::ids::StepIndex;
-
-/// How the body of a callback is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CallbackForm {
-    /// Our own.
-    #[default]
-    Backstitch,
-    /// A CloudEvent 1.0 in structured mode.
-    CloudEvents,
-    /// A message for an incoming webhook of Slack.
-    Slack,
-    /// An event for PagerDuty's Events API 2.
-    PagerDuty {
-        /// The integration that it is for.
-        routing_key: String,
-    },
-}
 
 /// Who is told of what, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,31 +82,6 @@ pub fn targets_given<'a>(records: impl IntoIterator<Item = &'a Event>) -> Vec<Ta
         _ => None,
     });
     given.flatten().cloned().collect()
-}
-
-impl CallbackForm {
-    /// The word of each form.
-    pub const WORDS: [&'static str; 4] = ["backstitch", "cloudevents", "slack", "pagerduty"];
-
-    /// The word of the form.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Backstitch => Self::WORDS[0],
-            Self::CloudEvents => Self::WORDS[1],
-            Self::Slack => Self::WORDS[2],
-            Self::PagerDuty { .. } => Self::WORDS[3],
-        }
-    }
-
-    /// The media type of a body.
-    #[must_use]
-    pub fn media_type(&self) -> &'static str {
-        match self {
-            Self::CloudEvents => "application/cloudevents+json",
-            Self::Backstitch | Self::Slack | Self::PagerDuty { .. } => "application/json",
-        }
-    }
 }
 
 impl CallbackEvent {

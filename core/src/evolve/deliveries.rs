@@ -3,7 +3,7 @@
 use crate::arrows::{DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, follow};
 use crate::event::{AboutStep, DeliveryEvent, Target};
 use crate::payload::Payload;
-use crate::report::{Notice, callback_body};
+use crate::report::{Notice, callback_body, callback_url};
 use crate::state::{Delivery, State, Subject};
 use crate::time::Timestamp;
 
@@ -49,7 +49,8 @@ pub(super) fn schedule(
         // No copy of what can be erased goes into a checkpoint.
         body.keep_beside();
     }
-    let Target { event, url, form } = target;
+    let url = callback_url(state, &target);
+    let Target { event, url: _, form } = target;
     state.deliveries.push(Delivery {
         event,
         url,

@@ -165,6 +165,8 @@ static CALLBACK: Table = Table {
         rule("url", Shape::Text, To::Own),
         rule("format", Shape::Words(&CallbackForm::WORDS), To::Own),
         rule("routing_key", Shape::Text, To::Own),
+        rule("api_key", Shape::Text, To::Own),
+        rule("headers", Shape::Object, To::Own),
     ],
 };
 

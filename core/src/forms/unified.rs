@@ -284,7 +284,7 @@ fn callbacks(fields: &Map<String, Value>, made: &mut Map<String, Value>, draft: 
     for (name, at, url) in given("webhook").chain(given("slack")) {
         let Some(text) = url.as_str() else { continue };
         let own = format!("notifications.{name}[{at}]");
-        if name == "slack" && !text.starts_with("https://") {
+        if name == "slack" && !text.starts_with("https://") && !text.starts_with("{{") {
             let message = format!(
                 "`{text}` is not in force yet: only URLs of incoming webhooks are posted to"
             );

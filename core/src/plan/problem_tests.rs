@@ -101,6 +101,33 @@ fn each_code_has_its_case() {
         BAD_URL,
     );
     whole("id: w\ncallbacks: [{ event: workflow.failed, url: 'x' }]", "callbacks[0].url", BAD_URL);
+    for (fields, path, code) in [
+        ("url: 'http://h/{{ input.x }}'", "url", BAD_URL),
+        ("url: 'http://h/{{ secrets.a | upper }}'", "url", BAD_URL),
+        ("url: 'h/{{ secrets.a }}'", "url", BAD_URL),
+        ("url: 'http://a@{{ secrets.a }}/'", "url", BAD_URL),
+        ("url: 'https://og?x', format: opsgenie, api_key: k", "url", BAD_URL),
+        ("url: 'http://h', format: opsgenie", "api_key", MISSING_FIELD),
+        ("url: 'http://h', format: opsgenie, api_key: 'a b'", "api_key", BAD_VALUE),
+        ("url: 'http://h', format: opsgenie, api_key: ''", "api_key", BAD_VALUE),
+        ("url: 'http://h', format: slack, api_key: k", "api_key", BAD_VALUE),
+        ("url: 'http://h', format: pagerduty, routing_key: 'k-k'", "routing_key", BAD_VALUE),
+        ("url: 'http://h', headers: [1]", "headers", WRONG_TYPE),
+        ("url: 'http://h', headers: { a b: c }", "headers.a b", BAD_VALUE),
+        ("url: 'http://h', headers: { a: 1 }", "headers.a", BAD_VALUE),
+        ("url: 'http://h', headers: { a: b, A: c }", "headers.a", BAD_VALUE),
+        ("url: 'http://h', headers: { Webhook-Id: c }", "headers.Webhook-Id", BAD_VALUE),
+        ("url: 'http://h', headers: { host: c }", "headers.host", BAD_VALUE),
+        ("url: 'http://h', headers: { a: '{{ input.x }}' }", "headers.a", BAD_VALUE),
+        (
+            "url: 'http://h', format: opsgenie, api_key: k, headers: { authorization: a }",
+            "headers.authorization",
+            BAD_VALUE,
+        ),
+    ] {
+        let yaml = format!("id: w\ncallbacks: [{{ event: workflow.failed, {fields} }}]");
+        whole(&yaml, &format!("callbacks[0].{path}"), code);
+    }
     whole("id: w\ntimeout: 0s", "timeout", OUT_OF_RANGE);
     whole("id: w\ntimeout: 4000d", "timeout", OUT_OF_RANGE);
     whole("id: w\nname: 5", "name", WRONG_TYPE);

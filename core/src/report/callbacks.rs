@@ -2,17 +2,18 @@
 
 use serde_json::{Value, json};
 
+use super::messages::{self, Message};
 use super::{compensation_word, failure_json, instant, run_error, steps};
 use crate::arrows::DeliveryStatus;
-use crate::event::{AboutStep, CallbackEvent, CallbackForm, Target};
+use crate::event::{AboutStep, CallbackEvent, Target};
 use crate::failure::Failure;
 use crate::ids::LetterId;
 use crate::payload::Payload;
 use crate::state::{Delivery, State, Subject};
 use crate::time::Timestamp;
 
-/// The longest sentence in what services for people are sent, in characters.
-const SENTENCE_CHARS_MAX: usize = 1_000;
+/// The run that examples are about.
+const RUN_OF_SAMPLES: &str = "exec_example";
 
 /// A callback that is owed from now on.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +33,21 @@ pub fn callback_body(state: &State, target: &Target, notice: &Notice<'_>) -> Val
         id: state.idempotency_key(Subject::Delivery(notice.number)),
         event: target.event,
         at: notice.at,
+        tags: state.tags.iter().map(ToString::to_string).collect(),
         data: data(state, notice),
     };
-    message.written(&target.form)
+    message.written(&target.form.body())
 }
 
-/// What a receiver would be sent of a run that there is not, to try it out.
+/// Where it is sent: services close what they were told of elsewhere than they are told.
 #[must_use]
-pub fn callback_sample(target: &Target, id: String, at: Timestamp) -> Value {
+pub fn callback_url(state: &State, target: &Target) -> String {
+    messages::url(target, &state.id.to_string())
+}
+
+/// Where a receiver would be told of a run that there is not, and what, to try it out.
+#[must_use]
+pub fn callback_sample(target: &Target, id: String, at: Timestamp) -> (String, Value) {
     let of_step =
         matches!(target.event, CallbackEvent::StepFailed | CallbackEvent::StepDeadLettered);
     let step = json!({
@@ -47,7 +55,7 @@ pub fn callback_sample(target: &Target, id: String, at: Timestamp) -> Value {
         "error": failure_json(&Failure::permanent("EXAMPLE", "nothing failed: this is a test")),
     });
     let mut data = json!({
-        "execution_id": "exec_example", "workflow_id": "example", "revision": 1,
+        "execution_id": RUN_OF_SAMPLES, "workflow_id": "example", "revision": 1,
         "correlation_id": "", "status": "running", "compensation": null, "output": null,
         "error": null, "handled_failures": [], "sla": null,
         "submitted_at": at.to_string(), "completed_at": null, "test": true,
@@ -55,7 +63,8 @@ pub fn callback_sample(target: &Target, id: String, at: Timestamp) -> Value {
     if of_step {
         data["step"] = step;
     }
-    Message { id, event: target.event, at, data }.written(&target.form)
+    let message = Message { id, event: target.event, at, tags: Vec::new(), data };
+    (messages::url(target, RUN_OF_SAMPLES), message.written(&target.form.body()))
 }
 
 /// The run as it stands; `workflow.failed` carries both words: the outcome, and what became of
@@ -92,122 +101,6 @@ fn step_json(state: &State, about: &AboutStep, failure: &Failure) -> Value {
         "error": failure_json(failure),
         "letter_id": about.letter.map(letter),
     })
-}
-
-/// What is told, before it is written.
-struct Message {
-    id: String,
-    event: CallbackEvent,
-    at: Timestamp,
-    data: Value,
-}
-
-impl Message {
-    fn written(self, form: &CallbackForm) -> Value {
-        match form {
-            CallbackForm::Backstitch => json!({
-                "event": self.event.word(), "timestamp": self.at.to_string(), "data": self.data,
-            }),
-            CallbackForm::CloudEvents => json!({
-                "specversion": "1.0",
-                "id": self.id,
-                "source": format!("/api/v1/executions/{}", self.text("execution_id")),
-                "type": format!("io.backstitch.{}", self.event.word()),
-                "subject": self.data["workflow_id"],
-                "time": self.at.to_string(),
-                "datacontenttype": "application/json",
-                "data": self.data,
-            }),
-            CallbackForm::Slack => self.slack(),
-            CallbackForm::PagerDuty { routing_key } => self.pagerduty(routing_key),
-        }
-    }
-
-    fn text(&self, field: &str) -> &str {
-        self.data[field].as_str().unwrap_or_default()
-    }
-
-    /// Why, in one sentence, if anything went wrong.
-    fn why(&self) -> Option<String> {
-        let of_step = self.data["step"]["error"]["message"].as_str();
-        let why = of_step.or_else(|| self.data["error"]["message"].as_str())?;
-        Some(why.chars().take(SENTENCE_CHARS_MAX).collect())
-    }
-
-    /// What happened, in one sentence.
-    fn sentence(&self) -> String {
-        let (workflow, status) = (self.text("workflow_id"), self.text("status"));
-        let of = if self.data["step"]["undo"] == true { "the undo of step" } else { "step" };
-        let step = self.data["step"]["step_id"].as_str().unwrap_or_default();
-        match self.event {
-            CallbackEvent::Started => format!("workflow {workflow} has begun"),
-            CallbackEvent::Completed => format!("workflow {workflow} completed"),
-            CallbackEvent::Failed => format!("workflow {workflow} failed: it is {status}"),
-            CallbackEvent::Compensating => format!("workflow {workflow} fails and is being undone"),
-            CallbackEvent::Cancelled => format!("workflow {workflow} was cancelled"),
-            CallbackEvent::SlaBreached => format!("workflow {workflow} takes longer than agreed"),
-            CallbackEvent::StepFailed => format!("step {step} of workflow {workflow} failed"),
-            CallbackEvent::StepDeadLettered => {
-                format!("{of} {step} of workflow {workflow} has a dead letter")
-            }
-        }
-    }
-
-    fn slack(&self) -> Value {
-        let escaped =
-            |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let sentence = escaped(&self.sentence());
-        let whole = match self.why() {
-            Some(why) => format!("{sentence}\n>{}", escaped(&why).replace('\n', " ")),
-            None => sentence.clone(),
-        };
-        let context = format!("`{}` {}", self.text("execution_id"), self.at);
-        json!({
-            "text": sentence,
-            "blocks": [
-                { "type": "section", "text": { "type": "mrkdwn", "text": whole } },
-                { "type": "context", "elements": [{ "type": "mrkdwn", "text": context }] },
-            ],
-        })
-    }
-
-    /// One alert for each run, which its completion resolves.
-    fn pagerduty(&self, routing_key: &str) -> Value {
-        let action = match self.event {
-            CallbackEvent::Completed => "resolve",
-            _ => "trigger",
-        };
-        let severity = match self.event {
-            CallbackEvent::Started | CallbackEvent::Completed => "info",
-            CallbackEvent::Cancelled | CallbackEvent::Compensating | CallbackEvent::SlaBreached => {
-                "warning"
-            }
-            CallbackEvent::StepFailed => "error",
-            CallbackEvent::Failed | CallbackEvent::StepDeadLettered => "critical",
-        };
-        let why = self.why().map(|why| format!(": {why}")).unwrap_or_default();
-        let summary: String = format!("{}{why}", self.sentence()).chars().take(1_024).collect();
-        // They take 512 KiB; an output may have more.
-        let mut details = self.data.clone();
-        if let Some(details) = details.as_object_mut() {
-            details.retain(|name, _| name != "output" && name != "handled_failures");
-        }
-        json!({
-            "routing_key": routing_key,
-            "event_action": action,
-            "dedup_key": self.data["execution_id"],
-            "client": "Backstitch",
-            "payload": {
-                "summary": summary,
-                "source": self.data["execution_id"],
-                "severity": severity,
-                "timestamp": self.at.to_string(),
-                "component": self.data["workflow_id"],
-                "class": self.event.word(),
-                "custom_details": details,
-            },
-        })
-    }
 }
 
 /// Who is told of what, and how. An integration's key is not shown.

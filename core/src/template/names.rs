@@ -1,14 +1,15 @@
 //! The names of a template: roots, steps and their fields, loop variables.
 
 use super::facts::{OutputRead, StepRead};
-use super::scan::{Scanner, error, roots};
+use super::paths::Piece;
+use super::scan::{self, Scanner, error, roots};
 use super::tokens::{Spanned, Token};
 use super::{ITEM_ROOTS, ROOTS, SyntaxError};
 use crate::definition::nearest::nearest;
 use crate::definition::problem::codes::UNKNOWN_STEP;
 use crate::ids::StepIndex;
 use crate::scope::StepView;
-use crate::secrets::is_name as is_secret;
+use crate::secrets::{self, is_name as is_secret};
 
 /// How secrets are written.
 pub(super) const SECRET_ALONE: &str = "a secret stands alone in its braces, `{{ secrets.name }}`, \
@@ -65,6 +66,38 @@ pub(super) fn secret<'t>(tokens: &'t [Spanned<'_>]) -> Option<&'t str> {
         _ => return None,
     };
     is_secret(name).then_some(name)
+}
+
+/// Where nothing but secrets is known.
+struct SecretsAlone;
+
+impl Names for SecretsAlone {
+    fn step(&self, _: &str) -> Option<StepIndex> {
+        None
+    }
+
+    fn nearest_step(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn of_effect(&self) -> bool {
+        true
+    }
+}
+
+/// The pieces of a text in which nothing but secrets stands in braces.
+///
+/// # Errors
+/// A sentence on what else does.
+pub(crate) fn secrets_in(source: &str) -> Result<Vec<secrets::Piece>, String> {
+    const ALONE: &str = "nothing but `{{ secrets.name }}` can stand in braces here";
+    let scanned = scan::text(source, &SecretsAlone).map_err(|error| error.message)?;
+    let pieces = scanned.paths.ok_or(ALONE)?.into_iter().map(|piece| match piece {
+        Piece::Literal(text) => Ok(secrets::Piece::Text(text.into())),
+        Piece::Secret(name) => Ok(secrets::Piece::Secret(name.into())),
+        Piece::Path(_) => Err(ALONE.to_owned()),
+    });
+    pieces.collect()
 }
 
 impl Scanner<'_> {

@@ -152,6 +152,73 @@ callbacks:
     life.check_replay();
 }
 
+/// Limits and fields as Opsgenie's Alert API 2 has them.
+#[test]
+fn opsgenie_has_one_alert_of_a_run_and_closes_it_when_the_run_completes() {
+    let mut life = Life::begin(
+        "
+id: bill
+on_failure: halt
+tags: [billing]
+steps: [{ id: a, type: task }]
+callbacks:
+  - { events: [step.dead_lettered, workflow.completed], url: 'https://og/v2/alerts/',
+      format: opsgenie, api_key: '{{ secrets.genie }}' }
+",
+        json!({}),
+    );
+    life.refuses("a");
+    let alert = body(&life, 0);
+    let message = alert["message"].as_str().expect("a text");
+    assert!(message.starts_with("step a of workflow bill has a dead letter: "), "{message}");
+    assert!(message.chars().count() <= 130);
+    assert_eq!((&alert["alias"], &alert["priority"]), (&json!(RUN.to_string()), &json!("P1")));
+    assert_eq!((&alert["tags"], &alert["entity"]), (&json!(["billing"]), &json!("bill")));
+    let details = alert["details"].as_object().expect("an object");
+    assert!(details.values().all(Value::is_string), "{details:?}");
+    assert_eq!(
+        (&details["step_id"], &details["event"]),
+        (&json!("a"), &json!("step.dead_lettered"))
+    );
+    assert_eq!(life.state.deliveries[0].url, "https://og/v2/alerts/");
+    life.act(retry(0)).expect("in place");
+    life.succeeds("a");
+    let close = format!("https://og/v2/alerts/{RUN}/close?identifierType=alias");
+    assert_eq!(life.state.deliveries[1].url, close);
+    let closed = json!({ "source": "Backstitch", "note": "workflow bill completed" });
+    assert_eq!(body(&life, 1), closed);
+    // Where the key is, its name is recorded.
+    let key = Some(("api_key", "{{ secrets.genie }}"));
+    assert_eq!(life.state.deliveries[1].form.body().key(), key);
+    life.check_replay();
+}
+
+#[test]
+fn a_pager_is_told_the_end_of_what_it_was_told() {
+    let mut life = Life::begin(
+        "
+id: bill
+on_failure: halt
+steps: [{ id: a, type: task }]
+callbacks:
+  - { events: [step.failed, workflow.completed], url: 'http://h/p', format: pagerduty,
+      routing_key: '{{ secrets.pager }}', headers: { X-From: 'b {{ secrets.me }}' } }
+",
+        json!({}),
+    );
+    life.refuses("a").act(retry(0)).expect("in place");
+    life.succeeds("a");
+    let told = |at: usize, field: &str| body(&life, at)[field].clone();
+    assert_eq!([0, 1].map(|at| told(at, "event_action")), ["trigger", "resolve"]);
+    for at in [0, 1] {
+        assert_eq!(told(at, "dedup_key"), RUN.to_string());
+        assert_eq!(told(at, "routing_key"), "{{ secrets.pager }}");
+        let headers = [("x-from".to_owned(), "b {{ secrets.me }}".to_owned())];
+        assert_eq!(life.state.deliveries[at].form.headers(), headers);
+    }
+    life.check_replay();
+}
+
 #[test]
 fn what_was_received_is_sent_again_when_somebody_wants_it() {
     let callbacks = "\ncallbacks: [{ event: workflow.completed, url: 'http://h/done' }]";

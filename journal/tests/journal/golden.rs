@@ -23,7 +23,9 @@ use crate::golden_api_keys::commit_api_keys;
 use crate::golden_availability::commit_availability;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
-use crate::golden_deliveries::{commit_callback_tried, commit_deliveries, commit_log_levels};
+use crate::golden_deliveries::{
+    commit_callback_forms, commit_callback_tried, commit_deliveries, commit_log_levels,
+};
 use crate::golden_faults::{commit_check_faults, commit_faults};
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
@@ -316,6 +318,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-deliveries.bin", commit_deliveries()),
         ("commit-callback-tried.bin", commit_callback_tried()),
         ("commit-log-levels.bin", commit_log_levels()),
+        ("commit-callback-forms.bin", commit_callback_forms()),
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),
         ("commit-objects.bin", commit_objects()),

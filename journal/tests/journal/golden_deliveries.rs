@@ -1,7 +1,8 @@
 //! The golden commit of callbacks in forms of their own, about steps, and sent again.
 
 use backstitch_core::event::{
-    AboutStep, CallbackEvent, CallbackForm, DeliveryEvent, Event, PartitionEvent, RunEvent, Target,
+    AboutStep, BodyForm, CallbackEvent, CallbackForm, DeliveryEvent, Event, PartitionEvent,
+    RunEvent, Target,
 };
 use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
@@ -40,6 +41,35 @@ pub fn commit_deliveries() -> Commit {
     let events = std::iter::once(DeliveryEvent::Targeted { targets }).chain(scheduled);
     let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_181_000_000));
     for (version, event) in (100..).zip(events.chain([again])) {
+        let event = Event::Run(RunEvent::Delivery(event));
+        assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
+/// Forms with a key that came later, and with headers.
+pub fn commit_callback_forms() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 12, &commit_1().head());
+    let headers = vec![("x-from".to_owned(), "z\u{fc}rich {{ secrets.me }}".to_owned())];
+    let (routing_key, api_key) = ("k1".to_owned(), "{{ secrets.genie }}".to_owned());
+    let bodies = [
+        BodyForm::Backstitch,
+        BodyForm::CloudEvents,
+        BodyForm::Slack,
+        BodyForm::PagerDuty { routing_key },
+        BodyForm::Opsgenie { api_key: api_key.clone() },
+    ];
+    let with_headers = bodies.map(|body| CallbackForm::of(body, headers.clone()));
+    let without = CallbackForm::of(BodyForm::Opsgenie { api_key }, Vec::new());
+    let target = |form: CallbackForm| {
+        let url = "https://z\u{fc}rich.example/{{ secrets.hook }}".to_owned();
+        Target { event: CallbackEvent::Completed, url, form }
+    };
+    let targets = with_headers.into_iter().chain([without.clone()]).map(target).collect();
+    let scheduled = DeliveryEvent::Scheduled { delivery: 5, target: target(without), about: None };
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_182_000_000));
+    for (version, event) in (110..).zip([DeliveryEvent::Targeted { targets }, scheduled]) {
         let event = Event::Run(RunEvent::Delivery(event));
         assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
     }

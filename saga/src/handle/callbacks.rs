@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstitch_core::command::{AttemptResult, is_callback_url};
+use backstitch_core::definition::Receiver;
 use backstitch_core::definition::problem::{Problem, codes};
 use backstitch_core::event::{PartitionEvent, Target};
 use backstitch_core::failure::Failure;
+use backstitch_core::payload::Payload;
 use backstitch_core::plan::WrittenHosts;
 use backstitch_core::report::callback_sample;
 use backstitch_executors::Task;
@@ -18,6 +20,7 @@ use crate::driver::{Post, received};
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::CALLBACK_TIMEOUT_MS;
+use crate::secrets::SecretStore;
 
 /// What came of an example that was sent.
 #[derive(Debug, Clone)]
@@ -53,11 +56,13 @@ impl Handle {
         }
         let now = clock::now();
         let id = format!("test/callback/{}", clock::draw_digits(now));
-        let body = callback_sample(target, id.clone(), now);
+        let (url, body) = callback_sample(target, id.clone(), now);
         let signer = &self.shared.limits.signer;
-        let text = body.to_string();
-        let post =
-            Post { url: &target.url, id: &id, media_type: target.form.media_type(), body: &text };
+        let receiver = Receiver { url, form: target.form.clone() };
+        let post = Post { receiver: &receiver, id: &id, body: &Payload::of(&body) };
+        // Whoever tries a receiver out refers to no secrets.
+        let request = post.request(signer, &SecretStore::default(), &namespace).await;
+        let (input, _) = request.map_err(|why| Error::Fold(why.message))?;
         let task = Task {
             execution: None,
             step: target.event.word().into(),
@@ -66,7 +71,7 @@ impl Handle {
             attempt: 1,
             correlation_id: "".into(),
             trace: None,
-            input: post.request(signer),
+            input,
             hosts: WrittenHosts::default(),
             timeout: Duration::from_millis(CALLBACK_TIMEOUT_MS),
         };

@@ -194,9 +194,13 @@ pub(super) fn request_digest(request: &Request) -> Digest {
         callbacks,
     ]);
     if let (false, Value::Array(parts)) = (targets.is_empty(), &mut whole) {
-        let keyed = |own: &Target| match &own.form {
-            CallbackForm::PagerDuty { routing_key } => json!([target_json(own), routing_key]),
-            _ => json!([target_json(own)]),
+        let keyed = |own: &Target| {
+            let (body, headers) = (own.form.body(), own.form.headers());
+            let mut parts = vec![target_json(own)];
+            parts.extend(body.key().map(|(_, key)| json!(key)));
+            // Keys of requests without headers stay what they were.
+            parts.extend((!headers.is_empty()).then(|| json!(headers)));
+            Value::Array(parts)
         };
         parts.push(json!({ "targets": targets.iter().map(keyed).collect::<Vec<_>>() }));
     }

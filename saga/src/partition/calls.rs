@@ -281,7 +281,8 @@ impl<T: Abandon> Partition<T> {
         let namespace = run.state.submitted.namespace.clone();
         owed.retain(|release| {
             let Release::Perform(order) = release else { return true };
-            let (Effect::DeliverCallback { delivery, .. }, Some(url)) = (order.effect, &order.url)
+            let (Effect::DeliverCallback { delivery, .. }, Some(receiver)) =
+                (order.effect, &order.receiver)
             else {
                 return true;
             };
@@ -290,7 +291,7 @@ impl<T: Abandon> Partition<T> {
                 run.ground(order.effect);
                 return false;
             }
-            let asked = Payload::of(&json!({ "url": url }));
+            let asked = Payload::of(&json!({ "url": receiver.url }));
             let Some(key) = services.service("http", &asked) else { return true };
             let (subject, again) = (order.effect.subject(), order.tries > 1);
             let name = (namespace.clone(), key.into());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::definition::Receiver;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::FaultKind;
 use backstitch_core::ids::ExecutionId;
@@ -28,12 +29,10 @@ pub struct Order {
     pub task_type: Option<Arc<str>>,
     /// The rendered input; of a callback, its body.
     pub input: Payload,
-    /// Of a callback: where it goes.
-    pub url: Option<String>,
+    /// Of a callback: where it goes, and in which form.
+    pub receiver: Option<Receiver>,
     /// The services that the definition names itself.
     pub hosts: WrittenHosts,
-    /// The media type of a callback's body.
-    pub media_type: &'static str,
     /// The same for every attempt of a round.
     pub idempotency_key: String,
     /// Carried along.
@@ -71,9 +70,8 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 step: plan.id.clone(),
                 task_type: Some(task_type.clone()),
                 input: own.input.clone().unwrap_or_else(Payload::null),
-                url: None,
+                receiver: None,
                 hosts,
-                media_type: "application/json",
                 idempotency_key,
                 correlation_id,
                 trace,
@@ -93,9 +91,8 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 step: plan.id.clone(),
                 task_type: state.undo_type(step).cloned(),
                 input: own.input.clone().unwrap_or_else(Payload::null),
-                url: None,
+                receiver: None,
                 hosts,
-                media_type: "application/json",
                 idempotency_key,
                 correlation_id,
                 trace,
@@ -115,9 +112,8 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 step: own.event.word().into(),
                 task_type: None,
                 input: own.body.clone(),
-                url: Some(own.url.clone()),
+                receiver: Some(Receiver { url: own.url.clone(), form: own.form.clone() }),
                 hosts,
-                media_type: own.form.media_type(),
                 idempotency_key,
                 correlation_id,
                 trace,

@@ -42,8 +42,8 @@ impl Dependencies for Services {
 
 /// The service that an order calls.
 fn called(order: &Order) -> Option<String> {
-    match &order.url {
-        Some(url) => Services.service("http", &Payload::of(&json!({ "url": url }))),
+    match &order.receiver {
+        Some(to) => Services.service("http", &Payload::of(&json!({ "url": to.url }))),
         None => Services.service(order.task_type.as_deref()?, &order.input),
     }
 }

@@ -52,7 +52,7 @@ impl Books {
             return;
         }
         self.counter += 1;
-        if order.url.is_some() {
+        if order.receiver.is_some() {
             *self.callbacks.entry(order.idempotency_key.clone()).or_default() += 1;
         } else {
             let counter = self.counter;
@@ -91,7 +91,7 @@ pub enum Faults {
 pub fn fly(order: Order, now: Timestamp, random: &mut Random, faults: Faults) -> Flight {
     let soon = now.plus_ms(random.below(800));
     let answered = |result| AttemptResult::Answered(result);
-    let dead = order.url.as_ref().is_some_and(|url| url.starts_with("http://dead/"));
+    let dead = order.receiver.as_ref().is_some_and(|to| to.url.starts_with("http://dead/"));
     let draw = match (dead, faults) {
         (true, _) | (false, Faults::Down) => 65,
         (false, Faults::Some) => random.below(100),

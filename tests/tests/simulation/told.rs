@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backstitch_core::event::{CallbackEvent, CallbackForm, LetterSubject, RunEvent, Target};
 use backstitch_core::ids::ExecutionId;
+use backstitch_core::report::callback_url;
 use backstitch_core::state::State;
 use serde_json::{Value, json};
 
@@ -32,7 +33,8 @@ pub fn wrong(
     let happened = happened(state, events);
     for target in state.told() {
         let event = target.event.word();
-        let times = told.get(&(event, target.url)).copied().unwrap_or(0);
+        let url = callback_url(state, &target.target());
+        let times = told.get(&(event, url.as_str())).copied().unwrap_or(0);
         if event == ending && times == 0 {
             return Some("somebody was not told of the end");
         }
@@ -82,7 +84,9 @@ pub fn further(definition: &mut Value, random: &mut Random) {
     let forms = [
         json!({ "format": "cloudevents" }),
         json!({ "format": "slack" }),
-        json!({ "format": "pagerduty", "routing_key": "abc" }),
+        json!({ "format": "pagerduty", "routing_key": "{{ secrets.pager }}" }),
+        json!({ "format": "opsgenie", "api_key": "abc" }),
+        json!({ "headers": { "x-from": "{{ secrets.me }}" } }),
     ];
     for callback in callbacks {
         if !random.chance(20) {

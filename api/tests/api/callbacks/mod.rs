@@ -1,6 +1,7 @@
 //! Callbacks as their receivers see them: the same body and id in every attempt, signed.
 
-mod receiver;
+pub mod receiver;
+mod secrets;
 
 use std::fs;
 use std::path::Path;

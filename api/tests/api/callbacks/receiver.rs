@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// Its path and query.
+    pub path: String,
     pub headers: HeaderMap,
     pub body: String,
 }
@@ -67,8 +69,13 @@ impl Receiver {
     }
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: String) -> StatusCode {
+async fn answer(
+    State(desk): State<Arc<Desk>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: String,
+) -> StatusCode {
     let status = desk.next.lock().expect("no thread panicked").pop().unwrap_or(204);
-    desk.came.send(Seen { headers, body }).expect("the test goes on");
+    desk.came.send(Seen { path: uri.to_string(), headers, body }).expect("the test goes on");
     StatusCode::from_u16(status).expect("a status")
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::nearest::unknown;
+
 /// Exit codes, as `backstitch --help` lists them.
 pub mod exit {
     /// The command failed, or what it checked is wrong.
@@ -185,6 +187,10 @@ impl Error {
                 Self::DataPath { directory: directory.to_owned(), cause: source }
             }
             backstitch_saga::Error::Journal(error) => Self::DataDirectory(error),
+            backstitch_saga::Error::UnknownEnvironment { name, known } => {
+                let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+                Self::Setting(unknown("environment", &name, &known))
+            }
             other => Self::Open(other),
         }
     }

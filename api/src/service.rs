@@ -186,6 +186,7 @@ async fn serve(
         drain: settings.drain,
         shutdown: settings.shutdown,
         retention: settings.retention.clone(),
+        policies: settings.policies.clone(),
     };
     let opening = tokio::task::spawn_blocking(|| Engine::open(config));
     let opened = tokio::select! {

@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 pub use service::{BreakerOrder, Hold, HoldReason, ServiceEvent};
 pub use submitted::{Callback, CallbackEvent, Submitted};
 pub use unwind::{UndoSettlement, UnwindEvent};
-pub use workflow::{AvailabilityEvent, WorkflowEvent};
+pub use workflow::{Applied, AvailabilityEvent, WorkflowEvent};
 
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::definition::problem::{Problem, codes};
 use crate::event::{ObjectEvent, ObjectKind};
 use crate::ids::Digest;
+use crate::policy;
 use crate::time::Timestamp;
 
 /// The most objects of one kind.
@@ -117,7 +118,15 @@ pub fn check(kind: ObjectKind, name: &str, content: &Value) -> Result<String, Ve
         let message = format!("has {} bytes; at most {OBJECT_BYTES_MAX} are taken", text.len());
         wrong("", codes::OUT_OF_RANGE, message);
     }
-    if problems.is_empty() { Ok(text) } else { Err(problems) }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    match kind {
+        ObjectKind::Policy => policy::check_policy(content).map(|own| own.to_string()),
+        ObjectKind::Environment => policy::check_environment(content).map(|own| own.to_string()),
+        ObjectKind::Adapter => policy::check_adapter(content).map(|own| own.to_string()),
+        ObjectKind::AlertChannel | ObjectKind::AlertRule => Ok(text),
+    }
 }
 
 /// Folds one event.

@@ -232,6 +232,7 @@ impl Plan {
     pub fn read(value: &Value, types: &dyn TaskTypes) -> Result<(Definition, Self), Vec<Problem>> {
         let mut problems = Problems::default();
         let definition = Definition::read_noting(value, &mut problems);
+        definition.check_retries(&|name| types.has_retry_policy(name), &mut problems);
         check_tags(&definition, &mut problems);
         let graph = Graph::of(&definition, &mut problems);
         let plan = compile::plan(&definition, &graph, Some(types), &mut problems);

@@ -42,7 +42,7 @@ use crate::trace::TraceId;
 pub use api_keys::api_key_json;
 pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
 pub use callbacks::{Notice, callback_body, callback_sample, callback_url, target_json};
-pub use effective::effective_json;
+pub use effective::{Written, applied_json, effective_json};
 pub use events::{event_json, outcome_word, suspend_word};
 pub use letters::{
     kind_word, letter_counts_json, letter_group_json, letter_json, letter_row_json,

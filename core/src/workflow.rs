@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::availability::{self, Availability};
-use crate::event::WorkflowEvent;
+use crate::event::{Applied, WorkflowEvent};
 use crate::ids::Digest;
 use crate::rollout::{self, InForce};
 use crate::time::Timestamp;
@@ -22,8 +22,11 @@ pub const PART_BYTES_MAX: usize = 64 * 1024;
 pub struct WorkflowState {
     /// In order; numbers are gapless from 1, or from those that were purged.
     pub revisions: Vec<Revision>,
-    /// Contents that imported runs are pinned to and that are no revisions, with their texts.
+    /// Contents that runs are pinned to and that are no revisions, with their texts: of imported
+    /// runs, and what policies made of revisions.
     pub kept: BTreeMap<Digest, Arc<str>>,
+    /// What policies said in those that they made.
+    pub adapted: BTreeMap<Digest, Adaptation>,
     /// The texts that contents were submitted as, the newest of each, by the content.
     pub sources: BTreeMap<Digest, Source>,
     /// Which revision new runs get; the newest if nothing is in force.
@@ -50,6 +53,15 @@ pub struct Revision {
     pub defined_at: Timestamp,
     /// Who defined it.
     pub actor: String,
+}
+
+/// What policies, the environment and adapters made of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adaptation {
+    /// Of which.
+    pub revision: u32,
+    /// What each of them said.
+    pub applied: Arc<[Applied]>,
 }
 
 /// A definition as it was submitted.
@@ -169,6 +181,24 @@ pub fn keep(
     events
 }
 
+/// What pinning runs to what policies made of a revision means: nothing, if it is recorded
+/// already.
+#[must_use]
+pub fn adapt(
+    state: &Option<WorkflowState>,
+    text: &str,
+    digest: Digest,
+    own: &Adaptation,
+) -> Vec<WorkflowEvent> {
+    if state.as_ref().is_some_and(|known| known.adapted.contains_key(&digest)) {
+        return Vec::new();
+    }
+    let (mut events, last) = pieces(text);
+    let (revision, applied) = (own.revision, own.applied.to_vec());
+    events.push(WorkflowEvent::Adapted { revision, digest, text: last, applied });
+    events
+}
+
 /// What keeping the text means that a content was submitted as: nothing, if that text is kept
 /// for it already, or is the content's own. Recorded before the content itself, so that there is
 /// no revision without it.
@@ -250,6 +280,14 @@ pub fn evolve(
                 .ok_or(IllegalWorkflowEvent::KeptMismatch { digest: *digest })?;
             workflow.pending.clear();
             workflow.kept.insert(*digest, whole.into());
+        }
+        WorkflowEvent::Adapted { revision, digest, text, applied } => {
+            let whole = whole(&workflow.pending, text, *digest)
+                .ok_or(IllegalWorkflowEvent::KeptMismatch { digest: *digest })?;
+            workflow.pending.clear();
+            workflow.kept.insert(*digest, whole.into());
+            let adaptation = Adaptation { revision: *revision, applied: applied[..].into() };
+            workflow.adapted.insert(*digest, adaptation);
         }
         WorkflowEvent::SourceKept { digest, form, format, source, text, actor: _ } => {
             let whole = whole(&workflow.pending, text, *source)

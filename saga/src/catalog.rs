@@ -12,7 +12,9 @@ use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::Plan;
 use backstitch_core::rollout::{Applicant, InForce, NotOpen};
 use backstitch_core::time::Timestamp;
-use backstitch_core::workflow::Source;
+use backstitch_core::workflow::{Adaptation, Source};
+
+use crate::policies::PolicyBook;
 
 /// One revision of a workflow.
 #[derive(Debug, Clone)]
@@ -67,6 +69,10 @@ pub enum NotChosen {
     NoRevision,
     /// The workflow's roll-out keeps it from the run.
     NotOpen(NotOpen),
+    /// What policies make of it is no definition.
+    DoesNotFit,
+    /// What policies make of this revision is not known yet.
+    Unsettled(u32),
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +88,8 @@ struct Tables {
     rollouts: HashMap<Name, Arc<InForce>>,
     /// Workflows of which no run begins.
     unavailable: HashMap<Name, Arc<Availability>>,
+    /// What policies said in contents that they made.
+    adaptations: HashMap<Digest, Adaptation>,
 }
 
 impl Tables {
@@ -98,6 +106,7 @@ impl Tables {
 #[derive(Debug, Default)]
 pub struct Catalog {
     tables: RwLock<Tables>,
+    policies: PolicyBook,
 }
 
 impl Catalog {
@@ -112,7 +121,25 @@ impl Catalog {
         }
     }
 
-    /// Adds a content that is no revision: imported runs are pinned to it.
+    /// What policies, the environment and adapters make of revisions.
+    #[must_use]
+    pub fn policies(&self) -> &PolicyBook {
+        &self.policies
+    }
+
+    /// What policies said in a content, if they made it.
+    #[must_use]
+    pub fn adaptation(&self, digest: &Digest) -> Option<Adaptation> {
+        self.read(|tables| tables.adaptations.get(digest).cloned())
+    }
+
+    /// Notes what policies said in a content.
+    pub fn adapt(&self, digest: Digest, own: Adaptation) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.adaptations.entry(digest).or_insert(own);
+    }
+
+    /// Adds a content that is no revision: imported runs are pinned to it, or policies made it.
     pub fn keep(&self, plan: Arc<Plan>, text: Arc<str>) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.texts.entry(plan.digest).or_insert_with(|| text.clone());
@@ -131,6 +158,9 @@ impl Catalog {
 
     /// Says whether runs of a workflow begin; one that was purged is no longer to be had.
     pub fn avail(&self, name: Name, own: Availability) {
+        if own.purged {
+            self.policies.forget(&name.0);
+        }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         if own.purged {
             tables.workflows.remove(&name);

@@ -10,6 +10,7 @@ mod open_report;
 mod published;
 mod rebuild;
 mod recovery;
+mod settling;
 mod worker;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ use crate::hold::Hold;
 use crate::keys::Keys;
 use crate::live::{self, Live};
 use crate::partition::{Histories, Input, Post, Recoverable};
+use crate::policies::{self, Settled};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
 use crate::retention;
@@ -90,6 +92,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// How long runs are kept.
     pub retention: retention::Settings,
+    /// Where the node runs.
+    pub policies: policies::Settings,
 }
 
 /// What a shutdown does to runs that have not ended.
@@ -175,7 +179,11 @@ impl Engine {
             limits,
         );
         handle.keep_api_keys(recovered_keys);
+        catalog.policies().start_in(config.policies);
         handle.keep_objects(recovered_objects);
+        if let Some((name, known)) = catalog.policies().unknown_environment() {
+            return Err(Error::UnknownEnvironment { name, known });
+        }
         let opened_at = handle.newest_cursor();
         let redrives = Redrives::new(handle.clone(), stopping.clone());
         let (peers, posts): (Vec<_>, Vec<_>) =
@@ -329,7 +337,13 @@ impl Histories for JournalHistories {
         wanted: Option<u32>,
         run: &Applicant<'_>,
     ) -> Result<Chosen, NotChosen> {
-        self.catalog.choose(namespace, workflow, wanted, run)
+        let chosen = self.catalog.choose(namespace, workflow, wanted, run)?;
+        match self.catalog.policies().settled(namespace, chosen.plan.digest) {
+            Ok(Settled::AsItIs) => Ok(chosen),
+            Ok(Settled::Adapted(plan)) => Ok(Chosen { plan, ..chosen }),
+            Ok(Settled::DoesNotFit(_)) => Err(NotChosen::DoesNotFit),
+            Err(_) => Err(NotChosen::Unsettled(chosen.number)),
+        }
     }
 
     fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {

@@ -99,6 +99,14 @@ pub enum Error {
     /// No key of that id, or it was revoked.
     #[error("there is no API key `{0}`")]
     ApiKeyNotFound(String),
+    /// Nobody says what the environment is that the node is started in.
+    #[error("there is no environment `{name}`")]
+    UnknownEnvironment {
+        /// As given.
+        name: Arc<str>,
+        /// Those that there are.
+        known: Vec<Arc<str>>,
+    },
     /// The object can't say that, for every reason named.
     #[error("the object has {} problem(s)", .0.len())]
     InvalidObject(Vec<Problem>),

@@ -17,6 +17,7 @@ mod log_levels;
 mod migrations;
 mod objects;
 mod payloads;
+mod policies;
 mod reads;
 mod redrives;
 mod rehearsals;
@@ -208,7 +209,7 @@ impl Handle {
     /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`], [`Error::SubmissionTooLarge`],
     /// [`Error::KeyConflict`], [`Error::Draining`], [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Accepted, Error> {
-        match self.prepare(request.clone()) {
+        match self.prepare(request.clone()).await {
             Ok(submission) => self.begin(submission).await,
             Err(error) => self.repeated(&request).await.ok_or(error),
         }
@@ -303,7 +304,7 @@ impl Handle {
     }
 
     /// Checks a request whole and draws what its run needs. Nothing is recorded yet.
-    fn prepare(&self, request: Request) -> Result<Submission, Error> {
+    async fn prepare(&self, request: Request) -> Result<Submission, Error> {
         if self.shared.draining.load(Ordering::SeqCst) {
             return Err(Error::Draining);
         }
@@ -320,7 +321,7 @@ impl Handle {
         };
         let tags: Vec<Arc<str>> = request.tags.iter().map(|tag| tag.as_str().into()).collect();
         let chosen = self.choose(&request, &tags, &execution.to_string())?;
-        let Chosen { number, plan, variant } = chosen;
+        let Chosen { number, plan, variant } = self.pinned(&request.namespace, chosen).await?;
         let mut problems = check_words(&request);
         if let Err(wrong) = plan.check_input(&request.input) {
             problems.extend(wrong);

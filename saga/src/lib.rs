@@ -19,6 +19,7 @@ pub mod live;
 pub mod metrics;
 mod owners;
 pub mod partition;
+pub mod policies;
 pub mod redrives;
 pub mod rehearsals;
 pub mod replays;

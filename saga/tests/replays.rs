@@ -85,6 +85,7 @@ impl Node {
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(60),
             shutdown: backstitch_saga::Shutdown::Drain,
+            policies: backstitch_saga::policies::Settings::default(),
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = Engine::open(config).expect("the journal opens");

@@ -79,6 +79,7 @@ impl Node {
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_millis(1),
             shutdown: backstitch_saga::Shutdown::Drain,
+            policies: backstitch_saga::policies::Settings::default(),
             retention,
         };
         let engine = Engine::open(config).expect("the journal opens");

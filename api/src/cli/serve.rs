@@ -172,6 +172,13 @@ pub struct ServeFlags {
     /// Where backups asked for by HTTP may go; without it they are off
     #[arg(long, value_name = "PATH")]
     pub backup_directory: Option<String>,
+    /// The environment that holds here, such as staging: of `environments` in the configuration file,
+    /// or of the API
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Environments by name, as JSON
+    #[arg(long, value_name = "ENVIRONMENTS")]
+    pub environments: Option<String>,
 }
 
 impl ServeFlags {
@@ -230,6 +237,8 @@ impl ServeFlags {
             ("archive_keep_for", self.archive_keep_for.clone()),
             ("retention_interval", self.retention_interval.clone()),
             ("backup_directory", self.backup_directory.clone()),
+            ("environment", self.environment.clone()),
+            ("environments", self.environments.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
         Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)

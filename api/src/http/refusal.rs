@@ -234,7 +234,10 @@ impl From<Error> for Refusal {
             Error::Quarantined(_) => Self::new(codes::EXECUTION_QUARANTINED, message),
             Error::Cursor(_) => Self::bad_request(message),
             Error::Draining | Error::Stopped => Self::unavailable(message),
-            Error::Journal(_) | Error::Executors(_) | Error::Fold(_) => internal(&error),
+            Error::Journal(_)
+            | Error::Executors(_)
+            | Error::Fold(_)
+            | Error::UnknownEnvironment { .. } => internal(&error),
         }
     }
 }

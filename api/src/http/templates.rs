@@ -122,7 +122,7 @@ async fn recorded(
         let current = engine.catalog().latest(namespace, &id).map(|own| own.plan.digest);
         let expected = match current {
             None => Expected::Nothing,
-            Some(digest) if engine.compile(&definition)?.plan.digest == digest => {
+            Some(digest) if engine.compile(namespace, &definition)?.plan.digest == digest => {
                 Expected::OneOf(vec![digest])
             }
             Some(_) if asked.is_none() => continue,

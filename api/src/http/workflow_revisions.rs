@@ -3,7 +3,7 @@
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::definition::changes;
-use backstitch_core::report::effective_json;
+use backstitch_core::ids::ExecutionId;
 use backstitch_saga::catalog::Revision;
 use serde_json::{Value, json};
 
@@ -41,19 +41,38 @@ pub(super) async fn diff(
     })))
 }
 
-/// `GET /api/v1/workflows/{id}/effective`: every value of a revision, and where it comes from.
+/// `GET /api/v1/workflows/{id}/effective`: every value of a revision as a run that begins now has
+/// it, or of the content that a run is pinned to, and where it comes from.
 pub(super) async fn effective(
     caller: Caller,
     PathId(workflow): PathId,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["revision"])?;
+    let asked = Parameters::of(&uri, &["revision", "execution_id"])?;
     let number = asked.number("revision", 1..=u32::MAX)?;
-    let revisions = revisions_of(&caller, &workflow)?;
-    let own = numbered(&revisions, number, &workflow)?;
-    let mut shown = effective_json(&canonical(own)?, &own.plan);
+    let (engine, namespace) = (caller.engine()?, caller.namespace());
+    let (number, mut shown) = match asked.text("execution_id") {
+        Some(_) if number.is_some() => {
+            let message = "either `revision` or `execution_id` is asked for, not both";
+            return Err(Refusal::new(codes::INVALID_REQUEST, message));
+        }
+        Some(text) => {
+            let not_one = || Refusal::new(codes::EXECUTION_NOT_FOUND, "there is no such execution");
+            let run: ExecutionId = text.parse().map_err(|_| not_one())?;
+            let (of, number, shown) = engine.effective_of_run(namespace, run).await?;
+            if *of != *workflow {
+                return Err(not_one());
+            }
+            (number, shown)
+        }
+        None => {
+            let revisions = revisions_of(&caller, &workflow)?;
+            let own = numbered(&revisions, number, &workflow)?;
+            (own.number, engine.effective(namespace, &workflow, own.number).await?)
+        }
+    };
     shown["workflow_id"] = workflow.into();
-    shown["revision"] = own.number.into();
+    shown["revision"] = number.into();
     Ok(answer::ok(&shown))
 }
 

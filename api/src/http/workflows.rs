@@ -95,10 +95,10 @@ pub(super) fn defined_json(defined: &Defined) -> Value {
 
 /// `POST /api/v1/workflows/validate`: all that defining checks, and nothing is recorded.
 pub(super) async fn validate(caller: Caller, document: Document) -> Result<Response, Refusal> {
-    let engine = caller.engine()?.clone();
+    let (engine, namespace) = (caller.engine()?.clone(), caller.namespace().clone());
     let (definition, share) = document.required(A_DEFINITION)?;
     let compiling = tokio::task::spawn_blocking(move || {
-        let compiled = engine.compile(&definition);
+        let compiled = engine.compile(&namespace, &definition);
         drop((definition, share));
         compiled
     });

@@ -5,6 +5,7 @@
 
 pub mod authentication;
 mod effective;
+mod environment;
 mod foreign;
 mod otlp;
 mod private_hosts;
@@ -127,6 +128,8 @@ pub struct Settings {
     pub node: String,
     /// How long runs are kept.
     pub retention: backstitch_saga::retention::Settings,
+    /// Where it runs: the name of its environment, and those of the configuration file.
+    pub policies: backstitch_saga::policies::Settings,
     /// When open dead letters are too many, or too old.
     pub letter_alarm: LetterAlarm,
     /// Whether there are metrics.
@@ -173,6 +176,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             node: "local".to_owned(),
             retention: backstitch_saga::retention::Settings::default(),
+            policies: backstitch_saga::policies::Settings::default(),
             letter_alarm: LetterAlarm::default(),
             metrics: true,
             metric_names: MetricNames::default(),

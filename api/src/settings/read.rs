@@ -17,7 +17,7 @@ use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
 use super::{Authentication, LogFormat, MetricNames, Otlp, Settings, Sources, Tls};
-use super::{private_hosts, rate};
+use super::{environment, private_hosts, rate};
 use crate::error::Error;
 use crate::log::LEVELS;
 
@@ -83,6 +83,8 @@ impl Settings {
         put(sources, "retention_interval", &mut settings.retention.sweep_every, interval)?;
         put(sources, "archive_keep_for", &mut settings.retention.archive_keep_for, keep_for)?;
         put(sources, "backup_directory", &mut settings.backup_directory, path)?;
+        put(sources, "environment", &mut settings.policies.environment, environment::name)?;
+        put(sources, "environments", &mut settings.policies.environments, environment::all)?;
         put(sources, "webhook_secrets", &mut settings.webhook_secrets, path)?;
         put(sources, "secrets_dir", &mut settings.secrets_dir, path)?;
         settings.authentication = Authentication::read(sources)?;

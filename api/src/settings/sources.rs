@@ -18,12 +18,15 @@ pub const CONFIG_FILES: [&str; 3] =
     ["backstitch.yaml", "config/orchestrator.yaml", SHARED_CONFIG_FILE];
 /// A file that other programs have a part in, so that it has sections which are not ours.
 const SHARED_CONFIG_FILE: &str = "config/app.yaml";
+/// What an environment may say without effect, and how each spelling of it ends.
+const THRESHOLD: &str = "environments.man-mode-threshold";
+const THRESHOLD_ENDING: &str = "threshold\"";
 /// Names the configuration file from the environment.
 const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 49] = [
+pub const KEYS: [&str; 51] = [
     "data_dir",
     "listen",
     "fsync",
@@ -73,6 +76,8 @@ pub const KEYS: [&str; 49] = [
     "retention_interval",
     "archive_keep_for",
     "backup_directory",
+    "environment",
+    "environments",
 ];
 
 /// A value as it was given, and by whom.
@@ -188,12 +193,18 @@ impl Sources {
                 continue;
             };
             // Rules are more than a word.
-            let ruled = ["retention", "breakers"].contains(&key) && value.is_object();
+            let ruled =
+                ["retention", "breakers", "environments"].contains(&key) && value.is_object();
             let policy = ruled.then(|| value.to_string());
             let text = policy
                 .or_else(|| as_text(&value))
                 .ok_or_else(|| wrong(format!("`{key}` must be a single value, not {value}")))?;
-            self.given.insert(key, Given { text, origin: format!("`{key}` in {file}") });
+            let origin = format!("`{key}` in {file}");
+            if key == "environments" && text.contains(THRESHOLD_ENDING) {
+                let why = "no step waits for a person because of its risk yet";
+                self.idle.push(Idle { name: THRESHOLD, origin: origin.clone(), why });
+            }
+            self.given.insert(key, Given { text, origin });
         }
         self.add_foreign(&said);
         Ok(())

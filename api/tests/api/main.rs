@@ -26,6 +26,7 @@ mod loops;
 mod migrations;
 mod objects;
 mod payloads;
+mod policies;
 mod preconditions;
 mod process;
 mod rates;

@@ -18,10 +18,12 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
     match (stream, event) {
         (StreamId::Execution(run), Event::Run(event)) => run_deed(*run, event),
         (StreamId::Workflow { namespace, workflow }, Event::Workflow(event)) => match event {
-            // A content kept for imported runs is part of their import, a text of its revision.
+            // A content kept for imported runs is part of their import, a text of its revision,
+            // and what policies make of one follows of them.
             WorkflowEvent::DefinitionPart { .. }
             | WorkflowEvent::Kept { .. }
-            | WorkflowEvent::SourceKept { .. } => None,
+            | WorkflowEvent::SourceKept { .. }
+            | WorkflowEvent::Adapted { .. } => None,
             WorkflowEvent::Defined { revision, digest, actor, .. } => Some(Deed {
                 namespace: Some(namespace.clone()),
                 actor: actor.clone(),

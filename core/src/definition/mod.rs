@@ -12,6 +12,7 @@ pub(crate) mod read;
 mod read_callbacks;
 mod read_check;
 mod read_each;
+mod read_egress;
 pub(crate) mod read_fields;
 mod read_graph;
 mod read_limits;
@@ -27,6 +28,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub(crate) use read::defaults as read_defaults;
+pub(crate) use read_callbacks::callbacks as read_targets;
 pub use read_callbacks::{CALLBACK_FIELDS, read_callbacks};
 pub use read_check::Check;
 pub use read_each::{Each, MAX_PARALLEL_DEFAULT, MAX_PARALLEL_MAX, OnItemFailure};
@@ -34,13 +37,17 @@ pub use read_limits::{
     Concurrency, KEYED_LIMITS_MAX, KEYED_MAX, KeyedLimit, PriorityText, RUN_LIMITS_MAX,
     RUNS_AT_A_TIME_MAX,
 };
+pub(crate) use read_receiver::check_url;
 
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use changes::changes;
+pub(crate) use read_egress::read_egress;
 pub use read_receiver::{HEADERS_MAX, RECEIVER_FIELDS, Receiver, Secrets};
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};
+pub(crate) use retries::{retry as read_retry, retry_policies as read_retry_policies};
 
+use crate::egress::Egress;
 use crate::event::{Recourse, Target};
 use crate::ids::Digest;
 use crate::plan::ReplaySafety;
@@ -140,6 +147,8 @@ pub struct Definition {
     pub outputs: Option<Map<String, Value>>,
     /// Who is told.
     pub callbacks: Vec<Target>,
+    /// Which hosts its runs may call: all of these have to admit one.
+    pub egress: Vec<Egress>,
 }
 
 /// Policies for steps that do not say.

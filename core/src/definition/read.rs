@@ -8,6 +8,7 @@ use super::problem::{Problems, codes};
 use super::read_callbacks::callbacks;
 use super::read_check::check;
 use super::read_each::{each, max_parallel, on_item_failure};
+use super::read_egress::egress;
 use super::read_fields::{Fields, joined, type_of};
 use super::read_graph::{ids, routes, sla, total_timeout};
 use super::read_limits::{concurrency, keyed, priority};
@@ -27,7 +28,7 @@ use crate::event::Recourse;
 use crate::plan::ReplaySafety;
 use crate::template::{RESERVED_ROOTS, TEMPLATE_BYTES_MAX, has_template};
 
-pub(crate) const DEFINITION_FIELDS: [&str; 22] = [
+pub(crate) const DEFINITION_FIELDS: [&str; 23] = [
     "id",
     "name",
     "description",
@@ -50,6 +51,7 @@ pub(crate) const DEFINITION_FIELDS: [&str; 22] = [
     "steps",
     "outputs",
     "callbacks",
+    "egress",
 ];
 pub(crate) const STEP_FIELDS: [&str; 27] = [
     "id",
@@ -91,7 +93,7 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
     let Some(fields) = Fields::of(value, "", &DEFINITION_FIELDS, problems) else {
         return Definition::default();
     };
-    let definition = Definition {
+    Definition {
         id: workflow_id(&fields, problems),
         name: fields.text("name", NAME_CHARS_MAX, problems),
         description: fields.text("description", DESCRIPTION_CHARS_MAX, problems),
@@ -118,9 +120,8 @@ pub(super) fn definition(value: &Value, problems: &mut Problems) -> Definition {
             Secrets::Taken,
             problems,
         ),
-    };
-    definition.check_retries(problems);
-    definition
+        egress: egress(&fields, problems),
+    }
 }
 
 fn workflow_id(fields: &Fields<'_>, problems: &mut Problems) -> String {
@@ -184,7 +185,7 @@ fn holds_template(value: &Value) -> bool {
     }
 }
 
-fn defaults(fields: &Fields<'_>, problems: &mut Problems) -> Defaults {
+pub(crate) fn defaults(fields: &Fields<'_>, problems: &mut Problems) -> Defaults {
     let Some(value) = fields.get("defaults") else { return Defaults::default() };
     let Some(fields) = Fields::of(value, "defaults", &["retry", "timeout", "breaker"], problems)
     else {

@@ -24,7 +24,7 @@ pub fn read_callbacks(items: &[Value]) -> Result<Vec<Target>, Vec<Problem>> {
 }
 
 /// Reads callbacks; one with several events is as many.
-pub(super) fn callbacks(items: &[Value], secrets: Secrets, problems: &mut Problems) -> Vec<Target> {
+pub(crate) fn callbacks(items: &[Value], secrets: Secrets, problems: &mut Problems) -> Vec<Target> {
     let read = |(at, value): (usize, &Value)| {
         callback(value, &format!("callbacks[{at}]"), secrets, problems)
     };

@@ -10,7 +10,7 @@ use crate::template::{TEMPLATE_BYTES_MAX, has_template};
 use crate::time::{DURATION_MS_MAX, parse_duration_ms};
 
 /// A duration within bounds.
-pub(super) fn duration(
+pub(crate) fn duration(
     fields: &Fields<'_>,
     name: &str,
     bounds_ms: (u64, u64),

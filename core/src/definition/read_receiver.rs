@@ -215,7 +215,7 @@ fn header(name: &str, value: &Value, secrets: Secrets) -> Result<String, String>
 }
 
 /// Whether a text is such a URL, whatever the secrets in it are.
-fn check_url_with(url: &str, secrets: Secrets) -> Result<(), String> {
+pub(crate) fn check_url_with(url: &str, secrets: Secrets) -> Result<(), String> {
     if secrets == Secrets::Refused || !has_template(url) {
         return check_url(url).map_err(str::to_owned);
     }

@@ -1,6 +1,6 @@
 //! Retry policies as written: reading and writing them, and what they mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -145,18 +145,35 @@ impl Definition {
         self.retry_policies.get(name).ok_or(name)
     }
 
-    /// Notes every name of a policy that there is none of.
-    pub(super) fn check_retries(&self, problems: &mut Problems) {
-        self.check_name(self.defaults.retry.as_ref(), "defaults.retry", problems);
+    /// Notes every name of a policy that there is none of, here or `elsewhere`. What is stored
+    /// is not asked: a policy of the node's may be gone since, and then it means `standard`.
+    pub(crate) fn check_retries(&self, elsewhere: &dyn Fn(&str) -> bool, problems: &mut Problems) {
+        let mut check = |retry: Option<&Retry>, path: &str| {
+            let Some(Retry::Named(name)) = retry else { return };
+            if !elsewhere(name) {
+                self.check_name(name, path, problems);
+            }
+        };
+        check(self.defaults.retry.as_ref(), "defaults.retry");
         for (at, step) in self.steps.iter().enumerate() {
             for (retry, below) in policies_of(step) {
-                self.check_name(retry, &format!("steps[{at}].{below}"), problems);
+                check(retry, &format!("steps[{at}].{below}"));
             }
         }
     }
 
-    fn check_name(&self, retry: Option<&Retry>, path: &str, problems: &mut Problems) {
-        let Some(Retry::Named(name)) = retry else { return };
+    /// The names of policies that it uses, in any of its steps.
+    pub(crate) fn retries_named(&self) -> BTreeSet<&str> {
+        let of_steps = self.steps.iter().flat_map(policies_of).filter_map(|(retry, _)| retry);
+        let all = self.defaults.retry.iter().chain(of_steps);
+        all.filter_map(|retry| match retry {
+            Retry::Named(name) => Some(name.as_str()),
+            Retry::Own(_) => None,
+        })
+        .collect()
+    }
+
+    fn check_name(&self, name: &str, path: &str, problems: &mut Problems) {
         let own = || self.retry_policies.keys().map(String::as_str);
         let known = || RetryPolicy::NAMED.iter().map(|(name, _)| *name).chain(own());
         if known().any(|known| known == name) {
@@ -189,7 +206,7 @@ fn policies_of(step: &Step) -> impl Iterator<Item = (Option<&Retry>, &'static st
 }
 
 /// A retry policy: a name or an object. Whether the name is known is checked once all are read.
-pub(super) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retry> {
+pub(crate) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retry> {
     match fields.get("retry")? {
         Value::String(name) => Some(Retry::Named(name.clone())),
         value @ Value::Object(_) => {
@@ -205,7 +222,7 @@ pub(super) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retr
 }
 
 /// The workflow's own policies, by name.
-pub(super) fn retry_policies(
+pub(crate) fn retry_policies(
     fields: &Fields<'_>,
     problems: &mut Problems,
 ) -> BTreeMap<String, OwnRetry> {

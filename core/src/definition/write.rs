@@ -10,6 +10,7 @@ use super::{
     Breaker, Cache, Check, Concurrency, Defaults, Definition, DurationText, Each, Retry, Route,
     Step, Undo,
 };
+use crate::egress::Egress;
 use crate::event::{BodyForm, Target};
 use crate::plan::ReplaySafety;
 
@@ -58,6 +59,7 @@ pub(super) fn definition(definition: &Definition) -> Value {
         ("steps", Some(definition.steps.iter().map(step).collect())),
         ("outputs", definition.outputs.clone().map(Value::Object)),
         ("callbacks", list(&definition.callbacks, callback)),
+        ("egress", egress(&definition.egress)),
     ])
 }
 
@@ -80,6 +82,15 @@ fn run_limits(limits: &[Concurrency]) -> Option<Value> {
         [] => None,
         [one] => Some(concurrency(one)),
         several => list(several, concurrency),
+    }
+}
+
+/// A single one is no list, as with limits.
+fn egress(own: &[Egress]) -> Option<Value> {
+    match own {
+        [] => None,
+        [one] => Some(one.to_value()),
+        several => list(several, Egress::to_value),
     }
 }
 

@@ -20,7 +20,8 @@ impl Event {
                 | WorkflowEvent::Kept { .. }
                 | WorkflowEvent::SourceKept { .. }
                 | WorkflowEvent::Rollout(_)
-                | WorkflowEvent::Availability(_),
+                | WorkflowEvent::Availability(_)
+                | WorkflowEvent::Adapted { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }
@@ -66,7 +67,8 @@ impl Event {
                 | WorkflowEvent::Kept { .. }
                 | WorkflowEvent::SourceKept { .. }
                 | WorkflowEvent::Rollout(_)
-                | WorkflowEvent::Availability(_),
+                | WorkflowEvent::Availability(_)
+                | WorkflowEvent::Adapted { .. },
             )
             | Self::Partition(
                 PartitionEvent::RunsRemoved { .. }

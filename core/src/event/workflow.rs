@@ -52,6 +52,29 @@ pub enum WorkflowEvent {
     Rollout(RolloutEvent),
     /// Whether runs of it begin.
     Availability(AvailabilityEvent),
+    /// What a revision comes to under the policies, the environment and the adapters that were in
+    /// force: a content that runs are pinned to, and no revision.
+    Adapted {
+        /// Which revision.
+        revision: u32,
+        /// blake3 of the canonical JSON.
+        digest: Digest,
+        /// The last piece of the canonical JSON; the whole, if it is small.
+        text: String,
+        /// Who said what the revision does not say.
+        applied: Vec<Applied>,
+    },
+}
+
+/// Something that a definition leaves unsaid, and who says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its place in the canonical form; `types.<task type>.<field>` for all steps of a type.
+    pub field: String,
+    /// Who: `policy:<name>`, `adapter:<name>` or `environment:<name>`.
+    pub by: String,
+    /// Which revision of it; 0 for what a configuration file says.
+    pub revision: u32,
 }
 
 /// What happens to a workflow as a whole.

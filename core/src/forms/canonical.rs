@@ -33,7 +33,15 @@ pub(super) static DOCUMENT: Table = Table {
         rule("steps", Shape::List(&STEP), To::Own),
         rule("outputs", Shape::Object, To::Own),
         rule("callbacks", Shape::List(&CALLBACK), To::Own),
+        rule("egress", Shape::OneOrList(&EGRESS), To::Own),
     ],
+};
+
+static EGRESS: Table = Table {
+    about: "Which hosts its runs may call",
+    open: false,
+    required: &[],
+    fields: &[rule("allow", Shape::Texts, To::Own), rule("deny", Shape::Texts, To::Own)],
 };
 
 pub(super) static STEP: Table = Table {

@@ -221,7 +221,7 @@ pub fn compile_numbered(
 /// Warns of steps that nothing performs here.
 fn warn_of_types(plan: &Plan, types: &dyn TaskTypes, draft: &Draft, warnings: &mut Problems) {
     let mut warn = |path: String, task_type: &str| {
-        if types.effectful().contains(&task_type) {
+        if types.effectful().contains(&task_type) || types.has_adapter(task_type) {
             return;
         }
         let message = format!(

@@ -110,7 +110,6 @@ pub(super) fn translate(
     draft: &mut Draft,
 ) -> Map<String, Value> {
     let mut made = Map::new();
-    let adapters = types.effectful();
     let naming = Naming { input_words: &["event", "trigger_data"], ..Naming::default() };
     let within = object(fields.get("workflow"));
     let router = match within.filter(|workflow| workflow.contains_key("router")) {
@@ -119,9 +118,9 @@ pub(super) fn translate(
                 let message = "there is one `router` already, in `workflow`";
                 draft.problems.add("router", codes::BAD_VALUE, message);
             }
-            Router::of(list(workflow, "router"), "workflow.router", adapters, draft)
+            Router::of(list(workflow, "router"), "workflow.router", types, draft)
         }
-        None => Router::of(list(fields, "router"), "router", adapters, draft),
+        None => Router::of(list(fields, "router"), "router", types, draft),
     };
     match within {
         Some(workflow) => self::workflow(workflow, (router, types), &naming, &mut made, draft),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::definition::problem::codes;
 use crate::ids::Digest;
+use crate::plan::TaskTypes;
 use crate::template::has_template;
 
 use super::draft::Draft;
@@ -26,7 +27,7 @@ const CHOOSE: &str = "choose";
 pub(super) struct Router<'v> {
     /// Where it is in the document.
     path: &'static str,
-    adapters: Vec<&'static str>,
+    types: &'v dyn TaskTypes,
     /// Places of routes with condition and destination, in order.
     routes: Vec<(usize, &'v str, &'v str)>,
     default: Option<(usize, &'v str)>,
@@ -42,12 +43,12 @@ impl<'v> Router<'v> {
     pub(super) fn of(
         routes: &'v [Value],
         path: &'static str,
-        adapters: &[&'static str],
+        types: &'v dyn TaskTypes,
         draft: &mut Draft,
     ) -> Self {
         let mut router = Self {
             path,
-            adapters: adapters.to_vec(),
+            types,
             routes: Vec::new(),
             default: None,
             own: BTreeMap::new(),
@@ -188,7 +189,7 @@ impl<'v> Router<'v> {
         }
         draft.lies_at(place, source.as_str());
         let id = self.id_of(destination);
-        if self.adapters.contains(&destination) {
+        if self.types.effectful().contains(&destination) || self.types.has_adapter(destination) {
             return json!({ "id": id, "type": destination, "with": WHOLE_INPUT });
         }
         let message =

@@ -76,7 +76,7 @@ pub(super) fn plan(
         numbers,
         callbacks: definition.callbacks.clone(),
         variables: definition.variables.clone(),
-        hosts: WrittenHosts::of(&canonical),
+        hosts: WrittenHosts::of(&canonical).within(&definition.egress),
         erasable: definition.erasable,
         priority,
         concurrency,

@@ -1,16 +1,23 @@
-//! The services that a definition names itself, as against those that a run's data names.
+//! The services that a definition names itself, as against those that a run's data names, and the
+//! hosts that may be called at all.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::egress::Egress;
+
 const SCHEMES: [&str; 2] = ["http://", "https://"];
 
 /// The beginnings of the URLs that a definition writes out, scheme, host and port, such as
-/// `https://pay.example` and `http://10.0.0.7:8080`: in lower case, as they are written.
+/// `https://pay.example` and `http://10.0.0.7:8080`: in lower case, as they are written. With
+/// them, its rules on hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WrittenHosts(Arc<BTreeSet<Box<str>>>);
+pub struct WrittenHosts {
+    written: Arc<BTreeSet<Box<str>>>,
+    egress: Arc<[Egress]>,
+}
 
 impl WrittenHosts {
     /// Those of a canonical definition, wherever they stand in it.
@@ -18,18 +25,30 @@ impl WrittenHosts {
     pub fn of(definition: &Value) -> Self {
         let mut found = BTreeSet::new();
         gather(definition, &mut found);
-        Self(Arc::new(found))
+        Self { written: Arc::new(found), egress: Arc::default() }
+    }
+
+    /// The same, where only hosts may be called that all of these admit.
+    #[must_use]
+    pub fn within(self, egress: &[Egress]) -> Self {
+        Self { egress: egress.into(), ..self }
+    }
+
+    /// Whether a host may be called at all, as a URL says it.
+    #[must_use]
+    pub fn admits(&self, host: &str) -> bool {
+        self.egress.iter().all(|own| own.admits(host))
     }
 
     /// Whether one of them is written exactly so.
     #[must_use]
     pub fn has(&self, beginning: &str) -> bool {
-        self.0.contains(beginning)
+        self.written.contains(beginning)
     }
 
     /// Each of them, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|own| &**own)
+        self.written.iter().map(|own| &**own)
     }
 }
 

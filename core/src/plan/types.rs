@@ -15,4 +15,14 @@ pub trait TaskTypes {
     fn takes_secrets(&self, _task_type: &str) -> bool {
         false
     }
+
+    /// Whether steps may name a retry policy that their definition does not hold.
+    fn has_retry_policy(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Whether a task type is the name of an adapter: a call that the node knows how to make.
+    fn has_adapter(&self, _name: &str) -> bool {
+        false
+    }
 }

@@ -9,6 +9,7 @@ use crate::event::{
 use crate::ids::{ExecutionId, StepIndex};
 use crate::plan::Plan;
 
+use super::effective::applied_json;
 use super::types::{availability_type, redrive_type, rollout_type, run_type};
 use super::{api_keys, compensation_word, failure_json, graph_events, objects};
 
@@ -45,6 +46,14 @@ pub fn event_json(event: &Event, plan: Option<&Plan>) -> (&'static str, Value) {
                 "bytes": text.len(), "actor": actor,
             });
             ("DefinitionSourceKept", data)
+        }
+        Event::Workflow(WorkflowEvent::Adapted { revision, digest, text, applied }) => {
+            let digest = digest.to_string();
+            let data = json!({
+                "revision": revision, "digest": digest, "bytes": text.len(),
+                "applied": applied_json(applied),
+            });
+            ("DefinitionAdapted", data)
         }
         Event::Workflow(WorkflowEvent::Rollout(event)) => {
             (rollout_type(event), super::rollouts::event_data(event))

@@ -140,6 +140,7 @@ pub fn event_type(event: &Event) -> &'static str {
         Event::Workflow(WorkflowEvent::Defined { .. }) => "WorkflowDefined",
         Event::Workflow(WorkflowEvent::Kept { .. }) => "DefinitionKept",
         Event::Workflow(WorkflowEvent::SourceKept { .. }) => "DefinitionSourceKept",
+        Event::Workflow(WorkflowEvent::Adapted { .. }) => "DefinitionAdapted",
         Event::Workflow(WorkflowEvent::Rollout(event)) => rollout_type(event),
         Event::Workflow(WorkflowEvent::Availability(event)) => availability_type(event),
         Event::Partition(event) => match event {

@@ -94,6 +94,11 @@ impl Reads {
         }
     }
 
+    /// Whether nothing but secrets is read.
+    pub(crate) fn only_secrets(&self) -> bool {
+        *self == Self { secrets: self.secrets, ..Self::default() }
+    }
+
     /// Whether nothing at all is read.
     pub(super) fn is_nothing(&self) -> bool {
         *self == Self::default()

@@ -132,11 +132,17 @@ impl Exceptions {
 /// A host that was not called. It does not say which address a name has: whoever asks may have
 /// no other way to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "its address is of a private network, and the definition does not write this host out; the \
-     setting `private_hosts` can except it"
-)]
-pub(super) struct Denied;
+pub(super) enum Denied {
+    /// Its address is private.
+    #[error(
+        "its address is of a private network, and the definition does not write this host out; \
+         the setting `private_hosts` can except it"
+    )]
+    Private,
+    /// A rule of the definition, or of a policy, does not admit it.
+    #[error("`egress` of the workflow or of a policy does not admit this host")]
+    Egress,
+}
 
 /// Keeps connections off private addresses.
 #[derive(Debug, Clone)]
@@ -147,11 +153,11 @@ impl Guard {
     /// are resolved.
     ///
     /// # Errors
-    /// [`Denied`] if it may not.
+    /// [`Denied::Private`] if it may not.
     pub(super) fn check(&self, url: &Url) -> Result<(), Denied> {
         let literal = url.host_str().map(|own| own.trim_matches(['[', ']']));
         match literal.and_then(|own| own.parse::<IpAddr>().ok()) {
-            Some(address) if !self.0.admits(address) => Err(Denied),
+            Some(address) if !self.0.admits(address) => Err(Denied::Private),
             _ => Ok(()),
         }
     }
@@ -164,7 +170,7 @@ impl Guard {
         let is_known = !found.is_empty();
         let admitted: Vec<_> =
             found.into_iter().filter(|address| self.0.admits(address.ip())).collect();
-        if is_known && admitted.is_empty() { Err(Denied) } else { Ok(admitted) }
+        if is_known && admitted.is_empty() { Err(Denied::Private) } else { Ok(admitted) }
     }
 }
 
@@ -250,7 +256,7 @@ mod tests {
             guard(exceptions).admitted(host, found.to_vec())
         };
         assert_eq!(of("", "a.example", &[private, public]), Ok(vec![public]));
-        assert_eq!(of("", "a.example", &[private]), Err(Denied));
+        assert_eq!(of("", "a.example", &[private]), Err(Denied::Private));
         assert_eq!(of("", "a.example", &[]), Ok(vec![]), "there is no such host");
         for exceptions in ["A.example", "*.example", "b, 10.0.0.0/24", "10.0.0.1"] {
             assert_eq!(of(exceptions, "a.Example.", &[private]), Ok(vec![private]), "{exceptions}");

@@ -125,6 +125,9 @@ struct Clients {
 impl Clients {
     /// Who may connect to the host of a URL.
     fn to(&self, url: &Url, written: &WrittenHosts) -> Result<&Client, Denied> {
+        if !written.admits(url.host_str().unwrap_or_default()) {
+            return Err(Denied::Egress);
+        }
         let place = |url: &Url| {
             let host = url.host().map(|host| host.to_owned());
             (host, url.port_or_known_default())

@@ -1,5 +1,6 @@
 //! Hosts that a run's data names, where private networks are not to be called so.
 
+use backstitch_core::egress::{Egress, HostPattern};
 use backstitch_core::payload::Payload;
 use backstitch_core::plan::WrittenHosts;
 use backstitch_executors::http::PrivateHosts;
@@ -62,4 +63,26 @@ async fn what_the_definition_writes_or_the_operator_excepts_is_called() {
         assert_eq!(status(&called), Some(json!(200)), "{exceptions}");
     }
     assert_eq!(status(&run(Some("127.0.0.1"), asking(&url)).await), Some(json!(200)));
+}
+
+#[tokio::test]
+async fn a_host_that_egress_does_not_admit_is_not_called_wherever_it_is() {
+    let server = Server::saying(answer("200 OK", &[], "here")).await;
+    let url = server.url("/x");
+    let within = |allow: &[&str], deny: &[&str]| {
+        let read = |hosts: &[&str]| {
+            hosts.iter().map(|own| HostPattern::parse(own).expect("a host")).collect()
+        };
+        let egress = Egress { allow: read(allow), deny: read(deny) };
+        Task { hosts: WrittenHosts::of(&json!([url])).within(&[egress]), ..asking(&url) }
+    };
+    for (allow, deny) in [(&["pay.example"][..], &[][..]), (&[][..], &["127.0.0.1"][..])] {
+        let refused = run(None, within(allow, deny)).await.expect_err("it is not called");
+        assert_eq!(words(&refused), ("HTTP_HOST_DENIED", PERMANENT, NONE), "{allow:?} {deny:?}");
+        assert!(refused.message.contains("egress"), "{}", refused.message);
+    }
+    for (allow, deny) in [(&["127.0.0.1"][..], &[][..]), (&[][..], &["pay.example"][..])] {
+        let called = run(None, within(allow, deny)).await;
+        assert_eq!(status(&called), Some(json!(200)), "{allow:?} {deny:?}");
+    }
 }

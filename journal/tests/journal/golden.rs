@@ -19,6 +19,7 @@ use backstitch_core::report::{EVENT_TYPES, RUN_EVENT_TYPES, event_json, event_ty
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{COMMIT_BYTES_MAX, Commit, CommitBuilder, Fit, Head, Origin};
 
+use crate::golden_adapted::commit_adapted;
 use crate::golden_api_keys::commit_api_keys;
 use crate::golden_availability::commit_availability;
 use crate::golden_blob::commit_blob;
@@ -322,6 +323,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),
         ("commit-objects.bin", commit_objects()),
+        ("commit-adapted.bin", commit_adapted()),
     ]
 }
 

@@ -21,6 +21,7 @@ mod disk_full;
 mod erased;
 mod events;
 mod golden;
+mod golden_adapted;
 mod golden_api_keys;
 mod golden_availability;
 mod golden_blob;

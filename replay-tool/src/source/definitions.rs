@@ -42,7 +42,7 @@ impl Definitions {
             WorkflowEvent::Defined { .. } => {
                 state.latest().map(|own| (own.digest, own.text.clone()))
             }
-            WorkflowEvent::Kept { digest, .. } => {
+            WorkflowEvent::Kept { digest, .. } | WorkflowEvent::Adapted { digest, .. } => {
                 state.kept.get(digest).map(|text| (*digest, text.clone()))
             }
         };

@@ -7,7 +7,12 @@ use crate::partition::{Answer, Definition};
 pub(super) fn publish(catalog: &Catalog, definition: &Definition, answer: &Answer) {
     let revision = match answer {
         Answer::Defined { revision, .. } => revision,
-        Answer::Kept => return catalog.keep(definition.plan.clone(), definition.text.clone()),
+        Answer::Kept => {
+            if let Some(own) = &definition.adaptation {
+                catalog.adapt(definition.plan.digest, own.clone());
+            }
+            return catalog.keep(definition.plan.clone(), definition.text.clone());
+        }
         _ => return,
     };
     let revision = Revision {

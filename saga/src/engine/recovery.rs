@@ -80,6 +80,9 @@ pub(super) fn recover(
         catalog.add(name, revision);
     }
     for kept in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.kept().map_err(Error::Fold)? {
+        if let Some(own) = kept.adaptation {
+            catalog.adapt(kept.plan.digest, own);
+        }
         catalog.keep(kept.plan, kept.text);
     }
     for (name, content, source) in starts[usize::from(WORKFLOWS_PARTITION.0)].partition.sources() {

@@ -14,6 +14,7 @@ use crate::driver::Driver;
 use crate::engine::Common;
 use crate::engine::commits::{Staged, counted, push};
 use crate::engine::published::publish;
+use crate::engine::settling::settle;
 use crate::handle::Ticket;
 use crate::hold::Hold;
 use crate::live::{Live, News};
@@ -305,6 +306,9 @@ impl Worker {
                 }
                 Release::PublishRollout(name, rollout) => self.catalog.roll_out(name, rollout),
                 Release::PublishAvailability(name, own) => self.catalog.avail(name, *own),
+                Release::Settle { name, revision, again } => {
+                    settle(self.redrives.handle(), name, revision, again, self.peers.clone());
+                }
                 Release::Abort(run, effect) => self.driver.abort(run, effect),
                 Release::Perform(order) => {
                     let notify = self.notify.clone();

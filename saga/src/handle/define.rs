@@ -15,17 +15,29 @@ use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
 use crate::partition::{Answer, Definition, Expected, Input};
+use crate::policies::Vocabulary;
 
 /// The most contents whose ids are made from one name.
 pub const NAMESAKES_MAX: u32 = 100;
 
 impl Handle {
-    /// Checks a definition and compiles it, without recording it.
+    /// Checks a tenant's definition and compiles it, without recording it.
     ///
     /// # Errors
     /// [`Error::InvalidDefinition`] with every problem.
-    pub fn compile(&self, definition: &Value) -> Result<Compiled, Error> {
-        compile(definition, &self.shared.registry).map_err(Error::InvalidDefinition)
+    pub fn compile(&self, namespace: &str, definition: &Value) -> Result<Compiled, Error> {
+        self.compile_numbered(namespace, definition, 1)
+    }
+
+    fn compile_numbered(
+        &self,
+        namespace: &str,
+        definition: &Value,
+        number: u32,
+    ) -> Result<Compiled, Error> {
+        let rules = self.catalog().policies().rules(namespace);
+        let known = Vocabulary { registry: &self.shared.registry, rules: &rules };
+        forms::compile_numbered(definition, &known, number).map_err(Error::InvalidDefinition)
     }
 
     /// Adds a revision to a workflow; the same content again answers the revision it has.
@@ -66,7 +78,7 @@ impl Handle {
         text: Option<SubmittedText>,
         (expected, actor): (Expected, &str),
     ) -> Result<Defined, Error> {
-        let mut compiled = self.compiled(definition, 1).await?;
+        let mut compiled = self.compiled(namespace, definition, 1).await?;
         let _named = match compiled.is_id_made {
             true => Some(self.shared.naming.lock().await),
             false => None,
@@ -82,16 +94,19 @@ impl Handle {
                 let problem = Problem { path, code: codes::DUPLICATE_ID, message };
                 return Err(Error::InvalidDefinition(vec![problem]));
             }
-            compiled = self.compiled(definition, number).await?;
+            compiled = self.compiled(namespace, definition, number).await?;
         }
         self.add_revision(namespace, compiled, text, (expected, actor)).await
     }
 
-    async fn compiled(&self, definition: &Value, number: u32) -> Result<Compiled, Error> {
-        let (registry, value) = (self.shared.registry.clone(), definition.clone());
-        let compiled =
-            blocking(move || forms::compile_numbered(&value, registry.as_ref(), number)).await?;
-        compiled.map_err(Error::InvalidDefinition)
+    async fn compiled(
+        &self,
+        namespace: &Arc<str>,
+        definition: &Value,
+        number: u32,
+    ) -> Result<Compiled, Error> {
+        let (handle, namespace, value) = (self.clone(), namespace.clone(), definition.clone());
+        blocking(move || handle.compile_numbered(&namespace, &value, number)).await?
     }
 
     /// Whether nobody has a definition's id, or only the same content.
@@ -122,6 +137,7 @@ impl Handle {
             text: canonical.into(),
             plan: Arc::new(plan),
             source,
+            adaptation: None,
             expected,
             actor: actor.into(),
             defined_at: clock::now(),

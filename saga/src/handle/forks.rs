@@ -114,7 +114,7 @@ impl Handle {
             }
             _ => {}
         }
-        let submission = self.forked(parent, &wish, beginning, present)?;
+        let submission = self.forked(parent, &wish, beginning, present).await?;
         let execution = submission.execution;
         let ForkWish { version, from_step, take_over, accept_unsafe, reason, actor, .. } = wish;
         let from = from_step;
@@ -134,7 +134,7 @@ impl Handle {
     }
 
     /// The submission of a fork: the run's own, but for what the wish changes.
-    fn forked(
+    async fn forked(
         &self,
         parent: ExecutionId,
         wish: &ForkWish,
@@ -145,8 +145,9 @@ impl Handle {
         let other = wish.revision.filter(|wanted| *wanted != present.0);
         let (revision, plan, origin) = match other {
             Some(wanted) => {
+                let chosen = self.revision_of(&submitted, &tags, wish, wanted)?;
                 let Chosen { number, plan, variant } =
-                    self.revision_of(&submitted, &tags, wish, wanted)?;
+                    self.pinned(&submitted.namespace, chosen).await?;
                 let priority = origin.map(|own| own.priority).unwrap_or_default();
                 (number, plan, super::origin(priority, variant))
             }

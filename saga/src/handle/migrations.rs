@@ -76,6 +76,7 @@ impl Handle {
         let state = self.state_of(run).await?;
         let own = &state.submitted;
         let to = self.revision_to(&own.namespace, &own.workflow, wish.revision, "revision")?;
+        let to = self.pinned_revision(&own.namespace, to).await?;
         self.migrate_onto(state, to, wish).await
     }
 
@@ -86,7 +87,7 @@ impl Handle {
     /// [`Error::WorkflowNotFound`], [`Error::InvalidSubmission`], [`Error::Draining`], ...
     pub async fn migrate_all(
         &self,
-        namespace: &str,
+        namespace: &Arc<str>,
         workflow: &str,
         from: Option<u32>,
         wish: MigrationWish,
@@ -94,8 +95,9 @@ impl Handle {
     ) -> Result<AllMigrated, Error> {
         let is_first = after.is_none();
         let to = self.revision_to(namespace, workflow, wish.revision, "to")?;
+        let to = self.pinned_revision(namespace, to).await?;
         let filter = RunFilter {
-            namespace: namespace.to_owned(),
+            namespace: namespace.to_string(),
             workflow: Some(workflow.to_owned()),
             active: true,
             order: Order::OldestFirst,

@@ -39,6 +39,7 @@ impl Handle {
     }
 
     fn put_objects(&self, objects: Arc<Objects>) {
+        self.catalog().policies().keep(objects.clone());
         let configured = &self.shared.configured;
         *configured.known.write().unwrap_or_else(PoisonError::into_inner) = objects;
     }

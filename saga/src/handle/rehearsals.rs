@@ -15,7 +15,8 @@ use backstitch_core::travel::{Told, compare};
 use serde_json::{Value, json};
 
 use super::{Handle, blocking};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Revision};
+use crate::clock;
 use crate::error::Error;
 use crate::rehearsals::Shell;
 
@@ -89,9 +90,12 @@ impl Handle {
         wish: &RehearsalWish,
     ) -> Result<(u32, Arc<Plan>), Error> {
         if let Some(definition) = &wish.definition {
-            let (handle, definition) = (self.clone(), definition.clone());
-            let compiled = blocking(move || handle.compile(&definition)).await??;
-            return Ok((0, Arc::new(compiled.plan)));
+            let (handle, own, definition) = (self.clone(), namespace.clone(), definition.clone());
+            let compiled = blocking(move || handle.compile(&own, &definition)).await??;
+            let (plan, text) = (Arc::new(compiled.plan), compiled.text.into());
+            let (defined_at, actor) = (clock::now(), Arc::from(""));
+            let draft = Revision { number: 0, plan, text, defined_at, actor };
+            return Ok((0, self.plan_made(namespace, draft).await?));
         }
         let revisions = self.catalog().revisions(namespace, &wish.workflow);
         let latest = revisions.last().map(|own| own.number);
@@ -101,11 +105,11 @@ impl Handle {
         };
         let wanted = wish.revision.unwrap_or(latest);
         let found = revisions.into_iter().find(|own| own.number == wanted);
-        let found = found.map(|own| (own.number, own.plan));
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             let message = format!("`{}` has no revision {wanted}", wish.workflow);
             wrong("revision", codes::BAD_VALUE, message)
-        })
+        })?;
+        Ok((wanted, self.plan_made(namespace, found).await?))
     }
 
     async fn past(&self, namespace: &str, run: ExecutionId) -> Result<Past, Error> {

@@ -124,6 +124,9 @@ impl Handle {
             NotChosen::NoWorkflow => Error::WorkflowNotFound { workflow },
             NotChosen::NoRevision => Error::RevisionNotFound { workflow, revision },
             NotChosen::NotOpen(why) => Error::RevisionNotOpen { workflow, revision, why },
+            NotChosen::DoesNotFit | NotChosen::Unsettled(_) => {
+                Error::Fold(format!("`{workflow}` was asked for without the policies in force"))
+            }
         })
     }
 }

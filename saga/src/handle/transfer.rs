@@ -143,6 +143,7 @@ impl Import {
             text: definition.text.into(),
             plan: Arc::new(plan),
             source: None,
+            adaptation: None,
             expected: Expected::Anything,
             actor: self.actor.as_str().into(),
             defined_at: clock::now(),

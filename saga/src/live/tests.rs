@@ -34,6 +34,7 @@ fn engine(directory: &Path) -> Engine {
         cache_bytes_max: crate::cache::CACHE_BYTES_DEFAULT,
         drain: WAIT_MAX,
         shutdown: crate::Shutdown::Drain,
+        policies: crate::policies::Settings::default(),
         retention: crate::retention::Settings::default(),
     };
     Engine::open(config).expect("the journal opens")

@@ -8,7 +8,7 @@ use backstitch_core::event::{Event, WorkflowEvent};
 use backstitch_core::ids::{Digest, StreamId};
 use backstitch_core::plan::Plan;
 use backstitch_core::time::{Moment, Timestamp};
-use backstitch_core::workflow::{self, Source, WorkflowState};
+use backstitch_core::workflow::{self, Adaptation, Source, WorkflowState};
 use backstitch_journal::record_fits;
 
 use super::stage::{Release, Stage, StagedRecord};
@@ -55,6 +55,8 @@ pub struct Definition {
     pub plan: Arc<Plan>,
     /// The text it was submitted as; once it is recorded, the one that is kept.
     pub source: Option<Source>,
+    /// What policies said in it, if it is what they made of a revision.
+    pub adaptation: Option<Adaptation>,
     /// What must be current.
     pub expected: Expected,
     /// Who.
@@ -96,13 +98,15 @@ fn defining(own: &Definition, state: &Option<WorkflowState>) -> Vec<WorkflowEven
     events
 }
 
-/// A content that imported runs are pinned to.
+/// A content that runs are pinned to and that is no revision.
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// Compiled.
     pub plan: Arc<Plan>,
     /// The canonical JSON.
     pub text: Arc<str>,
+    /// What policies said in it, if they made it.
+    pub adaptation: Option<Adaptation>,
 }
 
 /// The fold of all workflow streams.
@@ -160,14 +164,15 @@ impl Workflows {
         Ok(revisions)
     }
 
-    /// The contents kept for imported runs, compiled.
+    /// The contents that runs are pinned to and that are no revisions, compiled.
     pub(super) fn kept(&self) -> Result<Vec<Kept>, String> {
         let mut found = Vec::new();
         for (name, state) in self.each() {
             for (digest, text) in &state.kept {
                 let plan = Plan::recompile(text)
                     .map_err(|why| format!("content {digest} of {}: {why:?}", name.1))?;
-                found.push(Kept { plan: Arc::new(plan), text: text.clone() });
+                let adaptation = state.adapted.get(digest).cloned();
+                found.push(Kept { plan: Arc::new(plan), text: text.clone(), adaptation });
             }
         }
         Ok(found)
@@ -224,16 +229,18 @@ impl Workflows {
         Some(&self.state(&definition.stream())?.availability)
     }
 
-    /// Records a content that imported runs are pinned to.
+    /// Records a content that imported runs are pinned to, or that policies made.
     pub(super) fn keep(
         &mut self,
         definition: &Definition,
         now: Timestamp,
         stage: &mut Stage,
     ) -> Answer {
-        let Definition { text, plan, actor, .. } = definition;
-        let decide =
-            |state: &Option<WorkflowState>| workflow::keep(state, text, plan.digest, actor);
+        let Definition { text, plan, actor, adaptation, .. } = definition;
+        let decide = |state: &Option<WorkflowState>| match adaptation {
+            Some(own) => workflow::adapt(state, text, plan.digest, own),
+            None => workflow::keep(state, text, plan.digest, actor),
+        };
         self.record(definition, decide, now, stage, |_, _| Answer::Kept)
     }
 

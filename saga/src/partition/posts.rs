@@ -22,7 +22,7 @@ use backstitch_core::time::{Moment, Timestamp};
 use super::cell::Cell;
 use super::stage::Release;
 use super::{Abandon, Answer, Partition};
-use crate::catalog::{Chosen, NotChosen};
+use crate::catalog::{Chosen, Name, NotChosen};
 use crate::retry;
 
 /// How long the sender of a message waits for its answer before it sends it again.
@@ -38,6 +38,20 @@ struct Pinned {
     input: Payload,
     variables: Payload,
     variant: Option<String>,
+}
+
+/// Why no child begins now.
+enum NoChild {
+    /// It never will.
+    Refused(Failure),
+    /// What policies make of its revision is not known yet.
+    Unsettled { name: Name, revision: u32 },
+}
+
+impl From<Failure> for NoChild {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
 }
 
 /// What one partition tells another, or itself.
@@ -98,6 +112,10 @@ fn not_chosen(wish: &Wish, why: NotChosen) -> Failure {
             let message = format!("there is no {number}workflow `{workflow}`");
             Failure::permanent(codes::CHILD_WORKFLOW_NOT_FOUND, message)
         }
+        NotChosen::DoesNotFit | NotChosen::Unsettled(_) => {
+            let message = format!("policies make no definition of {number}workflow `{workflow}`");
+            Failure::permanent(codes::CHILD_INPUT_INVALID, message)
+        }
         NotChosen::NotOpen(why) => {
             let message = format!("{number}workflow `{workflow}` {why}");
             Failure::permanent(codes::REVISION_NOT_OPEN, message)
@@ -127,7 +145,7 @@ impl<T: Abandon> Partition<T> {
             Post::Deliver(parcel) => {
                 let (run, message, posted_at) = (parcel.from, parcel.message, parcel.posted_at);
                 let answer = match parcel.start.clone() {
-                    Some(start) => self.begin_child(parcel.to, *start, moment),
+                    Some(start) => self.begin_child(&parcel, *start, moment),
                     None => self.hand_over(*parcel, moment),
                 };
                 if let Some(answer) = answer {
@@ -187,10 +205,11 @@ impl<T: Abandon> Partition<T> {
     /// Begins a child, unless it exists.
     fn begin_child(
         &mut self,
-        id: ExecutionId,
+        parcel: &Parcel,
         start: Start,
         moment: Moment,
     ) -> Option<Result<(), Failure>> {
+        let id = parcel.to;
         if self.is_passing(id) {
             return None;
         }
@@ -207,7 +226,12 @@ impl<T: Abandon> Partition<T> {
         }
         let submission = match self.child(id, start, moment) {
             Ok(submission) => submission,
-            Err(failure) => return Some(Err(failure)),
+            Err(NoChild::Refused(failure)) => return Some(Err(failure)),
+            Err(NoChild::Unsettled { name, revision }) => {
+                let again = Box::new(parcel.clone());
+                self.let_out(Release::Settle { name, revision, again });
+                return None;
+            }
         };
         let why = match self.begin(submission, moment) {
             Ok(Ok((run, decision))) => {
@@ -225,7 +249,7 @@ impl<T: Abandon> Partition<T> {
         Some(Err(Failure::permanent(codes::INTERNAL, why)))
     }
 
-    fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, Failure> {
+    fn child(&self, id: ExecutionId, start: Start, moment: Moment) -> Result<Submission, NoChild> {
         let Start { parent, namespace, begins, correlation_id, priority, actor, trace } = start;
         let Pinned { revision, plan, input, variables, variant } = match begins {
             Begins::Workflow(wish) => self.pinned(&namespace, wish, &correlation_id, &actor)?,
@@ -279,17 +303,22 @@ impl<T: Abandon> Partition<T> {
         wish: Wish,
         correlation_id: &str,
         actor: &str,
-    ) -> Result<Pinned, Failure> {
+    ) -> Result<Pinned, NoChild> {
         if let Some(absent) = wish.input.absent() {
-            return Err(absent.failure("the child's input"));
+            return Err(absent.failure("the child's input").into());
         }
         // Whatever the parent's correlation id fell into, its children of one workflow do alike.
         let key = correlation_id;
         let run = Applicant { key, correlation_id, tags: &[], subject: actor };
         self.histories.admits(namespace, &wish.workflow).map_err(|why| closed(&wish, why))?;
         let chosen = self.histories.choose(namespace, &wish.workflow, wish.revision, &run);
-        let Chosen { number: revision, plan, variant } =
-            chosen.map_err(|why| not_chosen(&wish, why))?;
+        let Chosen { number: revision, plan, variant } = chosen.map_err(|why| match why {
+            NotChosen::Unsettled(revision) => {
+                let name = (namespace.into(), wish.workflow.as_str().into());
+                NoChild::Unsettled { name, revision }
+            }
+            why => not_chosen(&wish, why).into(),
+        })?;
         if let Err(problems) = plan.check_input(&wish.input.value()) {
             let first = problems.first().map(|own| format!("{}: {}", own.path, own.message));
             let message = format!(
@@ -297,7 +326,7 @@ impl<T: Abandon> Partition<T> {
                 wish.workflow,
                 first.unwrap_or_default()
             );
-            return Err(Failure::permanent(codes::CHILD_INPUT_INVALID, message));
+            return Err(Failure::permanent(codes::CHILD_INPUT_INVALID, message).into());
         }
         let variables = Payload::of(&serde_json::json!({}));
         Ok(Pinned { revision, plan, input: wish.input, variables, variant })

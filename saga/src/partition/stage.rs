@@ -6,6 +6,7 @@ use backstitch_core::availability::Availability;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
 use backstitch_core::ids::{ExecutionId, RedriveId, ReplayId, StreamId};
+use backstitch_core::links::Parcel;
 use backstitch_core::redrives::RedriveState;
 use backstitch_core::replays::ReplayState;
 use backstitch_core::rollout::InForce;
@@ -69,4 +70,14 @@ pub enum Release<T> {
     PublishRollout(Name, Option<Arc<InForce>>),
     /// Whether runs of a workflow begin.
     PublishAvailability(Name, Box<Availability>),
+    /// What policies make of a revision is to be settled, and the message handed over again that
+    /// needs it.
+    Settle {
+        /// Whose.
+        name: Name,
+        /// Which.
+        revision: u32,
+        /// The beginning of a child.
+        again: Box<Parcel>,
+    },
 }

@@ -52,6 +52,11 @@ impl Redrives {
         Self { handle, stopping, running: Arc::default() }
     }
 
+    /// Whom it asks.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Does what a redrive's recorded state asks for: begins its task, or ends it.
     pub(crate) fn follow(&self, id: RedriveId, state: RedriveState) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -270,6 +270,7 @@ impl Bench {
                 Release::Publish(..)
                 | Release::PublishRollout(..)
                 | Release::PublishAvailability(..)
+                | Release::Settle { .. }
                 | Release::Replay(..)
                 | Release::Redrive(..) => {}
             }

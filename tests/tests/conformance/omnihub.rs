@@ -43,6 +43,42 @@ pub async fn ask(scene: &Scene, report: &mut Report) {
         ],
     );
     streams(scene, report, run).await;
+    configurations(scene, report).await;
+}
+
+/// Everything that is configured is made, found, changed and removed, and somebody did it.
+async fn configurations(scene: &Scene, report: &mut Report) {
+    let each = [
+        ("policies", json!({ "defaults": { "timeout": "10s" } })),
+        ("environments", json!({ "retry-attempts": 3, "timeout": "10s" })),
+        ("adapters", json!({ "url": "http://crm.example/" })),
+        ("alerts/channels", json!({ "format": "backstitch", "url": "http://ops.example/" })),
+        ("alerts/rules", json!({ "on": "run_failed", "channels": ["one"] })),
+    ];
+    let mut seen = Vec::new();
+    for (collection, content) in &each {
+        let (all, one) = (format!("/api/v1/{collection}"), format!("/api/v1/{collection}/one"));
+        let body = content.to_string();
+        let (made, _) = scene.send("PUT", &one, &body).await;
+        let (_, listed) = scene.get(&all).await;
+        let (found, shown) = scene.get(&one).await;
+        let (same, _) = scene.send("PUT", &one, &body).await;
+        seen.push(((made, found, same) == (201, 200, 200), shown));
+        seen.push((listed["objects"][0]["name"] == "one", listed));
+    }
+    // A rule names its channel, so that it goes first.
+    for (collection, _) in each.iter().rev() {
+        let one = format!("/api/v1/{collection}/one");
+        let (removed, told) = scene.send("DELETE", &one, "").await;
+        let (gone, _) = scene.get(&one).await;
+        seen.push(((removed, gone) == (200, 404), told));
+        let target = format!("/api/v1/audit?target={collection}/one");
+        let (_, audit) = scene.get(&target).await;
+        let actions = audit["audit"].as_array().map_or(0, Vec::len);
+        seen.push((actions == 2, audit));
+    }
+    let wrong: Vec<_> = seen.into_iter().filter(|(holds, _)| !holds).collect();
+    report.holds("001-67", [(wrong.is_empty(), &json!(wrong))]);
 }
 
 /// The WebSocket: with a run's id and with a workflow's.

@@ -38,6 +38,7 @@ pub async fn ask(report: &mut Report) {
     let (taken, told) = scene.send_with(&[key], "GET", "/workflows", "").await;
     report.holds("002-71", [(refused == 401, &refused), (taken == 200, &told)]);
 
+    environments(report).await;
     let tls = [
         ("ORCHESTRATOR_ENABLE_TLS", "true"),
         ("ORCHESTRATOR_TLS_CERT_PATH", "./certs/server.crt"),
@@ -46,6 +47,43 @@ pub async fn ask(report: &mut Report) {
     refuses(report, "002-67", &tls, "./certs/server.crt");
     refuses(report, "002-66", &[("ORCHESTRATOR_SERVICE_PORT", "many")], "localhost:many");
     refuses(report, "002-70", &[("ORCHESTRATOR_JWT_SECRET", "your-secret-key")], "sample");
+}
+
+/// As document 001 prints them.
+const ENVIRONMENTS: &str = "
+environments:
+  production:
+    retry-attempts: 5
+    timeout: 30s
+    man-mode-threshold: high
+  staging:
+    retry-attempts: 3
+    timeout: 10s
+    man-mode-threshold: medium
+";
+
+/// A server that is started in one of them.
+async fn environments(report: &mut Report) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let file = folder.path().join("backstitch.yaml");
+    std::fs::write(&file, ENVIRONMENTS).expect("a file");
+    let mut program = Command::new(binaries::backstitch());
+    program.env("BACKSTITCH_CONFIG", &file).env("BACKSTITCH_ENVIRONMENT", "staging");
+    let scene = Scene::open_as(program).await;
+    let steps = json!([{ "id": "call", "adapter": "noop" }]);
+    let body = json!({ "workflow": { "name": "staged", "steps": steps } });
+    let (made, _) = scene.post("/api/v1/workflows", &body).await;
+    let (status, shown) = scene.get("/api/v1/workflows/staged/effective").await;
+    let step = &shown["steps"][0];
+    report.holds(
+        "001-60",
+        [
+            (made == 201 && status == 200, &shown),
+            (step["retry"]["policy"]["max_attempts"] == 3, &shown),
+            (step["retry"]["origin"] == "environment:staging", &shown),
+            (step["timeout"] == json!({ "value": "10s", "origin": "environment:staging" }), &shown),
+        ],
+    );
 }
 
 /// A server is not started, and says why.

@@ -363,7 +363,10 @@ impl World {
                     self.disk.lock().expect("no panic").catalog.roll_out(name, rollout);
                 }
                 Release::Redrive(id, state) => self.redriven(id, *state),
-                Release::Publish(..) | Release::PublishAvailability(..) | Release::Replay(..) => {}
+                Release::Publish(..)
+                | Release::PublishAvailability(..)
+                | Release::Settle { .. }
+                | Release::Replay(..) => {}
             }
         }
     }

@@ -103,6 +103,9 @@ impl Compiler<'_, '_> {
     ) {
         let Some(types) = self.types.filter(|_| !task_type.is_empty()) else { return };
         let known = types.effectful();
+        if !known.contains(&task_type) && types.has_adapter(task_type) {
+            return;
+        }
         if !known.contains(&task_type) {
             // What is spelled almost like a known type is a slip; anything else may have an
             // executor by the time a run comes to it.

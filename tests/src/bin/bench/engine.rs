@@ -63,6 +63,7 @@ impl InProcess {
             cache_bytes_max: backstitch_saga::cache::CACHE_BYTES_DEFAULT,
             drain: Duration::from_secs(10),
             shutdown: backstitch_saga::Shutdown::Drain,
+            policies: backstitch_saga::policies::Settings::default(),
             retention: backstitch_saga::retention::Settings::default(),
         };
         let engine = {

@@ -99,6 +99,7 @@ pub const EVENT_TYPES: [&str; 118] = [
     "WorkflowArchived",
     "WorkflowRestored",
     "WorkflowPurged",
+    "DefinitionAdapted",
     "RunsRemoved",
     "PayloadErased",
     "LogCut",

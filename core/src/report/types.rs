@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 118] = [
+pub const EVENT_TYPES: [&str; 119] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",

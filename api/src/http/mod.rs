@@ -15,6 +15,7 @@ mod cache;
 mod callbacks;
 mod caller;
 pub mod codes;
+mod compression;
 mod control;
 mod cut;
 mod database;

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::refusal::{Enveloped, Refusal};
-use super::{App, codes, hosts, reference, request_id, telemetry};
+use super::{App, codes, compression, hosts, reference, request_id, telemetry};
 use crate::log;
 
 /// How much of a foreign error's text goes into the envelope.
@@ -37,6 +37,8 @@ pub(super) fn around(routes: Router, app: App) -> Router {
         .fallback_service(routes)
         .layer(map_response(enveloped))
         .layer(map_response(kept_from_pages))
+        // Outside of the envelope, which reads what routers say; inside of what looks at connections.
+        .layer(from_fn(compression::pack))
         .layer(from_fn(end_after_chunks))
         .layer(from_fn(request_id::give))
 }

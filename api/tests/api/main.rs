@@ -7,6 +7,7 @@ mod backups;
 mod breakers;
 mod callbacks;
 mod commands;
+mod compression;
 mod contract;
 mod control;
 mod cut_history;

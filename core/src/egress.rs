@@ -3,7 +3,7 @@
 //! Hosts are told by what URLs say, not by the addresses that names have: that is for whoever
 //! connects.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde_json::{Map, Value};
 

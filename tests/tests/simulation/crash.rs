@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use backstitch_core::ids::{ExecutionId, PartitionId};
 use backstitch_core::state::State;
+use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::partition::{Partition, recall};
 use backstitch_saga::turns::Wake;
 
 use super::disk::DiskHistories;
 use super::services::Flight;
-use super::world::{PARTITIONS, Ticket, World, rows_of};
+use super::world::{PARTITIONS, Ticket, World};
 use super::{breakers, cached};
 
 impl World {
@@ -173,4 +174,11 @@ impl World {
         }
         self.start_partitions(which);
     }
+}
+
+/// What recovery shows of a run: the rows of its fold.
+fn rows_of(state: &State) -> Vec<ViewChange> {
+    let run = ViewChange::Run(backstitch_core::report::run_summary(state));
+    let letters = backstitch_core::report::letter_summaries(state).map(ViewChange::Letter);
+    std::iter::once(run).chain(letters).collect()
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use backstitch_core::event::{BreakerOrder, FaultKind, Submitted};
 use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId};
 use backstitch_core::plan::Plan;
-use backstitch_core::state::State;
 use backstitch_core::summary::ViewChange;
 use backstitch_core::time::Timestamp;
 use backstitch_saga::breakers::Breakers;
@@ -391,11 +390,4 @@ impl World {
         self.answered.push(false);
         self.take(usize::from(partition.0), input(ticket));
     }
-}
-
-/// What recovery shows of a run: the rows of its fold.
-pub fn rows_of(state: &State) -> Vec<ViewChange> {
-    let run = ViewChange::Run(backstitch_core::report::run_summary(state));
-    let letters = backstitch_core::report::letter_summaries(state).map(ViewChange::Letter);
-    std::iter::once(run).chain(letters).collect()
 }

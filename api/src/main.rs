@@ -24,11 +24,13 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(cli.command.run());
     // A journal that is still being read has nothing to lose; it does not keep the process.
     runtime.shutdown_background();
-    match ended {
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::end(&error);
             ExitCode::from(error.exit_code())
         }
-    }
+    };
+    log::finish();
+    code
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstitch_executors::{Exceptions, HttpConfig, PrivateHosts, Registry};
+use backstitch_executors::{Callers, HostList, HttpConfig, PrivateHosts, Registry};
 use backstitch_saga::hold::Hold;
 use backstitch_saga::secrets::SecretStore;
 use backstitch_saga::webhooks::{Secrets, Signer};
@@ -23,7 +23,7 @@ use crate::log::Logs;
 use crate::otlp::{self, Exporter};
 use crate::renewed::Keeper;
 use crate::settings::Settings;
-use crate::{secret_store, server, tls, webhook_secrets};
+use crate::{outgoing, secret_store, server, tls, webhook_secrets};
 
 /// How long answers under way may take to be read once the engine has stopped.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
@@ -42,6 +42,7 @@ pub struct Service {
     tls: Option<(tls::Acceptor, Keeper<Arc<ServerConfig>>)>,
     secrets: Option<(Signer, Keeper<Secrets>)>,
     store: SecretStore,
+    outgoing: Option<Keeper<Callers>>,
     logs: Logs,
 }
 
@@ -63,10 +64,12 @@ impl Service {
         let tls = settings.tls.clone().map(tls::open).transpose()?;
         let secrets = settings.webhook_secrets.clone().map(webhook_secrets::open).transpose()?;
         let store = secret_store::open(&settings)?;
-        let registry = Arc::new(Registry::builtin(HttpConfig {
-            private_hosts: private_hosts(&settings),
-            ..HttpConfig::default()
-        })?);
+        let http = HttpConfig { private_hosts: private_hosts(&settings), ..HttpConfig::default() };
+        let mut registry = Registry::builtin(http.clone())?;
+        let outgoing = settings.outgoing.clone();
+        let outgoing =
+            outgoing.map(|files| outgoing::open(&mut registry, &http, files)).transpose()?;
+        let registry = Arc::new(registry);
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
         let logs = Logs::of(&settings);
@@ -80,6 +83,7 @@ impl Service {
             tls,
             secrets,
             store,
+            outgoing,
             logs,
         })
     }
@@ -117,8 +121,9 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store, logs } =
+        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store, .. } =
             self;
+        let (outgoing, logs) = (self.outgoing, self.logs);
         telemetry::recorded();
         let hosts = Hosts::of(address, &settings.allowed_hosts);
         let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
@@ -128,6 +133,9 @@ impl Service {
         let mut keepers = JoinSet::new();
         let levels = logs.clone();
         keepers.spawn(async move { levels.levels().keep().await });
+        if let Some(keeper) = outgoing {
+            keepers.spawn(keeper.keep());
+        }
         let acceptor = tls.map(|(acceptor, keeper)| {
             keepers.spawn(keeper.keep());
             acceptor
@@ -158,7 +166,7 @@ impl Service {
 /// Where nobody is asked who they are, everybody may define workflows, and name any host in them.
 fn private_hosts(settings: &Settings) -> PrivateHosts {
     settings.private_hosts.clone().unwrap_or_else(|| match settings.authentication.required {
-        true => PrivateHosts::DeniedBut(Exceptions::default()),
+        true => PrivateHosts::DeniedBut(HostList::default()),
         false => PrivateHosts::Allowed,
     })
 }

@@ -10,6 +10,9 @@ pub const NOOP_FAILED: &str = "NOOP_FAILED";
 pub const HTTP_BAD_REQUEST: &str = "HTTP_BAD_REQUEST";
 /// No connection: refused, no such host, no route, TLS not agreed. Nothing was sent.
 pub const HTTP_CONNECT_FAILED: &str = "HTTP_CONNECT_FAILED";
+/// The service asks for a certificate that it did not get, or does not take the one it got. Nothing
+/// was taken.
+pub const HTTP_CERTIFICATE_REFUSED: &str = "HTTP_CERTIFICATE_REFUSED";
 /// The host is of a private network, and a run's data named it. Nothing was sent.
 pub const HTTP_HOST_DENIED: &str = "HTTP_HOST_DENIED";
 /// The connection broke, or the answer could not be read, after the request may have gone out.
@@ -26,11 +29,12 @@ pub const HTTP_BODY_NOT_TEXT: &str = "HTTP_BODY_NOT_TEXT";
 pub const HTTP_BODY_NOT_JSON: &str = "HTTP_BODY_NOT_JSON";
 
 /// Every code above, for the test that each has its page.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     TASK_INPUT_INVALID,
     NOOP_FAILED,
     HTTP_BAD_REQUEST,
     HTTP_CONNECT_FAILED,
+    HTTP_CERTIFICATE_REFUSED,
     HTTP_HOST_DENIED,
     HTTP_CONNECTION_BROKEN,
     HTTP_STATUS,

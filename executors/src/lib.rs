@@ -13,7 +13,7 @@ mod registry;
 mod task;
 mod text;
 
-pub use http::{Exceptions, HttpConfig, PrivateHosts};
+pub use http::{Callers, HostList, HttpConfig, HttpExecutor, PrivateHosts, Trust};
 pub use registry::Registry;
 pub use task::{Answer, Attempt, Executor, InputProblem, Task};
 
@@ -24,4 +24,7 @@ pub enum Error {
     /// The HTTP client could not be built.
     #[error("the HTTP client of the executors can't be set up")]
     HttpClient(#[source] reqwest::Error),
+    /// A file is not what it should be.
+    #[error("it holds {0} in PEM that can be used")]
+    Pem(&'static str),
 }

@@ -28,7 +28,7 @@ impl Registry {
     /// [`Error::HttpClient`] when the machine's TLS or sockets can't be set up.
     pub fn builtin(http: HttpConfig) -> Result<Self, Error> {
         let mut registry = Self::default();
-        registry.add("http", Arc::new(HttpExecutor::new(http)?));
+        registry.add("http", Arc::new(HttpExecutor::new(&http)?));
         registry.add("noop", Arc::new(NoopExecutor));
         registry.add("notification", Arc::new(NotificationExecutor));
         Ok(registry)

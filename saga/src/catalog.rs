@@ -139,6 +139,12 @@ impl Catalog {
         tables.adaptations.entry(digest).or_insert(own);
     }
 
+    /// How many contents there are, and the bytes of their texts.
+    pub fn texts(&self) -> (usize, usize) {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        (tables.texts.len(), tables.texts.values().map(|text| text.len()).sum())
+    }
+
     /// Adds a content that is no revision: imported runs are pinned to it, or policies made it.
     pub fn keep(&self, plan: Arc<Plan>, text: Arc<str>) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);

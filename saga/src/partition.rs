@@ -67,7 +67,7 @@ pub use fold::{fold, fold_more, recall};
 pub(crate) use fold::{fold_found, guarded};
 pub use forks::Fork;
 pub use import::Import;
-pub use input::{Abandon, Answer, Histories, Input, Recoverable};
+pub use input::{Abandon, Answer, Histories, Input, Recoverable, RunMemory};
 pub use order::{CALLBACK_TIMEOUT_MS, Order};
 pub use posts::{Post, RESEND_AFTER_MS};
 pub use redrives::REDRIVES_LISTED_MAX;
@@ -244,6 +244,7 @@ impl<T: Abandon> Partition<T> {
             Input::Remove(removal, ticket) => self.remove(*removal, ticket, moment),
             Input::CancelAll(ticket) => self.cancel_all(ticket, moment),
             Input::Forget(digest, ticket) => self.forget(&digest, ticket),
+            Input::Weigh(ticket) => self.answer(ticket, Answer::Weighed(self.memory())),
         }
     }
 

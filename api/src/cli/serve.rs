@@ -74,6 +74,12 @@ pub struct ServeFlags {
     /// Bytes of the newest lines that `backstitch logs` can show: off or a number [default: 4194304]
     #[arg(long, value_name = "BYTES")]
     pub log_buffer_bytes: Option<String>,
+    /// Where lines of the log are posted: off, or the URL of a collector [default: off]
+    #[arg(long, value_name = "URL")]
+    pub log_collector_url: Option<String>,
+    /// Headers for it, `name=value,name=value`: env:NAME or file:PATH
+    #[arg(long, value_name = "WHERE")]
+    pub log_collector_headers: Option<String>,
     /// The configuration file [default: backstitch.yaml, else config/orchestrator.yaml or
     /// config/app.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -117,6 +123,15 @@ pub struct ServeFlags {
     /// Authorities, in PEM, of whom clients need a certificate: mutual TLS
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<String>,
+    /// A certificate with its private key, in PEM, for services that ask for one
+    #[arg(long, value_name = "FILE")]
+    pub outgoing_certificate: Option<String>,
+    /// The services that get it: names, *.names, addresses and networks [default: *]
+    #[arg(long, value_name = "HOSTS")]
+    pub outgoing_certificate_hosts: Option<String>,
+    /// Authorities, in PEM, that vouch for services beside those of the system
+    #[arg(long, value_name = "FILE")]
+    pub outgoing_ca: Option<String>,
     /// How often one address may ask: off, or such as 100/s or 6000/m, burst 500 [default: off]
     #[arg(long, value_name = "RATE")]
     pub rate_limit_address: Option<String>,
@@ -206,6 +221,8 @@ impl ServeFlags {
             ("log_level", self.log_level.clone()),
             ("log_format", self.log_format.clone()),
             ("log_buffer_bytes", self.log_buffer_bytes.clone()),
+            ("log_collector_url", self.log_collector_url.clone()),
+            ("log_collector_headers", self.log_collector_headers.clone()),
             ("allow_unauthenticated", self.allow_unauthenticated.then(|| "true".to_owned())),
             ("authentication", self.authentication.clone()),
             ("api_key", self.api_key.clone()),
@@ -219,6 +236,9 @@ impl ServeFlags {
             ("tls_certificate", self.tls_certificate.clone()),
             ("tls_key", self.tls_key.clone()),
             ("tls_client_ca", self.tls_client_ca.clone()),
+            ("outgoing_certificate", self.outgoing_certificate.clone()),
+            ("outgoing_certificate_hosts", self.outgoing_certificate_hosts.clone()),
+            ("outgoing_ca", self.outgoing_ca.clone()),
             ("rate_limit_address", self.rate_limit_address.clone()),
             ("rate_limit_caller", self.rate_limit_caller.clone()),
             ("private_hosts", self.private_hosts.clone()),

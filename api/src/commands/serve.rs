@@ -15,7 +15,7 @@ use crate::trial::stand_ins::{self, STAND_INS};
 /// As [`Service::bind`] and [`Service::run`], and [`Error::Setting`].
 pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let settings = flags.settings()?;
-    let logs = log::begin(&settings);
+    let logs = log::begin(&settings)?;
     raise_file_limit();
     let signals = Signals::catch()?;
     // Only where faults are, can services be stood in for.

@@ -19,6 +19,7 @@ use super::query::Parameters;
 use super::refusal::Refusal;
 use super::{App, codes};
 use crate::archive_watch;
+use crate::log;
 use crate::settings::MetricNames;
 use crate::traffic::Traffic;
 
@@ -68,6 +69,7 @@ pub fn recorded() -> &'static PrometheusHandle {
         archive_watch::describe();
         super::alarms::describe();
         gauges::describe();
+        log::describe();
         handle
     })
 }

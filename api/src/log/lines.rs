@@ -111,6 +111,12 @@ impl Lines {
         kept.gone + kept.texts.len() as u64
     }
 
+    /// How many are kept, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let kept = self.kept();
+        (kept.texts.len(), kept.bytes)
+    }
+
     /// The place behind a number.
     pub(crate) fn place(&self, number: u64) -> LinePlace {
         LinePlace { life: self.life, number }

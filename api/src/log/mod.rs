@@ -7,8 +7,10 @@
 //! - `levels`: how much is logged now;
 //! - `lines`: the newest lines, in memory;
 //! - `pick`: which of them somebody wants;
-//! - `tail`: somebody who follows them.
+//! - `tail`: somebody who follows them;
+//! - `collector`: where all of them are sent.
 
+mod collector;
 mod components;
 mod levels;
 mod lines;
@@ -28,9 +30,11 @@ use tracing_subscriber::{Registry, fmt};
 
 use crate::error::Error;
 use crate::settings::{LogFormat, Settings};
+use collector::Collector;
 use levels::Levels;
 use lines::Lines;
 
+pub(crate) use collector::describe;
 pub(crate) use components::{COMPONENTS, Component, LEVELS, Wanted};
 pub(crate) use lines::LinePlace;
 pub(crate) use pick::Pick;
@@ -53,6 +57,7 @@ struct Parts {
     levels: Levels,
     lines: Lines,
     format: LogFormat,
+    collector: OnceLock<Collector>,
 }
 
 impl Logs {
@@ -63,13 +68,14 @@ impl Logs {
             levels: Levels::of(&settings.log_level),
             lines: Lines::new(settings.log_buffer_bytes),
             format: settings.log_format,
+            collector: OnceLock::new(),
         }))
     }
 
     /// Whoever logs in this program writes to it from now on.
     fn take_over(&self) {
         let is_json = self.0.format == LogFormat::Json;
-        let wanted = is_json || self.0.lines.keep_any();
+        let wanted = is_json || self.0.lines.keep_any() || self.0.collector.get().is_some();
         let own = self.clone();
         let json = wanted.then(|| fmt::layer().json().with_writer(move || Said(own.clone())));
         let text =
@@ -89,7 +95,11 @@ impl Logs {
 
     /// Keeps a line of JSON for who reads the log elsewhere than on stderr.
     fn keep(&self, line: &str) {
-        self.0.lines.keep(clipped(line.trim_end()).into());
+        let line: Arc<str> = clipped(line.trim_end()).into();
+        if let Some(collector) = self.0.collector.get() {
+            collector.take(line.clone());
+        }
+        self.0.lines.keep(line);
     }
 }
 
@@ -112,8 +122,16 @@ impl Write for Said {
 }
 
 /// Sets up logs for the rest of the program's life.
-pub(crate) fn begin(settings: &Settings) -> Logs {
+///
+/// # Errors
+/// As [`Collector::begin`].
+pub(crate) fn begin(settings: &Settings) -> Result<Logs, Error> {
     let logs = OWN.get_or_init(|| Logs::of(settings));
+    if let Some(collector) = &settings.log_collector {
+        let begun = Collector::begin(collector, unsent)?;
+        // There is one for the program.
+        drop(logs.0.collector.set(begun));
+    }
     logs.take_over();
     let before = panic::take_hook();
     match settings.log_format {
@@ -126,7 +144,27 @@ pub(crate) fn begin(settings: &Settings) -> Logs {
             backstitch_journal::last_words_by(|words| say(&json!({ "message": words })));
         }
     }
-    logs.clone()
+    Ok(logs.clone())
+}
+
+/// Sends what is left to the collector, if there is one and it takes it at once: the program ends.
+pub fn finish() {
+    if let Some(collector) = OWN.get().and_then(|own| own.0.collector.get()) {
+        collector.finish();
+    }
+}
+
+/// The collector does not get lines: told on stderr and to who reads the log here.
+fn unsent(collector: &str, why: &str) {
+    let Some(own) = OWN.get() else { return };
+    let message = "lines of the log are not sent to its collector";
+    let fields = json!({ "message": message, "collector": collector, "error": why });
+    let line = line("WARN", &fields).to_string();
+    match own.0.format {
+        LogFormat::Json => eprintln!("{line}"),
+        LogFormat::Text => eprintln!("{}  WARN {message}: {collector}: {why}", clock::now()),
+    }
+    own.0.lines.keep(line.into());
 }
 
 /// Says why the program ends without having done its work.
@@ -151,7 +189,7 @@ pub(crate) fn words(payload: &(dyn Any + Send)) -> &str {
 /// A line beside those that are logged; on stderr it is told otherwise where that is text.
 fn say(fields: &Value) {
     let Some(own) = OWN.get() else { return };
-    let line = line(fields).to_string();
+    let line = line("ERROR", fields).to_string();
     if own.0.format == LogFormat::Json {
         eprintln!("{line}");
     }
@@ -159,9 +197,9 @@ fn say(fields: &Value) {
 }
 
 /// A line as the log has them, with its own fields.
-fn line(fields: &Value) -> Value {
+fn line(level: &str, fields: &Value) -> Value {
     let (timestamp, target) = (clock::now().to_string(), env!("CARGO_PKG_NAME"));
-    json!({ "timestamp": timestamp, "level": "ERROR", "fields": fields, "target": target })
+    json!({ "timestamp": timestamp, "level": level, "fields": fields, "target": target })
 }
 
 /// A line that is not too long: of one that is, texts are clipped, and all but its message left out
@@ -205,7 +243,7 @@ mod tests {
         for panic in [|| panic!("a {}", "b\n\"c\""), || panic!("a b\n\"c\"")] {
             let payload = panic::catch_unwind(panic).expect_err("it panics");
             assert_eq!(words(&*payload), "a b\n\"c\"");
-            let line = line(&json!({ "panic": words(&*payload) })).to_string();
+            let line = line("ERROR", &json!({ "panic": words(&*payload) })).to_string();
             assert!(!line.contains('\n'), "{line}");
         }
         let payload = panic::catch_unwind(|| panic::panic_any(7)).expect_err("it panics");
@@ -215,7 +253,7 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_stays_a_line() {
         let kept = |fields: Value| {
-            let given = line(&fields);
+            let given = line("ERROR", &fields);
             let kept: Value = serde_json::from_str(&clipped(&given.to_string())).expect("JSON");
             assert_eq!(kept["timestamp"], given["timestamp"]);
             (kept["fields"].clone(), given["fields"].clone())

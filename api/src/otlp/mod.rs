@@ -5,9 +5,9 @@
 //! the run's history, as the trace queries do. What is exported is what they answer.
 //!
 //! - `encode`: from spans to the JSON of OTLP 1;
-//! - `outbox`: spans that wait, at most so many;
+//! - `outbox`: spans that wait, and what is counted of them;
 //! - `place`: how far the journal was exported, so that the next process goes on there;
-//! - `send`: batches on their way, and what the collector's answers mean.
+//! - `send`: batches, and what the collector's answers say of them.
 
 mod encode;
 mod outbox;
@@ -25,10 +25,11 @@ use backstitch_saga::live::{Follower, Heard};
 use backstitch_saga::{Error as EngineError, Handle};
 use serde::Deserialize;
 
+use crate::courier::Reason;
 use crate::error::Error;
 use crate::settings::Otlp;
 use encode::Resource;
-use outbox::{Outbox, Reason};
+use outbox::Outbox;
 use place::Place;
 use send::Sender;
 
@@ -74,7 +75,7 @@ impl Exporter {
     pub fn new(settings: &Otlp, node: &str, data_dir: &Path) -> Result<Self, Error> {
         let resource = Resource::of(&settings.service_name, node);
         let sender = Sender::new(settings)?;
-        Ok(Self { sender, outbox: Outbox::default(), resource, place: Place::of(data_dir) })
+        Ok(Self { sender, outbox: outbox::outbox(), resource, place: Place::of(data_dir) })
     }
 
     /// Exports what happens behind the place where the last process came to, else behind `opened`,
@@ -157,8 +158,9 @@ async fn follow(
                     let ended = read.spans.iter().filter(|span| {
                         span.end.as_ref().is_some_and(|end| versions.contains(&end.version))
                     });
-                    ended
-                        .for_each(|span| outbox.put(resource.span(&read, span).to_string().into()));
+                    ended.for_each(|span| {
+                        outbox::put(outbox, resource.span(&read, span).to_string().into())
+                    });
                 }
                 Err(EngineError::Stopped) => return EngineError::Stopped,
                 // Nobody wants its spans, or it was removed meanwhile.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::sources::{KEYS, Sources};
 
 /// What a setting is where nobody says otherwise, as it would be written; the rest are not set.
-const DEFAULTS: [(&str, &str); 32] = [
+const DEFAULTS: [(&str, &str); 34] = [
     ("data_dir", "backstitch-data"),
     ("listen", "127.0.0.1:8080"),
     ("fsync", "always"),
@@ -23,7 +23,9 @@ const DEFAULTS: [(&str, &str); 32] = [
     ("log_level", "info"),
     ("log_format", "text"),
     ("log_buffer_bytes", "4194304"),
+    ("log_collector_url", "off"),
     ("allow_unauthenticated", "false"),
+    ("outgoing_certificate_hosts", "*"),
     ("rate_limit_address", "off"),
     ("rate_limit_caller", "off"),
     ("private_hosts", "auto"),
@@ -41,7 +43,7 @@ const DEFAULTS: [(&str, &str); 32] = [
 ];
 
 /// Settings that may be URLs.
-const WITH_URLS: [&str; 2] = ["jwt_jwks", "otlp_endpoint"];
+const WITH_URLS: [&str; 3] = ["jwt_jwks", "log_collector_url", "otlp_endpoint"];
 
 /// The settings with their origins, and what was said to no effect. No secret is among them: a setting
 /// names the variable or the file that holds one.

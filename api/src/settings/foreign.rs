@@ -1,5 +1,5 @@
-//! Settings as others write them: the variables of documents 000 and 002 and the sections of their
-//! file, and those of OpenTelemetry.
+//! Settings as others write them: the variables of documents 000, 002, 003 and 004 and the sections of
+//! 002's file, and those of OpenTelemetry.
 
 use super::sources::Given;
 
@@ -27,11 +27,14 @@ enum Does {
 }
 
 const LATER: &str = "comes with registered services";
+const IN_MEMORY: &str = "definitions and runs are in memory as long as they are needed, and runs that \
+                         wait are not; result_cache_bytes bounds the answers that are kept";
 const OWN_STORE: &str =
     "the journal is a log and a store of its own, with neither pool nor timeout";
 
 /// Variables, and keys of the file with their section; of what sets the same the last one counts.
-const WORDS: [(&str, Does); 41] = [
+const WORDS: [(&str, Does); 49] = [
+    ("ROCKSDB_PATH", Does::Sets("data_dir")),
     ("ORCHESTRATOR_DB_PATH", Does::Sets("data_dir")),
     ("ORCHESTRATOR_SERVICE_HOST", Does::Host),
     ("ORCHESTRATOR_SERVICE_PORT", Does::Port),
@@ -46,11 +49,18 @@ const WORDS: [(&str, Does); 41] = [
     ("ORCHESTRATOR_MAX_WORKERS", Does::Sets("max_workers")),
     ("ORCHESTRATOR_QUEUE_SIZE", Does::Sets("queue_size")),
     ("ORCHESTRATOR_PEERS", Does::Nothing("comes with clusters")),
+    ("WORKFLOW_CACHE_SIZE", Does::Nothing(IN_MEMORY)),
+    ("PYTHON_PATH", Does::Nothing("comes with steps in Python")),
+    ("MODEL_REGISTRY_URL", Does::Nothing("comes with steps that run models")),
+    ("POLICY_SERVICE_URL", Does::Nothing("comes with policies that a service decides")),
+    ("KAFKA_BROKERS", Does::Nothing("comes with steps and triggers of Kafka")),
+    ("TEMPORAL_HOST", Does::Nothing("there is no Temporal: the engine has its part")),
+    ("LOG_LEVEL", Does::Level),
     ("REDIS_HOST", Does::Nothing("there is no Redis: the journal has its part")),
     ("REPORTING_URL", Does::Nothing(LATER)),
     ("NOTIFICATION_URL", Does::Nothing(LATER)),
     ("DOC_STORE_URL", Does::Nothing(LATER)),
-    ("LOG_COLLECTOR_URL", Does::Nothing("logs go to stderr")),
+    ("LOG_COLLECTOR_URL", Does::Sets("log_collector_url")),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Does::Sets("otlp_endpoint")),
     ("OTEL_EXPORTER_OTLP_HEADERS", Does::Names("otlp_headers")),
     ("OTEL_SERVICE_NAME", Does::Sets("otlp_service_name")),

@@ -4,6 +4,7 @@
 //! Read once; the rest of the program gets plain data. A wrong value names its origin.
 
 pub mod authentication;
+mod collector;
 mod effective;
 mod environment;
 mod foreign;
@@ -23,11 +24,12 @@ use backstitch_journal::{Fsync, Options};
 use backstitch_saga::Shutdown;
 
 pub use authentication::Authentication;
+pub use collector::{Headers, LogCollector};
 pub use foreign::Idle;
-pub use otlp::{Headers, Otlp};
+pub use otlp::Otlp;
 pub use rate::RateLimit;
 pub use sources::{CONFIG_FILES, Given, KEYS, Sources};
-pub use tls::Tls;
+pub use tls::{Outgoing, Tls};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,12 +107,16 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// How many bytes of the newest lines are kept in memory.
     pub log_buffer_bytes: usize,
+    /// Where its lines are posted, if anywhere.
+    pub log_collector: Option<LogCollector>,
     /// Whether to listen beyond loopback although there is no authentication.
     pub allow_unauthenticated: bool,
     /// How callers prove who they are.
     pub authentication: Authentication,
     /// The port's TLS, if it has any.
     pub tls: Option<Tls>,
+    /// What calls of services are made with over TLS, if anything is set.
+    pub outgoing: Option<Outgoing>,
     /// How often one address may ask.
     pub rate_limit_address: Option<RateLimit>,
     /// How often one caller may ask who has proven who they are.
@@ -165,9 +171,11 @@ impl Default for Settings {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             log_buffer_bytes: LOG_BUFFER_BYTES_DEFAULT,
+            log_collector: None,
             allow_unauthenticated: false,
             authentication: Authentication::default(),
             tls: None,
+            outgoing: None,
             rate_limit_address: None,
             rate_limit_caller: None,
             private_hosts: None,

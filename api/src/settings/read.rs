@@ -16,7 +16,9 @@ use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
-use super::{Authentication, LogFormat, MetricNames, Otlp, Settings, Sources, Tls};
+use super::{
+    Authentication, LogCollector, LogFormat, MetricNames, Otlp, Outgoing, Settings, Sources, Tls,
+};
 use super::{environment, private_hosts, rate};
 use crate::error::Error;
 use crate::log::LEVELS;
@@ -89,7 +91,9 @@ impl Settings {
         put(sources, "secrets_dir", &mut settings.secrets_dir, path)?;
         settings.authentication = Authentication::read(sources)?;
         settings.tls = Tls::read(sources)?;
+        settings.outgoing = Outgoing::read(sources)?;
         settings.otlp = Otlp::read(sources)?;
+        settings.log_collector = LogCollector::read(sources)?;
         settings.effective = effective(sources);
         Ok(settings)
     }

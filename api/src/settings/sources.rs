@@ -26,7 +26,7 @@ const CONFIG_VARIABLE: &str = "BACKSTITCH_CONFIG";
 
 /// Every setting: the key of the file. The flag has dashes for underscores, the variable is
 /// `BACKSTITCH_` and capitals.
-pub const KEYS: [&str; 51] = [
+pub const KEYS: [&str; 56] = [
     "data_dir",
     "listen",
     "fsync",
@@ -45,6 +45,8 @@ pub const KEYS: [&str; 51] = [
     "log_level",
     "log_format",
     "log_buffer_bytes",
+    "log_collector_url",
+    "log_collector_headers",
     "allow_unauthenticated",
     "authentication",
     "api_key",
@@ -58,6 +60,9 @@ pub const KEYS: [&str; 51] = [
     "tls_certificate",
     "tls_key",
     "tls_client_ca",
+    "outgoing_certificate",
+    "outgoing_certificate_hosts",
+    "outgoing_ca",
     "rate_limit_address",
     "rate_limit_caller",
     "private_hosts",

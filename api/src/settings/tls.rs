@@ -1,6 +1,8 @@
-//! The port's TLS, as it is set.
+//! TLS as it is set: that of the port, and that to services.
 
 use std::path::PathBuf;
+
+use backstitch_executors::HostList;
 
 use super::Sources;
 use crate::error::Error;
@@ -45,4 +47,38 @@ fn missing(sources: &Sources, key: &str) -> Error {
         .map(|given| given.origin.as_str())
         .next();
     Error::Setting(format!("{}: needs {key}, too", origin.unwrap_or_default()))
+}
+
+/// Which files calls of services are made with over TLS, all in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// A certificate with its private key.
+    pub certificate: Option<PathBuf>,
+    /// The hosts that get it; all of them if none are named.
+    pub hosts: Option<HostList>,
+    /// Authorities that count beside the system's.
+    pub authorities: Option<PathBuf>,
+}
+
+impl Outgoing {
+    pub(super) fn read(sources: &Sources) -> Result<Option<Self>, Error> {
+        let path = |key| sources.get(key).map(|given| PathBuf::from(given.text.trim()));
+        let (certificate, authorities) = (path("outgoing_certificate"), path("outgoing_ca"));
+        let hosts = match sources.get("outgoing_certificate_hosts") {
+            None => None,
+            Some(given) if certificate.is_none() => {
+                return Err(Error::Setting(format!(
+                    "{}: needs outgoing_certificate, too",
+                    given.origin
+                )));
+            }
+            Some(given) if given.text.trim() == "*" => None,
+            Some(given) => Some(given.text.trim().parse().map_err(|why| {
+                let wanted = "must be *, or such as billing.internal, *.local, 10.1.0.0/16";
+                Error::Setting(format!("{}: {wanted}; {why}", given.origin))
+            })?),
+        };
+        let any = certificate.is_some() || authorities.is_some();
+        Ok(any.then_some(Self { certificate, hosts, authorities }))
+    }
 }

@@ -23,10 +23,11 @@ id: said
 name: "a name with \"quotes\", a\ttab and ☃"
 on_failure: suspend
 steps:
+  - { id: tell, type: notification, with: { message: told, severity: warning } }
   - { id: quiet, type: noop, retry: { max_attempts: 3, initial: 1ms, max: 1ms }, undo: { type: noop } }
   - id: call
     type: http
-    needs: [quiet]
+    needs: [quiet, tell]
     with: { url: 'http://127.0.0.1:1/', method: POST }
     retry: { max_attempts: 2, initial: 1ms, max: 1ms }
 callbacks:
@@ -98,6 +99,47 @@ fn is_a_line(line: &Value) {
         "{line}"
     );
     assert_eq!(named.contains("span"), named.contains("spans"), "{line}");
+}
+
+/// What a line says under a name, itself or what it is said in.
+fn said<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
+    let spans = line["spans"].as_array().into_iter().flatten();
+    spans.chain([&line["fields"]]).find_map(|own| own[name].as_str())
+}
+
+/// Whatever is said of a run, of a request or in an attempt names it.
+fn have_their_ids(lines: &[Value]) {
+    let with = |message: &str| {
+        let found = lines.iter().filter(|line| line["fields"]["message"] == message);
+        found.collect::<Vec<_>>()
+    };
+    for message in ["a run begins", "a run ended", "a fault on purpose", "\"told\""] {
+        let found = with(message);
+        assert!(!found.is_empty(), "{message}");
+        for line in found {
+            let id = said(line, "execution_id").expect("a run");
+            assert!(id.starts_with("exec_"), "{line}");
+            assert_eq!(said(line, "correlation_id"), Some("a \"b\" ☃"), "{line}");
+        }
+    }
+    for line in with("a request to change something") {
+        assert!(said(line, "request_id").is_some(), "{line}");
+        let path = line["fields"]["path"].as_str().expect("a path");
+        if path.ends_with("/execute") || path.ends_with("/cancel") {
+            assert!(
+                said(line, "execution_id").is_some_and(|own| own.starts_with("exec_")),
+                "{line}"
+            );
+        }
+    }
+    let in_attempts = lines.iter().filter(|line| {
+        let message = line["fields"]["message"].as_str().unwrap_or_default();
+        message.contains("connecting to 127.0.0.1:1") && said(line, "execution_id").is_some()
+    });
+    let in_attempts: Vec<_> = in_attempts.collect();
+    assert!(!in_attempts.is_empty(), "what a call logs names its run");
+    let names = ["correlation_id", "step"];
+    assert!(in_attempts.iter().all(|line| names.iter().all(|name| said(line, name).is_some())));
 }
 
 /// Requests of many kinds, right and wrong.
@@ -184,6 +226,7 @@ async fn every_line_is_an_object_with_the_promised_fields() {
     assert!(signalled.expect("kill is there").success());
     let (lines, code) = second.lines();
     assert_eq!(code, Some(0));
+    have_their_ids(&lines);
     let changed = |line: &&Value| line["fields"]["message"] == "a request to change something";
     assert!(lines.iter().filter(changed).count() >= 20, "{lines:?}");
 }

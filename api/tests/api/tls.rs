@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use crate::process::{backstitch, folder, output, serve_at};
 
 /// An authority, and certificates of it.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// A certificate and its key, for a server on loopback or for a client.
-    fn certificate(&self, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+    pub fn certificate(&self, usage: ExtendedKeyUsagePurpose) -> (String, String) {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let mut params = CertificateParams::new(names).expect("names");
         params.extended_key_usages.push(usage);
@@ -46,7 +46,7 @@ impl Authority {
     }
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> String {
+pub fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).expect("a file");
     path.to_str().expect("UTF-8").to_owned()

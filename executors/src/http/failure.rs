@@ -1,19 +1,21 @@
 //! The failures of an exchange, each with a message for a person and details for a program.
 
 use std::error::Error as StdError;
+use std::io;
 
 use backstitch_core::failure::Failure;
 use backstitch_core::payload::Payload;
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Url};
+use rustls::{AlertDescription, Error as TlsError};
 use serde_json::{Map, Value};
 
 use super::guard::Denied;
 use super::status::verdict;
 use crate::codes::{
-    HTTP_BODY_NOT_JSON, HTTP_BODY_NOT_TEXT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_BROKEN,
-    HTTP_HOST_DENIED, HTTP_REDIRECT, HTTP_RESPONSE_TOO_LARGE, HTTP_STATUS,
+    HTTP_BODY_NOT_JSON, HTTP_BODY_NOT_TEXT, HTTP_CERTIFICATE_REFUSED, HTTP_CONNECT_FAILED,
+    HTTP_CONNECTION_BROKEN, HTTP_HOST_DENIED, HTTP_REDIRECT, HTTP_RESPONSE_TOO_LARGE, HTTP_STATUS,
 };
 use crate::text::{beginning, one_line};
 
@@ -48,6 +50,11 @@ impl Asked {
             return self.denied(denied);
         }
         let cause = root_cause(why);
+        if refuses_certificate(why) {
+            let what = "refuses our certificate, or asks for one";
+            let failure = self.failed(Failure::retryable, HTTP_CERTIFICATE_REFUSED, what, &cause);
+            return failure.with_details(self.details([]));
+        }
         let failure = if why.is_connect() {
             self.failed(Failure::retryable, HTTP_CONNECT_FAILED, "could not be reached", &cause)
         } else if why.is_builder() {
@@ -160,6 +167,34 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
 /// What an error was caused by, and what caused that.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> + '_ {
     std::iter::successors(error.source(), |own| StdError::source(*own))
+}
+
+/// Whether the other side ended the connection because of our certificate, or for want of one. With
+/// TLS 1.3 it says so only after our side of the handshake, when the request is on its way.
+fn refuses_certificate(error: &reqwest::Error) -> bool {
+    use AlertDescription as Alert;
+    causes(error).any(|own| {
+        let mut inner = own.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        while let Some(deeper) = inner.and_then(|own| own.downcast_ref::<io::Error>()) {
+            inner = deeper.get_ref();
+        }
+        let alert = inner.and_then(|own| own.downcast_ref::<TlsError>());
+        let alert = alert.or_else(|| own.downcast_ref::<TlsError>());
+        matches!(
+            alert,
+            Some(TlsError::AlertReceived(
+                Alert::CertificateRequired
+                    | Alert::NoCertificate
+                    | Alert::BadCertificate
+                    | Alert::UnsupportedCertificate
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateExpired
+                    | Alert::CertificateUnknown
+                    | Alert::UnknownCA
+                    | Alert::AccessDenied
+            ))
+        )
+    })
 }
 
 /// `Retry-After` in milliseconds: seconds, or an instant as seen from the answer's own `Date`.

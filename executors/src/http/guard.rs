@@ -73,12 +73,12 @@ pub enum PrivateHosts {
     #[default]
     Allowed,
     /// They may not, but for these.
-    DeniedBut(Exceptions),
+    DeniedBut(HostList),
 }
 
-/// Hosts that may be called although they are private.
+/// Some hosts: names, what names end with, addresses and networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Exceptions {
+pub struct HostList {
     /// Names, in lower case.
     names: Vec<String>,
     /// What names may end with, the dot before it included.
@@ -86,7 +86,7 @@ pub struct Exceptions {
     networks: Vec<IpNet>,
 }
 
-impl FromStr for Exceptions {
+impl FromStr for HostList {
     type Err = String;
 
     /// Names, `*.names`, addresses and networks, with commas between them.
@@ -117,10 +117,19 @@ fn is_name(text: &str) -> bool {
     text.split('.').all(label) && !text.ends_with(|c: char| c.is_ascii_digit())
 }
 
-impl Exceptions {
+impl HostList {
     fn has(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.names.contains(&host) || self.suffixes.iter().any(|own| host.ends_with(own))
+    }
+
+    /// Whether the host of a URL is one of them, as it is written.
+    pub(super) fn names(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => self.networks.iter().any(|net| net.contains(&address.to_canonical())),
+            Err(_) => self.has(host),
+        }
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -146,7 +155,7 @@ pub(super) enum Denied {
 
 /// Keeps connections off private addresses.
 #[derive(Debug, Clone)]
-pub(super) struct Guard(pub(super) Arc<Exceptions>);
+pub(super) struct Guard(pub(super) Arc<HostList>);
 
 impl Guard {
     /// Whether the host of a URL, if it is an address, may be called. Names are seen to as they
@@ -191,8 +200,7 @@ mod tests {
     use super::*;
 
     fn guard(exceptions: &str) -> Guard {
-        let own =
-            if exceptions.is_empty() { Ok(Exceptions::default()) } else { exceptions.parse() };
+        let own = if exceptions.is_empty() { Ok(HostList::default()) } else { exceptions.parse() };
         Guard(Arc::new(own.expect("exceptions")))
     }
 
@@ -269,7 +277,7 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         for wrong in ["", "a,", "*", "*.", "http://a", "a b", "10.0.0", "10.0.0.0/33", "a..b"] {
-            assert!(wrong.parse::<Exceptions>().is_err(), "{wrong}");
+            assert!(wrong.parse::<HostList>().is_err(), "{wrong}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `http`: sends one request and takes the answer as the step's output.
 //!
 //! - `request`: from the `with` of a step to a request, or what is wrong with it;
+//! - `callers`: who connects, with which certificate;
 //! - `guard`: which addresses may be called where a run's data names the host;
 //! - `exchange`: sends it, follows redirects within the host, reads the answer;
 //! - `answer`: from the answer to an output or a [`Failure`].
@@ -9,6 +10,7 @@
 //! may have taken effect, and the engine decides.
 
 mod answer;
+mod callers;
 mod exchange;
 mod failure;
 mod guard;
@@ -21,21 +23,19 @@ use std::time::Duration;
 
 use backstitch_core::failure::Failure;
 use backstitch_core::payload::{PAYLOAD_BYTES_MAX, Payload};
-use backstitch_core::plan::WrittenHosts;
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Error;
 use crate::codes::HTTP_BAD_REQUEST;
 use crate::fields::{Stage, sentence};
 use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
 use failure::Asked;
-use guard::{Denied, Guard};
 
-pub use guard::{Exceptions, PrivateHosts};
+pub use callers::{Callers, Trust};
+pub use guard::{HostList, PrivateHosts};
 pub use status::verdict;
 
 /// What an output needs beside the body: the status and the headers.
@@ -45,8 +45,6 @@ pub const RESPONSE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX;
 /// Answers of more than 64 KiB that are read and turned into outputs at once, each of at most
 /// [`RESPONSE_BYTES_MAX`]; more wait, on their step's time.
 pub const LARGE_ANSWERS_MAX: usize = 32;
-/// How a request names its sender when the step does not.
-const USER_AGENT: &str = concat!("backstitch/", env!("CARGO_PKG_VERSION"));
 
 /// The server's settings of the `http` executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,91 +76,34 @@ impl Default for HttpConfig {
 
 /// Does `http` tasks over pooled clients.
 pub struct HttpExecutor {
-    clients: Clients,
+    callers: watch::Receiver<Callers>,
     response_bytes_max: usize,
     large_answers: Arc<Semaphore>,
 }
 
 impl HttpExecutor {
-    /// Sets up the client. A machine without root certificates gets one all the same, whose
-    /// requests to `https` fail.
+    /// Sets up clients that trust whom the system trusts, and have no certificate.
     ///
     /// # Errors
-    /// [`Error::HttpClient`] when the client can't be built even so.
-    pub fn new(config: HttpConfig) -> Result<Self, Error> {
-        let provider = rustls::crypto::ring::default_provider();
-        // An error says that another provider is in place already, which serves as well.
-        drop(provider.install_default());
-        let guarded = match &config.private_hosts {
-            PrivateHosts::Allowed => None,
-            PrivateHosts::DeniedBut(exceptions) => {
-                let guard = Guard(Arc::new(exceptions.clone()));
-                Some((guard.clone(), built(|| client_of(&config).dns_resolver(guard.clone()))?))
-            }
-        };
-        let clients = Clients { open: built(|| client_of(&config))?, guarded };
+    /// As [`Callers::new`].
+    pub fn new(config: &HttpConfig) -> Result<Self, Error> {
+        let (_, callers) = watch::channel(Callers::new(config, &Trust::default())?);
+        Ok(Self::calling(config, callers))
+    }
+
+    /// The same with whoever calls services at the time.
+    #[must_use]
+    pub fn calling(config: &HttpConfig, callers: watch::Receiver<Callers>) -> Self {
         let response_bytes_max = config.response_bytes_max.min(RESPONSE_BYTES_MAX);
         let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
-        Ok(Self { clients, response_bytes_max, large_answers })
+        Self { callers, response_bytes_max, large_answers }
     }
-}
-
-fn built(client: impl Fn() -> ClientBuilder) -> Result<Client, Error> {
-    client().build().or_else(|why| {
-        tracing::warn!(error = %failure::root_cause(&why), "https steps will fail");
-        client().tls_certs_only([]).build().map_err(Error::HttpClient)
-    })
-}
-
-/// Who connects.
-#[derive(Clone)]
-struct Clients {
-    open: Client,
-    /// Who connects to hosts that no definition names, and keeps off private networks.
-    guarded: Option<(Guard, Client)>,
-}
-
-impl Clients {
-    /// Who may connect to the host of a URL.
-    fn to(&self, url: &Url, written: &WrittenHosts) -> Result<&Client, Denied> {
-        if !written.admits(url.host_str().unwrap_or_default()) {
-            return Err(Denied::Egress);
-        }
-        let place = |url: &Url| {
-            let host = url.host().map(|host| host.to_owned());
-            (host, url.port_or_known_default())
-        };
-        let same = |own: &str| Url::parse(own).is_ok_and(|own| place(&own) == place(url));
-        // Most are written as they are sent; those that are not are read one by one.
-        let is_written =
-            || written.has(&url.origin().ascii_serialization()) || written.iter().any(same);
-        match &self.guarded {
-            Some((guard, client)) if !is_written() => guard.check(url).map(|()| client),
-            _ => Ok(&self.open),
-        }
-    }
-}
-
-/// No proxy from the environment, no redirects, no retries of its own: whatever happens to a
-/// request is the engine's to know.
-fn client_of(config: &HttpConfig) -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .no_proxy()
-        .redirect(Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .http1_only()
-        .tcp_nodelay(true)
-        .connect_timeout(config.connect_timeout)
-        .pool_idle_timeout(config.idle_timeout)
-        .pool_max_idle_per_host(config.idle_connections_per_host_max)
 }
 
 impl Executor for HttpExecutor {
     fn run(&self, task: Task) -> Attempt {
         Box::pin(perform(
-            self.clients.clone(),
+            self.callers.borrow().clone(),
             self.response_bytes_max,
             self.large_answers.clone(),
             task,
@@ -198,7 +139,7 @@ fn service_of(input: &Payload) -> Option<String> {
 }
 
 async fn perform(
-    clients: Clients,
+    callers: Callers,
     response_bytes_max: usize,
     large_answers: Arc<Semaphore>,
     task: Task,
@@ -214,7 +155,7 @@ async fn perform(
         request
     };
     let url = request.url.as_ref().expect("a request without problems has a url");
-    let client = clients
+    let client = callers
         .to(url, &task.hosts)
         .map_err(|denied| Asked::new(&request.method, url).denied(&denied))?;
     exchange::exchange(client, request, &large_answers).await

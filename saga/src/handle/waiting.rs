@@ -1,14 +1,33 @@
 //! Who waits for turns, slots and keyed limits, and who has them.
 
-use super::Handle;
+use backstitch_core::ids::PartitionId;
+
+use super::{Handle, unexpected};
 use crate::clock;
 use crate::driver::UnderWay;
+use crate::error::Error;
 use crate::holders::Holders;
 use crate::keys::KeyShown;
+use crate::partition::{Answer, Input, RunMemory};
 use crate::slots::{Limits, SlotHolder};
 use crate::turns::{Class, Usage};
 
 impl Handle {
+    /// What runs take in memory, in all partitions.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn run_memory(&self) -> Result<RunMemory, Error> {
+        let mut all = RunMemory::default();
+        for partition in (0..).map(PartitionId).take(self.shared.mailboxes.len()) {
+            match self.ask(partition, Input::Weigh).await? {
+                Answer::Weighed(own) => all = all.and(own),
+                answer => return Err(unexpected(answer, None)),
+            }
+        }
+        Ok(all)
+    }
+
     /// How the turns of attempts stand.
     #[must_use]
     pub fn turns(&self) -> Usage {

@@ -1,10 +1,10 @@
 //! How much a partition holds.
 
 use backstitch_core::ids::ExecutionId;
-use backstitch_core::state::State;
+use backstitch_core::state::{State, StepState};
 
-use super::cell::Cell;
-use super::{Abandon, Partition};
+use super::cell::{Cell, Run};
+use super::{Abandon, Partition, RunMemory};
 
 impl<T: Abandon> Partition<T> {
     /// Effects ordered whose outcome was not reported yet.
@@ -23,6 +23,16 @@ impl<T: Abandon> Partition<T> {
     #[must_use]
     pub fn at_rest(&self) -> usize {
         self.resting.len()
+    }
+
+    /// What runs take in memory, as far as their own data go.
+    pub(super) fn memory(&self) -> RunMemory {
+        let of_state = |state: &State| {
+            size_of::<Run>() + state.steps.len() * size_of::<StepState>() + state.payload_bytes
+        };
+        let (resident, at_rest) = (self.resident(), self.at_rest());
+        let resident_bytes = self.states().map(of_state).sum();
+        RunMemory { resident, resident_bytes, at_rest, at_rest_bytes: self.resting.bytes() }
     }
 
     /// Whether a run is in memory or at rest.

@@ -120,6 +120,34 @@ pub enum Input<T> {
     CancelAll(T),
     /// Let an erased content go wherever a run in memory holds it.
     Forget(Digest, T),
+    /// Answer what runs take in memory.
+    Weigh(T),
+}
+
+/// What runs take in memory, as far as their own data go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunMemory {
+    /// Runs in memory.
+    pub resident: usize,
+    /// Bytes of their states: what steps and runs are known by, and their payloads.
+    pub resident_bytes: usize,
+    /// Runs at rest.
+    pub at_rest: usize,
+    /// Bytes of what is kept of them.
+    pub at_rest_bytes: usize,
+}
+
+impl RunMemory {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            resident: self.resident + other.resident,
+            resident_bytes: self.resident_bytes + other.resident_bytes,
+            at_rest: self.at_rest + other.at_rest,
+            at_rest_bytes: self.at_rest_bytes + other.at_rest_bytes,
+        }
+    }
 }
 
 /// What a partition answers.
@@ -203,6 +231,8 @@ pub enum Answer {
     Redrives(Vec<(RedriveId, RedriveState)>),
     /// The command is wrong where the redrive stands.
     RedriveRejected(RedriveRejection),
+    /// What runs take in memory.
+    Weighed(RunMemory),
     /// The event of the partition is durable.
     Recorded {
         /// Its place in the partition's own stream.

@@ -150,6 +150,11 @@ impl Resting {
         self.runs.len()
     }
 
+    /// What their places take.
+    pub(super) fn bytes(&self) -> usize {
+        self.runs.len() * size_of::<(u128, AtRest)>()
+    }
+
     /// Whether a run at rest holds a slot or waits for one.
     pub(super) fn claims_slot(&self, run: ExecutionId) -> bool {
         self.get(run).is_some_and(|own| own.slot != SlotOf::Neither)

@@ -152,6 +152,10 @@ async fn under_way(scene: &Scene, report: &mut Report) {
         ],
     );
     let (_, database) = scene.get("/v1/stats/db").await;
+    let part = |name: &str| database["memory"]["parts"][name]["bytes"].is_u64();
+    let parts =
+        ["live_runs", "result_cache", "definitions", "store", "views"].into_iter().all(part);
+    report.holds("003-89", [(parts, &database)]);
     report.holds("003-48", [(database["rocksdb.estimate-num-keys"].is_number(), &database)]);
 }
 

@@ -128,6 +128,8 @@ pub enum Command {
     Breakers(commands::breakers::Flags),
     /// Show the server's log, and set how much is logged
     Logs(Box<commands::logs::Flags>),
+    /// Show who did what, and what it changed
+    Audit(commands::audit::Flags),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Token(commands::token::Token),
@@ -193,6 +195,7 @@ impl Command {
             Self::Limits(at) => commands::limits::run(at).await,
             Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Logs(flags) => commands::logs::run(*flags).await,
+            Self::Audit(flags) => commands::audit::run(flags).await,
             Self::Token(token) => commands::token::run(token).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Completion(flags) => {

@@ -1,21 +1,25 @@
 //! What somebody did beyond submitting runs: the rows of the audit, read off events.
 //!
-//! A pure function of one event, so that the audit can be made again from the journal at any
-//! time. Knows nothing of how its rows are kept.
+//! A pure function of one record: of its event, and of the mark of the request behind it. So the
+//! audit can be made again from the journal at any time. Knows nothing of how its rows are kept.
 
 mod api_keys;
 mod deeds;
+mod mark;
 mod objects;
+mod reasons;
 mod redrives;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ExecutionId, PartitionId};
+use crate::ids::{DEFAULT_NAMESPACE, ExecutionId, PartitionId, StreamId};
 use crate::time::Timestamp;
 
 pub use deeds::deed;
+pub use mark::{ACTOR_BYTES_MAX, MARK_BYTES_MAX, Mark, REQUEST_ID_BYTES_MAX};
+pub use reasons::reason;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -238,6 +242,8 @@ impl AuditAction {
 pub struct AuditRow {
     /// The partition whose record it is.
     pub partition: PartitionId,
+    /// The history that the record stands in.
+    pub stream: StreamId,
     /// The record's place in that partition.
     pub position: u64,
     /// When it was recorded.
@@ -250,10 +256,30 @@ pub struct AuditRow {
     pub action: AuditAction,
     /// The id of what it was done to: an execution, workflow, letter, partition or replay.
     pub target: String,
-    /// The run that the target belongs to, if it belongs to one.
-    pub execution: Option<ExecutionId>,
     /// In words: a reason, a rule, a revision.
     pub detail: String,
+    /// Why, in the words of who did it; empty if they said nothing.
+    pub reason: String,
+    /// The request that had it done.
+    pub mark: Option<Arc<Mark>>,
+}
+
+impl AuditRow {
+    /// The run that it was done to, if it was done to one.
+    #[must_use]
+    pub fn execution(&self) -> Option<ExecutionId> {
+        match &self.stream {
+            StreamId::Execution(run) => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// Whether a tenant sees it: what concerns the store as a whole, the default one does.
+    #[must_use]
+    pub fn is_shown_to(&self, namespace: &str) -> bool {
+        let of_the_store = self.namespace.is_empty() && namespace == DEFAULT_NAMESPACE;
+        of_the_store || *self.namespace == *namespace
+    }
 }
 
 /// What an event says somebody did; nothing for what the engine does by itself, and for
@@ -276,7 +302,7 @@ pub struct Deed {
 mod tests {
     use super::*;
     use crate::event::{Event, RunEvent};
-    use crate::ids::{LetterId, StreamId};
+    use crate::ids::LetterId;
 
     #[test]
     fn words_read_back() {
@@ -292,6 +318,7 @@ mod tests {
         let of = |event| deed(&stream, &Event::Run(event));
         let (reason, actor) = ("no more".to_owned(), "ann".to_owned());
         let event = RunEvent::LetterDiscarded { letter: 2, actor: actor.clone(), reason };
+        assert_eq!(super::reason(&Event::Run(event.clone())), Some("no more"));
         let found = of(event).expect("a person did it");
         let letter = LetterId { execution: run, number: 2 }.to_string();
         assert_eq!((found.target, found.detail.as_str()), (letter, "no more"));

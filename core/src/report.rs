@@ -6,6 +6,7 @@ mod api_keys;
 mod availability;
 mod callbacks;
 mod controls;
+mod deeds;
 mod effective;
 mod events;
 mod forks;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::audit::AuditRow;
 use crate::event::Compensation;
 use crate::failure::{EffectKnown, Failure, FailureClass, codes};
 use crate::ids::StepIndex;
@@ -42,6 +42,10 @@ use crate::trace::TraceId;
 pub use api_keys::api_key_json;
 pub use availability::{AVAILABILITY_WORDS, availability_word, closed_json};
 pub use callbacks::{Notice, callback_body, callback_sample, callback_url, target_json};
+pub use deeds::{
+    Sides, audit_row_json, definition_changes, partition_sides, redrive_sides, replay_sides,
+    run_sides, workflow_sides,
+};
 pub use effective::{Written, applied_json, effective_json};
 pub use events::{event_json, outcome_word, suspend_word};
 pub use letters::{
@@ -242,19 +246,5 @@ pub fn run_row_json(row: &RunSummary) -> Value {
         "submitted_at": row.submitted_at.to_string(),
         "completed_at": instant(row.ended_at),
         "version": row.version,
-    })
-}
-
-/// A row of the audit; `generation` is the one its commit was made under.
-#[must_use]
-pub fn audit_row_json(row: &AuditRow, generation: u32) -> Value {
-    json!({
-        "at": row.at.to_string(),
-        "actor": row.actor,
-        "action": row.action.word(),
-        "target": row.target,
-        "execution_id": row.execution.map(|run| run.to_string()),
-        "detail": row.detail,
-        "position": format!("{generation}:{}:{}", row.partition, row.position),
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows the layout of `commit.rs` and draws no time: the instant comes with `finish`.
 
+use backstitch_core::audit::{MARK_BYTES_MAX, Mark};
 use backstitch_core::event::Event;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
@@ -31,12 +32,14 @@ pub enum Fit {
 /// The longest a stream's key may be: a workflow's namespace and id and a few bytes.
 pub const STREAM_KEY_BYTES_MAX: usize = 1_024;
 
-/// Whether an event can ever be a record of a stream: alone in a commit, at any version and time.
+/// Whether an event can ever be a record of a stream: alone in a commit, at any version and time,
+/// whoever asked for it.
 #[must_use]
 pub fn record_fits(stream: &StreamId, event: &Event) -> bool {
     let mut body = Vec::new();
-    record::encode(stream, u64::MAX, Timestamp(i64::MAX), event, &mut body);
-    keys::stream_key_bytes(stream) <= STREAM_KEY_BYTES_MAX && fits_alone(body.len())
+    record::encode(stream, u64::MAX, Timestamp(i64::MAX), (event, None), &mut body);
+    let bytes = body.len() + MARK_BYTES_MAX;
+    keys::stream_key_bytes(stream) <= STREAM_KEY_BYTES_MAX && fits_alone(bytes)
 }
 
 fn fits_alone(body_bytes: usize) -> bool {
@@ -74,6 +77,20 @@ impl CommitBuilder {
         recorded_at: Timestamp,
         event: &Event,
     ) -> Fit {
+        self.push_marked(stream, version, recorded_at, (event, None))
+    }
+
+    /// The same of a record that says which request it came of.
+    ///
+    /// # Panics
+    /// As [`CommitBuilder::push`].
+    pub fn push_marked(
+        &mut self,
+        stream: &StreamId,
+        version: u64,
+        recorded_at: Timestamp,
+        (event, mark): (&Event, Option<&Mark>),
+    ) -> Fit {
         assert!(version > 0, "versions count from 1");
         match stream {
             StreamId::Execution(ExecutionId { partition, .. }) | StreamId::Partition(partition) => {
@@ -85,7 +102,7 @@ impl CommitBuilder {
             return Fit::TooLarge;
         }
         let start = self.bodies.len();
-        record::encode(stream, version, recorded_at, event, &mut self.bodies);
+        record::encode(stream, version, recorded_at, (event, mark), &mut self.bodies);
         let end = self.bodies.len();
         if !fits_alone(end - start) {
             self.bodies.truncate(start);
@@ -111,11 +128,11 @@ impl CommitBuilder {
         stream: &StreamId,
         first_version: u64,
         recorded_at: Timestamp,
-        events: &[&Event],
+        events: &[(&Event, Option<&Mark>)],
     ) -> Fit {
         let (entries, bytes) = (self.entries.len(), self.bodies.len());
         for (version, event) in (first_version..).zip(events.iter().copied()) {
-            let fit = self.push(stream, version, recorded_at, event);
+            let fit = self.push_marked(stream, version, recorded_at, event);
             if fit != Fit::Fits {
                 self.entries.truncate(entries);
                 self.bodies.truncate(bytes);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_core::audit::AuditRow;
-use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::letters::{LetterCause, LetterCounts};
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
@@ -92,6 +92,18 @@ impl Journal {
         most: usize,
     ) -> Result<(Vec<Timestamp>, bool), Error> {
         self.parts().views.open_letters_since(namespace, most)
+    }
+
+    /// The row of the audit of the record at a place; nothing if it has none.
+    ///
+    /// # Errors
+    /// If the views cannot be read.
+    pub fn audit_row(
+        &self,
+        partition: PartitionId,
+        position: u64,
+    ) -> Result<Option<AuditRow>, Error> {
+        self.parts().views.audit_row(partition, position)
     }
 
     /// What was done by somebody; pages end as those of [`Journal::runs`].

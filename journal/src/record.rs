@@ -3,6 +3,9 @@
 //! Knows the encoding (bincode 2, standard configuration, through serde) and nothing of
 //! where the bytes are kept or what the events mean.
 
+use std::sync::Arc;
+
+use backstitch_core::audit::Mark;
 use backstitch_core::event::Event;
 use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
@@ -25,6 +28,8 @@ pub struct Record {
     pub recorded_at: Timestamp,
     /// What happened.
     pub event: Event,
+    /// The request that had it happen, of what the audit shows.
+    pub mark: Option<Arc<Mark>>,
 }
 
 type Encoding = bincode::config::Configuration<
@@ -35,18 +40,22 @@ type Encoding = bincode::config::Configuration<
 
 const ENCODING: Encoding = bincode::config::standard().with_limit::<COMMIT_BYTES_MAX>();
 
-/// Appends a record's body: stream, version, time, event. The position is not in it; it
-/// follows from the record's place in its commit.
+/// Appends a record's body: stream, version, time, event, and the mark if there is one. The
+/// position is not in it; it follows from the record's place in its commit.
 pub(crate) fn encode(
     stream: &StreamId,
     version: u64,
     recorded_at: Timestamp,
-    event: &Event,
+    (event, mark): (&Event, Option<&Mark>),
     out: &mut Vec<u8>,
 ) {
     let body = (stream, version, recorded_at, event);
     bincode::serde::encode_into_std_write(body, out, ENCODING)
         .expect("encoding plain data into memory cannot fail");
+    if let Some(mark) = mark {
+        bincode::serde::encode_into_std_write(mark, out, ENCODING)
+            .expect("encoding plain data into memory cannot fail");
+    }
 }
 
 /// Reads a body back, checking that nothing is left over.
@@ -54,8 +63,12 @@ pub(crate) fn encode(
 /// # Errors
 /// If the bytes are not exactly one record.
 pub(crate) fn decode(body: &[u8], position: u64) -> Result<Record, Malformed> {
-    let (stream, version, recorded_at, event) = decode_exactly(body)?;
-    Ok(Record { stream, version, position, recorded_at, event })
+    type Fact = (StreamId, u64, Timestamp, Event);
+    let decoded = bincode::serde::decode_from_slice::<Fact, _>(body, ENCODING);
+    let ((stream, version, recorded_at, event), used) = decoded.map_err(malformed)?;
+    let behind = &body[used..];
+    let mark = if behind.is_empty() { None } else { Some(Arc::new(decode_exactly(behind)?)) };
+    Ok(Record { stream, version, position, recorded_at, event, mark })
 }
 
 /// The numbers of a body's event, without reading the event itself: of its family, and of

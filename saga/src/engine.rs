@@ -35,11 +35,11 @@ use crate::cache::{ResultCache, warm};
 use crate::catalog::{Catalog, Chosen, NotChosen};
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::handle::{Handle, Ticket};
+use crate::handle::{Handle, Wish};
 use crate::hold::Hold;
 use crate::keys::Keys;
 use crate::live::{self, Live};
-use crate::partition::{Histories, Input, Post, Recoverable};
+use crate::partition::{Histories, Post, Recoverable};
 use crate::policies::{self, Settled};
 use crate::redrives::Redrives;
 use crate::replays::Replays;
@@ -155,8 +155,8 @@ impl Engine {
         let flights = driver.flights();
         let shared = Common { pool, slots, keys, breakers, flights, faults, hold, signer };
         let mut workers = JoinSet::new();
-        let (mailboxes, inputs): (Vec<_>, Vec<_>) =
-            starts.iter().map(|_| mpsc::channel::<Input<Ticket>>(MAILBOX_MAX)).unzip();
+        let (mailboxes, wishes): (Vec<_>, Vec<_>) =
+            starts.iter().map(|_| mpsc::channel::<Wish>(MAILBOX_MAX)).unzip();
         let replays = Replays::new(
             journal.clone(),
             catalog.clone(),
@@ -190,10 +190,10 @@ impl Engine {
             starts.iter().map(|_| mpsc::channel::<Post>(POSTS_MAX)).unzip();
         let peers: Arc<[_]> = peers.into();
         let mut ready = Vec::new();
-        for (start, (inputs, posts)) in starts.into_iter().zip(inputs.into_iter().zip(posts)) {
+        for (start, (wishes, posts)) in starts.into_iter().zip(wishes.into_iter().zip(posts)) {
             let worker = worker::Worker::new(
                 start,
-                worker::Mail { inputs, posts, peers: peers.clone() },
+                worker::Mail { wishes, posts, peers: peers.clone() },
                 journal.clone(),
                 catalog.clone(),
                 (driver.clone(), &shared, &cache),

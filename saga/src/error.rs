@@ -8,7 +8,7 @@ use backstitch_core::definition::problem::Problem;
 use backstitch_core::event::ObjectKind;
 use backstitch_core::export::BadLine;
 use backstitch_core::failure::Failure;
-use backstitch_core::ids::{Digest, ExecutionId, LetterId, RedriveId, ReplayId};
+use backstitch_core::ids::{Digest, ExecutionId, LetterId, PartitionId, RedriveId, ReplayId};
 use backstitch_core::redrives::RedriveRejection;
 use backstitch_core::replays::ReplayRejection;
 use backstitch_core::rollout::NotOpen;
@@ -167,6 +167,14 @@ pub enum Error {
     TooManyBreakers {
         /// Allowed.
         max: usize,
+    },
+    /// The record at that place is none of the audit, or there is none.
+    #[error("the audit has nothing at {partition}:{position}")]
+    AuditRowNotFound {
+        /// As asked.
+        partition: PartitionId,
+        /// As asked.
+        position: u64,
     },
     /// No replay of that id.
     #[error("there is no replay {0}")]

@@ -1,6 +1,7 @@
 //! The way to talk to a running engine: cheap to clone, safe from anywhere.
 
 mod api_keys;
+mod audited;
 mod availability;
 mod blocked;
 mod breakers;
@@ -29,11 +30,13 @@ mod traces;
 mod transfer;
 mod travel;
 mod waiting;
+mod wish;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use backstitch_core::audit::Mark;
 use backstitch_core::command::{Command, Submission};
 use backstitch_core::event::{Event, Origin, Priority, RunEvent, Submitted};
 use backstitch_core::faults::faults_of;
@@ -45,7 +48,7 @@ use backstitch_core::summary::RunStatus;
 use backstitch_executors::Registry;
 use backstitch_journal::Journal;
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::cache::ResultCache;
@@ -54,13 +57,14 @@ use crate::clock;
 use crate::engine::{Common, JournalHistories};
 use crate::error::Error;
 use crate::live::Live;
-use crate::partition::{Abandon, Answer, Input};
+use crate::partition::{Answer, Input};
 use crate::retention::Retention;
 pub(crate) use request::unexpected;
 use request::{check_words, deadline, request_digest};
 pub(crate) use threads::{blocking, reading};
 
 pub use api_keys::{MadeWithIt, is_key_text};
+pub use audited::{Changed, Deed};
 pub use availability::Availed;
 pub use backstitch_core::export::ImportReport;
 pub use define::{NAMESAKES_MAX, compile};
@@ -81,32 +85,19 @@ pub use request::{Accepted, Defined, Request, Retried, SubmittedText};
 pub use rollouts::{ArmStatistics, RolledOut};
 pub use transfer::{Export, Import};
 pub use travel::DIFF_EVENTS_MAX;
-
-/// Where an answer goes.
-#[derive(Debug)]
-pub struct Ticket(oneshot::Sender<Answer>);
-
-impl Ticket {
-    pub(crate) fn answer(self, answer: Answer) {
-        // Whoever asked may have gone; the answer is then nobody's.
-        drop(self.0.send(answer));
-    }
-}
-
-impl Abandon for Ticket {
-    fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
-    }
-}
+pub use wish::Ticket;
+pub(crate) use wish::Wish;
 
 /// Talks to a running engine.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
+    /// The request that it is used for.
+    mark: Option<Arc<Mark>>,
 }
 
 struct Shared {
-    mailboxes: Vec<mpsc::Sender<Input<Ticket>>>,
+    mailboxes: Vec<mpsc::Sender<Wish>>,
     catalog: Arc<Catalog>,
     journal: Arc<Journal>,
     registry: Arc<Registry>,
@@ -131,7 +122,7 @@ const LARGE_PRINTS_MAX: usize = 4;
 
 impl Handle {
     pub(crate) fn new(
-        mailboxes: Vec<mpsc::Sender<Input<Ticket>>>,
+        mailboxes: Vec<mpsc::Sender<Wish>>,
         catalog: Arc<Catalog>,
         journal: Arc<Journal>,
         registry: Arc<Registry>,
@@ -157,7 +148,7 @@ impl Handle {
             configured: objects::Configured::default(),
             live,
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), mark: None }
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {
@@ -287,20 +278,6 @@ impl Handle {
             }
             answer => Err(unexpected(answer, Some(run))),
         }
-    }
-
-    pub(crate) async fn ask(
-        &self,
-        partition: PartitionId,
-        input: impl FnOnce(Ticket) -> Input<Ticket>,
-    ) -> Result<Answer, Error> {
-        let (ticket, answer) = oneshot::channel();
-        let Some(mailbox) = self.shared.mailboxes.get(usize::from(partition.0)) else {
-            // An id made for more partitions than there are names no run.
-            return Ok(Answer::NotFound);
-        };
-        mailbox.send(input(Ticket(ticket))).await.map_err(|_| Error::Stopped)?;
-        answer.await.map_err(|_| Error::Stopped)
     }
 
     /// Checks a request whole and draws what its run needs. Nothing is recorded yet.

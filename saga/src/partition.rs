@@ -41,6 +41,7 @@ mod waiters;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use backstitch_core::audit::Mark;
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::partition::PartitionState;
 use backstitch_core::time::{Moment, Timestamp};
@@ -198,6 +199,18 @@ impl<T: Abandon> Partition<T> {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining
+    }
+
+    /// Takes an input that a request asks for: the deeds that it comes to say so.
+    pub fn take_marked(&mut self, input: Input<T>, mark: Option<&Arc<Mark>>, now: Timestamp) {
+        let from = self.open.records.len();
+        // What others did to a run that is imported they did elsewhere.
+        let imports = matches!(input, Input::Import(..));
+        self.take(input, now);
+        if let Some(mark) = mark {
+            let own = |stream: &StreamId| !imports || matches!(stream, StreamId::Partition(_));
+            self.open.mark(from, mark, own);
+        }
     }
 
     /// Takes one input.

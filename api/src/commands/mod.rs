@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod apply;
+pub mod audit;
 pub mod breakers;
 pub mod dlq;
 pub mod dry_run;

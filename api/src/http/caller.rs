@@ -1,17 +1,20 @@
 //! Who asks: what a handler gets beside its request.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use backstitch_core::access::{Permission, Permissions};
 use backstitch_core::api_keys::ApiKey;
+use backstitch_core::audit::Mark;
 use backstitch_core::ids::{DEFAULT_NAMESPACE, ExecutionId};
+use backstitch_saga::Handle;
 use backstitch_saga::handle::{Accepted, Request};
 
 use super::refusal::Refusal;
+use super::request_id::{ActedBy, REQUEST_ID};
 use super::routes::Route;
 use super::{App, gate};
 
@@ -37,11 +40,44 @@ pub(super) struct Caller {
     route: Arc<Route>,
     /// The run that this request began, if it began one.
     begun: Arc<Mutex<Option<ExecutionId>>>,
+    request_id: Option<HeaderValue>,
+    on_behalf_of: Option<Arc<str>>,
+    /// The engine as this request uses it, once it did.
+    engine: OnceLock<Handle>,
 }
 
 impl Caller {
     pub(super) fn new(app: App, identity: Identity, route: Arc<Route>) -> Self {
-        Self { app, identity, route, begun: Arc::default() }
+        let (request_id, on_behalf_of, engine) = (None, None, OnceLock::new());
+        let begun = Arc::default();
+        Self { app, identity, route, begun, request_id, on_behalf_of, engine }
+    }
+
+    /// With what the request says of itself.
+    pub(super) fn sent_with(self, headers: &HeaderMap) -> Self {
+        let request_id = headers.get(&REQUEST_ID).cloned();
+        let on_behalf_of = gate::on_behalf_of(&self.app, headers);
+        Self { request_id, on_behalf_of, ..self }
+    }
+
+    /// Who acts, for whom, and about which run: the one that the request began, or that it names.
+    pub(super) fn acted_by(&self, named: Option<String>) -> ActedBy {
+        let (actor, on_behalf_of) = (self.identity.actor.clone(), self.on_behalf_of.clone());
+        let execution = self.begun().map(|own| own.to_string()).or(named);
+        ActedBy { actor, on_behalf_of, execution }
+    }
+
+    /// The engine: what is done through it is recorded as this request's, where the audit shows it.
+    ///
+    /// # Errors
+    /// 503 while it is being opened.
+    pub(super) fn engine(&self) -> Result<&Handle, Refusal> {
+        let engine = self.app.engine()?;
+        Ok(self.engine.get_or_init(|| {
+            let id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+            let mark = id.map(|id| Mark::new(id, self.on_behalf_of.as_deref()));
+            mark.map_or_else(|| engine.clone(), |mark| engine.marked(mark))
+        }))
     }
 
     /// Who what is done is recorded as done by.
@@ -60,7 +96,7 @@ impl Caller {
     }
 
     /// The run that the request began, if it began one.
-    pub(super) fn begun(&self) -> Option<ExecutionId> {
+    fn begun(&self) -> Option<ExecutionId> {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -129,6 +129,8 @@ pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
 /// No API key of that id, or it was revoked.
 pub const API_KEY_NOT_FOUND: &str = "API_KEY_NOT_FOUND";
+/// The audit has no row at that position.
+pub const AUDIT_ROW_NOT_FOUND: &str = "AUDIT_ROW_NOT_FOUND";
 /// As many API keys as there may be are not revoked.
 pub const TOO_MANY_API_KEYS: &str = "TOO_MANY_API_KEYS";
 /// No object of configuration of that kind and name.
@@ -159,7 +161,7 @@ pub const NOT_IMPLEMENTED: &str = "NOT_IMPLEMENTED";
 pub const INTERNAL: &str = "INTERNAL";
 
 /// Every code with its status.
-pub const ALL: [(&str, StatusCode); 76] = [
+pub const ALL: [(&str, StatusCode); 77] = [
     (WORKFLOW_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_NOT_FOUND, StatusCode::NOT_FOUND),
     (EXECUTION_REMOVED, StatusCode::GONE),
@@ -225,6 +227,7 @@ pub const ALL: [(&str, StatusCode); 76] = [
     (UNAUTHENTICATED, StatusCode::UNAUTHORIZED),
     (PERMISSION_DENIED, StatusCode::FORBIDDEN),
     (API_KEY_NOT_FOUND, StatusCode::NOT_FOUND),
+    (AUDIT_ROW_NOT_FOUND, StatusCode::NOT_FOUND),
     (TOO_MANY_API_KEYS, StatusCode::TOO_MANY_REQUESTS),
     (OBJECT_NOT_FOUND, StatusCode::NOT_FOUND),
     (TOO_MANY_OBJECTS, StatusCode::TOO_MANY_REQUESTS),

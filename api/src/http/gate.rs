@@ -10,6 +10,7 @@ use axum::extract::RawPathParams;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use backstitch_core::access::{Permission, Permissions};
+use backstitch_core::audit::ACTOR_BYTES_MAX;
 use backstitch_core::ids::{DEFAULT_NAMESPACE, Digest, ExecutionId, LetterId, RedriveId};
 use backstitch_saga::Error as EngineError;
 use backstitch_saga::handle::is_key_text;
@@ -31,8 +32,6 @@ const CONFIGURED_KEY: &str = "key_configured";
 const USER_ID: &str = "x-user-id";
 /// Carries an API key, as `Authorization: Bearer` does too.
 const API_KEY: &str = "x-api-key";
-/// The longest name of who acts, in bytes.
-pub(super) const ACTOR_BYTES_MAX: usize = 256;
 
 /// What is asked of callers.
 #[derive(Default)]

@@ -197,6 +197,7 @@ impl From<Error> for Refusal {
                 Self::new(codes::CURSOR_OUTDATED, message).with(json!({ "generation": generation }))
             }
             Error::ApiKeyNotFound(_) => Self::new(codes::API_KEY_NOT_FOUND, message),
+            Error::AuditRowNotFound { .. } => Self::new(codes::AUDIT_ROW_NOT_FOUND, message),
             Error::TooManyApiKeys { max } => {
                 Self::new(codes::TOO_MANY_API_KEYS, message).with(json!({ "max": max }))
             }

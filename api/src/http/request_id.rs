@@ -1,5 +1,5 @@
-//! The id of a request: taken from its header or drawn, in every line logged about it, and in its
-//! answer.
+//! The id of a request: taken from its header or drawn, in every line logged about it, in its
+//! answer, and in the audit's rows of what it did.
 
 use std::sync::Arc;
 
@@ -7,24 +7,25 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use backstitch_core::audit::REQUEST_ID_BYTES_MAX;
 use tracing::Instrument as _;
 
 /// The header of the id, in requests and answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken, in bytes.
-const ID_BYTES_MAX: usize = 128;
 
 /// What a line of the log has of a path at most.
 const PATH_CHARS_MAX: usize = 256;
 
-/// Gives a request an id. One that its client chose is kept if it fits on a line of a log.
-pub(super) async fn give(request: Request, next: Next) -> Response {
+/// Gives a request an id, in place of the one it came with if that is another. One that its client
+/// chose is kept if it fits on a line of a log.
+pub(super) async fn give(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id)).cloned();
     let id = given.unwrap_or_else(drawn);
     let shown = id.to_str().unwrap_or_default().to_owned();
     let span = tracing::info_span!("request", request_id = %shown);
     let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
     let method = request.method().clone();
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     if changes {
@@ -58,7 +59,7 @@ pub(super) struct ActedBy {
 fn is_plain(id: &HeaderValue) -> bool {
     let bytes = id.as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
-    (1..=ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(plain)
+    (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(plain)
 }
 
 fn drawn() -> HeaderValue {

@@ -19,7 +19,6 @@ use backstitch_core::ids::ExecutionId;
 use super::caller::Caller;
 use super::rates::Peer;
 use super::refusal::Refusal;
-use super::request_id::ActedBy;
 use super::{App, gate, query};
 
 /// Who may use a route.
@@ -199,14 +198,12 @@ async fn guard(
     }
     let peer = request.extensions().get().copied();
     let caller = match arrived(&app, &route, peer, request.headers()).await {
-        Ok(caller) => caller,
+        Ok(caller) => caller.sent_with(request.headers()),
         Err(refusal) => return refusal.into_response(),
     };
-    let on_behalf_of = gate::on_behalf_of(&app, request.headers());
     // A path that can't be decoded is refused by its handler.
     let parameters = parameters.ok();
     let named = parameters.as_ref().and_then(execution_of);
-    let actor = caller.actor().into();
     let mut response = match gate::admit(&caller, &route, parameters.as_ref()).await {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
@@ -214,8 +211,7 @@ async fn guard(
         }
         Err(refusal) => refusal.into_response(),
     };
-    let execution = caller.begun().map(|own| own.to_string()).or(named);
-    response.extensions_mut().insert(ActedBy { actor, on_behalf_of, execution });
+    response.extensions_mut().insert(caller.acted_by(named));
     response
 }
 

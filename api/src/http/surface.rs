@@ -234,6 +234,9 @@ fn store() -> Routes {
     const ELSEWHERE: &str = "for keys of other namespaces";
     Routes::new()
         .post("/api/v1/import", HistoryImport, transfer::import)
+        .get("/api/v1/audit/{position}", AuditRead, audit::show)
+        .further(WorkflowsRead, "for what a new revision changed")
+        .further(ConfigurationRead, "for what an object of configuration says")
         .post("/api/v1/admin/api-keys", KeysWrite, api_keys::create)
         .further(NamespacesAdmin, ELSEWHERE)
         .delete("/api/v1/admin/api-keys/{key_id}", KeysWrite, api_keys::revoke)

@@ -1,6 +1,7 @@
 //! The API and the binary from outside: a real server on a free port, over a real journal.
 
 mod attacks;
+mod audited;
 mod authentication;
 mod availability;
 mod backups;

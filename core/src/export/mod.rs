@@ -11,9 +11,13 @@ mod redact;
 mod report;
 mod write;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit::Mark;
+use crate::event::Event;
 use crate::ids::{Digest, ExecutionId};
 use crate::time::Timestamp;
 
@@ -115,6 +119,22 @@ pub struct EventLine {
     pub kind: String,
     /// All of it: what is read back.
     pub event: Value,
+    /// The request that had it happen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Arc<Mark>>,
+}
+
+/// An event of a run as the store has it that is exported.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// What happened.
+    pub event: Event,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Its place in its partition.
+    pub position: u64,
+    /// The request that had it happen.
+    pub mark: Option<Arc<Mark>>,
 }
 
 /// A run that the file was to hold and does not: its events do not fold.

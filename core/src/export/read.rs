@@ -1,11 +1,15 @@
 //! Reading an export: lines go in, whole definitions and whole runs come out.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::codec::event_from_value;
 use super::{
     Definition, EXPORT_FORMAT, EXPORT_VERSION, Header, LINE_BYTES_MAX, Line, RUN_BYTES_MAX,
     RUN_EVENTS_MAX, Run, Skipped, Trailer,
 };
 use crate::api_keys::is_namespace;
+use crate::audit::Mark;
 use crate::event::{Event, RunEvent};
 use crate::ids::{Digest, ExecutionId};
 use crate::lineage::lineage_of;
@@ -60,6 +64,8 @@ pub struct ImportedRun {
     pub lineage: Vec<Digest>,
     /// Oldest first.
     pub events: Vec<(Event, Timestamp)>,
+    /// The requests that some of them came of, by version.
+    pub marks: BTreeMap<u64, Arc<Mark>>,
     /// The line its run line stands in.
     pub line: u64,
 }
@@ -196,6 +202,7 @@ impl Importer {
             whole: run.whole,
             lineage: Vec::new(),
             events: Vec::new(),
+            marks: BTreeMap::new(),
             line: self.line,
         };
         self.open = Some((run, imported));
@@ -225,6 +232,10 @@ impl Importer {
             _ => return Err(bad("it is no event of a run")),
         }
         imported.lineage.extend(lineage_of([&event]));
+        if own.mark.as_ref().is_some_and(|mark| !mark.is_plain()) {
+            return Err(bad("no request can have had it happen that is called so"));
+        }
+        imported.marks.extend(own.mark.map(|mark| (own.version, mark)));
         imported.events.push((event, own.recorded_at));
         self.events += 1;
         if (imported.events.len() as u64) < run.events {

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use super::codec::event_to_value;
 use super::{
-    Definition, EXPORT_FORMAT, EXPORT_VERSION, EventLine, Header, Line, Redaction, Run, Skipped,
-    Trailer,
+    Definition, EXPORT_FORMAT, EXPORT_VERSION, EventLine, Header, Line, Recorded, Redaction, Run,
+    Skipped, Trailer,
 };
-use crate::event::Event;
 use crate::ids::{Digest, ExecutionId};
 use crate::report::event_type;
 use crate::state::State;
@@ -57,13 +56,13 @@ impl Exporter {
         (own, text)
     }
 
-    /// A run: its state, its events with their positions, and the canonical JSON of each
+    /// A run: its state, its events as they are recorded, and the canonical JSON of each
     /// content it was pinned to.
     #[must_use]
     pub fn run(
         &mut self,
         state: &State,
-        events: Vec<(Event, Timestamp, u64)>,
+        events: Vec<Recorded>,
         text_of: &dyn Fn(&Digest) -> String,
     ) -> String {
         let mut text = String::new();
@@ -85,11 +84,11 @@ impl Exporter {
         let count = events.len() as u64;
         let lines: Vec<Line> = (1..)
             .zip(events)
-            .map(|(version, (mut event, recorded_at, position))| {
+            .map(|(version, Recorded { mut event, at: recorded_at, position, mark })| {
                 event.for_each_payload(&mut |payload| whole &= payload.absent().is_none());
                 whole &= !self.redaction.apply(&mut event);
                 let (kind, event) = (event_type(&event).to_owned(), event_to_value(&event));
-                Line::Event(EventLine { version, position, recorded_at, kind, event })
+                Line::Event(EventLine { version, position, recorded_at, kind, event, mark })
             })
             .collect();
         self.runs += 1;

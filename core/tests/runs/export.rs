@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use backstitch_core::event::{Event, RunEvent};
-use backstitch_core::export::{Exporter, ImportReport, Importer, Item, REDACTED, Redaction};
+use backstitch_core::export::{
+    Exporter, ImportReport, Importer, Item, REDACTED, Recorded, Redaction,
+};
 use backstitch_core::machine::replay;
 use backstitch_core::report::execution_json;
 use backstitch_core::time::Timestamp;
@@ -21,7 +23,7 @@ fn export(life: &Life, definition: &str, redact: Option<&str>) -> String {
         Exporter::begin(&"ab".repeat(16), 3, START, redaction.unwrap_or_default());
     let events = (1..).zip(&life.events).map(|(position, event)| {
         let at = Timestamp(START.0 + i64::try_from(position).expect("small"));
-        (Event::Run(event.clone()), at, position)
+        Recorded { event: Event::Run(event.clone()), at, position, mark: None }
     });
     text += &exporter.run(&life.state, events.collect(), &|_| definition.to_owned());
     text += &exporter.end();

@@ -3,7 +3,9 @@
 //! Knows files; what is kept, the plan says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use backstitch_core::audit::Mark;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{PartitionId, StreamId};
 
@@ -107,17 +109,18 @@ fn write_the_rest(
         return Err(Error::Point { detail: "the source changed while it was read".to_owned() });
     }
     let before = reader.shape.origin.generation;
-    let mut again: BTreeMap<usize, Vec<PartitionEvent>> = BTreeMap::new();
-    for (partition, event) in &plan.held_to {
-        again.entry(*partition).or_default().push(event.clone());
+    let mut again: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for (partition, event, mark) in &plan.held_to {
+        again.entry(*partition).or_default().push((event.clone(), mark.clone()));
     }
     for index in 0..plan.heads.len() {
-        let mut events = vec![PartitionEvent::Restored {
+        let restored = PartitionEvent::Restored {
             generation: before,
             sequence: plan.heads[index].sequence,
             reason: request.reason.clone(),
             actor: request.actor.clone(),
-        }];
+        };
+        let mut events = vec![(restored, None)];
         events.extend(again.remove(&index).unwrap_or_default());
         for commit in own_commits(plan, shape, index, events, request) {
             log.push(commit)?;
@@ -131,22 +134,23 @@ fn own_commits(
     plan: &Plan,
     shape: Shape,
     index: usize,
-    events: Vec<PartitionEvent>,
+    events: Vec<(PartitionEvent, Option<Arc<Mark>>)>,
     request: &RestoreRequest,
 ) -> Vec<Commit> {
     let partition = PartitionId(u16::try_from(index).expect("an identity counts them in u16"));
     let stream = StreamId::Partition(partition);
     let begin = |head: &Head| CommitBuilder::new(shape.origin, partition, plan.epochs[index], head);
     let (mut commits, mut builder) = (Vec::new(), begin(&plan.heads[index]));
-    for (version, event) in (plan.own_versions[index] + 1..).zip(events) {
+    for (version, (event, mark)) in (plan.own_versions[index] + 1..).zip(events) {
         let event = Event::Partition(event);
-        if builder.push(&stream, version, request.at, &event) == Fit::Fits {
+        let told = (&event, mark.as_deref());
+        if builder.push_marked(&stream, version, request.at, told) == Fit::Fits {
             continue;
         }
         let full: Commit = builder.finish(request.at);
         builder = begin(&full.head());
         commits.push(full);
-        let fit = builder.push(&stream, version, request.at, &event);
+        let fit = builder.push_marked(&stream, version, request.at, told);
         assert_eq!(fit, Fit::Fits, "an event read from a commit fits into a commit");
     }
     commits.push(builder.finish(request.at));

@@ -3,7 +3,9 @@
 //! Memory: a few words for each history that goes back or vanishes, nothing for the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use backstitch_core::audit::Mark;
 use backstitch_core::event::{
     ApiKeyEvent, Event, PartitionEvent, ReplayEvent, RunEvent, UnwindEvent,
 };
@@ -32,7 +34,7 @@ pub(super) struct Plan {
     /// The last version kept of each partition's own stream.
     pub own_versions: Vec<u64>,
     /// What was erased and revoked behind the point, which holds for what is restored, too.
-    pub held_to: Vec<(usize, PartitionEvent)>,
+    pub held_to: Vec<(usize, PartitionEvent, Option<Arc<Mark>>)>,
     /// Streams with effects behind the point.
     pub effects_of: BTreeSet<StreamId>,
     /// Bytes of the commits read.
@@ -170,7 +172,7 @@ impl Plan {
             if is_effect(&record.event) || answered(&record.event).is_some() {
                 self.effects_of.insert(record.stream.clone());
             }
-            let Record { stream, version, event, .. } = record;
+            let Record { stream, version, event, mark, .. } = record;
             let kept = (version - 1, version);
             self.lost.entry(stream).or_insert(kept).1 = version;
             if let Event::Partition(
@@ -178,7 +180,7 @@ impl Plan {
                 | PartitionEvent::ApiKey(ApiKeyEvent::Revoked { .. })),
             ) = event
             {
-                self.held_to.push((index, holds));
+                self.held_to.push((index, holds, mark));
             }
         }
     }
@@ -276,8 +278,8 @@ impl Plan {
             others,
             effects: Vec::new(),
             effect_count: 0,
-            erasures_kept: self.held_to.iter().filter_map(|(_, own)| digest_of(own)).collect(),
-            api_keys: self.keys.in_force(self.held_to.iter().map(|(_, event)| event)),
+            erasures_kept: self.held_to.iter().filter_map(|(_, own, _)| digest_of(own)).collect(),
+            api_keys: self.keys.in_force(self.held_to.iter().map(|(_, event, _)| event)),
             oldest: Oldest {
                 positions: self.oldest.iter().map(|head| head.position).collect(),
                 at: self.oldest.iter().map(|head| head.committed_at).max().filter(|_| cut),

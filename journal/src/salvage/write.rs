@@ -160,11 +160,12 @@ impl<'a> Writing<'a> {
         let mut builder = self.builder(index);
         for record in records {
             let Some(version) = self.next_version(index, &record) else { continue };
-            let Record { stream, recorded_at, event, .. } = &record;
-            if builder.push(stream, version, *recorded_at, event) != Fit::Fits {
+            let Record { stream, recorded_at, event, mark, .. } = &record;
+            let told = (event, mark.as_deref());
+            if builder.push_marked(stream, version, *recorded_at, told) != Fit::Fits {
                 self.push(index, builder.finish(at))?;
                 builder = self.builder(index);
-                let fit = builder.push(stream, version, *recorded_at, event);
+                let fit = builder.push_marked(stream, version, *recorded_at, told);
                 assert_eq!(fit, Fit::Fits, "a record read from a commit fits into one");
             }
             // What comes behind a removal under the same id is another life, from version 1.

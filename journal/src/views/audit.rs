@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use backstitch_core::audit::{AuditAction, AuditRow, deed};
+use backstitch_core::audit::{AuditAction, AuditRow, deed, reason};
 use backstitch_core::event::{Event, RedriveEvent, ReplayEvent, RunEvent};
-use backstitch_core::ids::{DEFAULT_NAMESPACE, PartitionId, StreamId};
+use backstitch_core::ids::{PartitionId, StreamId};
 use backstitch_core::time::Timestamp;
 
 use crate::commit::Commit;
@@ -21,6 +21,8 @@ const ACTOR: u8 = b'u';
 const ACTION: u8 = b'n';
 /// By what it was done to; for a letter, under its run too.
 const TARGET: u8 = b'g';
+/// By the request that had it done.
+const REQUEST: u8 = b'q';
 
 /// The number of an action in keys; part of the format.
 fn action_byte(action: AuditAction) -> u8 {
@@ -108,7 +110,7 @@ impl Row for AuditRow {
 
     fn clipped(mut self) -> Self {
         self.namespace = clip_shared(self.namespace, TEXT_BYTES_MAX);
-        for text in [&mut self.actor, &mut self.target, &mut self.detail] {
+        for text in [&mut self.actor, &mut self.target, &mut self.detail, &mut self.reason] {
             text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
         }
         self
@@ -117,7 +119,7 @@ impl Row for AuditRow {
     const OUTLIVES_HISTORY: bool = true;
 
     fn history(&self) -> Option<StreamId> {
-        self.execution.map(StreamId::Execution)
+        self.execution().map(StreamId::Execution)
     }
 
     fn indexes(&self) -> Vec<Vec<u8>> {
@@ -127,8 +129,10 @@ impl Row for AuditRow {
             Index::of(ACTION).byte(action_byte(self.action)).done(),
             Index::of(TARGET).text(&self.target).done(),
         ];
-        let run = self.execution.map(|run| run.to_string()).filter(|run| *run != self.target);
+        let run = self.execution().map(|run| run.to_string()).filter(|run| *run != self.target);
         indexes.extend(run.map(|run| Index::of(TARGET).text(&run).done()));
+        let request = self.mark.iter().map(|mark| mark.request_id());
+        indexes.extend(request.map(|request| Index::of(REQUEST).text(request).done()));
         indexes
     }
 }
@@ -138,13 +142,15 @@ impl Filter for AuditFilter {
 
     fn takes(&self, row: &AuditRow) -> bool {
         let about = |target: &String| {
-            *target == row.target || row.execution.is_some_and(|run| run.to_string() == *target)
+            *target == row.target || row.execution().is_some_and(|run| run.to_string() == *target)
         };
-        let of_the_store = row.namespace.is_empty() && self.namespace == DEFAULT_NAMESPACE;
-        (of_the_store || *row.namespace == self.namespace)
+        let of_request =
+            |id: &String| row.mark.as_ref().is_some_and(|mark| mark.request_id() == id);
+        row.is_shown_to(&self.namespace)
             && self.actor.as_ref().is_none_or(|actor| *actor == row.actor)
             && self.action.is_none_or(|action| action == row.action)
             && self.target.as_ref().is_none_or(about)
+            && self.request_id.as_ref().is_none_or(of_request)
             && self.recorded.takes(row.at)
     }
 
@@ -157,6 +163,9 @@ impl Filter for AuditFilter {
     }
 
     fn index(&self, _: &dyn Fn(&Self) -> bool) -> Vec<u8> {
+        if let Some(request) = &self.request_id {
+            return Index::of(REQUEST).text(request).done();
+        }
         match (&self.target, &self.actor, self.action) {
             (Some(target), _, _) => Index::of(TARGET).text(target).done(),
             (None, Some(actor), None) => Index::of(ACTOR).text(actor).done(),
@@ -221,21 +230,19 @@ fn row(
     namespace_of: &dyn Fn(&StreamId) -> Option<Arc<str>>,
 ) -> Option<AuditRow> {
     let deed = deed(&record.stream, &record.event)?;
-    let execution = match &record.stream {
-        StreamId::Execution(run) => Some(*run),
-        _ => None,
-    };
     let namespace = deed.namespace.or_else(|| namespace_of(&record.stream));
     Some(AuditRow {
         partition,
+        stream: record.stream.clone(),
         position: record.position,
         at: record.recorded_at,
         namespace: namespace.unwrap_or_default(),
         actor: deed.actor,
         action: deed.action,
         target: deed.target,
-        execution,
         detail: deed.detail,
+        reason: reason(&record.event).unwrap_or_default().to_owned(),
+        mark: record.mark.clone(),
     })
 }
 
@@ -278,7 +285,7 @@ mod tests {
         ];
         let kind = |event: RunEvent| {
             let mut body = Vec::new();
-            record::encode(&stream, 300, Timestamp(-9), &Event::Run(event), &mut body);
+            record::encode(&stream, 300, Timestamp(-9), (&Event::Run(event), None), &mut body);
             record::kind(&body).expect("it was encoded just now")
         };
         assert!(deeds.into_iter().map(kind).all(is_of_interest));

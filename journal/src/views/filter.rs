@@ -109,6 +109,9 @@ pub struct AuditFilter {
     pub action: Option<AuditAction>,
     /// Done to this only: the id of an execution (with its letters), workflow, letter, ...
     pub target: Option<String>,
+    /// What this request had done only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Recorded then.
     pub recorded: Range,
     /// Which end comes first.

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use backstitch_core::audit::AuditRow;
-use backstitch_core::ids::{ExecutionId, LetterId, StreamId};
+use backstitch_core::ids::{ExecutionId, LetterId, PartitionId, StreamId};
 use backstitch_core::statistics::RunStatistics;
 use backstitch_core::summary::{LetterSummary, RunSummary, ViewChange};
 
@@ -306,6 +306,15 @@ impl Views {
         limit: usize,
     ) -> Result<Page<LetterSummary>, Error> {
         self.letters.table().list(filter, &|_| false, after, limit)
+    }
+
+    /// What was done by somebody in the record at a place.
+    pub(crate) fn audit_row(
+        &self,
+        partition: PartitionId,
+        position: u64,
+    ) -> Result<Option<AuditRow>, Error> {
+        self.audit.table().get(&(partition.0, position))
     }
 
     pub(crate) fn audit(

@@ -23,7 +23,7 @@ use crate::views::filter::{Order, Range};
 use crate::views::share::Share;
 
 /// The format of rows and keys. A view of another format is made again at open.
-pub(crate) const FORMAT: u16 = 9;
+pub(crate) const FORMAT: u16 = 10;
 
 /// The longest name in a key; longer ones share an index entry's beginning.
 const NAME_BYTES_MAX: usize = 512;

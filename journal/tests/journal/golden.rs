@@ -33,6 +33,7 @@ use crate::golden_graph::{commit_graph, commit_numbers};
 use crate::golden_keyed::{commit_keyed, commit_keyed_runs};
 use crate::golden_letters::commit_letters;
 use crate::golden_links::{commit_force, commit_links, commit_loops};
+use crate::golden_marks::commit_marks;
 use crate::golden_migrations::commit_migrations;
 use crate::golden_objects::commit_objects;
 use crate::golden_partial::{commit_partial, commit_savepoint};
@@ -324,6 +325,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-traces.bin", commit_traces()),
         ("commit-objects.bin", commit_objects()),
         ("commit-adapted.bin", commit_adapted()),
+        ("commit-marks.bin", commit_marks()),
     ]
 }
 

@@ -33,6 +33,7 @@ mod golden_graph;
 mod golden_keyed;
 mod golden_letters;
 mod golden_links;
+mod golden_marks;
 mod golden_migrations;
 mod golden_objects;
 mod golden_partial;

@@ -353,13 +353,13 @@ fn views_of_another_layout_or_format_are_made_anew() {
     drop(Writer::take_over(opened, 1));
     check_open(directory.path(), options(), &acknowledged).unwrap();
     // A pointer of a later format.
-    let mut pointer = 10_u16.to_le_bytes().to_vec();
+    let mut pointer = 11_u16.to_le_bytes().to_vec();
     pointer.extend(1_u64.to_le_bytes());
     pointer.extend(Digest::of(&pointer).0);
     fs::write(views.join("runs/current"), pointer).unwrap();
     let opened = Journal::open(directory.path(), options()).unwrap();
     let why = opened.report.views_emptied.clone().expect("another format");
-    assert!(why.starts_with("runs: its format is 10"), "{why}");
+    assert!(why.starts_with("runs: its format is 11"), "{why}");
     drop(Writer::take_over(opened, 1));
     let journal = Journal::open(directory.path(), options()).unwrap().journal;
     assert!(check_rows(&journal) > 10);

@@ -9,7 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use backstitch_core::event::{Event, PartitionEvent, RunEvent};
-use backstitch_core::export::{Exporter, Redaction};
+use backstitch_core::export::{Exporter, Recorded, Redaction};
 use backstitch_core::ids::Digest;
 use backstitch_core::ids::{ExecutionId, StreamId};
 use backstitch_journal::Record;
@@ -53,7 +53,10 @@ pub(crate) fn write(
                         definitions.text(digest).map(|text| text.to_string()).unwrap_or_default()
                     };
                     (runs, events) = (runs + 1, events + records.len() as u64);
-                    let events = records.into_iter().map(|r| (r.event, r.recorded_at, r.position));
+                    let events = records.into_iter().map(|record| {
+                        let Record { event, recorded_at: at, position, mark, .. } = record;
+                        Recorded { event, at, position, mark }
+                    });
                     out.write(&exporter.run(&state, events.collect(), &text_of))?;
                 }
                 Fold::Broken { why } => skipped.push((run, why)),

@@ -61,6 +61,7 @@ pub(super) fn push(builder: &mut CommitBuilder, records: &[StagedRecord]) -> (Fi
         _ => false,
     };
     let count = 1 + records[1..].iter().take_while(begins).count();
-    let events: Vec<_> = records[..count].iter().map(|own| &own.event).collect();
+    let told = records[..count].iter().map(|own| (&own.event, own.mark.as_deref()));
+    let events: Vec<_> = told.collect();
     (builder.push_together(&first.stream, first.version, first.at, &events), count)
 }

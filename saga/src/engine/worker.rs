@@ -15,7 +15,7 @@ use crate::engine::Common;
 use crate::engine::commits::{Staged, counted, push};
 use crate::engine::published::publish;
 use crate::engine::settling::settle;
-use crate::handle::Ticket;
+use crate::handle::{Ticket, Wish};
 use crate::hold::Hold;
 use crate::live::{Live, News};
 use crate::partition::{Input, Partition, Post, Release, Stage};
@@ -59,7 +59,7 @@ enum Notice {
 /// Why a worker woke up.
 enum Wake {
     Notice(Notice),
-    Input(Option<Input<Ticket>>),
+    Wish(Option<Wish>),
     Post(Post),
     Stop,
     Timer,
@@ -73,7 +73,7 @@ pub(crate) struct Start {
 
 /// How a partition is reached, and reaches the others.
 pub(crate) struct Mail {
-    pub(crate) inputs: mpsc::Receiver<Input<Ticket>>,
+    pub(crate) wishes: mpsc::Receiver<Wish>,
     pub(crate) posts: mpsc::Receiver<Post>,
     pub(crate) peers: Arc<[mpsc::Sender<Post>]>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Mail {
 pub(crate) struct Worker {
     partition: Partition<Ticket>,
     head: Head,
-    inputs: mpsc::Receiver<Input<Ticket>>,
+    wishes: mpsc::Receiver<Wish>,
     posts: mpsc::Receiver<Post>,
     peers: Arc<[mpsc::Sender<Post>]>,
     notices: mpsc::UnboundedReceiver<Notice>,
@@ -109,7 +109,7 @@ impl Worker {
         (replays, redrives, live): (Replays, Redrives, Live),
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let Mail { inputs, posts, peers } = mail;
+        let Mail { wishes, posts, peers } = mail;
         // Bounded by the effects and stages in flight, which the partition itself limits.
         let (notify, notices) = mpsc::unbounded_channel();
         let resident = metrics::Resident::of(start.partition.id());
@@ -125,7 +125,7 @@ impl Worker {
         Self {
             partition,
             head: start.head,
-            inputs,
+            wishes,
             posts,
             peers,
             notices,
@@ -161,14 +161,14 @@ impl Worker {
                 _ = self.stopping.wait_for(|stop| *stop), if !draining => Wake::Stop,
                 Some(notice) = self.notices.recv() => Wake::Notice(notice),
                 Some(post) = self.posts.recv(), if has_room => Wake::Post(post),
-                input = self.inputs.recv(), if open && has_room => Wake::Input(input),
+                wish = self.wishes.recv(), if open && has_room => Wake::Wish(wish),
                 () = tokio::time::sleep(sleep) => Wake::Timer,
             };
             match wake {
                 Wake::Notice(notice) => self.notice(notice)?,
-                Wake::Input(Some(input)) => self.partition.take(input, clock::now()),
+                Wake::Wish(Some(wish)) => self.grant(wish),
                 Wake::Post(post) => self.partition.take(Input::Post(post), clock::now()),
-                Wake::Input(None) => open = false,
+                Wake::Wish(None) => open = false,
                 Wake::Stop => self.partition.drain(),
                 Wake::Timer => {}
             }
@@ -232,8 +232,8 @@ impl Worker {
             let notice = self.notices.try_recv().ok();
             let has_room = self.has_room();
             let post = if has_room { self.posts.try_recv().ok() } else { None };
-            let input = if has_room { self.inputs.try_recv().ok() } else { None };
-            if notice.is_none() && post.is_none() && input.is_none() {
+            let wish = if has_room { self.wishes.try_recv().ok() } else { None };
+            if notice.is_none() && post.is_none() && wish.is_none() {
                 break;
             }
             if let Some(post) = post {
@@ -242,11 +242,15 @@ impl Worker {
             if let Some(notice) = notice {
                 self.notice(notice)?;
             }
-            if let Some(input) = input {
-                self.partition.take(input, clock::now());
+            if let Some(wish) = wish {
+                self.grant(wish);
             }
         }
         Ok(())
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        self.partition.take_marked(wish.input, wish.mark.as_ref(), clock::now());
     }
 
     /// Whether new work may be taken: while the disk stalls, clients wait in their mailbox.

@@ -16,7 +16,7 @@ use backstitch_core::summary::LetterKind;
 use backstitch_core::time::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Handle, REFERS_TO_SECRETS, unexpected};
+use super::{Handle, REFERS_TO_SECRETS, Wish, unexpected};
 use crate::clock;
 use crate::engine::WORKFLOWS_PARTITION;
 use crate::error::Error;
@@ -149,7 +149,7 @@ impl Handle {
     pub(crate) async fn tell_redrive(&self, id: RedriveId, command: RedriveCommand) {
         let mailbox = &self.shared.mailboxes[usize::from(WORKFLOWS_PARTITION.0)];
         // A partition that is gone leaves the rest to the next start.
-        drop(mailbox.send(Input::Redrive(id, command, None)).await);
+        drop(mailbox.send(Wish::own(Input::Redrive(id, command, None))).await);
     }
 
     /// What came of a letter, and who settled it.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstitch_core::export::{
-    BadLine, Exporter, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, Redaction,
-    beyond_partitions, is_same, not_closed,
+    BadLine, Exporter, ImportReport, ImportedDefinition, ImportedRun, Importer, Item, Recorded,
+    Redaction, beyond_partitions, is_same, not_closed,
 };
 use backstitch_core::ids::{Digest, ExecutionId, StreamId};
 use backstitch_core::lineage::Plans;
@@ -207,7 +207,7 @@ enum Ready {
 impl Handle {
     /// Folds a run and looks whether it can be taken in.
     fn ready(&self, run: ImportedRun, source: String, actor: String) -> Result<Ready, Error> {
-        let ImportedRun { execution, events, .. } = run;
+        let ImportedRun { execution, events, marks, .. } = run;
         let told = events.iter().map(|(event, at)| (event, *at));
         let state = match replay(execution, self.catalog(), told) {
             Ok(state) => state,
@@ -228,7 +228,7 @@ impl Handle {
         let rows = std::iter::once(ViewChange::Run(run_summary(&state)))
             .chain(letter_summaries(&state).map(ViewChange::Letter))
             .collect();
-        Ok(Ready::Whole(Box::new(Whole { execution, events, rows, source, actor })))
+        Ok(Ready::Whole(Box::new(Whole { execution, events, marks, rows, source, actor })))
     }
 }
 
@@ -250,8 +250,10 @@ fn lines(
     }
     let text_of =
         |digest: &Digest| texts.get(digest).map_or_else(String::new, |own| own.to_string());
-    let events =
-        records.into_iter().map(|record| (record.event, record.recorded_at, record.position));
+    let events = records.into_iter().map(|record| {
+        let Record { event, recorded_at: at, position, mark, .. } = record;
+        Recorded { event, at, position, mark }
+    });
     Ok(exporter.run(&state, events.collect(), &text_of))
 }
 

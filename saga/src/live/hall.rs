@@ -60,8 +60,8 @@ impl Hall<'_> {
             }
             let handed = self.handed(partition);
             let placed = (first..).zip(records).map(|(position, staged)| {
-                let StagedRecord { stream, version, at, event } = staged;
-                Record { stream, version, position, recorded_at: at, event }
+                let StagedRecord { stream, version, at, event, mark } = staged;
+                Record { stream, version, position, recorded_at: at, event, mark }
             });
             let fresh = placed.filter(|record| record.position > handed).collect();
             self.hand(partition, generation, fresh);

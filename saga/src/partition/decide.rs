@@ -133,7 +133,7 @@ impl<T: Abandon> Partition<T> {
         }
         for (event, version) in decision.events.into_iter().zip(version + 1..) {
             let (stream, event) = (stream.clone(), Event::Run(event));
-            self.open.records.push(StagedRecord { stream, version, at: moment.stamp, event });
+            self.open.records.push(StagedRecord::new(stream, version, moment.stamp, event));
         }
         if decision.cut {
             self.cut.push_back(id);

@@ -285,7 +285,7 @@ impl Workflows {
         for event in events {
             *version += 1;
             let stream = stream.clone();
-            stage.records.push(StagedRecord { stream, version: *version, at: now, event });
+            stage.records.push(StagedRecord::new(stream, *version, now, event));
         }
         Ok(())
     }

@@ -5,6 +5,10 @@
 //! crash left. It is removed at the next start, before anything of it could go on, and can be
 //! imported again. Until all of it is durable nobody is shown any of it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backstitch_core::audit::Mark;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId, StreamId};
 use backstitch_core::partition::RUNS_PER_REMOVAL_MAX;
@@ -27,6 +31,8 @@ pub struct Import {
     pub execution: ExecutionId,
     /// All of its events, oldest first; their fold is closed.
     pub events: Vec<(Event, Timestamp)>,
+    /// The requests that some of them came of, by version.
+    pub marks: BTreeMap<u64, Arc<Mark>>,
     /// Its rows in the lists.
     pub rows: Vec<ViewChange>,
     /// The store it comes from.
@@ -60,7 +66,7 @@ impl<T: Abandon> Partition<T> {
         if known {
             return self.answer(ticket, Answer::Exists);
         }
-        let Import { events, rows, source, actor, .. } = import;
+        let Import { events, mut marks, rows, source, actor, .. } = import;
         let imported = PartitionEvent::RunsImported { runs: vec![id], source, actor };
         if !self.fits_own(&imported) {
             return self.answer(ticket, Answer::TooLarge);
@@ -69,7 +75,8 @@ impl<T: Abandon> Partition<T> {
         let stream = StreamId::Execution(id);
         let records = (1..).zip(events).map(|(version, (event, at))| {
             let stream = stream.clone();
-            StagedRecord { stream, version, at, event }
+            let mark = marks.remove(&version);
+            StagedRecord { mark, ..StagedRecord::new(stream, version, at, event) }
         });
         self.open.records.extend(records);
         self.open.changes.extend(rows);

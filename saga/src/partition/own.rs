@@ -57,7 +57,7 @@ impl<T: Abandon> Partition<T> {
         partition::evolve(&mut self.own, &event, moment.stamp);
         let (stream, version) = (StreamId::Partition(self.id), self.own.version);
         let (at, event) = (moment.stamp, Event::Partition(event));
-        self.open.records.push(StagedRecord { stream, version, at, event });
+        self.open.records.push(StagedRecord::new(stream, version, at, event));
         version
     }
 }

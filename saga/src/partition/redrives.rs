@@ -131,7 +131,7 @@ impl<T: Abandon> Partition<T> {
             return Err(Answer::Quarantined(why));
         };
         let (version, at, event) = (state.version, moment.stamp, recorded);
-        self.open.records.push(StagedRecord { stream, version, at, event });
+        self.open.records.push(StagedRecord::new(stream, version, at, event));
         if !progress {
             self.releases.push(Release::Redrive(id, Box::new(state.clone())));
         }

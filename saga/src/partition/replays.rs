@@ -105,7 +105,7 @@ impl<T: Abandon> Partition<T> {
             return Err(Answer::Quarantined(why));
         };
         let (version, at, event) = (state.version, moment.stamp, recorded);
-        self.open.records.push(StagedRecord { stream, version, at, event });
+        self.open.records.push(StagedRecord::new(stream, version, at, event));
         if moved {
             self.releases.push(Release::Replay(id, Box::new(state.clone())));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backstitch_core::audit::{Mark, deed};
 use backstitch_core::availability::Availability;
 use backstitch_core::effect::Effect;
 use backstitch_core::event::Event;
@@ -35,6 +36,17 @@ pub struct Stage {
     pub told: Vec<Told>,
 }
 
+impl Stage {
+    /// Notes which request the deeds among the records from a place on came of.
+    pub(super) fn mark(&mut self, from: usize, mark: &Arc<Mark>, of: impl Fn(&StreamId) -> bool) {
+        for record in self.records.iter_mut().skip(from).filter(|record| of(&record.stream)) {
+            if deed(&record.stream, &record.event).is_some() {
+                record.mark = Some(mark.clone());
+            }
+        }
+    }
+}
+
 /// One record of a stage.
 #[derive(Debug, Clone)]
 pub struct StagedRecord {
@@ -46,6 +58,16 @@ pub struct StagedRecord {
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
+    /// The request that had it happen, of what the audit shows.
+    pub mark: Option<Arc<Mark>>,
+}
+
+impl StagedRecord {
+    /// What a partition decides. The mark is set when all that its input causes is staged.
+    #[must_use]
+    pub fn new(stream: StreamId, version: u64, at: Timestamp, event: Event) -> Self {
+        Self { stream, version, at, event, mark: None }
+    }
 }
 
 /// What a stage lets out.

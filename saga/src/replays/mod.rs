@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::catalog::Catalog;
-use crate::handle::Ticket;
+use crate::handle::Wish;
 use crate::handle::events::{Range, page, row_json};
 use crate::owners::Owners;
 use crate::partition::Input;
@@ -40,7 +40,7 @@ pub(crate) struct Replays {
     journal: Arc<Journal>,
     catalog: Arc<Catalog>,
     registry: Arc<Registry>,
-    mailbox: mpsc::Sender<Input<Ticket>>,
+    mailbox: mpsc::Sender<Wish>,
     stopping: watch::Receiver<bool>,
     running: Arc<Mutex<HashMap<ReplayId, AbortHandle>>>,
 }
@@ -50,7 +50,7 @@ impl Replays {
         journal: Arc<Journal>,
         catalog: Arc<Catalog>,
         registry: Arc<Registry>,
-        mailbox: mpsc::Sender<Input<Ticket>>,
+        mailbox: mpsc::Sender<Wish>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let running = Arc::default();
@@ -83,7 +83,7 @@ impl Replays {
 
     async fn record(&self, id: ReplayId, command: ReplayCommand) {
         // A partition that is gone leaves the rest to the next start.
-        drop(self.mailbox.send(Input::Replay(id, command, None)).await);
+        drop(self.mailbox.send(Wish::own(Input::Replay(id, command, None))).await);
     }
 }
 

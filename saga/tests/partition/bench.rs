@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use backstitch_core::audit::Mark;
 use backstitch_core::availability::Unavailable;
 use backstitch_core::command::Submission;
 use backstitch_core::effect::Effect;
@@ -215,6 +216,11 @@ impl Bench {
     }
 
     pub fn take(&mut self, input: Input<()>, now: Timestamp) {
+        self.take_marked(input, None, now);
+    }
+
+    /// Takes what a request asks for.
+    pub fn take_marked(&mut self, input: Input<()>, mark: Option<&Arc<Mark>>, now: Timestamp) {
         let input = match input {
             Input::Submit(submission, ()) => Input::Submit(submission, Ticket),
             Input::Command(run, command, asked) => {
@@ -235,7 +241,7 @@ impl Bench {
             Input::ShowRedrives(wanted, ()) => Input::ShowRedrives(wanted, Ticket),
             _ => panic!("nothing else here"),
         };
-        self.partition.take(input, now);
+        self.partition.take_marked(input, mark, now);
     }
 
     /// Makes durable what is staged, and lets out what waited for it.

@@ -5,6 +5,7 @@ mod cached;
 mod control;
 mod durable;
 mod limits;
+mod marks;
 mod posts;
 mod redrives;
 mod removal;

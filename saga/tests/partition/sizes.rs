@@ -99,6 +99,7 @@ fn what_else_is_no_run_is_refused_alike() {
     let import = Import {
         execution: RUN,
         events: Vec::new(),
+        marks: std::collections::BTreeMap::new(),
         rows: Vec::new(),
         source: text(),
         actor: "ann".to_owned(),

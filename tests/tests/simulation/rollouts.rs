@@ -42,7 +42,7 @@ pub fn define(disk: &mut Disk, plan: &Arc<Plan>, at: Timestamp) {
     for event in workflow::define(&state, &text, plan.digest, "author") {
         let version = disk.workflows.get(&stream).map_or(0, Vec::len) as u64 + 1;
         let (stream, event) = (stream.clone(), Event::Workflow(event));
-        disk.write(StagedRecord { stream, version, at, event });
+        disk.write(StagedRecord::new(stream, version, at, event));
     }
     let number = folded(disk, &stream).pop().flatten().and_then(|own| Some(own.latest()?.number));
     let number = number.expect("it was defined just now");

@@ -9,6 +9,7 @@ mod signatures;
 
 use backstitch_core::access::{Permissions, is_taken_name};
 use backstitch_core::api_keys::is_namespace;
+use backstitch_core::audit::ACTOR_BYTES_MAX;
 use backstitch_core::ids::DEFAULT_NAMESPACE;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::caller::Identity;
-use super::gate::{ACTOR_BYTES_MAX, NotIn};
+use super::gate::NotIn;
 use crate::error::Error;
 use crate::settings::authentication;
 use key_set::{KeySet, NoKey};

@@ -239,6 +239,7 @@ fn not_there(parameter: &str) -> Vec<&'static str> {
         "redrive_id" => vec![codes::REDRIVE_NOT_FOUND],
         "replay_id" => vec![codes::REPLAY_NOT_FOUND],
         "key_id" => vec![codes::API_KEY_NOT_FOUND],
+        "position" => vec![codes::AUDIT_ROW_NOT_FOUND],
         "digest" => vec![codes::PAYLOAD_NOT_FOUND],
         "key" => vec![codes::BREAKER_NOT_FOUND],
         _ => Vec::new(),

@@ -12,7 +12,7 @@ mod pages;
 mod permissions;
 mod sizes;
 mod smuggling;
-mod tenants;
+pub mod tenants;
 mod wire;
 
 pub use tenants::define;

@@ -51,6 +51,8 @@ fn request(route: &Route, further: Permission, run: &str, letter: &str) -> (Stri
         ("GET", "/api/v1/admin/api-keys", _) => {
             ("/api/v1/admin/api-keys?namespace=other".to_owned(), Value::Null)
         }
+        // In `audited`.
+        ("GET", "/api/v1/audit/{position}", _) => (String::new(), Value::Null),
         // In `secrets.rs`.
         ("POST", "/api/v1/dlq/{letter_id}/retry", _)
         | ("DELETE", "/api/v1/admin/api-keys/{key_id}", _)

@@ -135,6 +135,7 @@ impl Writing {
             version,
             at,
             event: Event::Workflow(event),
+            mark: None,
         };
         let records: Vec<_> = (last + 1..).zip(events.iter().cloned()).map(record).collect();
         self.append(WORKFLOWS_PARTITION, &records, Vec::new(), Vec::new(), at)?;
@@ -202,11 +203,13 @@ impl Writing {
         let (runs, actor) = (vec![state.id], actor.to_owned());
         let event = PartitionEvent::RunsImported { runs, source, actor };
         let own = self.own_record(partition, event, at)?;
+        let mut marks = run.marks;
         let events = (1..).zip(run.events).map(|(version, (event, at))| StagedRecord {
             stream: stream.clone(),
             version,
             at,
             event,
+            mark: marks.remove(&version),
         });
         let records: Vec<_> = std::iter::once(own).chain(events).collect();
         self.append(partition, &records, rows(state), vec![stream.clone()], at)

@@ -192,7 +192,7 @@ impl Writing {
             .zip(facts)
             .map(|(version, fact)| {
                 let event = Event::Run(fact.clone());
-                StagedRecord { stream: stream.clone(), version, at, event }
+                StagedRecord { stream: stream.clone(), version, at, event, mark: None }
             })
             .collect();
         self.append(state.id.partition, &records, rows(state), Vec::new(), at)

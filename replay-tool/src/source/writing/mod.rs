@@ -13,8 +13,9 @@ mod retention;
 mod views;
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
+use backstitch_core::audit::Mark;
 use backstitch_core::event::{Event, PartitionEvent};
 use backstitch_core::ids::{ExecutionId, PartitionId, StreamId};
 use backstitch_core::report::{letter_summaries, run_summary};
@@ -140,8 +141,8 @@ impl Writing {
         let mut records = records.iter().peekable();
         while records.peek().is_some() {
             let mut builder = self.journal.commit_builder(partition, EPOCH, &head);
-            while let Some(StagedRecord { stream, version, at, event }) = records.peek() {
-                match builder.push(stream, *version, *at, event) {
+            while let Some(StagedRecord { stream, version, at, event, mark }) = records.peek() {
+                match builder.push_marked(stream, *version, *at, (event, mark.as_deref())) {
                     Fit::Fits => drop(records.next()),
                     Fit::Full if !builder.is_empty() => break,
                     Fit::Full | Fit::TooLarge => {
@@ -174,7 +175,7 @@ impl Writing {
     ) -> Result<StagedRecord, Error> {
         let stream = StreamId::Partition(partition);
         let version = self.journal.last_version(&stream)?.unwrap_or(0) + 1;
-        Ok(StagedRecord { stream, version, at, event: Event::Partition(event) })
+        Ok(StagedRecord { stream, version, at, event: Event::Partition(event), mark: None })
     }
 }
 
@@ -184,6 +185,7 @@ struct StagedRecord {
     version: u64,
     at: Timestamp,
     event: Event,
+    mark: Option<Arc<Mark>>,
 }
 
 fn rows(state: &State) -> Vec<ViewChange> {

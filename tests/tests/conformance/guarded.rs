@@ -28,6 +28,7 @@ pub async fn ask(report: &mut Report) {
     without_a_token(&scene, report).await;
     gateway(&scene, report).await;
     permissions(&scene, report).await;
+    request_ids(&scene, report).await;
     too_often(report).await;
 }
 
@@ -123,6 +124,32 @@ async fn permissions(scene: &Scene, report: &mut Report) {
         let passes = status != 401 && told["details"]["permission"] != word;
         report.holds("003-78", [(passes, &format!("{path}: {told}"))]);
     }
+}
+
+/// The id that a request came with is in its answer, in the audit of what it did, and in the log.
+async fn request_ids(scene: &Scene, report: &mut Report) {
+    let token = token(&tokens::claims("ann", &["*"]));
+    let headers =
+        format!("authorization: Bearer {token}\r\nx-request-id: shared-1\r\nx-user-id: ada\r\n");
+    let path = "/api/v1/cache?reason=row";
+    let told = said(scene, &headers, "DELETE", path).await;
+    let answered = told.starts_with("HTTP/1.1 200") && told.contains("x-request-id: shared-1\r\n");
+    report.holds("002-82", [(answered, &told)]);
+    let path = "/api/v1/audit?request_id=shared-1";
+    let (_, audit) = with_token(scene, &token, "GET", path).await;
+    let row = &audit["audit"][0];
+    let is_it = row["action"] == "cache.emptied" && row["request_id"] == "shared-1";
+    let for_whom = row["actor"] == "ann" && row["on_behalf_of"] == "ada";
+    report.holds("002-82", [(is_it && for_whom, &audit)]);
+    let path = "/api/v1/admin/logs?request_id=shared-1";
+    let mut lines = String::new();
+    for _ in 0..ASKED_MAX {
+        lines = said(scene, &format!("authorization: Bearer {token}\r\n"), "GET", path).await;
+        if lines.contains("a request to change something") {
+            break;
+        }
+    }
+    report.holds("002-82", [(lines.contains("\"shared-1\""), &lines)]);
 }
 
 /// With the switch of 002's file as printed.

@@ -61,7 +61,7 @@ impl Journal {
         self.parts().views.letters(filter, after, limit)
     }
 
-    /// Groups of dead letters of one cause each: those that have a letter which the filter
+    /// Groups of dead letters of one cause each, behind the first `skip`: those that have a letter which the filter
     /// takes by status, workflow, kind, code or fingerprint, the largest first; what else it
     /// says is not heeded. Counts are as of the last tick, first and last letters as of now.
     ///
@@ -70,9 +70,10 @@ impl Journal {
     pub fn letter_groups(
         &self,
         filter: &LetterFilter,
+        skip: usize,
         limit: usize,
     ) -> Result<LetterGroups, Error> {
-        self.parts().views.letter_groups(filter, limit)
+        self.parts().views.letter_groups(filter, skip, limit)
     }
 
     /// How many dead letters of a namespace there are of each cause, as of the last tick.

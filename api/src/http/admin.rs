@@ -1,6 +1,6 @@
 //! `/api/v1/admin`: what an operator does to the server itself.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_journal::ViewName;
@@ -10,12 +10,16 @@ use super::answer;
 use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
+use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use crate::nearest::unknown;
 
 /// `GET /api/v1/admin/views`: how far behind each view is, and how a rebuild goes.
-pub(super) async fn views(caller: Caller) -> Result<Response, Refusal> {
-    Ok(answer::ok(&json!({ "views": caller.engine()?.views() })))
+pub(super) async fn views(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let part = window.counted_part(caller.engine()?.views())?;
+    Ok(answer::ok(&window.told(json!({}), "views", &part, |view| json!(view))))
 }
 
 /// `POST /api/v1/admin/views/rebuild`: 202 once it is begun or was under way already.

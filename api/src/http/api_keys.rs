@@ -17,6 +17,7 @@ use super::fields::Fields;
 use super::path::PathId;
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::{answer, codes};
 
 const FIELDS: [&str; 5] = ["name", "permissions", "namespace", "expires_in", "expires_at"];
@@ -24,13 +25,13 @@ const FIELDS: [&str; 5] = ["name", "permissions", "namespace", "expires_in", "ex
 /// `GET /api/v1/admin/api-keys`: those that were not revoked, of the caller's tenant or of the
 /// one asked for.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["namespace"])?;
+    let asked = Parameters::of(&uri, &[&["namespace"], &window::PARAMETERS[..]].concat())?;
     let namespace = asked.text("namespace").unwrap_or(caller.namespace());
     reaches(&caller, namespace)?;
-    let now = clock::now();
+    let (window, now) = (Window::of_short(&asked)?, clock::now());
     let keys = caller.engine()?.api_keys(namespace);
-    let rows: Vec<_> = keys.iter().map(|key| api_key_json(key, now)).collect();
-    Ok(answer::ok(&json!({ "api_keys": rows })))
+    let part = window.part(keys, |key| key.id.to_string())?;
+    Ok(answer::ok(&window.told(json!({}), "api_keys", &part, |key| api_key_json(key, now))))
 }
 
 /// `POST /api/v1/admin/api-keys`: 201 with the key's text, which nobody can be told again.

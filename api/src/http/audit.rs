@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::path::PathId;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::{answer, codes};
 
 /// What the audit can be asked.
-const PARAMETERS: [&str; 9] =
-    ["actor", "action", "target", "request_id", "after", "before", "order", "limit", "cursor"];
+const PARAMETERS: [&str; 7] =
+    ["actor", "action", "target", "request_id", "after", "before", "order"];
 
 /// `GET /api/v1/audit`: newest first unless told otherwise.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let asked = Parameters::of(&uri, &PARAMETERS)?;
+    let asked = Parameters::of(&uri, &[&PARAMETERS[..], &window::PARAMETERS].concat())?;
     let words = AuditAction::ALL.map(AuditAction::word);
     let filter = AuditFilter {
         namespace: caller.namespace().to_string(),
@@ -33,16 +34,17 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
         recorded: asked.range("after", "before")?,
         order: asked.order()?,
     };
-    let page = engine.audit(filter, asked.cursor()?, asked.limit()?).await?;
+    let window = Window::of(&asked, LIMIT_DEFAULT)?;
+    let read = |after, most| engine.audit(filter.clone(), after, most);
+    let part = window.read(window.place()?, read).await?;
     let mut rows = Vec::new();
-    for row in &page.rows {
+    for row in &part.rows {
         let generations = engine.generations(row.partition).await?;
         rows.push(audit_row_json(row, generations.of(row.position)));
     }
-    Ok(answer::ok(&json!({
-        "audit": rows,
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+    let mut body = json!({ "audit": rows });
+    window.tell(&mut body, part.total, part.next());
+    Ok(answer::ok(&body))
 }
 
 /// `GET /api/v1/audit/{position}`: a row, with what was before and behind it.

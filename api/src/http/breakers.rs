@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::breaker::BREAKER_KEY_BYTES_MAX;
 use backstitch_core::event::BreakerOrder;
@@ -15,18 +16,22 @@ use super::caller::Caller;
 use super::control::reason;
 use super::document::Document;
 use super::path::{PathId, TwoIds};
+use super::query::{LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::{answer, codes};
 
-/// Breakers that one answer shows; it says how many more there are.
-const SHOWN_MAX: usize = 1_000;
-
 /// `GET /api/v1/breakers`.
-pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of(&Parameters::of(&uri, &window::PARAMETERS)?, LIMIT_MAX)?;
     let breakers = caller.engine()?.breakers();
-    let (found, more) = breakers.shown(caller.namespace(), SHOWN_MAX, clock::now());
+    let found = breakers.shown(caller.namespace(), clock::now());
+    let behind = |own: &&CircuitShown| window.cursor.as_ref().is_none_or(|key| *own.key > **key);
+    let seen = found.iter().filter(behind).count();
+    let more = seen.saturating_sub(window.offset + window.limit);
+    let part = window.part(found, |own| own.key.to_string())?;
     let (settings, rules) = (breakers.settings(), breakers.settings().rules);
-    Ok(answer::ok(&json!({
+    let body = json!({
         "enabled": settings.enabled,
         "rules": {
             "failures": rules.failures,
@@ -37,9 +42,9 @@ pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
             "probes": rules.probes,
             "retry_ratio": rules.retry_ratio,
         },
-        "breakers": found.iter().map(shown).collect::<Vec<_>>(),
         "more": more,
-    })))
+    });
+    Ok(answer::ok(&window.told(body, "breakers", &part, shown)))
 }
 
 /// `GET /api/v1/breakers/{key}`.

@@ -23,9 +23,10 @@ use super::document::Document;
 use super::fields::Fields;
 use super::live::Form;
 use super::path::PathId;
-use super::query::{LIMIT_MAX, Parameters};
+use super::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
 use super::refusal::Refusal;
 use super::run_names::find;
+use super::window::{self, Window};
 use super::{answer, history, travel};
 
 /// `POST /api/v1/workflows/{id}/execute`: 202 once the run is durable; with `wait_seconds`
@@ -98,14 +99,13 @@ pub(super) const FILTER_PARAMETERS: [&str; 10] = [
 /// `GET /api/v1/executions`: by submission, newest first unless told otherwise.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let asked =
-        Parameters::of(&uri, &[&FILTER_PARAMETERS[..], &["order", "limit", "cursor"]].concat())?;
+    let known = [&FILTER_PARAMETERS[..], &["order"], &window::PARAMETERS].concat();
+    let asked = Parameters::of(&uri, &known)?;
     let filter = RunFilter { order: asked.order()?, ..filter(&caller, &asked)? };
-    let page = engine.runs(filter, asked.cursor()?, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "executions": page.rows.iter().map(run_row_json).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+    let window = Window::of(&asked, LIMIT_DEFAULT)?;
+    let read = |after, most| engine.runs(filter.clone(), after, most);
+    let part = window.read(window.place()?, read).await?;
+    Ok(answer::ok(&window.told(json!({}), "executions", &part, run_row_json)))
 }
 
 /// Which runs are asked for, by [`FILTER_PARAMETERS`].
@@ -142,10 +142,12 @@ pub(super) async fn events(
         return stream.of_run(caller, run, &uri).await;
     }
     let engine = caller.engine()?;
-    let asked = Parameters::of(&uri, &["after_version", "limit", "type", "from", "to"])?;
+    let known = [&["after_version", "type", "from", "to"], &window::PARAMETERS[..]].concat();
+    let asked = Parameters::of(&uri, &known)?;
     let filter = history::filter(&asked)?;
-    let after = asked.number("after_version", 0..=u64::MAX)?.unwrap_or(0);
-    let limit = asked.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_MAX);
+    let window = Window::of(&asked, LIMIT_MAX)?;
+    let after = asked.number("after_version", 0..=u64::MAX)?;
+    let after = window.place_or(after, "after_version")?.unwrap_or(0);
     let run = find(&caller, &id)?;
     let (records, plan) = engine.history(run).await?;
     let generations = engine.generations(run.partition).await?;
@@ -154,7 +156,9 @@ pub(super) async fn events(
         filter.spans(record.recorded_at) && filter.passes(&record.stream, &record.event, |_| None)
     };
     let chosen: Vec<&Record> = records[behind..].iter().filter(wanted).collect();
-    let shown = fitting(&chosen, limit);
+    let total = chosen.len();
+    let chosen = &chosen[total.min(window.offset)..];
+    let shown = fitting(chosen, window.limit);
     let beside = |record: &Record| {
         let mut beside = Vec::new();
         record.event.for_each_payload(&mut |own| beside.extend(own.reference()));
@@ -177,11 +181,13 @@ pub(super) async fn events(
     let events: Vec<_> = chosen[..shown].iter().map(event).collect();
     let last = chosen[..shown].last().map(|record| record.version);
     let more = last.filter(|_| chosen.len() > shown);
-    Ok(answer::ok(&json!({
+    let mut body = json!({
         "execution_id": run.to_string(),
         "events": events,
         "next_after_version": more,
-    })))
+    });
+    window.tell(&mut body, total, more.map(|version| version.to_string()));
+    Ok(answer::ok(&body))
 }
 
 /// How many records one answer takes: at least one, and no more than so many payloads.

@@ -1,5 +1,7 @@
 //! `/api/v1/events`: the whole history, by position and by time, through a filter.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::history::EventFilter;
@@ -12,14 +14,16 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::live::Form;
 use super::path::PathId;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
 use super::travel::instant;
+use super::window::{self, Pages, Window};
 use super::{answer, executions, workflows};
 use crate::nearest::unknown;
 
-const PARAMETERS: [&str; 9] =
-    ["after", "until", "from", "to", "type", "workflow_id", "execution_id", "namespace", "limit"];
+const PARAMETERS: [&str; 5] = ["after", "until", "from", "to", "type"];
+/// What the whole history can be asked, too.
+const OF_ALL: [&str; 3] = ["workflow_id", "execution_id", "namespace"];
 
 /// `GET /api/v1/events`: oldest first, or a stream of what happens.
 pub(super) async fn events(
@@ -30,7 +34,8 @@ pub(super) async fn events(
     if let Some(stream) = stream {
         return stream.of_all(caller, &uri);
     }
-    let asked = Parameters::of(&uri, &PARAMETERS)?;
+    let known = [&PARAMETERS[..], &OF_ALL, &window::PARAMETERS].concat();
+    let asked = Parameters::of(&uri, &known)?;
     page(&caller, &asked, filter(&asked)?).await
 }
 
@@ -49,7 +54,7 @@ pub(super) async fn of_workflow(
     if let Some(stream) = form.0 {
         return stream.of_workflow(caller, workflow, &uri);
     }
-    let asked = Parameters::of(&uri, &["after", "until", "from", "to", "type", "limit"])?;
+    let asked = Parameters::of(&uri, &[&PARAMETERS[..], &window::PARAMETERS].concat())?;
     let of_workflow = EventFilter {
         workflow: Some(workflow),
         namespace: Some(caller.namespace().to_string()),
@@ -63,15 +68,30 @@ async fn page(
     asked: &Parameters,
     filter: EventFilter,
 ) -> Result<Response, Refusal> {
-    let (after, until) =
-        (cursor(asked.text("after"), "after")?, cursor(asked.text("until"), "until")?);
-    let page = caller.engine()?.events(filter, after, until, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "events": page.rows,
-        "next_cursor": page.next.to_string(),
-        "more": page.more,
-        "cut": page.cut.map(|cut| cut_json(&cut)),
-    })))
+    let (engine, window) = (caller.engine()?, Window::of(asked, LIMIT_DEFAULT)?);
+    let until = cursor(asked.text("until"), "until")?;
+    let after = window.place_or(cursor(asked.text("after"), "after")?, "after")?;
+    let cut = Mutex::new(None);
+    let read = |after, most| {
+        let reading = engine.events(filter.clone(), after, until.clone(), most);
+        let cut = &cut;
+        async move {
+            let page = reading.await?;
+            *cut.lock().unwrap_or_else(PoisonError::into_inner) = page.cut;
+            Ok::<_, Refusal>(Pages { rows: page.rows, next: Some(page.next), more: page.more })
+        }
+    };
+    let part = window.read(after, read).await?;
+    let cut = cut.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut body = json!({
+        "events": part.rows,
+        "more": part.more,
+        "cut": cut.map(|cut| cut_json(&cut)),
+    });
+    window.tell(&mut body, part.total, part.next());
+    // It is there always: more may come.
+    body["next_cursor"] = part.place.into();
+    Ok(answer::ok(&body))
 }
 
 /// What was cut off the history, and where what is left begins.

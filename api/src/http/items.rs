@@ -1,16 +1,19 @@
 //! `/api/v1/executions/{id}/steps/{step_id}/items`: what became of each item of a loop.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::plan::ITEMS_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::caller::Caller;
 use super::path::TwoIds;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
 use super::run_names::find;
+use super::window::{self, Pages, Window};
 
 /// `GET`: items by their number, those that have begun and those beside them.
 pub(super) async fn list(
@@ -19,12 +22,19 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let (engine, run) = (caller.engine()?, find(&caller, &id)?);
-    let asked = Parameters::of(&uri, &["limit", "cursor"])?;
-    let from = asked.number("cursor", 0..=ITEMS_MAX as u64)?.unwrap_or(0);
-    let page = engine.items(run, &step, from, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "items": page.rows,
-        "count": page.count,
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+    let asked = Parameters::of(&uri, &window::PARAMETERS)?;
+    let window = Window::of(&asked, LIMIT_DEFAULT)?;
+    let from = asked.number("cursor", 0..=ITEMS_MAX as u64)?;
+    let count = Mutex::new(None);
+    let read = |from: Option<u64>, most| {
+        let (reading, count) = (engine.items(run, &step, from.unwrap_or(0), most), &count);
+        async move {
+            let page = reading.await?;
+            *count.lock().unwrap_or_else(PoisonError::into_inner) = page.count;
+            Ok::<_, Refusal>(Pages { more: page.next.is_some(), rows: page.rows, next: page.next })
+        }
+    };
+    let part = window.read(from, read).await?;
+    let count = count.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(answer::ok(&window.told(json!({ "count": count }), "items", &part, Value::clone)))
 }

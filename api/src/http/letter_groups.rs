@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 use super::answer;
 use super::caller::Caller;
 use super::letters::cause_filter;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
+use super::window::{self, Window};
 
 /// What groups can be asked.
-const PARAMETERS: [&str; 6] = ["status", "workflow_id", "kind", "code", "fingerprint", "limit"];
+const PARAMETERS: [&str; 5] = ["status", "workflow_id", "kind", "code", "fingerprint"];
 /// Ages that open letters are counted by, in milliseconds, each up to and without its own.
 const AGES_MS: [(&str, u64); 4] = [
     ("under 1 hour", 3_600_000),
@@ -33,13 +34,13 @@ const OLDER: &str = "30 days and more";
 /// `GET /api/v1/dlq/groups`: the largest first.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let asked = Parameters::of(&uri, &PARAMETERS)?;
-    let filter = cause_filter(&caller, &asked)?;
-    let found = engine.letter_groups(filter, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "groups": found.groups.iter().map(letter_group_json).collect::<Vec<_>>(),
-        "count": found.count,
-    })))
+    let asked = Parameters::of(&uri, &[&PARAMETERS[..], &window::PARAMETERS].concat())?;
+    let (filter, window) = (cause_filter(&caller, &asked)?, Window::of(&asked, LIMIT_DEFAULT)?);
+    let begin = window.rows_before()?;
+    let found = engine.letter_groups(filter, begin, window.limit).await?;
+    let part = window.counted(begin, found.groups, found.count);
+    let body = json!({ "count": found.count });
+    Ok(answer::ok(&window.told(body, "groups", &part, letter_group_json)))
 }
 
 /// `GET /api/v1/dlq/stats`: totals by status, and of open letters by everything else.

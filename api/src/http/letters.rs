@@ -15,14 +15,15 @@ use super::caller::Caller;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::{answer, codes};
 
 /// Letters of every status.
 const ALL: &str = "all";
 /// What a list of letters can be asked.
-const LIST_PARAMETERS: [&str; 14] = [
+const LIST_PARAMETERS: [&str; 12] = [
     "status",
     "workflow_id",
     "step",
@@ -35,14 +36,12 @@ const LIST_PARAMETERS: [&str; 14] = [
     "opened_after",
     "opened_before",
     "order",
-    "limit",
-    "cursor",
 ];
 
 /// `GET /api/v1/dlq`: newest first and the open ones, unless told otherwise.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
     let engine = caller.engine()?;
-    let asked = Parameters::of(&uri, &LIST_PARAMETERS)?;
+    let asked = Parameters::of(&uri, &[&LIST_PARAMETERS[..], &window::PARAMETERS].concat())?;
     let no_run = |text: &str| Refusal::bad_request(format!("`{text}` is no execution id"));
     let execution = asked.text("execution_id");
     let execution = execution.map(|text| text.parse().map_err(|_| no_run(text))).transpose()?;
@@ -55,11 +54,10 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
         order: asked.order()?,
         ..cause_filter(&caller, &asked)?
     };
-    let page = engine.letters(filter, asked.cursor()?, asked.limit()?).await?;
-    Ok(answer::ok(&json!({
-        "letters": page.rows.iter().map(letter_row_json).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|next| next.to_string()),
-    })))
+    let window = Window::of(&asked, LIMIT_DEFAULT)?;
+    let read = |after, most| engine.letters(filter.clone(), after, most);
+    let part = window.read(window.place()?, read).await?;
+    Ok(answer::ok(&window.told(json!({}), "letters", &part, letter_row_json)))
 }
 
 /// What groups can be asked for, too.

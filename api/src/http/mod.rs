@@ -64,6 +64,7 @@ mod templates;
 mod transfer;
 mod travel;
 mod undos;
+mod window;
 mod workflow_list;
 mod workflow_revisions;
 mod workflow_updates;

@@ -16,14 +16,18 @@ use super::path::PathId;
 use super::preconditions::{expected, tagged};
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 
 /// `GET /api/v1/policies`: all of them, by name.
-pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
     let kind = kind(&caller);
     let objects = caller.engine()?.objects();
-    let own = of_kind(&objects, caller.namespace(), kind);
-    let rows: Vec<_> = own.map(|(name, object)| object_json(kind, name, object)).collect();
-    Ok(answer::ok(&json!({ "objects": rows })))
+    let own = of_kind(&objects, caller.namespace(), kind).collect();
+    let part = window.part(own, |(name, _)| name.to_string())?;
+    let told =
+        window.told(json!({}), "objects", &part, |(name, object)| object_json(kind, name, object));
+    Ok(answer::ok(&told))
 }
 
 /// `GET /api/v1/policies/{name}`.

@@ -1,14 +1,14 @@
 //! `/api/v1/dlq/retries`: redrives, dead letters retried by a filter, at a rate.
 
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::ids::RedriveId;
 use backstitch_core::letters::{Fingerprint, InputEdit};
 use backstitch_core::redrives::{
     CANARIES_MAX, CANARY_WAIT_MS_DEFAULT, Canary, LetterChoice, RATE_DEFAULT, RATE_MAX,
-    RedriveCommand, StopWhen, Terms,
+    RedriveCommand, RedriveState, StopWhen, Terms,
 };
 use backstitch_core::report::{kind_word, redrive_json};
 use backstitch_core::summary::LetterKind;
@@ -21,7 +21,9 @@ use super::control::reason;
 use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
+use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Newest, Window};
 use super::{answer, codes};
 use crate::nearest::unknown;
 
@@ -54,11 +56,13 @@ pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response
 }
 
 /// `GET /api/v1/dlq/retries`: newest first.
-pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
-    let redrives = caller.engine()?.redrives().await?;
-    let own = redrives.iter().filter(|(_, state)| state.request.namespace == *caller.namespace());
-    let rows: Vec<_> = own.map(|(id, state)| redrive_json(*id, state)).collect();
-    Ok(answer::ok(&json!({ "redrives": rows })))
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let mut redrives = caller.engine()?.redrives().await?;
+    redrives.retain(|(_, state)| state.request.namespace == *caller.namespace());
+    let part = window.part(redrives, |(id, _)| Newest::of(*id))?;
+    let row = |(id, state): &(RedriveId, RedriveState)| redrive_json(*id, state);
+    Ok(answer::ok(&window.told(json!({}), "redrives", &part, row)))
 }
 
 /// `GET /api/v1/dlq/retries/{id}`.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::access::Permission;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::history::EventFilter;
 use backstitch_core::ids::{ExecutionId, ReplayId};
-use backstitch_core::replays::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, RATE_DEFAULT, RATE_MAX};
+use backstitch_core::replays::{
+    ATTEMPTS_DEFAULT, ATTEMPTS_MAX, RATE_DEFAULT, RATE_MAX, ReplayState,
+};
 use backstitch_core::report::{EVENT_TYPES, replay_json};
 use backstitch_core::time::Timestamp;
 use backstitch_journal::{ChainCursor, ViewName};
@@ -20,7 +22,9 @@ use super::caller::Caller;
 use super::document::Document;
 use super::fields::{Fields, kind};
 use super::path::PathId;
+use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Newest, Window};
 use super::{answer, codes};
 use crate::nearest::unknown;
 
@@ -46,10 +50,11 @@ pub(super) async fn begin(caller: Caller, document: Document) -> Result<Response
 }
 
 /// `GET /api/v1/replays`: newest first.
-pub(super) async fn list(caller: Caller) -> Result<Response, Refusal> {
-    let replays = caller.engine()?.replays().await?;
-    let rows: Vec<_> = replays.iter().map(|(id, state)| replay_json(*id, state)).collect();
-    Ok(answer::ok(&json!({ "replays": rows })))
+pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let part = window.part(caller.engine()?.replays().await?, |(id, _)| Newest::of(*id))?;
+    let row = |(id, state): &(ReplayId, ReplayState)| replay_json(*id, state);
+    Ok(answer::ok(&window.told(json!({}), "replays", &part, row)))
 }
 
 /// `GET /api/v1/replays/{id}`.

@@ -87,6 +87,18 @@ impl Routes {
         self.add(("GET", MethodFilter::GET), path, access.into(), handler)
     }
 
+    /// A list: its handler reads which part of it is asked for.
+    pub(super) fn list<H: Handler<T, App>, T: 'static>(
+        mut self,
+        path: &'static str,
+        access: impl Into<Access>,
+        handler: H,
+    ) -> Self {
+        self = self.get(path, access, handler);
+        self.declared.iter_mut().next_back().expect("it was just added").0.takes_query = true;
+        self
+    }
+
     pub(super) fn post<H: Handler<T, App>, T: 'static>(
         self,
         path: &'static str,

@@ -1,5 +1,6 @@
 //! Statistics of workflows: how many runs, how they ended, how long they took.
 
+use axum::http::Uri;
 use axum::response::Response;
 use backstitch_core::access::Permission;
 use backstitch_core::report::run_row_json;
@@ -11,7 +12,9 @@ use serde_json::{Map, Value, json};
 use super::answer;
 use super::caller::Caller;
 use super::path::PathId;
+use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 
 /// What the last run of a workflow is shown with.
 pub(super) const LAST_RUN: &str = "for `last_execution`";
@@ -34,13 +37,14 @@ pub(super) async fn of_workflow(
 }
 
 /// `GET /api/v1/statistics`: all workflows, and their sum.
-pub(super) async fn all(caller: Caller) -> Result<Response, Refusal> {
+pub(super) async fn all(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
     let all = caller.engine()?.statistics(caller.namespace()).await?;
     let mut total = RunStatistics::default();
     all.values().for_each(|own| total.merge(&own.runs));
-    let workflows: Vec<_> =
-        all.iter().map(|(name, own)| workflow_json(&caller, name, own)).collect();
-    Ok(answer::ok(&json!({ "total": runs_json(&total), "workflows": workflows })))
+    let part = window.part(all.into_iter().collect(), |(name, _)| name.clone())?;
+    let row = |(name, own): &(String, _)| workflow_json(&caller, name, own);
+    Ok(answer::ok(&window.told(json!({ "total": runs_json(&total) }), "workflows", &part, row)))
 }
 
 /// The last run is shown to whoever may read runs.

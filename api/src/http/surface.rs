@@ -45,7 +45,7 @@ fn server() -> Routes {
         .get("/api/v1/stats/db", OperationsRead, database::show)
         .get("/v1/stats/db", OperationsRead, database::show)
         .get("/api/v1/limits", LimitsRead, limits::show)
-        .get("/api/v1/breakers", LimitsRead, breakers::list)
+        .list("/api/v1/breakers", LimitsRead, breakers::list)
         .get("/api/v1/breakers/{key}", LimitsRead, breakers::show)
         .post("/api/v1/breakers/{key}/{order}", BreakersWrite, breakers::order)
         .merge(
@@ -63,14 +63,14 @@ fn definitions() -> Routes {
         .post("/api/v1/workflows/validate", WorkflowsRead, workflows::validate)
         .post("/api/v1/workflows/{workflow_id}/dry-run", WorkflowsRead, rehearsals::dry_run)
         .further(ExecutionsRead, "with `recorded` or `input_of`")
-        .get("/api/v1/templates", WorkflowsRead, templates::list)
+        .list("/api/v1/templates", WorkflowsRead, templates::list)
         .get("/api/v1/templates/{template_name}", WorkflowsRead, templates::show)
         .post("/api/v1/workflows/from-template", WorkflowsWrite, templates::define)
-        .get("/api/v1/schemas", WorkflowsRead, workflows::schemas)
+        .list("/api/v1/schemas", WorkflowsRead, workflows::schemas)
         .get("/api/v1/schemas/{form}", WorkflowsRead, workflows::schema)
         .patch("/api/v1/workflows/{workflow_id}", WorkflowsWrite, workflow_updates::patch)
-        .get("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
-        .get("/api/v1/statistics", WorkflowsRead, statistics::all)
+        .list("/api/v1/workflows/{workflow_id}/revisions", WorkflowsRead, workflows::revisions)
+        .list("/api/v1/statistics", WorkflowsRead, statistics::all)
         .further(ExecutionsRead, statistics::LAST_RUN)
         .get("/api/v1/workflows/{workflow_id}/statistics", WorkflowsRead, statistics::of_workflow)
         .further(ExecutionsRead, statistics::LAST_RUN)
@@ -182,7 +182,7 @@ fn dead_letters() -> Routes {
     const LETTER_SHOWN: &str = "for the letter in the answer";
     Routes::new()
         .get("/api/v1/dlq/stats", LettersRead, letter_groups::statistics)
-        .get("/api/v1/dlq/retries", LettersRead, redrives::list)
+        .list("/api/v1/dlq/retries", LettersRead, redrives::list)
         .post("/api/v1/dlq/retries", LettersWrite, redrives::begin)
         .get("/api/v1/dlq/retries/{redrive_id}", LettersRead, redrives::show)
         .post("/api/v1/dlq/retries/{redrive_id}/pause", LettersWrite, redrives::pause)
@@ -219,7 +219,7 @@ fn configuration() -> Routes {
             objects::remove,
         );
         routes
-            .get(all, ConfigurationRead, objects::list)
+            .list(all, ConfigurationRead, objects::list)
             .get(one, ConfigurationRead, objects::show)
             .merge(changes)
     })
@@ -250,7 +250,7 @@ fn store() -> Routes {
         .post("/api/v1/admin/retention/plan", OperationsRead, retention::plan)
         .get(APPLY, OperationsRead, retention::progress)
         .post(APPLY, RetentionWrite, retention::apply)
-        .get("/api/v1/admin/views", OperationsRead, admin::views)
+        .list("/api/v1/admin/views", OperationsRead, admin::views)
         .post("/api/v1/admin/views/rebuild", ViewsWrite, admin::rebuild_view)
         .get(BACKUPS, OperationsRead, backups::show)
         .post(BACKUPS, BackupsWrite, backups::begin)
@@ -271,7 +271,7 @@ fn store() -> Routes {
 /// Recorded events delivered anew.
 fn replayed() -> Routes {
     Routes::new()
-        .get("/api/v1/replays", ReplaysRead, replays::list)
+        .list("/api/v1/replays", ReplaysRead, replays::list)
         .post("/api/v1/replays", ReplaysWrite, replays::begin)
         .further(HistoryRead, replays::TO_A_URL)
         .further(ViewsWrite, replays::INTO_A_VIEW)

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use backstitch_core::definition::problem::codes as problems;
 use backstitch_core::forms::slug;
@@ -17,7 +17,9 @@ use super::document::Document;
 use super::fields::Fields;
 use super::path::PathId;
 use super::preconditions::tagged;
+use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::workflows::defined_json;
 use super::{answer, codes};
 use crate::templates::{ALL, CUSTOMIZATIONS, Template};
@@ -25,8 +27,10 @@ use crate::templates::{ALL, CUSTOMIZATIONS, Template};
 const FIELDS: [&str; 2] = ["template_name", "customizations"];
 
 /// `GET /api/v1/templates`: every template, by name.
-pub(super) async fn list() -> Response {
-    answer::ok(&json!({ "templates": ALL.map(row) }))
+pub(super) async fn list(uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let part = window.counted_part(ALL.to_vec())?;
+    Ok(answer::ok(&window.told(json!({}), "templates", &part, |own| row(*own))))
 }
 
 /// `GET /api/v1/templates/{name}`: one with its definition.

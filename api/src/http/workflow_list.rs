@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::answer;
 use super::caller::Caller;
 use super::documents::omnihub;
-use super::query::Parameters;
+use super::query::{LIMIT_DEFAULT, Parameters};
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::workflows::row;
 
 /// Which workflows a list shows, by how they stand.
@@ -47,7 +48,7 @@ pub(super) fn names(own: &Listed, lowercase: &str) -> bool {
 /// `GET /api/v1/workflows`: the newest revision of each that is in use, by id. Active ones are
 /// those with runs that have not ended, which are shown with them.
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> {
-    let known = ["tag", "status", "created_by", "q", "limit", "cursor"];
+    let known = [&["tag", "status", "created_by", "q"], &window::PARAMETERS[..]].concat();
     let asked = Parameters::of(&uri, &known)?;
     let words = STANDINGS.map(|(word, _)| word);
     let standing = asked.word("status", &words, |word| {
@@ -57,7 +58,7 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
     if is_active {
         caller.needs(Permission::ExecutionsRead)?;
     }
-    let limit = asked.limit()?;
+    let window = Window::of(&asked, LIMIT_DEFAULT)?;
     let wanted = asked.text("q").map(str::to_lowercase);
     let fits = |own: &Listed| {
         let plan = &own.newest.plan;
@@ -65,30 +66,26 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Response, Refusal> 
             && asked.text("tag").is_none_or(|tag| plan.tags.iter().any(|own| **own == *tag))
             && asked.text("created_by").is_none_or(|by| *own.created_by == *by)
             && wanted.as_ref().is_none_or(|wanted| names(own, wanted))
-            && asked.text("cursor").is_none_or(|cursor| *plan.workflow > *cursor)
     };
     let mut listed = caller.engine()?.catalog().listed(caller.namespace());
     listed.retain(fits);
     let mut body = json!({});
-    let mut rows: Vec<_> = if is_active {
-        let (mut runs, more) = omnihub::active(&caller).await?;
+    let mut runs = None;
+    if is_active {
+        let (found, more) = omnihub::active(&caller).await?;
         body["more_executions"] = more.into();
-        let with_runs = listed.iter().filter_map(|own| {
-            let runs = runs.remove(&*own.newest.plan.workflow)?;
-            let mut row = shown(own);
-            row["executions"] = runs.into();
-            Some(row)
-        });
-        with_runs.take(limit + 1).collect()
-    } else {
-        listed.iter().take(limit + 1).map(shown).collect()
+        listed.retain(|own| found.contains_key(&*own.newest.plan.workflow));
+        runs = Some(found);
+    }
+    let part = window.part(listed, |own| own.newest.plan.workflow.to_string())?;
+    let row = |own: &Listed| {
+        let mut row = shown(own);
+        if let Some(runs) = runs.as_ref().and_then(|all| all.get(&*own.newest.plan.workflow)) {
+            row["executions"] = json!(runs);
+        }
+        row
     };
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| more).map(|row| row["workflow_id"].clone());
-    body["next_cursor"] = last.unwrap_or(Value::Null);
-    body["workflows"] = rows.into();
-    Ok(answer::ok(&body))
+    Ok(answer::ok(&window.told(body, "workflows", &part, row)))
 }
 
 fn stands(own: &Listed, wanted: Option<Standing>) -> bool {

@@ -18,6 +18,7 @@ use super::path::PathId;
 use super::preconditions::{expected, tagged};
 use super::query::Parameters;
 use super::refusal::Refusal;
+use super::window::{self, Window};
 use super::{answer, codes};
 use crate::nearest::unknown;
 
@@ -172,12 +173,14 @@ fn add_source(shown: &mut Value, written: (&str, &str), text: &str, value: Value
 }
 
 /// `GET /api/v1/schemas`: the forms of definitions, and where their schemas are.
-pub(super) async fn schemas() -> Response {
-    let rows = Form::ALL.map(|form| {
+pub(super) async fn schemas(uri: Uri) -> Result<Response, Refusal> {
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let part = window.counted_part(Form::ALL.to_vec())?;
+    let row = |form: &Form| {
         let word = form.word();
         json!({ "form": word, "url": format!("/api/v1/schemas/{word}") })
-    });
-    answer::ok(&json!({ "schemas": rows }))
+    };
+    Ok(answer::ok(&window.told(json!({}), "schemas", &part, row)))
 }
 
 /// `GET /api/v1/schemas/{form}`: a form's JSON Schema.
@@ -192,9 +195,11 @@ pub(super) async fn schema(PathId(word): PathId) -> Result<Response, Refusal> {
 pub(super) async fn revisions(
     caller: Caller,
     PathId(workflow): PathId,
+    uri: Uri,
 ) -> Result<Response, Refusal> {
-    let rows: Vec<_> = revisions_of(&caller, &workflow)?.iter().map(row).collect();
-    Ok(answer::ok(&json!({ "workflow_id": workflow, "revisions": rows })))
+    let window = Window::of_short(&Parameters::of(&uri, &window::PARAMETERS)?)?;
+    let part = window.part(revisions_of(&caller, &workflow)?, |own| own.number)?;
+    Ok(answer::ok(&window.told(json!({ "workflow_id": workflow }), "revisions", &part, row)))
 }
 
 pub(super) fn no_such_revision(workflow: &str) -> Refusal {

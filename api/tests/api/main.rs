@@ -54,3 +54,4 @@ mod transfer;
 mod travel;
 mod trial;
 mod undos;
+mod windows;

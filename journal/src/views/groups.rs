@@ -36,6 +36,7 @@ impl Views {
     pub(crate) fn letter_groups(
         &self,
         filter: &LetterFilter,
+        skip: usize,
         limit: usize,
     ) -> Result<LetterGroups, Error> {
         let taken = |counts: &LetterCounts| match filter.status {
@@ -56,7 +57,7 @@ impl Views {
         let count = causes.len();
         let mut groups = Vec::new();
         let lately = self.opened_lately(&filter.namespace);
-        for (cause, counts) in causes.into_iter().take(limit) {
+        for (cause, counts) in causes.into_iter().skip(skip).take(limit) {
             let lately = lately.get(&cause.fingerprint).copied();
             groups.extend(self.letter_group(cause, counts, filter.status, lately)?);
         }

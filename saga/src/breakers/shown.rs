@@ -80,18 +80,12 @@ impl Circuit {
 }
 
 impl Breakers {
-    /// The circuits of a namespace, a page of them, and how many more there are.
+    /// The circuits of a namespace, by key.
     #[must_use]
-    pub fn shown(
-        &self,
-        namespace: &str,
-        most: usize,
-        now: Timestamp,
-    ) -> (Vec<CircuitShown>, usize) {
+    pub fn shown(&self, namespace: &str, now: Timestamp) -> Vec<CircuitShown> {
         let inner = self.lock();
-        let own = || inner.circuits.iter().filter(|((own, _), _)| **own == *namespace);
-        let shown = own().take(most).map(|((_, key), circuit)| circuit.shown(key, now));
-        (shown.collect(), own().count().saturating_sub(most))
+        let own = inner.circuits.iter().filter(|((own, _), _)| **own == *namespace);
+        own.map(|((_, key), circuit)| circuit.shown(key, now)).collect()
     }
 
     /// One circuit.

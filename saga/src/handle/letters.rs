@@ -64,10 +64,11 @@ impl Handle {
     pub async fn letter_groups(
         &self,
         filter: LetterFilter,
+        skip: usize,
         limit: usize,
     ) -> Result<LetterGroups, Error> {
         let journal = self.shared.journal.clone();
-        Ok(blocking(move || journal.letter_groups(&filter, limit)).await??)
+        Ok(blocking(move || journal.letter_groups(&filter, skip, limit)).await??)
     }
 
     /// How many dead letters of a namespace there are, by what tells them apart.

@@ -12,7 +12,6 @@ mod runs;
 mod swarmguard;
 mod tasks;
 mod unified;
-mod window;
 mod words;
 
 use std::future::{Ready, ready};

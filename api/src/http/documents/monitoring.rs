@@ -16,10 +16,10 @@ use serde_json::{Number, Value, json};
 
 use super::runs::{listed, shown};
 use super::tasks::{Run, minutes};
-use super::window::Window;
 use super::words::Word;
 use crate::http::caller::Caller;
 use crate::http::refusal::Refusal;
+use crate::http::window::Window;
 use crate::http::{App, alarms, answer, telemetry};
 use crate::machine::{Share, Used};
 
@@ -210,7 +210,7 @@ async fn ended_today(
         ended: Range { after: Some(midnight), before: None },
         ..RunFilter::default()
     };
-    let none = Window { offset: 0, limit: 0, cursor: None };
+    let none = Window::nothing();
     Ok(listed(engine, filter, Some(word), &none).await?.total)
 }
 

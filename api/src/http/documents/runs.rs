@@ -6,10 +6,10 @@ use backstitch_journal::{Cursor, RunFilter};
 use backstitch_saga::{Error, Handle};
 use serde_json::Value;
 
-use super::window::Window;
 use super::words::Word;
 use crate::http::query::LIMIT_MAX;
 use crate::http::refusal::Refusal;
+use crate::http::window::Window;
 
 /// Completed runs that an estimate of the next one's duration rests on, the newest.
 const ESTIMATED_FROM_MAX: usize = 100;

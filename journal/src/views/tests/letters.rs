@@ -88,7 +88,7 @@ fn check_groups(views: &Views, model: &Model) {
             let namespace = "default".to_owned();
             let filter = LetterFilter { namespace, status, workflow, ..LetterFilter::default() };
             let expected = groups_of(model, &filter);
-            let found = views.letter_groups(&filter, usize::MAX).unwrap();
+            let found = views.letter_groups(&filter, 0, usize::MAX).unwrap();
             assert_eq!((found.groups.len(), found.count), (expected.len(), expected.len()));
             let sizes: Vec<_> = found
                 .groups

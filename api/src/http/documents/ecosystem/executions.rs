@@ -12,13 +12,13 @@ use crate::http::answer;
 use crate::http::caller::Caller;
 use crate::http::document::Document;
 use crate::http::documents::runs::listed;
-use crate::http::documents::window::{self, Window};
 use crate::http::executions::{idempotency_key, trace_of};
 use crate::http::fields::Fields;
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
 use crate::http::run_names::find;
+use crate::http::window::{self, Window};
 use crate::http::workflow_updates::newest;
 
 /// `POST /workflows/{id}/execute` with `{parameters}`: 202 once the run is durable.

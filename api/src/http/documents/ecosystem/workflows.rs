@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::http::caller::Caller;
 use crate::http::document::{Document, SourceDocument};
-use crate::http::documents::window::{self, Window};
 use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
 use crate::http::statistics::{runs_json, workflow_json};
+use crate::http::window::{self, Window};
 use crate::http::workflow_list::{is_archived, names};
 use crate::http::workflow_updates::{listed, replace, submitted, updated};
 use crate::http::{answer, templates, workflows};

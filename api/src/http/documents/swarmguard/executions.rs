@@ -18,7 +18,6 @@ use crate::http::codes;
 use crate::http::document::Document;
 use crate::http::documents::runs::{listed, shown};
 use crate::http::documents::tasks::Run;
-use crate::http::documents::window::{self, Window};
 use crate::http::documents::words::Word;
 use crate::http::executions::{WAIT_MAX, idempotency_key, trace_of};
 use crate::http::fields::Fields;
@@ -26,6 +25,7 @@ use crate::http::path::PathId;
 use crate::http::query::{LIMIT_DEFAULT, Parameters};
 use crate::http::refusal::Refusal;
 use crate::http::run_names::{find, name_of};
+use crate::http::window::{self, Window};
 
 /// How long `run` waits for the end unless told otherwise.
 const WAIT_SECONDS_DEFAULT: f64 = 30.0;

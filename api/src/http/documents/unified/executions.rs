@@ -19,7 +19,6 @@ use crate::http::caller::Caller;
 use crate::http::document::Document;
 use crate::http::documents::runs::{listed, shown, usual_ms};
 use crate::http::documents::tasks::{Run, minutes, seconds};
-use crate::http::documents::window::{self, Window};
 use crate::http::documents::words::Word;
 use crate::http::executions::{idempotency_key, trace_of};
 use crate::http::fields::Fields;
@@ -27,6 +26,7 @@ use crate::http::path::PathId;
 use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
 use crate::http::run_names::find;
+use crate::http::window::{self, Window};
 
 /// Rows unless told otherwise.
 const LIMIT_DEFAULT: usize = 50;

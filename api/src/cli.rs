@@ -130,6 +130,8 @@ pub enum Command {
     Logs(Box<commands::logs::Flags>),
     /// Show who did what, and what it changed
     Audit(commands::audit::Flags),
+    /// Have a server read its configuration file again, and say what changed
+    Reload(runs::At),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Token(commands::token::Token),
@@ -196,6 +198,7 @@ impl Command {
             Self::Breakers(flags) => commands::breakers::run(flags).await,
             Self::Logs(flags) => commands::logs::run(*flags).await,
             Self::Audit(flags) => commands::audit::run(flags).await,
+            Self::Reload(at) => commands::reload::run(at).await,
             Self::Token(token) => commands::token::run(token).await,
             Self::Admin(admin) => commands::admin::run(admin).await,
             Self::Completion(flags) => {

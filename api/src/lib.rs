@@ -31,6 +31,7 @@ mod orchestrator;
 mod otlp;
 mod outgoing;
 mod parent;
+mod reload;
 mod renewed;
 mod secret_store;
 pub mod server;

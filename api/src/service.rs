@@ -18,11 +18,12 @@ use tokio::task::JoinSet;
 
 use crate::archive_watch::ArchiveWatch;
 use crate::error::Error;
-use crate::http::{self, About, App, Gate, Hosts, Rates, telemetry};
+use crate::http::{self, About, App, Gate, telemetry};
 use crate::log::Logs;
 use crate::otlp::{self, Exporter};
+use crate::reload::{self, Reader, Reloading};
 use crate::renewed::Keeper;
-use crate::settings::Settings;
+use crate::settings::{Problems, Settings};
 use crate::{outgoing, secret_store, server, tls, webhook_secrets};
 
 /// How long answers under way may take to be read once the engine has stopped.
@@ -44,6 +45,7 @@ pub struct Service {
     store: SecretStore,
     outgoing: Option<Keeper<Callers>>,
     logs: Logs,
+    reader: Reader,
 }
 
 impl Service {
@@ -73,6 +75,8 @@ impl Service {
         let listener = server::listen(settings.listen).await?;
         let address = listener.local_addr().map_err(Error::io("reading the own address"))?;
         let logs = Logs::of(&settings);
+        let start = settings.clone();
+        let reader = Reader::of(move || Ok(start.clone()));
         Ok(Self {
             settings,
             registry,
@@ -85,6 +89,7 @@ impl Service {
             store,
             outgoing,
             logs,
+            reader,
         })
     }
 
@@ -106,6 +111,15 @@ impl Service {
         Self { logs, ..self }
     }
 
+    /// The same with settings that can be read again; without it they stay as they are.
+    #[must_use]
+    pub fn with_reader(
+        self,
+        reader: impl Fn() -> Result<Settings, Problems> + Send + Sync + 'static,
+    ) -> Self {
+        Self { reader: Reader::of(reader), ..self }
+    }
+
     /// Where the engine is held up, for whoever tests it.
     #[must_use]
     pub fn hold(&self) -> Hold {
@@ -121,13 +135,12 @@ impl Service {
     /// can't be used, [`Error::Journal`] when the
     /// journal fails later.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { settings, registry, listener, address, hold, gate, tls, secrets, store, .. } =
-            self;
-        let (outgoing, logs) = (self.outgoing, self.logs);
+        let Self { settings, registry, listener, address, hold, gate, .. } = self;
+        let Self { tls, secrets, store, outgoing, logs, reader, .. } = self;
         telemetry::recorded();
-        let hosts = Hosts::of(address, &settings.allowed_hosts);
-        let rates = Rates::of(settings.rate_limit_address, settings.rate_limit_caller);
-        let app = App::new(about(&settings, address), hosts, gate, rates, logs.clone());
+        let reloading =
+            Reloading::new(settings.clone(), reader, address, (store.clone(), logs.clone()));
+        let app = App::new(about(&settings, address), reloading.clone(), gate, logs.clone());
         let (stop, stopping) = watch::channel(false);
         let router = http::router(app.clone());
         let mut keepers = JoinSet::new();
@@ -136,6 +149,7 @@ impl Service {
         if let Some(keeper) = outgoing {
             keepers.spawn(keeper.keep());
         }
+        keepers.spawn(reload::at_hangups(app.clone(), reloading));
         let acceptor = tls.map(|(acceptor, keeper)| {
             keepers.spawn(keeper.keep());
             acceptor
@@ -250,11 +264,9 @@ fn about(settings: &Settings, address: SocketAddr) -> About {
         listen: address.to_string(),
         fsync: settings.fsync_word(),
         backup_directory: settings.backup_directory.clone(),
-        letter_alarm: settings.letter_alarm,
         metrics: settings.metrics,
         metric_names: settings.metric_names,
         fault_injection: settings.fault_injection,
-        settings: settings.effective.clone(),
     }
 }
 

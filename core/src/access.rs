@@ -87,11 +87,13 @@ pub enum Permission {
     LogsRead,
     /// Set how much is logged.
     LogsWrite,
+    /// Have the settings of the node read again.
+    SettingsReload,
 }
 
 impl Permission {
     /// Every permission and its word.
-    pub const WORDS: [(Self, &'static str); 32] = [
+    pub const WORDS: [(Self, &'static str); 33] = [
         (Self::WorkflowsRead, "workflows:read"),
         (Self::WorkflowsWrite, "workflows:write"),
         (Self::WorkflowsPurge, "workflows:purge"),
@@ -124,6 +126,7 @@ impl Permission {
         (Self::ViewsWrite, "views:write"),
         (Self::LogsRead, "logs:read"),
         (Self::LogsWrite, "logs:write"),
+        (Self::SettingsReload, "settings:reload"),
     ];
 
     /// The word of the permission.
@@ -174,7 +177,8 @@ impl Permission {
             | Self::BackupsWrite
             | Self::ViewsWrite
             | Self::LogsRead
-            | Self::LogsWrite => true,
+            | Self::LogsWrite
+            | Self::SettingsReload => true,
         }
     }
 }
@@ -237,7 +241,7 @@ mod tests {
     fn every_permission_has_one_word_of_its_own() {
         let words: BTreeSet<_> = Permission::WORDS.iter().map(|(_, word)| word).collect();
         let permissions: BTreeSet<_> = Permission::WORDS.iter().map(|(own, _)| own).collect();
-        assert_eq!((words.len(), permissions.len()), (32, 32));
+        assert_eq!((words.len(), permissions.len()), (33, 33));
         for (own, word) in Permission::WORDS {
             assert_eq!((Permission::of_word(word), own.word()), (Some(own), word));
         }

@@ -120,11 +120,13 @@ pub enum AuditAction {
     ConfigurationRemoved,
     /// A node logs more or less.
     LogLevelsSet,
+    /// Settings of a node were read again.
+    SettingsReloaded,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::WorkflowDefined,
         Self::ExecutionCancelled,
         Self::LetterRetried,
@@ -173,6 +175,7 @@ impl AuditAction {
         Self::ConfigurationSet,
         Self::ConfigurationRemoved,
         Self::LogLevelsSet,
+        Self::SettingsReloaded,
     ];
 
     /// The word the API prints.
@@ -227,6 +230,7 @@ impl AuditAction {
             Self::ConfigurationSet => "configuration.set",
             Self::ConfigurationRemoved => "configuration.removed",
             Self::LogLevelsSet => "log_levels.set",
+            Self::SettingsReloaded => "settings.reloaded",
         }
     }
 

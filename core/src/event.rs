@@ -40,7 +40,7 @@ pub use link::{ItemCounts, Items, LinkEvent, OnLimit, Origin, Parent, Priority, 
 pub use message::Message;
 pub use object::{ObjectEvent, ObjectKind};
 pub use outcome::{Compensation, Outcome, Recourse, SuspendReason};
-pub use partition::PartitionEvent;
+pub use partition::{PartitionEvent, SettingChanged};
 pub use redrive::{ClaimedLetter, RedriveEvent, RedriveOutcome, RedriveRequest};
 pub use replay::{ReplayEvent, ReplayRequest};
 pub use rollout::{Arm, Beta, Buckets, Rollout, RolloutEvent};

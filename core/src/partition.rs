@@ -114,7 +114,8 @@ pub fn evolve(state: &mut PartitionState, event: &PartitionEvent, at: Timestamp)
         | PartitionEvent::RunsImported { .. }
         | PartitionEvent::RedrivesRemoved { .. }
         | PartitionEvent::CallbackTried { .. }
-        | PartitionEvent::LogLevelsSet { .. } => {}
+        | PartitionEvent::LogLevelsSet { .. }
+        | PartitionEvent::SettingsReloaded { .. } => {}
     }
 }
 

@@ -66,6 +66,8 @@ pub enum Source {
 /// What the engine holds of retention.
 pub(crate) struct Retention {
     settings: Settings,
+    /// The settings' policy, which may be read again.
+    policy: Mutex<Option<Policy>>,
     set: Mutex<Option<(u64, InForce)>>,
     job: Mutex<Option<Progress>>,
     cutting: tokio::sync::Mutex<()>,
@@ -89,7 +91,8 @@ impl Retention {
             (version, InForce { policy, source })
         });
         let (set, job) = (Mutex::new(found), Mutex::new(None));
-        Self { settings, set, job, cutting: tokio::sync::Mutex::new(()), recorded_cuts }
+        let policy = Mutex::new(settings.policy.clone());
+        Self { settings, policy, set, job, cutting: tokio::sync::Mutex::new(()), recorded_cuts }
     }
 
     pub(crate) fn sweep_every(&self) -> Option<Duration> {
@@ -100,10 +103,15 @@ impl Retention {
         if let Some((_, set)) = &*held(&self.set) {
             return set.clone();
         }
-        match &self.settings.policy {
+        match &*held(&self.policy) {
             Some(policy) => InForce { policy: policy.clone(), source: Source::Settings },
             None => InForce { policy: Policy::default(), source: Source::Default },
         }
+    }
+
+    /// The settings say another policy, or none.
+    pub(crate) fn keep_policy_of_settings(&self, policy: Option<Policy>) {
+        *held(&self.policy) = policy;
     }
 
     fn job(&self) -> MutexGuard<'_, Option<Progress>> {

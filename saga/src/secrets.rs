@@ -9,7 +9,7 @@ mod forms;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use backstitch_core::failure::{Failure, codes};
 use backstitch_core::payload::Payload;
@@ -33,13 +33,13 @@ pub struct SecretStore(Arc<Places>);
 
 #[derive(Default)]
 struct Places {
-    folder: Option<PathBuf>,
+    folder: RwLock<Option<PathBuf>>,
     variables: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for SecretStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretStore").field("folder", &self.0.folder).finish_non_exhaustive()
+        f.debug_struct("SecretStore").field("folder", &self.folder()).finish_non_exhaustive()
     }
 }
 
@@ -52,7 +52,16 @@ impl SecretStore {
     /// names of their secrets.
     #[must_use]
     pub fn new(folder: Option<PathBuf>, variables: BTreeMap<String, String>) -> Self {
-        Self(Arc::new(Places { folder, variables }))
+        Self(Arc::new(Places { folder: RwLock::new(folder), variables }))
+    }
+
+    /// Secrets are in another folder from now on, or in none.
+    pub fn move_to(&self, folder: Option<PathBuf>) {
+        *self.0.folder.write().unwrap_or_else(PoisonError::into_inner) = folder;
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        self.0.folder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An effect's rendered input as its executor is to have it, who may take secrets or not.
@@ -114,7 +123,7 @@ impl SecretStore {
     async fn read(&self, namespace: &str, name: &str) -> io::Result<Option<String>> {
         // A namespace is no path, and a name is none either.
         let plain = !namespace.starts_with('.') && !namespace.contains(['/', '\\', '\0']);
-        if let Some(folder) = self.0.folder.as_ref().filter(|_| plain) {
+        if let Some(folder) = self.folder().filter(|_| plain) {
             match tokio::fs::read_to_string(folder.join(namespace).join(name)).await {
                 Ok(text) => return Ok(Some(text)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

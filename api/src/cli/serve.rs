@@ -17,7 +17,7 @@ Examples:
   BACKSTITCH_FSYNC=interval:10 backstitch serve";
 
 /// What `serve` takes. Texts: they are read together with environment and file.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(after_help = AFTER_SERVE)]
 pub struct ServeFlags {
     /// Where the journal is [default: ./backstitch-data]
@@ -202,6 +202,14 @@ impl ServeFlags {
     /// # Errors
     /// [`Error::Setting`], [`Error::File`].
     pub fn settings(&self) -> Result<Settings, Error> {
+        Settings::read(&self.sources()?)
+    }
+
+    /// Where the settings come from.
+    ///
+    /// # Errors
+    /// As [`ServeFlags::settings`], for the file.
+    pub(crate) fn sources(&self) -> Result<Sources, Error> {
         let flags = [
             ("data_dir", self.data_dir.clone()),
             ("listen", self.listen.clone()),
@@ -261,6 +269,6 @@ impl ServeFlags {
             ("environments", self.environments.clone()),
         ];
         let variable = |name: &str| std::env::var(name).ok();
-        Settings::read(&Sources::gather(&flags, variable, self.config.as_deref())?)
+        Sources::gather(&flags, variable, self.config.as_deref())
     }
 }

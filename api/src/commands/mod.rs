@@ -9,6 +9,7 @@ pub mod dry_run;
 pub mod follow;
 pub mod limits;
 pub mod logs;
+pub mod reload;
 pub mod rollout;
 pub mod runs;
 pub mod serve;

@@ -6,6 +6,7 @@ use crate::log;
 use crate::parent::{self, EXIT_WITH_PARENT, Said};
 use crate::server::raise_file_limit;
 use crate::service::Service;
+use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::trial::stand_ins::{self, STAND_INS};
 
@@ -20,7 +21,11 @@ pub async fn run(flags: &ServeFlags) -> Result<(), Error> {
     let signals = Signals::catch()?;
     // Only where faults are, can services be stood in for.
     let stood_in = std::env::var(STAND_INS).ok().filter(|_| settings.fault_injection);
-    let mut service = Service::bind(settings).await?.with_logs(logs);
+    let read_again = flags.clone();
+    let mut service = Service::bind(settings).await?.with_logs(logs).with_reader(move || {
+        let sources = read_again.sources().map_err(|error| vec![(None, error.sentence())])?;
+        Settings::read_whole(&sources)
+    });
     if let Some(url) = stood_in {
         service = service.with_executors(stand_ins::registry(&url)?);
     }

@@ -61,7 +61,7 @@ impl Standing {
 /// One sentence for each thing to look at; none while the server starts.
 pub(super) fn warnings(app: &App) -> Vec<String> {
     let standing = app.engine().ok().and_then(Standing::of);
-    standing.map(|own| own.sentences(app.about().letter_alarm)).unwrap_or_default()
+    standing.map(|own| own.sentences(app.in_force().settings.letter_alarm)).unwrap_or_default()
 }
 
 /// Describes the gauges.
@@ -75,7 +75,7 @@ pub(super) fn describe() {
 pub(super) fn record(app: &App) {
     let Some(standing) = app.engine().ok().and_then(Standing::of) else { return };
     let number = |own: u64| u32::try_from(own).map_or(f64::from(u32::MAX), f64::from);
-    let alarm = app.about().letter_alarm;
+    let alarm = app.in_force().settings.letter_alarm;
     let word = |rings: bool| if rings { 1.0 } else { 0.0 };
     metrics::gauge!(LETTERS_OPEN).set(number(standing.open));
     metrics::gauge!(LETTERS_OLDEST_SECONDS).set(number(standing.oldest_ms / 1_000));

@@ -100,7 +100,7 @@ fn is_embedded_elsewhere(request: &Request) -> bool {
 
 /// Refuses a request that names a stranger.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
-    match app.hosts().check(&request) {
+    match app.in_force().hosts.check(&request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }

@@ -47,6 +47,7 @@ mod redrives;
 mod reference;
 mod refusal;
 mod rehearsals;
+mod reload;
 mod replays;
 mod request_id;
 mod retention;
@@ -80,6 +81,7 @@ use backstitch_saga::engine::Recovered;
 
 use crate::log::Logs;
 use crate::machine::Meter;
+use crate::reload::{InForce, Reloading};
 use backups::Backups;
 use live::Streams;
 use room::Room;
@@ -101,9 +103,8 @@ pub struct App(Arc<Parts>);
 struct Parts {
     engine: OnceLock<Opened>,
     about: About,
-    hosts: Hosts,
+    reloading: Arc<Reloading>,
     gate: Gate,
-    rates: Rates,
     logs: Logs,
     room: Room,
     backups: Backups,
@@ -118,8 +119,7 @@ struct Opened {
 
 impl App {
     /// An application whose engine is still being opened: it is alive and not ready.
-    #[must_use]
-    pub fn new(about: About, hosts: Hosts, gate: Gate, rates: Rates, logs: Logs) -> Self {
+    pub(crate) fn new(about: About, reloading: Arc<Reloading>, gate: Gate, logs: Logs) -> Self {
         let (room, backups) = (Room::new(), Backups::below(about.backup_directory.clone()));
         let engine = OnceLock::new();
         let machine = Meter::default();
@@ -127,9 +127,8 @@ impl App {
         Self(Arc::new(Parts {
             engine,
             about,
-            hosts,
+            reloading,
             gate,
-            rates,
             logs,
             room,
             backups,
@@ -166,6 +165,11 @@ impl App {
         self.0.engine.get().ok_or_else(starting)
     }
 
+    /// The engine, once it is open.
+    pub(crate) fn handle(&self) -> Option<&Handle> {
+        Some(&self.0.engine.get()?.handle)
+    }
+
     /// How archiving the journal stands, once it is open.
     #[must_use]
     pub fn archive(&self) -> Option<ArchiveInfo> {
@@ -182,16 +186,18 @@ impl App {
         &self.0.about
     }
 
-    fn hosts(&self) -> &Hosts {
-        &self.0.hosts
+    /// The settings, which may be read again.
+    fn reloading(&self) -> &Arc<Reloading> {
+        &self.0.reloading
+    }
+
+    /// Settings that may change, as they are in force now.
+    fn in_force(&self) -> Arc<InForce> {
+        self.0.reloading.in_force()
     }
 
     fn gate(&self) -> &Gate {
         &self.0.gate
-    }
-
-    fn rates(&self) -> &Rates {
-        &self.0.rates
     }
 
     fn logs(&self) -> &Logs {

@@ -190,10 +190,10 @@ async fn arrived(
     peer: Option<Peer>,
     headers: &HeaderMap,
 ) -> Result<Caller, Refusal> {
-    app.rates().count_address(peer)?;
+    app.in_force().rates.count_address(peer)?;
     let caller = gate::identify(app, route, headers).await?;
     if app.gate().is_required() {
-        app.rates().count_caller(caller.namespace(), caller.actor())?;
+        app.in_force().rates.count_caller(caller.namespace(), caller.actor())?;
     }
     Ok(caller)
 }

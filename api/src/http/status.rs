@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::{App, alarms, answer, codes};
-use crate::settings::{LetterAlarm, MetricNames};
+use crate::settings::MetricNames;
 
 /// How the server is set up, as `GET /info` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -24,16 +24,12 @@ pub struct About {
     pub fsync: String,
     /// Where backups may go; none if they are off.
     pub backup_directory: Option<std::path::PathBuf>,
-    /// When open dead letters are too many, or too old.
-    pub letter_alarm: LetterAlarm,
     /// Whether there are metrics.
     pub metrics: bool,
     /// Under which names metrics are printed.
     pub metric_names: MetricNames,
     /// Whether runs may be submitted with faults.
     pub fault_injection: bool,
-    /// Every setting with its origin, as `GET /config/effective` shows them.
-    pub settings: Value,
 }
 
 /// `GET /health`: the process is alive, and what somebody should look at; where callers have to
@@ -76,17 +72,17 @@ pub(super) async fn info(State(app): State<App>) -> Result<Response, Refusal> {
         "task_types": task_types(engine.registry().task_types()),
         "journal": journal_json(&journal),
         "views": engine.views(),
-        "letter_alarm": about.letter_alarm,
+        "letter_alarm": app.in_force().settings.letter_alarm,
         "fault_injection": about.fault_injection,
         "warnings": alarms::warnings(&app),
         "recovered": { "live": recovered.live, "quarantined": recovered.quarantined, "checkpoints": recovered.checkpoints },
     })))
 }
 
-/// `GET /api/v1/config/effective`: every setting, where it comes from, and what was said to no
-/// effect.
+/// `GET /api/v1/config/effective`: every setting, where it comes from and since when, what was said to
+/// no effect, and what the next start would change.
 pub(super) async fn config(State(app): State<App>) -> Response {
-    answer::ok(&app.about().settings)
+    answer::ok(&app.reloading().shown())
 }
 
 fn journal_json(journal: &Info) -> Value {

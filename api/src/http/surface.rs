@@ -4,8 +4,8 @@ use backstitch_core::access::Permission::{
     AuditRead, BackupsWrite, BreakersWrite, CacheWrite, ConfigurationRead, ConfigurationWrite,
     ExecutionsControl, ExecutionsRead, ExecutionsSignal, HistoryImport, HistoryRead, KeysRead,
     KeysWrite, LettersRead, LettersWrite, LimitsRead, LogsRead, LogsWrite, NamespacesAdmin,
-    OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, ViewsWrite,
-    WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
+    OperationsRead, PayloadsAdmin, ReplaysRead, ReplaysWrite, RetentionWrite, SettingsReload,
+    ViewsWrite, WorkflowsCancel, WorkflowsExecute, WorkflowsPurge, WorkflowsRead, WorkflowsWrite,
 };
 
 use super::routes::Access::Open;
@@ -13,9 +13,9 @@ use super::routes::Routes;
 use super::{
     admin, api_keys, audit, availability, backups, breakers, cache, callbacks, control, cut,
     database, documents, executions, forks, history, items, letter_groups, letters, limits,
-    log_levels, logs, migrations, objects, payloads, redrives, reference, rehearsals, replays,
-    retention, rollouts, statistics, status, telemetry, templates, transfer, travel, undos,
-    workflow_list, workflow_revisions, workflow_updates, workflows,
+    log_levels, logs, migrations, objects, payloads, redrives, reference, rehearsals, reload,
+    replays, retention, rollouts, statistics, status, telemetry, templates, transfer, travel,
+    undos, workflow_list, workflow_revisions, workflow_updates, workflows,
 };
 
 /// Every route.
@@ -42,6 +42,7 @@ fn server() -> Routes {
         .get("/docs/page.js", Open, reference::script)
         .get("/info", OperationsRead, status::info)
         .get("/api/v1/config/effective", OperationsRead, status::config)
+        .post("/api/v1/config/reload", SettingsReload, reload::reload)
         .get("/api/v1/stats/db", OperationsRead, database::show)
         .get("/v1/stats/db", OperationsRead, database::show)
         .get("/api/v1/limits", LimitsRead, limits::show)

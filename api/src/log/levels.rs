@@ -15,7 +15,7 @@ use super::components::Wanted;
 #[derive(Debug)]
 pub(crate) struct Levels {
     /// The directives of the settings.
-    settings: String,
+    settings: Mutex<String>,
     /// Who goes by them, if anybody does.
     filter: OnceLock<reload::Handle<EnvFilter, Registry>>,
     standing: Mutex<Standing>,
@@ -36,7 +36,7 @@ pub(crate) struct Standing {
 impl Levels {
     pub(super) fn of(settings: &str) -> Self {
         Self {
-            settings: settings.to_owned(),
+            settings: Mutex::new(settings.to_owned()),
             filter: OnceLock::new(),
             standing: Mutex::default(),
             changed: Notify::new(),
@@ -52,13 +52,19 @@ impl Levels {
     }
 
     /// The directives of the settings.
-    pub(crate) fn settings(&self) -> &str {
-        &self.settings
+    pub(crate) fn settings(&self) -> String {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The settings say other directives. What somebody has set counts above them as before.
+    pub(crate) fn settings_are(&self, directives: &str) {
+        directives.clone_into(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
+        self.obey();
     }
 
     /// The directives in force.
     pub(crate) fn directives(&self) -> String {
-        self.standing().wanted.over(&self.settings)
+        self.standing().wanted.over(&self.settings())
     }
 
     /// What is set.

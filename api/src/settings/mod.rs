@@ -10,8 +10,10 @@ mod environment;
 mod foreign;
 mod otlp;
 mod private_hosts;
+mod problems;
 mod rate;
 mod read;
+mod reloaded;
 mod sources;
 mod tls;
 
@@ -27,7 +29,9 @@ pub use authentication::Authentication;
 pub use collector::{Headers, LogCollector};
 pub use foreign::Idle;
 pub use otlp::Otlp;
+pub use problems::Problems;
 pub use rate::RateLimit;
+pub use reloaded::{Change, Reload};
 pub use sources::{CONFIG_FILES, Given, KEYS, Sources};
 pub use tls::{Outgoing, Tls};
 

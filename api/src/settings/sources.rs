@@ -143,6 +143,13 @@ impl Sources {
         self.given.get(key)
     }
 
+    /// The same as if one key had not been given.
+    pub(super) fn without(&self, key: &str) -> Self {
+        let mut other = self.clone();
+        other.given.remove(key);
+        other
+    }
+
     /// What was said to no effect.
     pub(super) fn idle(&self) -> &[Idle] {
         &self.idle

@@ -36,6 +36,7 @@ mod process;
 mod rates;
 mod refused;
 mod rehearsals;
+mod reload;
 mod rest;
 mod retention;
 mod retries;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AuditAction, Deed};
 use crate::event::{
     AvailabilityEvent, ControlEvent, DeliveryEvent, Event, ForkEvent, LetterEvent, PartitionEvent,
-    ReplayEvent, RolloutEvent, RunEvent, UnwindEvent, WorkflowEvent,
+    ReplayEvent, RolloutEvent, RunEvent, SettingChanged, UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{ExecutionId, LetterId, StreamId};
 
@@ -43,6 +43,13 @@ pub fn deed(stream: &StreamId, event: &Event) -> Option<Deed> {
         (_, Event::Redrive(event)) => super::redrives::deed(stream, event),
         (_, Event::Run(_) | Event::Workflow(_)) => None,
     }
+}
+
+fn changes(changed: &[SettingChanged]) -> String {
+    let word = |own: &Option<String>| own.clone().unwrap_or_else(|| "unset".to_owned());
+    let said =
+        |own: &SettingChanged| format!("{}: {} -> {}", own.name, word(&own.from), word(&own.to));
+    changed.iter().map(said).collect::<Vec<_>>().join("; ")
 }
 
 fn rollout_deed(namespace: Arc<str>, target: String, event: &RolloutEvent) -> Deed {
@@ -229,6 +236,9 @@ fn partition_deed(stream: &StreamId, event: &PartitionEvent) -> Deed {
             }
             said.extend(for_ms.map(|ms| format!("for {ms} ms")));
             (actor, AuditAction::LogLevelsSet, node.clone(), said.join(", "))
+        }
+        PartitionEvent::SettingsReloaded { node, changed, actor } => {
+            (actor, AuditAction::SettingsReloaded, node.clone(), changes(changed))
         }
     };
     Deed { namespace: None, actor: actor.clone(), action, target, detail }

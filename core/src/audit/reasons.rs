@@ -75,6 +75,7 @@ fn of_partition(event: &PartitionEvent) -> Option<&str> {
         | PartitionEvent::RetentionPolicySet { .. }
         | PartitionEvent::CallbackTried { .. }
         | PartitionEvent::LogLevelsSet { .. }
+        | PartitionEvent::SettingsReloaded { .. }
         | PartitionEvent::ApiKey(ApiKeyEvent::Created { .. }) => return None,
     })
 }

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{ApiKeyEvent, BreakerOrder, CallbackEvent, ObjectEvent};
 use crate::ids::{Digest, ExecutionId, RedriveId};
 
+/// A setting that is another now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingChanged {
+    /// Its key in the configuration file.
+    pub name: String,
+    /// As it was written, clipped; nothing if it was not set.
+    pub from: Option<String>,
+    /// As it is written now, clipped; nothing if it is not set.
+    pub to: Option<String>,
+}
+
 /// What happens to a partition as a whole: everything that leaves it leaves a trace here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PartitionEvent {
@@ -118,6 +129,15 @@ pub enum PartitionEvent {
         /// After how long those of its settings count again; until it ends if unsaid.
         for_ms: Option<u64>,
         /// Who.
+        actor: String,
+    },
+    /// Settings of a node were read again and take force; in partition 0 only.
+    SettingsReloaded {
+        /// Which node, by its name.
+        node: String,
+        /// Those that changed.
+        changed: Vec<SettingChanged>,
+        /// Who had them read.
         actor: String,
     },
 }

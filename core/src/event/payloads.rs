@@ -36,7 +36,8 @@ impl Event {
                 | PartitionEvent::ApiKey(_)
                 | PartitionEvent::CallbackTried { .. }
                 | PartitionEvent::Object(_)
-                | PartitionEvent::LogLevelsSet { .. },
+                | PartitionEvent::LogLevelsSet { .. }
+                | PartitionEvent::SettingsReloaded { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }
@@ -83,7 +84,8 @@ impl Event {
                 | PartitionEvent::ApiKey(_)
                 | PartitionEvent::CallbackTried { .. }
                 | PartitionEvent::Object(_)
-                | PartitionEvent::LogLevelsSet { .. },
+                | PartitionEvent::LogLevelsSet { .. }
+                | PartitionEvent::SettingsReloaded { .. },
             )
             | Self::Replay(
                 ReplayEvent::Advanced { .. }

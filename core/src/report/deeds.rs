@@ -1,7 +1,7 @@
 //! Rows of the audit as the API prints them, and what a deed changed: what it was done to, before
 //! and behind it. Of data that passes through runs nothing is shown.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     api_key_json, availability_word, closed_json, letter_json, object_json, redrive_json,
@@ -10,8 +10,8 @@ use super::{
 use crate::audit::AuditRow;
 use crate::definition::changes;
 use crate::event::{
-    ApiKeyEvent, ControlEvent, DeliveryEvent, ObjectEvent, PartitionEvent, RunEvent, UnwindEvent,
-    WorkflowEvent,
+    ApiKeyEvent, ControlEvent, DeliveryEvent, ObjectEvent, PartitionEvent, RunEvent,
+    SettingChanged, UnwindEvent, WorkflowEvent,
 };
 use crate::ids::{RedriveId, ReplayId, StepIndex};
 use crate::partition::PartitionState;
@@ -180,6 +180,13 @@ pub fn partition_sides(
         PartitionEvent::LogLevelsSet { levels, for_ms, .. } => {
             let levels: Value = levels.iter().cloned().collect();
             (Value::Null, json!({ "levels": levels, "for_ms": for_ms }))
+        }
+        PartitionEvent::SettingsReloaded { changed, .. } => {
+            let side = |text: fn(&SettingChanged) -> &Option<String>| -> Value {
+                let fields = changed.iter().map(|own| (own.name.clone(), json!(text(own))));
+                fields.collect::<Map<_, _>>().into()
+            };
+            (side(|own| &own.from), side(|own| &own.to))
         }
         PartitionEvent::LogCut { .. }
         | PartitionEvent::RetentionPolicySet { .. }

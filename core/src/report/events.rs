@@ -123,6 +123,13 @@ fn partition_event(event: &PartitionEvent) -> (&'static str, Value) {
             let data = json!({ "node": node, "levels": levels, "for_ms": for_ms, "actor": actor });
             ("LogLevelsSet", data)
         }
+        PartitionEvent::SettingsReloaded { node, changed, actor } => {
+            let changed = changed.iter();
+            let changed: Vec<_> = changed
+                .map(|own| json!({ "setting": own.name, "from": own.from, "to": own.to }))
+                .collect();
+            ("SettingsReloaded", json!({ "node": node, "changed": changed, "actor": actor }))
+        }
     }
 }
 

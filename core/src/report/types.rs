@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 119] = [
+pub const EVENT_TYPES: [&str; 120] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",
@@ -115,6 +115,7 @@ pub const EVENT_TYPES: [&str; 119] = [
     "ConfigurationSet",
     "ConfigurationRemoved",
     "LogLevelsSet",
+    "SettingsReloaded",
     "ReplayRequested",
     "ReplayAdvanced",
     "ReplayStopped",
@@ -160,6 +161,7 @@ pub fn event_type(event: &Event) -> &'static str {
             PartitionEvent::Object(ObjectEvent::Set { .. }) => "ConfigurationSet",
             PartitionEvent::Object(ObjectEvent::Removed { .. }) => "ConfigurationRemoved",
             PartitionEvent::LogLevelsSet { .. } => "LogLevelsSet",
+            PartitionEvent::SettingsReloaded { .. } => "SettingsReloaded",
         },
         Event::Replay(event) => match event {
             ReplayEvent::Requested(_) => "ReplayRequested",

@@ -75,6 +75,7 @@ fn action_byte(action: AuditAction) -> u8 {
         AuditAction::ConfigurationSet => 45,
         AuditAction::ConfigurationRemoved => 46,
         AuditAction::LogLevelsSet => 47,
+        AuditAction::SettingsReloaded => 48,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_deliveries::{
     commit_callback_forms, commit_callback_tried, commit_deliveries, commit_log_levels,
+    commit_settings,
 };
 use crate::golden_faults::{commit_check_faults, commit_faults};
 use crate::golden_forks::commit_forks;
@@ -320,6 +321,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-deliveries.bin", commit_deliveries()),
         ("commit-callback-tried.bin", commit_callback_tried()),
         ("commit-log-levels.bin", commit_log_levels()),
+        ("commit-settings.bin", commit_settings()),
         ("commit-callback-forms.bin", commit_callback_forms()),
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),

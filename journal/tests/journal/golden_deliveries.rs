@@ -2,7 +2,7 @@
 
 use backstitch_core::event::{
     AboutStep, BodyForm, CallbackEvent, CallbackForm, DeliveryEvent, Event, PartitionEvent,
-    RunEvent, Target,
+    RunEvent, SettingChanged, Target,
 };
 use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
@@ -105,5 +105,25 @@ pub fn commit_log_levels() -> Commit {
         };
         assert_eq!(builder.push(&stream, version, at, &Event::Partition(set)), Fit::Fits);
     }
+    builder.finish(Timestamp(0))
+}
+
+/// Settings of a node that were read again: set, changed, and set no more.
+pub fn commit_settings() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 11, &commit_2().head());
+    let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_181_000_000));
+    let word = |own: &str| Some(own.to_owned());
+    let changed = |name: &str, from, to| SettingChanged { name: name.to_owned(), from, to };
+    let reloaded = PartitionEvent::SettingsReloaded {
+        node: "local".to_owned(),
+        changed: vec![
+            changed("log_level", word("info"), word("debug")),
+            changed("secrets_dir", None, word("secrets")),
+            changed("allowed_hosts", word("a.example"), None),
+        ],
+        actor: "SIGHUP".to_owned(),
+    };
+    assert_eq!(builder.push(&stream, 26, at, &Event::Partition(reloaded)), Fit::Fits);
     builder.finish(Timestamp(0))
 }

@@ -138,7 +138,7 @@ impl World {
 
     /// Nobody keeps anything open any more; says whether anybody did.
     pub fn release_breakers(&mut self) -> bool {
-        let (shown, _) = self.breakers.shown("default", usize::MAX, self.now);
+        let shown = self.breakers.shown("default", self.now);
         let forced = shown.into_iter().filter(|own| own.forced.is_some());
         let forced: Vec<Name> = forced.map(|own| ("default".into(), own.key)).collect();
         for name in &forced {
@@ -155,7 +155,7 @@ pub fn agree(world: &World) {
     if let Some(why) = world.breakers.problem() {
         panic!("seed {seed}: {why}");
     }
-    let (shown, _) = world.breakers.shown("default", usize::MAX, world.now);
+    let shown = world.breakers.shown("default", world.now);
     for own in shown.iter().filter(|own| own.state == "half_open" && own.forced.is_none()) {
         let passed = world.partitions.iter().flat_map(|partition| partition.calls_begun());
         let tries = passed.filter(|call| call.name.1 == own.key && call.epoch == own.epoch);

@@ -159,7 +159,7 @@ impl World {
             self.tell_history(run);
         }
         self.tell_restless();
-        let (circuits, _) = self.breakers.shown("default", usize::MAX, self.now);
+        let circuits = self.breakers.shown("default", self.now);
         for own in circuits.iter().filter(|own| own.waiting + own.retries_waiting > 0) {
             eprintln!("{own:?}");
             for (run, _) in &own.probing {

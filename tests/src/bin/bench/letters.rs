@@ -102,7 +102,7 @@ fn groups(engine: &InProcess, sizes: Sizes) -> Result<Measured, String> {
     let begun = Instant::now();
     for _ in 0..READS {
         let asked = Instant::now();
-        let read = engine.handle().letter_groups(filter.clone(), usize::MAX);
+        let read = engine.handle().letter_groups(filter.clone(), 0, usize::MAX);
         let found = engine.block_on(read).map_err(|error| error.to_string())?;
         took_us.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
         if found.groups.len() != sizes.causes {

@@ -5,7 +5,7 @@ mod rejection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Fault, Hold, Origin, Submitted, Target, UndoSettlement};
+use crate::event::{Alert, Fault, Hold, Origin, Submitted, Target, UndoSettlement};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
 use crate::letters::InputEdit;
@@ -265,6 +265,8 @@ pub struct Submission {
     pub origin: Option<Box<Origin>>,
     /// Who is told in forms of their own.
     pub targets: Vec<Target>,
+    /// What operators want to be told of it; known where it begins.
+    pub alerts: Vec<Alert>,
     /// What goes wrong with its attempts on purpose.
     pub faults: Vec<Fault>,
     /// Where it stands in whose trace; as follows from what it is if unsaid.

@@ -4,6 +4,7 @@
 //! ever (golden files in `tests/golden`). Events say what happened, with everything a fold
 //! needs: folding evaluates no template and reads no clock.
 
+mod alert;
 mod api_key;
 mod control;
 mod delivery;
@@ -28,6 +29,7 @@ mod workflow;
 
 use std::sync::Arc;
 
+pub use alert::{Alert, AlertOf, Severity};
 pub use api_key::ApiKeyEvent;
 pub use control::ControlEvent;
 pub use delivery::{AboutStep, DeliveryEvent, Target, targets_given};
@@ -344,7 +346,9 @@ impl RunEvent {
             self,
             Self::Tagged { .. }
                 | Self::Link(LinkEvent::Origin(_) | LinkEvent::Keyed { .. } | LinkEvent::Traced(_))
-                | Self::Delivery(DeliveryEvent::Targeted { .. })
+                | Self::Delivery(
+                    DeliveryEvent::Targeted { .. } | DeliveryEvent::AlertsPinned { .. }
+                )
                 | Self::Fork(ForkEvent::Begun(_))
                 | Self::Service(ServiceEvent::FaultsPlanned { .. })
         )

@@ -137,7 +137,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         RunEvent::StepFailed { step, failure } => {
             step_mut(state, *step)?.failure = Some(Box::new(failure.clone()));
             move_step(state, *step, StepMove::Fail, at)?;
-            state.note(CallbackEvent::StepFailed, LetterSubject::Step(*step), failure);
+            state.note(CallbackEvent::StepFailed, LetterSubject::Step(*step), Some(failure));
             Ok(())
         }
         RunEvent::StepSkipped { step } => move_step(state, *step, StepMove::Skip, at),
@@ -195,7 +195,7 @@ fn apply(state: &mut State, event: &RunEvent, at: Timestamp) -> Result<(), Strin
         | RunEvent::LetterDiscarded { .. } => apply_letter(state, event, at),
         RunEvent::CallbackScheduled { delivery, event, url } => {
             let (url, form) = (url.clone(), CallbackForm::Backstitch);
-            schedule(state, *delivery, Target { event: *event, url, form }, None, at)
+            schedule(state, *delivery, (Target { event: *event, url, form }, None), None, at)
         }
         RunEvent::Delivery(event) => deliveries::apply(state, event, at),
         RunEvent::CallbackDelivered { delivery, attempt, status } => {

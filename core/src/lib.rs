@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod advance;
+pub mod alerts;
 mod allot;
 pub mod api_keys;
 pub mod arrows;
@@ -36,6 +37,7 @@ pub mod machine;
 pub mod migration;
 pub mod objects;
 pub mod partition;
+pub mod pattern;
 pub mod payload;
 pub mod plan;
 pub mod policy;

@@ -69,7 +69,8 @@ pub fn submit_within(
 /// [`Rejection::NoLimitKey`]; [`Refusal::Illegal`] if the engine is wrong.
 pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision), Refusal> {
     let tags = submission.all_tags();
-    let Submission { execution, plan, submitted, origin, targets, faults, trace, .. } = submission;
+    let Submission { execution, plan, submitted, origin, targets, alerts, faults, trace, .. } =
+        submission;
     let mut events = vec![RunEvent::Submitted(submitted.clone())];
     keep_beside(&plan, &mut events);
     let submitted = match events.first() {
@@ -95,6 +96,11 @@ pub fn begin(submission: Submission, moment: Moment) -> Result<(State, Decision)
     }
     if !targets.is_empty() {
         let event = RunEvent::Delivery(DeliveryEvent::Targeted { targets });
+        evolve(&mut state, &event, moment.stamp)?;
+        decision.events.push(event);
+    }
+    if !alerts.is_empty() {
+        let event = RunEvent::Delivery(DeliveryEvent::AlertsPinned { alerts });
         evolve(&mut state, &event, moment.stamp)?;
         decision.events.push(event);
     }

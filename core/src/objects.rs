@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::alerts;
 use crate::definition::problem::{Problem, codes};
 use crate::event::{ObjectEvent, ObjectKind};
 use crate::ids::Digest;
@@ -125,7 +126,8 @@ pub fn check(kind: ObjectKind, name: &str, content: &Value) -> Result<String, Ve
         ObjectKind::Policy => policy::check_policy(content).map(|own| own.to_string()),
         ObjectKind::Environment => policy::check_environment(content).map(|own| own.to_string()),
         ObjectKind::Adapter => policy::check_adapter(content).map(|own| own.to_string()),
-        ObjectKind::AlertChannel | ObjectKind::AlertRule => Ok(text),
+        ObjectKind::AlertChannel => alerts::channel(content).map(|_| text),
+        ObjectKind::AlertRule => alerts::rule(content).map(|_| text),
     }
 }
 

@@ -267,10 +267,11 @@ impl State {
         let origin = self.links.as_ref().is_some_and(|links| links.origin.is_some());
         let forked = self.fork_origin().map_or(0, |fork| 2 + u64::from(fork.kept));
         let keyed = self.run_keys.is_some();
-        let targeted = self.notices.as_ref().is_some_and(|own| !own.targets.is_empty());
+        let targeted = !self.targets().is_empty();
+        let alerted = !self.alerts().is_empty();
         let faulty = !self.faults().is_empty();
         let traced = self.traced.is_some();
-        let told = [!self.tags.is_empty(), origin, keyed, targeted, faulty, traced];
+        let told = [!self.tags.is_empty(), origin, keyed, targeted, alerted, faulty, traced];
         1 + told.into_iter().map(u64::from).sum::<u64>() + forked
     }
 
@@ -337,7 +338,10 @@ impl State {
         let unwinds = unwinds.then_some(CallbackEvent::Compensating);
         let breached = (!self.breaches().is_empty()).then_some(CallbackEvent::SlaBreached);
         let ended = self.ending_event().filter(|_| self.phase == Phase::Ended);
-        [begun, breached, unwinds, ended].into_iter().flatten()
+        let failed_undo = |own: &&Ending| own.outcome == Outcome::CompensationFailed;
+        let stuck = self.ending.as_ref().filter(failed_undo).filter(|_| ended.is_some());
+        let stuck = stuck.map(|_| CallbackEvent::CompensationFailed);
+        [begun, breached, unwinds, ended, stuck].into_iter().flatten()
     }
 
     /// Which callback a run's ending calls for.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use backstitch_core::alerts;
 use backstitch_core::availability::{Availability, Unavailable};
 use backstitch_core::ids::Digest;
 use backstitch_core::lineage::{Plans, Texts};
@@ -90,6 +91,8 @@ struct Tables {
     unavailable: HashMap<Name, Arc<Availability>>,
     /// What policies said in contents that they made.
     adaptations: HashMap<Digest, Adaptation>,
+    /// What operators want to be told of new runs.
+    alerts: Arc<alerts::InForce>,
 }
 
 impl Tables {
@@ -177,6 +180,18 @@ impl Catalog {
             Some(_) => drop(tables.unavailable.insert(name, Arc::new(own))),
             None => drop(tables.unavailable.remove(&name)),
         }
+    }
+
+    /// Has new runs raise alerts as these rules say.
+    pub fn alert(&self, rules: alerts::InForce) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.alerts = Arc::new(rules);
+    }
+
+    /// What operators want to be told of new runs.
+    #[must_use]
+    pub fn alerts(&self) -> Arc<alerts::InForce> {
+        self.read(|tables| tables.alerts.clone())
     }
 
     /// Whether runs of a workflow begin.

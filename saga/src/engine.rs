@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_core::availability::Unavailable;
-use backstitch_core::event::Event;
+use backstitch_core::event::{Alert, Event};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StreamId};
 use backstitch_core::lineage::Plans;
 use backstitch_core::plan::Plan;
@@ -348,6 +348,10 @@ impl Histories for JournalHistories {
 
     fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {
         self.catalog.admits(namespace, workflow)
+    }
+
+    fn alerts(&self, namespace: &str, workflow: &str, tags: &[Arc<str>]) -> Vec<Alert> {
+        self.catalog.alerts().of_run(namespace, workflow, tags)
     }
 
     fn partitions(&self) -> u16 {

@@ -346,7 +346,8 @@ impl Handle {
                 .map_err(|wrong| Error::InvalidSubmission(vec![wrong]))?,
         };
         let origin = origin(priority, variant);
-        Ok(Submission { execution, plan, submitted, tags, origin, targets, faults, trace })
+        let alerts = Vec::new();
+        Ok(Submission { execution, plan, submitted, tags, origin, targets, alerts, faults, trace })
     }
 
     fn partition_of(&self, drawn: u32) -> PartitionId {

@@ -1,5 +1,6 @@
 //! The API and the binary from outside: a real server on a free port, over a real journal.
 
+mod alerts;
 mod attacks;
 mod audited;
 mod authentication;

@@ -142,14 +142,14 @@ async fn a_secret_reaches_the_service_and_stays_with_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(letters.contains("Bearer [secret token]"), "{letters}");
+    let (_, export) = server.get(&format!("{path}/events"), FIRST_KEY).await;
+    assert!(!export.to_string().contains(SECRET));
     // Neither the journal nor what is made of it has the secret in any form.
     let coded = STANDARD.encode(format!("user:Bearer {SECRET}"));
     for text in [SECRET, changed, &coded[16..32]] {
         let (found, files) = files_with(server.folder.path(), text);
         assert!(found.is_empty() && files > 3, "{text}: {found:?} of {files}");
     }
-    let (_, export) = server.get(&format!("{path}/events"), FIRST_KEY).await;
-    assert!(!export.to_string().contains(SECRET));
 }
 
 #[tokio::test]

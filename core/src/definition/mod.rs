@@ -42,6 +42,7 @@ pub(crate) use read_receiver::check_url;
 pub use breakers::{Breaker, OwnBreaker, read_breaker_rules};
 pub use changes::changes;
 pub(crate) use read_egress::read_egress;
+pub(crate) use read_receiver::receiver as read_receiver;
 pub use read_receiver::{HEADERS_MAX, RECEIVER_FIELDS, Receiver, Secrets};
 pub use read_undo::{NoUndo, UNDO_NONE, Undo};
 pub use retries::{OwnRetry, RETRY_POLICIES_MAX, Retry};

@@ -61,7 +61,7 @@ pub struct Receiver {
 }
 
 /// Reads who is told, if nothing is wrong with it.
-pub(super) fn receiver(
+pub(crate) fn receiver(
     fields: &Fields<'_>,
     secrets: Secrets,
     problems: &mut Problems,

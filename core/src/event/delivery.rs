@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackEvent, CallbackForm, Event, RunEvent};
+use super::{Alert, AlertOf, CallbackEvent, CallbackForm, Event, RunEvent};
 use crate::ids::StepIndex;
 
 /// Who is told of what, and how.
@@ -56,6 +56,23 @@ pub enum DeliveryEvent {
         /// Who.
         actor: String,
     },
+    /// The alerts that operators want of the run. Stands right behind `Submitted`, in the same
+    /// commit, if there are any.
+    AlertsPinned {
+        /// In the order of their rules.
+        alerts: Vec<Alert>,
+    },
+    /// An alert's channel is owed a callback: it is raised, or over.
+    AlertScheduled {
+        /// Counts the run's deliveries from 0.
+        delivery: u32,
+        /// To whom, of what, and how.
+        target: Target,
+        /// The step that it is about; the run as a whole, if unsaid.
+        about: Option<AboutStep>,
+        /// Which alert.
+        of: AlertOf,
+    },
 }
 
 impl DeliveryEvent {
@@ -63,8 +80,10 @@ impl DeliveryEvent {
     #[must_use]
     pub fn delivery(&self) -> Option<u32> {
         match self {
-            Self::Targeted { .. } => None,
-            Self::Scheduled { delivery, .. } | Self::SentAgain { delivery, .. } => Some(*delivery),
+            Self::Targeted { .. } | Self::AlertsPinned { .. } => None,
+            Self::Scheduled { delivery, .. }
+            | Self::SentAgain { delivery, .. }
+            | Self::AlertScheduled { delivery, .. } => Some(*delivery),
         }
     }
 }
@@ -86,7 +105,7 @@ pub fn targets_given<'a>(records: impl IntoIterator<Item = &'a Event>) -> Vec<Ta
 
 impl CallbackEvent {
     /// Every event and its word.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 10] = [
         ("workflow.started", Self::Started),
         ("workflow.completed", Self::Completed),
         ("workflow.failed", Self::Failed),
@@ -95,6 +114,8 @@ impl CallbackEvent {
         ("workflow.sla_breached", Self::SlaBreached),
         ("step.failed", Self::StepFailed),
         ("step.dead_lettered", Self::StepDeadLettered),
+        ("workflow.compensation_failed", Self::CompensationFailed),
+        ("step.waiting", Self::StepWaiting),
     ];
 
     /// The word of the event.

@@ -67,4 +67,8 @@ pub enum CallbackEvent {
     StepFailed,
     /// `step.dead_lettered`: for each dead letter of a step, or of its undo.
     StepDeadLettered,
+    /// `workflow.compensation_failed`: once, when the run has ended and an undo of it failed.
+    CompensationFailed,
+    /// `step.waiting`: each time that a step waits for a signal.
+    StepWaiting,
 }

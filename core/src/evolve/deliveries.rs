@@ -1,23 +1,27 @@
 //! Folding the events of callbacks.
 
 use crate::arrows::{DELIVERY_ARROWS, DeliveryMove, DeliveryStatus, follow};
-use crate::event::{AboutStep, DeliveryEvent, Target};
+use crate::event::{AboutStep, AlertOf, DeliveryEvent, Target};
 use crate::payload::Payload;
 use crate::report::{Notice, callback_body, callback_url};
-use crate::state::{Delivery, State, Subject};
+use crate::state::{Delivery, Notices, State, Subject};
 use crate::time::Timestamp;
 
 pub(super) fn apply(state: &mut State, event: &DeliveryEvent, at: Timestamp) -> Result<(), String> {
     match event {
         DeliveryEvent::Targeted { targets } => {
-            if state.version != state.beginning() {
-                return Err("who is told is said when a run is submitted".to_owned());
-            }
-            state.notices.get_or_insert_default().targets.clone_from(targets);
+            notices_of_beginning(state)?.targets.clone_from(targets);
+            Ok(())
+        }
+        DeliveryEvent::AlertsPinned { alerts } => {
+            notices_of_beginning(state)?.alerts.clone_from(alerts);
             Ok(())
         }
         DeliveryEvent::Scheduled { delivery, target, about } => {
-            schedule(state, *delivery, target.clone(), about.as_ref(), at)
+            schedule(state, *delivery, (target.clone(), None), about.as_ref(), at)
+        }
+        DeliveryEvent::AlertScheduled { delivery, target, about, of } => {
+            schedule(state, *delivery, (target.clone(), Some(of)), about.as_ref(), at)
         }
         DeliveryEvent::SentAgain { delivery, .. } => {
             let own = move_delivery(state, *delivery, DeliveryMove::SendAgain, None)?;
@@ -27,10 +31,17 @@ pub(super) fn apply(state: &mut State, event: &DeliveryEvent, at: Timestamp) -> 
     }
 }
 
+fn notices_of_beginning(state: &mut State) -> Result<&mut Notices, String> {
+    if state.version != state.beginning() {
+        return Err("who is told is said when a run is submitted".to_owned());
+    }
+    Ok(state.notices.get_or_insert_default())
+}
+
 pub(super) fn schedule(
     state: &mut State,
     number: u32,
-    target: Target,
+    (target, alert): (Target, Option<&AlertOf>),
     about: Option<&AboutStep>,
     at: Timestamp,
 ) -> Result<(), String> {
@@ -38,24 +49,25 @@ pub(super) fn schedule(
         return Err(format!("delivery {number} after {} deliveries", state.deliveries.len()));
     }
     let failure = about.map(|about| state.tell(target.event, about)).transpose()?;
-    let step = about.zip(failure.as_ref());
+    let step = about.map(|about| (about, failure.as_ref().and_then(Option::as_ref)));
     let output = state.ending.as_ref().and_then(|ending| ending.output.as_ref());
     let mut body = match output.filter(|output| output.absent().is_some()) {
         // Without the run's output there is nothing right to send: the delivery says so.
         Some(absent) => absent.clone(),
-        None => Payload::of(&callback_body(state, &target, &Notice { number, step, at })),
+        None => Payload::of(&callback_body(state, &target, &Notice { number, step, alert, at })),
     };
     if state.plan.erasable {
         // No copy of what can be erased goes into a checkpoint.
         body.keep_beside();
     }
-    let url = callback_url(state, &target);
+    let url = callback_url(state, &target, alert);
     let Target { event, url: _, form } = target;
     state.deliveries.push(Delivery {
         event,
         url,
         form,
         about: about.copied(),
+        alert: alert.cloned().map(Box::new),
         status: DeliveryStatus::Owed,
         attempt: 0,
         tries: 0,

@@ -28,7 +28,7 @@ pub(super) fn apply_letter(
                 }
                 LetterSubject::Callback(n) => delivery_mut(state, *n)?.attempt,
             };
-            state.note(CallbackEvent::StepDeadLettered, *subject, failure);
+            state.note(CallbackEvent::StepDeadLettered, *subject, Some(failure));
             let (subject, failure, status) = (*subject, failure.clone(), LetterStatus::Open);
             let settled = None;
             state.letters.push(Letter {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::arrows::StepMove;
+use crate::event::{CallbackEvent, LetterSubject};
 use crate::ids::StepIndex;
 use crate::payload::Payload;
 use crate::state::State;
@@ -22,7 +23,12 @@ pub(super) fn wait(
     own.due_at = due_at;
     own.started_at.get_or_insert(at);
     move_step(state, step, StepMove::Wait, at)?;
-    state.controls_mut().signals.wait(step, name);
+    let signals = &mut state.controls_mut().signals;
+    signals.wait(step, name);
+    // One that came in before is taken at once.
+    if signals.pairs().all(|(waiting, ..)| waiting != step) {
+        state.note(CallbackEvent::StepWaiting, LetterSubject::Step(step), None);
+    }
     Ok(())
 }
 

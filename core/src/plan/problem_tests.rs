@@ -59,7 +59,7 @@ callbacks: [ { event: workflow.done, url: 'ftp://x' }, { event: workflow.failed 
     steps[3].retry.initial BAD_DURATION `-1s` is not a duration; write `500ms`, `5s`, `10m`, `2h`, `1d`
     steps[4].id RESERVED_ID `input` means something else in templates; choose another id
     steps[5].id MISSING_FIELD `id` is required
-    callbacks[0].event BAD_VALUE `event` is one of workflow.started, workflow.completed, workflow.failed, workflow.compensating, workflow.cancelled, workflow.sla_breached, step.failed, step.dead_lettered, not `workflow.done`
+    callbacks[0].event BAD_VALUE `event` is one of workflow.started, workflow.completed, workflow.failed, workflow.compensating, workflow.cancelled, workflow.sla_breached, step.failed, step.dead_lettered, workflow.compensation_failed, step.waiting, not `workflow.done`
     callbacks[0].url BAD_URL a URL begins with http:// or https://
     callbacks[1].url MISSING_FIELD `url` is required
     defaults.retry BAD_VALUE `retry` is one of none, standard, critical, not `sometimes`

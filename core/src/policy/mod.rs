@@ -23,6 +23,7 @@ use crate::definition::problem::Problem;
 use crate::definition::{Defaults, DurationText, OwnRetry, Retry};
 use crate::egress::Egress;
 use crate::event::Target;
+use crate::pattern::is_like;
 
 pub use adapted::{Adapted, adapted};
 pub use nearness::Rules;
@@ -126,31 +127,9 @@ impl AppliesTo {
     #[must_use]
     pub fn workflow(&self, id: &str, tags: &[String]) -> bool {
         let by_tag = self.tags.is_empty() || self.tags.iter().any(|own| tags.contains(own));
-        let by_id = || self.workflows.iter().any(|own| is_like(own.as_bytes(), id.as_bytes()));
+        let by_id = || self.workflows.iter().any(|own| is_like(own, id));
         by_tag && (self.workflows.is_empty() || by_id())
     }
-}
-
-/// Whether a text is what a pattern says, in which `*` stands for any characters.
-fn is_like(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut in_text) = (0, 0);
-    let mut star = None;
-    while in_text < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, in_text));
-                at += 1;
-            }
-            Some(own) if *own == text[in_text] => (at, in_text) = (at + 1, in_text + 1),
-            _ => {
-                // The last `*` takes one more.
-                let Some((before, taken)) = star else { return false };
-                star = Some((before, taken + 1));
-                (at, in_text) = (before + 1, taken + 1);
-            }
-        }
-    }
-    pattern[at..].iter().all(|own| *own == b'*')
 }
 
 /// The environment that a text describes, which was checked before.

@@ -144,6 +144,7 @@ impl Question {
             tags: Vec::new(),
             origin: None,
             targets: self.targets.clone(),
+            alerts: Vec::new(),
             faults: Vec::new(),
             trace: None,
         }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::messages::{self, Message};
 use super::{compensation_word, failure_json, instant, run_error, steps};
 use crate::arrows::DeliveryStatus;
-use crate::event::{AboutStep, CallbackEvent, Target};
+use crate::event::{AboutStep, Alert, AlertOf, CallbackEvent, DeliveryEvent, Severity, Target};
 use crate::failure::Failure;
-use crate::ids::LetterId;
+use crate::ids::{LetterId, StepIndex};
 use crate::payload::Payload;
 use crate::state::{Delivery, State, Subject};
 use crate::time::Timestamp;
@@ -20,8 +20,10 @@ const RUN_OF_SAMPLES: &str = "exec_example";
 pub struct Notice<'a> {
     /// Its delivery.
     pub number: u32,
-    /// The step it is about, and why that failed.
-    pub step: Option<(&'a AboutStep, &'a Failure)>,
+    /// The step it is about, and why that failed, if it did.
+    pub step: Option<(&'a AboutStep, Option<&'a Failure>)>,
+    /// The alert it is about.
+    pub alert: Option<&'a AlertOf>,
     /// Since when.
     pub at: Timestamp,
 }
@@ -29,20 +31,25 @@ pub struct Notice<'a> {
 /// What a callback's receiver is sent, in the form that it wants.
 #[must_use]
 pub fn callback_body(state: &State, target: &Target, notice: &Notice<'_>) -> Value {
+    let mut data = data(state, notice);
+    if notice.alert.is_some() {
+        data["alert"]["resolved"] = messages::resolves(target.event, notice.alert).into();
+    }
     let message = Message {
         id: state.idempotency_key(Subject::Delivery(notice.number)),
         event: target.event,
         at: notice.at,
         tags: state.tags.iter().map(ToString::to_string).collect(),
-        data: data(state, notice),
+        alert: notice.alert.cloned(),
+        data,
     };
     message.written(&target.form.body())
 }
 
 /// Where it is sent: services close what they were told of elsewhere than they are told.
 #[must_use]
-pub fn callback_url(state: &State, target: &Target) -> String {
-    messages::url(target, &state.id.to_string())
+pub fn callback_url(state: &State, target: &Target, alert: Option<&AlertOf>) -> String {
+    messages::url(target, &state.id.to_string(), alert)
 }
 
 /// Where a receiver would be told of a run that there is not, and what, to try it out.
@@ -63,8 +70,9 @@ pub fn callback_sample(target: &Target, id: String, at: Timestamp) -> (String, V
     if of_step {
         data["step"] = step;
     }
-    let message = Message { id, event: target.event, at, tags: Vec::new(), data };
-    (messages::url(target, RUN_OF_SAMPLES), message.written(&target.form.body()))
+    let (tags, alert) = (Vec::new(), None);
+    let message = Message { id, event: target.event, at, tags, alert, data };
+    (messages::url(target, RUN_OF_SAMPLES, None), message.written(&target.form.body()))
 }
 
 /// The run as it stands; `workflow.failed` carries both words: the outcome, and what became of
@@ -88,17 +96,20 @@ fn data(state: &State, notice: &Notice<'_>) -> Value {
     if let Some((about, failure)) = notice.step {
         data["step"] = step_json(state, about, failure);
     }
+    if let Some(alert) = notice.alert {
+        data["alert"] = alert_json(alert);
+    }
     data
 }
 
-fn step_json(state: &State, about: &AboutStep, failure: &Failure) -> Value {
+fn step_json(state: &State, about: &AboutStep, failure: Option<&Failure>) -> Value {
     let letter = |number| LetterId { execution: state.id, number }.to_string();
     json!({
         "step_id": state.plan.steps[about.step.at()].id,
         "undo": about.undo,
         "item": about.item,
         "attempts": about.attempts,
-        "error": failure_json(failure),
+        "error": failure.map(failure_json),
         "letter_id": about.letter.map(letter),
     })
 }
@@ -108,6 +119,12 @@ fn step_json(state: &State, about: &AboutStep, failure: &Failure) -> Value {
 pub fn target_json(target: &Target) -> Value {
     json!({
         "event": target.event.word(), "url": target.url, "format": target.form.word(),
+    })
+}
+
+fn alert_json(own: &AlertOf) -> Value {
+    json!({
+        "rule": own.rule, "channel": own.channel, "severity": own.severity.map(Severity::word),
     })
 }
 
@@ -124,6 +141,7 @@ pub(super) fn delivery_json(state: &State, own: &Delivery) -> Value {
         "url": own.url,
         "format": own.form.word(),
         "step": step,
+        "alert": own.alert.as_deref().map(alert_json),
         "status": match own.status {
             DeliveryStatus::Owed => "pending",
             DeliveryStatus::Delivered => "delivered",
@@ -136,25 +154,46 @@ pub(super) fn delivery_json(state: &State, own: &Delivery) -> Value {
     })
 }
 
-/// The data of an event, as the API prints it.
-pub(super) fn data_of(
-    event: &crate::event::DeliveryEvent,
-    id: &dyn Fn(&crate::ids::StepIndex) -> Value,
+fn scheduled(
+    delivery: u32,
+    target: &Target,
+    about: Option<&AboutStep>,
+    id: &dyn Fn(&StepIndex) -> Value,
 ) -> Value {
-    use crate::event::DeliveryEvent;
+    let mut data = target_json(target);
+    data["delivery"] = delivery.into();
+    if let Some(about) = about {
+        data["step"] = id(&about.step);
+        data["undo"] = about.undo.into();
+        data["item"] = about.item.into();
+        data["letter"] = about.letter.into();
+    }
+    data
+}
+
+/// The data of an event, as the API prints it.
+pub(super) fn data_of(event: &DeliveryEvent, id: &dyn Fn(&StepIndex) -> Value) -> Value {
     match event {
         DeliveryEvent::Targeted { targets } => {
             json!({ "callbacks": targets.iter().map(target_json).collect::<Vec<_>>() })
         }
         DeliveryEvent::Scheduled { delivery, target, about } => {
-            let mut data = target_json(target);
-            data["delivery"] = (*delivery).into();
-            if let Some(about) = about {
-                data["step"] = id(&about.step);
-                data["undo"] = about.undo.into();
-                data["item"] = about.item.into();
-                data["letter"] = about.letter.into();
-            }
+            scheduled(*delivery, target, about.as_ref(), id)
+        }
+        DeliveryEvent::AlertsPinned { alerts } => {
+            let pinned = |own: &Alert| {
+                let mut data = alert_json(&own.of);
+                let events = own.events.iter().map(|event| event.word());
+                data["events"] = events.collect::<Vec<_>>().into();
+                data["url"] = own.url.as_str().into();
+                data["format"] = own.form.word().into();
+                data
+            };
+            json!({ "alerts": alerts.iter().map(pinned).collect::<Vec<_>>() })
+        }
+        DeliveryEvent::AlertScheduled { delivery, target, about, of } => {
+            let mut data = scheduled(*delivery, target, about.as_ref(), id);
+            data["alert"] = alert_json(of);
             data
         }
         DeliveryEvent::SentAgain { delivery, actor } => {

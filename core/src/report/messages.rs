@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{BodyForm, CallbackEvent, Target};
+use crate::event::{AlertOf, BodyForm, CallbackEvent, Severity, Target};
 use crate::time::Timestamp;
 
 /// The longest sentence in what services for people are sent, in characters.
@@ -26,64 +26,56 @@ pub(super) struct Message {
     pub at: Timestamp,
     /// Those of the run.
     pub tags: Vec<String>,
+    /// Which alert it is about.
+    pub alert: Option<AlertOf>,
     pub data: Value,
 }
 
-/// How much it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Severity {
-    Info,
-    Warning,
-    Error,
-    Critical,
-}
-
 /// Where an event of a run goes. Alerts of Opsgenie are closed below where they are made.
-pub(super) fn url(target: &Target, alias: &str) -> String {
+pub(super) fn url(target: &Target, run: &str, alert: Option<&AlertOf>) -> String {
     match target.form.body() {
-        BodyForm::Opsgenie { .. } if resolves(target.event) => {
-            let alerts = target.url.trim_end_matches('/');
+        BodyForm::Opsgenie { .. } if resolves(target.event, alert) => {
+            let (alerts, alias) = (target.url.trim_end_matches('/'), alias(run, alert));
             format!("{alerts}/{alias}/close?identifierType=alias")
         }
         _ => target.url.clone(),
     }
 }
 
+/// By what services know an alert: a run has one of each rule, and one of its own callbacks.
+fn alias(run: &str, alert: Option<&AlertOf>) -> String {
+    alert.map_or_else(|| run.to_owned(), |own| format!("{run}:{}", own.rule))
+}
+
 /// Whether the event ends what others of the run have begun.
-fn resolves(event: CallbackEvent) -> bool {
-    event == CallbackEvent::Completed
+pub(super) fn resolves(event: CallbackEvent, alert: Option<&AlertOf>) -> bool {
+    match alert {
+        Some(_) => CallbackEvent::ENDS_ALERTS.contains(&event),
+        None => event == CallbackEvent::Completed,
+    }
 }
 
 fn severity(event: CallbackEvent) -> Severity {
     match event {
         CallbackEvent::Started | CallbackEvent::Completed => Severity::Info,
-        CallbackEvent::Cancelled | CallbackEvent::Compensating | CallbackEvent::SlaBreached => {
-            Severity::Warning
-        }
+        CallbackEvent::Cancelled
+        | CallbackEvent::Compensating
+        | CallbackEvent::SlaBreached
+        | CallbackEvent::StepWaiting => Severity::Warning,
         CallbackEvent::StepFailed => Severity::Error,
-        CallbackEvent::Failed | CallbackEvent::StepDeadLettered => Severity::Critical,
+        CallbackEvent::Failed
+        | CallbackEvent::CompensationFailed
+        | CallbackEvent::StepDeadLettered => Severity::Critical,
     }
 }
 
-impl Severity {
-    /// The word of PagerDuty.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The priority of Opsgenie.
-    fn priority(self) -> &'static str {
-        match self {
-            Self::Info => "P5",
-            Self::Warning => "P3",
-            Self::Error => "P2",
-            Self::Critical => "P1",
-        }
+/// The priority of Opsgenie.
+fn priority(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "P5",
+        Severity::Warning => "P3",
+        Severity::Error => "P2",
+        Severity::Critical => "P1",
     }
 }
 
@@ -108,6 +100,19 @@ impl Message {
             // The key goes with the request.
             BodyForm::Opsgenie { .. } => self.opsgenie(),
         }
+    }
+
+    fn resolves(&self) -> bool {
+        resolves(self.event, self.alert.as_ref())
+    }
+
+    fn alias(&self) -> String {
+        alias(self.text("execution_id"), self.alert.as_ref())
+    }
+
+    fn severity(&self) -> Severity {
+        let wanted = self.alert.as_ref().and_then(|own| own.severity);
+        wanted.filter(|_| !self.resolves()).unwrap_or_else(|| severity(self.event))
     }
 
     fn text(&self, field: &str) -> &str {
@@ -137,19 +142,33 @@ impl Message {
             CallbackEvent::StepDeadLettered => {
                 format!("{of} {step} of workflow {workflow} has a dead letter")
             }
+            CallbackEvent::CompensationFailed => {
+                format!("workflow {workflow} failed and could not be undone")
+            }
+            CallbackEvent::StepWaiting => format!("step {step} of workflow {workflow} waits"),
+        }
+    }
+
+    /// The same, with the alert that it raises or ends.
+    fn headline(&self) -> String {
+        let sentence = self.sentence();
+        match &self.alert {
+            Some(own) if self.resolves() => format!("{} is over: {sentence}", own.rule),
+            Some(own) => format!("{}: {sentence}", own.rule),
+            None => sentence,
         }
     }
 
     /// What happened, and why, no longer than a service takes.
     fn summary(&self, chars_max: usize) -> String {
         let why = self.why().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{}{why}", self.sentence()).chars().take(chars_max).collect()
+        format!("{}{why}", self.headline()).chars().take(chars_max).collect()
     }
 
     fn slack(&self) -> Value {
         let escaped =
             |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let sentence = escaped(&self.sentence());
+        let sentence = escaped(&self.headline());
         let whole = match self.why() {
             Some(why) => format!("{sentence}\n>{}", escaped(&why).replace('\n', " ")),
             None => sentence.clone(),
@@ -164,7 +183,7 @@ impl Message {
         })
     }
 
-    /// One alert for each run, which its completion resolves.
+    /// One alert for each run and rule, which the end of it resolves.
     fn pagerduty(&self, routing_key: &str) -> Value {
         // They take 512 KiB; an output may have more.
         let mut details = self.data.clone();
@@ -173,13 +192,13 @@ impl Message {
         }
         json!({
             "routing_key": routing_key,
-            "event_action": if resolves(self.event) { "resolve" } else { "trigger" },
-            "dedup_key": self.data["execution_id"],
+            "event_action": if self.resolves() { "resolve" } else { "trigger" },
+            "dedup_key": self.alias(),
             "client": SOURCE,
             "payload": {
                 "summary": self.summary(SUMMARY_CHARS_MAX),
                 "source": self.data["execution_id"],
-                "severity": severity(self.event).word(),
+                "severity": self.severity().word(),
                 "timestamp": self.at.to_string(),
                 "component": self.data["workflow_id"],
                 "class": self.event.word(),
@@ -188,10 +207,10 @@ impl Message {
         })
     }
 
-    /// One alert for each run, which its completion closes.
+    /// One alert for each run and rule, which the end of it closes.
     fn opsgenie(&self) -> Value {
-        if resolves(self.event) {
-            return json!({ "source": SOURCE, "note": self.sentence() });
+        if self.resolves() {
+            return json!({ "source": SOURCE, "note": self.headline() });
         }
         let of_run = DETAILS.iter().filter_map(|name| Some((*name, self.data[*name].as_str()?)));
         let step = self.data["step"]["step_id"].as_str().map(|step| ("step_id", step));
@@ -207,13 +226,13 @@ impl Message {
         let tags: Vec<String> = tags.map(|tag| tag.chars().take(chars_max).collect()).collect();
         json!({
             "message": self.summary(MESSAGE_CHARS_MAX),
-            "alias": self.data["execution_id"],
+            "alias": self.alias(),
             "description": self.summary(SENTENCE_CHARS_MAX),
             "tags": tags,
             "details": details,
             "entity": self.data["workflow_id"],
             "source": SOURCE,
-            "priority": severity(self.event).priority(),
+            "priority": priority(self.severity()),
         })
     }
 }

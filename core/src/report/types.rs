@@ -86,6 +86,7 @@ pub const EVENT_TYPES: [&str; 120] = [
     "CheckAnswered",
     "CheckConcluded",
     "CallbacksGiven",
+    "AlertsPinned",
     "CallbackSentAgain",
     "DefinitionPart",
     "WorkflowDefined",
@@ -131,7 +132,7 @@ pub const EVENT_TYPES: [&str; 120] = [
 ];
 
 /// The type words of runs' events: those before the first of another stream.
-pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(79).0;
+pub const RUN_EVENT_TYPES: &[&str] = EVENT_TYPES.split_at(80).0;
 
 /// The type word of an event, as [`event_json`](super::event_json) answers it.
 #[must_use]
@@ -300,6 +301,8 @@ fn delivery_type(event: &DeliveryEvent) -> &'static str {
         DeliveryEvent::Targeted { .. } => "CallbacksGiven",
         DeliveryEvent::Scheduled { .. } => "CallbackScheduled",
         DeliveryEvent::SentAgain { .. } => "CallbackSentAgain",
+        DeliveryEvent::AlertsPinned { .. } => "AlertsPinned",
+        DeliveryEvent::AlertScheduled { .. } => "CallbackScheduled",
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrows::DeliveryStatus;
 use crate::event::{
-    AboutStep, CallbackEvent, CallbackForm, Compensation, LetterSubject, Outcome, Recourse,
+    AboutStep, AlertOf, CallbackEvent, CallbackForm, Compensation, LetterSubject, Outcome, Recourse,
 };
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, StepIndex};
@@ -64,6 +64,8 @@ pub struct Delivery {
     pub form: CallbackForm,
     /// The step that it is about; the run as a whole, if unsaid.
     pub about: Option<AboutStep>,
+    /// The alert that it is about, if a rule wants it.
+    pub alert: Option<Box<AlertOf>>,
     /// Where it stands.
     pub status: DeliveryStatus,
     /// Attempts made.

@@ -274,7 +274,10 @@ impl Reader<'_> {
             RunEvent::CallbackScheduled { delivery, event, url } => {
                 self.scheduled(*delivery, event.word(), url, at);
             }
-            RunEvent::Delivery(DeliveryEvent::Scheduled { delivery, target, .. }) => {
+            RunEvent::Delivery(
+                DeliveryEvent::Scheduled { delivery, target, .. }
+                | DeliveryEvent::AlertScheduled { delivery, target, .. },
+            ) => {
                 self.scheduled(*delivery, target.event.word(), &target.url, at);
             }
             RunEvent::Delivery(DeliveryEvent::SentAgain { delivery, .. }) => {

@@ -69,6 +69,7 @@ fn begun(steps: &str) -> (State, Down, Vec<RunEvent>, Known) {
         tags: Vec::new(),
         origin: None,
         targets: Vec::new(),
+        alerts: Vec::new(),
         faults: Vec::new(),
         trace: None,
     };

@@ -3,8 +3,8 @@
 use backstitch_core::arrows::{DeliveryStatus, Phase, STEP_ARROWS, UNDO_ARROWS};
 use backstitch_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, Unusable};
 use backstitch_core::event::{
-    CallbackEvent, CallbackForm, DeliveryEvent, Event, Fault, FaultKind, GraphEvent, Hold,
-    HoldReason, LinkEvent, RunEvent, ServiceEvent, Target,
+    Alert, AlertOf, BodyForm, CallbackEvent, CallbackForm, DeliveryEvent, Event, Fault, FaultKind,
+    GraphEvent, Hold, HoldReason, LinkEvent, RunEvent, ServiceEvent, Severity, Target,
 };
 use backstitch_core::failure::Failure;
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, StepIndex};
@@ -175,7 +175,22 @@ fn told_in_forms(state: State) -> State {
     let [targets, scheduled] = [targets, scheduled].map(|own| Event::Run(RunEvent::Delivery(own)));
     let failure = Failure::permanent("NO", "no").with_details(Payload::null());
     let failed = Event::Run(RunEvent::StepFailed { step: StepIndex(0), failure });
-    let events = [submitted, targets, scheduled, failed];
+    let of = AlertOf {
+        rule: "r".to_owned(),
+        channel: "c".to_owned(),
+        severity: Some(Severity::Warning),
+    };
+    let form = CallbackForm::of(
+        BodyForm::Opsgenie { api_key: "k".to_owned() },
+        vec![("x-from".to_owned(), "b".to_owned())],
+    );
+    let (url, waiting) = ("http://127.0.0.1/".to_owned(), vec![CallbackEvent::StepWaiting]);
+    let alert = Alert { of: of.clone(), events: waiting, url: url.clone(), form: form.clone() };
+    let pinned = DeliveryEvent::AlertsPinned { alerts: vec![alert] };
+    let target = Target { event: CallbackEvent::Completed, url, form };
+    let alerted = DeliveryEvent::AlertScheduled { delivery: 1, target, about: None, of };
+    let [pinned, alerted] = [pinned, alerted].map(|own| Event::Run(RunEvent::Delivery(own)));
+    let events = [submitted, targets, pinned, scheduled, alerted, failed];
     let state = replay(RUN, &state.plan, events.iter().map(|event| (event, START)));
     let state = state.expect("it happens so");
     assert_eq!(state.untold().len(), 1);
@@ -192,7 +207,7 @@ fn a_state_of_another_shape_is_another_format() {
     let arrows: Vec<_> = arrows.collect();
     let numbers = [Phase::Forward as u8, Phase::Ended as u8, DeliveryStatus::Failed as u8];
     let text = serde_json::to_string(&(made, arrows, numbers)).expect("plain data");
-    let known = (25, "4e2ee646919f2551c34ece25487db54b7ae7d6e64f3aec1e9d45076e86af3463");
+    let known = (26, "941542af2b2cb02ac6341cac79beea8965dcbfc60053675b144d9a38f3705e29");
     assert_eq!((CHECKPOINT_FORMAT, Digest::of(text.as_bytes()).to_string().as_str()), known);
 }
 

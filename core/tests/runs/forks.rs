@@ -29,6 +29,7 @@ fn order(parent: &State, plan: &Arc<Plan>, from: Option<&str>) -> ForkOrder {
             tags: vec!["again".into()],
             origin: None,
             targets: Vec::new(),
+            alerts: Vec::new(),
             faults: Vec::new(),
             trace: None,
         },

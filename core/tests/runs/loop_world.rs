@@ -85,6 +85,7 @@ impl World {
             tags: vec![],
             origin,
             targets: vec![],
+            alerts: Vec::new(),
             faults: vec![],
             trace: None,
         };

@@ -1,5 +1,6 @@
 //! The state machine as its users see it: commands in, events out.
 
+mod alerts;
 mod alone;
 mod attempts;
 mod breakers;

@@ -121,6 +121,7 @@ pub fn submission(plan: Arc<Plan>, input: &Value) -> Submission {
         tags: vec![],
         origin: None,
         targets: vec![],
+        alerts: Vec::new(),
         faults: vec![],
         trace: None,
     }
@@ -132,7 +133,10 @@ impl Life {
     }
 
     pub fn begin_from(definition: &str, input: Value, origin: Option<Box<Origin>>) -> Self {
-        let submission = Submission { origin, ..submission(plan(definition), &input) };
+        Self::submitted(Submission { origin, ..submission(plan(definition), &input) })
+    }
+
+    pub fn submitted(submission: Submission) -> Self {
         let plans = Known::of(&submission.plan);
         let (state, decision) = machine::submit(submission, Moment::at(START)).expect("legal");
         let decisions_cut = usize::from(decision.cut);

@@ -25,8 +25,8 @@ use crate::golden_availability::commit_availability;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
 use crate::golden_deliveries::{
-    commit_callback_forms, commit_callback_tried, commit_deliveries, commit_log_levels,
-    commit_settings,
+    commit_alerts, commit_callback_forms, commit_callback_tried, commit_deliveries,
+    commit_log_levels, commit_settings,
 };
 use crate::golden_faults::{commit_check_faults, commit_faults};
 use crate::golden_forks::commit_forks;
@@ -323,6 +323,7 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-log-levels.bin", commit_log_levels()),
         ("commit-settings.bin", commit_settings()),
         ("commit-callback-forms.bin", commit_callback_forms()),
+        ("commit-alerts.bin", commit_alerts()),
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),
         ("commit-objects.bin", commit_objects()),

@@ -1,8 +1,8 @@
 //! The golden commit of callbacks in forms of their own, about steps, and sent again.
 
 use backstitch_core::event::{
-    AboutStep, BodyForm, CallbackEvent, CallbackForm, DeliveryEvent, Event, PartitionEvent,
-    RunEvent, SettingChanged, Target,
+    AboutStep, Alert, AlertOf, BodyForm, CallbackEvent, CallbackForm, DeliveryEvent, Event,
+    PartitionEvent, RunEvent, SettingChanged, Severity, Target,
 };
 use backstitch_core::ids::StreamId;
 use backstitch_core::time::Timestamp;
@@ -70,6 +70,39 @@ pub fn commit_callback_forms() -> Commit {
     let scheduled = DeliveryEvent::Scheduled { delivery: 5, target: target(without), about: None };
     let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_182_000_000));
     for (version, event) in (110..).zip([DeliveryEvent::Targeted { targets }, scheduled]) {
+        let event = Event::Run(RunEvent::Delivery(event));
+        assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
+    }
+    builder.finish(Timestamp(0))
+}
+
+/// What operators want to be told of a run, and that it is told.
+pub fn commit_alerts() -> Commit {
+    let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
+    let mut builder = CommitBuilder::new(origin, RUN.partition, 13, &commit_1().head());
+    let severities = [None].into_iter().chain(Severity::WORDS.map(|(_, own)| Some(own)));
+    let of = |severity| AlertOf {
+        rule: "z\u{fc}rich".to_owned(),
+        channel: "pager".to_owned(),
+        severity,
+    };
+    let (url, form) = ("https://pd.example/".to_owned(), CallbackForm::Slack);
+    let alerts = severities.map(|severity| Alert {
+        of: of(severity),
+        events: CallbackEvent::WORDS.map(|(_, event)| event).to_vec(),
+        url: url.clone(),
+        form: form.clone(),
+    });
+    let pinned = DeliveryEvent::AlertsPinned { alerts: alerts.collect() };
+    let about = AboutStep { step: STEP, undo: false, item: None, attempts: 0, letter: None };
+    let scheduled = CallbackEvent::WORDS.map(|(_, event)| DeliveryEvent::AlertScheduled {
+        delivery: 6,
+        target: Target { event, url: url.clone(), form: form.clone() },
+        about: (event == CallbackEvent::StepWaiting).then_some(about),
+        of: of(None),
+    });
+    let (run, at) = (StreamId::Execution(RUN), Timestamp(1_763_639_183_000_000));
+    for (version, event) in (120..).zip([pinned].into_iter().chain(scheduled)) {
         let event = Event::Run(RunEvent::Delivery(event));
         assert_eq!(builder.push(&run, version, at, &event), Fit::Fits);
     }

@@ -61,6 +61,11 @@ pub(super) fn mark(fact: &Fact<'_>) -> (String, Style, String) {
             let many = data["callbacks"].as_array().map_or(0, Vec::len);
             ("callbacks", Style::Plain, format!("{many} in forms of their own"))
         }
+        "AlertsPinned" => {
+            let alerts = data["alerts"].as_array().map_or(&[][..], Vec::as_slice);
+            let rules: Vec<_> = alerts.iter().map(|own| text(&own["rule"])).collect();
+            ("alerts", Style::Plain, format!("wanted by {}", rules.join(", ")))
+        }
         "CallbackDelivered" => {
             let what = format!("callback #{}, answered {}", data["delivery"], data["status"]);
             ("delivered", Style::Good, what)

@@ -189,6 +189,7 @@ impl Handle {
             tags,
             origin,
             targets,
+            alerts: Vec::new(),
             faults: Vec::new(),
             trace: None,
         })

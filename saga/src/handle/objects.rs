@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use backstitch_core::alerts::InForce;
 use backstitch_core::event::{ObjectEvent, PartitionEvent};
 use backstitch_core::ids::Digest;
 use backstitch_core::objects::{self, Object, ObjectId, Objects, full};
@@ -41,6 +42,7 @@ impl Handle {
     fn put_objects(&self, objects: Arc<Objects>) {
         self.catalog().policies().keep(objects.clone());
         let configured = &self.shared.configured;
+        self.shared.catalog.alert(InForce::of(&objects));
         *configured.known.write().unwrap_or_else(PoisonError::into_inner) = objects;
     }
 

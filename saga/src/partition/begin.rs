@@ -49,6 +49,7 @@ impl<T: Abandon> Partition<T> {
         if let Some(answer) = self.unavailable_for(&submission) {
             return answer;
         }
+        let submission = self.alerting(submission);
         let (state, decision) = match guarded(|| machine::begin(submission, moment)) {
             Ok(Ok(begun)) => begun,
             Ok(Err(Refusal::Rejected(rejection))) => return Answer::Rejected(rejection),
@@ -75,6 +76,18 @@ impl<T: Abandon> Partition<T> {
         }
     }
 
+    /// A run that begins here, with what operators want to be told of it. A chunk is a part of a
+    /// run of which they are told.
+    pub(super) fn alerting(&self, submission: Submission) -> Submission {
+        let parent = submission.origin.as_ref().and_then(|origin| origin.parent.as_ref());
+        if parent.is_some_and(|parent| parent.items.is_some()) {
+            return submission;
+        }
+        let (own, tags) = (&submission.submitted, submission.all_tags());
+        let alerts = self.histories.alerts(&own.namespace, &own.workflow, &tags);
+        Submission { alerts, ..submission }
+    }
+
     /// What is answered if the workflow takes no new runs.
     pub(super) fn unavailable_for(&self, submission: &Submission) -> Option<Answer> {
         let own = &submission.submitted;
@@ -84,6 +97,7 @@ impl<T: Abandon> Partition<T> {
 
     /// The run's beginning, with what there is room for.
     pub(super) fn begin(&self, submission: Submission, moment: Moment) -> Begun {
+        let submission = self.alerting(submission);
         match guarded(|| machine::begin(submission, moment))? {
             Ok((state, decision)) => self.go_on(state, decision, moment),
             Err(refusal) => Ok(Err(refusal)),

@@ -100,6 +100,8 @@ impl<T: Abandon> Partition<T> {
             Some(version) => Some(self.state_at(parent, version).map_err(Answer::Quarantined)?),
             None => None,
         };
+        let submission = self.alerting(order.submission);
+        let order = ForkOrder { submission, ..order };
         let Ok(Some(run)) = self.resident_run(parent) else { return Err(Answer::NotFound) };
         let point = earlier.as_ref().unwrap_or(&run.state);
         let begun = guarded(|| forks::fork(&run.state, point, order, moment));

@@ -6,7 +6,7 @@ use backstitch_core::availability::{Availability, Unavailable};
 use backstitch_core::checkpoint::Checkpoint;
 use backstitch_core::command::{Command, Rejection, Submission};
 use backstitch_core::definition::problem::Problem;
-use backstitch_core::event::{Event, PartitionEvent};
+use backstitch_core::event::{Alert, Event, PartitionEvent};
 use backstitch_core::ids::{Digest, ExecutionId, RedriveId, ReplayId};
 use backstitch_core::lineage::Plans;
 use backstitch_core::redrives::{RedriveCommand, RedriveRejection, RedriveState};
@@ -70,6 +70,11 @@ pub trait Histories: Plans {
     /// # Errors
     /// Why none does.
     fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable>;
+
+    /// What operators want to be told of a new run with these tags.
+    fn alerts(&self, _namespace: &str, _workflow: &str, _tags: &[Arc<str>]) -> Vec<Alert> {
+        Vec::new()
+    }
 
     /// Among how many partitions new runs are spread.
     fn partitions(&self) -> u16;

@@ -105,6 +105,8 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
         Effect::Send { .. } => return None,
         Effect::DeliverCallback { delivery, .. } => {
             let own = state.deliveries.get(delivery as usize)?;
+            // Where alerts go is as good as written: operators say so.
+            let of_channel = own.alert.as_ref().map(|_| WrittenHosts::of(&own.url.as_str().into()));
             Order {
                 execution,
                 namespace,
@@ -113,7 +115,7 @@ pub(super) fn order(state: &State, effect: Effect) -> Option<Order> {
                 task_type: None,
                 input: own.body.clone(),
                 receiver: Some(Receiver { url: own.url.clone(), form: own.form.clone() }),
-                hosts,
+                hosts: of_channel.unwrap_or(hosts),
                 idempotency_key,
                 correlation_id,
                 trace,

@@ -281,6 +281,7 @@ impl<T: Abandon> Partition<T> {
             tags: Vec::new(),
             origin,
             targets: Vec::new(),
+            alerts: Vec::new(),
             faults: Vec::new(),
             trace: Some(trace),
         })

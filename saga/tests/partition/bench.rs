@@ -71,6 +71,7 @@ pub fn submission(
         tags: Vec::new(),
         origin: None,
         targets: Vec::new(),
+        alerts: Vec::new(),
         faults: Vec::new(),
         trace: None,
     }

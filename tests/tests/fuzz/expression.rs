@@ -123,6 +123,7 @@ fn run(plan: &Arc<Plan>) -> (&'static str, Option<String>) {
         tags,
         origin,
         targets: Vec::new(),
+        alerts: Vec::new(),
         faults: Vec::new(),
         trace: None,
     };

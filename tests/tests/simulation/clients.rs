@@ -249,10 +249,10 @@ impl World {
         let variant = self.variants.get(&execution).cloned();
         let origin = Origin { parent: None, priority, variant };
         let origin = (origin != Origin::default()).then(|| Box::new(origin));
-        let targets = super::told::own_targets(execution);
+        let (targets, alerts) = (super::told::own_targets(execution), Vec::new());
         let trace = own_trace(execution);
         let submission =
-            Submission { execution, plan, submitted, tags, origin, targets, faults, trace };
+            Submission { execution, plan, submitted, tags, origin, targets, alerts, faults, trace };
         self.ask(execution, asked, |t| Input::Submit(submission, t));
     }
 

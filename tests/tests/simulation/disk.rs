@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use backstitch_core::availability::Unavailable;
 use backstitch_core::checkpoint::Checkpoint;
-use backstitch_core::event::{Event, PartitionEvent, RunEvent};
+use backstitch_core::event::{Alert, Event, PartitionEvent, RunEvent};
 use backstitch_core::ids::{Digest, ExecutionId, PartitionId, RedriveId, StreamId};
 use backstitch_core::lineage::{Plans, Texts};
 use backstitch_core::plan::{Plan, TaskTypes};
@@ -16,6 +16,7 @@ use backstitch_saga::partition::{Histories, Recoverable, StagedRecord, fold, fol
 use serde_json::Value;
 
 use super::random::Random;
+use super::told;
 use super::world::PARTITIONS;
 
 /// The task types of the simulated services.
@@ -169,6 +170,10 @@ impl Histories for DiskHistories {
     fn admits(&self, namespace: &str, workflow: &str) -> Result<(), Unavailable> {
         let disk = self.0.lock().expect("no thread panicked");
         disk.catalog.admits(namespace, workflow)
+    }
+
+    fn alerts(&self, _: &str, workflow: &str, _: &[Arc<str>]) -> Vec<Alert> {
+        told::alerts_of(workflow)
     }
 
     fn partitions(&self) -> u16 {

@@ -39,6 +39,7 @@ impl World {
                 tags,
                 origin: None,
                 targets: Vec::new(),
+                alerts: Vec::new(),
                 faults: Vec::new(),
                 trace: None,
             },

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use backstitch_core::event::{CallbackEvent, CallbackForm, LetterSubject, RunEvent, Target};
+use backstitch_core::event::{
+    Alert, AlertOf, CallbackEvent, CallbackForm, LetterSubject, RunEvent, Target,
+};
 use backstitch_core::ids::ExecutionId;
 use backstitch_core::report::callback_url;
 use backstitch_core::state::State;
@@ -31,9 +33,10 @@ pub fn wrong(
     }
     let ending = state.ending_event().expect("checked to have ended").word();
     let happened = happened(state, events);
-    for target in state.told() {
+    let events = CallbackEvent::WORDS.iter().map(|(_, event)| *event);
+    for target in events.flat_map(|event| state.told_of(event)) {
         let event = target.event.word();
-        let url = callback_url(state, &target.target());
+        let url = callback_url(state, &target.target(), target.alert);
         let times = told.get(&(event, url.as_str())).copied().unwrap_or(0);
         if event == ending && times == 0 {
             return Some("somebody was not told of the end");
@@ -61,6 +64,23 @@ fn happened(state: &State, events: &[RunEvent]) -> BTreeMap<&'static str, usize>
         (CallbackEvent::StepDeadLettered.word(), count(&lettered)),
         (CallbackEvent::Started.word(), usize::from(state.has_begun())),
     ])
+}
+
+/// What operators want to be told of the runs of a workflow.
+pub fn alerts_of(workflow: &str) -> Vec<Alert> {
+    if !workflow.ends_with(['0', '3', '6']) {
+        return Vec::new();
+    }
+    let alert = |rule: &str, events: &[CallbackEvent]| {
+        let (rule, channel) = (rule.to_owned(), "pager".to_owned());
+        let url = format!("http://callbacks/{rule}");
+        let of = AlertOf { rule, channel, severity: None };
+        Alert { of, events: events.to_vec(), url, form: CallbackForm::Backstitch }
+    };
+    vec![
+        alert("ended", &[CallbackEvent::Failed, CallbackEvent::CompensationFailed]),
+        alert("steps", &[CallbackEvent::StepDeadLettered, CallbackEvent::StepWaiting]),
+    ]
 }
 
 /// Who is told of a run as it was submitted, in forms of their own: a repeat has the same.

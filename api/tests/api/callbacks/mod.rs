@@ -1,5 +1,6 @@
 //! Callbacks as their receivers see them: the same body and id in every attempt, signed.
 
+mod notifications;
 pub mod receiver;
 mod secrets;
 

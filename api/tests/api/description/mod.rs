@@ -127,8 +127,11 @@ fn the_kept_document_is_that_of_the_server() {
 
 /// The words that a refusal says are known; none if it takes none.
 fn known(message: &str) -> BTreeSet<String> {
-    match message.split_once("known are: ") {
-        Some((_, words)) => words.split(", ").map(str::to_owned).collect(),
+    match message.split_once("known are") {
+        Some((_, words)) => {
+            let words = words.trim_start_matches(':').trim_start();
+            words.split(", ").map(str::to_owned).collect()
+        }
         None => {
             assert!(message.contains("takes none"), "{message}");
             BTreeSet::new()

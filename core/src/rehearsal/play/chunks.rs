@@ -93,6 +93,7 @@ impl Play<'_> {
             tags,
             origin,
             targets: Vec::new(),
+            alerts: Vec::new(),
             faults: Vec::new(),
             trace: Some(start.trace),
         };

@@ -97,6 +97,7 @@ fn run(plan: Arc<Plan>) -> Result<(), String> {
         tags,
         origin: None,
         targets: Vec::new(),
+        alerts: Vec::new(),
         faults: Vec::new(),
         trace: None,
     };

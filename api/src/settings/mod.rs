@@ -8,6 +8,7 @@ mod collector;
 mod effective;
 mod environment;
 mod foreign;
+mod log;
 mod otlp;
 mod private_hosts;
 mod problems;

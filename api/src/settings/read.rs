@@ -16,12 +16,9 @@ use backstitch_saga::Shutdown;
 use backstitch_saga::breakers::Settings as Breakers;
 
 use super::effective::effective;
-use super::{
-    Authentication, LogCollector, LogFormat, MetricNames, Otlp, Outgoing, Settings, Sources, Tls,
-};
-use super::{environment, private_hosts, rate};
+use super::{Authentication, LogCollector, MetricNames, Otlp, Outgoing, Settings, Sources, Tls};
+use super::{environment, log, private_hosts, rate};
 use crate::error::Error;
-use crate::log::LEVELS;
 
 /// The longest time between syncs.
 const FSYNC_INTERVAL_MS_MAX: u64 = 60_000;
@@ -35,8 +32,6 @@ const NUMBER_MAX: usize = 10_000_000;
 const CACHE_BYTES_MAX: usize = 1 << 40;
 /// The longest drain: an hour.
 const DRAIN_MS_MAX: u64 = 3_600_000;
-/// How many bytes of the log may be kept in memory.
-const LOG_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=1024 * 1024 * 1024;
 /// The longest name of a node.
 const NODE_CHARS_MAX: usize = 64;
 
@@ -66,9 +61,9 @@ impl Settings {
         put(sources, "breakers", &mut settings.breakers, breakers)?;
         put(sources, "fault_injection", &mut settings.fault_injection, truth)?;
         put(sources, "shutdown", &mut settings.shutdown, shutdown)?;
-        put(sources, "log_level", &mut settings.log_level, log_level)?;
-        put(sources, "log_format", &mut settings.log_format, log_format)?;
-        put(sources, "log_buffer_bytes", &mut settings.log_buffer_bytes, log_buffer_bytes)?;
+        put(sources, "log_level", &mut settings.log_level, log::log_level)?;
+        put(sources, "log_format", &mut settings.log_format, log::log_format)?;
+        put(sources, "log_buffer_bytes", &mut settings.log_buffer_bytes, log::log_buffer_bytes)?;
         put(sources, "allow_unauthenticated", &mut settings.allow_unauthenticated, truth)?;
         put(sources, "rate_limit_address", &mut settings.rate_limit_address, rate::read)?;
         put(sources, "rate_limit_caller", &mut settings.rate_limit_caller, rate::read)?;
@@ -233,36 +228,6 @@ fn shutdown(text: &str) -> Result<Shutdown, String> {
         "drain" => Ok(Shutdown::Drain),
         "cancel" => Ok(Shutdown::Cancel),
         _ => Err("drain or cancel".to_owned()),
-    }
-}
-
-fn log_level(text: &str) -> Result<String, String> {
-    // By itself the filter takes any word for the name of a module.
-    let has_level = |directive: &str| {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
-    };
-    let read = tracing_subscriber::EnvFilter::builder().parse(text);
-    match read {
-        Ok(_) if text.split(',').all(has_level) => Ok(text.to_owned()),
-        _ => Err(format!("{}, or directives such as info,hyper=debug", LEVELS.join(", "))),
-    }
-}
-
-fn log_buffer_bytes(text: &str) -> Result<usize, String> {
-    let range = LOG_BUFFER_BYTES;
-    let bytes =
-        if text == "off" { Some(0) } else { text.parse().ok().filter(|own| range.contains(own)) };
-    bytes.ok_or_else(|| {
-        format!("off, or a number of bytes from {} to {}", range.start(), range.end())
-    })
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("text or json".to_owned()),
     }
 }
 

@@ -66,13 +66,13 @@ impl Outgoing {
         let (certificate, authorities) = (path("outgoing_certificate"), path("outgoing_ca"));
         let hosts = match sources.get("outgoing_certificate_hosts") {
             None => None,
+            Some(given) if given.text.trim() == "*" => None,
             Some(given) if certificate.is_none() => {
                 return Err(Error::Setting(format!(
                     "{}: needs outgoing_certificate, too",
                     given.origin
                 )));
             }
-            Some(given) if given.text.trim() == "*" => None,
             Some(given) => Some(given.text.trim().parse().map_err(|why| {
                 let wanted = "must be *, or such as billing.internal, *.local, 10.1.0.0/16";
                 Error::Setting(format!("{}: {wanted}; {why}", given.origin))

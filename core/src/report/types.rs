@@ -7,7 +7,7 @@ use crate::event::{
 };
 
 /// Every type word there is, in the order of the format.
-pub const EVENT_TYPES: [&str; 120] = [
+pub const EVENT_TYPES: [&str; 121] = [
     "ExecutionSubmitted",
     "ExecutionTagged",
     "StepReady",

@@ -136,8 +136,17 @@ fn a_run_that_starts_over_keeps_its_priority_its_variant_and_its_tags() {
         form: CallbackForm::CloudEvents,
     };
     let (targets, faults) = (vec![target], Vec::new());
-    let submission =
-        Submission { execution, plan, submitted, tags, origin, targets, faults, trace: None };
+    let submission = Submission {
+        execution,
+        plan,
+        submitted,
+        tags,
+        origin,
+        targets,
+        faults,
+        alerts: Vec::new(),
+        trace: None,
+    };
     let mut run = Run::begin(&mut writing, submission, 0);
     run.step(&mut writing, 100, "reserve", refused());
     let letter = format!("dlq_{}_0", &execution.to_string()["exec_".len()..]);

@@ -98,6 +98,7 @@ impl Run {
             origin: None,
             targets: Vec::new(),
             faults: Vec::new(),
+            alerts: Vec::new(),
             trace: None,
         };
         Self::begin(writing, submission, at_ms)

@@ -159,6 +159,7 @@ impl Writing {
             tags,
             origin,
             targets: parent.targets().to_vec(),
+            alerts: parent.alerts().to_vec(),
             faults: Vec::new(),
             trace: None,
         };

@@ -24,10 +24,7 @@ use crate::golden_api_keys::commit_api_keys;
 use crate::golden_availability::commit_availability;
 use crate::golden_blob::commit_blob;
 use crate::golden_control::commit_control;
-use crate::golden_deliveries::{
-    commit_alerts, commit_callback_forms, commit_callback_tried, commit_deliveries,
-    commit_log_levels, commit_settings,
-};
+use crate::golden_deliveries;
 use crate::golden_faults::{commit_check_faults, commit_faults};
 use crate::golden_forks::commit_forks;
 use crate::golden_graph::{commit_graph, commit_numbers};
@@ -287,7 +284,7 @@ fn golden_directory() -> PathBuf {
 
 /// Every golden file and what it holds.
 fn files() -> Vec<(&'static str, Commit)> {
-    vec![
+    let mut files = vec![
         ("commit-1.bin", commit_1()),
         ("commit-2.bin", commit_2()),
         ("commit-blob.bin", commit_blob()),
@@ -318,18 +315,14 @@ fn files() -> Vec<(&'static str, Commit)> {
         ("commit-faults.bin", commit_faults()),
         ("commit-check-faults.bin", commit_check_faults()),
         ("commit-api-keys.bin", commit_api_keys()),
-        ("commit-deliveries.bin", commit_deliveries()),
-        ("commit-callback-tried.bin", commit_callback_tried()),
-        ("commit-log-levels.bin", commit_log_levels()),
-        ("commit-settings.bin", commit_settings()),
-        ("commit-callback-forms.bin", commit_callback_forms()),
-        ("commit-alerts.bin", commit_alerts()),
         ("commit-availability.bin", commit_availability()),
         ("commit-traces.bin", commit_traces()),
         ("commit-objects.bin", commit_objects()),
         ("commit-adapted.bin", commit_adapted()),
         ("commit-marks.bin", commit_marks()),
-    ]
+    ];
+    files.extend(golden_deliveries::files());
+    files
 }
 
 #[test]

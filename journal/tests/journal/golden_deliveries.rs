@@ -10,8 +10,20 @@ use backstitch_journal::{Commit, CommitBuilder, Fit, Origin};
 
 use crate::golden::{RUN, STEP, commit_1, commit_2};
 
+/// The golden files of this module.
+pub fn files() -> [(&'static str, Commit); 6] {
+    [
+        ("commit-deliveries.bin", commit_deliveries()),
+        ("commit-callback-tried.bin", commit_callback_tried()),
+        ("commit-log-levels.bin", commit_log_levels()),
+        ("commit-settings.bin", commit_settings()),
+        ("commit-callback-forms.bin", commit_callback_forms()),
+        ("commit-alerts.bin", commit_alerts()),
+    ]
+}
+
 /// Every form and event, a step, its undo and its item, and one that is sent again.
-pub fn commit_deliveries() -> Commit {
+fn commit_deliveries() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 11, &commit_1().head());
     let routing_key = "k1".to_owned();
@@ -48,7 +60,7 @@ pub fn commit_deliveries() -> Commit {
 }
 
 /// Forms with a key that came later, and with headers.
-pub fn commit_callback_forms() -> Commit {
+fn commit_callback_forms() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 12, &commit_1().head());
     let headers = vec![("x-from".to_owned(), "z\u{fc}rich {{ secrets.me }}".to_owned())];
@@ -77,7 +89,7 @@ pub fn commit_callback_forms() -> Commit {
 }
 
 /// What operators want to be told of a run, and that it is told.
-pub fn commit_alerts() -> Commit {
+fn commit_alerts() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 13, &commit_1().head());
     let severities = [None].into_iter().chain(Severity::WORDS.map(|(_, own)| Some(own)));
@@ -110,7 +122,7 @@ pub fn commit_alerts() -> Commit {
 }
 
 /// An example of a callback, sent by somebody.
-pub fn commit_callback_tried() -> Commit {
+fn commit_callback_tried() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 9, &commit_2().head());
     let tried = PartitionEvent::CallbackTried {
@@ -125,7 +137,7 @@ pub fn commit_callback_tried() -> Commit {
 }
 
 /// Somebody sets how much a node logs, for a while; and for as long as it lives.
-pub fn commit_log_levels() -> Commit {
+fn commit_log_levels() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 10, &commit_2().head());
     let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_180_000_000));
@@ -142,7 +154,7 @@ pub fn commit_log_levels() -> Commit {
 }
 
 /// Settings of a node that were read again: set, changed, and set no more.
-pub fn commit_settings() -> Commit {
+fn commit_settings() -> Commit {
     let origin = Origin { store: *b"0123456789abcdef", generation: 4 };
     let mut builder = CommitBuilder::new(origin, RUN.partition, 11, &commit_2().head());
     let (stream, at) = (StreamId::Partition(RUN.partition), Timestamp(1_763_639_181_000_000));

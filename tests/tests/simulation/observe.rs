@@ -32,7 +32,10 @@ impl World {
             (
                 Event::Run(
                     RunEvent::CallbackScheduled { delivery, .. }
-                    | RunEvent::Delivery(DeliveryEvent::Scheduled { delivery, .. }),
+                    | RunEvent::Delivery(
+                        DeliveryEvent::Scheduled { delivery, .. }
+                        | DeliveryEvent::AlertScheduled { delivery, .. },
+                    ),
                 ),
                 Effect::DeliverCallback { delivery: d, .. },
             ) => *delivery == d,

@@ -327,7 +327,10 @@ impl Model {
         use DeliveryStatus as D;
         match event {
             RunEvent::CallbackScheduled { delivery, .. }
-            | RunEvent::Delivery(DeliveryEvent::Scheduled { delivery, .. }) => {
+            | RunEvent::Delivery(
+                DeliveryEvent::Scheduled { delivery, .. }
+                | DeliveryEvent::AlertScheduled { delivery, .. },
+            ) => {
                 rule(*delivery as usize == self.deliveries.len(), "deliveries count up")?;
                 self.deliveries.push(D::Owed);
                 Ok(())
@@ -345,7 +348,9 @@ impl Model {
             RunEvent::Delivery(DeliveryEvent::SentAgain { delivery, .. }) => {
                 self.deliver(*delivery, D::Delivered, D::Owed)
             }
-            RunEvent::Delivery(DeliveryEvent::Targeted { .. }) => Ok(()),
+            RunEvent::Delivery(
+                DeliveryEvent::Targeted { .. } | DeliveryEvent::AlertsPinned { .. },
+            ) => Ok(()),
             other => Err(format!("{other:?} tells nobody")),
         }
     }

@@ -16,7 +16,7 @@ use crate::objects::Objects;
 use crate::pattern::is_like;
 
 /// The most alerts that are pinned to one run: rules go by their names.
-pub const ALERTS_PER_RUN_MAX: usize = 16;
+pub const ALERTS_PER_RUN_MAX: usize = 8;
 /// The largest channel, as JSON: what is pinned to a run is bounded.
 pub const CHANNEL_BYTES_MAX: usize = 2 * 1024;
 /// The most patterns, tags and channels of one rule.

@@ -159,7 +159,7 @@ async fn effective(client: &Client, url: &str, run: &str) -> Value {
 async fn the_printed_environment_is_in_force_and_a_run_keeps_its_content_through_a_kill() {
     let folder = folder();
     let (mut server, url) = serve_in(folder.path(), "staging");
-    let client = Client::builder().no_proxy().build().expect("a client");
+    let client = crate::forms::client();
     let (_, shown) = answer(client.get(format!("{url}/api/v1/config/effective"))).await;
     assert_eq!(shown["settings"]["environment"]["value"], "staging");
     let idle = &shown["without_effect"][0];

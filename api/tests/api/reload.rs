@@ -17,7 +17,9 @@ impl Reloaded {
     fn start(file: &str) -> Self {
         let folder = folder();
         fs::write(folder.path().join("backstitch.yaml"), file).expect("a file");
-        let mut process = backstitch(&["serve", "--listen", "127.0.0.1:0", "--partitions", "1"])
+        let flags =
+            ["serve", "--listen", "127.0.0.1:0", "--partitions", "1", "--log-format", "json"];
+        let mut process = backstitch(&flags)
             .current_dir(folder.path())
             .env("BACKSTITCH_DRAIN", "3s")
             .stderr(Stdio::piped())
@@ -38,6 +40,7 @@ impl Reloaded {
 
     async fn reload(&self) -> (u16, Value) {
         let request = crate::forms::client().post(format!("{}/api/v1/config/reload", self.url));
+        let request = request.header("x-request-id", "again");
         let answer = request.header("x-user-id", "ann").send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
@@ -101,6 +104,7 @@ async fn what_can_takes_force_at_once_is_recorded_and_the_rest_is_named() {
     let audit = server.get("/api/v1/audit?action=settings.reloaded").await;
     let row = &audit["audit"][0];
     assert_eq!((&row["actor"], &row["target"]), (&json!("ann"), &json!("a")), "{audit}");
+    assert_eq!(row["request_id"], "again");
     let detail = row["detail"].as_str().expect("a text");
     assert!(detail.contains("dlq_alarm_letters: 5 -> 7"), "{detail}");
     assert_eq!(audit["audit"].as_array().map(Vec::len), Some(1), "what changes nothing is no deed");
@@ -140,5 +144,5 @@ async fn a_hangup_and_the_command_line_have_it_read_too() {
     server.write("dlq_alarm_letters: 8\nnode: other\n");
     let told = backstitch(&["reload", "--server", &server.url]).output().expect("it runs");
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert_eq!(told, "dlq_alarm_letters: 6 -> 8\nnode: unset -> other (needs a restart)\n");
+    assert_eq!(told, "dlq_alarm_letters: 6 -> 8\nnode: local -> other (needs a restart)\n");
 }

@@ -110,6 +110,8 @@ async fn filled() -> (Server, [(&'static str, String); 3]) {
         assert_eq!(status, StatusCode::ACCEPTED);
     }
     while server.get("/api/v1/dlq").await.1["letters"].as_array().map(Vec::len) != Some(2) {}
+    // Groups are as of the last tick.
+    while server.get("/api/v1/dlq/groups").await.1["groups"][0]["letters"] != 2 {}
     for n in 0..3 {
         let key = json!({ "name": format!("key {n}"), "permissions": ["workflows:read"] });
         let (status, body) = server.post("/api/v1/admin/api-keys", &key).await;

@@ -12,6 +12,10 @@ use crate::event::{CallbackEvent, Target};
 pub const CALLBACK_FIELDS: [&str; 7] =
     ["event", "events", "url", "format", "routing_key", "api_key", "headers"];
 
+/// The most bytes of what says who is told, of one submission: it is recorded with the beginning of
+/// its run, which is one commit.
+const TARGETS_BYTES_MAX: usize = 24 * 1024;
+
 /// Reads the callbacks of a submission, which refer to no secrets.
 ///
 /// # Errors
@@ -19,6 +23,17 @@ pub const CALLBACK_FIELDS: [&str; 7] =
 pub fn read_callbacks(items: &[Value]) -> Result<Vec<Target>, Vec<Problem>> {
     let mut problems = Problems::default();
     let targets = callbacks(items, Secrets::Refused, &mut problems);
+    let bytes = |own: &Target| {
+        own.url.len() + serde_json::to_string(&own.form).map_or(0, |form| form.len())
+    };
+    let bytes = targets.iter().map(bytes).sum::<usize>();
+    if bytes > TARGETS_BYTES_MAX {
+        let message = format!(
+            "URLs, keys and headers have at most {TARGETS_BYTES_MAX} bytes in all, not {bytes}; \
+             each of `events` counts"
+        );
+        problems.add("callbacks", codes::OUT_OF_RANGE, message);
+    }
     let problems = problems.into_list();
     if problems.is_empty() { Ok(targets) } else { Err(problems) }
 }

@@ -346,3 +346,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_submission_says_of_receivers_fits_beside_the_beginning_of_its_run() {
+    let headers: Map<_, _> =
+        (0..16).map(|n| (format!("x-{n}"), "y".repeat(1_024).into())).collect();
+    let told = |events: &[&str]| {
+        let callback = json!({ "events": events, "url": "http://a.example/", "headers": headers });
+        super::read_callbacks(&[callback]).map(|own| own.len())
+    };
+    assert_eq!(told(&["workflow.completed"]), Ok(1));
+    let refused = told(&["workflow.completed", "workflow.failed"]).expect_err("too much");
+    assert_eq!((&*refused[0].path, refused[0].code), ("callbacks", codes::OUT_OF_RANGE));
+}

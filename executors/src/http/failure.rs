@@ -28,6 +28,19 @@ const DETAILS_URL_BYTES_MAX: usize = 1024;
 /// The longest wait a service may ask for; more is cut to it.
 const RETRY_AFTER_MS_MAX: u64 = 24 * 3_600_000;
 
+/// A URL as failures tell of it: as it is asked for, without query and fragment. Nothing for what
+/// is none.
+#[must_use]
+pub fn url_told(text: &str) -> Option<String> {
+    Url::parse(text).ok().map(told)
+}
+
+fn told(mut url: Url) -> String {
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
 /// Who was asked for what: the beginning of every message.
 pub(super) struct Asked {
     method: Method,
@@ -37,10 +50,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub fn new(method: &Method, url: &Url) -> Self {
-        let mut url = url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        let url = beginning(url.as_str().as_bytes(), DETAILS_URL_BYTES_MAX);
+        let url = beginning(told(url.clone()).as_bytes(), DETAILS_URL_BYTES_MAX);
         Self { method: method.clone(), url }
     }
 

@@ -35,6 +35,7 @@ use crate::task::{Answer, Attempt, Executor, InputProblem, Task};
 use failure::Asked;
 
 pub use callers::{Callers, Trust};
+pub use failure::url_told;
 pub use guard::{HostList, PrivateHosts};
 pub use status::verdict;
 

@@ -1,5 +1,6 @@
 //! The forms in which a secret may come back.
 
+use backstitch_executors::http::url_told;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -7,6 +8,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 const CUT: char = '…';
 /// The least of a secret that is told from other text, in bytes.
 const PART_BYTES_MIN: usize = 4;
+/// The same, of what a URL leaves of it.
+const URL_PART_BYTES_MIN: usize = 8;
 
 /// Bytes that stand for themselves in URLs (RFC 3986, 2.3).
 fn is_unreserved(byte: u8) -> bool {
@@ -32,6 +35,7 @@ impl Forms {
         for before in 0..3 {
             forms.extend(within_base64(text.as_bytes(), before));
         }
+        forms.extend(within_urls(text));
         forms.retain(|form| !form.is_empty());
         forms.sort_unstable_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
         forms.dedup();
@@ -69,6 +73,15 @@ fn percent_encoded(text: &str, space: &str, escape: impl Fn(u8) -> String) -> St
     text.bytes().map(byte).collect()
 }
 
+/// What failures tell of a URL that is the secret, and of one whose path ends with it.
+fn within_urls(text: &str) -> impl Iterator<Item = String> + use<'_> {
+    let told = move |before: &str| {
+        let told = url_told(&format!("{before}{text}"))?;
+        Some(told.strip_prefix(before).map(str::to_owned).unwrap_or(told))
+    };
+    ["", "https://x/"].into_iter().filter_map(told).filter(|own| own.len() >= URL_PART_BYTES_MIN)
+}
+
 /// What base64 makes of the secret where so many bytes of a group stand before it: the characters
 /// that nothing but the secret has a part in.
 fn within_base64(text: &[u8], before: usize) -> [String; 2] {
@@ -85,6 +98,21 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
     use super::*;
+
+    #[test]
+    fn what_a_failure_tells_of_a_url_has_nothing_of_a_secret_in_it() {
+        for (secret, told) in [
+            (
+                "https://Chat.example:443/hooks/ID/TOKEN?wait=true",
+                "https://chat.example/hooks/ID/TOKEN",
+            ),
+            ("T0/B0/TOKEN?wait=true", "https://hooks.example/T0/B0/TOKEN"),
+            ("of the TOKEN/x#y", "https://hooks.example/of%20the%20TOKEN/x"),
+        ] {
+            let blotted = Forms::of("s", secret).blot(format!("POST {told} answered 404"));
+            assert!(blotted.contains("[secret s]") && !blotted.contains("TOKEN"), "{blotted}");
+        }
+    }
 
     #[test]
     fn every_form_of_a_secret_is_found() {

@@ -17,7 +17,7 @@ use backstitch_core::travel::Change;
 use backstitch_core::workflow;
 use backstitch_journal::Record;
 
-use super::{Handle, blocking};
+use super::{Handle, reading};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::partition::guarded;
@@ -59,7 +59,7 @@ impl Handle {
     ) -> Result<Deed, Error> {
         let (journal, catalog) = (self.shared.journal.clone(), self.shared.catalog.clone());
         let namespace = namespace.to_owned();
-        blocking(move || {
+        reading(move || {
             let row = journal.audit_row(partition, position)?;
             let row = row.filter(|row| row.is_shown_to(&namespace));
             let row = row.ok_or(Error::AuditRowNotFound { partition, position })?;
